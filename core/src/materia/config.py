@@ -1,0 +1,214 @@
+"""materia.toml -> Pipeline. Every key is optional; without the file the defaults run.
+
+A mistake is a ConfigError that names the file, the key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+from materia.errors import ConfigError
+from materia.hookspecs import Setting
+from materia.machines import Architecture, Requirements
+from materia.model import Pipeline, Stage
+from materia.plugins import KINDS, Registry, suggestion
+
+FILE_NAME = "materia.toml"
+PROJECT = "transform/sqlmesh_materia"
+ARCHITECTURES = ("x86_64", "arm64")
+# Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
+# is room for the history of a larger source.
+STAGES = (
+    Stage(
+        name="extract",
+        requirements=Requirements(
+            vcpus=2, memory_gib=Decimal(8), disk_gib=20, expected=timedelta(minutes=10)
+        ),
+    ),
+    Stage(
+        name="transform",
+        requirements=Requirements(
+            vcpus=4, memory_gib=Decimal(16), disk_gib=20, expected=timedelta(minutes=10)
+        ),
+    ),
+)
+
+
+def find_config(start: Path) -> Path | None:
+    """materia.toml in *start* or the nearest folder above it, or None."""
+    for folder in (start, *start.parents):
+        if (path := folder / FILE_NAME).is_file():
+            return path
+    return None
+
+
+def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeline:
+    """The pipeline that *path* describes, or the nearest materia.toml at or above *start*.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is wrong.
+        PluginError: a table names a plugin that is not installed.
+    """
+    path = path or find_config(start)
+    if path is None:
+        return parse_config({}, registry, name=FILE_NAME, directory=start)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+    return parse_config(document, registry, name=str(path), directory=path.resolve().parent)
+
+
+def parse_config(
+    document: Mapping[str, object], registry: Registry, *, name: str, directory: Path
+) -> Pipeline:
+    """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
+    top = _Table(name, "", document)
+    source = top.text("source", "psdonline")
+    sink = top.text("sink", "duckdb")
+    provider = top.text("provider", "local")
+    transform = top.table("transform")
+    project = directory / transform.text("project", PROJECT)
+    if "project" in transform.values and not project.is_dir():
+        raise transform.wrong("project", "the folder of a SQLMesh project")
+    transform.finish()
+    stages_table = top.table("stages")
+    stages = tuple(_stage(stage, stages_table.table(stage.name)) for stage in STAGES)
+    stages_table.finish()
+    settings = _settings(top, registry)
+    top.finish()
+    return Pipeline(
+        directory=directory,
+        provider=provider,
+        source=source,
+        sink=sink,
+        stages=stages,
+        project=project if project.is_dir() else None,
+        settings=settings,
+    )
+
+
+def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
+    settings: dict[tuple[str, str], Mapping[str, object]] = {}
+    for kind in KINDS:
+        tables = top.table(f"{kind}s")
+        for found in registry.of_kind(kind):
+            plugin = found.plugin
+            table = tables.table(plugin.name)
+            settings[kind, plugin.name] = {
+                setting.name: table.setting(setting) for setting in plugin.settings
+            }
+            table.finish()
+        for name in tables.values:
+            if (kind, name) not in settings:
+                registry.get(kind, name)  # says why: unknown, broken, or declared twice
+        tables.finish()
+    return settings
+
+
+def _stage(stage: Stage, table: _Table) -> Stage:
+    needs = stage.requirements
+    architectures = table.texts("architectures", needs.architectures)
+    if not architectures or not set(architectures) <= set(ARCHITECTURES):
+        raise table.wrong("architectures", f"a list of {' and '.join(ARCHITECTURES)}")
+    minutes = table.number("minutes", int(needs.expected.total_seconds()) // 60)
+    needs = replace(
+        needs,
+        vcpus=table.number("vcpus", needs.vcpus),
+        memory_gib=Decimal(table.number("memory_gib", int(needs.memory_gib))),
+        disk_gib=table.number("disk_gib", needs.disk_gib),
+        architectures=cast("tuple[Architecture, ...]", architectures),
+        dedicated=table.yes_no("dedicated", default=needs.dedicated),
+        expected=timedelta(minutes=minutes),
+    )
+    table.finish()
+    return replace(stage, requirements=needs)
+
+
+class _Table:
+    """One table of the document, with the path that leads to it."""
+
+    def __init__(self, file: str, prefix: str, values: Mapping[str, object]) -> None:
+        self.file = file
+        self.prefix = prefix
+        self.values = values
+        self.asked: list[str] = []
+
+    def wrong(self, key: str, expected: str) -> ConfigError:
+        found = self.values.get(key)
+        return ConfigError(f"{self.file}: {self.prefix}{key} must be {expected}, is {found!r}")
+
+    def _get(self, key: str) -> object:
+        self.asked.append(key)
+        return self.values.get(key)
+
+    def text(self, key: str, default: str) -> str:
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, str) or not value:
+            raise self.wrong(key, "text")
+        return value
+
+    def number(self, key: str, default: int) -> int:
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.wrong(key, "a whole number from 1 up")
+        return value
+
+    def yes_no(self, key: str, *, default: bool) -> bool:
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.wrong(key, "a list of text")
+        return tuple(value)
+
+    def setting(self, setting: Setting) -> object:
+        """The value of a plugin's setting, checked against its kind."""
+        if setting.name not in self.values:
+            self.asked.append(setting.name)
+            return setting.default
+        match setting.kind:
+            case "text":
+                return self.text(setting.name, "")
+            case "number":
+                return self.number(setting.name, 0)
+            case "yes_no":
+                return self.yes_no(setting.name, default=False)
+            case "texts":
+                return self.texts(setting.name, ())
+
+    def table(self, key: str) -> _Table:
+        value = self._get(key)
+        if value is not None and not isinstance(value, dict):
+            raise self.wrong(key, "a table")
+        return _Table(self.file, f"{self.prefix}{key}.", value or {})
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for."""
+        for key in self.values:
+            if key not in self.asked:
+                known = sorted(self.asked)
+                raise ConfigError(
+                    f"{self.file}: unknown key {self.prefix}{key}{suggestion(key, known)}; "
+                    f"known here: {', '.join(known) or 'none'}"
+                )

@@ -1,0 +1,118 @@
+"""Every error materia raises on purpose: one class for each decision a caller can take.
+
+MateriaError                     exit 1
+├── ConfigError                  exit 2   materia.toml or an option is wrong
+├── PluginError                  exit 2   a plugin cannot load, is unknown, or is declared twice
+├── MissingSecretError           exit 2   a variable is not set; under auto the provider is skipped
+├── ProviderError                exit 1   the provider's API failed; under auto it is skipped
+│   ├── CredentialsError         exit 1   it refused our credentials; under auto it is skipped
+│   ├── CapacityError            exit 1   this offer cannot be had; the next one is tried
+│   ├── ReadyTimeoutError        exit 1   the instance never answered; destroyed, then the next one
+│   └── OrphanError              exit 3   something could not be destroyed and still costs money
+├── NoOfferError                 exit 4   no provider can run the stage
+├── BudgetError                  exit 4   the plan, or the run, would pass the cap
+├── BusyError                    exit 5   another process holds what this one needs
+├── SourceError                  exit 1   a partition could not be fetched or loaded
+├── SinkError                    exit 1   the sink could not keep or publish something
+└── StageError                   exit 1   a stage failed
+
+A message says what could not be done, on what, and what to do about it. It holds no secret.
+Mistakes in the program itself (TypeError, KeyError, ...) are not here and keep their traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MateriaError(Exception):
+    """Any error that materia raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(MateriaError):
+    """A key of materia.toml, or an option, does not say something usable."""
+
+    exit_code = 2
+
+
+class PluginError(MateriaError):
+    """A plugin cannot be loaded, is not installed, or shares its name with another."""
+
+    exit_code = 2
+
+
+class MissingSecretError(MateriaError):
+    """A variable that a plugin declared is not set anywhere."""
+
+    exit_code = 2
+
+    def __init__(self, plugin: str, names: tuple[str, ...]) -> None:
+        self.plugin = plugin
+        self.names = names
+        super().__init__(f"{plugin}: set {' and '.join(names)} to use it")
+
+    def __reduce__(self) -> tuple[type[MissingSecretError], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.plugin, self.names)
+
+
+class ProviderError(MateriaError):
+    """A provider's API failed."""
+
+
+class CredentialsError(ProviderError):
+    """A provider refused the credentials it was given."""
+
+
+class CapacityError(ProviderError):
+    """The offer is sold out, or the account's quota does not allow it."""
+
+
+class ReadyTimeoutError(ProviderError):
+    """An instance did not answer over SSH before its deadline."""
+
+
+class OrphanError(ProviderError):
+    """Something that costs money could not be destroyed; the message says what, where and how."""
+
+    exit_code = 3
+
+
+class NoOfferError(MateriaError):
+    """No provider can run the stage; the message has one line a provider, with its reason."""
+
+    exit_code = 4
+
+
+class BudgetError(MateriaError):
+    """The plan, or the run, would pass the cost the user allowed."""
+
+    exit_code = 4
+
+
+class BusyError(MateriaError):
+    """Another process holds what this one needs; the message names it."""
+
+    exit_code = 5
+
+
+class SourceError(MateriaError):
+    """A partition could not be fetched or loaded; nothing of it was kept under its final name."""
+
+
+class SinkError(MateriaError):
+    """The sink could not keep a raw file or publish tables; what it held before is unharmed."""
+
+
+class StageError(MateriaError):
+    """A stage failed; the message has its last words."""
+
+
+def exit_code_of(kind: str) -> int:
+    """The exit code of the error class called *kind*, 1 for a name not in the tree.
+
+    A worker reports its error as a class name and a sentence, over a stream.
+    """
+    found = globals().get(kind)
+    return found.exit_code if isinstance(found, type) and issubclass(found, MateriaError) else 1

@@ -1,0 +1,123 @@
+"""The three hooks a plugin can implement, and what they declare.
+
+A plugin is a module named by an entry point of the group `materia`. Its hooks only declare: names,
+one line for people, the variables and settings it wants, and a function that opens the real thing.
+Importing the module must stay cheap, so SDKs are imported inside `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+import pluggy
+
+from materia.protocols import Provider, Sink, Source
+
+hookspec = pluggy.HookspecMarker("materia")
+hookimpl = pluggy.HookimplMarker("materia")
+
+T_co = TypeVar("T_co", covariant=True)
+SettingKind = Literal["text", "number", "yes_no", "texts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A key that a plugin understands in its table of materia.toml.
+
+    Attributes:
+        name: The key.
+        kind: `text`, `number` (whole), `yes_no` or `texts` (a list of text).
+        default: What it is when materia.toml does not say.
+        help: One line for the commented file that `materia init` writes.
+    """
+
+    name: str
+    kind: SettingKind
+    default: str | int | bool | tuple[str, ...] | None
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a plugin is opened with.
+
+    Attributes:
+        secrets: The variables it declared, and no others.
+        settings: A value for every setting it declared.
+        directory: Folder that relative paths in the settings start from.
+    """
+
+    secrets: Mapping[str, str]
+    settings: Mapping[str, object]
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin(Generic[T_co]):
+    """A provider, source or sink, declared but not yet opened.
+
+    Attributes:
+        name: What the user types.
+        summary: One line for `materia plugins`.
+        open: Imports what it needs and returns the object.
+        secrets: Names of the environment variables it needs, all of them.
+        settings: Keys it understands in materia.toml.
+    """
+
+    name: str
+    summary: str
+    open: Callable[[Opening], T_co]
+    secrets: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
+
+
+@hookspec
+def materia_providers() -> Iterable[Plugin[Provider]]:
+    """Declare compute providers.
+
+    A whole plugin, `materia_acme/__init__.py`:
+
+        from materia import Opening, Plugin, Provider, hookimpl
+
+        def open_acme(opening: Opening) -> Provider:
+            from materia_acme.provider import Acme  # the SDK is imported here
+
+            return Acme(opening.secrets["ACME_TOKEN"])
+
+        @hookimpl
+        def materia_providers() -> list[Plugin[Provider]]:
+            return [
+                Plugin(
+                    name="acme",
+                    summary="Acme Cloud",
+                    open=open_acme,
+                    secrets=("ACME_TOKEN",),
+                )
+            ]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def materia_sources() -> Iterable[Plugin[Source]]:
+    """Declare data sources.
+
+    @hookimpl
+    def materia_sources() -> list[Plugin[Source]]:
+        return [Plugin(name="acme", summary="Acme's monthly prices", open=open_source)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def materia_sinks() -> Iterable[Plugin[Sink]]:
+    """Declare storage sinks.
+
+    @hookimpl
+    def materia_sinks() -> list[Plugin[Sink]]:
+        return [Plugin(name="acme", summary="Acme's warehouse", open=open_sink)]
+    """
+    raise AssertionError("a specification is never called")

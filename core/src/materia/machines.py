@@ -1,0 +1,152 @@
+"""The values of renting: what is needed, what is offered, what was created. Units in the names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+Architecture = Literal["x86_64", "arm64"]
+Availability = Literal["available", "scarce", "unavailable", "no_quota", "unknown"]
+Cpu = Literal["dedicated", "shared", "burstable", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What a stage needs; an offer fits when it has at least this.
+
+    Attributes:
+        vcpus: Hardware threads.
+        memory_gib: Main memory in GiB.
+        disk_gib: Local or network disk in GiB, the operating system included.
+        architectures: The ones the artifact was built for.
+        dedicated: Whether shared and burstable processors are refused.
+        regions: Names of the provider's regions; empty means any.
+        expected: How long the stage is thought to run, boot and teardown included.
+        egress_gib: Traffic that leaves the provider, in GiB.
+    """
+
+    vcpus: int = 1
+    memory_gib: Decimal = Decimal(1)
+    disk_gib: int = 10
+    architectures: tuple[Architecture, ...] = ("x86_64", "arm64")
+    dedicated: bool = False
+    regions: tuple[str, ...] = ()
+    expected: timedelta = timedelta(minutes=10)
+    egress_gib: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of one currency, net of VAT; exact, never a float.
+
+    Attributes:
+        amount: In whole units of the currency.
+        currency: ISO 4217 code, for example `EUR`.
+    """
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """How a provider turns time into units it charges for.
+
+    Attributes:
+        increment: What is rounded up to.
+        minimum: Charged at least, from the moment the meter starts.
+        alignment: `start` counts from the meter's start, `clock` counts the clock hours touched.
+        meter_from: Whether the meter starts when the instance is created or when it is active.
+    """
+
+    increment: timedelta
+    minimum: timedelta
+    alignment: Literal["start", "clock"] = "start"
+    meter_from: Literal["create", "active"] = "create"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An instance type that can be rented in one place, with its price at one moment.
+
+    Attributes:
+        provider: Name of the provider's plugin.
+        region: The provider's own name of the place.
+        instance_type: The provider's own name of the shape.
+        vcpus: Hardware threads.
+        cpu: Whether the processor is shared.
+        architecture: Of the processor.
+        memory_gib: Main memory in GiB.
+        disk_gib: Of the boot disk in GiB.
+        hourly: Price of one hour, net of VAT.
+        billing: How time is rounded.
+        availability: Whether it can be had now, as far as the provider says.
+        price_as_of: When the price was read, in UTC.
+        price_source: Where the price was read.
+        monthly_cap: The most one instance costs in a month, or None.
+        retires_on: The day after which it is no longer sold, or None.
+    """
+
+    provider: str
+    region: str
+    instance_type: str
+    vcpus: int
+    cpu: Cpu
+    architecture: Architecture
+    memory_gib: Decimal
+    disk_gib: int
+    hourly: Money
+    billing: Billing
+    availability: Availability
+    price_as_of: datetime
+    price_source: str
+    monthly_cap: Money | None = None
+    retires_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRequest:
+    """What a provider needs to create an instance.
+
+    Attributes:
+        name: Unique for this run and stage; creating the same name again adopts the instance.
+        run: Identity of the run.
+        stage: Name of the stage.
+        offer: What to rent.
+        expires_at: After this moment the instance may be destroyed by anyone, in UTC.
+    """
+
+    name: str
+    run: str
+    stage: str
+    offer: Offer
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A machine that materia created.
+
+    Attributes:
+        provider: Name of the provider's plugin.
+        id: The provider's own identity of it.
+        name: As in the request.
+        run: Identity of the run that asked for it.
+        stage: Name of the stage it was created for.
+        region: The provider's own name of the place.
+        expires_at: After this moment it may be destroyed by anyone, in UTC.
+        host: Address to reach it; None means this very machine.
+        directory: A folder on the instance that is its own and goes with it.
+    """
+
+    provider: str
+    id: str
+    name: str
+    run: str
+    stage: str
+    region: str
+    expires_at: datetime
+    host: str | None = None
+    directory: str = "/tmp"  # noqa: S108 -- the one folder every rented image has

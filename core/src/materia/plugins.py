@@ -1,0 +1,189 @@
+"""Find plugins, keep the broken ones apart, open the ones that are asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import pluggy
+
+from materia import hookspecs
+from materia.errors import MissingSecretError, PluginError
+from materia.hookspecs import Opening, Plugin
+from materia.protocols import Provider, Sink, Source
+
+GROUP = "materia"
+# Distributions of this workspace: all that is left under --no-plugins.
+BUNDLED = frozenset(
+    {
+        "materia-duckdb",
+        "materia-hetzner",
+        "materia-iceberg",
+        "materia-local",
+        "materia-oracle",
+        "materia-ovh",
+        "materia-psdonline",
+        "materia-scaleway",
+    }
+)
+Kind = Literal["provider", "source", "sink"]
+KINDS: tuple[Kind, ...] = ("provider", "source", "sink")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Generic[T]):
+    """A declared plugin and where it comes from."""
+
+    kind: Kind
+    plugin: Plugin[T]
+    module: str
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An entry point that could not be loaded; it never stops the others."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """All plugins of this environment, in the order of their names."""
+
+    found: tuple[Found[Any], ...]
+    failures: tuple[Failure, ...]
+
+    def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
+        """The plugins of one kind, those that share a name included."""
+        return tuple(found for found in self.found if found.kind == kind)
+
+    def get(self, kind: Kind, name: str) -> Found[Any]:
+        """The plugin of that name.
+
+        Raises:
+            PluginError: it is not installed, broken, or there are two of that name.
+        """
+        same = [found for found in self.of_kind(kind) if found.plugin.name == name]
+        if len(same) == 1:
+            return same[0]
+        if same:
+            modules = " and ".join(found.module for found in same)
+            raise PluginError(f"two plugins declare the {kind} {name!r}: {modules}; uninstall one")
+        for failure in self.failures:
+            if failure.name == name:
+                raise PluginError(
+                    f"the {kind} {name!r} cannot be loaded from {failure.module}: {failure.error}"
+                )
+        names = sorted({found.plugin.name for found in self.of_kind(kind)})
+        raise PluginError(
+            f"unknown {kind} {name!r}{suggestion(name, names)}; "
+            f"installed: {', '.join(names) or 'none'}"
+        )
+
+    def provider(self, name: str) -> Found[Provider]:
+        """As `get`."""
+        return self.get("provider", name)
+
+    def source(self, name: str) -> Found[Source]:
+        """As `get`."""
+        return self.get("source", name)
+
+    def sink(self, name: str) -> Found[Sink]:
+        """As `get`."""
+        return self.get("sink", name)
+
+
+def load_plugins(
+    found: Iterable[EntryPoint] | None = None, *, bundled_only: bool = False
+) -> Registry:
+    """Load every plugin of the environment, or of the entry points in *found*."""
+    manager = pluggy.PluginManager("materia")
+    manager.add_hookspecs(hookspecs)
+    declared: list[Found[Any]] = []
+    failures: list[Failure] = []
+    points = entry_points(group=GROUP) if found is None else found
+    for point in sorted(points, key=lambda point: (point.name, point.value)):
+        distribution = point.dist.name if point.dist else "unknown"
+        version = point.dist.version if point.dist else "unknown"
+        if bundled_only and distribution not in BUNDLED:
+            continue
+        try:
+            declared += _declarations(manager, point, distribution, version)
+        except Exception as error:  # noqa: BLE001 -- any fault of a plugin is that plugin's alone
+            failures.append(
+                Failure(
+                    name=point.name,
+                    module=point.module,
+                    distribution=distribution,
+                    version=version,
+                    error=f"{type(error).__name__}: {error}",
+                )
+            )
+    declared.sort(key=lambda found: (KINDS.index(found.kind), found.plugin.name, found.module))
+    return Registry(found=tuple(declared), failures=tuple(failures))
+
+
+def _declarations(
+    manager: pluggy.PluginManager, point: EntryPoint, distribution: str, version: str
+) -> list[Found[Any]]:
+    module = point.load()
+    name = f"{distribution}:{point.value}"
+    manager.register(module, name)
+    try:
+        manager.check_pending()  # a misspelt hook would be silently dead
+        hooks = [hook.name for hook in manager.get_hookcallers(module) or ()]
+        declared = []
+        for kind in KINDS:
+            if (hook := f"materia_{kind}s") not in hooks:
+                continue
+            for plugin in getattr(module, hook)():
+                if not isinstance(plugin, Plugin):
+                    raise TypeError(f"{hook} returned {plugin!r}, which is not a materia.Plugin")
+                declared.append(
+                    Found(
+                        kind=kind,
+                        plugin=plugin,
+                        module=point.module,
+                        distribution=distribution,
+                        version=version,
+                    )
+                )
+    finally:
+        manager.unregister(name=name)
+    return declared
+
+
+def open_plugin(
+    found: Found[T],
+    environment: Mapping[str, str],
+    *,
+    settings: Mapping[str, object],
+    directory: Path,
+) -> T:
+    """Open a plugin with the variables it declared, taken from *environment*.
+
+    Raises:
+        MissingSecretError: some of them are not set.
+    """
+    missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
+    if missing:
+        raise MissingSecretError(found.plugin.name, missing)
+    secrets = {name: environment[name] for name in found.plugin.secrets}
+    return found.plugin.open(Opening(secrets=secrets, settings=settings, directory=directory))
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest of *known*, or nothing."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,32 @@
+"""The `local` provider: this machine, for free."""
+
+from __future__ import annotations
+
+from materia import Opening, Plugin, Provider, Setting, hookimpl
+
+
+def open_local(opening: Opening) -> Provider:
+    """Open the provider; its folder of workers is created when the first one is."""
+    from materia_local.provider import Local
+
+    return Local(opening.directory / str(opening.settings["directory"]))
+
+
+@hookimpl
+def materia_providers() -> list[Plugin[Provider]]:
+    """Declare `local`."""
+    return [
+        Plugin(
+            name="local",
+            summary="this machine, for free",
+            open=open_local,
+            settings=(
+                Setting(
+                    name="directory",
+                    kind="text",
+                    default=".materia/workers",
+                    help="Folder for what a worker needs while it runs.",
+                ),
+            ),
+        )
+    ]

@@ -1,0 +1,129 @@
+"""A worker here is a folder: created with its name, listed by it, removed with its contents."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from materia.errors import NoOfferError, OrphanError, ProviderError
+from materia.machines import (
+    Architecture,
+    Billing,
+    Instance,
+    InstanceRequest,
+    Money,
+    Offer,
+    Requirements,
+)
+
+PROVIDER = "local"
+MARKER = "worker.json"
+MACHINES: dict[str, Architecture] = {
+    "x86_64": "x86_64",
+    "AMD64": "x86_64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+}
+GIB = 1024**3
+
+
+class Local:
+    """This machine. Its one offer costs nothing and is always available."""
+
+    def __init__(self, directory: Path) -> None:
+        """Keep workers under *directory*, which need not exist yet."""
+        self._directory = directory
+
+    def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
+        """This machine as it is; *requirements* are a wish here, as the machine is already there.
+
+        Raises:
+            NoOfferError: it has a processor that materia builds no artifact for.
+        """
+        architecture = MACHINES.get(platform.machine())
+        if architecture is None or architecture not in requirements.architectures:
+            wanted = " or ".join(requirements.architectures)
+            raise NoOfferError(f"local: this machine is {platform.machine()}, not {wanted}")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return [
+            Offer(
+                provider=PROVIDER,
+                region="here",
+                instance_type="this-machine",
+                vcpus=os.cpu_count() or 1,
+                cpu="unknown",
+                architecture=architecture,
+                memory_gib=round(Decimal(memory) / GIB, 1),
+                disk_gib=shutil.disk_usage(_existing(self._directory)).free // GIB,
+                hourly=Money(Decimal(0), "EUR"),
+                billing=Billing(increment=timedelta(seconds=1), minimum=timedelta(0)),
+                availability="available",
+                price_as_of=datetime.now(UTC),
+                price_source="this machine is already paid for",
+            )
+        ]
+
+    def create_instance(self, request: InstanceRequest, /) -> Instance:
+        """A folder of the request's name; the same name again gives the same folder."""
+        folder = self._directory / request.name
+        instance = Instance(
+            provider=PROVIDER,
+            id=request.name,
+            name=request.name,
+            run=request.run,
+            stage=request.stage,
+            region=request.offer.region,
+            expires_at=request.expires_at,
+            directory=str(folder),
+        )
+        if (known := self._read(folder)) is not None:
+            return known
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # The marker comes last and whole: a folder without one is not a worker.
+            temporary = folder / f"{MARKER}.part"
+            temporary.write_text(json.dumps(asdict(instance), default=str))
+            temporary.replace(folder / MARKER)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise ProviderError(f"local: cannot create the folder {folder}: {error}") from error
+        return instance
+
+    def list_instances(self) -> Sequence[Instance]:
+        """Every worker folder that was not removed."""
+        if not self._directory.is_dir():
+            return []
+        found = [self._read(folder) for folder in sorted(self._directory.iterdir())]
+        return [instance for instance in found if instance is not None]
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        """Return at once: the host is None, which means this machine."""
+        return replace(instance, host=None)
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        """Remove the folder and all that is in it; one that is gone already is not an error."""
+        folder = self._directory / instance.name
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            raise OrphanError(f"local: the folder {folder} cannot be removed; delete it by hand")
+
+    def _read(self, folder: Path) -> Instance | None:
+        try:
+            values = json.loads((folder / MARKER).read_text())
+        except (OSError, ValueError):
+            return None
+        values["expires_at"] = datetime.fromisoformat(values["expires_at"])
+        return Instance(**values)
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

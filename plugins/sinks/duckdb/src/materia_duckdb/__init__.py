@@ -1,0 +1,1 @@
+"""The `duckdb` sink: one local DuckDB file."""

@@ -1,0 +1,1 @@
+"""The `psdonline` source: USDA PSD Online, every monthly release."""

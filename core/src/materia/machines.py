@@ -68,6 +68,25 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Something billed beside the instance and created with it: an address, a boot disk.
+
+    Attributes:
+        name: For people, for example `IPv4 address`.
+        hourly: Price of one hour, net of VAT.
+        minimum: Charged at least for each one, or None.
+        billing: How its time is rounded; None means as the instance's.
+        source: Where the price was read.
+    """
+
+    name: str
+    hourly: Money
+    source: str
+    minimum: Money | None = None
+    billing: Billing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """An instance type that can be rented in one place, with its price at one moment.
 
@@ -86,6 +105,9 @@ class Offer:
         price_as_of: When the price was read, in UTC.
         price_source: Where the price was read.
         monthly_cap: The most one instance costs in a month, or None.
+        extras: What is billed beside it.
+        egress_included_gib: Traffic out that costs nothing, in GiB; None means all of it.
+        egress_per_gib: Price of one GiB above that, or None.
         retires_on: The day after which it is no longer sold, or None.
     """
 
@@ -103,6 +125,9 @@ class Offer:
     price_as_of: datetime
     price_source: str
     monthly_cap: Money | None = None
+    extras: tuple[Extra, ...] = ()
+    egress_included_gib: Decimal | None = None
+    egress_per_gib: Money | None = None
     retires_on: date | None = None
 
 
@@ -111,11 +136,14 @@ class InstanceRequest:
     """What a provider needs to create an instance.
 
     Attributes:
-        name: Unique for this run and stage; creating the same name again adopts the instance.
+        name: Unique for this run and stage, at most 63 of `a-z`, `0-9` and `-`; creating the same
+            name again adopts the instance.
         run: Identity of the run.
         stage: Name of the stage.
         offer: What to rent.
         expires_at: After this moment the instance may be destroyed by anyone, in UTC.
+        user_data: A cloud-config that makes the login user, its key and the host key.
+        public_key: The key that may log in, as one line of an authorized_keys file.
     """
 
     name: str
@@ -123,22 +151,42 @@ class InstanceRequest:
     stage: str
     offer: Offer
     expires_at: datetime
+    user_data: str = ""
+    public_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """Something billable that hangs on an instance, or is left of one.
+
+    Attributes:
+        kind: `volume`, `address` or `key`.
+        id: The provider's own identity of it.
+        region: The provider's own name of the place.
+    """
+
+    kind: str
+    id: str
+    region: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """A machine that materia created.
+    """A machine that materia created, or what is left of one.
 
     Attributes:
         provider: Name of the provider's plugin.
-        id: The provider's own identity of it.
+        id: The provider's own identity of it; empty when only attached things are left.
         name: As in the request.
-        run: Identity of the run that asked for it.
+        run: Identity of the run that asked for it; empty when the provider cannot tell.
         stage: Name of the stage it was created for.
         region: The provider's own name of the place.
         expires_at: After this moment it may be destroyed by anyone, in UTC.
+        instance_type: The provider's own name of the shape.
+        created_at: When the provider says it was created, in UTC, or None.
         host: Address to reach it; None means this very machine.
         directory: A folder on the instance that is its own and goes with it.
+        attached: Everything billable that hangs on it.
     """
 
     provider: str
@@ -148,5 +196,8 @@ class Instance:
     stage: str
     region: str
     expires_at: datetime
+    instance_type: str = ""
+    created_at: datetime | None = None
     host: str | None = None
-    directory: str = "/tmp"  # noqa: S108 -- the one folder every rented image has
+    directory: str = "/var/tmp"  # noqa: S108 -- the one folder every rented image has
+    attached: tuple[Attached, ...] = ()

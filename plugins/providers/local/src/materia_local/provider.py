@@ -32,6 +32,7 @@ MACHINES: dict[str, Architecture] = {
     "arm64": "arm64",
 }
 GIB = 1024**3
+KEPT = ("provider", "id", "name", "run", "stage", "region", "expires_at", "directory")
 
 
 class Local:
@@ -89,7 +90,8 @@ class Local:
             folder.mkdir(parents=True, exist_ok=True)
             # The marker comes last and whole: a folder without one is not a worker.
             temporary = folder / f"{MARKER}.part"
-            temporary.write_text(json.dumps(asdict(instance), default=str))
+            values = {name: asdict(instance)[name] for name in KEPT}
+            temporary.write_text(json.dumps(values, default=str))
             temporary.replace(folder / MARKER)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)

@@ -65,6 +65,8 @@ class Plugin(Generic[T_co]):
         open: Imports what it needs and returns the object.
         secrets: Names of the environment variables it needs, all of them.
         settings: Keys it understands in materia.toml.
+        sample: Settings under which a source reads the small data that comes with it, or None;
+            `materia run --sample` uses them.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Plugin(Generic[T_co]):
     open: Callable[[Opening], T_co]
     secrets: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    sample: Mapping[str, object] | None = None
 
 
 @hookspec

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from materia.machines import Requirements
@@ -170,6 +170,8 @@ class LoadRequest:
         find: Path of a file kept by the sink, by partition key, file name and SHA-256 in hex;
             None when it is no longer kept.
         directory: An existing folder for temporary files.
+        published: The database as it was last published, to read only, or None: what differs
+            from it is `affected`, also when an earlier load was not followed by a publish.
         loaded: Called after each partition with its key and how many are still to come.
     """
 
@@ -177,6 +179,7 @@ class LoadRequest:
     files: tuple[RawFile, ...]
     find: Callable[[str, str, str], Path | None]
     directory: Path
+    published: Path | None = None
     loaded: Callable[[str, int], None] = lambda _key, _left: None
 
 
@@ -186,15 +189,17 @@ class LoadReport:
 
     Attributes:
         loaded: Keys of the partitions that were new or replaced.
-        affected: Keys of the partitions whose difference to the one before has changed: the
-            loaded ones and what follows each of them. Incremental models run over these.
+        removed: Keys of the partitions that are not among the files any more.
+        affected: Values of the time column of incremental models whose rows are not what was
+            published: they are rebuilt for these and no others.
         rows_added: Rows that were not there before.
         rows_ended: Rows that are not in the newest snapshot any more, or no longer at all.
         refused: Reason by partition key, for files that turned out to be unusable.
     """
 
     loaded: tuple[str, ...] = ()
-    affected: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    affected: tuple[date, ...] = ()
     rows_added: int = 0
     rows_ended: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)

@@ -76,10 +76,6 @@ class Source(Protocol):
         """
         ...
 
-    def pending(self, database: Path, files: Sequence[RawFile], /) -> Sequence[str]:
-        """Keys of the partitions that `load` would have to work on; reads the database only."""
-        ...
-
     def load(self, request: LoadRequest, /) -> LoadReport:
         """Bring the raw layer to exactly the files given, one transaction a partition.
 

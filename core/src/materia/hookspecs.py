@@ -7,13 +7,14 @@ Importing the module must stay cheap, so SDKs are imported inside `open`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 import pluggy
 
+from materia.machines import Offer, Requirements
 from materia.protocols import Provider, Sink, Source
 
 hookspec = pluggy.HookspecMarker("materia")
@@ -67,6 +68,12 @@ class Plugin(Generic[T_co]):
         settings: Keys it understands in materia.toml.
         sample: Settings under which a source reads the small data that comes with it, or None;
             `materia run --sample` uses them.
+        public_offers: For a provider whose prices anyone may read: what `Provider.offers` says, as
+            far as it can be said without credentials. It is called when a secret is not set, with
+            an opening that has no secrets; availability is then mostly `unknown`. Net of VAT,
+            dated, raises why instead of returning nothing, all as `Provider.offers`.
+        rents: False for a provider of machines that are already there: it takes part in a
+            comparison only when it is named, or when nothing that rents is installed.
     """
 
     name: str
@@ -75,6 +82,8 @@ class Plugin(Generic[T_co]):
     secrets: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     sample: Mapping[str, object] | None = None
+    public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
+    rents: bool = True
 
 
 @hookspec

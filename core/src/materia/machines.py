@@ -25,6 +25,8 @@ class Requirements:
         regions: Names of the provider's regions; empty means any.
         expected: How long the stage is thought to run, boot and teardown included.
         egress_gib: Traffic that leaves the provider, in GiB.
+        currency: ISO 4217 code of the prices wanted; a provider that can choose quotes in it, one
+            that cannot quotes in its own.
     """
 
     vcpus: int = 1
@@ -35,6 +37,7 @@ class Requirements:
     regions: tuple[str, ...] = ()
     expected: timedelta = timedelta(minutes=10)
     egress_gib: Decimal = Decimal(0)
+    currency: str = "EUR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,16 @@ class Billing:
         minimum: Charged at least, from the moment the meter starts.
         alignment: `start` counts from the meter's start, `clock` counts the clock hours touched.
         meter_from: Whether the meter starts when the instance is created or when it is active.
+        source: Where the rule was read.
+        read_on: When a person read it there; rules are prose, so no request can date them.
     """
 
     increment: timedelta
     minimum: timedelta
     alignment: Literal["start", "clock"] = "start"
     meter_from: Literal["create", "active"] = "create"
+    source: str = ""
+    read_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ class Extra:
         minimum: Charged at least for each one, or None.
         billing: How its time is rounded; None means as the instance's.
         source: Where the price was read.
+        as_of: When the price was read, in UTC; None means with the offer's.
     """
 
     name: str
@@ -84,6 +92,7 @@ class Extra:
     source: str
     minimum: Money | None = None
     billing: Billing | None = None
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,7 @@ class Offer:
     Attributes:
         provider: Name of the provider's plugin.
         region: The provider's own name of the place.
+        zone: The part of the region, where machines are asked of a part; otherwise empty.
         instance_type: The provider's own name of the shape.
         vcpus: Hardware threads.
         cpu: Whether the processor is shared.
@@ -108,6 +118,7 @@ class Offer:
         extras: What is billed beside it.
         egress_included_gib: Traffic out that costs nothing, in GiB; None means all of it.
         egress_per_gib: Price of one GiB above that, or None.
+        egress_source: Where the two were read; empty means at `price_source`.
         retires_on: The day after which it is no longer sold, or None.
     """
 
@@ -128,7 +139,21 @@ class Offer:
     extras: tuple[Extra, ...] = ()
     egress_included_gib: Decimal | None = None
     egress_per_gib: Money | None = None
+    egress_source: str = ""
     retires_on: date | None = None
+    zone: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the offer asks for amounts in more than one currency."""
+        amounts = [self.hourly, self.monthly_cap, self.egress_per_gib]
+        for extra in self.extras:
+            amounts += [extra.hourly, extra.minimum]
+        currencies = {amount.currency for amount in amounts if amount is not None}
+        if len(currencies) > 1:
+            raise ValueError(
+                f"{self.provider} {self.instance_type} has prices in several currencies: "
+                + ", ".join(sorted(currencies))
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ def materia_providers() -> list[Plugin[Provider]]:
             name="local",
             summary="this machine, for free",
             open=open_local,
+            rents=False,
             settings=(
                 Setting(
                     name="directory",

@@ -210,6 +210,7 @@ class Instance:
         instance_type: The provider's own name of the shape.
         created_at: When the provider says it was created, in UTC, or None.
         host: Address to reach it; None means this very machine.
+        port: Where its SSH server listens.
         directory: A folder on the instance that is its own and goes with it.
         attached: Everything billable that hangs on it.
     """
@@ -224,5 +225,6 @@ class Instance:
     instance_type: str = ""
     created_at: datetime | None = None
     host: str | None = None
+    port: int = 22
     directory: str = "/var/tmp"  # noqa: S108 -- the one folder every rented image has
     attached: tuple[Attached, ...] = ()

@@ -1,0 +1,51 @@
+"""A cloud to test on: four providers' APIs as stateful HTTP servers on this machine.
+
+They speak enough of the published APIs for the official SDKs, check credentials as the real ones
+do, walk states with delays, meter what is billed, and fail when told to:
+
+    with Hetzner(clock=Clock(speed=100)) as hetzner:
+        opening = Opening(secrets=hetzner.secrets(), settings=hetzner.settings(), ...)
+        provider = open_hetzner(opening)
+        hetzner.faults.next(*hetzner.create_call, Fault(error="sold_out"))
+        ...
+        assert hetzner.still_billed() == []
+
+Each service is in the module of its provider's name (`materia.testing.cloud.hetzner.Hetzner`).
+Nothing here needs pytest.
+"""
+
+from __future__ import annotations
+
+from materia.testing.cloud.boot import Booting, Machines
+from materia.testing.cloud.clock import Clock
+from materia.testing.cloud.exchange import (
+    GATEWAY_ERRORS,
+    Answer,
+    BadBody,
+    Exchange,
+    Refusal,
+    Request,
+    route,
+)
+from materia.testing.cloud.faults import Fault, Faults
+from materia.testing.cloud.meter import Meter, Metered
+from materia.testing.cloud.service import Behaviour, Service
+
+__all__ = [
+    "GATEWAY_ERRORS",
+    "Answer",
+    "BadBody",
+    "Behaviour",
+    "Booting",
+    "Clock",
+    "Exchange",
+    "Fault",
+    "Faults",
+    "Machines",
+    "Meter",
+    "Metered",
+    "Refusal",
+    "Request",
+    "Service",
+    "route",
+]

@@ -1,0 +1,57 @@
+"""What keeps a contract whole: a test of it cannot disappear without a reason.
+
+A contract is a class of pytest tests that a plugin's own test class inherits. Overriding one of its
+tests, or setting it to None, is allowed only with a written reason:
+
+    class TestAcme(ProviderContract):
+        @deviation("Acme has no volumes, so there is nothing to list")
+        def test_attached_things_are_listed_with_their_instance(self) -> None: ...
+
+Without the reason the class cannot be made, so its whole module fails to be collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def deviation(reason: str) -> Callable[[F], F]:
+    """Mark a test that replaces one of a contract, and say why.
+
+    Raises:
+        ValueError: *reason* is empty.
+    """
+    if not reason.strip():
+        raise ValueError("a deviation from a contract needs a reason")
+
+    def mark(test: F) -> F:
+        test.__deviation__ = reason  # type: ignore[attr-defined] -- a function takes attributes
+        return test
+
+    return mark
+
+
+class Contract:
+    """The root of every contract; its subclasses' subclasses are held to what they inherit."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Refuse a class that drops or replaces an inherited test without a reason."""
+        super().__init_subclass__(**options)
+        for name, replacement in vars(cls).items():
+            inherited = any(hasattr(parent, name) for parent in cls.__bases__)
+            if not name.startswith("test_") or not inherited:
+                continue
+            if not getattr(replacement, "__deviation__", ""):
+                raise TypeError(
+                    f"{cls.__qualname__}.{name} replaces a test of its contract without a reason; "
+                    f"mark it with @deviation('why') or remove it"
+                )
+
+    @classmethod
+    def deviations(cls) -> dict[str, str]:
+        """The reason of every replaced test, by its name."""
+        found = {name: getattr(getattr(cls, name), "__deviation__", "") for name in dir(cls)}
+        return {name: reason for name, reason in found.items() if reason}

@@ -64,7 +64,7 @@ class World(Protocol):
 
     @property
     def lacks(self) -> Mapping[str, str]:
-        """Why this world cannot do a fault of `FAULTS`, by its name; the tests of it are skipped."""
+        """Why this world cannot do a fault of `FAULTS`, by its name; its tests are skipped."""
         ...
 
     def requests(self) -> int:

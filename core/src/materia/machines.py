@@ -211,6 +211,8 @@ class Instance:
         created_at: When the provider says it was created, in UTC, or None.
         host: Address to reach it; None means this very machine.
         port: Where its SSH server listens.
+        host_key: The public key it must show over SSH, as one line; None when only the process
+            that created it can tell.
         directory: A folder on the instance that is its own and goes with it.
         attached: Everything billable that hangs on it.
     """
@@ -226,5 +228,6 @@ class Instance:
     created_at: datetime | None = None
     host: str | None = None
     port: int = 22
+    host_key: str | None = None
     directory: str = "/var/tmp"  # noqa: S108 -- the one folder every rented image has
     attached: tuple[Attached, ...] = ()

@@ -15,13 +15,14 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """How one request is spoilt; fields combine, `slow` first.
+    """How one request is spoilt; fields combine.
 
     Attributes:
         error: Name of a documented error of the service (`Service.errors`), answered instead.
         drop: Close the connection without an answer: `before` the request has any effect, or
             `after` it had its full effect.
-        slow: Seconds to wait before doing anything, by the wall clock.
+        slow: Seconds between the effect and the answer, by the wall clock: a client that waits
+            less than that has gone away, and what it asked for has happened.
     """
 
     error: str | None = None
@@ -59,9 +60,13 @@ class Faults:
         """
         self._add(_Rule(fault=fault, method=method, path=path, times=times))
 
-    def at(self, number: int, fault: Fault) -> None:
-        """Spoil the request with that *number*, counted from now on, the first is 1."""
-        self._add(_Rule(fault=fault, number=self._seen + number))
+    def at(self, number: int, fault: Fault, *, lasting: bool = False) -> None:
+        """Spoil the request with that *number*, counted from now on, the first is 1.
+
+        With *lasting* all that follow too, until `clear`.
+        """
+        times = None if lasting else 1
+        self._add(_Rule(fault=fault, number=self._seen + number, onwards=lasting, times=times))
 
     def cut(self, number: int, *, handled: bool) -> None:
         """Cut the line at the request with that *number*, counted from now on; the first is 1.
@@ -69,10 +74,8 @@ class Faults:
         The request itself has its effect when *handled*; it and all that follow get no answer,
         until `clear`. To the service this is a client that was killed at that point.
         """
-        first = Fault(drop="after" if handled else "before")
-        self._add(_Rule(fault=first, number=self._seen + number))
-        later = self._seen + number + 1
-        self._add(_Rule(fault=Fault(drop="before"), number=later, onwards=True, times=None))
+        self.at(number, Fault(drop="after" if handled else "before"))
+        self.at(number + 1, Fault(drop="before"), lasting=True)
 
     def clear(self) -> None:
         """Forget all faults to come; everything works again."""
@@ -98,7 +101,7 @@ class Faults:
                 if rule.matches(self._seen, method, path):
                     if rule.times is not None:
                         rule.times -= 1
-                        if rule.times <= 0:
+                        if rule.times == 0:
                             self._rules.remove(rule)
                     return rule.fault
             return None

@@ -141,8 +141,16 @@ class Service(ABC):
         """The answer to a body that is not JSON, or lacks what the API wants."""
 
     @abstractmethod
-    def add_foreign(self) -> Metered:
-        """Put an instance there, with a key and an address or volume, that is not materia's."""
+    def add_foreign(self) -> None:
+        """Put things there that are not materia's, metered with `foreign=True`.
+
+        At least an instance and one of each other kind, named and labelled as near to materia's as
+        a stranger's can be.
+        """
+
+    @abstractmethod
+    def user_data(self, identity: str) -> str:
+        """The decoded user data of that instance; KeyError when there is none of that id."""
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
         """The answer with the headers that this API sends with each one."""
@@ -242,8 +250,6 @@ class Service(ABC):
     def respond(self, request: Request) -> Answer | None:
         """The answer to *request*, or None to drop the connection. Usable without HTTP."""
         fault = self.faults.meet(request.method, request.path) or Fault()
-        if fault.slow:
-            time.sleep(fault.slow)
         if fault.drop == "before":
             answer = None
         elif fault.error is not None:
@@ -253,6 +259,7 @@ class Service(ABC):
                 answer = self.decorate(request, self._route(request))
             if fault.drop == "after":
                 answer = None
+        time.sleep(fault.slow)
         self.exchanges.append(
             Exchange(
                 method=request.method,

@@ -1,1 +1,43 @@
-"""The `duckdb` sink: one local DuckDB file."""
+"""The `duckdb` sink: raw files in a folder, finished tables in one DuckDB file, swapped whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from materia import Opening, Plugin, Setting, Sink, hookimpl
+
+
+def open_duckdb(opening: Opening) -> Sink:
+    """Open the sink; nothing is created before something is kept, and DuckDB is not imported."""
+    from materia_duckdb.sink import DuckDBSink
+
+    def resolve(setting: str) -> Path:
+        return opening.directory / Path(str(opening.settings[setting])).expanduser()
+
+    return DuckDBSink(database=resolve("path"), raw=resolve("raw"))
+
+
+@hookimpl
+def materia_sinks() -> list[Plugin[Sink]]:
+    """Declare `duckdb`."""
+    return [
+        Plugin(
+            name="duckdb",
+            summary="one local DuckDB file, swapped whole at each publish",
+            open=open_duckdb,
+            settings=(
+                Setting(
+                    name="path",
+                    kind="text",
+                    default="materia.duckdb",
+                    help="The database that is published.",
+                ),
+                Setting(
+                    name="raw",
+                    kind="text",
+                    default="raw",
+                    help="Folder of the raw files.",
+                ),
+            ),
+        )
+    ]

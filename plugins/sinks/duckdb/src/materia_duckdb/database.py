@@ -1,0 +1,357 @@
+"""The published database, its private working copy, and the swap of one for the other.
+
+    materia.duckdb                         what is published; changed by nothing but the swap
+    .materia.duckdb.work/lock              one materia at a time
+    .materia.duckdb.work/materia.duckdb    the working copy: views hold the name of their database,
+                                           which DuckDB takes from the file's, so both are the same
+    .materia.duckdb.work/base.json         which state of the published file the copy starts from
+
+A published database says itself what it is, in `publication.run` and `publication.tables`. (The
+schema is not called `materia`: DuckDB finds that ambiguous in a database of that name.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import BusyError, SinkError
+from materia.model import PublishRequest, Table
+
+from materia_duckdb import durable
+from materia_duckdb.lock import Lock
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+OTHER_CONFIGURATION = "different configuration than existing connections"
+REMEDY = (
+    "move it away, and the next run builds it anew from the raw files, "
+    "or name another file as sinks.duckdb.path in materia.toml"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What a published database says of itself."""
+
+    run: str
+    stamp: str
+    tables: tuple[Table, ...]
+
+
+class Database:
+    """One DuckDB file, replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        """Publish to *path*, which need not exist yet; a link stays a link."""
+        self._path = path
+        self._target = path.resolve()
+        self._work = self._target.parent / f".{self._target.name}.work"
+        self._copy = self._work / path.name
+        self._base = self._work / "base.json"
+        self._lock: Lock | None = None
+
+    def publication(self) -> Publication | None:
+        """What is published, or None.
+
+        Raises:
+            BusyError: another process writes to the file.
+            SinkError: the file is damaged, or materia did not make it.
+        """
+        if not self._target.exists():
+            return None
+        with self._open(self._target, read_only=True) as connection:
+            return _read_publication(connection, self._path)
+
+    def published(self) -> Path | None:
+        """The published file; raises as `publication`."""
+        return self._path if self.publication() else None
+
+    def checkout(self) -> Path:
+        """The working copy; the lock is held until `publish`, or until the sink is gone.
+
+        Raises:
+            BusyError: another materia is at work, or another process writes to the file.
+            SinkError: the file cannot be read or copied.
+        """
+        with _naming(self._path):
+            self._take_lock()
+            self._fold()
+            durable.sweep(self._work)
+            if self._continues():
+                return self._copy
+            self._base.unlink(missing_ok=True)
+            _remove(self._copy)
+            if self._target.exists():
+                # Open to read, so that nobody can write to it meanwhile.
+                with self._open(self._target, read_only=True):
+                    base = self._fingerprint()
+                    durable.copy(self._target, self._copy)
+            else:
+                base = self._fingerprint()
+                with self._open(self._copy, read_only=False):
+                    pass
+            durable.write(self._base, json.dumps(base))
+            return self._copy
+
+    def publish(self, request: PublishRequest) -> tuple[Table, ...]:
+        """Swap the working copy in; what was published stays as it is when this raises.
+
+        The order: the working copy says what it is, is closed and forced to the disk, is read once
+        more, then takes the name of the published file in one step.
+
+        Raises:
+            BusyError: the published file is held, or has changed since `checkout`.
+            SinkError: a table is missing, or the disk is full.
+        """
+        with _naming(self._path):
+            self._take_lock()
+            published = self.publication()
+            if published is not None and published.run == request.run:
+                self._finish()
+                return published.tables
+            if not self._copy.exists() or not request.database.samefile(self._copy):
+                raise SinkError(
+                    f"{request.database}: is not the working copy of {self._path}; run again"
+                )
+            self._refuse_changed()
+            with self._open(self._copy, read_only=False) as connection:
+                tables = _write_publication(connection, request)
+                connection.execute("CHECKPOINT")
+            # Another connection of this process would keep its lock on the published file.
+            with self._open(self._copy, read_only=True) as connection:
+                _read_publication(connection, self._copy)
+            durable.sync(self._copy)
+            self._swap()
+            self._finish()
+            return tables
+
+    def _swap(self) -> None:
+        if self._target.exists():
+            # Open to read until it is done: a writer that came now would lose what it writes.
+            # (No other descriptor of the file may be closed here: that would drop DuckDB's lock.)
+            with self._open(self._target, read_only=True):
+                self._refuse_changed()
+                self._copy.replace(self._target)
+        else:
+            self._refuse_changed()
+            self._copy.replace(self._target)
+        durable.sync(self._target.parent)
+
+    def _take_lock(self) -> None:
+        if self._lock is None:
+            self._work.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self._work / "lock", what=str(self._path))
+
+    def _finish(self) -> None:
+        self._base.unlink(missing_ok=True)
+        _remove(self._copy)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _fold(self) -> None:
+        """Check the published file, and write a log that a killed writer left into it."""
+        self.publication()
+        if _log(self._target).exists() and self._target.exists():
+            with self._open(self._target, read_only=False) as connection:
+                connection.execute("CHECKPOINT")
+
+    def _continues(self) -> bool:
+        """Whether there is a usable copy that starts from what is published."""
+        if not self._copy.exists() or self._remembered() != self._fingerprint():
+            return False
+        try:
+            with self._open(self._copy, read_only=False):
+                return True
+        except SinkError:
+            return False
+
+    def _remembered(self) -> object:
+        try:
+            return json.loads(self._base.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return "nothing"
+
+    def _fingerprint(self) -> list[int] | None:
+        """Changes whenever somebody writes to the published file, or replaces it."""
+        try:
+            status = self._target.stat()
+        except FileNotFoundError:
+            return None
+        log = _log(self._target)
+        written = log.stat().st_size if log.exists() else 0
+        return [status.st_ino, status.st_size, status.st_mtime_ns, written]
+
+    def _refuse_changed(self) -> None:
+        if self._remembered() != self._fingerprint():
+            raise BusyError(
+                f"{self._path}: somebody changed it since this run began, and it was left as it "
+                "is; run again to start from what it holds now"
+            )
+
+    @contextmanager
+    def _open(self, path: Path, *, read_only: bool) -> Iterator[DuckDBPyConnection]:
+        import duckdb
+
+        name = self._path if path == self._target else path
+        try:
+            connection = duckdb.connect(path, read_only=read_only)
+        except duckdb.Error as error:
+            raise _cannot_open(name, error) from error
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise SinkError(
+                f"{name}: {_sentence(error)}; what is published is unharmed: "
+                "see to it and run again"
+            ) from error
+        finally:
+            connection.close()
+
+
+def _read_publication(connection: DuckDBPyConnection, path: Path) -> Publication | None:
+    """What *connection*'s database says of itself, or None when there is nothing in it at all."""
+    made_by_materia = connection.execute(
+        "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
+    ).fetchone()
+    if made_by_materia != (True,):
+        entries = connection.execute(
+            "SELECT (SELECT count(*) FROM duckdb_tables()) "
+            "+ (SELECT count(*) FROM duckdb_views() WHERE NOT internal)"
+        ).fetchone()
+        if entries == (0,):
+            return None
+        raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
+    catalog = _catalog(connection)
+    row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()  # noqa: S608 -- a quoted name
+    if row is None:
+        raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
+    tables = connection.execute(
+        f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"  # noqa: S608 -- as above
+    ).fetchall()
+    return Publication(
+        run=row[0],
+        stamp=row[1],
+        tables=tuple(Table(name=name, rows=rows, description=text) for name, rows, text in tables),
+    )
+
+
+def _write_publication(
+    connection: DuckDBPyConnection, request: PublishRequest
+) -> tuple[Table, ...]:
+    """Let the database say what it is, and return its tables."""
+    catalog = _catalog(connection)
+    comments: dict[str, str | None] = dict(
+        connection.execute(
+            "SELECT schema_name || '.' || table_name, comment FROM duckdb_tables() "
+            "WHERE database_name = current_database() UNION ALL "
+            "SELECT schema_name || '.' || view_name, comment FROM duckdb_views() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+    )
+    if missing := [name for name in request.tables if name not in comments]:
+        raise SinkError(
+            f"{request.database}: has no table {', '.join(missing)}, which was to be published"
+        )
+    tables = tuple(
+        Table(
+            name=name,
+            rows=_count(connection, f"{catalog}.{_quoted(*name.split('.', 1))}"),
+            description=comments[name] or "",
+        )
+        for name in request.tables
+    )
+    schema = f"{catalog}.publication"
+    connection.begin()
+    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    connection.execute(f"CREATE SCHEMA {schema}")
+    connection.execute(
+        f"CREATE TABLE {schema}.run (run TEXT NOT NULL, stamp TEXT NOT NULL, "
+        "published_at_utc TIMESTAMP NOT NULL)"
+    )
+    connection.execute(
+        f"CREATE TABLE {schema}.tables (position INTEGER NOT NULL, name TEXT NOT NULL, "
+        "rows BIGINT NOT NULL, description TEXT NOT NULL)"
+    )
+    connection.execute(
+        f"INSERT INTO {schema}.run VALUES (?, ?, ?)",  # noqa: S608 -- a quoted name
+        [request.run, request.stamp, datetime.now(UTC).replace(tzinfo=None)],
+    )
+    for position, table in enumerate(tables):
+        connection.execute(
+            f"INSERT INTO {schema}.tables VALUES (?, ?, ?, ?)",  # noqa: S608 -- a quoted name
+            [position, *astuple(table)],
+        )
+    connection.execute(f"COMMENT ON TABLE {schema}.run IS 'The run that published this file.'")
+    connection.execute(f"COMMENT ON TABLE {schema}.tables IS 'What was published, with its rows.'")
+    connection.commit()
+    return tables
+
+
+def _count(connection: DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- a quoted name
+    return int(row[0]) if row else 0
+
+
+def _catalog(connection: DuckDBPyConnection) -> str:
+    row = connection.execute("SELECT current_database()").fetchone()
+    return _quoted(str(row[0]) if row else "")
+
+
+def _quoted(*names: str) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _cannot_open(path: Path, error: Exception) -> BusyError | SinkError:
+    """DuckDB has one class for all of this; its words are the only way to tell them apart."""
+    message = str(error)
+    if held := HELD.search(message):
+        program = Path(held["program"]).name
+        return BusyError(
+            f"{path}: is open in {program} (PID {held['pid']}); close it there and run again: "
+            "nothing was changed"
+        )
+    if "Could not set lock" in message:
+        return BusyError(f"{path}: is open in another process; close it there and run again")
+    if OTHER_CONFIGURATION in message:
+        return BusyError(f"{path}: is still open in this process (PID {os.getpid()})")
+    if path.is_dir():
+        return SinkError(f"{path}: is a folder; {REMEDY}")
+    return SinkError(f"{path}: cannot be read as a database ({_sentence(error)}); {REMEDY}")
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".!")
+
+
+def _log(path: Path) -> Path:
+    """Where DuckDB keeps what is not yet in the file."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _log(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise SinkError(
+            f"{where}: {error.strerror or error}; what is published is unharmed: "
+            "see to it and run again"
+        ) from error

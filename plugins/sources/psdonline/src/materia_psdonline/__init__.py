@@ -1,1 +1,59 @@
 """The `psdonline` source: USDA PSD Online, every monthly release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from materia import Opening, Plugin, Setting, Source, hookimpl
+
+SAMPLE = Path(__file__).parent / "sample"
+
+
+def open_psdonline(opening: Opening) -> Source:
+    """Open the source; nothing is asked of the server yet.
+
+    Raises:
+        ConfigError: a setting does not say something usable.
+    """
+    from materia_psdonline.settings import read_settings
+    from materia_psdonline.source import PsdOnline
+
+    return PsdOnline(read_settings(opening.settings, directory=opening.directory))
+
+
+@hookimpl
+def materia_sources() -> list[Plugin[Source]]:
+    """Declare `psdonline`."""
+    return [
+        Plugin(
+            name="psdonline",
+            summary="USDA PSD Online: world supply and demand of crops and livestock, by month",
+            open=open_psdonline,
+            settings=(
+                Setting(
+                    name="base_url",
+                    kind="text",
+                    default="https://apps.fas.usda.gov/psdonline/downloads/archives",
+                    help="Address of the archive, or a folder (also file://) with a mirror of it: "
+                    "YYYY/MM/<file>.",
+                ),
+                Setting(
+                    name="first_release",
+                    kind="text",
+                    default="2006-08",
+                    help="The oldest month to ask for.",
+                ),
+                Setting(
+                    name="files",
+                    kind="texts",
+                    default=("psd_alldata_csv.zip",),
+                    help="Files of a release: all commodities in one, or files of single groups.",
+                ),
+            ),
+            sample={
+                "base_url": str(SAMPLE),
+                "first_release": "2025-05",
+                "files": ("psd_alldata_csv.zip",),
+            },
+        )
+    ]

@@ -1,0 +1,93 @@
+"""A file on its way in: written under a temporary name, hashed as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+# The largest real file is about 15 MB. Thirty times that is something else without an end.
+MAX_FILE_BYTES = 1 << 29
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A file that is here whole; nothing of it has been checked yet.
+
+    Attributes:
+        path: The file, under a temporary name.
+        sha256: Of its bytes, in hex.
+        size: Its bytes.
+        etag: As the server sent it, or None.
+        last_modified: As the server sent it, or None.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    etag: str | None
+    last_modified: str | None
+
+
+class TooLargeError(Exception):
+    """More arrives than any release has."""
+
+
+class Part:
+    """The part of a file that has arrived; whoever opens one closes it.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
+
+    def __init__(self, path: Path, received: Callable[[int], None]) -> None:
+        self.path = path
+        self.size = 0
+        self._received = received
+        self._digest = hashlib.sha256()
+        self._complete = False
+        self._out: BinaryIO = path.open("wb")
+
+    def write(self, chunk: bytes) -> None:
+        """Append *chunk*.
+
+        Raises:
+            TooLargeError: that is more than MAX_FILE_BYTES in all.
+        """
+        if self.size + len(chunk) > MAX_FILE_BYTES:
+            raise TooLargeError(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
+        self._out.write(chunk)
+        self._digest.update(chunk)
+        self.size += len(chunk)
+        self._received(len(chunk))
+
+    def start_again(self) -> None:
+        """Forget what has arrived."""
+        self._out.seek(0)
+        self._out.truncate()
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def arrived(self, *, etag: str | None, last_modified: str | None) -> Arrived:
+        """Close the file, which is complete."""
+        self._out.close()
+        self._complete = True
+        return Arrived(
+            path=self.path,
+            sha256=self._digest.hexdigest(),
+            size=self.size,
+            etag=etag,
+            last_modified=last_modified,
+        )
+
+    def discard(self) -> None:
+        """Close and delete the file; after `arrived`, nothing."""
+        if self._complete:
+            return
+        # On a full disk closing fails too, and the space is wanted back all the more.
+        with contextlib.suppress(OSError):
+            self._out.close()
+        self.path.unlink(missing_ok=True)

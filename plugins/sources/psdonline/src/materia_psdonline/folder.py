@@ -1,0 +1,56 @@
+"""Take one archive from a folder; modification time and size stand for the ETag."""
+
+from __future__ import annotations
+
+import email.utils
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from materia.errors import SourceError
+from materia.model import Absent, FetchRequest, Unchanged
+
+from materia_psdonline.arrival import Arrived, Part
+
+CHUNK = 1 << 20
+
+
+def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent:
+    """Copy the request's partition to *part_path*.
+
+    Raises:
+        SourceError: the file is there and cannot be read.
+        TooLargeError: it is far larger than any release.
+        OSError: *part_path* cannot be written.
+    """
+    url, known = request.partition.url, request.known
+    try:
+        source = Path(url2pathname(urlsplit(url).path)).open("rb")  # noqa: SIM115 -- closed below
+    except (FileNotFoundError, NotADirectoryError):
+        return Absent()
+    except OSError as error:
+        raise SourceError(f"{url}: cannot be read: {error.strerror or error}") from error
+    with source:
+        status = os.fstat(source.fileno())
+        etag = f'"{status.st_mtime_ns:x}:{status.st_size:x}"'
+        modified = datetime.fromtimestamp(status.st_mtime, UTC)
+        last_modified = email.utils.format_datetime(modified, usegmt=True)
+        if known is not None and known.url == url and known.etag == etag:
+            return Unchanged(etag=etag, last_modified=last_modified)
+        part = Part(part_path, request.received)
+        try:
+            while True:
+                try:
+                    chunk = source.read(CHUNK)
+                except OSError as error:
+                    raise SourceError(f"{url}: cannot be read: {error.strerror}") from error
+                if not chunk:
+                    break
+                part.write(chunk)
+            if part.size != status.st_size:
+                raise SourceError(f"{url}: changed while it was copied; run again")
+            return part.arrived(etag=etag, last_modified=last_modified)
+        finally:
+            part.discard()

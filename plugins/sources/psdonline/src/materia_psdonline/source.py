@@ -1,0 +1,126 @@
+"""PSD Online as a source: which releases to ask for, and what becomes of each answer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import SourceError
+from materia.model import (
+    Fetched,
+    FetchRequest,
+    FetchResult,
+    LoadReport,
+    LoadRequest,
+    Partition,
+    PartitionsRequest,
+    RawFile,
+    Refused,
+    Unchanged,
+)
+
+from materia_psdonline import folder
+from materia_psdonline.archive import ArchiveError, check
+from materia_psdonline.arrival import Arrived, TooLargeError
+from materia_psdonline.releases import all_partitions, is_due
+from materia_psdonline.settings import Settings
+
+if TYPE_CHECKING:
+    from materia_psdonline.download import Downloader
+
+
+class PsdOnline:
+    """The archive of PSD Online, on USDA's server or in a folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._downloader: Downloader | None = None
+        if settings.folder is None:
+            # Reading a folder needs no HTTP client, and importing one takes 0.1 s.
+            from materia_psdonline.download import Downloader
+
+            self._downloader = Downloader()
+            weakref.finalize(self, self._downloader.close)
+
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        """The releases worth asking for now: see `releases.is_due`."""
+        return [
+            partition
+            for partition in all_partitions(
+                self.settings.base, self.settings.first, self.settings.files, request.now.date()
+            )
+            if request.everything or is_due(partition, request.known, request.now)
+        ]
+
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        """One file of one release, checked as far as that needs no parsing of rows.
+
+        Raises:
+            SourceError: the server or the folder could not be asked; the message has the address.
+        """
+        name = f"{request.partition.key.replace('/', '-')}.zip"
+        part = request.directory / f"{name}.part"
+        try:
+            if self._downloader is None:
+                arrived = folder.copy(request, part)
+            else:
+                arrived = self._downloader.download(request, part)
+        except TooLargeError as error:
+            return Refused(reason=str(error), etag=None, last_modified=None, path=None)
+        except OSError as error:
+            raise SourceError(
+                f"{request.partition.url}: cannot be written to {request.directory}: "
+                f"{error.strerror or error}"
+            ) from error
+        if not isinstance(arrived, Arrived):
+            return arrived
+        return _judge(request, arrived, request.directory / name)
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        """As the protocol says; see `load.py`."""
+        from materia_psdonline.load import load  # imports DuckDB
+
+        return load(request)
+
+    def models(self) -> Path | None:
+        """The models of the raw and staging layers, which come with this package."""
+        models = Path(__file__).parent / "models"
+        return models if models.is_dir() else None
+
+
+def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Unchanged | Refused:
+    """Whether a file that arrived is new, the known one again, or of no use."""
+    partition, known = request.partition, request.known
+    before = known.raw if known is not None and known.url == partition.url else None
+    if before is not None and before.sha256 == arrived.sha256:
+        if known is not None and known.refused is None:
+            arrived.path.unlink()
+            return Unchanged(etag=arrived.etag, last_modified=arrived.last_modified)
+        content = before.content  # it came back after a file that was refused
+    else:
+        try:
+            content = check(arrived.path, partition.file)
+        except ArchiveError as error:
+            return Refused(
+                reason=str(error),
+                etag=arrived.etag,
+                last_modified=arrived.last_modified,
+                path=arrived.path.rename(final.with_suffix(".refused")),
+            )
+    return Fetched(
+        raw=RawFile(
+            partition=partition.key,
+            file=partition.file,
+            url=partition.url,
+            sha256=arrived.sha256,
+            content=content,
+            size=arrived.size,
+            etag=arrived.etag,
+            last_modified=arrived.last_modified,
+            fetched_at=datetime.now(UTC),
+        ),
+        path=arrived.path.rename(final),
+    )

@@ -8,12 +8,14 @@ MateriaError                     exit 1
 │   ├── CredentialsError         exit 1   it refused our credentials; under auto it is skipped
 │   ├── CapacityError            exit 1   this offer cannot be had; the next one is tried
 │   ├── ReadyTimeoutError        exit 1   the instance never answered; destroyed, then the next one
+│   │   └── HostKeyError         exit 1   somebody else answered at its address, and was not trusted
 │   └── OrphanError              exit 3   something could not be destroyed and still costs money
 ├── NoOfferError                 exit 4   no provider can run the stage
 ├── BudgetError                  exit 4   the plan, or the run, would pass the cap
 ├── BusyError                    exit 5   another process holds what this one needs
 ├── SourceError                  exit 1   a partition could not be fetched or loaded
 ├── SinkError                    exit 1   the sink could not keep or publish something
+├── WorkerLostError              exit 1   a worker is out of reach: whether its stage ended is unknown
 └── StageError                   exit 1   a stage failed
 
 A message says what could not be done, on what, and what to do about it. It holds no secret.
@@ -73,6 +75,10 @@ class ReadyTimeoutError(ProviderError):
     """An instance did not answer over SSH before its deadline."""
 
 
+class HostKeyError(ReadyTimeoutError):
+    """What answers at an instance's address shows another host key than the one sent to it."""
+
+
 class OrphanError(ProviderError):
     """Something that costs money could not be destroyed; the message says what, where and how."""
 
@@ -103,6 +109,13 @@ class SourceError(MateriaError):
 
 class SinkError(MateriaError):
     """The sink could not keep a raw file or publish tables; what it held before is unharmed."""
+
+
+class WorkerLostError(MateriaError):
+    """A worker is out of reach, and with it the word whether its stage succeeded.
+
+    Never read as success nor as failure: ask the sink what was kept before the stage runs again.
+    """
 
 
 class StageError(MateriaError):

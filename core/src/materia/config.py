@@ -8,11 +8,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from decimal import Decimal
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import cast
 
+from materia.currency import DEFAULT, Exchange, Rate
 from materia.errors import ConfigError
 from materia.hookspecs import Setting
 from materia.machines import Architecture, Requirements
@@ -21,6 +22,7 @@ from materia.plugins import KINDS, Registry, suggestion
 
 FILE_NAME = "materia.toml"
 PROJECT = "transform/sqlmesh_materia"
+DEFAULTS = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
 ARCHITECTURES = ("x86_64", "arm64")
 # Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
 # is room for the history of a larger source.
@@ -72,16 +74,19 @@ def parse_config(
 ) -> Pipeline:
     """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
     top = _Table(name, "", document)
-    source = top.text("source", "psdonline")
-    sink = top.text("sink", "duckdb")
-    provider = top.text("provider", "local")
+    source = top.text("source", DEFAULTS["source"])
+    sink = top.text("sink", DEFAULTS["sink"])
+    provider = top.text("provider", DEFAULTS["provider"])
     transform = top.table("transform")
     project = directory / transform.text("project", PROJECT)
     if "project" in transform.values and not project.is_dir():
         raise transform.wrong("project", "the folder of a SQLMesh project")
     transform.finish()
+    exchange = _exchange(top.table("currency"))
     stages_table = top.table("stages")
-    stages = tuple(_stage(stage, stages_table.table(stage.name)) for stage in STAGES)
+    stages = tuple(
+        _stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
+    )
     stages_table.finish()
     settings = _settings(top, registry)
     top.finish()
@@ -93,7 +98,37 @@ def parse_config(
         stages=stages,
         project=project if project.is_dir() else None,
         settings=settings,
+        exchange=exchange,
     )
+
+
+def _exchange(table: _Table) -> Exchange:
+    code = table.currency("code", DEFAULT)
+    rates_table = table.table("rates")
+    rates = []
+    for currency in rates_table.values:
+        rate = rates_table.table(currency)
+        if not is_currency(currency) or currency == code:
+            raise rates_table.wrong(
+                currency,
+                f"under the code of a currency other than {code}, as in [currency.rates.USD]",
+            )
+        rates.append(
+            Rate(
+                currency=currency,
+                worth=rate.amount("worth"),
+                on=rate.day("date"),
+                source=rate.text("source", ""),
+            )
+        )
+        rate.finish()
+    table.finish()
+    return Exchange(shown=code, configured=code, rates=tuple(rates))
+
+
+def is_currency(code: str) -> bool:
+    """Whether *code* has the form of an ISO 4217 code: three capital letters."""
+    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
 
 
 def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
@@ -114,7 +149,7 @@ def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[
     return settings
 
 
-def _stage(stage: Stage, table: _Table) -> Stage:
+def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
     needs = stage.requirements
     architectures = table.texts("architectures", needs.architectures)
     if not architectures or not set(architectures) <= set(ARCHITECTURES):
@@ -128,6 +163,7 @@ def _stage(stage: Stage, table: _Table) -> Stage:
         architectures=cast("tuple[Architecture, ...]", architectures),
         dedicated=table.yes_no("dedicated", default=needs.dedicated),
         expected=timedelta(minutes=minutes),
+        currency=currency,
     )
     table.finish()
     return replace(stage, requirements=needs)
@@ -181,6 +217,30 @@ class _Table:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.wrong(key, "a list of text")
         return tuple(value)
+
+    def currency(self, key: str, default: str) -> str:
+        code = self.text(key, default)
+        if not is_currency(code):
+            raise self.wrong(key, 'the code of a currency, for example "EUR"')
+        return code
+
+    def amount(self, key: str) -> Decimal:
+        """A required number above 0; text keeps every digit."""
+        value = self._get(key)
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            amount = Decimal(0)
+        if isinstance(value, bool) or not amount.is_finite() or amount <= 0:
+            raise self.wrong(key, 'a number above 0, for example "0.8654"')
+        return amount
+
+    def day(self, key: str) -> date:
+        """A required date."""
+        value = self._get(key)
+        if not isinstance(value, date) or isinstance(value, datetime):
+            raise self.wrong(key, "a date, for example 2026-11-20 without quotes")
+        return value
 
     def setting(self, setting: Setting) -> object:
         """The value of a plugin's setting, checked against its kind."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from materia.currency import Exchange
 from materia.machines import Requirements
 
 
@@ -262,6 +263,8 @@ class Pipeline:
         stages: In the order they run.
         project: Folder of the SQLMesh project, or None when the source's own models are all.
         settings: Settings of the plugins, by kind and name: `settings["source", "psdonline"]`.
+        sample: Whether the source reads the small data that comes with it.
+        exchange: The currency that costs are compared in, and the rates that lead there.
     """
 
     directory: Path
@@ -271,6 +274,8 @@ class Pipeline:
     stages: tuple[Stage, ...]
     project: Path | None
     settings: Mapping[tuple[str, str], Mapping[str, object]]
+    sample: bool = False
+    exchange: Exchange = field(default_factory=Exchange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,8 +303,10 @@ class RunReport:
         run: Its identity; sorts by time.
         stages: In the order they ran.
         seconds: In all.
+        sample: Whether it read the sample.
     """
 
     run: str
     stages: tuple[StageReport, ...]
     seconds: float
+    sample: bool = False

@@ -33,19 +33,36 @@ class Arrived:
 
 
 class TooLargeError(Exception):
-    """More arrives than any release has."""
+    """More arrives than any release has.
+
+    Attributes:
+        etag: Of the answer, or None.
+        last_modified: Of the answer, or None.
+    """
+
+    def __init__(self, etag: str | None, last_modified: str | None) -> None:
+        self.etag = etag
+        self.last_modified = last_modified
+        super().__init__(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
 
 
 class Part:
-    """The part of a file that has arrived; whoever opens one closes it.
+    """The part of a file that has arrived; whoever makes one discards it in the end.
+
+    Attributes:
+        size: Bytes so far.
+        etag: Of the answer that the bytes are from, or None.
+        last_modified: Of the same answer, or None.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
     """
 
     def __init__(self, path: Path, received: Callable[[int], None]) -> None:
-        self.path = path
         self.size = 0
+        self.etag: str | None = None
+        self.last_modified: str | None = None
+        self._path = path
         self._received = received
         self._digest = hashlib.sha256()
         self._complete = False
@@ -58,7 +75,7 @@ class Part:
             TooLargeError: that is more than MAX_FILE_BYTES in all.
         """
         if self.size + len(chunk) > MAX_FILE_BYTES:
-            raise TooLargeError(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
+            raise TooLargeError(self.etag, self.last_modified)
         self._out.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
@@ -71,16 +88,16 @@ class Part:
         self._digest = hashlib.sha256()
         self.size = 0
 
-    def arrived(self, *, etag: str | None, last_modified: str | None) -> Arrived:
+    def arrived(self) -> Arrived:
         """Close the file, which is complete."""
         self._out.close()
         self._complete = True
         return Arrived(
-            path=self.path,
+            path=self._path,
             sha256=self._digest.hexdigest(),
             size=self.size,
-            etag=etag,
-            last_modified=last_modified,
+            etag=self.etag,
+            last_modified=self.last_modified,
         )
 
     def discard(self) -> None:
@@ -90,4 +107,4 @@ class Part:
         # On a full disk closing fails too, and the space is wanted back all the more.
         with contextlib.suppress(OSError):
             self._out.close()
-        self.path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from materia.errors import SourceError
 from materia.model import Absent, FetchRequest, Known, Unchanged
 
 from materia_psdonline.answers import retry_after_seconds, starts_at, still_the_same
 from materia_psdonline.arrival import Arrived, Part
 
-TIMEOUT = httpx.Timeout(30, connect=10)
-ATTEMPTS = 4
-# Waits between attempts grow 1, 2, 4 s, each shortened at random so that downloads that failed
-# together do not come back together.
-FIRST_WAIT_SECONDS = 1.0
-# A server that wants us to stay away longer than this is not waited for.
-LONGEST_WAIT_SECONDS = 60.0
+# httpx also is a command, whose imports (click, rich) take longer than all the rest of it: 0.15 s
+# of 0.24. None is how Python says that a module is not to be had, and httpx does without.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402 -- as above
+
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-# After so many partitions failed one after the other the server is down, and the rest (there are
-# 230) are asked for once each instead of four times.
-PATIENCE = 4
-# A server that could not be reached at all is left alone for this long.
-UNREACHABLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to bear with a server; all in seconds but `attempts`.
+
+    Attributes:
+        attempts: Requests for one partition, the first included.
+        first_wait: Before the second attempt; doubled for each after it, and shortened at random
+            by up to a half, so that downloads that failed together do not come back together.
+        longest_wait: A server that wants us to stay away for longer is not waited for.
+        connect: Until a connection must stand.
+        silence: How long nothing may arrive.
+        unreachable: How long a server that could not be reached at all is left alone. There are
+            230 releases, and each would be tried in vain.
+    """
+
+    attempts: int = 4
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    connect: float = 10.0
+    silence: float = 30.0
+    unreachable: float = 30.0
 
 
 class _TryAgainError(Exception):
@@ -45,18 +62,17 @@ class Downloader:
     Proxies and certificates come from the usual variables: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.
     """
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._client = httpx.Client(
-            timeout=TIMEOUT,
+            timeout=httpx.Timeout(patience.silence, connect=patience.connect),
             follow_redirects=True,
             headers={
                 "User-Agent": "materia-psdonline (conditional requests, a few at a time)",
                 "Accept-Encoding": "identity",  # a zip does not shrink; its hash is of these bytes
             },
         )
-        self._sleep = sleep
         self._lock = threading.Lock()
-        self._failed_in_a_row = 0
         self._unreachable_until = 0.0
         self._unreachable_because = ""
 
@@ -76,46 +92,42 @@ class Downloader:
             OSError: *part_path* cannot be written.
         """
         url = request.partition.url
-        if time.monotonic() < self._unreachable_until:
-            raise SourceError(f"{url}: not asked: {self._unreachable_because} a moment ago")
-        attempts = ATTEMPTS if self._failed_in_a_row < PATIENCE else 1
+        with self._lock:
+            if time.monotonic() < self._unreachable_until:
+                raise SourceError(f"{url}: not asked: a moment ago {self._unreachable_because}")
         download = _Download(self._client, request, part_path)
+        attempt = 1
         try:
-            for attempt in range(1, attempts + 1):
+            while True:
                 try:
-                    answer = download.attempt()
+                    return download.attempt()
                 except _TryAgainError as error:
-                    if attempt == attempts:
-                        self._failed(error)
-                        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-                        raise SourceError(f"{url}: {error} ({times})") from error
-                    self._wait(url, attempt, error)
-                else:
-                    self._failed_in_a_row = 0
-                    return answer
-            raise AssertionError("the last attempt returns or raises")
+                    if not error.reached and attempt == self._patience.attempts:
+                        self._leave_alone(str(error))
+                    wait = self._wait_seconds(url, attempt, error)
+                time.sleep(wait)
+                attempt += 1
         finally:
             download.discard()
 
-    def _failed(self, error: _TryAgainError) -> None:
+    def _leave_alone(self, reason: str) -> None:
         with self._lock:
-            self._failed_in_a_row += 1
-            if not error.reached:
-                self._unreachable_because = str(error)
-                self._unreachable_until = time.monotonic() + UNREACHABLE_SECONDS
+            self._unreachable_until = time.monotonic() + self._patience.unreachable
+            self._unreachable_because = reason
 
-    def _wait(self, url: str, attempt: int, error: _TryAgainError) -> None:
+    def _wait_seconds(self, url: str, attempt: int, error: _TryAgainError) -> float:
+        """How long to wait before the next attempt; SourceError when there is to be none."""
+        patience = self._patience
+        if attempt == patience.attempts:
+            raise SourceError(f"{url}: {error} ({attempt} attempts)") from error
         if error.wait is None:
-            # Jitter needs no cryptography.
-            jitter = random.uniform(0.5, 1)  # noqa: S311 -- as above
-            self._sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * jitter)
-        elif error.wait <= LONGEST_WAIT_SECONDS:
-            self._sleep(error.wait)
-        else:
-            self._failed(error)
+            jitter = random.uniform(0.5, 1)  # noqa: S311 -- needs no cryptography
+            return float(patience.first_wait * 2 ** (attempt - 1) * jitter)
+        if error.wait > patience.longest_wait:
             raise SourceError(
-                f"{url}: {error}; the server asks to wait {error.wait:.0f} s: run again later"
+                f"{url}: {error}, and asks to wait {error.wait:.0f} s: run again later"
             ) from error
+        return error.wait
 
 
 class _Download:
@@ -126,7 +138,6 @@ class _Download:
         self._request = request
         self._part_path = part_path
         self._part: Part | None = None
-        self._part_etag: str | None = None
         known = request.known
         self._known: Known | None = known if known and known.url == request.partition.url else None
 
@@ -143,28 +154,32 @@ class _Download:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
             raise SourceError(f"{url}: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            host = httpx.URL(url).host
-            reason = f"{host} cannot be reached: {_reason(error)}"
-            raise _TryAgainError(reason, reached=False) from error
+            host = error.request.url.host  # another one after a redirect
+            raise _TryAgainError(f"{host} cannot be reached: {error}", reached=False) from error
+        except httpx.TimeoutException as error:
+            silence = self._client.timeout.read
+            raise _TryAgainError(f"nothing arrived for {silence:g} s") from error
         except httpx.HTTPError as error:
-            raise _TryAgainError(_reason(error)) from error
+            raise _TryAgainError(str(error) or type(error).__name__) from error
 
     def _headers(self) -> dict[str, str]:
+        if (part := self._part) is not None and part.size:
+            if part.etag and not part.etag.startswith("W/"):
+                # The bytes that are here already have answered the condition.
+                return {"Range": f"bytes={part.size}-", "If-Range": part.etag}
+            part.start_again()
         headers = {}
         if self._known is not None and self._known.etag:
             headers["If-None-Match"] = self._known.etag
         if self._known is not None and self._known.last_modified:
             headers["If-Modified-Since"] = self._known.last_modified
-        if self._part is not None and self._part.size and self._part_etag:
-            # The condition was answered by the bytes that are here already.
-            return {"Range": f"bytes={self._part.size}-", "If-Range": self._part_etag}
         return headers
 
     def _read(self, response: httpx.Response) -> Arrived | Unchanged | Absent:
         url, status = self._request.partition.url, response.status_code
         etag = response.headers.get("ETag")
         last_modified = response.headers.get("Last-Modified")
-        if status in {404, 410}:
+        if status == 410 or (status == 404 and (self._known is None or self._known.raw is None)):
             return Absent()
         if self._known is not None and (
             status == 304 or (status == 200 and still_the_same(self._known, etag, last_modified))
@@ -182,13 +197,16 @@ class _Download:
         if status == 416 and self._part is not None:
             self._part.start_again()
             raise _TryAgainError(f"{answer} when asked for the rest", wait=0.0)
+        if status == 404:
+            # An archive does not lose a release; a server that is being worked on does.
+            raise SourceError(f"{url}: {answer} for a release it had; the copy at hand stays")
         if status not in {200, 206}:
             raise SourceError(f"{url}: {answer}")
         part = self._part_for(response)
-        self._part_etag = etag if etag and not etag.startswith("W/") else None
+        part.etag, part.last_modified = etag, last_modified
         for chunk in response.iter_bytes():
             part.write(chunk)
-        return part.arrived(etag=etag, last_modified=last_modified)
+        return part.arrived()
 
     def _part_for(self, response: httpx.Response) -> Part:
         """Where the body goes: behind what is here when it is the rest of it, else anew."""
@@ -201,13 +219,3 @@ class _Download:
         elif self._part.size:
             self._part.start_again()
         return self._part
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    """What happened, for people: httpx leaves the message of a timeout empty or terse."""
-    match error:
-        case httpx.ConnectTimeout():
-            return f"no connection within {TIMEOUT.connect:.0f} s"
-        case httpx.TimeoutException():
-            return f"nothing was received for {TIMEOUT.read:.0f} s"
-    return f"{error}" or type(error).__name__

@@ -40,6 +40,7 @@ def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent
         if known is not None and known.url == url and known.etag == etag:
             return Unchanged(etag=etag, last_modified=last_modified)
         part = Part(part_path, request.received)
+        part.etag, part.last_modified = etag, last_modified
         try:
             while True:
                 try:
@@ -51,6 +52,6 @@ def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent
                 part.write(chunk)
             if part.size != status.st_size:
                 raise SourceError(f"{url}: changed while it was copied; run again")
-            return part.arrived(etag=etag, last_modified=last_modified)
+            return part.arrived()
         finally:
             part.discard()

@@ -29,20 +29,20 @@ from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
 if TYPE_CHECKING:
-    from materia_psdonline.download import Downloader
+    from materia_psdonline.download import Downloader, Patience
 
 
 class PsdOnline:
     """The archive of PSD Online, on USDA's server or in a folder."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         self.settings = settings
         self._downloader: Downloader | None = None
         if settings.folder is None:
-            # Reading a folder needs no HTTP client, and importing one takes 0.1 s.
-            from materia_psdonline.download import Downloader
+            # Reading a folder needs no HTTP client, and importing one takes time.
+            from materia_psdonline.download import Downloader, Patience
 
-            self._downloader = Downloader()
+            self._downloader = Downloader(patience or Patience())
             weakref.finalize(self, self._downloader.close)
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
@@ -69,7 +69,9 @@ class PsdOnline:
             else:
                 arrived = self._downloader.download(request, part)
         except TooLargeError as error:
-            return Refused(reason=str(error), etag=None, last_modified=None, path=None)
+            return Refused(
+                reason=str(error), etag=error.etag, last_modified=error.last_modified, path=None
+            )
         except OSError as error:
             raise SourceError(
                 f"{request.partition.url}: cannot be written to {request.directory}: "
@@ -95,11 +97,13 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
     """Whether a file that arrived is new, the known one again, or of no use."""
     partition, known = request.partition, request.known
     before = known.raw if known is not None and known.url == partition.url else None
-    if before is not None and before.sha256 == arrived.sha256:
-        if known is not None and known.refused is None:
+    if known is not None and before is not None and before.sha256 == arrived.sha256:
+        # Nothing to compare the answer with means that the sink has lost the file and wants it;
+        # after a file that was refused, the one before it has come back.
+        if known.refused is None and (known.etag or known.last_modified):
             arrived.path.unlink()
             return Unchanged(etag=arrived.etag, last_modified=arrived.last_modified)
-        content = before.content  # it came back after a file that was refused
+        content = before.content
     else:
         try:
             content = check(arrived.path, partition.file)

@@ -122,10 +122,14 @@ class StageError(MateriaError):
     """A stage failed; the message has its last words."""
 
 
-def exit_code_of(kind: str) -> int:
-    """The exit code of the error class called *kind*, 1 for a name not in the tree.
+def error_called(kind: str, message: str) -> MateriaError:
+    """The error of the class called *kind*, StageError for a name not in the tree.
 
     A worker reports its error as a class name and a sentence, over a stream.
     """
     found = globals().get(kind)
-    return found.exit_code if isinstance(found, type) and issubclass(found, MateriaError) else 1
+    if not isinstance(found, type) or not issubclass(found, MateriaError):
+        found = StageError
+    error = found.__new__(found)
+    Exception.__init__(error, message)  # the sentence is whole, whatever the class is made from
+    return error

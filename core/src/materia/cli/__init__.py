@@ -1,0 +1,116 @@
+"""The command line: one module for each command group, imports where they are used.
+
+`main` is the one place where an error becomes a line and an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from materia.cli import init, pipeline, plugins, run, sinks, sources
+from materia.errors import MateriaError
+from materia.signals import Interrupted
+
+EPILOG = """\
+\b
+Start here:
+  materia run --sample      the whole chain on data that comes along, offline
+  materia run               the same on the real data
+  materia init              write a commented materia.toml
+  materia plugins           what is installed
+
+\b
+Exit codes:
+  0  done                   3  something could not be destroyed and costs money
+  1  a stage failed, or     4  no machine to run on, or over the budget
+     files were refused     5  another process holds the database
+  2  a mistake in an option, materia.toml, a plugin or a missing secret
+  130, 143, 129  ended by Ctrl-C, SIGTERM, SIGHUP; nothing is left half done
+"""
+
+app = typer.Typer(
+    name="materia",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
+    pretty_exceptions_enable=False,  # they print local variables, and with them secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"materia-core {version('materia-core')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    no_plugins: bool = typer.Option(
+        False,
+        "--no-plugins",
+        help="Use the plugins that come with materia, and leave out those of others.",
+    ),
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+) -> None:
+    """Run data pipelines on the cheapest machine to be had, and leave nothing behind.
+
+    A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
+    source; transform turns it into tables and publishes them in the sink. What is not new costs
+    next to nothing. Everything has a default; materia.toml changes it.
+    """
+
+
+app.command("run", epilog=run.EPILOG)(run.run)
+app.add_typer(pipeline.app, name="pipeline")
+app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
+app.command("sources", epilog=sources.EPILOG)(sources.sources)
+app.command("sinks", epilog=sinks.EPILOG)(sinks.sinks)
+app.command("init", epilog=init.EPILOG)(init.init)
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Mistakes in the program keep their traceback.
+    """
+    code = 0
+    try:
+        app()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except MateriaError as error:
+        _say(error)
+        code = error.exit_code
+    except Interrupted as interrupted:
+        code = interrupted.exit_code
+    sys.exit(_flushed(code))
+
+
+def _say(error: MateriaError) -> None:
+    sys.stderr.write(f"materia: {error}\n")
+    before = error.__context__  # what happened first is not hidden by what failed while clearing up
+    if isinstance(before, MateriaError) and error.__cause__ is None:
+        sys.stderr.write(f"materia: before that: {before}\n")
+
+
+def _flushed(code: int) -> int:
+    """Flush now, as Python complains aloud at its end when the reader has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or 1
+    return code

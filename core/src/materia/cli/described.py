@@ -1,0 +1,48 @@
+"""What `materia sources` and `materia sinks` say of a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from materia.model import Pipeline
+    from materia.plugins import Found
+
+
+def described(found: Found[Any], pipeline: Pipeline) -> dict[str, Any]:
+    """A plugin with its settings as they are now; values of secrets are not among them."""
+    plugin = found.plugin
+    values = pipeline.settings[found.kind, plugin.name]
+    used = pipeline.source if found.kind == "source" else pipeline.sink
+    return {
+        "name": plugin.name,
+        "summary": plugin.summary,
+        "in_use": plugin.name == used,
+        "distribution": found.distribution,
+        "version": found.version,
+        "secrets": list(plugin.secrets),
+        "settings": [
+            {
+                "name": setting.name,
+                "value": values[setting.name],
+                "default": setting.default,
+                "help": setting.help,
+            }
+            for setting in plugin.settings
+        ],
+    }
+
+
+def as_text(description: Mapping[str, Any]) -> list[str]:
+    """The same for people, one line each."""
+    used = "  (in use)" if description["in_use"] else ""
+    lines = [f"{description['name']}{used}: {description['summary']}"]
+    lines.append(f"  from {description['distribution']} {description['version']}")
+    if description["secrets"]:
+        lines.append(f"  needs {', '.join(description['secrets'])} in the environment")
+    for setting in description["settings"]:
+        value = setting["value"]
+        shown = "not set" if value is None else repr(value)
+        lines += [f"  {setting['name']} = {shown}", f"      {setting['help']}"]
+    return lines

@@ -1,0 +1,43 @@
+"""`materia init`: a commented materia.toml, written from what is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from materia.cli.loading import load_registry
+
+EPILOG = """\
+\b
+Every key is there with its default and commented out, so the new file changes nothing
+until a line is uncommented. An existing file is never overwritten.
+"""
+
+
+def init(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Write this file, not ./materia.toml."),
+    ] = None,
+) -> None:
+    """Write a materia.toml with every setting, its default and what it means."""
+    from materia.config import FILE_NAME
+    from materia.config_template import template
+    from materia.errors import ConfigError
+
+    path = config or Path(FILE_NAME)
+    text = template(load_registry(context))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path} exists already and stays as it is; use --config to write another file"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    typer.echo(f"wrote {path}: every key at its default; uncomment what you want to change")

@@ -1,0 +1,53 @@
+"""The registry and the pipeline that a command works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from materia.model import Pipeline
+    from materia.plugins import Registry
+
+
+def load_registry(context: typer.Context) -> Registry:
+    """All plugins, or the bundled ones under --no-plugins."""
+    from materia.plugins import load_plugins
+
+    return load_plugins(bundled_only=bundled_only(context))
+
+
+def bundled_only(context: typer.Context) -> bool:
+    """Whether --no-plugins was given."""
+    return bool(context.find_root().params.get("no_plugins"))
+
+
+def load_pipeline(
+    registry: Registry, config: Path | None, *, provider: str | None = None
+) -> Pipeline:
+    """The pipeline of *config* or the nearest materia.toml, on another provider when named."""
+    from dataclasses import replace
+
+    from materia.config import load_config
+
+    pipeline = load_config(registry, path=config, start=Path.cwd())
+    return pipeline if provider is None else replace(pipeline, provider=provider)
+
+
+def warn_of_failures(registry: Registry) -> None:
+    """One line for each plugin that could not be loaded."""
+    for failure in registry.failures:
+        typer.echo(
+            f"warning: the plugin {failure.name!r} of {failure.distribution} is left out: "
+            f"{failure.error}",
+            err=True,
+        )
+
+
+def to_json(value: Any) -> str:
+    """For programs: dates and decimals as text, frozen values as objects."""
+    import json
+
+    return json.dumps(value, indent=2, default=str)

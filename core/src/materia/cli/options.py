@@ -1,0 +1,69 @@
+"""Options that several commands share, and what the shell completes them with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _names(kind: str, incomplete: str) -> list[tuple[str, str]]:
+    from materia.plugins import load_plugins
+
+    return [
+        (found.plugin.name, found.plugin.summary)
+        for found in load_plugins().found
+        if found.kind == kind and found.plugin.name.startswith(incomplete)
+    ]
+
+
+def complete_provider(incomplete: str) -> list[tuple[str, str]]:
+    """Names of the installed providers."""
+    return _names("provider", incomplete)
+
+
+def complete_source(incomplete: str) -> list[tuple[str, str]]:
+    """Names of the installed sources."""
+    return _names("source", incomplete)
+
+
+def complete_sink(incomplete: str) -> list[tuple[str, str]]:
+    """Names of the installed sinks."""
+    return _names("sink", incomplete)
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read this file instead of the nearest materia.toml, here or in a folder above.",
+    ),
+]
+ProviderName = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        autocompletion=complete_provider,
+        help="Run on this provider instead of the one in materia.toml (local without it).",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Sample = Annotated[
+    bool,
+    typer.Option(
+        "--sample",
+        help="Use the small data that comes with the source; needs no network. It is kept apart: "
+        "a later run without --sample replaces the tables built from it.",
+    ),
+]
+Everything = Annotated[
+    bool,
+    typer.Option(
+        "--everything",
+        help="Ask the source for every partition again, not only for those that may be new.",
+    ),
+]

@@ -1,0 +1,76 @@
+"""`materia pipeline`: the stages one by one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from materia.cli.options import Config, Everything, Json, ProviderName, Quiet, Sample
+from materia.cli.run import run_stages
+
+RUN_EPILOG = """\
+\b
+Stages:
+  extract    asks the source what is new, and keeps each file with where it came from
+  transform  loads the files in use, builds the tables with SQLMesh, checks and publishes
+             them; does nothing when neither files nor models have changed
+
+\b
+Examples:
+  materia pipeline run extract
+  materia pipeline run transform
+  materia pipeline run extract --everything
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Run one stage of the pipeline alone.",
+    epilog="`materia run` runs all stages, in their order.",
+)
+
+
+@app.callback()
+def group() -> None:
+    """Run one stage of the pipeline alone."""
+
+
+def complete_stage(incomplete: str) -> list[str]:
+    """Names of the stages."""
+    from materia.config import STAGES
+
+    return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
+
+
+@app.command("run", epilog=RUN_EPILOG)
+def run_stage(
+    context: typer.Context,
+    stage: Annotated[
+        str,
+        typer.Argument(
+            metavar="STAGE", help="extract or transform.", autocompletion=complete_stage
+        ),
+    ],
+    *,
+    sample: Sample = False,
+    config: Config = None,
+    provider: ProviderName = None,
+    everything: Everything = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run one stage.
+
+    A stage reads from the sink what the stage before it left there.
+    """
+    run_stages(
+        context,
+        stage=stage,
+        sample=sample,
+        config=config,
+        provider=provider,
+        everything=everything,
+        json=json,
+        quiet=quiet,
+    )

@@ -1,0 +1,36 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units, as download pages show them: `24.1 MB`."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def elapsed(seconds: float) -> str:
+    """Minutes and seconds: `0:07`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def many(count: int, word: str) -> str:
+    """`1 model`, `2 models`, `1,234 models`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
+    """Columns under their names, each as wide as it needs; empty columns are left out."""
+    kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
+    lines = [[row[index] for index in kept] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

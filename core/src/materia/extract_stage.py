@@ -1,0 +1,194 @@
+"""The extract stage: bring the sink up to date with what the source has.
+
+Partitions are fetched a few at a time and recorded one by one as they arrive, so a run that is cut
+off has kept everything up to then. What goes wrong with one partition harms no other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from materia.errors import SourceError
+from materia.events import Event, Log, Progress
+from materia.model import (
+    Absent,
+    Fetched,
+    FetchRequest,
+    FetchResult,
+    Known,
+    Partition,
+    PartitionsRequest,
+    Refused,
+    Unchanged,
+)
+from materia.problems import Problem, listing
+from materia.protocols import Sink, Source
+from materia.worker_request import WorkerRequest
+
+THREADS = 4
+# When the first answers are all failures the source is down, and asking 200 times more, each with
+# its retries, only makes the user wait.
+GIVE_UP_AFTER = 16
+BEAT_SECONDS = 0.1  # between two words about bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counts:
+    """What became of the partitions that were asked for."""
+
+    asked: int
+    fetched: int = 0
+    unchanged: int = 0
+    absent: int = 0
+    refused: int = 0
+    failed: int = 0
+    not_asked: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    quarantined: list[Problem] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        return self.fetched + self.unchanged + self.absent + self.refused + self.failed
+
+
+def extract(
+    source: Source, sink: Sink, request: WorkerRequest, emit: Callable[[Event], None]
+) -> Mapping[str, object]:
+    """Ask the source for what is worth asking for now, and keep what it gives.
+
+    Raises:
+        SourceError: something went wrong and there is no file in use at all.
+        SinkError: the sink cannot keep what was fetched.
+    """
+    known = sink.known(request.kept_as)
+    asked = source.partitions(
+        PartitionsRequest(known=known, now=datetime.now(UTC), everything=request.everything)
+    )
+    counts = _Counts(asked=len(asked))
+    received = _Received(emit)
+    for partition, result in _fetch_all(
+        source,
+        asked,
+        known=known,
+        workspace=request.workspace,
+        received=received,
+        counts=counts,
+    ):
+        if isinstance(result, SourceError):
+            counts.failed += 1
+            counts.problems.append(_problem(partition, str(result)))
+        else:
+            sink.record(request.kept_as, partition, result)
+            _count(counts, partition, result)
+        emit(Progress(phase="fetch", done=counts.answered, total=counts.asked, unit="partitions"))
+    counts.bytes = received.total
+    after = sink.known(request.kept_as)
+    in_use = sum(one.raw is not None for one in after.values())
+    _tell_quarantined(counts, after, emit)
+    if counts.problems and not in_use:
+        raise SourceError(f"{request.source}: no file could be had\n{listing(counts.problems)}")
+    return {**asdict(counts), "in_use": in_use}
+
+
+def _fetch_all(
+    source: Source,
+    partitions: Sequence[Partition],
+    *,
+    known: Mapping[str, Known],
+    workspace: Path,
+    received: _Received,
+    counts: _Counts,
+) -> Iterator[tuple[Partition, FetchResult | SourceError]]:
+    waiting = iter(enumerate(partitions))
+    running: dict[Future[FetchResult], tuple[Partition, Path]] = {}
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
+        try:
+            while True:
+                # A small lead keeps the threads busy; more would pile up files nobody recorded.
+                for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
+                    folder = workspace / f"fetch-{number}"
+                    folder.mkdir(exist_ok=True)
+                    asking = FetchRequest(
+                        partition=partition,
+                        known=known.get(partition.key),
+                        directory=folder,
+                        received=received.add,
+                    )
+                    running[pool.submit(source.fetch, asking)] = partition, folder
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    partition, folder = running.pop(future)
+                    try:
+                        yield partition, future.result()
+                    except SourceError as error:
+                        yield partition, error
+                    shutil.rmtree(folder, ignore_errors=True)
+                if counts.failed == counts.answered >= GIVE_UP_AFTER:
+                    counts.not_asked += sum(1 for _ in waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Received:
+    """Bytes received so far, in all threads together."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self.total = 0
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._said = 0.0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.total += count
+            now = time.monotonic()
+            if now - self._said < BEAT_SECONDS:
+                return
+            self._said = now
+        self._emit(Progress(phase="fetch", done=self.total, total=None, unit="bytes"))
+
+
+def _count(counts: _Counts, partition: Partition, result: FetchResult) -> None:
+    match result:
+        case Fetched():
+            counts.fetched += 1
+        case Unchanged():
+            counts.unchanged += 1
+        case Absent():
+            counts.absent += 1
+        case Refused(reason=reason):
+            counts.refused += 1
+            counts.problems.append(_problem(partition, reason))
+
+
+def _problem(partition: Partition, reason: str) -> Problem:
+    return Problem(partition=partition.key, url=partition.url, reason=reason)
+
+
+def _tell_quarantined(
+    counts: _Counts, known: Mapping[str, Known], emit: Callable[[Event], None]
+) -> None:
+    """Warn of files that were refused in an earlier run and are still what the source has."""
+    new = {problem.partition for problem in counts.problems}
+    for key, one in sorted(known.items()):
+        if one.refused is None or key in new:
+            continue
+        counts.quarantined.append(Problem(partition=key, url=one.url, reason=one.refused))
+        instead = "the file before it is in use" if one.raw else "it has no other file"
+        emit(
+            Log(
+                level="warning",
+                message=f"{key} is still in quarantine ({instead}): {one.url}: {one.refused}",
+            )
+        )

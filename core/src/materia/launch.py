@@ -1,0 +1,125 @@
+"""Start the worker of a stage and stream its events; the one place that knows how to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import IO
+
+from materia import events, worker_request
+from materia.errors import MateriaError, StageError, error_called
+from materia.events import Failed, Observe, Result
+from materia.machines import Instance
+from materia.secrets import redact
+from materia.worker_request import WorkerRequest
+
+LAST_LINES = 20
+STOP_SECONDS = 5.0  # the worker ends itself within 2 s of losing its life line
+
+
+def run_worker(
+    instance: Instance,
+    request: WorkerRequest,
+    *,
+    environment: Mapping[str, str],
+    observe: Observe,
+) -> Mapping[str, object]:
+    """Run one stage on *instance* and return its result.
+
+    The worker lives as long as its standard input stays open, so it ends with this process, even
+    when that is killed. When this function is left by an exception, the worker is gone.
+
+    Raises:
+        StageError: the worker ended without a word or by a mistake in the program.
+        MateriaError: of the class that the stage raised.
+    """
+    if instance.host is not None:
+        raise StageError(f"{request.stage}: {instance.provider} is not this machine")
+    process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
+        [sys.executable, "-P", "-m", "materia.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=instance.directory,
+        env={**environment, "TMPDIR": instance.directory},
+        start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
+        encoding="utf-8",
+        errors="replace",
+    )
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+    if stdin is None or stdout is None or stderr is None:
+        raise AssertionError("all three streams are pipes")
+    words: deque[str] = deque(maxlen=LAST_LINES)
+    listener = threading.Thread(target=_listen, args=(stderr, words), daemon=True)
+    listener.start()
+    try:
+        with contextlib.suppress(BrokenPipeError):  # it died at once: its last words say why
+            stdin.write(worker_request.encode(request) + "\n")
+            stdin.flush()
+        end = _follow(stdout, request, observe, words)
+        code = process.wait()
+        listener.join(timeout=STOP_SECONDS)
+    finally:
+        _stop(process, stdin)
+        stdout.close()
+        stderr.close()
+    if isinstance(end, Result) and code == 0:
+        return end.values
+    raise _error(request, end, code, words)
+
+
+def _follow(
+    stdout: IO[str], request: WorkerRequest, observe: Observe, words: deque[str]
+) -> Result | Failed | None:
+    end: Result | Failed | None = None
+    for line in stdout:
+        try:
+            event = events.decode(line, _hidden(request))
+        except ValueError:  # printed by an interpreter that was not yet ours
+            words.append(line.rstrip())
+            continue
+        if isinstance(event, (Result, Failed)):
+            end = event
+        observe(request.stage, event)
+    return end
+
+
+def _listen(stderr: IO[str], words: deque[str]) -> None:
+    with contextlib.suppress(ValueError):  # closed under it, when the worker was stopped
+        words.extend(line.rstrip() for line in stderr)
+
+
+def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _error(
+    request: WorkerRequest, end: Result | Failed | None, code: int, words: deque[str]
+) -> MateriaError:
+    if isinstance(end, Failed) and end.expected:
+        return error_called(end.kind, end.message)
+    if isinstance(end, Failed):
+        reason = f"failed with {end.kind}: {end.message}"
+    elif code < 0:
+        name = signal.Signals(-code).name
+        reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    else:
+        reason = f"ended without a result, exit code {code}"
+    last = "".join(f"\n  {line}" for line in words)
+    return StageError(redact(f"{request.stage}: the worker {reason}{last}", _hidden(request)))
+
+
+def _hidden(request: WorkerRequest) -> list[str]:
+    return [value for secrets in request.secrets.values() for value in secrets.values()]

@@ -1,0 +1,146 @@
+"""The transform stage: raw files -> rows -> tables -> published; nothing when nothing is new.
+
+SQLMesh is imported only when there is something to do, and then once: loading, models, audits and
+publishing share this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from materia.errors import ConfigError, SourceError
+from materia.events import Event, Progress
+from materia.model import Known, LoadRequest, PublishRequest, RawFile
+from materia.problems import Problem, listing
+from materia.protocols import Sink, Source
+from materia.stamp import models_stamp
+from materia.worker_request import WorkerRequest
+
+
+def build(
+    source: Source,
+    sink: Sink,
+    request: WorkerRequest,
+    emit: Callable[[Event], None],
+    *,
+    version: str,
+) -> Mapping[str, object]:
+    """Load what is new, bring the tables up to date, and publish them.
+
+    Raises:
+        ConfigError: there is no model to run.
+        SourceError: there is no file to load.
+        BusyError: another process writes to the sink's database.
+        StageError: a model, an audit or a test failed.
+    """
+    projects = tuple(folder for folder in (request.project, source.models()) if folder is not None)
+    if not projects:
+        raise ConfigError(
+            f"there is nothing to transform: {request.source} brings no models, and there is no "
+            f"SQLMesh project at {request.directory}; set transform.project"
+        )
+    models = f"{models_stamp(projects)} {request.source} {version}"
+    files = _files_in_use(sink.known(request.kept_as))
+    if not files:
+        raise SourceError(
+            f"no files of {request.source} to transform; run `materia pipeline run extract` first"
+        )
+    stamp = stamp_of(files, models)
+    if sink.stamp() == stamp:
+        return {"published": False, "files": len(files), "tables": []}
+    return _build_new(source, sink, request, emit, files=files, projects=projects, models=models)
+
+
+def _build_new(
+    source: Source,
+    sink: Sink,
+    request: WorkerRequest,
+    emit: Callable[[Event], None],
+    *,
+    files: tuple[RawFile, ...],
+    projects: tuple[Path, ...],
+    models: str,
+) -> Mapping[str, object]:
+    database = sink.checkout()
+    scratch = request.workspace / "load"
+    scratch.mkdir(exist_ok=True)
+
+    def loaded(_key: str, left: int) -> None:
+        done = len(files) - left
+        emit(Progress(phase="load", done=done, total=len(files), unit="partitions"))
+
+    emit(Progress(phase="load", done=0, total=len(files), unit="partitions"))
+    load = source.load(
+        LoadRequest(
+            database=database,
+            files=files,
+            find=lambda partition, file, sha256: sink.find_raw(
+                request.kept_as, partition, file, sha256
+            ),
+            directory=scratch,
+            published=sink.published(),
+            loaded=loaded,
+        )
+    )
+    problems = []
+    for file in files:
+        if (reason := load.refused.get(file.partition)) is not None:
+            sink.refuse(request.kept_as, file, reason)
+            problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
+    if problems:
+        files = _files_in_use(sink.known(request.kept_as))
+    if not files:
+        raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
+
+    from materia.transform import TransformRequest, transform
+
+    def progress(phase: str, done: int, total: int) -> None:
+        emit(Progress(phase=phase, done=done, total=total, unit="models"))
+
+    emit(Progress(phase="prepare", done=0, total=None, unit="models"))  # SQLMesh reads them all
+    report = transform(
+        TransformRequest(
+            database=database, projects=projects, affected=load.affected, progress=progress
+        )
+    )
+    emit(Progress(phase="publish", done=0, total=len(report.tables), unit="steps"))
+    tables = sink.publish(
+        PublishRequest(
+            run=request.run,
+            database=database,
+            tables=report.tables,
+            stamp=stamp_of(files, models),
+        )
+    )
+    where = sink.published()
+    return {
+        "published": True,
+        "files": len(files),
+        "loaded": list(load.loaded),
+        "removed": list(load.removed),
+        "rows_added": load.rows_added,
+        "rows_ended": load.rows_ended,
+        "models": report.models,
+        "audits": report.audits,
+        "tests": report.tests,
+        "tables": [asdict(table) for table in tables],
+        "database": None if where is None else str(where),
+        "problems": [asdict(problem) for problem in problems],
+    }
+
+
+def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:
+    return tuple(one.raw for _, one in sorted(known.items()) if one.raw is not None)
+
+
+def stamp_of(files: Sequence[RawFile], models: str) -> str:
+    """Identity of what tables are built from: the content of the files and what reads it.
+
+    A file republished in another wrapping has the same content, and so the same stamp.
+    """
+    contents = [(file.partition, file.file, file.content) for file in files]
+    return hashlib.sha256(json.dumps([models, contents]).encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""`python -m materia.worker`: run one stage, on whatever machine this is.
+
+One line of JSON comes in on standard input (`worker_request`), events go out on standard output
+(`events`), free text on standard error. Standard input stays open as a life line: when it closes,
+whoever asked is gone, and the worker ends.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+
+from materia import events, worker_request
+from materia.errors import MateriaError, SinkError
+from materia.events import Event, Failed, Result
+from materia.worker_request import WorkerRequest
+
+GRACE_SECONDS = 2.0
+
+
+def main() -> int:
+    """Serve one request; 0 when the stage succeeded."""
+    emit = _take_output()
+    request = worker_request.decode(sys.stdin.buffer.readline().decode())
+    threading.Thread(target=_end_with_life_line, daemon=True).start()
+    try:
+        emit(Result(values=run_stage(request, emit)))
+    except KeyboardInterrupt:
+        return 130
+    except MateriaError as error:
+        emit(Failed(kind=type(error).__name__, message=str(error), expected=True))
+    except OSError as error:
+        traceback.print_exc()
+        # A full disk and a missing right are no mistakes of the program.
+        reason = error.strerror or str(error)
+        where = f": {error.filename}" if error.filename else ""
+        message = f"{request.stage}: {reason}{where}"
+        emit(Failed(kind="StageError", message=message, expected=True))
+    except Exception as error:  # noqa: BLE001 -- the runner is told, with the traceback as last words
+        traceback.print_exc()
+        emit(Failed(kind=type(error).__name__, message=str(error), expected=False))
+    else:
+        return 0
+    return 1
+
+
+def run_stage(request: WorkerRequest, emit: Callable[[Event], None]) -> Mapping[str, object]:
+    """Open the source and the sink, and do what the stage is for.
+
+    Raises:
+        MateriaError: as the stage, the source and the sink say.
+    """
+    from materia.plugins import load_plugins, open_plugin
+
+    registry = load_plugins(bundled_only=request.bundled_only)
+    declared = registry.source(request.source)
+    source = open_plugin(
+        declared,
+        request.secrets["source"],
+        settings=request.settings["source"],
+        directory=request.directory,
+    )
+    sink = open_plugin(
+        registry.sink(request.sink),
+        request.secrets["sink"],
+        settings=request.settings["sink"],
+        directory=request.directory,
+    )
+    if request.sample and any(known.raw for known in sink.known(request.source).values()):
+        raise SinkError(
+            f"the sink {request.sink!r} already holds real files of {request.source}, and the "
+            f"sample would replace the tables built from them; run the sample in another folder, "
+            f"or without --sample to go on with the real files"
+        )
+    if request.stage == "extract":
+        from materia.extract_stage import extract
+
+        return extract(source, sink, request, emit)
+    from materia.transform_stage import build
+
+    return build(source, sink, request, emit, version=declared.version)
+
+
+def _take_output() -> Callable[[Event], None]:
+    """A function that writes events; whatever else is printed goes to standard error from now."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        with lock:
+            stream.write(events.encode(event) + "\n")
+
+    return emit
+
+
+def _end_with_life_line() -> None:
+    while os.read(0, 4096):
+        pass
+    _thread.interrupt_main()  # half-written files are cleared away on the way out
+    time.sleep(GRACE_SECONDS)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # what the stage started goes too
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Threads that still wait for a server are not waited for: everything worth keeping is written.
+    os._exit(code)

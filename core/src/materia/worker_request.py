@@ -1,0 +1,71 @@
+"""What a worker is asked to do: one line of JSON on its standard input.
+
+The line carries the secrets of the stage's source and sink and no others. They are never in an
+argument, in the worker's environment or on its disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRequest:
+    """One stage of one run.
+
+    Attributes:
+        run: Identity of the run.
+        stage: Name of the stage.
+        source: Name of the source.
+        sink: Name of the sink.
+        settings: Of the source and the sink, by `source` and `sink`.
+        secrets: Of the source and the sink, by `source` and `sink`.
+        directory: Folder that relative paths in the settings start from.
+        workspace: An existing folder for temporary files; it goes with the worker.
+        project: Folder of the SQLMesh project, or None.
+        sample: Whether the source reads the small data that comes with it.
+        everything: Whether every partition is asked for again.
+        bundled_only: Whether plugins from outside are left out.
+    """
+
+    run: str
+    stage: str
+    source: str
+    sink: str
+    settings: Mapping[str, Mapping[str, object]]
+    secrets: Mapping[str, Mapping[str, str]]
+    directory: Path
+    workspace: Path
+    project: Path | None = None
+    sample: bool = False
+    everything: bool = False
+    bundled_only: bool = False
+
+    @property
+    def kept_as(self) -> str:
+        """The name under which the sink keeps this source: sample data never mixes with real."""
+        return f"{self.source}-sample" if self.sample else self.source
+
+
+def encode(request: WorkerRequest) -> str:
+    """The request as one line without its end."""
+    return json.dumps(asdict(request), default=str)
+
+
+def decode(line: str) -> WorkerRequest:
+    """The request in one line; what was a tuple in the settings is one again."""
+    values: dict[str, Any] = json.loads(line)
+    values["settings"] = {
+        kind: {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in settings.items()
+        }
+        for kind, settings in values["settings"].items()
+    }
+    for name in ("directory", "workspace", "project"):
+        values[name] = None if values[name] is None else Path(values[name])
+    return WorkerRequest(**values)

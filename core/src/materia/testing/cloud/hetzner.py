@@ -1,8 +1,8 @@
 """Hetzner Cloud, API v1 as of 2026-08: servers, SSH keys, primary IPs, volumes, actions, prices.
 
 Follows the published API reference (docs.hetzner.cloud) and its changelog: no `datacenter` any
-more, availability under `server_types[].locations[]`. A server is billed from its creation for every
-started hour, to a monthly cap, whether it runs or not; an IPv4 address beside it.
+more, availability under `server_types[].locations[]`. A server is billed from its creation for
+every started hour, to a monthly cap, whether it runs or not; an IPv4 address beside it.
 """
 
 from __future__ import annotations
@@ -337,7 +337,6 @@ class Hetzner(Service):
     @route("GET", "/v1/servers")
     def list_servers(self, request: Request) -> Answer:
         """By name, status or label."""
-        self._collect()
         now, states = self.now(), request.all("status")
         found = [
             server_body(server, self, now)
@@ -349,7 +348,6 @@ class Hetzner(Service):
     @route("POST", "/v1/servers")
     def create_server(self, request: Request) -> Answer:
         """Checked as the reference says, then placed, then billed at once."""
-        self._collect()
         name, labels = request.field("name", str), self._labels(request)
         if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", name):
             raise BadBody("name", "must be a valid hostname")
@@ -397,7 +395,6 @@ class Hetzner(Service):
     @route("GET", "/v1/servers/{id}")
     def get_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """One server."""
-        self._collect()
         server = self._find(self.servers, id)
         if not self._visible(server):
             return self.errors["not_found"]
@@ -406,7 +403,6 @@ class Hetzner(Service):
     @route("DELETE", "/v1/servers/{id}")
     def delete_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Its implicit addresses go with it; its volumes do not."""
-        self._collect()
         server = self._find(self.servers, id)
         now = self.now()
         if self.behaviour.never_deletes:
@@ -416,7 +412,7 @@ class Hetzner(Service):
             self.power_off(self._booting(server))
             self.meter.stop("instance", str(server.id), server.gone_at)
         answer = Answer(body={"action": self._act("delete_server", server, server.gone_at)})
-        self._collect()
+        self.collect()  # a delete that takes no time is over now
         return answer
 
     @route("GET", "/v1/actions/{id}")
@@ -436,7 +432,6 @@ class Hetzner(Service):
     @route("GET", "/v1/primary_ips")
     def list_addresses(self, request: Request) -> Answer:
         """By name, address or label."""
-        self._collect()
         ips = request.all("ip")
         found = [
             address_body(address)
@@ -448,13 +443,11 @@ class Hetzner(Service):
     @route("GET", "/v1/primary_ips/{id}")
     def get_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """One address."""
-        self._collect()
         return Answer(body={"primary_ip": address_body(self._find(self.addresses, id))})
 
     @route("PUT", "/v1/primary_ips/{id}")
     def update_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Name, labels, and whether it goes with its server."""
-        self._collect()
         address = self._find(self.addresses, id)
         if "labels" in request.json:
             address.labels = self._labels(request)
@@ -465,7 +458,6 @@ class Hetzner(Service):
     @route("DELETE", "/v1/primary_ips/{id}")
     def delete_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Refused while a server has it."""
-        self._collect()
         address = self._find(self.addresses, id)
         if address.assignee is not None:
             return error(422, "must_be_unassigned", "primary IP is assigned to a server")
@@ -475,14 +467,12 @@ class Hetzner(Service):
     @route("GET", "/v1/volumes")
     def list_volumes(self, request: Request) -> Answer:
         """By name or label."""
-        self._collect()
         bodies = [volume_body(volume) for volume in self._named(self.volumes, request)]
         return page("volumes", bodies, request)
 
     @route("DELETE", "/v1/volumes/{id}")
     def delete_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Refused while a server has it."""
-        self._collect()
         volume = self._find(self.volumes, id)
         if volume.server is not None:
             return error(423, "locked", "volume is attached to a server")
@@ -670,7 +660,7 @@ class Hetzner(Service):
         self.actions[action.id] = action
         return action.body(self.now())
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         """Remove the servers whose time has come, and what goes with them."""
         now = self.now()
         for server in list(self.servers.values()):

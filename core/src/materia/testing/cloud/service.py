@@ -152,6 +152,12 @@ class Service(ABC):
     def user_data(self, identity: str) -> str:
         """The decoded user data of that instance; KeyError when there is none of that id."""
 
+    def collect(self) -> None:
+        """Bring the state up to now: remove what was deleted and whose time has come.
+
+        Called before every route and before every look at the bill.
+        """
+
     def decorate(self, request: Request, answer: Answer) -> Answer:
         """The answer with the headers that this API sends with each one."""
         return answer
@@ -164,11 +170,13 @@ class Service(ABC):
         With *foreign*, what was there before materia came instead.
         """
         with self.lock:
+            self.collect()
             return self.meter.running(self.clock.now(), foreign=foreign)
 
     def billed(self) -> dict[str, Decimal]:
         """What materia has been charged so far, by currency, net of VAT."""
         with self.lock:
+            self.collect()
             return self.meter.total(self.clock.now())
 
     def error(self, name: str) -> Answer:
@@ -279,6 +287,7 @@ class Service(ABC):
                     continue
                 if not public and (refused := self.authenticate(request)):
                     return refused
+                self.collect()
                 answer: Answer = getattr(self, name)(request, **found.groupdict())
                 return answer
             return self.authenticate(request) or self.no_route(request)

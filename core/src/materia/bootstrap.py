@@ -1,0 +1,147 @@
+"""What a rented machine is told at its first boot: keys and a cloud-config, as values and text.
+
+The host key is made here and sent along, so the first packet of the first connection can be
+checked. It lives as long as one instance; it is the only secret in the user data, which the
+provider keeps and every process on the machine can read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from materia.errors import ConfigError, ProviderError
+
+# The same on every provider, instead of root, ubuntu, opc or debian. It needs no right but its own.
+LOGIN_USER = "materia"
+HEADER = "#cloud-config\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """An Ed25519 key in OpenSSH's text forms; its private half shows in no repr.
+
+    Attributes:
+        public: One line of an authorized_keys file: the kind and the key, without a comment.
+        private: What a private key file holds, unencrypted, with its last newline.
+    """
+
+    public: str
+    private: str = field(repr=False)
+
+
+def generate_key() -> KeyPair:
+    """A new key; nothing is written anywhere."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
+    key = Ed25519PrivateKey.generate()
+    return KeyPair(
+        public=key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode(),
+        private=key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode(),
+    )
+
+
+def cloud_config(
+    *, login_key: str, host_key: KeyPair, now: datetime, expires_at: datetime
+) -> dict[str, object]:
+    """The cloud-config of a worker, as a value.
+
+    One user that only *login_key* (one line) lets in, *host_key* and no other host key, and power
+    off at *expires_at*. That ends the work and not the bill: every provider goes on charging for a
+    machine that is off, so it is a help to the sweep and never instead of it.
+
+    Keys are those of cloud-init 22 and later (docs.cloud-init.io, modules reference, 2026-08).
+    """
+    return {
+        "disable_root": True,
+        "package_update": False,
+        "package_upgrade": False,
+        "power_state": {
+            # cloud-init hands this to shutdown(8), which counts minutes from the end of the boot.
+            "delay": _minutes_until(expires_at, now=now),
+            "message": "this materia worker has reached its deadline",
+            "mode": "poweroff",
+        },
+        "ssh_deletekeys": True,
+        "ssh_keys": {"ed25519_private": host_key.private, "ed25519_public": host_key.public},
+        "ssh_pwauth": False,
+        "users": [
+            {
+                "lock_passwd": True,
+                "name": LOGIN_USER,
+                "shell": "/bin/bash",
+                "ssh_authorized_keys": [login_key],
+            }
+        ],
+    }
+
+
+def user_data(config: Mapping[str, object]) -> str:
+    """*config* as cloud-init reads it; the same value gives the same text.
+
+    JSON is YAML, so this needs no YAML library and has no quoting of its own.
+    """
+    return f"{HEADER}{json.dumps(config, indent=1, sort_keys=True)}\n"
+
+
+def read_user_data(text: str) -> dict[str, object]:
+    """The cloud-config that `user_data` wrote.
+
+    Raises:
+        ConfigError: the text is something else.
+    """
+    try:
+        config = json.loads(text.removeprefix(HEADER))
+    except ValueError as error:
+        raise ConfigError(f"user data is not a cloud-config written as JSON: {error}") from error
+    if not text.startswith(HEADER) or not isinstance(config, dict):
+        raise ConfigError(f"user data must be the line {HEADER.strip()!r} and a JSON object")
+    return config
+
+
+def host_key_of(text: str) -> str:
+    """The public host key that a machine with this user data must show, as one line.
+
+    Raises:
+        ConfigError: the user data brings no host key.
+    """
+    keys = read_user_data(text).get("ssh_keys")
+    public = keys.get("ed25519_public") if isinstance(keys, dict) else None
+    if not isinstance(public, str):
+        raise ConfigError("user data brings no host key: ssh_keys.ed25519_public is missing")
+    return public
+
+
+def check_size(text: str, *, provider: str, limit_bytes: int, encoded: bool = False) -> None:
+    """Refuse user data that *provider* would refuse or cut, before anything is created.
+
+    Args:
+        text: The user data.
+        provider: Whose limit it is, for the message.
+        limit_bytes: The most it takes.
+        encoded: Whether the limit counts the base64 form.
+
+    Raises:
+        ProviderError: it is too long.
+    """
+    content = text.encode()
+    size = len(base64.b64encode(content)) if encoded else len(content)
+    if size > limit_bytes:
+        form = " as base64" if encoded else ""
+        raise ProviderError(
+            f"{provider}: user data is {size:,} bytes{form}, {provider} takes {limit_bytes:,}"
+        )
+
+
+def _minutes_until(moment: datetime, *, now: datetime) -> int:
+    # Rounded up, and at least one: 0 would be a machine that never ends its first boot.
+    return max(1, -((now - moment) // timedelta(minutes=1)))

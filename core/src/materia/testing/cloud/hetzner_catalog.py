@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-TB = 1000**4
+TB = 1024**4  # as the API counts: 20 TB are 21990232555520 bytes
 EUROPE = ("fsn1", "nbg1", "hel1")
 LOCATIONS = (
     ("fsn1", "DE", "Falkenstein", "eu-central"),

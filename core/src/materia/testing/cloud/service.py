@@ -152,7 +152,7 @@ class Service(ABC):
     def user_data(self, identity: str) -> str:
         """The decoded user data of that instance; KeyError when there is none of that id."""
 
-    def collect(self) -> None:
+    def collect(self) -> None:  # noqa: B027 -- a service without delays has nothing to do
         """Bring the state up to now: remove what was deleted and whose time has come.
 
         Called before every route and before every look at the bill.

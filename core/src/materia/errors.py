@@ -15,7 +15,7 @@ MateriaError                     exit 1
 ├── BusyError                    exit 5   another process holds what this one needs
 ├── SourceError                  exit 1   a partition could not be fetched or loaded
 ├── SinkError                    exit 1   the sink could not keep or publish something
-├── WorkerLostError              exit 1   a worker is out of reach: whether its stage ended is unknown
+├── WorkerLostError              exit 1   a worker is out of reach: nobody knows how its stage ended
 └── StageError                   exit 1   a stage failed
 
 A message says what could not be done, on what, and what to do about it. It holds no secret.

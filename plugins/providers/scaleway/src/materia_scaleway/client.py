@@ -1,0 +1,194 @@
+"""The SDK with what it lacks: a deadline for every request, and another try where that is safe.
+
+scaleway 2.12 calls `requests.request` without a timeout and never retries. Its page-walking
+functions recurse until an empty page, and its `wait_instance_server` waits for factorials of
+10 ms: neither is used.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+from scaleway import Client  # type: ignore[import-untyped]
+from scaleway.block.v1 import BlockV1API  # type: ignore[import-untyped]
+from scaleway.instance.v1.custom_api import InstanceUtilsV1API  # type: ignore[import-untyped]
+from scaleway.marketplace.v2 import MarketplaceV2API  # type: ignore[import-untyped]
+from scaleway_core.api import API, ScalewayException
+
+T = TypeVar("T")
+API_URL = "https://api.scaleway.com"
+CONNECT_SECONDS = 5.0
+# Refused before anything was done, or a gateway's word: asking again is safe for all but a POST.
+AGAIN = frozenset({429, 502, 503, 504})
+PAUSES = (0.2, 0.6)
+PAGE_SIZE = 100
+
+
+class Bounded(API):
+    """Requests that end: each has a deadline, and what is safe to repeat is tried three times."""
+
+    session: requests.Session
+    seconds: float = 30.0
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> requests.Response:
+        sent = {"accept": "application/json", "user-agent": self.client.user_agent}
+        if method in {"POST", "PUT", "PATCH"}:
+            sent["Content-Type"] = "application/json; charset=utf-8"
+        sent |= headers or {}
+        if self.client.secret_key is not None:
+            sent["x-auth-token"] = self.client.secret_key
+        query = [
+            (name, item)
+            for name, value in (params or {}).items()
+            if value is not None
+            for item in (value if isinstance(value, list) else [value])
+        ]
+        # The service wants a body with every request, as the SDK sends it: `{}`.
+        raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
+
+        def ask() -> requests.Response:
+            return self.session.request(
+                method,
+                f"{self.client.api_url}{path}",
+                params=query,
+                headers=sent,
+                data=raw,
+                timeout=(CONNECT_SECONDS, self.seconds),
+                verify=not self.client.api_allow_insecure,
+            )
+
+        return _counted(_repeated(method, ask))
+
+    def _throw_on_error(self, res: requests.Response) -> None:
+        # The SDK's own raises JSONDecodeError for a gateway's HTML page and loses the status.
+        if res.status_code >= 400:
+            raise ScalewayException(res)
+
+
+def _repeated(method: str, ask: Callable[[], requests.Response]) -> requests.Response:
+    for pause in PAUSES:
+        try:
+            response = ask()
+        except (requests.ConnectionError, requests.Timeout):
+            if method == "POST":
+                raise
+        else:
+            safe = response.status_code == 429 or method != "POST"
+            if response.status_code not in AGAIN or not safe:
+                return response
+        time.sleep(pause)
+    return ask()
+
+
+def _counted(response: requests.Response) -> requests.Response:
+    """The answer with the total of its header in the body, where the SDK looks for it."""
+    total = response.headers.get("x-total-count")
+    if total is None:
+        return response
+    try:
+        body = response.json()
+    except ValueError:
+        return response
+    if isinstance(body, dict):
+        body["total_count"] = int(total)
+        response._content = json.dumps(body).encode()  # noqa: SLF001 -- as the SDK itself does
+    return response
+
+
+class Instances(Bounded, InstanceUtilsV1API):  # type: ignore[misc]  # the SDK is untyped
+    """Servers and addresses."""
+
+
+class Blocks(Bounded, BlockV1API):  # type: ignore[misc]  # the SDK is untyped
+    """Block volumes."""
+
+
+class Images(Bounded, MarketplaceV2API):  # type: ignore[misc]  # the SDK is untyped
+    """Images by label."""
+
+
+class Catalog(Bounded):
+    """The public product catalog.
+
+    Read as JSON: the SDK's classes cannot tell `shared: false` from a field that is not there.
+    """
+
+    path = "/product-catalog/v2alpha1/public-catalog/products"
+
+    def products(self, zone: str) -> list[dict[str, Any]]:
+        """Every instance product of *zone*, whatever its status."""
+
+        def page(number: int) -> tuple[Sequence[dict[str, Any]], object]:
+            response = self._request(
+                "GET",
+                self.path,
+                params={
+                    "page": number,
+                    "page_size": PAGE_SIZE,
+                    "product_types": ["instance"],
+                    "zone": zone,
+                },
+            )
+            self._throw_on_error(response)
+            body = response.json()
+            return body["products"], body.get("total_count")
+
+        return list(pages(page))
+
+
+def pages(page: Callable[[int], tuple[Iterable[T], object]]) -> Iterator[T]:
+    """Everything on all pages; *page* gives one page by number and the total, if it is told."""
+    found = 0
+    number = 1
+    while True:
+        items, total = page(number)
+        here = list(items)
+        yield from here
+        found += len(here)
+        if not here or (total is not None and found >= int(str(total))):
+            return
+        number += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Apis:
+    """All the APIs, on one connection pool."""
+
+    instances: Instances
+    blocks: Blocks
+    images: Images
+    catalog: Catalog
+
+
+def connect(client: Client, seconds: float) -> Apis:
+    """The APIs for *client*; no request takes longer than *seconds* to begin answering.
+
+    Raises:
+        ValueError: the SDK refuses the form of a key; its message repeats the key, so do not.
+    """
+    session = requests.Session()
+    public = client.secret_key is None
+    found = [
+        kind(client, bypass_validation=public) for kind in (Instances, Blocks, Images, Catalog)
+    ]
+    for api in found:
+        api.session = session
+        api.seconds = seconds
+    instances, blocks, images, catalog = found
+    assert isinstance(instances, Instances)  # noqa: S101 -- the order of the line above
+    assert isinstance(blocks, Blocks)  # noqa: S101 -- as above
+    assert isinstance(images, Images)  # noqa: S101 -- as above
+    assert isinstance(catalog, Catalog)  # noqa: S101 -- as above
+    return Apis(instances, blocks, images, catalog)

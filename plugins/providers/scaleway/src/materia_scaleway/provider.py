@@ -1,0 +1,255 @@
+"""Scaleway Instances: an address, a server on it, its boot volume, all with materia's tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+from materia.errors import (
+    ConfigError,
+    OrphanError,
+    ProviderError,
+    ReadyTimeoutError,
+)
+from materia.machines import Instance, InstanceRequest, Offer, Requirements
+from materia.marks import Mark, mark_of
+from materia.polling import poll
+from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
+
+from materia_scaleway.client import connect
+from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.offers import offers_of
+from materia_scaleway.owned import Owned, address_of, instances_of, tags_of
+from materia_scaleway.prices import volume_gb
+from materia_scaleway.removal import remove
+from materia_scaleway.zones import Zones
+
+# scaleway/terraform-provider-scaleway limits a value to this many bytes; the API says nothing.
+USER_DATA_BYTES = 127_998
+# How long a new server may be in no list; asked for so long after a create that gave no answer.
+SETTLE = timedelta(seconds=5)
+
+
+class Scaleway:
+    """The account's project: what materia makes there carries tags from its first moment."""
+
+    def __init__(
+        self,
+        *,
+        access_key: str,
+        secret_key: str,
+        project: str,
+        zones: Zones,
+        image: str,
+        ssh_port: int = 22,
+        api_url: str,
+        timeout: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(minutes=5),
+    ) -> None:
+        """Ask nothing yet.
+
+        *timeout* is for the answer to one request; *patience* for how long something may take to
+        be created or destroyed.
+
+        Raises:
+            CredentialsError: a key does not have the form of one.
+        """
+        from materia_scaleway.opening import make_client
+
+        client = make_client(access_key, secret_key, project, api_url)
+        self._apis = connect(client, timeout.total_seconds())
+        self._project = project
+        self._zones = zones
+        self._image = image
+        self._ssh_port = ssh_port
+        self._patience = patience
+
+    def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
+        """As the Protocol says; Scaleway has prices in EUR alone."""
+        return offers_of(self._apis, self._zones, requirements)
+
+    def create_instance(self, request: InstanceRequest, /) -> Instance:
+        """As the Protocol says: an address, the server on it, its user data, then the power.
+
+        Raises:
+            ConfigError: no project is set, or there is no image of that label.
+        """
+        zone = request.offer.zone or request.offer.region
+        self._check(request)
+        owned = Owned(apis=self._apis, zone=zone, mark=mark_of(request))
+        try:
+            return self._created(request, owned)
+        except BaseException as error:
+            if owned.touched:
+                self._undo(owned, error)
+            raise
+
+    def list_instances(self) -> Sequence[Instance]:
+        """As the Protocol says; what is left without a server comes with an empty id."""
+
+        def ask(zone: str) -> list[Instance]:
+            try:
+                return instances_of(self._apis, zone)
+            except GoneError:
+                if self._zones.chosen:
+                    raise
+                return []
+
+        with ThreadPoolExecutor(max_workers=len(self._zones.names)) as pool:
+            found = list(pool.map(ask, self._zones.names))
+        return [replace(one, port=self._ssh_port) for zone in found for one in zone]
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        """As the Protocol says; a server that is locked or has stopped will never answer."""
+        from materia.ssh import wait_until_reachable
+
+        for left in poll(timeout):
+            try:
+                with translated(f"server {instance.id}"):
+                    server = self._apis.instances.get_server(
+                        server_id=instance.id, zone=instance.region
+                    ).server
+            except (GoneError, UnansweredError):
+                server = None  # not visible yet, or no answer this time
+            host = address_of(server)
+            if host and server is not None and str(server.state) == "running":
+                wait_until_reachable(host, self._ssh_port, instance.host_key, left)
+                return replace(instance, host=host, port=self._ssh_port)
+            if server is not None and str(server.state) == "locked":
+                raise ReadyTimeoutError(
+                    f"scaleway: {instance.name} ({instance.id} in {instance.region}) is locked: "
+                    f"{server.state_detail or 'no reason given'}"
+                )
+        raise ReadyTimeoutError(
+            f"scaleway: {instance.name} ({instance.id} in {instance.region}) is not running "
+            f"after {timeout.total_seconds():.0f} s"
+        )
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        """As the Protocol says: the server, then its volumes and addresses, until each is 404."""
+        zones = [instance.region] if instance.region in self._zones.names else None
+        for zone in zones or self._zones.names:
+            owned = Owned(
+                apis=self._apis,
+                zone=zone,
+                mark=Mark(
+                    name=instance.name,
+                    run=instance.run,
+                    stage=instance.stage,
+                    expires_at=instance.expires_at,
+                ),
+            )
+            owned.know(instance)
+            remove(owned, self._patience)
+
+    def _check(self, request: InstanceRequest) -> None:
+        if not self._project:
+            raise ConfigError(
+                "scaleway: set project in [providers.scaleway] of materia.toml to the ID of the "
+                "project to create instances in, best one of its own"
+            )
+        if (size := len(request.user_data.encode())) > USER_DATA_BYTES:
+            raise ProviderError(
+                f"scaleway: the user data of {request.name} has {size} bytes, at most "
+                f"{USER_DATA_BYTES} are taken"
+            )
+
+    def _created(self, request: InstanceRequest, owned: Owned) -> Instance:
+        server = owned.find_server()
+        if server is None:
+            address = owned.find_address()
+            if address is not None and address.server is not None:
+                # Its server exists, though no list has it yet: never make a second one.
+                server = owned.await_server(address.server.id, self._patience)
+        if server is None:
+            image = self._image_id(request, owned.zone)
+            server = self._launch(request, owned, image)
+        owned.touched = True
+        owned.tag_volumes(server)
+        if str(server.state) == "stopped":
+            with translated(f"user data of {request.name}"):
+                self._apis.instances.set_server_user_data(
+                    server.id, "cloud-init", request.user_data.encode(), zone=owned.zone
+                )
+            with translated(f"start {request.name}"):
+                self._apis.instances.server_action(
+                    server_id=server.id, zone=owned.zone, action=ServerAction.POWERON
+                )
+        return owned.instance(server, port=self._ssh_port)
+
+    def _launch(self, request: InstanceRequest, owned: Owned, image: str) -> Server:
+        held = owned.find_address()
+        address = held.id if held is not None else self._reserve(owned)
+        size = volume_gb(request.offer.disk_gib) * 10**9
+        offer = request.offer
+        try:
+            with translated(f"create {offer.instance_type} in {owned.zone}"):
+                server = self._apis.instances.create_server(
+                    zone=owned.zone,
+                    commercial_type=offer.instance_type,
+                    name=request.name,
+                    image=image,
+                    project=self._project,
+                    dynamic_ip_required=False,
+                    protected=False,
+                    public_ips=[address],
+                    volumes={"0": VolumeServerTemplate(size=size, volume_type="sbs_volume")},
+                    tags=tags_of(owned.mark),
+                ).server
+        except UnansweredError:
+            # It may exist all the same, and be in no list for a moment.
+            server = owned.look_for_server(min(SETTLE, self._patience))
+            if server is None:
+                raise
+        if server is None:
+            raise UnansweredError(f"scaleway: create {offer.instance_type}: an empty answer")
+        owned.servers.add(server.id)
+        return server
+
+    def _reserve(self, owned: Owned) -> str:
+        owned.touched = True
+        try:
+            with translated(f"reserve an address in {owned.zone}"):
+                address = self._apis.instances.create_ip(
+                    zone=owned.zone,
+                    project=self._project,
+                    type_=IpType.ROUTED_IPV4,
+                    tags=tags_of(owned.mark),
+                ).ip
+        except UnansweredError:
+            address = owned.find_address()
+            if address is None:
+                raise
+        if address is None:
+            raise UnansweredError("scaleway: reserve an address: an empty answer")
+        owned.addresses.add(address.id)
+        return str(address.id)
+
+    def _image_id(self, request: InstanceRequest, zone: str) -> str:
+        architecture = request.offer.architecture
+        with translated(f"image {self._image} in {zone}"):
+            found = self._apis.images.list_local_images(
+                image_label=self._image,
+                zone=zone,
+                type_="instance_sbs",
+            ).local_images
+        for image in found:
+            fits = image.compatible_commercial_types
+            if str(image.arch) == architecture and (
+                not fits or request.offer.instance_type in fits
+            ):
+                return str(image.id)
+        raise ConfigError(
+            f"scaleway: no image {self._image!r} for {architecture} boots "
+            f"{request.offer.instance_type} in {zone}; set image in [providers.scaleway] of "
+            "materia.toml to a label of the marketplace, for example ubuntu_noble"
+        )
+
+    def _undo(self, owned: Owned, error: BaseException) -> None:
+        """Remove what a failed create has made, or say what may be left of it."""
+        try:
+            remove(owned, self._patience)
+        except OrphanError as orphan:
+            raise orphan from error

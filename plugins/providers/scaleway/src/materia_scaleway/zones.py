@@ -1,0 +1,60 @@
+"""The zones of Scaleway, and which of them are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from materia.errors import ConfigError
+
+from materia_scaleway.prices import region_of
+
+# Scaleway docs, "Regions and Availability Zones", 2026-08; the SDK's list lacks Milan and Warsaw 3.
+ZONES = (
+    "fr-par-1",
+    "fr-par-2",
+    "fr-par-3",
+    "it-mil-1",
+    "nl-ams-1",
+    "nl-ams-2",
+    "nl-ams-3",
+    "pl-waw-1",
+    "pl-waw-2",
+    "pl-waw-3",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zones:
+    """The zones in use.
+
+    Attributes:
+        names: In the order of their names.
+        chosen: Whether the user named them; one that does not answer is then an error.
+    """
+
+    names: tuple[str, ...]
+    chosen: bool
+
+    def within(self, regions: tuple[str, ...]) -> Zones:
+        """Those in one of *regions*, which may be zones too; empty means all."""
+        if not regions:
+            return self
+        names = tuple(name for name in self.names if name in regions or region_of(name) in regions)
+        return replace(self, names=names)
+
+
+def zones(wanted: tuple[str, ...]) -> Zones:
+    """The zones that are named in *wanted*, by themselves or by their region; empty means all.
+
+    Raises:
+        ConfigError: there is no zone or region of a name.
+    """
+    every = Zones(names=ZONES, chosen=bool(wanted))
+    for name in wanted:
+        if not every.within((name,)).names:
+            known = ", ".join(sorted({*ZONES, *map(region_of, ZONES)}))
+            raise ConfigError(
+                f"scaleway: regions in [providers.scaleway] of materia.toml: unknown {name!r}; "
+                f"known: {known}"
+            )
+    return every.within(wanted)

@@ -1,0 +1,152 @@
+"""The SQLMesh configuration of a project folder: the same for its command line and for a run.
+
+A project folder says in its `config.py`:
+
+    config = project_config(Path(__file__).parent, beside=source_projects())
+
+and every SQLMesh command run there sees the models that installed sources bring as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlmesh.core.config import (
+    AutoCategorizationMode,
+    CategorizerConfig,
+    Config,
+    DuckDBConnectionConfig,
+    GatewayConfig,
+    ModelDefaultsConfig,
+    PlanConfig,
+)
+from sqlmesh.core.config.connection import DuckDBAttachOptions
+from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+
+from materia.errors import MateriaError
+from materia.hookspecs import Opening
+from materia.plugins import load_plugins, open_plugin
+
+# SQLMesh writes the catalog into names and keeps it in its state, and DuckDB calls the catalog
+# after the file. One fixed alias makes a renamed or copied database the same to SQLMesh.
+CATALOG = "materia"
+PROD_VARIABLE = "MATERIA_DATABASE"
+DEV_VARIABLE = "MATERIA_DEV_DATABASE"
+# Earlier than the oldest release of any source there is; only a bound for intervals.
+START = "2000-01-01"
+
+
+class ProjectsLoader(SqlMeshLoader):
+    """Loads a project folder together with the ones beside it, as one project.
+
+    SQLMesh reads several folders when they are all named on its command line; this lets the
+    configuration of one folder name the others.
+    """
+
+    def __init__(self, context: Any, path: Path, beside: Sequence[str] = ()) -> None:
+        super().__init__(context, path)
+        self._beside = [Path(folder) for folder in beside]
+
+    def load(self, *args: Any, **options: Any) -> LoadedProject:
+        """As SqlMeshLoader, for all the folders."""
+        projects = []
+        for folder in self._beside:
+            self.context.configs.setdefault(folder, self.config)
+            projects.append(SqlMeshLoader(self.context, folder).load(*args, **options))
+        whole = super().load(*args, **options)
+        for project in projects:
+            whole.models.update(project.models)
+            whole.audits.update(project.audits)
+            whole.standalone_audits.update(project.standalone_audits)
+            whole.macros.update(project.macros)
+            whole.environment_statements.extend(project.environment_statements)
+            whole.model_test_metadata.extend(project.model_test_metadata)
+        return whole
+
+
+def source_projects() -> tuple[Path, ...]:
+    """The folders of the models that installed sources carry, in the order of their names.
+
+    A source that cannot be opened here (a variable is not set) brings none.
+    """
+    folders = []
+    for found in load_plugins().of_kind("source"):
+        settings = {setting.name: setting.default for setting in found.plugin.settings}
+        try:
+            source = open_plugin(found, os.environ, settings=settings, directory=Path.cwd())
+        except MateriaError:
+            continue
+        if (folder := source.models()) is not None:
+            folders.append(folder)
+    return tuple(folders)
+
+
+def connection(database: Path) -> DuckDBConnectionConfig:
+    """A connection to a DuckDB file of any name, under the one catalog name."""
+    return DuckDBConnectionConfig(
+        catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=str(database))},
+        concurrent_tasks=1,
+        connector_config={
+            # Tables are written in the order their query asks for; keeping any other costs memory.
+            "preserve_insertion_order": "false",
+            # The catalog is attached to a database in memory, which would spill to `.tmp` here.
+            "temp_directory": f"{database}.tmp",
+        },
+    )
+
+
+def build_config(
+    gateways: dict[str, GatewayConfig],
+    *,
+    default_gateway: str,
+    beside: Iterable[Path] = (),
+    **options: Any,
+) -> Config:
+    """What the command line and a run have in common."""
+    return Config(
+        gateways=gateways,
+        default_gateway=default_gateway,
+        model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START, cron="@daily"),
+        loader=ProjectsLoader,
+        loader_kwargs={"beside": [str(folder) for folder in beside]},
+        disable_anonymized_analytics=True,
+        plan=PlanConfig(
+            auto_categorize_changes=CategorizerConfig(
+                external=AutoCategorizationMode.FULL,
+                python=AutoCategorizationMode.FULL,
+                sql=AutoCategorizationMode.FULL,
+                seed=AutoCategorizationMode.FULL,
+            )
+        ),
+        **options,
+    )
+
+
+def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
+    """The configuration of a project *folder* for SQLMesh's command line.
+
+    Gateways: `prod` is the published database, materia.duckdb in the nearest folder above that has
+    a pyproject.toml or materia.toml, or where MATERIA_DATABASE says; `dev` is a file of its own in
+    the project folder, or where MATERIA_DEV_DATABASE says, and the default.
+    """
+    os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
+    prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb")
+    dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb")
+    return build_config(
+        {
+            "dev": GatewayConfig(connection=connection(dev.absolute())),
+            "prod": GatewayConfig(connection=connection(prod.absolute())),
+        },
+        default_gateway="dev",
+        beside=beside,
+    )
+
+
+def _root(folder: Path) -> Path:
+    for above in folder.absolute().parents:
+        if (above / "materia.toml").is_file() or (above / "uv.lock").is_file():
+            return above
+    return folder

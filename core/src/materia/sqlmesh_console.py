@@ -1,0 +1,90 @@
+"""What SQLMesh has to say during a run, kept as values instead of printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlmesh.core.console import NoopConsole, get_console, set_console
+from sqlmesh.utils.errors import NodeAuditsErrors
+
+# SQLMesh writes a failed audit that does not stop the plan with this word into its warnings.
+AUDIT = "audit error"
+
+
+class QuietConsole(NoopConsole):
+    """Collects warnings and failures, and reports each finished model."""
+
+    def __init__(self, progress: Callable[[str, int, int], None]) -> None:
+        self._progress = progress
+        self._total = 0
+        self._done: set[str] = set()
+        self.audits = 0
+        self.warnings: list[str] = []
+        self.failures: list[str] = []
+
+    def start_evaluation_progress(
+        self, batched_intervals: dict[Any, Any], *args: Any, **options: Any
+    ) -> None:
+        """Learn how many models there are."""
+        self._total = len(batched_intervals)
+        self._done = set()
+
+    def update_snapshot_evaluation_progress(
+        self,
+        snapshot: Any,
+        interval: Any,
+        batch_idx: int,
+        duration_ms: int | None,
+        num_audits_passed: int,
+        num_audits_failed: int,
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        """A model was built and audited; `duration_ms` is None when that failed."""
+        self.audits += num_audits_passed + num_audits_failed
+        if duration_ms is not None and snapshot.is_model:
+            self._done.add(snapshot.model.name)
+            self._progress(snapshot.model.name, len(self._done), self._total)
+
+    def log_warning(self, short_message: str, long_message: str | None = None) -> None:
+        """A failed audit that does not stop the plan, or a remark of SQLMesh itself."""
+        self.warnings.append(" ".join(short_message.split()).removesuffix("."))
+
+    def log_error(self, message: str) -> None:
+        """Anything SQLMesh calls an error."""
+        self.failures.append(message.strip())
+
+    def log_failed_models(self, errors: list[Any]) -> None:
+        """Models that could not be built, and blocking audits that failed."""
+        for error in errors:
+            cause = error.__cause__
+            if isinstance(cause, NodeAuditsErrors):
+                self.failures += [_audit(audit) for audit in cause.errors]
+            else:
+                self.failures.append(f"{_name(error.node)}: {cause or error}")
+
+
+@contextmanager
+def console(progress: Callable[[str, int, int], None]) -> Iterator[QuietConsole]:
+    """A quiet console in place of SQLMesh's own, which is a setting of the whole process."""
+    before = get_console()
+    quiet = QuietConsole(progress)
+    set_console(quiet)
+    try:
+        yield quiet
+    finally:
+        set_console(before)
+
+
+def _audit(error: Any) -> str:
+    rows = "row" if error.count == 1 else "rows"
+    columns = error.audit_args.get("columns") or error.audit_args.get("column")
+    on = f" on {columns.sql(dialect='duckdb')}" if columns is not None else ""
+    return f"{error.model_name}: audit {error.audit_name}{on} failed for {error.count} {rows}"
+
+
+def _name(node: Any) -> str:
+    name = getattr(node, "snapshot_name", None) or str(node)
+    return ".".join(part.strip('"') for part in str(name).split(".")[-2:])

@@ -1,0 +1,237 @@
+"""Build the models of SQLMesh projects in a DuckDB file: one process, one context, no output.
+
+Imports SQLMesh, which takes about two seconds; nothing but a transform with work to do calls it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from materia.errors import StageError
+
+if TYPE_CHECKING:
+    from sqlmesh import Context
+
+    from materia.sqlmesh_console import QuietConsole
+
+ENVIRONMENT = {
+    # A pool of processes costs more than loading a few dozen models takes.
+    "MAX_FORK_WORKERS": "1",
+    "SQLMESH__DISABLE_ANONYMIZED_ANALYTICS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformRequest:
+    """What to build, and where.
+
+    Attributes:
+        database: DuckDB file with a loaded raw layer; nobody else has it open. SQLMesh keeps its
+            state in it.
+        projects: Folders of SQLMesh projects; the last one may read from all before it.
+        affected: Releases whose rows are not what they were when the models were last built:
+            incremental models are rebuilt for these, all others whole. Empty when the raw layer
+            has not changed; models whose definition changed are built all the same.
+        progress: Called after each model with its name, how many are done and how many there are.
+    """
+
+    database: Path
+    projects: tuple[Path, ...]
+    affected: tuple[date, ...] = ()
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformReport:
+    """What was built.
+
+    Attributes:
+        tables: Names of the finished tables and views, with their layer, sorted.
+        models: How many models were built; 0 when nothing had changed.
+        audits: How many audits ran.
+        tests: How many unit tests of models passed.
+        warnings: What audits found that does not stop a run, one sentence each.
+    """
+
+    tables: tuple[str, ...]
+    models: int
+    audits: int
+    tests: int
+    warnings: tuple[str, ...] = ()
+
+
+def transform(request: TransformRequest) -> TransformReport:
+    """Test, build and audit the models of the projects.
+
+    Killed at any point, the next call comes to the same result: what is affected is built again,
+    and so is what was not finished. Called twice, the second call finds nothing to do if nothing
+    is affected.
+
+    Raises:
+        StageError: a unit test or a blocking audit failed, or a model could not be built; the
+            message names the model, the audit and the number of rows.
+    """
+    os.environ.update(ENVIRONMENT)
+    from sqlmesh.utils.errors import SQLMeshError
+
+    from materia import sqlmesh_console
+
+    built: set[str] = set()
+
+    def progress(name: str, done: int, total: int) -> None:
+        built.add(name)
+        request.progress(name, done, total)
+
+    with sqlmesh_console.console(progress) as console, TemporaryDirectory() as cache:
+        try:
+            with _context(request, Path(cache)) as context:
+                tests = _test(context)
+                _build(context, request.affected)
+                _detach_from_catalog(context)
+                tables = _tables(context)
+        except SQLMeshError as error:
+            raise StageError(_message(console, error)) from error
+    return TransformReport(
+        tables=tables,
+        models=len(built),
+        audits=console.audits,
+        tests=tests,
+        warnings=tuple(console.warnings),
+    )
+
+
+@contextmanager
+def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
+    from sqlmesh import Context
+    from sqlmesh.core.config import GatewayConfig
+
+    from materia.sqlmesh_config import build_config, connection
+
+    *beside, project = request.projects
+    config = build_config(
+        {"prod": GatewayConfig(connection=connection(request.database.absolute()))},
+        default_gateway="prod",
+        beside=beside,
+        cache_dir=str(cache),
+    )
+    context = Context(paths=[str(project)], config=config)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def _test(context: Context) -> int:
+    result = context.test()
+    if result is None:
+        return 0
+    failed = [*result.failures, *result.errors]
+    if failed:
+        lines = [f"{test}: {_last_line(text)}" for test, text in failed]
+        raise StageError(f"{len(failed)} unit tests of models failed:\n" + "\n".join(lines))
+    return int(result.testsRun)
+
+
+def _build(context: Context, affected: Sequence[date]) -> None:
+    """Plan and apply; what is affected in one go for each run of neighbouring releases."""
+    from sqlmesh.core.model import ExternalModel
+
+    now = datetime.now(tz=UTC)
+    external = [name for name, model in context.models.items() if isinstance(model, ExternalModel)]
+    known = context.state_reader.get_environment("prod") is not None
+    if not (known and affected and external):
+        horizon = max([now, *(_after(day) for day in affected)])
+        _apply(context, execution_time=horizon)
+        return
+    for first, last in _spans(affected):
+        end = _after(last)
+        _apply(
+            context,
+            restate_models=external,
+            start=first,
+            end=last,
+            execution_time=max(now, end),
+            always_include_local_changes=True,
+        )
+
+
+def _apply(context: Context, **options: object) -> None:
+    builder = context.plan_builder("prod", skip_tests=True, **options)  # type: ignore[arg-type]
+    plan = builder.build()
+    context.apply(plan)
+
+
+def _after(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def _spans(affected: Sequence[date]) -> list[tuple[date, date]]:
+    """Runs of months without a gap, newest last, so that each is rebuilt in one go."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(affected)):
+        if spans and (day - spans[-1][1]).days <= 31:
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
+
+
+def _detach_from_catalog(context: Context) -> None:
+    """Let the views of the database name its tables without the catalog.
+
+    SQLMesh writes the catalog into every view. DuckDB calls the catalog after the file, so they
+    would break in a file of another name; without it a view finds its tables wherever it lies.
+    """
+    from sqlglot import exp, parse_one
+
+    adapter = context.engine_adapter
+    views = adapter.fetchall(
+        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() "
+        "WHERE NOT internal AND database_name = current_database()"
+    )
+    for schema, view, sql, comment in views:
+        statement = parse_one(sql, dialect="duckdb")
+        qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
+        if not qualified:
+            continue
+        for table in qualified:
+            table.set("catalog", None)
+        statement.set("replace", True)
+        name = exp.table_(view, db=schema, quoted=True).sql(dialect="duckdb")
+        comments = adapter.fetchall(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE comment IS NOT NULL "
+            f"AND database_name = current_database() AND schema_name = '{schema}' "
+            f"AND table_name = '{view}'"
+        )
+        adapter.execute(statement.sql(dialect="duckdb"))
+        if comment:
+            adapter.execute(f"COMMENT ON VIEW {name} IS {exp.Literal.string(comment).sql()}")
+        for column, text in comments:
+            where = f'{name}."{column}"'
+            adapter.execute(f"COMMENT ON COLUMN {where} IS {exp.Literal.string(text).sql()}")
+
+
+def _tables(context: Context) -> tuple[str, ...]:
+    from sqlmesh.core.model import ExternalModel
+
+    return tuple(
+        sorted(
+            model.name for model in context.models.values() if not isinstance(model, ExternalModel)
+        )
+    )
+
+
+def _message(console: QuietConsole, error: Exception) -> str:
+    return "\n".join(dict.fromkeys(console.failures)) or str(error)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return "; ".join(lines[-3:])

@@ -1,0 +1,7 @@
+"""The models that come with the source, as a SQLMesh project of its own."""
+
+from pathlib import Path
+
+from materia.sqlmesh_config import project_config
+
+config = project_config(Path(__file__).parent)

@@ -1,0 +1,63 @@
+MODEL (
+  name raw.psd_archive_in_use,
+  kind FULL,
+  grain commodity_code,
+  description 'Which archive each commodity is read from. USDA publishes the same rows in psd_alldata and in one archive per group (psd_coffee, psd_grains_pulses, ...); reading a commodity from two of them would count it twice. psd_alldata is preferred, then the archive with the newest release. The two archives of area by EU member and by Russian region are left out: they repeat what is in the totals.',
+  columns (
+    commodity_code INT,
+    archive TEXT,
+    latest_release DATE,
+    market_year_shift SMALLINT
+  ),
+  column_descriptions (
+    commodity_code = 'USDA commodity code as a number',
+    archive = 'Archive its rows are read from, for example psd_alldata',
+    latest_release = 'Newest loaded release of that archive, first day of its month',
+    market_year_shift = 'Added to market_year to get the labelling that USDA uses today: coffee was relabelled by one year'
+  ),
+  audits (
+    UNIQUE_VALUES(columns := (commodity_code)),
+    NOT_NULL(columns := (commodity_code, archive, latest_release, market_year_shift)),
+    NUMBER_OF_ROWS(threshold := 0)
+  )
+);
+
+WITH newest AS (
+  SELECT
+    archive,
+    MAX(release) AS latest_release,
+    ARG_MAX(coffee_year_shift, release) AS coffee_year_shift
+  FROM raw.psd_release
+  WHERE
+    NOT archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')
+  GROUP BY
+    archive
+), held AS (
+  SELECT DISTINCT
+    archive,
+    commodity_code
+  FROM raw.psd_value
+), ranked AS (
+  SELECT
+    held.commodity_code,
+    newest.archive,
+    newest.latest_release,
+    newest.coffee_year_shift,
+    ROW_NUMBER() OVER (
+      PARTITION BY held.commodity_code
+      ORDER BY newest.archive <> 'psd_alldata', newest.latest_release DESC, newest.archive
+    ) AS place
+  FROM held
+  JOIN newest
+    USING (archive)
+)
+SELECT
+  commodity_code,
+  archive,
+  latest_release,
+  CASE WHEN commodity_code = 711100 THEN coffee_year_shift ELSE 0 END AS market_year_shift
+FROM ranked
+WHERE
+  place = 1
+ORDER BY
+  commodity_code

@@ -1,0 +1,94 @@
+MODEL (
+  name staging.stg_psdalldata__change,
+  kind VIEW,
+  grain (archive, release, is_added, commodity_code, country_code, market_year, attribute_id),
+  description 'The change log: every row that came or went with a release, compared with the release before it. A changed value is a row that went and a row that came. The oldest release has no entries, since nothing is before it. Filter on release: that alone is read.',
+  columns (
+    archive TEXT,
+    release DATE,
+    is_added BOOLEAN,
+    commodity_code TEXT,
+    country_code TEXT,
+    market_year SMALLINT,
+    attribute_id SMALLINT,
+    unit_id TINYINT,
+    value DECIMAL(18, 4)
+  ),
+  column_descriptions (
+    archive = 'Archive',
+    release = 'Release with which the row came or went, first day of its month',
+    is_added = 'True when the row came, false when it went',
+    commodity_code = 'Seven digits, zero-padded',
+    country_code = 'USDA country code',
+    market_year = 'Marketing year in today''s labelling, whatever the release called it',
+    attribute_id = 'USDA attribute id',
+    unit_id = 'USDA unit id',
+    value = 'The value that came or went'
+  ),
+  audits (
+    NOT_NULL(columns := (archive, release, is_added))
+  )
+);
+
+WITH changed AS (
+  SELECT
+    archive,
+    first_release AS release,
+    TRUE AS is_added,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id,
+    unit_id,
+    value
+  FROM raw.psd_value
+  UNION ALL
+  SELECT
+    archive,
+    first_release AS release,
+    TRUE AS is_added,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id,
+    unit_id,
+    value
+  FROM raw.psd_value_ended
+  UNION ALL
+  SELECT
+    archive,
+    end_release AS release,
+    FALSE AS is_added,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id,
+    unit_id,
+    value
+  FROM raw.psd_value_ended
+)
+SELECT
+  changed.archive,
+  changed.release,
+  changed.is_added,
+  LPAD(changed.commodity_code::TEXT, 7, '0') AS commodity_code,
+  changed.country_code,
+  (
+    changed.market_year + CASE
+      WHEN changed.commodity_code <> 711100
+      THEN 0
+      WHEN changed.is_added
+      THEN release.coffee_year_shift
+      ELSE release.previous_coffee_year_shift
+    END
+  )::SMALLINT AS market_year,
+  changed.attribute_id,
+  changed.unit_id,
+  changed.value
+FROM changed
+JOIN staging.stg_psdalldata__release AS release
+  ON release.archive = changed.archive
+  AND release.release = changed.release
+  AND NOT release.previous_release IS NULL
+WHERE
+  NOT changed.archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')

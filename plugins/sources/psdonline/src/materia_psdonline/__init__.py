@@ -52,7 +52,7 @@ def materia_sources() -> list[Plugin[Source]]:
             ),
             sample={
                 "base_url": str(SAMPLE),
-                "first_release": "2025-05",
+                "first_release": "2018-12",
                 "files": ("psd_alldata_csv.zip",),
             },
         )

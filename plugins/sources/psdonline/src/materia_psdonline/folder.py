@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import email.utils
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from materia.errors import SourceError
-from materia.model import Absent, FetchRequest, Unchanged
+from materia.model import Absent, FetchRequest, Known, Partition, Unchanged
 
 from materia_psdonline.arrival import Arrived, Part
 
 CHUNK = 1 << 20
+
+
+def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
+    """Whether *partition* is in the folder, or was; a look into a folder costs nothing."""
+    before = known.get(partition.key)
+    return _path(partition).exists() or (before is not None and before.raw is not None)
 
 
 def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent:
@@ -27,7 +34,7 @@ def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent
     """
     url, known = request.partition.url, request.known
     try:
-        source = Path(url2pathname(urlsplit(url).path)).open("rb")  # noqa: SIM115 -- closed below
+        source = _path(request.partition).open("rb")
     except (FileNotFoundError, NotADirectoryError):
         return Absent()
     except OSError as error:
@@ -55,3 +62,7 @@ def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent
             return part.arrived()
         finally:
             part.discard()
+
+
+def _path(partition: Partition) -> Path:
+    return Path(url2pathname(urlsplit(partition.url).path))

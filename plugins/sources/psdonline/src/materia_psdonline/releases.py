@@ -53,8 +53,6 @@ def is_due(partition: Partition, known: Mapping[str, Known], now: datetime) -> b
     Asked for are: what was never asked at this address, the newest releases, whatever is newer
     than all of them, what could not be used, and what has not been asked for a month.
     """
-    if partition.url.startswith("file:"):
-        return True  # a look into a folder costs nothing
     before = known.get(partition.key)
     if before is None or before.url != partition.url or before.refused is not None:
         return True

@@ -46,14 +46,25 @@ class PsdOnline:
             weakref.finalize(self, self._downloader.close)
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
-        """The releases worth asking for now: see `releases.is_due`."""
-        return [
-            partition
-            for partition in all_partitions(
-                self.settings.base, self.settings.first, self.settings.files, request.now.date()
+        """The releases worth asking for now: see `releases.is_due` and `folder.is_due`.
+
+        Raises:
+            SourceError: the folder has no release at all.
+        """
+        settings, known = self.settings, request.known
+        every = list(
+            all_partitions(settings.base, settings.first, settings.files, request.now.date())
+        )
+        if settings.folder is None:
+            return [one for one in every if request.everything or is_due(one, known, request.now)]
+        due = [one for one in every if folder.is_due(one, known)]
+        if not due:
+            raise SourceError(
+                f"{settings.folder}: has no release since {settings.first:%Y-%m}, for example "
+                f"{settings.first:%Y/%m}/{settings.files[0]}; set sources.psdonline.base_url to "
+                "the folder that holds the years"
             )
-            if request.everything or is_due(partition, request.known, request.now)
-        ]
+        return due
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         """One file of one release, checked as far as that needs no parsing of rows.

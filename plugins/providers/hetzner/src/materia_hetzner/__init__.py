@@ -1,1 +1,52 @@
-"""The `hetzner` provider."""
+"""The `hetzner` provider: Hetzner Cloud."""
+
+from __future__ import annotations
+
+from materia import Opening, Plugin, Provider, Setting, hookimpl
+
+
+def open_hetzner(opening: Opening) -> Provider:
+    """Open the provider; asks the API nothing yet."""
+    from materia_hetzner.provider import Hetzner
+    from materia_hetzner.settings import read_settings
+
+    return Hetzner(opening.secrets["HCLOUD_TOKEN"], read_settings(opening.settings))
+
+
+@hookimpl
+def materia_providers() -> list[Plugin[Provider]]:
+    """Declare `hetzner`."""
+    return [
+        Plugin(
+            name="hetzner",
+            summary="Hetzner Cloud: hourly, Germany, Finland, USA, Singapore",
+            open=open_hetzner,
+            secrets=("HCLOUD_TOKEN",),
+            settings=(
+                Setting(
+                    name="regions",
+                    kind="texts",
+                    default=(),
+                    help="Locations to rent in, for example fsn1; empty means all.",
+                ),
+                Setting(
+                    name="image",
+                    kind="text",
+                    default="debian-12",
+                    help="Name of the system image that workers boot.",
+                ),
+                Setting(
+                    name="ssh_port",
+                    kind="number",
+                    default=22,
+                    help="Where a worker's SSH server listens.",
+                ),
+                Setting(
+                    name="api_url",
+                    kind="text",
+                    default="https://api.hetzner.cloud/v1",
+                    help="Address of the API: for the emulator or a proxy.",
+                ),
+            ),
+        )
+    ]

@@ -1,0 +1,108 @@
+"""What goes wrong with Hetzner, in materia's words: the one place where its errors are translated.
+
+Codes as in the API reference (docs.hetzner.cloud, "Error codes", 2026-08) and in hcloud-go's
+error.go. `resource_unavailable` for a sold-out type was seen on the real service as HTTP 412.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from hcloud import APIException, HCloudException
+from hcloud.actions import ActionException
+from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
+
+# The offer cannot be had now: the next one is tried.
+CAPACITY = frozenset(
+    {
+        "resource_unavailable",
+        "resource_limit_exceeded",
+        "placement_error",
+        "no_space_left_in_location",
+    }
+)
+CREDENTIALS: dict[int | str, str] = {
+    "unauthorized": "HCLOUD_TOKEN is not accepted; make one in the project's Security settings",
+    401: "HCLOUD_TOKEN is not accepted; make one in the project's Security settings",
+    "token_readonly": "HCLOUD_TOKEN may only read; make one with Read & Write",
+    "forbidden": "HCLOUD_TOKEN may not do this; make one with Read & Write",
+    403: "HCLOUD_TOKEN may not do this; make one with Read & Write",
+}
+# The service said no before anything was made. After any other error something may have been.
+REFUSED = (
+    CAPACITY
+    | set(CREDENTIALS)
+    | {
+        "conflict",
+        "invalid_input",
+        "json_error",
+        "locked",
+        "maintenance",
+        "not_found",
+        "rate_limit_exceeded",
+        "unsupported_error",
+    }
+)
+
+
+class NothingMadeError(ProviderError):
+    """It failed, and it is certain that nothing was made."""
+
+
+class ForeignError(ProviderError):
+    """It is there, and it is not materia's to touch."""
+
+
+class TakenError(ProviderError):
+    """The name, or the key, is there already."""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Let only materia's errors out; *doing* says what could not be done, on what."""
+    try:
+        yield
+    except MateriaError:
+        raise
+    except Exception as error:
+        known = translate(error, doing)
+        if known is None:
+            raise
+        raise known from error
+
+
+def translate(error: Exception, doing: str) -> MateriaError | None:
+    """The error that *error* is to a caller; None for a fault of this program."""
+    if isinstance(error, APIException):
+        return _of_api(error, doing)
+    if isinstance(error, ActionException):
+        failure = error.action.error
+        code, message = (failure["code"], failure["message"]) if failure else ("", error.message)
+        kind = CapacityError if code in CAPACITY else ProviderError
+        return kind(f"hetzner: cannot {doing}: {message} ({code})")
+    if isinstance(error, requests.exceptions.Timeout):
+        reason = "no answer in time"
+    elif isinstance(error, HCloudException | requests.exceptions.RequestException):
+        reason = f"{type(error).__name__}: {error}"
+    elif isinstance(error, KeyError | TypeError | ValueError | AttributeError):
+        # The SDK takes answers apart without looking: another service than Hetzner's has answered.
+        reason = f"the answer is not one of Hetzner's API: {error!r}"
+    else:
+        return None
+    return ProviderError(f"hetzner: cannot {doing}: {reason}")
+
+
+def _of_api(error: APIException, doing: str) -> MateriaError:
+    told = f"{error.message} ({error.code})" if error.message else f"error {error.code}"
+    if error.correlation_id:
+        told += f", correlation id {error.correlation_id}"
+    message = f"hetzner: cannot {doing}: {told}"
+    if error.code in CREDENTIALS:
+        return CredentialsError(f"{message}; {CREDENTIALS[error.code]}")
+    if error.code in CAPACITY:
+        return CapacityError(message)
+    if error.code == "uniqueness_error":
+        return TakenError(message)
+    return NothingMadeError(message) if error.code in REFUSED else ProviderError(message)

@@ -1,0 +1,223 @@
+"""Servers of Hetzner Cloud as workers.
+
+What is made for a worker: an SSH key (so that no root password is made and mailed), a server, and
+the IPv4 address that comes with it. The key is made first and deleted last: a key without a server
+says that one may be on its way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hcloud.images import Image
+from hcloud.locations import Location
+from hcloud.server_types import ServerType
+from hcloud.servers import BoundServer, Server, ServerCreatePublicNetwork
+from hcloud.ssh_keys import BoundSSHKey
+from materia.bootstrap import check_size, host_key_of
+from materia.errors import (
+    CapacityError,
+    CredentialsError,
+    NoOfferError,
+    OrphanError,
+    ProviderError,
+    ReadyTimeoutError,
+)
+from materia.machines import Instance, InstanceRequest, Offer, Requirements
+from materia.marks import mark_of, read_mark
+from materia.polling import poll
+
+from materia_hetzner.offers import PROVIDER, read_offers
+from materia_hetzner.problems import NothingMadeError, TakenError, translated
+from materia_hetzner.project import Project, labels_of, open_client
+from materia_hetzner.removal import leftover, remove
+from materia_hetzner.settings import Settings
+
+USER_DATA_LIMIT = 32 * 1024  # bytes; API reference, POST /servers, 2026-08
+
+
+class Hetzner:
+    """One project of Hetzner Cloud, that of the token."""
+
+    def __init__(
+        self,
+        token: str,
+        settings: Settings | None = None,
+        *,
+        request_timeout: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(minutes=5),
+        settle: timedelta = timedelta(seconds=10),
+        first_retry: timedelta = timedelta(seconds=1),
+    ) -> None:
+        """Open the project; asks the API nothing yet.
+
+        Args:
+            token: Of the project, with the right to write.
+            settings: What materia.toml says.
+            request_timeout: For one answer; the SDK by itself would wait for ever.
+            patience: How long a destroy goes on before it reports an orphan.
+            settle: How long a server that was just made may be missing from the API's answers.
+            first_retry: The SDK repeats a request that met a rate limit, a conflict, a gateway
+                error or a time limit five times, after 1, 2, 4, 8 and 16 times this.
+        """
+        self._settings = settings or Settings()
+        self._patience = patience
+        client = open_client(
+            token, self._settings, request_timeout=request_timeout, first_retry=first_retry
+        )
+        self._project = Project(client, self._settings, settle=settle)
+
+    def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
+        """Every server type in every location, with its availability, in the account's currency.
+
+        Raises:
+            NoOfferError: a region in materia.toml is none of Hetzner's, or nothing has a price.
+        """
+        project, settings = self._project, self._settings
+        with translated("read prices"):
+            offers = read_offers(
+                list(project.pages("/server_types", "server_types")),
+                project.client.request("GET", "/pricing")["pricing"],
+                source=settings.api_url,
+                now=datetime.now(UTC),
+            )
+        regions = {offer.region for offer in offers}
+        if unknown := sorted(set(settings.regions) - regions):
+            raise NoOfferError(
+                f"hetzner: nothing is sold in {', '.join(unknown)} (providers.hetzner.regions); "
+                f"known: {', '.join(sorted(regions)) or 'no location at all'}"
+            )
+        if not offers:
+            raise NoOfferError("hetzner: the API lists no server type with a price")
+        chosen = settings.regions or regions
+        return [offer for offer in offers if offer.region in chosen]
+
+    def create_instance(self, request: InstanceRequest, /) -> Instance:
+        """A server of that name, or the one that is there already.
+
+        Raises:
+            CapacityError: the type is sold out there, or a limit of the project is reached.
+            ProviderError: a server of that name is there and is not materia's.
+            OrphanError: it failed, and what it left could not be removed.
+        """
+        check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT)
+        project = self._project
+        if (server := project.named(request.name)) is None:
+            image = project.image(request.offer.architecture)
+            try:
+                server = self._create(request, image)
+            except BaseException as error:
+                sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
+                left = leftover(mark_of(request), request.offer.region)
+                try:
+                    remove(project, left, patience=self._patience, late=not sure)
+                except OrphanError as orphan:
+                    raise orphan from error
+                raise
+        host_key = host_key_of(request.user_data) if request.user_data else None
+        return replace(project.instance(server), host_key=host_key)
+
+    def list_instances(self) -> Sequence[Instance]:
+        """Every server with materia's mark, and what else has one and no server any more."""
+        loose = self._project.loose()
+        found: dict[str, Instance] = {}
+        for server in self._project.servers():
+            own = [attached for mark, attached in loose if mark.name == server.name]
+            found[str(server.name)] = self._project.instance(server, own)
+        for mark, attached in loose:
+            instance = found.setdefault(mark.name, leftover(mark, attached.region))
+            if not instance.id:
+                attachments = (*instance.attached, attached)
+                found[mark.name] = replace(instance, attached=attachments)
+        return list(found.values())
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        """The instance with its address, once it runs and its SSH server shows the right key.
+
+        Raises:
+            ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
+        """
+        from materia.ssh import wait_until_reachable
+
+        status = "not there"
+        for left in poll(timeout):
+            server = self._project.find(instance)
+            status = str(server.status) if server else "not there"
+            if server is None or status != Server.STATUS_RUNNING:
+                continue
+            ready = self._project.instance(server, instance.attached)
+            if ready.host is None:
+                raise ProviderError(f"hetzner: the server {instance.name} has no IPv4 address")
+            wait_until_reachable(ready.host, ready.port, instance.host_key, left)
+            return replace(ready, host_key=instance.host_key)
+        raise ReadyTimeoutError(
+            f"hetzner: the server {instance.name} is {status} after {timeout.total_seconds():g} s"
+        )
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        """Return when Hetzner itself says that nothing of the instance is left.
+
+        Raises:
+            OrphanError: something is still there after a while; it says what and what to do.
+            ProviderError: the server of that id is not materia's.
+        """
+        late = not instance.id and bool(instance.attached)
+        remove(self._project, instance, patience=self._patience, late=late)
+
+    def _create(self, request: InstanceRequest, image: Image) -> BoundServer:
+        name, offer, project = request.name, request.offer, self._project
+        keys, earlier = self._keys(request)
+        if earlier and (server := project.await_named(name)):
+            return server
+        if earlier and str(keys[0].public_key).split()[:2] != request.public_key.split()[:2]:
+            with translated(f"replace the SSH key {name}"):
+                project.client.ssh_keys.delete(keys[0])
+            keys, _ = self._keys(request)
+        try:
+            with translated(f"create the server {name} ({offer.instance_type}, {offer.region})"):
+                return project.client.servers.create(
+                    name=name,
+                    server_type=ServerType(name=offer.instance_type),
+                    image=image,
+                    location=Location(name=offer.region),
+                    ssh_keys=[*keys],
+                    user_data=request.user_data or None,
+                    labels=mark_of(request).labels(),
+                    public_net=ServerCreatePublicNetwork(enable_ipv4=True, enable_ipv6=False),
+                ).server
+        except (CapacityError, CredentialsError, NothingMadeError):
+            raise
+        except ProviderError as error:
+            # The answer is lost, or the name is taken: the server may be there all the same.
+            if server := project.await_named(name):
+                return server
+            raise NothingMadeError(str(error)) from error
+
+    def _keys(self, request: InstanceRequest) -> tuple[list[BoundSSHKey], bool]:
+        """The key to let in, and whether an earlier create of this name made it."""
+        if not request.public_key:
+            return [], False
+        name, keys = request.name, self._project.client.ssh_keys
+        try:
+            with translated(f"add the SSH key {name}"):
+                return [keys.create(name, request.public_key, mark_of(request).labels())], False
+        except TakenError:
+            with translated(f"find the SSH key {name}"):
+                named = keys.get_by_name(name)
+                if named is not None and read_mark(labels_of(named)):
+                    return [named], True
+                # The same key by another name: another stage's of this run, or the user's own.
+                same = keys.get_by_fingerprint(_fingerprint(request.public_key))
+            if same is None:
+                raise
+            return [same], False
+
+
+def _fingerprint(public_key: str) -> str:
+    """MD5 of the key's bytes, as the API writes it."""
+    digest = hashlib.md5(base64.b64decode(public_key.split()[1]), usedforsecurity=False)
+    return ":".join(f"{byte:02x}" for byte in digest.digest())

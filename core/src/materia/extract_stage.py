@@ -94,8 +94,18 @@ def extract(
     after = sink.known(request.kept_as)
     in_use = sum(one.raw is not None for one in after.values())
     _tell_quarantined(counts, after, emit)
+    if counts.not_asked and in_use:
+        message = f"{counts.not_asked} partitions were not asked for: all before them failed"
+        emit(Log(level="warning", message=message))
     if counts.problems and not in_use:
-        raise SourceError(f"{request.source}: no file could be had\n{listing(counts.problems)}")
+        not_asked = (
+            f"\n  {counts.not_asked} more were not asked for: all before them failed"
+            if counts.not_asked
+            else ""
+        )
+        raise SourceError(
+            f"{request.source}: no file could be had\n{listing(counts.problems)}{not_asked}"
+        )
     return {**asdict(counts), "in_use": in_use}
 
 
@@ -110,34 +120,33 @@ def _fetch_all(
 ) -> Iterator[tuple[Partition, FetchResult | SourceError]]:
     waiting = iter(enumerate(partitions))
     running: dict[Future[FetchResult], tuple[Partition, Path]] = {}
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
-        try:
-            while True:
-                # A small lead keeps the threads busy; more would pile up files nobody recorded.
-                for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
-                    folder = workspace / f"fetch-{number}"
-                    folder.mkdir(exist_ok=True)
-                    asking = FetchRequest(
-                        partition=partition,
-                        known=known.get(partition.key),
-                        directory=folder,
-                        received=received.add,
-                    )
-                    running[pool.submit(source.fetch, asking)] = partition, folder
-                if not running:
-                    return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    partition, folder = running.pop(future)
-                    try:
-                        yield partition, future.result()
-                    except SourceError as error:
-                        yield partition, error
-                    shutil.rmtree(folder, ignore_errors=True)
-                if counts.failed == counts.answered >= GIVE_UP_AFTER:
-                    counts.not_asked += sum(1 for _ in waiting)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    # Not a `with` block: it would wait for servers when the stage is to end at once.
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+    try:
+        while True:
+            # A small lead keeps the threads busy; more would pile up files nobody recorded.
+            for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
+                folder = workspace / f"fetch-{number}"
+                folder.mkdir(exist_ok=True)
+                asking = FetchRequest(
+                    partition=partition,
+                    known=known.get(partition.key),
+                    directory=folder,
+                    received=received.add,
+                )
+                running[pool.submit(source.fetch, asking)] = partition, folder
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                partition, folder = running.pop(future)
+                error = future.exception()
+                yield partition, error if isinstance(error, SourceError) else future.result()
+                shutil.rmtree(folder, ignore_errors=True)
+            if counts.failed == counts.answered >= GIVE_UP_AFTER:
+                counts.not_asked += sum(1 for _ in waiting)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Received:

@@ -19,7 +19,7 @@ from materia.machines import Instance
 from materia.secrets import redact
 from materia.worker_request import WorkerRequest
 
-LAST_LINES = 20
+LAST_LINES = 40
 STOP_SECONDS = 5.0  # the worker ends itself within 2 s of losing its life line
 
 

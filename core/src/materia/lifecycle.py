@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from materia.errors import OrphanError
 from materia.machines import Instance, InstanceRequest
@@ -48,9 +48,11 @@ def destroy(provider: Provider, instance: Instance) -> None:
             )
 
 
-def sweep(provider: Provider, now: datetime) -> tuple[Instance, ...]:
+def sweep(provider: Provider) -> tuple[Instance, ...]:
     """Destroy every instance whose time is over, from any run, and return them."""
-    over = tuple(instance for instance in provider.list_instances() if instance.expires_at <= now)
+    listed = provider.list_instances()
+    now = datetime.now(UTC)
+    over = tuple(instance for instance in listed if instance.expires_at <= now)
     for instance in over:
         destroy(provider, instance)
     return over

@@ -35,5 +35,5 @@ def tables_in(database: Path) -> dict[str, int]:
 
 
 def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int:
-    found = connection.table(f'"{schema}"."{name}"').count("*").fetchone()
+    found = connection.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
     return int(found[0]) if found else 0

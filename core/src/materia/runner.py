@@ -63,7 +63,7 @@ def run(
     reports = []
     with interrupts() as signals:
         with signals.held():
-            swept = sweep(provider, datetime.now(UTC))
+            swept = sweep(provider)
         for stage in pipeline.stages:
             for left in swept:
                 message = f"{left.name} was left by an earlier run and is destroyed now"

@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int) -> None:
         self.number = number
-        super().__init__(number)
+        super().__init__(f"ended by {signal.Signals(number).name}")
 
     @property
     def exit_code(self) -> int:

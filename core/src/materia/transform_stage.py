@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from materia.errors import ConfigError, SourceError
-from materia.events import Event, Progress
+from materia.events import Event, Log, Progress
 from materia.model import Known, LoadRequest, PublishRequest, RawFile
 from materia.problems import Problem, listing
 from materia.protocols import Sink, Source
@@ -37,7 +37,7 @@ def build(
         BusyError: another process writes to the sink's database.
         StageError: a model, an audit or a test failed.
     """
-    projects = tuple(folder for folder in (request.project, source.models()) if folder is not None)
+    projects = tuple(folder for folder in (source.models(), request.project) if folder is not None)
     if not projects:
         raise ConfigError(
             f"there is nothing to transform: {request.source} brings no models, and there is no "
@@ -107,6 +107,8 @@ def _build_new(
             database=database, projects=projects, affected=load.affected, progress=progress
         )
     )
+    for warning in report.warnings:
+        emit(Log(level="warning", message=warning))
     emit(Progress(phase="publish", done=0, total=len(report.tables), unit="steps"))
     tables = sink.publish(
         PublishRequest(

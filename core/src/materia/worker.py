@@ -7,7 +7,6 @@ whoever asked is gone, and the worker ends.
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ def main() -> int:
     """Serve one request; 0 when the stage succeeded."""
     emit = _take_output()
     request = worker_request.decode(sys.stdin.buffer.readline().decode())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
     threading.Thread(target=_end_with_life_line, daemon=True).start()
     try:
         emit(Result(values=run_stage(request, emit)))
@@ -91,6 +91,7 @@ def _take_output() -> Callable[[Event], None]:
     """A function that writes events; whatever else is printed goes to standard error from now."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    sys.stdout = sys.stderr  # unbuffered by a line, so nothing is lost when the worker is killed
     lock = threading.Lock()
 
     def emit(event: Event) -> None:
@@ -103,7 +104,8 @@ def _take_output() -> Callable[[Event], None]:
 def _end_with_life_line() -> None:
     while os.read(0, 4096):
         pass
-    _thread.interrupt_main()  # half-written files are cleared away on the way out
+    # Half-written files are cleared away on the way out; a real signal also ends a sleep.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     time.sleep(GRACE_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # what the stage started goes too

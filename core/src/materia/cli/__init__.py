@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -49,22 +50,26 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
         raise typer.Exit
 
 
-@app.callback()
-def root(
-    *,
-    no_plugins: bool = typer.Option(
-        False,
+NoPlugins = Annotated[
+    bool,
+    typer.Option(
         "--no-plugins",
         help="Use the plugins that come with materia, and leave out those of others.",
     ),
-    version: bool = typer.Option(
-        False,
+]
+Version = Annotated[
+    bool,
+    typer.Option(
         "--version",
         callback=_print_version,
         is_eager=True,
         help="Print the version and exit.",
     ),
-) -> None:
+]
+
+
+@app.callback()
+def root(*, no_plugins: NoPlugins = False, version: Version = False) -> None:
     """Run data pipelines on the cheapest machine to be had, and leave nothing behind.
 
     A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
@@ -95,6 +100,7 @@ def main() -> None:
         _say(error)
         code = error.exit_code
     except Interrupted as interrupted:
+        sys.stderr.write(f"materia: {interrupted}; nothing is left half done\n")
         code = interrupted.exit_code
     sys.exit(_flushed(code))
 

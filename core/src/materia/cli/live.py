@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from materia.cli.words import elapsed, size
 from materia.events import Event, Failed, Log, Progress, Result
@@ -32,7 +32,7 @@ class Live:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         if self._draws:
             self._thread.start()
         return self

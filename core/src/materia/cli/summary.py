@@ -9,6 +9,11 @@ from typing import Any
 from materia.cli.words import many, size, table
 from materia.model import RunReport, StageReport
 from materia.problems import Problem
+from materia.published import LAYERS
+
+# Prefixes of table names: one big table, facts, aggregates, dimensions.
+WIDEST_FIRST = ("obt", "fct", "agg", "dim")
+WIDTH = 72
 
 
 def problems_of(report: RunReport) -> list[Problem]:
@@ -67,17 +72,33 @@ def _stage_line(stage: StageReport) -> str:
 
 
 def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: str) -> list[str]:
-    tables = result["tables"]
-    rows = [(one["name"], f"{one['rows']:>11,}", one["description"]) for one in tables]
+    tables = sorted(result["tables"], key=_order)
+    rows = [
+        (one["name"], f"{one['rows']:>11,}", first_sentence(one["description"])) for one in tables
+    ]
     lines = [table(rows, head=("table", f"{'rows':>11}", "what it is"))]
     if result["database"]:
-        serving = [one["name"] for one in tables if one["name"].startswith("serving.")]
-        first = (serving or [tables[0]["name"]])[0]
-        lines += [
-            "",
-            "Look at it:",
-            f"  {look_command(result['database'], first, here=here, python=python)}",
-        ]
+        looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
+        lines += ["", "Look at it:", f"  {looked_at}"]
     if sample:
         lines += ["", "This was the sample. `materia run` fetches the real data in its place."]
     return lines
+
+
+def _order(published: Mapping[str, Any]) -> tuple[int, int, str]:
+    """What answers questions comes first: the layer serving, and there the widest tables."""
+    layer, _, name = published["name"].partition(".")
+    kind = name.partition("_")[0]
+    return (
+        -LAYERS.index(layer) if layer in LAYERS else 1,
+        WIDEST_FIRST.index(kind) if kind in WIDEST_FIRST else len(WIDEST_FIRST),
+        name,
+    )
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence, cut at a word when it is longer than a line."""
+    import textwrap
+
+    sentence = text.split(". ")[0].split(": ")[0].strip().removesuffix(".")
+    return textwrap.shorten(sentence, WIDTH, placeholder=" ...")

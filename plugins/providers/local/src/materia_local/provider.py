@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from materia.machines import (
 
 PROVIDER = "local"
 MARKER = "worker.json"
+LOCK = "in-use.lock"
 MACHINES: dict[str, Architecture] = {
     "x86_64": "x86_64",
     "AMD64": "x86_64",
@@ -41,6 +43,7 @@ class Local:
     def __init__(self, directory: Path) -> None:
         """Keep workers under *directory*, which need not exist yet."""
         self._directory = directory
+        self._locks: dict[Path, int] = {}
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """This machine as it is; *requirements* are a wish here, as the machine is already there.
@@ -72,7 +75,11 @@ class Local:
         ]
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """A folder of the request's name; the same name again gives the same folder."""
+        """A folder of the request's name; the same name again gives the same folder.
+
+        It is locked as long as this process lives, however that ends: that is how another run
+        tells a worker in use from one that was left behind.
+        """
         folder = self._directory / request.name
         instance = Instance(
             provider=PROVIDER,
@@ -85,25 +92,40 @@ class Local:
             directory=str(folder),
         )
         if (known := self._read(folder)) is not None:
+            self._lock(folder)
             return known
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock(folder)
             # The marker comes last and whole: a folder without one is not a worker.
             temporary = folder / f"{MARKER}.part"
             values = {name: asdict(instance)[name] for name in KEPT}
             temporary.write_text(json.dumps(values, default=str))
             temporary.replace(folder / MARKER)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._remove(folder)
             raise ProviderError(f"local: cannot create the folder {folder}: {error}") from error
         return instance
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every worker folder that was not removed."""
+        """Every worker folder that was not removed.
+
+        One whose run is dead has expired now; one in use has not, however long it takes.
+        """
         if not self._directory.is_dir():
             return []
-        found = [self._read(folder) for folder in sorted(self._directory.iterdir())]
-        return [instance for instance in found if instance is not None]
+        found = []
+        for folder in sorted(self._directory.iterdir()):
+            if (instance := self._read(folder)) is None:
+                continue
+            now = datetime.now(UTC)
+            expires_at = (
+                max(instance.expires_at, now + timedelta(minutes=1))
+                if self._in_use(folder)
+                else min(instance.expires_at, now)
+            )
+            found.append(replace(instance, expires_at=expires_at))
+        return found
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
         """Return at once: the host is None, which means this machine."""
@@ -112,9 +134,38 @@ class Local:
     def destroy_instance(self, instance: Instance, /) -> None:
         """Remove the folder and all that is in it; one that is gone already is not an error."""
         folder = self._directory / instance.name
-        shutil.rmtree(folder, ignore_errors=True)
+        self._remove(folder)
         if folder.exists():
             raise OrphanError(f"local: the folder {folder} cannot be removed; delete it by hand")
+
+    def _lock(self, folder: Path) -> None:
+        if folder in self._locks:
+            return
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another run adopted it before
+            os.close(lock)
+        else:
+            self._locks[folder] = lock
+
+    def _in_use(self, folder: Path) -> bool:
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def _remove(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if (lock := self._locks.pop(folder, None)) is not None:
+            os.close(lock)
 
     def _read(self, folder: Path) -> Instance | None:
         try:

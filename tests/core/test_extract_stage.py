@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+
+from fakes.workshop import Workshop
+
+
+def extracted(folders: Workshop, *, code: int = 0) -> dict[str, object]:
+    ended = folders.run("pipeline", "run", "extract", "--json")
+
+    assert ended.returncode == code, ended.stderr
+    result: dict[str, object] = json.loads(ended.stdout)["stages"][0]["result"]
+    return result
+
+
+def counted(result: dict[str, object]) -> dict[str, object]:
+    words = ("asked", "fetched", "unchanged", "absent", "refused", "failed", "in_use")
+    return {word: result[word] for word in words if result[word]}
+
+
+def test_the_first_run_fetches_all_and_the_second_finds_it_unchanged(folders: Workshop) -> None:
+    first, second = extracted(folders), extracted(folders)
+
+    assert counted(first) == {"asked": 2, "fetched": 2, "in_use": 2}
+    assert first["bytes"] == len("apples,1\npears,2\napples,3\n")
+    assert counted(second) == {"asked": 2, "unchanged": 2, "in_use": 2}
+    assert second["bytes"] == 0
+
+
+def test_one_bad_partition_harms_no_other(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#refuse is not a zip\n")
+    folders.write("in/2024-04.csv", "#fail the server says 503\n")
+    folders.write("in/2024-05.csv", "#absent\n")
+    folders.write("in/2024-06.csv", "apples,6\n")
+
+    result = extracted(folders, code=1)
+
+    assert counted(result) == {
+        "asked": 6,
+        "fetched": 3,
+        "absent": 1,
+        "refused": 1,
+        "failed": 1,
+        "in_use": 3,
+    }
+
+
+def test_each_problem_is_told_with_its_address_and_reason(folders: Workshop) -> None:
+    refused = folders.write("in/2024-03.csv", "#refuse is not a zip\n")
+    failed = folders.write("in/2024-04.csv", "#fail the server says 503\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "materia: 2 partitions of folder could not be used; everything else was done",
+        f"  2024-03: {refused.as_uri()}: is not a zip",
+        f"  2024-04: {failed.as_uri()}: the server says 503",
+    ]
+
+
+def test_a_file_in_quarantine_since_before_is_a_warning(folders: Workshop) -> None:
+    refused = folders.write("in/2024-03.csv", "#refuse is not a zip\n")
+    extracted(folders, code=1)
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 0
+    assert ended.stderr == (
+        "warning: 2024-03 is still in quarantine (it has no other file): "
+        f"{refused.as_uri()}: is not a zip\n"
+    )
+
+
+def test_without_any_file_the_stage_itself_fails(workshop: Workshop) -> None:
+    workshop.install("folder", "fakes.folder")
+    workshop.write("materia.toml", 'source = "folder"\nsink = "folder"\n')
+    failed = workshop.write("in/2024-04.csv", "#fail the server says 503\n")
+
+    ended = workshop.run("run")
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "materia: folder: no file could be had\n"
+        f"  2024-04: {failed.as_uri()}: the server says 503\n"
+    )
+
+
+def test_a_source_that_only_fails_is_not_asked_two_hundred_times(workshop: Workshop) -> None:
+    workshop.install("folder", "fakes.folder")
+    workshop.write("materia.toml", 'source = "folder"\nsink = "folder"\n')
+    for number in range(200):
+        workshop.write(f"in/{1900 + number}-01.csv", "#fail the server says 503\n")
+
+    ended = workshop.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "materia: folder: no file could be had"
+    assert 16 <= sum("503" in line for line in lines) <= 24
+    assert lines[-1].endswith("were not asked for: all before them failed")
+
+
+def test_a_mistake_in_a_source_ends_the_stage_with_its_traceback(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#crash nowhere\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("materia: extract: the worker failed with KeyError: 'nowhere'\n")
+    assert "  Traceback (most recent call last):\n" in ended.stderr
+    assert folders.workers() == []
+
+
+def test_a_worker_that_dies_is_told_with_its_last_words(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#die\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "materia: extract: the worker was ended by SIGKILL (out of memory?)\n  last words\n"
+    )
+    assert folders.workers() == []

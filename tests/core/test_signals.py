@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from fakes.workshop import Workshop, alive, wait_until
+from materia.signals import Interrupted, interrupts
+
+ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def started(folders: Workshop, where: str) -> tuple[subprocess.Popen[str], int]:
+    """A run that hangs in a stage, and the process of its worker."""
+    word = "#hang" if where == "fetch" else "#load-hang"
+    folders.write("in/2024-03.csv", f"{word}\n")
+    run = folders.start("run")
+    mark = folders.directory / "in" / f"hanging-in-{where}"
+    wait_until(lambda: mark.exists() and mark.read_text() != "", f"hanging in {where}")
+    return run, int(mark.read_text())
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+@pytest.mark.parametrize("where", ["fetch", "load"])
+def test_a_signal_in_a_stage_leaves_no_worker_and_no_folder(
+    folders: Workshop, where: str, number: signal.Signals
+) -> None:
+    run, worker = started(folders, where)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=30)
+
+    assert run.returncode == ENDINGS[number]
+    assert said == f"materia: ended by {number.name}; nothing is left half done\n"
+    assert not alive(worker)
+    assert folders.workers() == []
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_stopped(folders: Workshop) -> None:
+    run, _ = started(folders, "fetch")
+    wait_until(lambda: (folders.directory / "out" / "folder.json").exists(), "first record")
+    run.terminate()
+    run.communicate(timeout=30)
+    folders.write("in/2024-03.csv", "apples,4\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 0
+    assert "1 fetched, 2 unchanged" in ended.stdout
+
+
+@pytest.mark.parametrize("where", ["fetch", "load"])
+def test_a_killed_runner_takes_its_worker_with_it(folders: Workshop, where: str) -> None:
+    run, worker = started(folders, where)
+    run.kill()
+    run.communicate(timeout=30)
+
+    wait_until(lambda: not alive(worker), "the end of the worker")
+
+
+def test_what_a_killed_run_left_is_cleared_away_by_the_next(folders: Workshop) -> None:
+    run, worker = started(folders, "fetch")
+    run.kill()
+    run.communicate(timeout=30)
+    wait_until(lambda: not alive(worker), "the end of the worker")
+    assert len(folders.workers()) == 1
+    folders.write("in/2024-03.csv", "apples,4\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 0
+    assert folders.workers() == []
+
+
+def test_a_run_beside_another_leaves_the_worker_of_the_other_alone(folders: Workshop) -> None:
+    run, worker = started(folders, "fetch")
+    mine = folders.workers()
+    (folders.directory / "in" / "2024-03.csv").write_text("apples,4\n")
+
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.returncode == 0
+    assert folders.workers() == mine
+    assert alive(worker)
+    run.terminate()
+    run.communicate(timeout=30)
+
+
+def test_a_second_signal_does_not_disturb_clearing_up() -> None:
+    cleared = False
+    with pytest.raises(Interrupted) as raised, interrupts():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleared = True
+
+    assert cleared
+    assert raised.value.exit_code == 143
+
+
+def test_a_held_signal_waits_for_the_end_of_the_block(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    with pytest.raises(Interrupted), interrupts() as signals, signals.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.touch()
+
+    assert done.exists()
+
+
+def test_a_held_signal_comes_through_when_they_are_released() -> None:
+    steps = []
+    with pytest.raises(Interrupted), interrupts() as signals, signals.held():
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            steps.append("created")
+            with signals.released():
+                steps.append("never")
+        finally:
+            steps.append("destroyed")
+
+    assert steps == ["created", "destroyed"]
+
+
+def test_the_handlers_are_as_before_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupts():
+        assert signal.getsignal(signal.SIGTERM) is not before
+
+    assert signal.getsignal(signal.SIGTERM) is before

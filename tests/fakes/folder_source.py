@@ -1,0 +1,124 @@
+"""A source that reads `2024-01.csv` and the like; what a file says first decides what happens.
+
+`#refuse WHY`, `#fail WHY`, `#absent`, `#hang`, `#crash`, `#die` act when it is fetched, `#load-hang`
+and `#load-refuse WHY` when it is loaded. Anything else is a good file of `name,value` lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from materia.errors import SourceError
+from materia.model import (
+    Absent,
+    Fetched,
+    FetchRequest,
+    FetchResult,
+    LoadReport,
+    LoadRequest,
+    Partition,
+    PartitionsRequest,
+    RawFile,
+    Refused,
+    Unchanged,
+)
+
+MODELS = Path(__file__).parent / "folder_models"
+
+
+class FolderSource:
+    """Every CSV file of a folder is a partition, named by its month."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        return [
+            Partition(key=path.stem, url=path.as_uri(), file="lines.csv")
+            for path in sorted(self._folder.glob("*.csv"))
+            if not (known := request.known.get(path.stem)) or not known.absent or request.everything
+        ]
+
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        content = (self._folder / f"{request.partition.key}.csv").read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if request.known and request.known.etag == digest:
+            return Unchanged(etag=digest, last_modified=None)
+        request.received(len(content))
+        word, _, rest = content.decode().partition("\n")[0].partition(" ")
+        match word:
+            case "#refuse":
+                return Refused(reason=rest, etag=digest, last_modified=None, path=None)
+            case "#fail":
+                raise SourceError(rest)
+            case "#absent":
+                return Absent()
+            case "#hang":
+                self._hang("fetch")
+            case "#crash":
+                raise KeyError(rest)
+            case "#die":
+                print("last words")  # noqa: T201 -- a library that prints where it should not
+                os.kill(os.getpid(), signal.SIGKILL)
+        path = request.directory / request.partition.file
+        path.write_bytes(content)
+        raw = RawFile(
+            partition=request.partition.key,
+            file=request.partition.file,
+            url=request.partition.url,
+            sha256=digest,
+            content=digest,
+            size=len(content),
+            etag=digest,
+            last_modified=None,
+            fetched_at=datetime.now(UTC),
+        )
+        return Fetched(raw=raw, path=path)
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        import duckdb
+
+        refused = {}
+        loaded = []
+        with duckdb.connect(str(request.database)) as connection:
+            connection.execute("create schema if not exists raw")
+            connection.execute(
+                "create or replace table raw.lines (month date, name text, value integer)"
+            )
+            for left, raw in reversed(list(enumerate(reversed(request.files)))):
+                lines = self._lines(request.find, raw)
+                word, _, rest = lines[0].partition(" ")
+                if word == "#load-hang":
+                    self._hang("load")
+                if word == "#load-refuse":
+                    refused[raw.partition] = rest
+                else:
+                    month = date.fromisoformat(f"{raw.partition}-01")
+                    for line in lines:
+                        name, value = line.split(",")
+                        connection.execute(
+                            "insert into raw.lines values (?, ?, ?)", [month, name, int(value)]
+                        )
+                    loaded.append(raw.partition)
+                request.loaded(raw.partition, left)
+        affected = tuple(date.fromisoformat(f"{key}-01") for key in loaded)
+        return LoadReport(loaded=tuple(loaded), affected=affected, refused=refused)
+
+    def models(self) -> Path | None:
+        return MODELS
+
+    def _hang(self, where: str) -> None:
+        (self._folder / f"hanging-in-{where}").write_text(str(os.getpid()))
+        time.sleep(3600)
+
+    def _lines(self, find: Callable[[str, str, str], Path | None], raw: RawFile) -> list[str]:
+        path = find(raw.partition, raw.file, raw.sha256)
+        if path is None:
+            raise SourceError(f"the raw file of {raw.partition} is lost")
+        return path.read_text().splitlines()

@@ -1,0 +1,104 @@
+"""A place to run the real command line in: its own folder, home, environment and plugins."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+DEADLINE_SECONDS = 30.0
+
+
+class Workshop:
+    """Runs `python -m materia` in *directory* with plugins that are installed for it alone."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "work"
+        self._site = directory / "site"
+        self.home = directory / "home"
+        for folder in (self.directory, self._site, self.home):
+            folder.mkdir()
+
+    def install(self, name: str, module: str, *, distribution: str = "", version: str = "1.2") -> None:
+        """Put an entry point *name* for *module* on the path, as installing a package does."""
+        distribution = distribution or f"materia-{name}"
+        meta = self._site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        meta.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        (meta / "METADATA").write_text(text)
+        (meta / "entry_points.txt").write_text(f"[materia]\n{name} = {module}\n")
+
+    def module(self, name: str, text: str) -> None:
+        """Put a module of this text on the path."""
+        (self._site / f"{name}.py").write_text(text)
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file in the working folder."""
+        file = self.directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Nothing of the machine's but the path to programs."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONPATH": f"{TESTS}{os.pathsep}{self._site}",
+            **more,
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "materia", *arguments]
+
+    def run(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.directory,
+            env=self.environment(**environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=2 * DEADLINE_SECONDS,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start and go on."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.directory,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def workers(self) -> list[str]:
+        """Names of the worker folders that are left."""
+        folder = self.directory / ".materia" / "workers"
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    """Return as soon as it is true; fail when it is not within the deadline."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not true():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not happen within {DEADLINE_SECONDS:.0f} s")
+        time.sleep(0.02)
+
+
+def alive(process: int) -> bool:
+    """Whether a process of that number runs; one that ended and was not waited for does not."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return status != "Z"

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from typing import Any
+
+import duckdb
+from fakes.workshop import Workshop
+
+
+def transformed(folders: Workshop, *arguments: str) -> dict[str, Any]:
+    ended = folders.run("run", "--json", *arguments)
+
+    assert ended.returncode == 0, ended.stderr
+    result: dict[str, Any] = json.loads(ended.stdout)["stages"][1]["result"]
+    return result
+
+
+def lines(folders: Workshop) -> list[tuple[object, ...]]:
+    database = folders.directory / "out" / "published.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute("from serving.fct_line order by all").fetchall()
+
+
+def test_the_files_become_published_tables(folders: Workshop) -> None:
+    result = transformed(folders)
+
+    assert result["tables"] == [
+        {"name": "serving.fct_line", "rows": 3, "description": "all of serving.fct_line"}
+    ]
+    assert [line[1:] for line in lines(folders)] == [("apples", 1), ("pears", 2), ("apples", 3)]
+    assert (result["models"], result["audits"]) == (1, 2)
+
+
+def test_with_nothing_new_neither_sqlmesh_nor_duckdb_is_imported(folders: Workshop) -> None:
+    transformed(folders)
+    # These come before the real ones on the path, and would end the stage.
+    folders.module("sqlmesh", "raise AssertionError('SQLMesh was imported')\n")
+    folders.module("duckdb", "raise AssertionError('DuckDB was imported')\n")
+
+    result = transformed(folders)
+
+    assert result == {"published": False, "files": 2, "tables": []}
+
+
+def test_a_new_file_and_a_changed_file_are_built(folders: Workshop) -> None:
+    transformed(folders)
+    folders.write("in/2024-02.csv", "apples,30\n")
+    folders.write("in/2024-03.csv", "apples,4\n")
+
+    transformed(folders)
+
+    assert [line[2] for line in lines(folders)] == [1, 2, 30, 4]
+
+
+def test_a_refused_file_leaves_the_others_to_be_published(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#load-refuse a key comes twice\n")
+
+    ended = folders.run("run")
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("materia: 1 partition of folder could not be used;")
+    assert ended.stderr.rstrip().endswith("2024-03.csv: a key comes twice")
+    assert len(lines(folders)) == 3
+    again = folders.run("run")
+    assert again.returncode == 0
+    assert "nothing new" in again.stdout
+    assert again.stderr.startswith("warning: 2024-03 is still in quarantine")
+
+
+def test_a_failed_audit_publishes_nothing_and_names_itself(folders: Workshop) -> None:
+    transformed(folders)
+    folders.write("in/2024-02.csv", "apples,-1\n")
+
+    ended = folders.run("run")
+
+    assert ended.returncode == 1
+    assert "accepted_range" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [line[2] for line in lines(folders)] == [1, 2, 3]
+
+
+def test_without_files_the_stage_says_what_to_run_first(folders: Workshop) -> None:
+    ended = folders.run("pipeline", "run", "transform")
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "materia: no files of folder to transform; run `materia pipeline run extract` first\n"
+    )
+
+
+def test_a_busy_sink_has_an_exit_code_of_its_own(folders: Workshop) -> None:
+    folders.write("out/held", "")
+
+    ended = folders.run("run")
+
+    assert ended.returncode == 5
+    assert ended.stderr == "materia: the folder is held by process 4711\n"
+
+
+def test_a_second_stage_is_not_started_after_a_failed_one(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#crash nowhere\n")
+
+    ended = folders.run("run")
+
+    assert ended.returncode == 1
+    assert not (folders.directory / "out" / "stamp").exists()
+
+
+def test_the_summary_ends_with_a_command_that_shows_the_data(folders: Workshop) -> None:
+    ended = folders.run("run")
+    last = ended.stdout.rstrip().splitlines()[-1]
+    looked = subprocess.run(
+        shlex.split(last), cwd=folders.directory, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines()[-2] == "Look at it:"
+    assert "pears" in looked.stdout
+
+
+def test_the_sample_is_replaced_by_the_real_files(folders: Workshop) -> None:
+    for path in (folders.directory / "in").iterdir():
+        path.rename(folders.directory / path.name)
+    sample = folders.run("run", "--sample")
+    assert sample.returncode == 0, sample.stderr
+    assert "This was the sample." in sample.stdout
+    folders.write("in/2025-01.csv", "plums,7\n")
+
+    transformed(folders)
+
+    assert [line[1:] for line in lines(folders)] == [("plums", 7)]
+
+
+def test_the_sample_never_mixes_with_real_files(folders: Workshop) -> None:
+    transformed(folders)
+
+    for stage in (["run"], ["pipeline", "run", "transform"]):
+        ended = folders.run(*stage, "--sample")
+
+        assert ended.returncode == 1
+        assert ended.stderr.startswith("materia: the sink 'folder' already holds real files of")
+        assert "in another folder" in ended.stderr
+
+
+def test_every_relative_path_starts_at_the_file(folders: Workshop) -> None:
+    ended = folders.run("run", "--config", str(folders.directory / "materia.toml"))
+
+    assert ended.returncode == 0, ended.stderr
+    elsewhere = folders.directory / "deep" / "er"
+    elsewhere.mkdir(parents=True)
+    again = subprocess.run(
+        folders.command("run"),
+        cwd=elsewhere,
+        env=folders.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "nothing new" in again.stdout
+    assert list(elsewhere.iterdir()) == []

@@ -1,28 +1,30 @@
-"""Reach a rented machine over SSH: the only asyncio in core, and none of it shows outside.
+"""Reach a rented machine over SSH, wait for it, copy a file there, run a script and follow it.
 
-The event loop runs in a thread of its own. A signal that Python turns into an exception is raised
-in the caller's thread and never inside the loop, where it would be swallowed.
+This is the plain side of `ssh_connection`, where all of core's asyncio is. The event loop runs in a
+thread of its own: a signal that Python turns into an exception is raised in the caller's thread and
+never inside the loop, where it would be swallowed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import codecs
 import threading
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from materia.errors import HostKeyError, ReadyTimeoutError
+from materia import ssh_connection
+from materia.errors import StageError
+from materia.script import Exit, Login, Script
+from materia.ssh_connection import Connection, Follower
 
 T = TypeVar("T")
-ATTEMPT_SECONDS = 5.0  # for one connection: a lost SYN is sent again after 1 and 3 seconds
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 0.5
-# The only kind we make; a server that has no such key cannot be ours.
-HOST_KEY_KIND = "ssh-ed25519"
+LONGEST_LINE = 1 << 20  # characters; a longer one is told in pieces
 
 
 def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: timedelta) -> None:
@@ -42,114 +44,98 @@ def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: ti
         HostKeyError: the time is over, and a server with another key answers.
         ReadyTimeoutError: the time is over, and nothing answers.
     """
-
-    async def attempt() -> None:
-        if host_key is None:
-            await _see_banner(host, port)
-        else:
-            await _see_host_key(host, port, host_key)
-
-    with _Loop() as loop:
-        loop.call(_until(attempt, f"{host}:{port}", timeout))
-
-
-async def _see_banner(host: str, port: int) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
+    loop = _Loop()
     try:
-        banner = await reader.read(4)  # RFC 4253, section 4.2: `SSH-2.0-...`
+        loop.call(ssh_connection.see_server(host, port, host_key, timeout))
     finally:
-        writer.transport.abort()
-    if banner != b"SSH-":
-        raise ConnectionError("what listens there is no SSH server")
+        loop.stop()
 
 
-async def _see_host_key(host: str, port: int, host_key: str) -> None:
-    import asyncssh
+class Session:
+    """A connection to one instance, made again when it breaks; a context manager.
 
-    try:
-        connection = await asyncssh.connect(
-            host, port, preferred_auth="none", **_checked(host_key, user="materia")
-        )
-    except asyncssh.PermissionDenied:
-        return  # the key was checked and is ours; that nobody logged in is what we asked for
-    connection.abort()
-    await connection.wait_closed()
-
-
-def _checked(host_key: str, *, user: str) -> dict[str, Any]:
-    """How every connection is made: that host key or none, and nothing from this machine."""
-    import asyncssh
-
-    key = asyncssh.import_public_key(host_key)
-    return {
-        "username": user,
-        "known_hosts": ([key], [], []),
-        "server_host_key_algs": [HOST_KEY_KIND],
-        "config": None,  # ~/.ssh/config could send us elsewhere
-        "agent_path": None,
-        "client_keys": None,
-        "connect_timeout": ATTEMPT_SECONDS,
-        "login_timeout": ATTEMPT_SECONDS,
-    }
-
-
-async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedelta) -> T:
-    """What *attempt* returns when it first succeeds.
-
-    Raises:
-        ReadyTimeoutError: it did not, within *limit*.
+    Used from one thread at a time. Being left closes the connection and ends no script: one that
+    runs is ended by the worker, when its lease is over.
     """
-    import asyncssh
 
-    end = time.monotonic() + limit.total_seconds()
-    pause = FIRST_PAUSE_SECONDS
-    reason: Exception = TimeoutError()
-    while True:
-        left = max(end - time.monotonic(), FIRST_PAUSE_SECONDS)
+    def __init__(self, login: Login, *, timeout: timedelta) -> None:
+        """Connect, trying until *timeout*, and send nothing to any other host key.
+
+        Raises:
+            HostKeyError: the time is over, and a server with another key answers.
+            ReadyTimeoutError: the time is over, and nobody lets us in.
+        """
+        self._login = login
+        self._loop = _Loop()
         try:
-            async with asyncio.timeout(min(ATTEMPT_SECONDS, left)):
-                return await attempt()
-        except (OSError, asyncssh.Error) as error:
-            # An attempt that only ran out of time says less than the one before it.
-            if not isinstance(error, TimeoutError) or left >= ATTEMPT_SECONDS:
-                reason = error
-        left = end - time.monotonic()
-        if left <= 0:
-            raise _not_ready(where, limit, reason) from reason
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+            self._connection = self._loop.call(Connection.open(login, timeout))
+        except BaseException:
+            self._loop.stop()
+            raise
 
+    def run_script(self, script: Script, on_line: Callable[[str], None]) -> Exit:
+        """Run *script* and call *on_line* with each line of its standard output as it comes.
 
-def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
-    import asyncssh
+        A connection that breaks is made again while the script's lease lasts; no line is lost or
+        told twice. When this is left by an exception, also one that *on_line* raises, the script
+        and all that it started are ended first.
 
-    waited = f"{limit.total_seconds():g} s"
-    if isinstance(reason, asyncssh.HostKeyNotVerifiable):
-        return HostKeyError(
-            f"{where}: what answers shows another host key than the one sent to this instance, "
-            f"for {waited}; nothing was sent to it. Its boot may have failed, or somebody is "
-            "between: destroy the instance and create another"
+        Raises:
+            StageError: it could not be started: the worker has no python3, or no room.
+            WorkerLostError: the worker is out of reach, or was started again. Whether the script
+                succeeded is not known.
+            HostKeyError: another host key answered where the worker was.
+        """
+        follower = Follower(self._connection, script)
+        future = self._loop.submit(follower.follow())
+        future.add_done_callback(lambda _: follower.records.put(None))
+        texts = {b"o": _Lines(on_line), b"e": _Lines(follower.last_words.append)}
+        try:
+            while (found := follower.records.get()) is not None:
+                kind, payload, offset = found
+                texts[kind].feed(payload)
+                follower.told(offset)
+            end = future.result()
+        except BaseException:
+            self._loop.submit(follower.stop())
+            with suppress(Exception):  # what led here says more
+                future.result(script.grace.total_seconds() + ssh_connection.ATTEMPT_SECONDS)
+            future.cancel()
+            raise
+        for text in texts.values():
+            text.feed(b"", final=True)
+        return Exit(
+            status=end["status"],
+            reason=end["reason"],
+            last_words=tuple(follower.last_words),
+            resumed=follower.resumed,
         )
-    if isinstance(reason, asyncssh.PermissionDenied):
-        why = "it refuses our key"
-    elif isinstance(reason, TimeoutError):
-        why = "no answer"
-    elif isinstance(reason, OSError) and reason.errno:
-        why = os.strerror(reason.errno).lower()
-    else:
-        why = str(reason) or type(reason).__name__
-    return ReadyTimeoutError(f"{where} did not answer over SSH within {waited}: {why}")
 
+    def upload(self, path: Path, destination: str, *, sha256: str) -> None:
+        """Copy a file to the worker, under that name only once its hash was verified there.
 
-class _Loop:
-    """An event loop in a thread of its own."""
+        Args:
+            path: The file here.
+            destination: Its name there, relative to the user's home; folders are made.
+            sha256: What it must be, in hex.
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        Raises:
+            StageError: it did not arrive whole, or there is no room for it.
+            WorkerLostError: the worker is out of reach.
+        """
+        error = self._loop.call(
+            self._connection.send_file(path, path.stat().st_size, destination, sha256)
+        )
+        if error is not None:
+            raise StageError(f"{self._login.host}: cannot copy {path.name} to the worker: {error}")
+
+    def close(self) -> None:
+        """Close the connection; closing again does nothing."""
+        if self._loop.running:
+            self._loop.call(self._connection.close())
+            self._loop.stop()
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -158,19 +144,55 @@ class _Loop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(_wind_up(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self.close()
+
+
+class _Lines:
+    """Text that comes in pieces, told by line."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, payload: bytes, *, final: bool = False) -> None:
+        *lines, self._rest = (self._rest + self._decoder.decode(payload, final)).split("\n")
+        for line in lines:
+            self._tell(line.removesuffix("\r"))
+        if len(self._rest) > LONGEST_LINE or (final and self._rest):
+            self._tell(self._rest)
+            self._rest = ""
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return not self._loop.is_closed()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Its result; it is cancelled when this is left by an exception from elsewhere."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.submit(coroutine)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def stop(self) -> None:
+        self.submit(_wind_up()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 async def _wind_up() -> None:

@@ -1,4 +1,4 @@
-"""A service as the `World` of `materia.testing.provider`: what ProviderContract runs against."""
+"""A service as the `World` of `materia.testing.world`: what ProviderContract runs against."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from materia.bootstrap import host_key_of
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from materia.testing.cloud.faults import Fault
 from materia.testing.cloud.service import Behaviour, Service
-from materia.testing.provider import Billed
+from materia.testing.world import Billed
 
 # What each documented error has to become, whatever the provider.
 ERRORS: Mapping[str, type[MateriaError]] = {
@@ -35,7 +35,7 @@ class CloudWorld:
     Attributes:
         service: The service itself, for tests that need more than the contract.
         errors: As in `World`.
-        lacks: As in `World`; the emulator lacks nothing.
+        lacks: As in `World`: without machines behind the service nothing answers over SSH.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class CloudWorld:
         """
         self.service = service
         self.errors = errors
-        self.lacks: Mapping[str, str] = {}
+        silent = {"ssh": "this emulated service was started without machines"}
+        self.lacks: Mapping[str, str] = {} if service.machines else silent
         self._slow = slow_seconds
         self._late = timedelta(seconds=late_seconds * service.clock.speed)
         self._normal = {field.name: getattr(service.behaviour, field.name) for field in _FIELDS}

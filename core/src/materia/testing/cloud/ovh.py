@@ -1,0 +1,637 @@
+"""OVHcloud Public Cloud, API 1.0 as of 2026-08: instances, SSH keys, volumes, flavors, the catalog.
+
+Follows OVHcloud's API console. Requests are signed with the application's secret and the time of
+`/auth/time`, which here runs ahead of the client's clock. An instance is billed from the moment it
+is ACTIVE, for every clock hour it touches; its address and its local disk are included. There are
+no tags. No body of a refusal for want of stock or quota was to be had, so their texts are ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from materia.machines import Billing, Money
+from materia.testing.cloud.boot import Booting
+from materia.testing.cloud.exchange import Answer, BadBody, Refusal, Request, route
+from materia.testing.cloud.meter import HOUR, Metered
+from materia.testing.cloud.ovh_catalog import (
+    CURRENCIES,
+    FLAVORS,
+    IMAGES,
+    NO_QUOTA,
+    REGIONS,
+    SOLD_OUT,
+    Flavor,
+    catalog,
+    hourly,
+    plan_code,
+)
+from materia.testing.cloud.service import Service
+
+CLOCK_HOURS = Billing(increment=HOUR, minimum=HOUR, alignment="clock", meter_from="active")
+USER_DATA_LIMIT = 65_535  # of its base64 form, as OpenStack has it
+NEVER = datetime.max.replace(tzinfo=UTC)
+PROJECT = "/1.0/cloud/project/{project}"
+
+
+def error(status: int, kind: str, message: str, code: str | None = None) -> Answer:
+    """An error as the API words it."""
+    body = {"class": f"Client::{kind}", "message": message}
+    return Answer(status=status, body={**body, "errorCode": code} if code else body)
+
+
+@dataclass(slots=True, kw_only=True)
+class SshKey:
+    """A key of the account."""
+
+    id: str
+    name: str
+    public_key: str
+    regions: list[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Volume:
+    """A disk of its own; it outlives what it is attached to."""
+
+    id: str
+    name: str
+    region: str
+    size_gb: int
+    created: datetime
+    attached_to: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class OvhInstance:
+    """An instance; `gone_at` is set by its delete."""
+
+    id: str
+    name: str
+    region: str
+    flavor: Flavor
+    image: dict[str, Any]
+    key: SshKey | None
+    user_data: str
+    created: datetime
+    address: str
+    boot: timedelta
+    boots: bool
+    fails: bool
+    gone_at: datetime | None = None
+
+    def status(self, now: datetime) -> str:
+        """In the API's words."""
+        if self.gone_at is not None:
+            return "DELETING"
+        if now < self.created + self.boot or not (self.boots or self.fails):
+            return "BUILD"
+        return "ERROR" if self.fails else "ACTIVE"
+
+
+class Ovh(Service):
+    """The API, with one account and one project.
+
+    Attributes:
+        skew: How far the service's clock is ahead of the client's.
+        project: Id of the project.
+    """
+
+    provider = "ovh"
+    create_call = ("POST", "/1.0/cloud/project/*/instance")
+    delete_call = ("DELETE", "/1.0/cloud/project/*/instance/*")
+    list_call = ("GET", "/1.0/cloud/project/*/instance")
+    offers_call = ("GET", "/1.0/order/catalog/public/cloud")
+    errors: ClassVar[Mapping[str, Answer]] = {
+        "sold_out": error(409, "Conflict", "No more stock for this flavor in this region"),
+        "quota": error(403, "Forbidden", "Quota exceeded for instances: 20 of 20 used"),
+        "no_host": error(500, "Internal", "No valid host was found"),
+        "rate_limit": error(429, "TooManyRequests", "Too many requests, please retry later"),
+        "unauthorized": error(403, "Forbidden", "This credential does not exist", "NOT_CREDENTIAL"),
+        "forbidden": error(403, "Forbidden", "This call has not been granted", "NOT_GRANTED_CALL"),
+        "invalid_key": error(403, "Forbidden", "This application key is invalid", "INVALID_KEY"),
+        "invalid_credential": error(
+            403, "Forbidden", "This credential is not valid", "INVALID_CREDENTIAL"
+        ),
+        "invalid_signature": error(400, "BadRequest", "Invalid signature", "INVALID_SIGNATURE"),
+        "out_of_time": error(400, "BadRequest", "Query out of time", "QUERY_TIME_OUT"),
+        "not_found": error(404, "NotFound", "The requested object does not exist"),
+        "bad_parameters": error(400, "BadParameters", "Invalid parameter"),
+        "conflict": error(409, "Conflict", "Another operation is in progress"),
+        "expired": error(460, "Expired", "This service is expired"),
+        "server_error": error(500, "Internal", "Internal server error"),
+        "unavailable": error(503, "Unavailable", "Service is unavailable"),
+    }
+
+    def __init__(self, *, skew: timedelta = timedelta(hours=2), **options: Any) -> None:
+        super().__init__(**options)
+        self.skew = skew
+        self.application_key = "emulatedovhapplk"
+        self.application_secret = "emulated-ovh-application-secret"  # noqa: S105 -- opens only this
+        self.consumer_key = "emulated-ovh-consumer-key"
+        self.project = hashlib.md5(b"materia", usedforsecurity=False).hexdigest()
+        self.instances: dict[str, OvhInstance] = {}
+        self.keys: dict[str, SshKey] = {}
+        self.volumes: dict[str, Volume] = {}
+
+    def secrets(self) -> dict[str, str]:
+        """Application key and secret, and the consumer key."""
+        return {
+            "OVH_APPLICATION_KEY": self.application_key,
+            "OVH_APPLICATION_SECRET": self.application_secret,
+            "OVH_CONSUMER_KEY": self.consumer_key,
+        }
+
+    def settings(self) -> dict[str, object]:
+        """The address and the project."""
+        return {"api_url": f"{self.url}/1.0", "project": self.project}
+
+    def authenticate(self, request: Request) -> Answer | None:
+        """The signature over secret, consumer, method, address, body and time."""
+        headers = request.headers
+        if headers.get("x-ovh-application") != self.application_key:
+            return self.errors["invalid_key"]
+        if headers.get("x-ovh-consumer") != self.consumer_key:
+            return self.errors["unauthorized"]
+        stamp = headers.get("x-ovh-timestamp", "0")
+        if not stamp.isdecimal() or abs(int(stamp) - self._api_time()) > 30:
+            return self.errors["out_of_time"]
+        parts = [
+            self.application_secret,
+            self.consumer_key,
+            request.method,
+            f"{request.base}{request.target}",
+            request.body.decode(),
+            stamp,
+        ]
+        digest = hashlib.sha1("+".join(parts).encode(), usedforsecurity=False).hexdigest()
+        if headers.get("x-ovh-signature") != f"$1${digest}":
+            return self.errors["invalid_signature"]
+        return None
+
+    def no_route(self, request: Request) -> Answer:
+        """404 as the API words it."""
+        return error(404, "NotFound", "Got an invalid (or empty) URL")
+
+    def bad_body(self, request: Request, bad: BadBody) -> Answer:
+        """400 with the field."""
+        return error(400, "BadParameters", f"[{bad.field}] {bad.reason}")
+
+    def decorate(self, request: Request, answer: Answer) -> Answer:
+        """The id of the query, as on every real answer."""
+        identity = f"EU.emulated.{len(self.exchanges)}"
+        headers = {**answer.headers, "X-OVH-QUERYID": identity}
+        return Answer(status=answer.status, body=answer.body, headers=headers)
+
+    def user_data(self, identity: str) -> str:
+        """As it was sent."""
+        return self.instances[identity].user_data
+
+    def collect(self) -> None:
+        """Remove the instances whose time has come; volumes stay."""
+        now = self.now()
+        for instance in list(self.instances.values()):
+            if instance.gone_at is not None and instance.gone_at <= now:
+                del self.instances[instance.id]
+                for volume in self.volumes.values():
+                    volume.attached_to = [i for i in volume.attached_to if i != instance.id]
+
+    # Prices and places ---------------------------------------------------------------------
+
+    @route("GET", "/1.0/auth/time", public=True)
+    def get_time(self, request: Request) -> Answer:
+        """Seconds since 1970, by the service's clock."""
+        return Answer(body=self._api_time())
+
+    @route("GET", "/1.0/order/catalog/public/cloud", public=True)
+    def get_catalog(self, request: Request) -> Answer:
+        """The price list of a subsidiary, in its currency."""
+        subsidiary = request.first("ovhSubsidiary")
+        if subsidiary not in CURRENCIES:
+            return error(
+                400, "BadParameters", f"[ovhSubsidiary] Given data ({subsidiary}) is not valid"
+            )
+        return Answer(body=catalog(subsidiary))
+
+    @route("GET", "/1.0/cloud/project")
+    def list_projects(self, request: Request) -> Answer:
+        """The account's projects."""
+        return Answer(body=[self.project])
+
+    @route("GET", PROJECT)
+    def get_project(self, request: Request, project: str) -> Answer:
+        """One project."""
+        self._check(project)
+        return Answer(
+            body={
+                "project_id": project,
+                "status": "ok",
+                "description": "materia",
+                "planCode": "project.2018",
+            }
+        )
+
+    @route("GET", PROJECT + "/region")
+    def list_regions(self, request: Request, project: str) -> Answer:
+        """The regions that the project has activated."""
+        self._check(project)
+        return Answer(body=list(REGIONS))
+
+    @route("GET", PROJECT + "/flavor")
+    def list_flavors(self, request: Request, project: str) -> Answer:
+        """What can be ordered in each region."""
+        self._check(project)
+        wanted = request.all("region")
+        return Answer(
+            body=[
+                self._flavor_body(flavor, region)
+                for region in REGIONS
+                for flavor in FLAVORS
+                if not wanted or region in wanted
+            ]
+        )
+
+    @route("GET", PROJECT + "/image")
+    def list_images(self, request: Request, project: str) -> Answer:
+        """Public images; the ids differ by region."""
+        self._check(project)
+        wanted = request.all("region")
+        return Answer(
+            body=[
+                self._image_body(name, user, region)
+                for region in REGIONS
+                for name, user in IMAGES
+                if not wanted or region in wanted
+            ]
+        )
+
+    # SSH keys ------------------------------------------------------------------------------
+
+    @route("GET", PROJECT + "/sshkey")
+    def list_keys(self, request: Request, project: str) -> Answer:
+        """All keys."""
+        self._check(project)
+        return Answer(body=[self._key_body(key) for key in self.keys.values()])
+
+    @route("POST", PROJECT + "/sshkey")
+    def create_key(self, request: Request, project: str) -> Answer:
+        """A name is taken once."""
+        self._check(project)
+        name, public_key = request.field("name", str), request.field("publicKey", str)
+        if any(key.name == name for key in self.keys.values()):
+            return error(409, "Conflict", f"Key pair {name} already exists")
+        region = request.json.get("region")
+        if region is not None and region not in REGIONS:
+            raise BadBody("region", f"{region} is not activated")
+        key = self._add_key(name, public_key, [region] if region else list(REGIONS))
+        return Answer(body=self._key_body(key))
+
+    @route("DELETE", PROJECT + "/sshkey/{key}")
+    def delete_key(self, request: Request, project: str, key: str) -> Answer:
+        """Instances keep what they were given."""
+        self._check(project)
+        if self.keys.pop(key, None) is None:
+            return self.errors["not_found"]
+        self.meter.stop("key", key, self.now())
+        return Answer(body=None)
+
+    # Instances -----------------------------------------------------------------------------
+
+    @route("GET", PROJECT + "/instance")
+    def list_instances(self, request: Request, project: str) -> Answer:
+        """All of them, or those of one region."""
+        self._check(project)
+        wanted = request.all("region")
+        return Answer(
+            body=[
+                self._listed(instance)
+                for instance in self.instances.values()
+                if self._visible(instance) and (not wanted or instance.region in wanted)
+            ]
+        )
+
+    @route("POST", PROJECT + "/instance")
+    def create_instance(self, request: Request, project: str) -> Answer:
+        """Checked, then built; names need not be unique."""
+        self._check(project)
+        name, region = request.field("name", str), request.field("region", str)
+        if region not in REGIONS:
+            raise BadBody("region", f"{region} is not activated")
+        user_data = request.json.get("userData") or ""
+        if len(base64.b64encode(user_data.encode())) > USER_DATA_LIMIT:
+            raise BadBody("userData", "too long")
+        flavor = self._of(FLAVORS, request.field("flavorId", str), region, "flavorId")
+        image = self._image(request.field("imageId", str), region)
+        key = self._key(request.json.get("sshKeyId"))
+        if (region, flavor.name) in SOLD_OUT or flavor.name in self.behaviour.sold_out:
+            return self.errors["sold_out"]
+        if flavor.name in NO_QUOTA:
+            return self.errors["quota"]
+        instance = self._add_instance(
+            name, region, flavor=flavor, image=image, key=key, user_data=user_data
+        )
+        return Answer(body=self._detail(instance))
+
+    @route("GET", PROJECT + "/instance/{instance}")
+    def get_instance(self, request: Request, project: str, instance: str) -> Answer:
+        """One instance."""
+        self._check(project)
+        found = self.instances.get(instance)
+        if found is None or not self._visible(found):
+            return error(404, "NotFound", "Instance not found")
+        return Answer(body=self._detail(found))
+
+    @route("DELETE", PROJECT + "/instance/{instance}")
+    def delete_instance(self, request: Request, project: str, instance: str) -> Answer:
+        """Answered with `null`."""
+        self._check(project)
+        found = self.instances.get(instance)
+        if found is None:
+            return error(404, "NotFound", "Instance not found")
+        if found.gone_at is None and not self.behaviour.never_deletes:
+            found.gone_at = self.now() + self.behaviour.delete
+            self.power_off(self._booting(found))
+            self.meter.stop("instance", found.id, found.gone_at)
+        return Answer(body=None)
+
+    @route("GET", PROJECT + "/volume")
+    def list_volumes(self, request: Request, project: str) -> Answer:
+        """All volumes."""
+        self._check(project)
+        return Answer(body=[self._volume_body(volume) for volume in self.volumes.values()])
+
+    @route("DELETE", PROJECT + "/volume/{volume}")
+    def delete_volume(self, request: Request, project: str, volume: str) -> Answer:
+        """Refused while it is attached."""
+        self._check(project)
+        found = self.volumes.get(volume)
+        if found is None:
+            return self.errors["not_found"]
+        if found.attached_to:
+            return error(409, "Conflict", "Volume is attached")
+        del self.volumes[volume]
+        self.meter.stop("volume", volume, self.now())
+        return Answer(body=None)
+
+    # For tests -----------------------------------------------------------------------------
+
+    def add_foreign(self) -> None:
+        """A stranger's instances, keys and a volume, named as near to materia's as can be."""
+        flavor, region = FLAVORS[2], REGIONS[0]
+        image = self._image_body(*IMAGES[0], region)
+        for name in ("materia-web", "materia-20261001t000000-abcdef-extract", "build--1--2--3"):
+            key = self._add_key(name, "ssh-ed25519 AAAAforeign", [region], foreign=True)
+            instance = self._add_instance(
+                name, region, flavor=flavor, image=image, key=key, foreign=True
+            )
+            volume = Volume(
+                id=str(uuid.uuid4()),
+                name=name,
+                region=region,
+                size_gb=10,
+                created=self.now(),
+                attached_to=[instance.id],
+            )
+            self.volumes[volume.id] = volume
+            self.meter.start(
+                Metered(
+                    kind="volume",
+                    id=volume.id,
+                    name=name,
+                    region=region,
+                    hourly=Money(Decimal("0.0006"), "EUR"),
+                    started_at=volume.created,
+                    foreign=True,
+                )
+            )
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _api_time(self) -> int:
+        return int(time.time() + self.skew.total_seconds())
+
+    def _check(self, project: str) -> None:
+        if project != self.project:
+            raise Refusal(error(404, "NotFound", "This service does not exist"))
+
+    def _visible(self, instance: OvhInstance) -> bool:
+        return self.now() >= instance.created + self.behaviour.invisible
+
+    def _add_key(
+        self, name: str, public_key: str, regions: list[str], *, foreign: bool = False
+    ) -> SshKey:
+        identity = base64.b64encode(name.encode()).hex()
+        key = SshKey(id=identity, name=name, public_key=public_key, regions=regions)
+        self.keys[key.id] = key
+        line = Metered(
+            kind="key", id=key.id, name=name, region="", started_at=self.now(), foreign=foreign
+        )
+        self.meter.start(line)
+        return key
+
+    def _add_instance(
+        self,
+        name: str,
+        region: str,
+        *,
+        flavor: Flavor,
+        image: dict[str, Any],
+        key: SshKey | None,
+        user_data: str = "",
+        foreign: bool = False,
+    ) -> OvhInstance:
+        behaviour = self.behaviour
+        boots = foreign or not (behaviour.never_boots or behaviour.boot_fails)
+        instance = OvhInstance(
+            id=str(uuid.uuid4()),
+            name=name,
+            region=region,
+            flavor=flavor,
+            image=image,
+            key=key,
+            user_data=user_data,
+            created=self.now(),
+            address=self.documentation_address(),
+            boot=timedelta(0) if foreign else behaviour.boot,
+            boots=boots,
+            fails=behaviour.boot_fails and not foreign,
+        )
+        self.instances[instance.id] = instance
+        self.meter.start(
+            Metered(
+                kind="instance",
+                id=instance.id,
+                name=name,
+                region=region,
+                hourly=Money(hourly(flavor, region), "EUR"),
+                billing=CLOCK_HOURS,
+                started_at=instance.created + instance.boot if boots else NEVER,
+                foreign=foreign,
+            )
+        )
+        if not foreign:
+            instance.address = self.power_on(self._booting(instance)) or instance.address
+        return instance
+
+    def _booting(self, instance: OvhInstance) -> Booting:
+        return Booting(
+            provider=self.provider,
+            id=instance.id,
+            name=instance.name,
+            user_data=instance.user_data,
+            authorized_keys=(instance.key.public_key,) if instance.key else (),
+            login=instance.image["user"],
+            vcpus=instance.flavor.vcpus,
+            memory_gib=Decimal(instance.flavor.ram_gib),
+            disk_gib=instance.flavor.disk_gib,
+            boot_seconds=self.boot_seconds,
+        )
+
+    @staticmethod
+    def _of(flavors: tuple[Flavor, ...], identity: str, region: str, name: str) -> Flavor:
+        for flavor in flavors:
+            if _identity(region, flavor.name) == identity:
+                return flavor
+        raise BadBody(name, "no such flavor in this region")
+
+    def _image(self, identity: str, region: str) -> dict[str, Any]:
+        for name, user in IMAGES:
+            if _identity(region, name) == identity:
+                return self._image_body(name, user, region)
+        raise BadBody("imageId", "no such image in this region")
+
+    def _key(self, identity: str | None) -> SshKey | None:
+        if identity is None:
+            return None
+        if identity not in self.keys:
+            raise BadBody("sshKeyId", "no such key")
+        return self.keys[identity]
+
+    # Bodies --------------------------------------------------------------------------------
+
+    def _flavor_body(self, flavor: Flavor, region: str) -> dict[str, Any]:
+        sold_out = (region, flavor.name) in SOLD_OUT or flavor.name in self.behaviour.sold_out
+        # The unit of `ram` is documented as GiB and was seen as MiB: some of each.
+        ram = flavor.ram_gib * 1024 if region == "BHS5" else flavor.ram_gib
+        return {
+            "id": _identity(region, flavor.name),
+            "name": flavor.name,
+            "region": region,
+            "ram": ram,
+            "disk": flavor.disk_gib,
+            "vcpus": flavor.vcpus,
+            "type": "ovh.ssd.eg",
+            "osType": flavor.os_type,
+            "inboundBandwidth": 500,
+            "outboundBandwidth": 500,
+            "available": not sold_out,
+            "planCodes": {
+                "hourly": plan_code(flavor, region),
+                "monthly": f"{flavor.name}.monthly.postpaid",
+                "license": None,
+            },
+            "capabilities": [{"name": "snapshot", "enabled": True}],
+            "quota": 0 if flavor.name in NO_QUOTA else 20,
+        }
+
+    @staticmethod
+    def _image_body(name: str, user: str, region: str) -> dict[str, Any]:
+        return {
+            "id": _identity(region, name),
+            "name": name,
+            "region": region,
+            "visibility": "public",
+            "status": "active",
+            "type": "linux",
+            "minDisk": 0,
+            "minRam": 0,
+            "size": 2.0,
+            "creationDate": "2026-06-01T07:39:56Z",
+            "user": user,
+            "flavorType": None,
+            "tags": [],
+            "planCode": None,
+            "deprecated": False,
+        }
+
+    @staticmethod
+    def _key_body(key: SshKey) -> dict[str, Any]:
+        return {
+            "id": key.id,
+            "name": key.name,
+            "publicKey": key.public_key,
+            "regions": key.regions,
+            "fingerPrint": hashlib.md5(key.public_key.encode(), usedforsecurity=False).hexdigest(),
+        }
+
+    @staticmethod
+    def _volume_body(volume: Volume) -> dict[str, Any]:
+        return {
+            "id": volume.id,
+            "name": volume.name,
+            "description": "",
+            "size": volume.size_gb,
+            "status": "in-use" if volume.attached_to else "available",
+            "region": volume.region,
+            "type": "classic",
+            "bootable": False,
+            "planCode": "volume.classic.consumption",
+            "attachedTo": volume.attached_to,
+            "created": f"{volume.created:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _common(self, instance: OvhInstance) -> dict[str, Any]:
+        status = instance.status(self.now())
+        addresses = [
+            {
+                "ip": instance.address,
+                "type": "public",
+                "version": 4,
+                "networkId": "emulated-ext-net",
+                "gatewayIp": "192.0.2.254",
+            }
+        ]
+        return {
+            "id": instance.id,
+            "name": instance.name,
+            "status": status,
+            "region": instance.region,
+            "created": f"{instance.created:%Y-%m-%dT%H:%M:%SZ}",
+            "ipAddresses": addresses if status == "ACTIVE" else [],
+            "monthlyBilling": None,
+            "planCode": plan_code(instance.flavor, instance.region),
+            "licensePlanCode": None,
+            "operationIds": [],
+            "currentMonthOutgoingTraffic": None,
+            "rescuePassword": None,
+            "availabilityZone": None,
+        }
+
+    def _listed(self, instance: OvhInstance) -> dict[str, Any]:
+        return {
+            **self._common(instance),
+            "flavorId": _identity(instance.region, instance.flavor.name),
+            "imageId": instance.image["id"],
+            "sshKeyId": instance.key.id if instance.key else None,
+        }
+
+    def _detail(self, instance: OvhInstance) -> dict[str, Any]:
+        return {
+            **self._common(instance),
+            "flavor": self._flavor_body(instance.flavor, instance.region),
+            "image": instance.image,
+            "sshKey": self._key_body(instance.key) if instance.key else None,
+        }
+
+
+def _identity(region: str, name: str) -> str:
+    """Stable, and another in each region."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"emulated:{region}:{name}"))

@@ -1,0 +1,50 @@
+"""Ask several providers at once, none longer than is waited for."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+PATIENCE = timedelta(seconds=20)
+
+
+def ask_each(
+    questions: Sequence[tuple[str, Callable[[], T]]],
+    *,
+    patience: timedelta = PATIENCE,
+    waiting: Callable[[Sequence[str]], None] = lambda _: None,
+) -> list[T | None]:
+    """What each question gave, in their order; None for one that took too long.
+
+    Each is asked in a thread of its own, which is left alone when *patience* is over: a library
+    that hangs delays nobody else, and nothing waits for it at the end of the process.
+
+    Args:
+        questions: A name for people, and what gives the answer without raising.
+        patience: How long to wait for all of them together.
+        waiting: Called with the sorted names of those still to come, whenever they change.
+    """
+    answers: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+
+    def ask(number: int, question: Callable[[], T]) -> None:
+        answers.put((number, question()))
+
+    for number, (_, question) in enumerate(questions):
+        threading.Thread(target=ask, args=(number, question), daemon=True).start()
+    results: list[T | None] = [None] * len(questions)
+    pending = set(range(len(questions)))
+    end = time.monotonic() + patience.total_seconds()
+    while pending:
+        waiting(sorted({questions[number][0] for number in pending}))
+        try:
+            number, answer = answers.get(timeout=max(end - time.monotonic(), 0.001))
+        except queue.Empty:
+            break
+        results[number] = answer
+        pending.remove(number)
+    return results

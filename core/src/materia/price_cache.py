@@ -1,0 +1,238 @@
+"""Answers of providers, kept with their time, so that the same question need not be asked again.
+
+One JSON file for each question under the user's cache folder. It holds prices and no secret. A file
+of another format, or one that is damaged, is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from materia.machines import Billing, Extra, Money, Offer, Requirements
+
+FORMAT = 1
+KEPT_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a provider offered at one moment.
+
+    Attributes:
+        provider: Its name.
+        offers: As it gave them, whether they fit or not.
+        asked_at: In UTC.
+        public: Whether it was asked without credentials.
+        cached: Whether this is an earlier answer, kept.
+        remark: What a reader should know of it, one line; may be empty.
+    """
+
+    provider: str
+    offers: tuple[Offer, ...]
+    asked_at: datetime
+    public: bool = False
+    cached: bool = False
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a provider is asked, as far as its answer depends on it.
+
+    Attributes:
+        provider: Its name.
+        version: Of the plugin's distribution.
+        requirements: What is needed; what the use of it will be does not matter.
+        settings: Of the plugin, in materia.toml.
+    """
+
+    provider: str
+    version: str
+    requirements: Requirements
+    settings: Mapping[str, object]
+
+
+class PriceCache:
+    """The kept answers in one folder, which need not exist yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, question: Question) -> Answer | None:
+        """The newest answer to exactly this question, however old; None when there is none."""
+        try:
+            values = json.loads(self._path(question).read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                return None
+            return _answer_from(question.provider, values)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, InvalidOperation):
+            return None
+
+    def write(self, question: Question, answer: Answer) -> None:
+        """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
+        path = self._path(question)
+        temporary = path.with_suffix(f".{os.getpid()}.part")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(_plain_answer(answer)), encoding="utf-8")
+            temporary.replace(path)
+            self._forget_old(answer.asked_at)
+
+    def regions(self, provider: str) -> tuple[str, ...]:
+        """Every region that a kept answer of *provider* has an offer in, sorted."""
+        found: set[str] = set()
+        for path in self._folder.glob(f"{provider}-*.json"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                values = json.loads(path.read_text(encoding="utf-8"))
+                if values["format"] == FORMAT:
+                    found |= {offer["region"] for offer in values["offers"]}
+        return tuple(sorted(found))
+
+    def _path(self, question: Question) -> Path:
+        needs = question.requirements
+        text = json.dumps(
+            [
+                question.version,
+                needs.vcpus,
+                needs.memory_gib,
+                needs.disk_gib,
+                needs.architectures,
+                needs.dedicated,
+                needs.regions,
+                needs.currency,
+                sorted(question.settings.items()),
+            ],
+            default=str,
+        )
+        digest = hashlib.sha256(text.encode()).hexdigest()[:20]
+        return self._folder / f"{question.provider}-{digest}.json"
+
+    def _forget_old(self, now: datetime) -> None:
+        for path in self._folder.iterdir():
+            if now.timestamp() - path.stat().st_mtime > KEPT_FOR.total_seconds():
+                path.unlink()
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of kept answers: under XDG_CACHE_HOME, or `.cache` in the home folder."""
+    given = environment.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification has relative paths ignored.
+    root = Path(given) if given.startswith("/") else Path.home() / ".cache"
+    return root / "materia" / "prices"
+
+
+def neutral(requirements: Requirements) -> Requirements:
+    """What is asked of a provider: without what the use will be, as it does not matter there."""
+    from dataclasses import replace
+
+    return replace(requirements, expected=timedelta(hours=1), egress_gib=Decimal(0))
+
+
+def plain(value: Any) -> Any:
+    """A frozen value as JSON takes it: amounts as text, moments in ISO 8601, lengths in seconds."""
+    match value:
+        case Decimal():
+            return f"{value:f}"
+        case timedelta():
+            return value.total_seconds()
+        case date():  # a moment is a date too
+            return value.isoformat()
+        case tuple():
+            return [plain(item) for item in value]
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value
+
+
+def _plain_answer(answer: Answer) -> dict[str, Any]:
+    """With each billing rule and each list of extras once: hundreds of offers share a few."""
+    billings: dict[Billing, int] = {}
+    extras: dict[tuple[Extra, ...], int] = {}
+    offers = []
+    for offer in answer.offers:
+        values = {
+            field.name: plain(getattr(offer, field.name))
+            for field in fields(offer)
+            if field.name not in {"provider", "billing", "extras"}
+            and getattr(offer, field.name) != field.default
+        }
+        values["billing"] = billings.setdefault(offer.billing, len(billings))
+        values["extras"] = extras.setdefault(offer.extras, len(extras))
+        offers.append(values)
+    return {
+        "format": FORMAT,
+        "provider": answer.provider,
+        "asked_at": answer.asked_at.isoformat(),
+        "public": answer.public,
+        "billings": [plain(billing) for billing in billings],
+        "extras": [plain(group) for group in extras],
+        "offers": offers,
+    }
+
+
+def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
+    billings = [_billing(item) for item in values["billings"]]
+    extras = [tuple(_extra(item) for item in group) for group in values["extras"]]
+    moments: dict[str, datetime] = {}
+    offers = []
+    for item in values["offers"]:
+        given = dict(item)
+        as_of = given["price_as_of"]
+        if as_of not in moments:
+            moments[as_of] = datetime.fromisoformat(as_of)
+        given["price_as_of"] = moments[as_of]
+        given["billing"] = billings[given["billing"]]
+        given["extras"] = extras[given["extras"]]
+        given["memory_gib"] = Decimal(given["memory_gib"])
+        given["hourly"] = _money(given["hourly"])
+        for name in ("monthly_cap", "egress_per_gib"):
+            if name in given:
+                given[name] = _money(given[name])
+        if "egress_included_gib" in given:
+            given["egress_included_gib"] = Decimal(given["egress_included_gib"])
+        if "retires_on" in given:
+            given["retires_on"] = date.fromisoformat(given["retires_on"])
+        offers.append(Offer(provider=provider, **given))
+    return Answer(
+        provider=provider,
+        offers=tuple(offers),
+        asked_at=datetime.fromisoformat(values["asked_at"]).astimezone(UTC),
+        public=bool(values["public"]),
+        cached=True,
+    )
+
+
+def _money(values: Mapping[str, str] | None) -> Money | None:
+    return None if values is None else Money(Decimal(values["amount"]), values["currency"])
+
+
+def _billing(values: Mapping[str, Any]) -> Billing:
+    given = dict(values)
+    for name in ("increment", "minimum"):
+        given[name] = timedelta(seconds=given[name])
+    if given["read_on"] is not None:
+        given["read_on"] = date.fromisoformat(given["read_on"])
+    return Billing(**given)
+
+
+def _extra(values: Mapping[str, Any]) -> Extra:
+    given = dict(values)
+    hourly = _money(given.pop("hourly"))
+    if hourly is None:
+        raise ValueError("an extra without a price")
+    given["minimum"] = _money(given["minimum"])
+    if given["billing"] is not None:
+        given["billing"] = _billing(given["billing"])
+    if given["as_of"] is not None:
+        given["as_of"] = datetime.fromisoformat(given["as_of"])
+    return Extra(hourly=hourly, **given)

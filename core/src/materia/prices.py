@@ -1,0 +1,228 @@
+"""Ask providers for offers: all at once, none longer than is waited for, kept for next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from materia.asking import PATIENCE, ask_each
+from materia.cost import length_text
+from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
+from materia.hookspecs import Opening
+from materia.machines import Offer, Requirements
+from materia.plugins import Found, open_plugin
+from materia.price_cache import Answer, PriceCache, Question, neutral
+from materia.protocols import Provider
+from materia.secrets import redact
+
+# Prices change by the month and stock by the hour; a second look within one costs no request.
+FRESH_FOR = timedelta(hours=1)
+Source = Literal["any", "provider", "cache"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """A provider that could not say what it offers.
+
+    Attributes:
+        provider: Its name.
+        reason: One line, with the remedy; it begins with the provider's name.
+    """
+
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """One provider to ask, and how.
+
+    Attributes:
+        found: Its plugin.
+        requirements: What is needed.
+        settings: Of the plugin.
+        directory: Folder that relative paths in the settings start from.
+    """
+
+    found: Found[Provider]
+    requirements: Requirements
+    settings: Mapping[str, object]
+    directory: Path
+
+    @property
+    def question(self) -> Question:
+        """What the cache knows it by."""
+        return Question(
+            provider=self.found.plugin.name,
+            version=self.found.version,
+            requirements=self.requirements,
+            settings=self.settings,
+        )
+
+
+def ask_all(
+    askings: Sequence[Asking],
+    environment: Mapping[str, str],
+    *,
+    cache: PriceCache,
+    now: datetime,
+    source: Source = "any",
+    patience: timedelta = PATIENCE,
+    waiting: Callable[[Sequence[str]], None] = lambda _: None,
+) -> list[Answer | NoAnswer]:
+    """An answer, or the reason for none, of each asking, in their order.
+
+    The providers are asked at the same time, each in a thread of its own. One that has not
+    answered when *patience* is over is left alone and has no answer.
+
+    Args:
+        askings: Whom to ask for what.
+        environment: Where secrets are taken from.
+        cache: Where answers are kept.
+        now: In UTC.
+        source: `any` takes what was kept within the last hour and asks for the rest, `provider`
+            asks for everything, `cache` asks nobody.
+        patience: How long to wait for all of them together.
+        waiting: Called with the names of those that have not answered, whenever they change.
+    """
+    results: dict[int, Answer | NoAnswer] = {}
+    for number, asking in enumerate(askings):
+        kept = None if source == "provider" else cache.read(asking.question)
+        if source == "cache":
+            results[number] = _from_cache(asking, kept, now)
+        elif kept is not None and _serves(asking, kept, environment, now):
+            results[number] = replace(kept, remark=_remark(asking, kept, environment))
+    missing = [number for number in range(len(askings)) if number not in results]
+    if missing:
+        asked = _ask(askings, missing, environment, now=now, patience=patience, waiting=waiting)
+        for number, result in asked.items():
+            asking = askings[number]
+            results[number] = _keep(asking, result, cache, now)
+    return [results[number] for number in range(len(askings))]
+
+
+def _ask(
+    askings: Sequence[Asking],
+    numbers: Sequence[int],
+    environment: Mapping[str, str],
+    *,
+    now: datetime,
+    patience: timedelta,
+    waiting: Callable[[Sequence[str]], None],
+) -> dict[int, Answer | NoAnswer]:
+    questions = [
+        (askings[number].found.plugin.name, partial(_ask_one, askings[number], environment, now))
+        for number in numbers
+    ]
+    results = {}
+    given = ask_each(questions, patience=patience, waiting=waiting)
+    for number, (name, _), answer in zip(numbers, questions, given, strict=True):
+        reason = f"{name}: no answer within {length_text(patience)}; try again later"
+        results[number] = answer or NoAnswer(provider=name, reason=reason)
+    return results
+
+
+def _ask_one(asking: Asking, environment: Mapping[str, str], now: datetime) -> Answer | NoAnswer:
+    name = asking.found.plugin.name
+    secrets = [environment.get(secret, "") for secret in asking.found.plugin.secrets]
+    try:
+        offers, reason = _offers(asking, environment)
+    except MateriaError as error:
+        return NoAnswer(provider=name, reason=named(name, one_line(str(error), secrets)))
+    except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
+        text = f"its plugin failed: {type(error).__name__}: {error}"
+        return NoAnswer(provider=name, reason=named(name, one_line(text, secrets)))
+    if not offers:
+        return NoAnswer(provider=name, reason=f"{name}: it offered nothing and did not say why")
+    return Answer(
+        provider=name,
+        offers=tuple(replace(offer, provider=name) for offer in offers),
+        asked_at=now,
+        public=bool(reason),
+        remark=one_line(reason, secrets),
+    )
+
+
+def _offers(asking: Asking, environment: Mapping[str, str]) -> tuple[Sequence[Offer], str]:
+    """The offers, and why they are only the public ones, if they are."""
+    plugin = asking.found.plugin
+    needs = neutral(asking.requirements)
+    try:
+        provider = open_plugin(
+            asking.found, environment, settings=asking.settings, directory=asking.directory
+        )
+        return provider.offers(needs), ""
+    except (MissingSecretError, CredentialsError) as error:
+        if plugin.public_offers is None:
+            raise
+        opening = Opening(secrets={}, settings=asking.settings, directory=asking.directory)
+        try:
+            return plugin.public_offers(opening, needs), _public(plugin.name, error)
+        except MateriaError as failure:
+            remedy = str(error).removeprefix(f"{plugin.name}: ")
+            raise ProviderError(f"{failure}; {remedy}") from failure
+
+
+def _public(name: str, error: MateriaError) -> str:
+    if isinstance(error, MissingSecretError):
+        return f"{name}: public prices; set {' and '.join(error.names)} to see what can be had"
+    return f"{name}: public prices, as it refused the credentials: {error}"
+
+
+def _serves(asking: Asking, kept: Answer, environment: Mapping[str, str], now: datetime) -> bool:
+    """Whether a kept answer is young enough, and was given to one with the same rights."""
+    return now - kept.asked_at < FRESH_FOR and kept.public == bool(_lacking(asking, environment))
+
+
+def _remark(asking: Asking, kept: Answer, environment: Mapping[str, str]) -> str:
+    name = asking.found.plugin.name
+    lacking = _lacking(asking, environment)
+    return _public(name, MissingSecretError(name, lacking)) if kept.public and lacking else ""
+
+
+def _lacking(asking: Asking, environment: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in asking.found.plugin.secrets if not environment.get(name))
+
+
+def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | NoAnswer:
+    name = asking.found.plugin.name
+    if kept is None:
+        reason = f"{name}: no answer to this question is kept; ask again without --offline"
+        return NoAnswer(provider=name, reason=reason)
+    return replace(kept, remark=f"{name}: kept answer, {age(kept, now)} old")
+
+
+def _keep(
+    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime
+) -> Answer | NoAnswer:
+    """Keep a new answer; in the place of none, take the one that was kept, and say so."""
+    if isinstance(result, Answer):
+        cache.write(asking.question, result)
+        return result
+    kept = cache.read(asking.question)
+    if kept is None:
+        return result
+    return replace(kept, remark=f"{result.reason}; shown are its prices of {age(kept, now)} ago")
+
+
+def age(answer: Answer, now: datetime) -> str:
+    """How old an answer is, to the minute."""
+    minutes = max(now - answer.asked_at, timedelta(0)) // timedelta(minutes=1)
+    days, minutes = divmod(minutes, 24 * 60)
+    if days:
+        return f"{days} d {minutes // 60} h"
+    return length_text(timedelta(minutes=minutes)) if minutes else "less than 1 min"
+
+
+def one_line(text: str, secrets: Sequence[str]) -> str:
+    """The text on one line, without the values of *secrets*."""
+    return redact(" ".join(text.split()), [secret for secret in secrets if secret])
+
+
+def named(name: str, text: str) -> str:
+    """The text, beginning with the provider's name."""
+    return text if text.startswith(f"{name}:") else f"{name}: {text}"

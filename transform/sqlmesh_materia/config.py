@@ -1,7 +1,8 @@
-"""The SQLMesh project of the workspace: what the sources bring, cleaned and served."""
+"""The SQLMesh project of the workspace: what the source brings, cleaned and served."""
 
 from pathlib import Path
 
-from materia.sqlmesh_config import project_config, source_projects
+from materia.sqlmesh_config import project_config, source_project
 
-config = project_config(Path(__file__).parent, beside=source_projects())
+folder = Path(__file__).parent
+config = project_config(folder, beside=source_project(folder))

@@ -2,9 +2,10 @@
 
 A project folder says in its `config.py`:
 
-    config = project_config(Path(__file__).parent, beside=source_projects())
+    folder = Path(__file__).parent
+    config = project_config(folder, beside=source_project(folder))
 
-and every SQLMesh command run there sees the models that installed sources bring as well.
+and every SQLMesh command run there sees the models that the source brings as well.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from sqlmesh.core.config import (
     PlanConfig,
 )
 from sqlmesh.core.config.connection import DuckDBAttachOptions
+from sqlmesh.core.config.format import FormatConfig
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 
-from materia.errors import MateriaError
-from materia.hookspecs import Opening
+from materia.config import load_config
 from materia.plugins import load_plugins, open_plugin
 
 # SQLMesh writes the catalog into names and keeps it in its state, and DuckDB calls the catalog
@@ -67,21 +68,26 @@ class ProjectsLoader(SqlMeshLoader):
         return whole
 
 
-def source_projects() -> tuple[Path, ...]:
-    """The folders of the models that installed sources carry, in the order of their names.
+def source_project(folder: Path) -> tuple[Path, ...]:
+    """The folder of the models that the configured source carries, if it carries any.
 
-    A source that cannot be opened here (a variable is not set) brings none.
+    The source is the one of the nearest materia.toml at or above *folder*, as in a run.
+
+    Raises:
+        ConfigError: materia.toml is wrong.
+        PluginError: the source is not installed.
+        MissingSecretError: the source needs a variable that is not set.
     """
-    folders = []
-    for found in load_plugins().of_kind("source"):
-        settings = {setting.name: setting.default for setting in found.plugin.settings}
-        try:
-            source = open_plugin(found, os.environ, settings=settings, directory=Path.cwd())
-        except MateriaError:
-            continue
-        if (folder := source.models()) is not None:
-            folders.append(folder)
-    return tuple(folders)
+    registry = load_plugins()
+    pipeline = load_config(registry, path=None, start=folder)
+    source = open_plugin(
+        registry.source(pipeline.source),
+        os.environ,
+        settings=pipeline.settings["source", pipeline.source],
+        directory=pipeline.directory,
+    )
+    models = source.models()
+    return () if models is None else (models,)
 
 
 def connection(database: Path) -> DuckDBConnectionConfig:
@@ -113,6 +119,7 @@ def build_config(
         loader=ProjectsLoader,
         loader_kwargs={"beside": [str(folder) for folder in beside]},
         disable_anonymized_analytics=True,
+        format=FormatConfig(append_newline=True),
         plan=PlanConfig(
             auto_categorize_changes=CategorizerConfig(
                 external=AutoCategorizationMode.FULL,

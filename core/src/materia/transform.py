@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from materia.errors import StageError
 
 if TYPE_CHECKING:
+    from sqlglot import Expression
     from sqlmesh import Context
 
     from materia.sqlmesh_console import QuietConsole
@@ -35,7 +36,7 @@ class TransformRequest:
     Attributes:
         database: DuckDB file with a loaded raw layer; nobody else has it open. SQLMesh keeps its
             state in it.
-        projects: Folders of SQLMesh projects; the last one may read from all before it.
+        projects: Folders of SQLMesh projects; each may read from the others.
         affected: Releases whose rows are not what they were when the models were last built:
             incremental models are rebuilt for these, all others whole. Empty when the raw layer
             has not changed; models whose definition changed are built all the same.
@@ -114,7 +115,7 @@ def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
 
     from materia.sqlmesh_config import build_config, connection
 
-    *beside, project = request.projects
+    project, *beside = request.projects
     config = build_config(
         {"prod": GatewayConfig(connection=connection(request.database.absolute()))},
         default_gateway="prod",
@@ -130,13 +131,11 @@ def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
 
 def _test(context: Context) -> int:
     result = context.test()
-    if result is None:
-        return 0
     failed = [*result.failures, *result.errors]
     if failed:
-        lines = [f"{test}: {_last_line(text)}" for test, text in failed]
-        raise StageError(f"{len(failed)} unit tests of models failed:\n" + "\n".join(lines))
-    return int(result.testsRun)
+        lines = [f"{test}: {_last_lines(text)}" for test, text in failed]
+        raise StageError(f"{len(failed)} unit tests of models failed\n" + "\n".join(lines))
+    return result.testsRun
 
 
 def _build(context: Context, affected: Sequence[date]) -> None:
@@ -203,19 +202,29 @@ def _detach_from_catalog(context: Context) -> None:
             continue
         for table in qualified:
             table.set("catalog", None)
-        statement.set("replace", True)
-        name = exp.table_(view, db=schema, quoted=True).sql(dialect="duckdb")
-        comments = adapter.fetchall(
-            "SELECT column_name, comment FROM duckdb_columns() WHERE comment IS NOT NULL "
-            f"AND database_name = current_database() AND schema_name = '{schema}' "
-            f"AND table_name = '{view}'"
-        )
-        adapter.execute(statement.sql(dialect="duckdb"))
+        statement.set(arg_key="replace", value=True)
+        name = exp.table_(view, db=schema, quoted=True)
+        columns = _column_comments(context, schema, view)
+        adapter.execute(statement)
         if comment:
-            adapter.execute(f"COMMENT ON VIEW {name} IS {exp.Literal.string(comment).sql()}")
-        for column, text in comments:
-            where = f'{name}."{column}"'
-            adapter.execute(f"COMMENT ON COLUMN {where} IS {exp.Literal.string(text).sql()}")
+            adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
+        for column, text in columns.items():
+            column_name = exp.column(column, table=view, db=schema, quoted=True)
+            adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
+
+
+def _column_comments(context: Context, schema: str, view: str) -> dict[str, str]:
+    rows = context.engine_adapter.fetchall(
+        "SELECT column_name, comment, schema_name, table_name FROM duckdb_columns() "
+        "WHERE comment IS NOT NULL AND database_name = current_database()"
+    )
+    return {column: text for column, text, *where in rows if where == [schema, view]}
+
+
+def _text(text: str) -> Expression:
+    from sqlglot import exp
+
+    return exp.Literal.string(text)
 
 
 def _tables(context: Context) -> tuple[str, ...]:
@@ -232,6 +241,6 @@ def _message(console: QuietConsole, error: Exception) -> str:
     return "\n".join(dict.fromkeys(console.failures)) or str(error)
 
 
-def _last_line(text: str) -> str:
+def _last_lines(text: str) -> str:
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
     return "; ".join(lines[-3:])

@@ -1,8 +1,9 @@
-/* Totals over countries mean something only where a commodity has one unit. */
 AUDIT (
-  name one_unit_for_quantities
+  name one_unit_for_quantities,
+  blocking FALSE
 );
 
+/* Totals over countries mean something only where a commodity has one unit. */
 SELECT
   commodity_code,
   COUNT(DISTINCT quantity_unit_id) AS units

@@ -1,9 +1,9 @@
-/* A few real balances fail this (3 of 41,345 pairs of grains, PSD Online 2025-11): look, do not stop. */
 AUDIT (
   name stocks_are_carried_over,
   blocking FALSE
 );
 
+/* A few real balances fail this (3 of 41,345 pairs of grains, PSD Online 2025-11): look, do not stop. */
 SELECT
   this_year.commodity_code,
   this_year.country_code,

@@ -1,9 +1,9 @@
-/* Real balances fail this now and then (10 of 38,159 of grains, PSD Online 2025-11): look, do not stop. */
 AUDIT (
   name supply_equals_distribution,
   blocking FALSE
 );
 
+/* Real balances fail this now and then (10 of 38,159 of grains, PSD Online 2025-11): look, do not stop. */
 SELECT
   commodity_code,
   country_code,

@@ -1,10 +1,10 @@
-/* USDA's own yield against production over area (rough rice over area for rice): USDA rounds to two decimals,
-and a small area makes that coarse. */
 AUDIT (
   name yield_agrees_with_area,
   blocking FALSE
 );
 
+/* USDA's own yield against production over area (rough rice over area for rice): USDA rounds to two decimals,
+and a small area makes that coarse. */
 SELECT
   commodity_code,
   country_code,

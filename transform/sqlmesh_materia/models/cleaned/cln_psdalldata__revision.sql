@@ -35,8 +35,10 @@ MODEL (
     UNIQUE_COMBINATION_OF_COLUMNS(
       columns := (release, archive, commodity_code, country_code, market_year, attribute_id)
     ),
-    NOT_NULL(columns := (release, commodity_code, country_code, market_year, attribute_id, kind)),
-    ACCEPTED_VALUES(column := kind, is_in := ('revised', 'new', 'dropped'))
+    NOT_NULL(
+      columns := (release, commodity_code, country_code, market_year, attribute_id, kind)
+    ),
+    ACCEPTED_VALUES("column" := kind, is_in := ('revised', 'new', 'dropped'))
   )
 );
 
@@ -86,7 +88,8 @@ FULL JOIN went
   AND came.market_year = went.market_year
   AND came.attribute_id = went.attribute_id
 WHERE
-  came.value IS DISTINCT FROM went.value OR came.unit_id IS DISTINCT FROM went.unit_id
+  came.value IS DISTINCT FROM went.value
+  OR came.unit_id IS DISTINCT FROM went.unit_id
 ORDER BY
   release,
   commodity_code,

@@ -32,10 +32,8 @@ MODEL (
     absolute_previous = 'Sum of the size of the previous values'
   ),
   audits (
-    UNIQUE_COMBINATION_OF_COLUMNS(
-      columns := (release, archive, commodity_code, attribute_id, horizon_months)
-    ),
-    ACCEPTED_RANGE(column := revision_count, min_v := 1)
+    UNIQUE_COMBINATION_OF_COLUMNS(columns := (release, archive, commodity_code, attribute_id, horizon_months)),
+    ACCEPTED_RANGE("column" := revision_count, min_v := 1)
   )
 );
 
@@ -46,7 +44,8 @@ SELECT
   attribute_id,
   GREATEST(12 * market_year + 12 - 12 * YEAR(release) - MONTH(release), -36)::SMALLINT AS horizon_months,
   COUNT(*)::INT AS revision_count,
-  COUNT(*) FILTER(WHERE current_value > previous_value)::INT AS up_count,
+  COUNT(*) FILTER(WHERE
+    current_value > previous_value)::INT AS up_count,
   SUM(current_value - previous_value) AS change,
   SUM(ABS(current_value - previous_value)) AS absolute_change,
   SUM(POWER((

@@ -28,8 +28,10 @@ MODEL (
   ),
   audits (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, attribute_id, horizon_months)),
-    ACCEPTED_RANGE(column := revision_count, min_v := 1),
-    ACCEPTED_RANGE(column := horizon_months, min_v := -36)
+    ACCEPTED_RANGE("column" := revision_count, min_v := 1),
+    FORALL(criteria := (
+      horizon_months >= -36
+    ))
   )
 );
 

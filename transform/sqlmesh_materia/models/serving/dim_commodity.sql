@@ -38,7 +38,9 @@ MODEL (
     latest_release = 'Newest loaded release of that archive, first day of its month'
   ),
   audits (
-    UNIQUE_VALUES(columns := (commodity_code)),
+    UNIQUE_VALUES(columns := (
+      commodity_code
+    )),
     NOT_NULL(columns := (commodity_code, commodity, commodity_group, latest_release)),
     NOT_NULL_NON_BLOCKING(columns := (quantity_unit, use_attribute_id)),
     NUMBER_OF_ROWS(threshold := 0),

@@ -22,10 +22,12 @@ MODEL (
     balance_count = 'Its balances: commodity and market year'
   ),
   audits (
-    UNIQUE_VALUES(columns := (country_code)),
+    UNIQUE_VALUES(columns := (
+      country_code
+    )),
     NOT_NULL(columns := (country_code, country)),
     NUMBER_OF_ROWS(threshold := 0),
-    ACCEPTED_RANGE(column := balance_count, min_v := 1)
+    ACCEPTED_RANGE("column" := balance_count, min_v := 1)
   )
 );
 

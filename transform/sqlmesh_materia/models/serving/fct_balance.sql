@@ -19,6 +19,7 @@ MODEL (
     ending_stocks DECIMAL(18, 4),
     total_distribution DECIMAL(18, 4),
     yield DECIMAL(18, 4),
+    yield_production DECIMAL(18, 4),
     quantity_unit_id TINYINT,
     market_year_end DATE,
     last_edited DATE,
@@ -39,6 +40,7 @@ MODEL (
     ending_stocks = 'Attribute 176; null for commodities without stocks',
     total_distribution = 'Attribute 178, as published',
     yield = 'Attribute 184, as published: t/ha, cotton kg/ha',
+    yield_production = 'What the yield is counted in: production, but rough (054) and not milled production for rice',
     quantity_unit_id = 'Unit of the quantities, see stg_psdalldata__unit',
     market_year_end = 'Last day of the market year where it is the calendar year (livestock, meat, dairy); null elsewhere, since the start differs by country and is not in the files',
     last_edited = 'Last day of the month of the release that last touched the balance; not the period of the figures',
@@ -48,7 +50,7 @@ MODEL (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, country_code, market_year)),
     NOT_NULL(columns := (commodity_code, country_code, market_year)),
     NOT_NULL_NON_BLOCKING(columns := (domestic_use, total_supply)),
-    ACCEPTED_RANGE(column := ending_stocks, min_v := 0, blocking := FALSE),
+    ACCEPTED_RANGE("column" := ending_stocks, min_v := 0, blocking := FALSE),
     supply_equals_distribution
   )
 );
@@ -78,6 +80,7 @@ SELECT
   balance.ending_stocks,
   balance.total_distribution,
   balance.yield,
+  COALESCE(balance.rough_production, balance.production) AS yield_production,
   balance.quantity_unit_id,
   CASE
     WHEN balance.commodity_code SIMILAR TO '(001|011|022|023|024).*'

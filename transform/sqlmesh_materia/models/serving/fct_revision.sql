@@ -41,7 +41,9 @@ MODEL (
     change_from_first_percent = 'The same in percent of the first value; null when that was 0'
   ),
   audits (
-    NOT_NULL(columns := (release, commodity_code, country_code, market_year, attribute_id, kind))
+    NOT_NULL(
+      columns := (release, commodity_code, country_code, market_year, attribute_id, kind)
+    )
   )
 );
 

@@ -1,6 +1,6 @@
 MODEL (
   name serving.obt_commodity_metrics,
-  kind FULL,
+  kind VIEW,
   grain (commodity_code, country_code, market_year),
   description 'One wide table for charts and spreadsheets: every balance with names, tonnes, stocks-to-use, yield, world shares and the change on the year before. Percentages are percent, not fractions.',
   columns (
@@ -97,25 +97,12 @@ MODEL (
     last_edited = 'Last day of the month of the release that last touched the balance; not the period of the figures',
     first_release = 'Release since which the balance has stood unchanged'
   ),
-  audits (
-    UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, country_code, market_year)),
-    NOT_NULL(columns := (commodity_code, commodity, country_code, country, market_year)),
-    NUMBER_OF_ROWS(threshold := 0),
-    ACCEPTED_RANGE(column := stocks_to_use_percent, min_v := 0, blocking := FALSE),
-    ACCEPTED_RANGE(
-      column := world_share_of_production_percent,
-      min_v := 0,
-      max_v := 100.0001,
-      blocking := FALSE
-    ),
-    yield_agrees_with_area
-  )
+  audits (one_row_per_balance, metrics_are_plausible, yield_agrees_with_area)
 );
 
 WITH with_lag AS (
   SELECT
     fct.*,
-    cln.rough_production,
     fct.market_year = 1 + LAG(fct.market_year) OVER by_year AS follows,
     LAG(fct.area_harvested) OVER by_year AS area_harvested_lag,
     LAG(fct.production) OVER by_year AS production_lag,
@@ -124,8 +111,6 @@ WITH with_lag AS (
     LAG(fct.domestic_use) OVER by_year AS domestic_use_lag,
     LAG(fct.ending_stocks) OVER by_year AS ending_stocks_lag
   FROM serving.fct_balance AS fct
-  JOIN cleaned.cln_psdalldata__commodity_pivoted AS cln
-    USING (commodity_code, country_code, market_year)
   WINDOW by_year AS (PARTITION BY fct.commodity_code, fct.country_code ORDER BY fct.market_year)
 ), balance AS (
   SELECT
@@ -163,8 +148,8 @@ SELECT
   balance.domestic_use::DOUBLE * commodity.tonnes_per_unit::DOUBLE AS domestic_use_tonnes,
   balance.ending_stocks::DOUBLE * commodity.tonnes_per_unit::DOUBLE AS ending_stocks_tonnes,
   CASE
-    WHEN commodity.tonnes_per_unit IS NOT NULL AND balance.area_harvested > 0
-    THEN COALESCE(balance.rough_production, balance.production)::DOUBLE * commodity.tonnes_per_unit::DOUBLE / (
+    WHEN NOT commodity.tonnes_per_unit IS NULL AND balance.area_harvested > 0
+    THEN balance.yield_production::DOUBLE * commodity.tonnes_per_unit::DOUBLE / (
       1000 * balance.area_harvested::DOUBLE
     )
   END AS yield_tonnes_per_ha,
@@ -207,8 +192,5 @@ JOIN serving.dim_commodity AS commodity
 JOIN serving.dim_country AS country
   USING (country_code)
 LEFT JOIN serving.agg_world_balance AS world
-  ON world.commodity_code = balance.commodity_code AND world.market_year = balance.market_year
-ORDER BY
-  balance.commodity_code,
-  balance.country_code,
-  balance.market_year
+  ON world.commodity_code = balance.commodity_code
+  AND world.market_year = balance.market_year

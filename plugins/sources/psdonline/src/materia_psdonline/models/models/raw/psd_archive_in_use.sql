@@ -16,7 +16,9 @@ MODEL (
     market_year_shift = 'Added to market_year to get the labelling that USDA uses today: coffee was relabelled by one year'
   ),
   audits (
-    UNIQUE_VALUES(columns := (commodity_code)),
+    UNIQUE_VALUES(columns := (
+      commodity_code
+    )),
     NOT_NULL(columns := (commodity_code, archive, latest_release, market_year_shift)),
     NUMBER_OF_ROWS(threshold := 0)
   )

@@ -12,7 +12,9 @@ MODEL (
     attribute = 'USDA name in the newest release that has the code'
   ),
   audits (
-    UNIQUE_VALUES(columns := (attribute_id)),
+    UNIQUE_VALUES(columns := (
+      attribute_id
+    )),
     NOT_NULL(columns := (attribute_id, attribute))
   )
 );

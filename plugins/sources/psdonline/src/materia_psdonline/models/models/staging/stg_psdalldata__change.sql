@@ -1,7 +1,15 @@
 MODEL (
   name staging.stg_psdalldata__change,
   kind VIEW,
-  grain (archive, release, is_added, commodity_code, country_code, market_year, attribute_id),
+  grain (
+    archive,
+    release,
+    is_added,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id
+  ),
   description 'The change log: every row that came or went with a release, compared with the release before it. A changed value is a row that went and a row that came. The oldest release has no entries, since nothing is before it. Filter on release: that alone is read.',
   columns (
     archive TEXT,

@@ -29,7 +29,7 @@ MODEL (
     NOT_NULL(
       columns := (commodity_code, country_code, market_year, attribute_id, unit_id, first_release)
     ),
-    ACCEPTED_RANGE(column := market_year, min_v := 1900, max_v := 2100),
+    ACCEPTED_RANGE("column" := market_year, min_v := 1900, max_v := 2100),
     NUMBER_OF_ROWS(threshold := 0)
   )
 );

@@ -12,7 +12,9 @@ MODEL (
     commodity = 'USDA name in the newest release that has the code'
   ),
   audits (
-    UNIQUE_VALUES(columns := (commodity_code)),
+    UNIQUE_VALUES(columns := (
+      commodity_code
+    )),
     NOT_NULL(columns := (commodity_code, commodity))
   )
 );

@@ -12,7 +12,9 @@ MODEL (
     country = 'USDA name in the newest release that has the code'
   ),
   audits (
-    UNIQUE_VALUES(columns := (country_code)),
+    UNIQUE_VALUES(columns := (
+      country_code
+    )),
     NOT_NULL(columns := (country_code, country))
   )
 );

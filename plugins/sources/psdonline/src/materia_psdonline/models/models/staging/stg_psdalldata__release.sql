@@ -26,7 +26,7 @@ MODEL (
   audits (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (archive, release)),
     NOT_NULL(columns := (archive, release, row_count, coffee_year_shift)),
-    ACCEPTED_RANGE(column := row_count, min_v := 1)
+    ACCEPTED_RANGE("column" := row_count, min_v := 1)
   )
 );
 

@@ -11,10 +11,9 @@ MODEL (
     unit_id = 'USDA unit id',
     unit = 'USDA name in the newest release that has the code'
   ),
-  audits (
-    UNIQUE_VALUES(columns := (unit_id)),
-    NOT_NULL(columns := (unit_id, unit))
-  )
+  audits (UNIQUE_VALUES(columns := (
+      unit_id
+  )), NOT_NULL(columns := (unit_id, unit)))
 );
 
 WITH label AS (

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from materia.cli import init, pipeline, plugins, run, sinks, sources
+from materia.cli import init, pipeline, plugins, providers, run, sinks, sources
 from materia.errors import MateriaError
 from materia.signals import Interrupted
 
@@ -81,6 +81,7 @@ def root(*, no_plugins: NoPlugins = False, version: Version = False) -> None:
 app.command("run", epilog=run.EPILOG)(run.run)
 app.add_typer(pipeline.app, name="pipeline")
 app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
+app.add_typer(providers.app, name="providers")
 app.command("sources", epilog=sources.EPILOG)(sources.sources)
 app.command("sinks", epilog=sinks.EPILOG)(sinks.sinks)
 app.command("init", epilog=init.EPILOG)(init.init)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402 -- as above
 
+# Pages that come with a 404 or 503 are shorter; more is not worth reading.
+SHORT_ANSWER_BYTES = 1 << 16
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -35,8 +37,6 @@ class Patience:
         longest_wait: A server that wants us to stay away for longer is not waited for.
         connect: Until a connection must stand.
         silence: How long nothing may arrive.
-        unreachable: How long a server that could not be reached at all is left alone. There are
-            230 releases, and each would be tried in vain.
     """
 
     attempts: int = 4
@@ -44,7 +44,6 @@ class Patience:
     longest_wait: float = 60.0
     connect: float = 10.0
     silence: float = 30.0
-    unreachable: float = 30.0
 
 
 class _TryAgainError(Exception):
@@ -72,9 +71,8 @@ class Downloader:
                 "Accept-Encoding": "identity",  # a zip does not shrink; its hash is of these bytes
             },
         )
-        self._lock = threading.Lock()
-        self._unreachable_until = 0.0
-        self._unreachable_because = ""
+        # There are 230 releases: while the server cannot be reached at all, each is tried once.
+        self._reached = True
 
     def close(self) -> None:
         """Close the connections."""
@@ -91,35 +89,30 @@ class Downloader:
             TooLargeError: the file is far larger than any release.
             OSError: *part_path* cannot be written.
         """
-        url = request.partition.url
-        with self._lock:
-            if time.monotonic() < self._unreachable_until:
-                raise SourceError(f"{url}: not asked: a moment ago {self._unreachable_because}")
         download = _Download(self._client, request, part_path)
+        attempts = self._patience.attempts if self._reached else 1
         attempt = 1
         try:
             while True:
                 try:
-                    return download.attempt()
+                    answer = download.attempt()
                 except _TryAgainError as error:
-                    if not error.reached and attempt == self._patience.attempts:
-                        self._leave_alone(str(error))
-                    wait = self._wait_seconds(url, attempt, error)
+                    if attempt == attempts:
+                        self._reached = error.reached
+                        times = f"{attempt} attempt{'s' if attempt > 1 else ''}"
+                        raise SourceError(f"{request.partition.url}: {error} ({times})") from error
+                    wait = self._wait_seconds(request.partition.url, attempt, error)
+                else:
+                    self._reached = True
+                    return answer
                 time.sleep(wait)
                 attempt += 1
         finally:
             download.discard()
 
-    def _leave_alone(self, reason: str) -> None:
-        with self._lock:
-            self._unreachable_until = time.monotonic() + self._patience.unreachable
-            self._unreachable_because = reason
-
     def _wait_seconds(self, url: str, attempt: int, error: _TryAgainError) -> float:
-        """How long to wait before the next attempt; SourceError when there is to be none."""
+        """How long to wait before the next attempt; SourceError when that is too long."""
         patience = self._patience
-        if attempt == patience.attempts:
-            raise SourceError(f"{url}: {error} ({attempt} attempts)") from error
         if error.wait is None:
             jitter = random.uniform(0.5, 1)  # noqa: S311 -- needs no cryptography
             return float(patience.first_wait * 2 ** (attempt - 1) * jitter)
@@ -150,7 +143,10 @@ class _Download:
         url = self._request.partition.url
         try:
             with self._client.stream("GET", url, headers=self._headers()) as response:
-                return self._read(response)
+                try:
+                    return self._read(response)
+                finally:
+                    _use_up(response)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
             raise SourceError(f"{url}: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -219,3 +215,15 @@ class _Download:
         elif self._part.size:
             self._part.start_again()
         return self._part
+
+
+def _use_up(response: httpx.Response) -> None:
+    """Read what is left of a short answer: only then can its connection be used again."""
+    if response.status_code in {200, 206} or response.is_stream_consumed:
+        return
+    left = SHORT_ANSWER_BYTES
+    with contextlib.suppress(httpx.HTTPError):  # the answer itself is known by now
+        for chunk in response.iter_raw():
+            left -= len(chunk)
+            if left < 0:
+                break

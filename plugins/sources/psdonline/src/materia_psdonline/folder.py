@@ -24,19 +24,21 @@ def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
     return _path(partition).exists() or (before is not None and before.raw is not None)
 
 
-def copy(request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent:
-    """Copy the request's partition to *part_path*.
+def copy(request: FetchRequest, part_path: Path, root: Path) -> Arrived | Unchanged | Absent:
+    """Copy the request's partition, which is somewhere under *root*, to *part_path*.
 
     Raises:
-        SourceError: the file is there and cannot be read.
+        SourceError: the file is there and cannot be read, or *root* itself has gone.
         TooLargeError: it is far larger than any release.
         OSError: *part_path* cannot be written.
     """
     url, known = request.partition.url, request.known
     try:
         source = _path(request.partition).open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        return Absent()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if root.is_dir():
+            return Absent()
+        raise SourceError(f"{url}: the folder {root} is not there") from error
     except OSError as error:
         raise SourceError(f"{url}: cannot be read: {error.strerror or error}") from error
     with source:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import SourceError
 from materia.model import (
+    Absent,
     Fetched,
     FetchRequest,
     FetchResult,
@@ -29,7 +31,7 @@ from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
 if TYPE_CHECKING:
-    from materia_psdonline.download import Downloader, Patience
+    from materia_psdonline.download import Patience
 
 
 class PsdOnline:
@@ -37,13 +39,16 @@ class PsdOnline:
 
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         self.settings = settings
-        self._downloader: Downloader | None = None
-        if settings.folder is None:
+        self._bring: Callable[[FetchRequest, Path], Arrived | Unchanged | Absent]
+        if settings.folder is not None:
+            self._bring = partial(folder.copy, root=settings.folder)
+        else:
             # Reading a folder needs no HTTP client, and importing one takes time.
             from materia_psdonline.download import Downloader, Patience
 
-            self._downloader = Downloader(patience or Patience())
-            weakref.finalize(self, self._downloader.close)
+            downloader = Downloader(patience or Patience())
+            self._bring = downloader.download
+            weakref.finalize(self, downloader.close)
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
         """The releases worth asking for now: see `releases.is_due` and `folder.is_due`.
@@ -75,10 +80,7 @@ class PsdOnline:
         name = f"{request.partition.key.replace('/', '-')}.zip"
         part = request.directory / f"{name}.part"
         try:
-            if self._downloader is None:
-                arrived = folder.copy(request, part)
-            else:
-                arrived = self._downloader.download(request, part)
+            arrived = self._bring(request, part)
         except TooLargeError as error:
             return Refused(
                 reason=str(error), etag=error.etag, last_modified=error.last_modified, path=None

@@ -1,0 +1,34 @@
+"""The hetzner provider keeps the promises of every provider, against the emulated API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from materia.protocols import Provider
+from materia.testing.cloud import Clock
+from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia.testing.cloud.world import CloudWorld
+from materia.testing.provider import ProviderContract
+from materia_hetzner.provider import Hetzner
+from materia_hetzner.settings import read_settings
+
+
+class TestHetzner(ProviderContract):
+    @pytest.fixture
+    def world(self) -> Iterator[CloudWorld]:
+        with Cloud(clock=Clock(speed=100)) as cloud:
+            yield CloudWorld(cloud, slow_seconds=0.4, late_seconds=0.15)
+
+    @pytest.fixture
+    def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
+        cloud = world.service
+        return lambda: Hetzner(
+            cloud.secrets()["HCLOUD_TOKEN"],
+            read_settings(cloud.settings()),
+            request_timeout=timedelta(seconds=0.25),
+            patience=timedelta(seconds=0.6),
+            settle=timedelta(seconds=0.3),
+            first_retry=timedelta(milliseconds=1),
+        )

@@ -1,0 +1,32 @@
+"""Runs of the duckdb sink that a test starts in another process."""
+
+from pathlib import Path
+
+import duckdb
+from materia.errors import SinkError
+from materia.model import Fetched
+from materia.testing.crash import tell
+from materia.testing.opened import Declared
+from materia.testing.sink_publish import build, request
+from materia.testing.sink_raw import JANUARY, SOURCE
+
+
+def publish_quickly(declared: Declared, version: int) -> object:
+    """In another process: a transform that meets a full disk raises DuckDB's own error."""
+    sink = declared.open()
+    database = sink.checkout()
+    try:
+        build(database, version)
+    except duckdb.Error as error:
+        raise SinkError(f"while building: {error}") from error
+    return tuple(sink.publish(request(f"run {version}", database, version)))
+
+
+def record_quickly(declared: Declared, result: Fetched) -> None:
+    declared.open().record(SOURCE, JANUARY, result)
+
+
+def write_and_wait(path: Path) -> None:
+    connection = duckdb.connect(str(path))
+    connection.execute("CREATE TABLE note AS SELECT 'mine' AS text")
+    tell("written")

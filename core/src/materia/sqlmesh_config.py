@@ -11,7 +11,8 @@ and every SQLMesh command run there sees the models that the source brings as we
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,18 @@ class ProjectsLoader(SqlMeshLoader):
     configuration of one folder name the others.
     """
 
-    def __init__(self, context: Any, path: Path, beside: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        context: Any,
+        path: Path,
+        beside: Sequence[str] = (),
+        copies: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         super().__init__(context, path)
         self._beside = [Path(folder) for folder in beside]
+        if copies and context.selected_gateway in copies:
+            original, copy = map(Path, copies[context.selected_gateway])
+            copy_once(original, copy)
 
     def load(self, *args: Any, **options: Any) -> LoadedProject:
         """As SqlMeshLoader, for all the folders."""
@@ -66,6 +76,18 @@ class ProjectsLoader(SqlMeshLoader):
             whole.environment_statements.extend(project.environment_statements)
             whole.model_test_metadata.extend(project.model_test_metadata)
         return whole
+
+
+def copy_once(original: Path, copy: Path) -> None:
+    """Copy a database that is there to a place where none is yet; killed, nothing is half there."""
+    if copy.exists() or not original.exists():
+        return
+    half = copy.with_name(f"{copy.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(original, half)
+        half.replace(copy)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def source_project(folder: Path) -> tuple[Path, ...]:
@@ -109,6 +131,7 @@ def build_config(
     *,
     default_gateway: str,
     beside: Iterable[Path] = (),
+    copies: Mapping[str, tuple[str, str]] | None = None,
     **options: Any,
 ) -> Config:
     """What the command line and a run have in common."""
@@ -117,7 +140,7 @@ def build_config(
         default_gateway=default_gateway,
         model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START, cron="@daily"),
         loader=ProjectsLoader,
-        loader_kwargs={"beside": [str(folder) for folder in beside]},
+        loader_kwargs={"beside": [str(folder) for folder in beside], "copies": copies or {}},
         disable_anonymized_analytics=True,
         format=FormatConfig(append_newline=True),
         plan=PlanConfig(
@@ -135,20 +158,22 @@ def build_config(
 def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     """The configuration of a project *folder* for SQLMesh's command line.
 
-    Gateways: `prod` is the published database, materia.duckdb in the nearest folder above that has
-    a pyproject.toml or materia.toml, or where MATERIA_DATABASE says; `dev` is a file of its own in
-    the project folder, or where MATERIA_DEV_DATABASE says, and the default.
+    Gateways: `prod` is the published database, materia.duckdb beside the nearest materia.toml or
+    uv.lock above, or where MATERIA_DATABASE says. `dev`, the default, is a file of its own in the
+    project folder, or where MATERIA_DEV_DATABASE says; it starts as a copy of `prod`, so that
+    models can be tried on real rows and nothing published is touched. Delete it for a new copy.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
-    prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb")
-    dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb")
+    prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
+    dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
     return build_config(
         {
-            "dev": GatewayConfig(connection=connection(dev.absolute())),
-            "prod": GatewayConfig(connection=connection(prod.absolute())),
+            "dev": GatewayConfig(connection=connection(dev)),
+            "prod": GatewayConfig(connection=connection(prod)),
         },
         default_gateway="dev",
         beside=beside,
+        copies={"dev": (str(prod), str(dev))},
     )
 
 

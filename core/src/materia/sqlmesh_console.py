@@ -36,14 +36,12 @@ class QuietConsole(NoopConsole):
         snapshot: Any,
         interval: Any,
         batch_idx: int,
-        duration_ms: int | None,
-        num_audits_passed: int,
-        num_audits_failed: int,
-        *args: Any,
+        *counts: Any,
         **options: Any,
     ) -> None:
-        """A model was built and audited; `duration_ms` is None when that failed."""
-        self.audits += num_audits_passed + num_audits_failed
+        """A model was built and audited, or failed, which leaves no duration."""
+        duration_ms, passed, failed = counts[:3]
+        self.audits += passed + failed
         if duration_ms is not None and snapshot.is_model:
             self._done.add(snapshot.model.name)
             self._progress(snapshot.model.name, len(self._done), self._total)

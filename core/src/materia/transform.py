@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from materia.errors import StageError
 
 if TYPE_CHECKING:
-    from sqlglot import Expression
+    from sqlglot.expressions import Literal
     from sqlmesh import Context
 
     from materia.sqlmesh_console import QuietConsole
@@ -221,7 +221,7 @@ def _column_comments(context: Context, schema: str, view: str) -> dict[str, str]
     return {column: text for column, text, *where in rows if where == [schema, view]}
 
 
-def _text(text: str) -> Expression:
+def _text(text: str) -> Literal:
     from sqlglot import exp
 
     return exp.Literal.string(text)

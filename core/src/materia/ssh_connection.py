@@ -133,7 +133,7 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
 def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
     import asyncssh
 
-    waited = f"{limit.total_seconds():g} s"
+    waited = f"{limit.total_seconds():.3g} s"
     if isinstance(reason, asyncssh.HostKeyNotVerifiable):
         return HostKeyError(
             f"{where}: what answers shows another host key than the one sent to this instance, "
@@ -367,7 +367,8 @@ async def _read_record(
         with suppress(TimeoutError):
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 await process.wait_closed()
-        if process.exit_status:  # not None, which is a lost connection
+        # None is a lost connection, and a launcher that was killed may have started something.
+        if process.exit_status is not None and process.exit_status > 0:
             words = (await process.stderr.read()).decode(errors="replace").strip()
             raise StageError(
                 f"{login.host}: the worker's python3 cannot start (exit code "

@@ -39,9 +39,8 @@ from materia.testing.cloud.cloud_init import CloudInit, parse
 Kind = Literal["openssh", "asyncssh"]
 UNPRIVILEGED_PORT = 22022  # each machine has its own address, so one port does for all
 HALT_SECONDS = 5.0
-# Waits for the machine, whoever made it, and takes its folder away. Ctrl-C in a terminal reaches
-# it, too: it is not for it.
-CLEAN_UP = 'trap "" INT TERM HUP; "$@"; rm -rf "$FOLDER" || { sleep 0.1; rm -rf "$FOLDER"; }'
+# Waits for the machine, whoever made it, and takes its folder away.
+CLEAN_UP = '"$@"; rm -rf "$FOLDER" || { sleep 0.1; rm -rf "$FOLDER"; }'
 
 
 class Machine:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from materia.testing.cloud.cloud_init import CloudInit
 
-HOME_UID = 1000
+FIRST_UID = 1000
+OWN_PYTHON = "/opt/python"  # where the interpreter that runs this is put, if need be
 SSHD_CONFIG = """\
 ListenAddress {host}:{port}
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -69,8 +70,8 @@ def prepare(folder: Path, init: CloudInit, *, host: str, port: int) -> None:
     """Write the machine's own files under *folder*, which is empty."""
     etc = folder / "etc"
     etc.mkdir()
-    for name in os.listdir("/etc"):
-        (etc / name).symlink_to(f"/.image/etc/{name}")
+    for entry in Path("/etc").iterdir():
+        (etc / entry.name).symlink_to(f"/.image/etc/{entry.name}")
     for name in ("home", "root", "tmp", "var-tmp"):
         (folder / name).mkdir()
     (folder / "tmp").chmod(0o1777)
@@ -84,7 +85,7 @@ def prepare(folder: Path, init: CloudInit, *, host: str, port: int) -> None:
         else:
             home = folder / "home" / user.name
             # Without root's rights a machine has one user: the one who runs it.
-            uid = HOME_UID + number if os.getuid() == 0 else os.getuid()
+            uid = FIRST_UID + number if os.getuid() == 0 else os.getuid()
             passwd.append(f"{user.name}:x:{uid}:{uid}::/home/{user.name}:/bin/bash")
             groups.append(f"{user.name}:x:{uid}:")
         (home / ".ssh").mkdir(parents=True, mode=0o700)
@@ -101,7 +102,7 @@ def prepare(folder: Path, init: CloudInit, *, host: str, port: int) -> None:
     _replace(etc / "ssh" / "ssh_host_ed25519_key", init.host_key or "", mode=0o600)
     _replace(
         etc / "ssh" / "sshd_config",
-        SSHD_CONFIG.format(host=host, port=port, path=":".join(_path())),
+        SSHD_CONFIG.format(host=host, port=port, path=_path()),
     )
     (folder / "files").mkdir()
     for number, file in enumerate(init.files):
@@ -125,30 +126,29 @@ def command(
     disk_bytes: int | None,
 ) -> list[str]:
     """The arguments that start the machine whose files are in *folder*."""
-    home = ["--bind", str(folder / "home"), "/home", "--bind", str(folder / "var-tmp"), "/var/tmp"]
+    kept = {"/root": "root", "/tmp": "tmp"}  # noqa: S108 -- the machine's own
+    disk: list[str] = []
     first = ":"
-    if disk_bytes is not None:
-        home = [
-            "--size",
-            str(disk_bytes),
-            "--tmpfs",
-            "/home",
-            "--symlink",
-            "/home/.tmp",
-            "/var/tmp",
-        ]
+    if disk_bytes is None:
+        kept |= {"/home": "home", "/var/tmp": "var-tmp"}  # noqa: S108 -- the machine's own
+    else:
+        disk = ["--size", str(disk_bytes), "--tmpfs", "/home"]
+        disk += ["--symlink", "/home/.tmp", "/var/tmp"]  # noqa: S108 -- the machine's own
         first = "mkdir -m 1777 /home/.tmp; cp -a /machine/home/. /home"
-    off = (
-        ""
-        if init.power_off_minutes is None
-        else (f"( sleep {init.power_off_minutes * minute_seconds:g}; kill -9 $$ ) </dev/null &")
-    )
+    for place, name_here in kept.items():
+        disk += ["--bind", str(folder / name_here), place]
+    if _interpreter_missing():
+        disk += ["--ro-bind", sys.base_prefix, OWN_PYTHON]
     files = [
-        f"mkdir -p {shlex.quote(os.path.dirname(file.path))}; "
+        f"mkdir -p {shlex.quote(str(Path(file.path).parent))}; "
         f"cp -p /machine/files/{number} {shlex.quote(file.path)}"
         for number, file in enumerate(init.files)
     ]
     lines = [one if isinstance(one, str) else shlex.join(one) for one in init.commands]
+    off = ""
+    if init.power_off_minutes is not None:
+        seconds = init.power_off_minutes * minute_seconds
+        off = f"( sleep {seconds:g}; kill -9 $$ ) </dev/null &"
     script = INIT.format(
         prepare="\n".join([first, *files]),
         boot_seconds=f"{boot_seconds:g}",
@@ -156,7 +156,6 @@ def command(
         commands="\n".join(lines) or ":",
         power_off=off,
     )
-    binds = [part for place in _interpreter() for part in ("--ro-bind", place, place)]
     return [
         # When the init ends, so does bwrap; its own death then ends everything in the sandbox.
         *("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-uts", "--unshare-ipc"),
@@ -166,19 +165,17 @@ def command(
         *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/sys", "/sys"),
         *("--ro-bind", "/etc", "/.image/etc", "--bind", str(folder / "etc"), "/etc"),
         *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--dir", "/run/sshd"),
-        *("--bind", str(folder), "/machine", "--bind", str(folder / "tmp"), "/tmp"),
-        *("--dir", "/var/empty", "--bind", str(folder / "root"), "/root", *home, *binds),
-        *("--clearenv", "--setenv", "PATH", ":".join(_path()), "--setenv", "HOME", "/root"),
+        *("--bind", str(folder), "/machine", "--dir", "/var/empty", *disk),
+        *("--clearenv", "--setenv", "PATH", _path(), "--setenv", "HOME", "/root"),
         *("--chdir", "/root", "/bin/sh", "-c", script),
     ]
 
 
-def _interpreter() -> list[str]:
-    """Folders outside /usr that a python3 needs: every rented image has one, this one may not."""
-    inside = any(Path(place, "python3").exists() for place in ("/usr/bin", "/usr/local/bin"))
-    return [] if inside else [sys.base_prefix]
+def _interpreter_missing() -> bool:
+    """Whether /usr has no python3: every rented image has one."""
+    return not any(Path(place, "python3").exists() for place in ("/usr/bin", "/usr/local/bin"))
 
 
-def _path() -> list[str]:
+def _path() -> str:
     places = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-    return [*places, *(f"{place}/bin" for place in _interpreter())]
+    return ":".join([*places, f"{OWN_PYTHON}/bin"] if _interpreter_missing() else places)

@@ -18,14 +18,17 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import asyncssh
 
 from materia.launcher import PR_SET_CHILD_SUBREAPER, descendants, prctl
+
+CHUNK = 65536
 
 
 class _Server(asyncssh.SSHServer):
@@ -83,12 +86,12 @@ async def _serve(folder: Path, order: dict[str, Any]) -> None:
 
 async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path, user: str) -> None:
     command = process.command
-    words = ["/bin/bash", "-c", command] if command is not None else ["/bin/bash", "-l"]
-    started = await asyncio.create_subprocess_exec(
-        *words,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    started = subprocess.Popen(  # noqa: ASYNC220 -- asyncio's own keeps its pipes to itself
+        ["/bin/bash", "-c", command] if command is not None else ["/bin/bash", "-l"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
         cwd=home,
         env={
             "HOME": str(home),
@@ -97,17 +100,48 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path, user: str)
             "SHELL": "/bin/bash",
             "PATH": "/usr/local/bin:/usr/bin:/bin",
         },
+        start_new_session=True,
     )
+    if started.stdin is None or started.stdout is None or started.stderr is None:
+        raise AssertionError("all three streams are pipes")
+    given = asyncio.create_task(_give(process.stdin, started.stdin))
+    await asyncio.gather(
+        _tell(started.stdout, process.stdout), _tell(started.stderr, process.stderr)
+    )
+    status = await asyncio.to_thread(started.wait)
+    given.cancel()
     with contextlib.suppress(OSError, asyncssh.Error):
-        await process.redirect(started.stdin, started.stdout, started.stderr)
-        await process.stdout.drain()
-    status = await started.wait()
-    with contextlib.suppress(OSError, asyncssh.Error):
-        await process.stderr.drain()
         if status < 0:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
         else:
             process.exit(status)
+
+
+async def _give(source: asyncssh.SSHReader[bytes], pipe: IO[bytes]) -> None:
+    """Pass on what the client sends; the end of it, or of the client, ends the command's input."""
+    with contextlib.suppress(OSError, asyncssh.Error), pipe:
+        while block := await source.read(CHUNK):
+            # In a thread: a command may read its input late, or never.
+            await asyncio.to_thread(_write, pipe, block)
+
+
+def _write(pipe: IO[bytes], block: bytes) -> None:
+    while block:
+        block = block[pipe.write(block) :]
+
+
+async def _tell(pipe: IO[bytes], target: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass on what the command writes; without a client it writes to nobody."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        with contextlib.suppress(OSError, asyncssh.Error):
+            while block := await reader.read(CHUNK):
+                target.write(block)
+                await target.drain()
+    finally:
+        transport.close()
 
 
 def _home(folder: Path, user: str) -> Path:

@@ -1,0 +1,190 @@
+"""How one release differs from the rows it starts from, and that difference applied to history.
+
+Two ways lead to the same tables. Comparing the texts line by line looks at what changed only;
+reading all rows is slower and decides whatever is unusual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from materia.model import RawFile
+
+from materia_psdonline.history import (
+    ALL_SPANS,
+    BALANCE,
+    LABELS,
+    LINE,
+    STAMPS,
+    VALUES,
+    encode,
+    lines,
+)
+from materia_psdonline.rows import parse, read_labels, refuse_duplicates
+from materia_psdonline.spans import Moved, OutOfStepError, Place
+from materia_psdonline.text import as_csv, diff_texts, unpacked
+
+# Above this many changed lines (a tenth of a full release leaves and comes) parsing the whole text
+# is faster than looking at each line.
+DIFF_LIMIT = 400_000
+Labels = dict[tuple[str, str], str]
+
+
+class NotTheseLinesError(Exception):
+    """Something that the changed lines alone cannot decide: the whole text has to be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One release to bring into history.
+
+    Attributes:
+        raw: Its file.
+        path: The file on this machine.
+        place: Where it stands among the releases that are loaded.
+        beside: The file of the release whose rows it starts from, or None when it is the first one
+            or that file is not kept.
+        directory: For temporary files.
+    """
+
+    raw: RawFile
+    path: Path
+    place: Place
+    beside: Path | None
+    directory: Path
+
+
+def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
+    """Bring a release in by the lines that differ from the file beside it.
+
+    Raises:
+        ArchiveError: a line cannot be used.
+        LineTooLongError: as `diff_texts`.
+        NotTheseLinesError: too many lines differ, or they do not fit the rows that are there.
+    """
+    if step.beside is None:
+        raise NotTheseLinesError
+    changes = diff_texts(step.beside, step.path, step.raw.file, limit=DIFF_LIMIT)
+    if changes is None:
+        raise NotTheseLinesError
+    place = step.place
+    for spans in ALL_SPANS:
+        spans.reach_back(connection, place)
+    with as_csv(changes.removed, step.directory) as name:
+        parse(connection, name, "lines_removed")
+    with as_csv(changes.added, step.directory) as name:
+        parse(connection, name, "lines_added")
+        labels = read_labels(connection, name)
+    known = _labels(connection, place)
+    # A code that got another description has it in all its lines, or the file contradicts itself.
+    if any(known.get(code, label) != label for code, label in labels.items()):
+        raise NotTheseLinesError
+    # A balance is encoded as a whole, so its unchanged lines are needed too.
+    balance = ", ".join(BALANCE)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE lines_before AS
+        SELECT {", ".join(LINE)} FROM {lines(place)} SEMI JOIN (
+            SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added
+        ) USING ({balance})
+    """)
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE lines_after AS
+        (FROM lines_before EXCEPT ALL FROM lines_removed) UNION ALL FROM lines_added
+    """)
+    counts = connection.execute("""
+        SELECT (SELECT count(*) FROM lines_before) - (SELECT count(*) FROM lines_removed)
+            + (SELECT count(*) FROM lines_added) - (SELECT count(*) FROM lines_after)
+    """).fetchone()
+    if counts != (0,):
+        raise NotTheseLinesError
+    refuse_duplicates(connection, "lines_after")
+    return _change(
+        connection,
+        place,
+        before="lines_before",
+        after="lines_after",
+        known=known,
+        labels=labels,
+    )
+
+
+def replace_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
+    """Bring a release in by reading all of it.
+
+    Raises:
+        ArchiveError: it cannot be used; the message says where and why.
+    """
+    place = step.place
+    with unpacked(step.path, step.raw.file, step.directory) as name:
+        labels = read_labels(connection, name)
+        parse(connection, name, "lines_after")
+    refuse_duplicates(connection, "lines_after")
+    if place.start is None:
+        values, stamps = encode(connection, "lines_after", "stamps_after")
+        STAMPS.insert_first(connection, place, f"({stamps})")
+        _fill_labels(connection, {}, labels)
+        LABELS.insert_first(connection, place, LABELS.added)
+        moved = VALUES.insert_first(connection, place, f"({values})")
+    else:
+        for spans in ALL_SPANS:
+            spans.reach_back(connection, place)
+        known = _labels(connection, place)
+        moved = _change(
+            connection,
+            place,
+            before=lines(place),
+            after="lines_after",
+            known=known,
+            labels=labels,
+        )
+    connection.execute("DROP TABLE lines_after")
+    return moved
+
+
+def _change(
+    connection: duckdb.DuckDBPyConnection,
+    place: Place,
+    *,
+    before: str,
+    after: str,
+    known: Labels,
+    labels: Labels,
+) -> Moved:
+    """Apply the difference of two relations of lines that hold whole balances."""
+    was = encode(connection, before, "stamps_before")
+    now = encode(connection, after, "stamps_after")
+    for spans, old, new in zip((VALUES, STAMPS), was, now, strict=True):
+        names = spans.row
+        for target, left, right in ((spans.removed, old, new), (spans.added, new, old)):
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {target} AS "
+                f"SELECT {names} FROM ({left}) EXCEPT SELECT {names} FROM ({right})"
+            )
+    _fill_labels(connection, known, labels)
+    try:
+        moved = [spans.change(connection, place) for spans in ALL_SPANS]
+    except OutOfStepError as error:
+        raise NotTheseLinesError from error
+    return moved[0]
+
+
+def _labels(connection: duckdb.DuckDBPyConnection, place: Place) -> Labels:
+    rows = connection.execute(f"SELECT kind, code, label FROM {LABELS.members(place)}").fetchall()
+    return {(kind, code): label for kind, code, label in rows}
+
+
+def _fill_labels(connection: duckdb.DuckDBPyConnection, known: Labels, labels: Labels) -> None:
+    """Fill the changes of the labels; a code that is not in *labels* keeps its description."""
+    added = {code: label for code, label in labels.items() if known.get(code) != label}
+    removed = {code: known[code] for code in added.keys() & known.keys()}
+    for table, rows in ((LABELS.removed, removed), (LABELS.added, added)):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} (kind VARCHAR, code VARCHAR, label VARCHAR)"
+        )
+        if rows:
+            connection.executemany(
+                f"INSERT INTO {table} VALUES (?, ?, ?)",
+                sorted([*code, label] for code, label in rows.items()),
+            )

@@ -1,0 +1,265 @@
+"""The raw layer: the whole history of one or more archives, any release of it to be had exactly.
+
+Tables in the schema `raw`, each of the first three a pair (see `spans`):
+
+- `psd_value`: what each release said, one row a (commodity, country, market year, attribute);
+- `psd_stamp`: when each balance was last edited. All rows of a balance carry the same stamp in the
+  files, and four of five changed lines are only that: a new stamp on old values. So it is kept once
+  a balance. A row that says otherwise carries its own (never seen; it costs nothing to be exact);
+- `psd_label`: the descriptions of the codes;
+- `psd_release`: the releases that are loaded.
+
+The view `psd_current` and the macro `as_of(release)` put them together again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import duckdb
+from materia.model import RawFile
+
+from materia_psdonline.archive import stem
+from materia_psdonline.settings import KNOWN_FILES
+from materia_psdonline.spans import Moved, Place, Spans
+
+# A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums
+# are exact. Codes are kept as numbers, which load twice as fast as text; their width is checked on
+# the way in and restored on the way out.
+BALANCE = ("commodity_code", "country_code", "market_year")
+KEY = (*BALANCE, "attribute_id")
+LINE = {
+    "commodity_code": "INTEGER",
+    "country_code": "VARCHAR",
+    "market_year": "SMALLINT",
+    "attribute_id": "SMALLINT",
+    "unit_id": "TINYINT",
+    "calendar_year": "SMALLINT",
+    "month": "TINYINT",
+    "value": "DECIMAL(18,4)",
+}
+STAMP = ("calendar_year", "month")
+
+VALUES = Spans(
+    name="psd_value",
+    columns={
+        **{name: kind for name, kind in LINE.items() if name not in STAMP},
+        "own_calendar_year": LINE["calendar_year"],
+        "own_month": LINE["month"],
+    },
+    key=KEY,
+    nullable=("value", "own_calendar_year", "own_month"),
+)
+STAMPS = Spans(
+    name="psd_stamp", columns={name: LINE[name] for name in (*BALANCE, *STAMP)}, key=BALANCE
+)
+LABELS = Spans(
+    name="psd_label",
+    columns={"kind": "VARCHAR", "code": "VARCHAR", "label": "VARCHAR"},
+    key=("kind", "code"),
+)
+ALL_SPANS = (VALUES, STAMPS, LABELS)
+
+_lines = ", ".join(LINE)
+_balance = ", ".join(BALANCE)
+_STAMP = "(calendar_year::INTEGER * 100 + month)"
+_resolved = """
+    v.commodity_code, v.country_code, v.market_year, v.attribute_id, v.unit_id,
+    coalesce(v.own_calendar_year, s.calendar_year) AS calendar_year,
+    coalesce(v.own_month, s.month) AS month, v.value
+"""
+
+VIEWS = f"""
+-- The rows of the newest release, codes as numbers.
+CREATE OR REPLACE VIEW raw.psd_current AS
+SELECT v.archive, {_resolved}, v.first_release
+FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance});
+
+-- What the newest of the loaded releases at or before a month said, in the columns of the files.
+CREATE OR REPLACE MACRO as_of(release) AS TABLE
+WITH asked AS (SELECT (left(release::VARCHAR, 7) || '-01')::DATE AS day),
+said AS (
+    SELECT * EXCLUDE (first_release) FROM raw.psd_value, asked WHERE first_release <= day
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_value_ended, asked
+    WHERE first_release <= day AND end_release > day
+),
+stamp AS (
+    SELECT * EXCLUDE (first_release) FROM raw.psd_stamp, asked WHERE first_release <= day
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_stamp_ended, asked
+    WHERE first_release <= day AND end_release > day
+),
+labels AS (
+    SELECT * EXCLUDE (first_release) FROM raw.psd_label, asked WHERE first_release <= day
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_label_ended, asked
+    WHERE first_release <= day AND end_release > day
+),
+line AS (
+    SELECT v.archive, {_resolved} FROM said AS v JOIN stamp AS s USING (archive, {_balance})
+)
+SELECT
+    lpad(line.commodity_code::VARCHAR, 7, '0') AS Commodity_Code,
+    commodity.label AS Commodity_Description,
+    line.country_code AS Country_Code,
+    country.label AS Country_Name,
+    line.market_year AS Market_Year,
+    line.calendar_year AS Calendar_Year,
+    lpad(line.month::VARCHAR, 2, '0') AS Month,
+    lpad(line.attribute_id::VARCHAR, 3, '0') AS Attribute_ID,
+    attribute.label AS Attribute_Description,
+    lpad(line.unit_id::VARCHAR, 2, '0') AS Unit_ID,
+    unit.label AS Unit_Description,
+    line.value AS Value
+FROM line
+LEFT JOIN labels AS commodity ON commodity.archive = line.archive
+    AND commodity.kind = 'commodity' AND commodity.code::INTEGER = line.commodity_code
+LEFT JOIN labels AS country ON country.archive = line.archive
+    AND country.kind = 'country' AND country.code = line.country_code
+LEFT JOIN labels AS attribute ON attribute.archive = line.archive
+    AND attribute.kind = 'attribute' AND attribute.code::SMALLINT = line.attribute_id
+LEFT JOIN labels AS unit ON unit.archive = line.archive
+    AND unit.kind = 'unit' AND unit.code::TINYINT = line.unit_id;
+"""
+OLD_COFFEE = "commodity_code = 711100 AND month = 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A release that is in the raw layer.
+
+    Attributes:
+        archive: Stem of the file, for example `psd_alldata`.
+        release: First day of its month.
+        sha256: Of the file it was loaded from, in hex.
+        content: Identity of the text in it.
+        changed_at: When its difference to the release before was last written, in UTC.
+    """
+
+    archive: str
+    release: date
+    sha256: str
+    content: str
+    changed_at: datetime
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing; once more changes nothing."""
+    connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    archives = ", ".join(f"'{stem(file)}'" for file in KNOWN_FILES)
+    connection.execute(f"CREATE TYPE IF NOT EXISTS raw.psd_archive AS ENUM ({archives})")
+    for spans in ALL_SPANS:
+        connection.execute(spans.ddl())
+    connection.execute("""
+        CREATE TABLE IF NOT EXISTS raw.psd_release (
+            archive raw.psd_archive NOT NULL, release DATE NOT NULL, rows INTEGER NOT NULL,
+            sha256 VARCHAR NOT NULL, content VARCHAR NOT NULL, changed_at TIMESTAMP NOT NULL,
+            coffee_year_shift TINYINT NOT NULL
+        )
+    """)
+    connection.execute(VIEWS)
+
+
+def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:
+    """The releases that are loaded, oldest first; none when there are no tables yet."""
+    try:
+        rows = connection.execute(
+            "SELECT archive, release, sha256, content, changed_at FROM raw.psd_release "
+            "ORDER BY release, archive"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return []
+    return [
+        Loaded(archive=archive, release=release, sha256=sha256, content=content, changed_at=at)
+        for archive, release, sha256, content, at in rows
+    ]
+
+
+def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[str, str]:
+    """Queries for the values and the stamps of whole balances; *rows* is SQL for their lines.
+
+    The stamp of a balance is the newest of its lines. The stamps are put into the temporary table
+    *name*.
+    """
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {name} AS
+        SELECT {_balance}, max({_STAMP}) AS stamp, min({_STAMP}) AS oldest
+        FROM {rows} GROUP BY ALL
+    """)
+    stamps = f"""
+        SELECT {_balance},
+            (stamp // 100)::SMALLINT AS calendar_year, (stamp % 100)::TINYINT AS month
+        FROM {name}
+    """
+    told = f"{', '.join(KEY)}, unit_id, value"
+    mixed = connection.execute(f"SELECT count(*) FROM {name} WHERE stamp <> oldest").fetchone()
+    if mixed == (0,):
+        return f"SELECT {told}, NULL AS own_calendar_year, NULL AS own_month FROM {rows}", stamps
+    values = f"""
+        SELECT {told},
+            CASE WHEN {_STAMP} <> stamp THEN calendar_year END AS own_calendar_year,
+            CASE WHEN {_STAMP} <> stamp THEN month END AS own_month
+        FROM {rows} JOIN {name} USING ({_balance})
+    """
+    return values, stamps
+
+
+def lines(place: Place) -> str:
+    """SQL for the lines of the release as the tables have it now, without descriptions."""
+    return f"""(
+        SELECT {_resolved}
+        FROM {VALUES.members(place)} AS v JOIN {STAMPS.members(place)} AS s USING ({_balance})
+    )"""
+
+
+def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: RawFile) -> None:
+    """Write down that the release is loaded, and that the one after it differs otherwise now."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    _forget(connection, place)
+    connection.execute(
+        f"""
+        INSERT INTO raw.psd_release
+        SELECT $archive, $release, (SELECT count(*) FROM {VALUES.members(place)}), $sha256,
+            $content, $now,
+            -- Rows from before releases were tracked (month 0) are stamped with their own market
+            -- year in today's labelling. Until 2022 or 2023 USDA labelled coffee one year later.
+            CASE WHEN 2 * count(*) FILTER (calendar_year = market_year - 1) > count(*)
+                THEN -1 ELSE 0 END
+        FROM {STAMPS.members(place)} WHERE {OLD_COFFEE}
+        """,
+        {
+            "archive": place.archive,
+            "release": place.release,
+            "sha256": raw.sha256,
+            "content": raw.content,
+            "now": now,
+        },
+    )
+    _mark_after(connection, place, now)
+
+
+def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
+    """Forget a release; all others stay as they are."""
+    moved = VALUES.remove(connection, place)
+    STAMPS.remove(connection, place)
+    LABELS.remove(connection, place)
+    _forget(connection, place)
+    _mark_after(connection, place, datetime.now(UTC).replace(tzinfo=None))
+    return moved
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+    connection.execute(
+        "DELETE FROM raw.psd_release WHERE archive = ? AND release = ?",
+        [place.archive, place.release],
+    )
+
+
+def _mark_after(connection: duckdb.DuckDBPyConnection, place: Place, now: datetime) -> None:
+    if place.after is not None:
+        connection.execute(
+            "UPDATE raw.psd_release SET changed_at = ? WHERE archive = ? AND release = ?",
+            [now, place.archive, place.after],
+        )

@@ -1,0 +1,157 @@
+"""Bring the raw layer to the archives at hand: what to load, in which order, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+from materia.errors import SourceError
+from materia.model import LoadReport, LoadRequest, RawFile
+
+from materia_psdonline import history
+from materia_psdonline.archive import ArchiveError
+from materia_psdonline.changes import NotTheseLinesError, Step, replace_lines, replace_rows
+from materia_psdonline.history import Loaded
+from materia_psdonline.line_diff import LineTooLongError
+from materia_psdonline.releases import key_of, release_of
+from materia_psdonline.spans import Moved, Place
+
+# DuckDB's share. The text of one release (198 MB) lies beside it while that is parsed whole.
+MEMORY_LIMIT = "400MB"
+
+
+def load(request: LoadRequest) -> LoadReport:
+    """See `materia.Source.load`."""
+    done: list[str] = []
+    removed: list[str] = []
+    refused: dict[str, str] = {}
+    came = went = 0
+    with _connect(request.database, request.directory) as connection:
+        history.create_tables(connection)
+        for place in _unwanted(history.loaded(connection), request.files):
+            with _transaction(connection):
+                moved = history.remove_release(connection, place)
+            removed.append(key_of(place.release, place.archive))
+            came, went = came + moved.came, went + moved.went
+        todo = differing(history.loaded(connection), request.files)
+        for count, raw in enumerate(todo, 1):
+            try:
+                moved = _load_one(connection, _step(request, raw, history.loaded(connection)))
+            except ArchiveError as error:
+                refused[raw.partition] = f"{raw.url}: {error}"
+            else:
+                done.append(raw.partition)
+                came, went = came + moved.came, went + moved.went
+            request.loaded(raw.partition, len(todo) - count)
+        now = history.loaded(connection)
+    return LoadReport(
+        loaded=tuple(done),
+        removed=tuple(removed),
+        affected=_affected(now, _published(request)),
+        rows_added=came,
+        rows_ended=went,
+        refused=refused,
+    )
+
+
+def differing(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> list[RawFile]:
+    """The files whose content is not loaded, oldest release first."""
+    contents = {(entry.release, entry.archive): entry.content for entry in loaded}
+    return sorted(
+        (raw for raw in files if contents.get(release_of(raw.partition)) != raw.content),
+        key=lambda raw: raw.partition,
+    )
+
+
+def _unwanted(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> Iterator[Place]:
+    """The loaded releases that are not among the files, newest first."""
+    wanted = {release_of(raw.partition) for raw in files}
+    left = list(loaded)
+    for entry in sorted(loaded, key=lambda entry: entry.release, reverse=True):
+        if (entry.release, entry.archive) not in wanted:
+            yield _place(left, entry.release, entry.archive)
+            left.remove(entry)
+
+
+def _affected(now: Sequence[Loaded], published: Sequence[Loaded]) -> tuple[date, ...]:
+    """Releases whose difference to the one before is not what was published."""
+
+    def marks(releases: Sequence[Loaded]) -> set[tuple[date, str, datetime]]:
+        return {(entry.release, entry.archive, entry.changed_at) for entry in releases}
+
+    return tuple(sorted({release for release, _, _ in marks(now) ^ marks(published)}))
+
+
+def _published(request: LoadRequest) -> Sequence[Loaded]:
+    if request.published is None:
+        return ()
+    with duckdb.connect(str(request.published), read_only=True) as connection:
+        return history.loaded(connection)
+
+
+def _step(request: LoadRequest, raw: RawFile, loaded: Sequence[Loaded]) -> Step:
+    release, archive = release_of(raw.partition)
+    place = _place(loaded, release, archive)
+    path = request.find(raw.partition, raw.file, raw.sha256)
+    if path is None:
+        raise SourceError(
+            f"{raw.partition}: the raw file {raw.file} with SHA-256 {raw.sha256} is not kept any "
+            "more; fetch it again with `materia run --everything`"
+        )
+    beside = None
+    if place.start is not None:
+        sha256 = next(
+            entry.sha256
+            for entry in loaded
+            if (entry.release, entry.archive) == (place.start, archive)
+        )
+        beside = request.find(key_of(place.start, archive), raw.file, sha256)
+    return Step(raw=raw, path=path, place=place, beside=beside, directory=request.directory)
+
+
+def _place(loaded: Sequence[Loaded], release: date, archive: str) -> Place:
+    same = [entry.release for entry in loaded if entry.archive == archive]
+    return Place(
+        archive=archive,
+        release=release,
+        before=max((other for other in same if other < release), default=None),
+        after=min((other for other in same if other > release), default=None),
+        loaded=release in same,
+    )
+
+
+def _load_one(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
+    """Load one release in one transaction."""
+    for replace in (replace_lines, replace_rows):
+        try:
+            with _transaction(connection):
+                moved = replace(connection, step)
+                history.record_release(connection, step.place, step.raw)
+                return moved
+        except (ArchiveError, LineTooLongError, NotTheseLinesError):
+            if replace is replace_rows:
+                raise
+    raise AssertionError("reading all rows returns or raises")
+
+
+@contextmanager
+def _connect(database: Path, directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(
+        str(database),
+        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(directory)},
+    ) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

@@ -1,0 +1,73 @@
+"""The text of an archive where DuckDB can read it, and two texts compared as they are unpacked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from materia_psdonline.archive import HEADER, read_text
+from materia_psdonline.line_diff import LineDiff, diff_lines
+
+
+@contextmanager
+def unpacked(path: Path, file: str, directory: Path) -> Iterator[str]:
+    """A name under which the text can be opened and read, more than once.
+
+    In memory where the system can (Linux), since it is read at once and never again; else a
+    temporary file in *directory*.
+    """
+    with _written(read_text(path, file), directory) as name:
+        yield name
+
+
+@contextmanager
+def as_csv(lines: Iterable[bytes], directory: Path) -> Iterator[str]:
+    """The same for a few lines of such a text, under its header."""
+    with _written([HEADER, b"\r\n", *lines], directory) as name:
+        yield name
+
+
+@contextmanager
+def _written(chunks: Iterable[bytes], directory: Path) -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("materia-text")
+        name = f"/proc/self/fd/{number}"
+    else:
+        path = directory / "text.csv"
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        name = str(path)
+    try:
+        with os.fdopen(number, "wb", closefd=False) as out:
+            for chunk in chunks:
+                out.write(chunk)
+        yield name
+    finally:
+        os.close(number)
+        if not name.startswith("/proc/"):
+            Path(name).unlink(missing_ok=True)
+
+
+def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | None:
+    """Compare the texts of two archives, each unpacked by a thread of its own.
+
+    Raises:
+        ArchiveError: one of them is damaged.
+        LineTooLongError: as `diff_lines`.
+    """
+    with (
+        closing(_ahead(read_text(old, file))) as before,
+        closing(_ahead(read_text(new, file))) as after,
+    ):
+        return diff_lines(before, after, limit=limit)
+
+
+def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same chunks, the next one in the making (zlib lets go of the interpreter)."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk

@@ -39,7 +39,8 @@ def test_a_signal_in_a_stage_leaves_no_worker_and_no_folder(
 
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(folders: Workshop) -> None:
     run, _ = started(folders, "fetch")
-    wait_until(lambda: (folders.directory / "out" / "folder.json").exists(), "first record")
+    record = folders.directory / "out" / "folder.json"
+    wait_until(record.exists, "first record")
     run.terminate()
     run.communicate(timeout=30)
     folders.write("in/2024-03.csv", "apples,4\n")
@@ -89,7 +90,7 @@ def test_a_run_beside_another_leaves_the_worker_of_the_other_alone(folders: Work
 
 def test_a_second_signal_does_not_disturb_clearing_up() -> None:
     cleared = False
-    with pytest.raises(Interrupted) as raised, interrupts():
+    with pytest.raises(Interrupted) as raised, interrupts():  # noqa: PT012 -- the block is interrupted
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         finally:
@@ -102,7 +103,7 @@ def test_a_second_signal_does_not_disturb_clearing_up() -> None:
 
 def test_a_held_signal_waits_for_the_end_of_the_block(tmp_path: Path) -> None:
     done = tmp_path / "done"
-    with pytest.raises(Interrupted), interrupts() as signals, signals.held():
+    with pytest.raises(Interrupted), interrupts() as signals, signals.held():  # noqa: PT012 -- as above
         os.kill(os.getpid(), signal.SIGTERM)
         done.touch()
 
@@ -111,7 +112,7 @@ def test_a_held_signal_waits_for_the_end_of_the_block(tmp_path: Path) -> None:
 
 def test_a_held_signal_comes_through_when_they_are_released() -> None:
     steps = []
-    with pytest.raises(Interrupted), interrupts() as signals, signals.held():
+    with pytest.raises(Interrupted), interrupts() as signals, signals.held():  # noqa: PT012 -- as above
         try:
             os.kill(os.getpid(), signal.SIGHUP)
             steps.append("created")

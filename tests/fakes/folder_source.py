@@ -1,7 +1,8 @@
 """A source that reads `2024-01.csv` and the like; what a file says first decides what happens.
 
-`#refuse WHY`, `#fail WHY`, `#absent`, `#hang`, `#crash`, `#die` act when it is fetched, `#load-hang`
-and `#load-refuse WHY` when it is loaded. Anything else is a good file of `name,value` lines.
+`#refuse WHY`, `#fail WHY`, `#absent`, `#hang`, `#crash`, `#die` act when it is fetched,
+`#load-hang` and `#load-refuse WHY` when it is loaded. Anything else is a good file of
+`name,value` lines.
 """
 
 from __future__ import annotations

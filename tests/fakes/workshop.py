@@ -23,7 +23,9 @@ class Workshop:
         for folder in (self.directory, self._site, self.home):
             folder.mkdir()
 
-    def install(self, name: str, module: str, *, distribution: str = "", version: str = "1.2") -> None:
+    def install(
+        self, name: str, module: str, *, distribution: str = "", version: str = "1.2"
+    ) -> None:
         """Put an entry point *name* for *module* on the path, as installing a package does."""
         distribution = distribution or f"materia-{name}"
         meta = self._site / f"{distribution.replace('-', '_')}-{version}.dist-info"

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import cast
 
 from materia.currency import DEFAULT, Exchange, Rate
-from materia.errors import ConfigError
+from materia.errors import ConfigError, PluginError
 from materia.hookspecs import Setting
 from materia.machines import Architecture, Requirements
 from materia.model import Pipeline, Stage
-from materia.plugins import KINDS, Registry, suggestion
+from materia.plugins import KINDS, Kind, Registry, suggestion
 
 FILE_NAME = "materia.toml"
 PROJECT = "transform/sqlmesh_materia"
-DEFAULTS = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
+DEFAULTS: dict[Kind, str] = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
 ARCHITECTURES = ("x86_64", "arm64")
 # Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
 # is room for the history of a larger source.
@@ -45,7 +45,7 @@ STAGES = (
 def find_config(start: Path) -> Path | None:
     """materia.toml in *start* or the nearest folder above it, or None."""
     for folder in (start, *start.parents):
-        if (path := folder / FILE_NAME).is_file():
+        if (path := folder / FILE_NAME).exists():
             return path
     return None
 
@@ -60,13 +60,16 @@ def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeli
     path = path or find_config(start)
     if path is None:
         return parse_config({}, registry, name=FILE_NAME, directory=start)
+    if path.is_dir():
+        raise ConfigError(f"{path}: must be a file, is a folder")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
-    return parse_config(document, registry, name=str(path), directory=path.resolve().parent)
+    pipeline = parse_config(document, registry, name=str(path), directory=path.resolve().parent)
+    return replace(pipeline, file=path)
 
 
 def parse_config(
@@ -74,9 +77,9 @@ def parse_config(
 ) -> Pipeline:
     """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
     top = _Table(name, "", document)
-    source = top.text("source", DEFAULTS["source"])
-    sink = top.text("sink", DEFAULTS["sink"])
-    provider = top.text("provider", DEFAULTS["provider"])
+    source, sink, provider = (
+        _plugin(top, kind, registry) for kind in ("source", "sink", "provider")
+    )
     transform = top.table("transform")
     project = directory / transform.text("project", PROJECT)
     if "project" in transform.values and not project.is_dir():
@@ -131,12 +134,23 @@ def is_currency(code: str) -> bool:
     return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
 
 
+def _plugin(top: _Table, kind: Kind, registry: Registry) -> str:
+    """The name of the plugin to use; a default need not be installed until it is used."""
+    name = top.text(kind, DEFAULTS[kind])
+    if kind in top.values:
+        top.installed(kind, kind, name, registry)
+    return name
+
+
 def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
     settings: dict[tuple[str, str], Mapping[str, object]] = {}
     for kind in KINDS:
         tables = top.table(f"{kind}s")
-        for found in registry.of_kind(kind):
-            plugin = found.plugin
+        found = [found.plugin for found in registry.of_kind(kind)]
+        names = [plugin.name for plugin in found]
+        for plugin in found:
+            if names.count(plugin.name) > 1:  # neither can be used
+                continue
             table = tables.table(plugin.name)
             settings[kind, plugin.name] = {
                 setting.name: table.setting(setting) for setting in plugin.settings
@@ -144,7 +158,7 @@ def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[
             table.finish()
         for name in tables.values:
             if (kind, name) not in settings:
-                registry.get(kind, name)  # says why: unknown, broken, or declared twice
+                tables.installed(name, kind, name, registry)
         tables.finish()
     return settings
 
@@ -182,6 +196,13 @@ class _Table:
         found = self.values.get(key)
         return ConfigError(f"{self.file}: {self.prefix}{key} must be {expected}, is {found!r}")
 
+    def installed(self, key: str, kind: Kind, name: str, registry: Registry) -> None:
+        """Refuse the name of a plugin that is unknown, broken, or declared twice."""
+        try:
+            registry.get(kind, name)
+        except PluginError as error:
+            raise PluginError(f"{self.file}: {self.prefix}{key}: {error}") from error
+
     def _get(self, key: str) -> object:
         self.asked.append(key)
         return self.values.get(key)
@@ -191,7 +212,7 @@ class _Table:
         if value is None:
             return default
         if not isinstance(value, str) or not value:
-            raise self.wrong(key, "text")
+            raise self.wrong(key, "text" if value != "" else "text that is not empty")
         return value
 
     def number(self, key: str, default: int) -> int:
@@ -244,8 +265,7 @@ class _Table:
 
     def setting(self, setting: Setting) -> object:
         """The value of a plugin's setting, checked against its kind."""
-        if setting.name not in self.values:
-            self.asked.append(setting.name)
+        if (value := self._get(setting.name)) is None or value == setting.default:
             return setting.default
         match setting.kind:
             case "text":

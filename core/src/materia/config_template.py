@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from materia.config import DEFAULTS, PROJECT, STAGES
+from materia.currency import DEFAULT
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
 
@@ -16,6 +17,15 @@ HEAD = f"""\
 # source = "{DEFAULTS["source"]}"
 # sink = "{DEFAULTS["sink"]}"
 # provider = "{DEFAULTS["provider"]}"
+
+# The currency that costs are shown and compared in.
+[currency]
+# code = "{DEFAULT}"
+# A provider that charges in another one needs its rate, with the day it was true:
+# [currency.rates.USD]
+# worth = "0.8654"
+# date = 2026-11-20
+# source = "European Central Bank"
 
 [transform]
 # Folder of the SQLMesh project, from the folder of this file.

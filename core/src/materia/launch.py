@@ -117,8 +117,10 @@ def _error(
         reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     else:
         reason = f"ended without a result, exit code {code}"
-    last = "".join(f"\n  {line}" for line in words)
-    return StageError(redact(f"{request.stage}: the worker {reason}{last}", _hidden(request)))
+    hidden = _hidden(request)
+    last = redact("\n".join(words), hidden).splitlines()
+    reason = redact(reason, hidden)
+    return StageError("\n  ".join([f"{request.stage}: the worker {reason}", *last]))
 
 
 def _hidden(request: WorkerRequest) -> list[str]:

@@ -265,6 +265,7 @@ class Pipeline:
         settings: Settings of the plugins, by kind and name: `settings["source", "psdonline"]`.
         sample: Whether the source reads the small data that comes with it.
         exchange: The currency that costs are compared in, and the rates that lead there.
+        file: The materia.toml it was read from, or None.
     """
 
     directory: Path
@@ -276,6 +277,7 @@ class Pipeline:
     settings: Mapping[tuple[str, str], Mapping[str, object]]
     sample: bool = False
     exchange: Exchange = field(default_factory=Exchange)
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

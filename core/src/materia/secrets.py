@@ -9,6 +9,7 @@ from materia.errors import MissingSecretError
 from materia.plugins import Found, Registry
 
 HIDDEN = "***"
+SHORTEST_LINE = 4  # of a secret in several lines, such as a key; shorter ones are also words
 
 
 def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
@@ -30,10 +31,30 @@ def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret in it hidden; the longest first, as one may contain another."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    """The text with every secret in it hidden, also where it was quoted, escaped or cut in lines.
+
+    The longest goes first, as one may contain another.
+    """
+    written = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(written, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
     return text
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret is written in messages, tracebacks, JSON and addresses, and its single lines."""
+    import json
+    from urllib.parse import quote, quote_plus
+
+    whole = {
+        secret,
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    lines = [line.strip() for line in secret.splitlines()]
+    return whole | {line for line in lines if len(line) >= SHORTEST_LINE}
 
 
 def redact_all(value: Any, secrets: Iterable[str]) -> Any:

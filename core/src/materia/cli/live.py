@@ -93,5 +93,5 @@ def progress_line(stage: str, newest: list[Progress], seconds: float) -> str:
             parts.append(size(progress.done))
         elif progress.total:
             parts.append(f"{progress.done}/{progress.total} {progress.unit}")
-    phase = f"{newest[0].phase} " if newest else ""
-    return f"{stage}  {phase}{', '.join(parts)}  {elapsed(seconds)}".replace("   ", "  ")
+    phase = [f"{newest[0].phase} {', '.join(parts)}".rstrip()] if newest else []
+    return "  ".join([stage, *phase, elapsed(seconds)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ def run_stages(
         pipeline = sampled(pipeline, registry)
     if stage is not None:
         pipeline = replace(pipeline, stages=(_stage_called(stage, pipeline),))
-    with Live(sys.stderr, os.environ, quiet=quiet) as live:
+    with Live(sys.stderr, os.environ, quiet=quiet) as live, _file_named(pipeline):
         report = runner.run(
             pipeline,
             registry,
@@ -128,6 +129,19 @@ def _stage_called(name: str, pipeline: Pipeline) -> Stage:
             f"unknown stage {name!r}{suggestion(name, list(stages))}; stages: {', '.join(stages)}"
         )
     return stages[name]
+
+
+@contextmanager
+def _file_named(pipeline: Pipeline) -> Iterator[None]:
+    """Name the file in what a plugin says of its settings: the plugin cannot know it."""
+    from materia.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        if pipeline.file is None or str(pipeline.file) in str(error):
+            raise
+        raise ConfigError(f"{pipeline.file}: {error}") from error
 
 
 def python_command(environment: Mapping[str, str]) -> str:

@@ -100,5 +100,5 @@ def first_sentence(text: str) -> str:
     """The first sentence, cut at a word when it is longer than a line."""
     import textwrap
 
-    sentence = text.split(". ")[0].split(": ")[0].strip().removesuffix(".")
+    sentence = text.partition(". ")[0].partition(": ")[0].strip().removesuffix(".")
     return textwrap.shorten(sentence, WIDTH, placeholder=" ...")

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import typer
+from fakes.workshop import Workshop
+from materia.cli import app
+from materia.cli.live import progress_line
+from materia.cli.summary import first_sentence
+from materia.cli.words import elapsed, many, size, table
+from materia.events import Progress
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command and group, as the words a user types."""
+    below = getattr(command, "commands", {})
+    return [path, *(one for name, sub in below.items() for one in commands(sub, (*path, name)))]
+
+
+COMMANDS = commands(typer.main.get_command(app))
+
+
+def test_the_commands_are_those_that_are_documented() -> None:
+    assert {" ".join(path) for path in COMMANDS} >= {
+        "",
+        "init",
+        "pipeline",
+        "pipeline run",
+        "plugins",
+        "run",
+        "sinks",
+        "sources",
+    }
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_and_every_option_has_help(path: tuple[str, ...]) -> None:
+    command = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), parameter.name
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_fits_a_terminal_and_exits_with_0(workshop: Workshop, path: tuple[str, ...]) -> None:
+    ended = workshop.run(*path, "--help")
+
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("Usage: ")
+    assert max(map(len, ended.stdout.splitlines())) <= 100
+    assert ended.stdout == workshop.run(*path, "-h").stdout
+
+
+def test_examples_in_help_are_commands_that_exist(workshop: Workshop) -> None:
+    known = {" ".join(("materia", *path)) for path in COMMANDS}
+    for path in COMMANDS:
+        text = workshop.run(*path, "--help").stdout
+        for line in re.findall(r"^    (materia .*)$", text, flags=re.MULTILINE):
+            words = line.split()
+            assert " ".join(words[:2]) in known, line
+
+
+def test_version_names_the_distribution(workshop: Workshop) -> None:
+    assert workshop.run("--version").stdout == f"materia-core {version('materia-core')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rn"], "Did you mean 'run'?"),
+        (["run", "--samle"], "Possible options: --sample"),
+        (["pipeline", "run", "extrct"], "unknown stage 'extrct' (did you mean 'extract'?)"),
+        (["run", "--provider", "locl"], "unknown provider 'locl' (did you mean 'local'?)"),
+        (["run", "--config", "nowhere.toml"], "nowhere.toml: cannot be read: No such file"),
+    ],
+)
+def test_a_mistyped_word_is_told_with_what_was_meant(
+    workshop: Workshop, arguments: list[str], said: str
+) -> None:
+    ended = workshop.run(*arguments)
+
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_json_is_all_there_is_on_standard_output(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#refuse is not a zip\n")
+
+    report = folders.run("run", "--json")
+
+    assert report.returncode == 1
+    values = json.loads(report.stdout)
+    assert re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{6}", values["run"])
+    assert [stage["stage"] for stage in values["stages"]] == ["extract", "transform"]
+    assert values["stages"][0]["result"]["problems"] == [
+        {
+            "partition": "2024-03",
+            "url": (folders.directory / "in" / "2024-03.csv").as_uri(),
+            "reason": "is not a zip",
+        }
+    ]
+    for command in ("plugins", "sources", "sinks"):
+        assert isinstance(json.loads(folders.run(command, "--json").stdout), list)
+
+
+def test_a_run_is_silent_on_standard_error_when_nobody_looks(folders: Workshop) -> None:
+    ended = folders.run("pipeline", "run", "extract")
+
+    assert ended.stderr == ""
+    assert folders.run("pipeline", "run", "extract", "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_terminal_shows_what_a_run_does(folders: Workshop, colour: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    ours, theirs = pty.openpty()
+    environment = folders.environment(TERM="xterm", **({} if colour else {"NO_COLOR": "1"}))
+    run = subprocess.Popen(
+        folders.command("run"),
+        cwd=folders.directory,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # the far end of a terminal closes with EIO
+        pass
+    os.close(ours)
+
+    assert run.wait() == 0
+    assert b"prepare" in shown
+    assert (b"\x1b[1mtransform" in shown) == colour
+    assert shown.endswith(b"\r\x1b[K")
+
+
+@pytest.mark.parametrize("command", ["plugins", "sources", "--help"])
+def test_a_reader_that_goes_away_is_no_error(workshop: Workshop, command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        workshop.command(command),
+        cwd=workshop.directory,
+        env=workshop.environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+
+    assert ended.stderr == ""
+
+
+def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:
+    folders.run("run")
+
+    sinks = {sink["name"]: sink for sink in json.loads(folders.run("sinks", "--json").stdout)}
+    text = folders.run("sinks").stdout
+
+    assert sinks["duckdb"]["holds"] is None
+    assert sinks["folder"]["in_use"]
+    assert sinks["folder"]["holds"]["sources"]["folder"] == {
+        "partitions": 2,
+        "newest": "2024-02",
+        "bytes": 26,
+        "absent": 0,
+        "quarantined": [],
+    }
+    assert sinks["folder"]["holds"]["tables"] == {"raw.lines": 3, "serving.fct_line": 3}
+    assert "holds 2 partitions of folder, newest 2024-02, 26 bytes" in text
+
+
+def test_sources_are_told_with_their_settings(folders: Workshop) -> None:
+    folders.write(
+        "materia.toml", 'source = "folder"\nsink = "folder"\n[sources.folder]\nfolder = "x"\n'
+    )
+
+    sources = {one["name"]: one for one in json.loads(folders.run("sources", "--json").stdout)}
+
+    assert sources["folder"]["settings"] == [
+        {"name": "folder", "value": "x", "default": "in", "help": "Where the files are."}
+    ]
+    assert not sources["psdonline"]["in_use"]
+
+
+def test_the_shell_completes_names_of_plugins_and_stages(folders: Workshop) -> None:
+    def completed(words: str, number: int) -> str:
+        environment = {
+            "_MATERIA_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(number),
+        }
+        command = [str(Path(sys.executable).with_name("materia"))]
+        return subprocess.run(
+            command,
+            cwd=folders.directory,
+            env=folders.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+
+    assert completed("materia run --provider lo", 3).split() == ["local"]
+    assert completed("materia pipeline run ", 3).split() == ["extract", "transform"]
+
+
+def test_figures_are_written_as_people_read_them() -> None:
+    assert [size(count) for count in (0, 999, 1000, 24_140_000, 5 * 10**12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "24.1 MB",
+        "5000.0 GB",
+    ]
+    assert (elapsed(7.9), elapsed(61)) == ("0:07", "1:01")
+    assert (many(1, "model"), many(1234, "model")) == ("1 model", "1,234 models")
+    assert table([["a", "", "1"]], head=("x", "y", "zz")) == "x  zz\na  1"
+    assert first_sentence("One row a line. More.") == "One row a line"
+
+
+def test_the_line_of_progress_names_stage_phase_counts_and_time() -> None:
+    newest = [
+        Progress(phase="fetch", done=3, total=230, unit="partitions"),
+        Progress(phase="fetch", done=24_140_000, total=None, unit="bytes"),
+    ]
+
+    assert progress_line("extract", newest, 7.2) == "extract  fetch 3/230 partitions, 24.1 MB  0:07"
+    assert progress_line("extract", [], 0) == "extract  0:00"
+
+
+def test_python_m_materia_is_the_command(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("materia")
+
+    ended = subprocess.run(
+        [script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+
+    assert ended.stdout.startswith("materia-core ")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from string import ascii_lowercase
 
 from materia.cost import length_text
 from materia.cost_curve import Curve, Lead, leads
@@ -43,18 +44,30 @@ def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
         raise ConfigError(MISSING) from error
 
     width, height = shutil.get_terminal_size((100, 30))
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.plot_size(min(width, 140), min(max(height - 8, 15), 30))
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(min(width, 140), min(max(height - 8, 15), 30))
     scale, unit = _scale(curves)
+    for curve, letter in zip(curves, _letters(curves), strict=True):
+        line = figure.signal(*_steps(curve, scale), marker=letter)
+        line.lines()
+        line.label(curve.provider)
+        figure.draw(line)
+    figure.title(title)
+    figure.label(unit, "x")
+    figure.label(currency, "y")
+    # Letters tell the curves apart everywhere; colours would bring a background of their own.
+    picture: str = plotext.uncolorize(str(figure.build()))
+    return "\n".join(line.rstrip() for line in picture.splitlines()).rstrip("\n")
+
+
+def _letters(curves: Sequence[Curve]) -> list[str]:
+    """A letter of its own for each curve, of its provider's name where there is one left."""
+    letters: list[str] = []
     for curve in curves:
-        lengths, costs = _steps(curve, scale)
-        plotext.plot(lengths, costs, label=curve.provider)
-    plotext.title(title)
-    plotext.xlabel(f"duration, {unit}")
-    plotext.ylabel(f"cost, {currency}")
-    picture: str = plotext.build()
-    return picture.rstrip("\n")
+        wanted = [*curve.provider, *ascii_lowercase]
+        letters.append(next((one for one in wanted if one not in letters), "?"))
+    return letters
 
 
 def save(

@@ -49,14 +49,31 @@ class Comparison:
     answers: tuple[Answer | NoAnswer, ...]
 
     def shown(self, limit: int | None) -> tuple[Quote, ...]:
-        """The best quotes, at most *limit* of each provider, in their order."""
-        seen: Counter[str] = Counter()
+        """The best quotes in their order; with *limit*, at most so many types of each provider.
+
+        A type that costs the same in several places is then shown in the first of them.
+        """
+        if limit is None:
+            return self.ranking.quotes
+        types: dict[str, set[str]] = {}
         kept = []
         for quote in self.ranking.quotes:
-            seen[quote.offer.provider] += 1
-            if limit is None or seen[quote.offer.provider] <= limit:
+            seen = types.setdefault(quote.offer.provider, set())
+            if quote.offer.instance_type not in seen and len(seen) < limit:
+                seen.add(quote.offer.instance_type)
                 kept.append(quote)
         return tuple(kept)
+
+    def places(self, quote: Quote) -> int:
+        """In how many places this type costs the same."""
+        offer = quote.offer
+        return sum(
+            1
+            for other in self.ranking.quotes
+            if (other.offer.provider, other.offer.instance_type)
+            == (offer.provider, offer.instance_type)
+            and other.shown == quote.shown
+        )
 
     def reasons(self) -> list[str]:
         """Why a provider has no row, and what is to be known of those that have; one line each."""
@@ -87,7 +104,11 @@ def as_text(comparison: Comparison, *, limit: int | None) -> str:
     blocks = [_title(comparison)]
     quotes = comparison.shown(limit)
     if quotes:
-        blocks.append(table([_row(quote) for quote in quotes], head=HEAD))
+        rows = []
+        for quote in quotes:
+            more = 0 if limit is None else comparison.places(quote) - 1
+            rows.append(_row(quote, more=f" (+{more})" if more else ""))
+        blocks.append(table(rows, head=HEAD))
         blocks += _marks(quotes)
         blocks.append(_detail(quotes[0]))
     if limit is None:
@@ -133,13 +154,13 @@ def _title(comparison: Comparison) -> str:
     return f"{name}{needs_text(comparison.requirements)}; net of VAT"
 
 
-def _row(quote: Quote) -> tuple[str, ...]:
+def _row(quote: Quote, *, more: str) -> tuple[str, ...]:
     offer = quote.offer
     retires = f", until {offer.retires_on}" if offer.retires_on else ""
     return (
         offer.provider,
         offer.instance_type,
-        offer.zone or offer.region,
+        (offer.zone or offer.region) + more,
         str(offer.vcpus),
         offer.cpu,
         f"{short(offer.memory_gib)} GiB {offer.architecture}",

@@ -108,7 +108,7 @@ Currency = Annotated[
     typer.Option("--currency", parser=_currency, metavar="CODE", help="Compare in this one: EUR."),
 ]
 Limit = Annotated[
-    int, typer.Option("--limit", min=1, metavar="N", help="Rows a provider has at most.")
+    int, typer.Option("--limit", min=1, metavar="N", help="Types to show of each provider at most.")
 ]
 All = Annotated[
     bool, typer.Option("--all", help="Every offer, and why the others were passed over.")

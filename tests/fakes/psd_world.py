@@ -50,7 +50,7 @@ class PsdWorld:
         "no rows": "no rows",
         "a byte that is not UTF-8": "UTF-8",
         "a key twice": "2 rows",
-        "a value that is no number": "number",
+        "a value that is no number": "many",
     }
 
     def __init__(self, usda: UsdaServer) -> None:

@@ -154,7 +154,7 @@ def _member(path: Path, file: str) -> tuple[zipfile.ZipInfo, int]:
     try:
         with zipfile.ZipFile(path) as archive_file:
             members = archive_file.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ArchiveError(f"is cut short or damaged: {error}") from error
     expected = member_name(file)
     if len(members) != 1:
@@ -171,10 +171,17 @@ def _member(path: Path, file: str) -> tuple[zipfile.ZipInfo, int]:
         raise ArchiveError(
             f"would unpack {member.compress_size:,} bytes to {member.file_size:,}: a zip bomb"
         )
-    with path.open("rb") as archive:
-        archive.seek(member.header_offset)
-        local = archive.read(30)
+    return member, _start(path, member)
+
+
+def _start(path: Path, member: zipfile.ZipInfo) -> int:
+    """Where the packed bytes start: behind a second header, whose length only itself tells."""
+    local = b""
+    if member.header_offset >= 0:
+        with path.open("rb") as archive:
+            archive.seek(member.header_offset)
+            local = archive.read(30)
     if len(local) < 30 or not local.startswith(b"PK\x03\x04"):
         raise ArchiveError("is damaged: its directory points at nothing")
     name_length, extra_length = struct.unpack("<HH", local[26:30])
-    return member, member.header_offset + 30 + name_length + extra_length
+    return int(member.header_offset + 30 + name_length + extra_length)

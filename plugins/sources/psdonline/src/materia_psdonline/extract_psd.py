@@ -1,0 +1,23 @@
+"""`extract_psd`, the name under which people know this download: the extract stage of materia."""
+
+from __future__ import annotations
+
+import sys
+
+HELP = """\
+usage: extract_psd [OPTIONS]
+
+The same as `materia pipeline run extract`: fetch what is new in PSD Online, or in the source that
+materia.toml names. Its options: materia pipeline run extract --help
+"""
+
+
+def main() -> None:
+    """Run the stage with the options given, and exit as materia does."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(HELP)
+        return
+    from materia.cli import main as materia
+
+    sys.argv[1:1] = ["pipeline", "run", "extract"]
+    materia()

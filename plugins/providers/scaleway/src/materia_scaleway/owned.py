@@ -19,7 +19,7 @@ from scaleway.instance.v1 import Ip, Server  # type: ignore[import-untyped]
 
 from materia_scaleway.client import Apis, pages
 from materia_scaleway.errors import GoneError, translated
-from materia_scaleway.prices import PROVIDER
+from materia_scaleway.prices import PROVIDER, region_of
 
 TAG = "materia"
 BOOT = "0"  # key of the boot volume among a server's volumes
@@ -84,6 +84,9 @@ class Owned:
         for _ in poll(within):
             if (server := self.find_server()) is not None:
                 return server
+            address = self.find_address()
+            if address is not None and address.server is not None:
+                return self.await_server(address.server.id, within)
         return None
 
     def await_server(self, identity: str, within: timedelta) -> Server:
@@ -204,7 +207,7 @@ def _instance(
         name=mark.name,
         run=mark.run,
         stage=mark.stage,
-        region=zone,
+        region=region_of(zone),
         expires_at=mark.expires_at,
         instance_type=server.commercial_type if server else "",
         created_at=server.creation_date if server else None,

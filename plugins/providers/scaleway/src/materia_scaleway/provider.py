@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
+from materia.bootstrap import check_size
 from materia.errors import (
     ConfigError,
     OrphanError,
-    ProviderError,
     ReadyTimeoutError,
 )
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.polling import poll
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
+from scaleway_core.api import ScalewayException
 
 from materia_scaleway.client import connect
 from materia_scaleway.errors import GoneError, UnansweredError, translated
 from materia_scaleway.offers import offers_of
 from materia_scaleway.owned import Owned, address_of, instances_of, tags_of
-from materia_scaleway.prices import volume_gb
+from materia_scaleway.prices import PROVIDER, volume_gb
 from materia_scaleway.removal import remove
-from materia_scaleway.zones import Zones
+from materia_scaleway.zones import ZONES, Zones
 
 # scaleway/terraform-provider-scaleway limits a value to this many bytes; the API says nothing.
 USER_DATA_BYTES = 127_998
 # How long a new server may be in no list; asked for so long after a create that gave no answer.
 SETTLE = timedelta(seconds=5)
+VISIBLE = timedelta(seconds=30)
 
 
 class Scaleway:
@@ -102,47 +104,54 @@ class Scaleway:
         return [replace(one, port=self._ssh_port) for zone in found for one in zone]
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """As the Protocol says; a server that is locked or has stopped will never answer."""
+        """As the Protocol says; a server that is locked, or stopped again, will never answer."""
         from materia.ssh import wait_until_reachable
 
+        which = f"{instance.name} ({instance.id} in {instance.region})"
+        started = False
         for left in poll(timeout):
             try:
-                with translated(f"server {instance.id}"):
-                    server = self._apis.instances.get_server(
-                        server_id=instance.id, zone=instance.region
-                    ).server
-            except (GoneError, UnansweredError):
-                server = None  # not visible yet, or no answer this time
+                server = self._seen(instance)
+            except UnansweredError:
+                continue  # no answer this time
+            state = str(server.state) if server is not None else ""
             host = address_of(server)
-            if host and server is not None and str(server.state) == "running":
+            if host and state == "running":
                 wait_until_reachable(host, self._ssh_port, instance.host_key, left)
                 return replace(instance, host=host, port=self._ssh_port)
-            if server is not None and str(server.state) == "locked":
-                raise ReadyTimeoutError(
-                    f"scaleway: {instance.name} ({instance.id} in {instance.region}) is locked: "
-                    f"{server.state_detail or 'no reason given'}"
-                )
+            if state == "locked" or (started and state == "stopped"):
+                raise ReadyTimeoutError(f"scaleway: {which} did not start, it is {state}")
+            started = started or state == "starting"
         raise ReadyTimeoutError(
-            f"scaleway: {instance.name} ({instance.id} in {instance.region}) is not running "
-            f"after {timeout.total_seconds():.0f} s"
+            f"scaleway: {which} is not running after {timeout.total_seconds():.0f} s"
         )
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """As the Protocol says: the server, then its volumes and addresses, until each is 404."""
-        zones = [instance.region] if instance.region in self._zones.names else None
-        for zone in zones or self._zones.names:
-            owned = Owned(
-                apis=self._apis,
-                zone=zone,
-                mark=Mark(
-                    name=instance.name,
-                    run=instance.run,
-                    stage=instance.stage,
-                    expires_at=instance.expires_at,
-                ),
+        for zone in self._zones_of(instance):
+            mark = Mark(
+                name=instance.name,
+                run=instance.run,
+                stage=instance.stage,
+                expires_at=instance.expires_at,
             )
+            owned = Owned(apis=self._apis, zone=zone, mark=mark)
             owned.know(instance)
             remove(owned, self._patience)
+
+    def _zones_of(self, instance: Instance) -> tuple[str, ...]:
+        """Where it is: what hangs on it says the zone, the instance itself only the region."""
+        known = {one.region for one in instance.attached if one.region in ZONES}
+        return tuple(sorted(known)) or self._zones.within((instance.region,)).names or ZONES
+
+    def _seen(self, instance: Instance) -> Server | None:
+        for zone in self._zones_of(instance):
+            try:
+                with translated(f"server {instance.id} in {zone}"):
+                    return self._apis.instances.get_server(server_id=instance.id, zone=zone).server
+            except GoneError:
+                continue  # not there, or not visible yet
+        return None
 
     def _check(self, request: InstanceRequest) -> None:
         if not self._project:
@@ -150,11 +159,7 @@ class Scaleway:
                 "scaleway: set project in [providers.scaleway] of materia.toml to the ID of the "
                 "project to create instances in, best one of its own"
             )
-        if (size := len(request.user_data.encode())) > USER_DATA_BYTES:
-            raise ProviderError(
-                f"scaleway: the user data of {request.name} has {size} bytes, at most "
-                f"{USER_DATA_BYTES} are taken"
-            )
+        check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_BYTES)
 
     def _created(self, request: InstanceRequest, owned: Owned) -> Instance:
         server = owned.find_server()
@@ -162,20 +167,26 @@ class Scaleway:
             address = owned.find_address()
             if address is not None and address.server is not None:
                 # Its server exists, though no list has it yet: never make a second one.
-                server = owned.await_server(address.server.id, self._patience)
+                server = owned.await_server(address.server.id, min(VISIBLE, self._patience))
         if server is None:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
         owned.touched = True
+        identity, api = server.id, self._apis.instances
         owned.tag_volumes(server)
         if str(server.state) == "stopped":
+            content = request.user_data.encode()
             with translated(f"user data of {request.name}"):
-                self._apis.instances.set_server_user_data(
-                    server.id, "cloud-init", request.user_data.encode(), zone=owned.zone
+                _soon(
+                    lambda: api.set_server_user_data(
+                        identity, "cloud-init", content, zone=owned.zone
+                    )
                 )
             with translated(f"start {request.name}"):
-                self._apis.instances.server_action(
-                    server_id=server.id, zone=owned.zone, action=ServerAction.POWERON
+                _soon(
+                    lambda: api.server_action(
+                        server_id=identity, zone=owned.zone, action=ServerAction.POWERON
+                    )
                 )
         return owned.instance(server, port=self._ssh_port)
 
@@ -253,3 +264,15 @@ class Scaleway:
             remove(owned, self._patience)
         except OrphanError as orphan:
             raise orphan from error
+
+
+def _soon(call: Callable[[], object]) -> None:
+    """Make a call on a server that was created a moment ago and may not be visible everywhere."""
+    for left in poll(SETTLE):
+        try:
+            call()
+        except ScalewayException as error:
+            if error.status_code != 404 or not left:
+                raise
+        else:
+            return

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fakes import folder
+from fakes.rental import Rental, offer
+from fakes.workshop import Workshop
+from materia import Plugin
+from materia.errors import NoOfferError, OrphanError, StageError
+from materia.events import Event, Log
+from materia.machines import Instance
+from materia.model import Pipeline, RunReport
+from materia.plugins import Found, Kind, Registry
+from materia.runner import instance_name, new_run, run
+
+Run = Callable[..., RunReport]
+
+
+def found(kind: Kind, plugin: Plugin[object]) -> Found[object]:
+    return Found(
+        kind=kind, plugin=plugin, module="fakes", distribution="materia-fakes", version="1.2"
+    )
+
+
+@pytest.fixture
+def rental(tmp_path: Path) -> Rental:
+    return Rental(tmp_path / "machines")
+
+
+@pytest.fixture
+def heard() -> list[tuple[str, Event]]:
+    return []
+
+
+@pytest.fixture
+def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]]) -> Run:
+    """Runs the stage extract of the folder pipeline on the rental."""
+    from materia.config import STAGES
+
+    rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental)
+    registry = Registry(
+        found=(
+            found("provider", rented),
+            found("source", folder.materia_sources()[0]),
+            found("sink", folder.materia_sinks()[0]),
+        ),
+        failures=(),
+    )
+    pipeline = Pipeline(
+        directory=folders.directory,
+        provider="rental",
+        source="folder",
+        sink="folder",
+        stages=STAGES[:1],
+        project=None,
+        settings={
+            ("provider", "rental"): {},
+            ("source", "folder"): {"folder": "in"},
+            ("sink", "folder"): {"folder": "out"},
+        },
+    )
+
+    def go() -> RunReport:
+        return run(
+            pipeline,
+            registry,
+            folders.environment(),
+            observe=lambda stage, event: heard.append((stage, event)),
+        )
+
+    return go
+
+
+def test_a_stage_runs_on_an_instance_that_is_gone_afterwards(
+    run_extract: Run, rental: Rental
+) -> None:
+    report = run_extract()
+
+    assert report.stages[0].result["fetched"] == 2
+    assert rental.created == rental.destroyed == [instance_name(report.run, "extract")]
+    assert rental.running == {}
+
+
+def test_a_sold_out_offer_gives_way_to_the_next(
+    run_extract: Run, rental: Rental, heard: list[tuple[str, Event]]
+) -> None:
+    rental.sold = [offer("cheap"), offer("dear")]
+    rental.sold_out = {"cheap"}
+
+    assert run_extract().stages[0].result["fetched"] == 2
+    said = "rental: cheap is sold out; trying the next offer"
+    assert ("extract", Log(level="info", message=said)) in heard
+
+
+def test_without_a_machine_each_offer_is_told_with_its_reason(
+    run_extract: Run, rental: Rental
+) -> None:
+    rental.sold = [offer("cheap"), offer("dear")]
+    rental.sold_out = {"cheap", "dear"}
+
+    with pytest.raises(NoOfferError) as raised:
+        run_extract()
+
+    assert str(raised.value).splitlines() == [
+        "nothing to run the stage extract on",
+        "  rental: cheap is sold out",
+        "  rental: dear is sold out",
+    ]
+
+
+def test_nothing_that_costs_money_is_created_in_vain(run_extract: Run, rental: Rental) -> None:
+    rental.sold = [offer("dear", hourly="0.01")]
+
+    with pytest.raises(NoOfferError, match="nothing was rented"):
+        run_extract()
+
+    assert rental.created == []
+
+
+def test_a_machine_elsewhere_is_destroyed_when_no_worker_can_be_started(
+    run_extract: Run, rental: Rental
+) -> None:
+    rental.host = "203.0.113.7"
+
+    with pytest.raises(StageError):
+        run_extract()
+
+    assert rental.running == {}
+
+
+def test_a_failed_stage_leaves_no_instance(
+    run_extract: Run, rental: Rental, folders: Workshop
+) -> None:
+    folders.write("in/2024-03.csv", "#die\n")
+
+    with pytest.raises(StageError):
+        run_extract()
+
+    assert rental.running == {}
+
+
+def test_an_instance_that_is_still_listed_is_told_beside_what_failed_before(
+    run_extract: Run, rental: Rental, folders: Workshop
+) -> None:
+    rental.keeps = True
+    folders.write("in/2024-03.csv", "#die\n")
+
+    with pytest.raises(OrphanError, match="still listed") as raised:
+        run_extract()
+
+    assert raised.value.exit_code == 3
+    assert isinstance(raised.value.__context__, StageError)
+
+
+@pytest.mark.parametrize(("hours", "destroyed"), [(-1, ["old"]), (1, [])])
+def test_only_an_instance_whose_time_is_over_is_swept(
+    run_extract: Run, rental: Rental, hours: int, destroyed: list[str]
+) -> None:
+    rental.running["old"] = Instance(
+        provider="rental",
+        id="old",
+        name="old",
+        run="20240101T000000-abcdef",
+        stage="extract",
+        region="here",
+        expires_at=datetime.now(UTC) + timedelta(hours=hours),
+    )
+
+    run_extract()
+
+    assert [name for name in rental.destroyed if name == "old"] == destroyed
+
+
+def test_runs_sort_by_time_and_never_share_a_name() -> None:
+    start = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+    runs = [new_run(start + timedelta(seconds=second)) for second in range(4)]
+
+    assert all(earlier < later for earlier, later in pairwise(runs))
+    assert runs[0].startswith("20261231T235958-")
+    assert len({new_run(start) for _ in range(100)}) == 100
+
+
+def test_instance_names_suit_every_cloud() -> None:
+    name = instance_name(new_run(datetime(2026, 11, 24, tzinfo=UTC)), "transform")
+
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,61}[a-z0-9]", name)

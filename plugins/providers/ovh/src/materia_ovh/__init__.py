@@ -1,1 +1,85 @@
-"""The `ovh` provider."""
+"""The `ovh` provider: OVHcloud Public Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from materia import Opening, Plugin, Provider, Setting, hookimpl
+
+if TYPE_CHECKING:
+    from materia.machines import Offer, Requirements
+
+
+def open_ovh(opening: Opening) -> Provider:
+    """Open the provider; asks the API nothing yet."""
+    from materia_ovh.credentials import Credentials
+    from materia_ovh.provider import Ovh
+    from materia_ovh.settings import read_settings
+
+    credentials = Credentials(
+        application_key=opening.secrets["OVH_APPLICATION_KEY"],
+        application_secret=opening.secrets["OVH_APPLICATION_SECRET"],
+        consumer_key=opening.secrets["OVH_CONSUMER_KEY"],
+    )
+    return Ovh(credentials, read_settings(opening.settings))
+
+
+def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
+    """The price list of the catalog, which anyone may read, without availability."""
+    from materia_ovh.catalog import read_public_offers
+    from materia_ovh.settings import read_settings
+
+    return read_public_offers(read_settings(opening.settings), requirements)
+
+
+@hookimpl
+def materia_providers() -> list[Plugin[Provider]]:
+    """Declare `ovh`."""
+    return [
+        Plugin(
+            name="ovh",
+            summary="OVHcloud Public Cloud: clock hours, Europe, North America, Asia-Pacific",
+            open=open_ovh,
+            public_offers=public_offers,
+            secrets=("OVH_APPLICATION_KEY", "OVH_APPLICATION_SECRET", "OVH_CONSUMER_KEY"),
+            settings=(
+                Setting(
+                    name="project",
+                    kind="text",
+                    default="",
+                    help="Id of the Public Cloud project, 32 hexadecimal digits.",
+                ),
+                Setting(
+                    name="regions",
+                    kind="texts",
+                    default=(),
+                    help="Regions to rent in, for example GRA11; empty means all that are active.",
+                ),
+                Setting(
+                    name="image",
+                    kind="text",
+                    default="Debian 12",
+                    help="Name of the public image that workers boot.",
+                ),
+                Setting(
+                    name="subsidiary",
+                    kind="text",
+                    default="",
+                    help="Who bills you, for example FR; empty takes one that has the currency.",
+                ),
+                Setting(
+                    name="ssh_port",
+                    kind="number",
+                    default=22,
+                    help="Where a worker's SSH server listens.",
+                ),
+                Setting(
+                    name="api_url",
+                    kind="text",
+                    default="https://eu.api.ovh.com/1.0",
+                    help="Address of the API: ca.api.ovh.com for Canada, or the emulator.",
+                ),
+            ),
+        )
+    ]

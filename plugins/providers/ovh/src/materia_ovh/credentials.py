@@ -1,0 +1,20 @@
+"""What lets materia into an account of OVHcloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An application and a consumer key of eu.api.ovh.com/createToken; no secret shows in a repr.
+
+    Attributes:
+        application_key: Names the application.
+        application_secret: Signs its requests.
+        consumer_key: Lets it act for the account, with the rights it was made with.
+    """
+
+    application_key: str
+    application_secret: str = field(repr=False)
+    consumer_key: str = field(repr=False)

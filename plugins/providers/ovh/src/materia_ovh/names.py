@@ -1,0 +1,47 @@
+"""OVHcloud's instances have no tags, so run, stage and expiry are written into the name.
+
+    materia-20261124t085500-ab12cd-extract--20261124T085500-ab12cd--extract--materia1795510500
+
+The ending is what makes it materia's: a stranger's `materia-web` is not.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from materia.errors import ProviderError
+from materia.marks import Mark
+
+WORD = r"[A-Za-z0-9._]+(?:-[A-Za-z0-9._]+)*"
+PATTERN = re.compile(
+    rf"(?P<name>[a-z0-9-]{{1,63}}?)--(?P<run>{WORD})--(?P<stage>{WORD})--materia(?P<expires>\d{{9,11}})"
+)
+
+
+def write_name(mark: Mark) -> str:
+    """The name of everything that is made for an instance.
+
+    Raises:
+        ProviderError: it could not be read back.
+    """
+    name = f"{mark.name}--{mark.run}--{mark.stage}--materia{int(mark.expires_at.timestamp())}"
+    read = read_name(name)
+    if read is None or (read.name, read.run, read.stage) != (mark.name, mark.run, mark.stage):
+        raise ProviderError(
+            f"ovh: {mark.name!r}, {mark.run!r} and {mark.stage!r} cannot be written into one name"
+        )
+    return name
+
+
+def read_name(name: str) -> Mark | None:
+    """What a name says, or None for one that materia did not give."""
+    found = PATTERN.fullmatch(name)
+    if found is None:
+        return None
+    return Mark(
+        name=found["name"],
+        run=found["run"],
+        stage=found["stage"],
+        expires_at=datetime.fromtimestamp(int(found["expires"]), UTC),
+    )

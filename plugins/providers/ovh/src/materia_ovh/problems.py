@@ -1,0 +1,114 @@
+"""What goes wrong with OVHcloud, in materia's words: the one place where its errors are translated.
+
+The SDK has a class for some HTTP statuses and `errorCode`s and raises APIError for all others. No
+body of a refusal for want of stock or quota has been published; they are known by their words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from materia.errors import (
+    CapacityError,
+    ConfigError,
+    CredentialsError,
+    MateriaError,
+    ProviderError,
+)
+from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
+from requests.exceptions import RequestException, Timeout
+
+CAPACITY = re.compile(
+    r"quota|no valid host|stock|capacity|not enough (resources|hosts)|exceeds? .*limit",
+    re.IGNORECASE,
+)
+TOKEN = "make one at https://api.ovh.com/createToken"  # noqa: S105 -- an address, not a token
+CREDENTIALS: dict[type[exceptions.APIError], str] = {
+    exceptions.InvalidKey: f"OVH_APPLICATION_KEY is not accepted; {TOKEN}",
+    exceptions.InvalidCredential: f"OVH_CONSUMER_KEY is not accepted; {TOKEN}",
+    exceptions.NotCredential: f"OVH_CONSUMER_KEY is not accepted, or has expired; {TOKEN}",
+    exceptions.NotGrantedCall: (
+        f"OVH_CONSUMER_KEY lacks a right: GET, POST and DELETE on /cloud/project/*; {TOKEN}"
+    ),
+    exceptions.Forbidden: "the account may not do this",
+    exceptions.OAuth2FailureError: "the service account is not accepted",
+}
+# The service said no before anything was made. After any other error something may have been.
+REFUSED = (
+    exceptions.BadParametersError,
+    exceptions.ResourceConflictError,
+    exceptions.ResourceExpiredError,
+    exceptions.ResourceNotFoundError,
+    exceptions.ReadOnlyError,
+)
+CONFIGURATION = (exceptions.InvalidConfiguration, exceptions.InvalidRegion)
+
+
+class NothingMadeError(ProviderError):
+    """It failed, and it is certain that nothing was made."""
+
+
+class ForeignError(ProviderError):
+    """It is there, and it is not materia's to touch."""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Let only materia's errors out; *doing* says what could not be done, on what."""
+    try:
+        yield
+    except MateriaError:
+        raise
+    except Exception as error:
+        known = translate(error, doing)
+        if known is None:
+            raise
+        raise known from error
+
+
+def translate(error: Exception, doing: str) -> MateriaError | None:
+    """The error that *error* is to a caller; None for a fault of this program."""
+    if isinstance(error, exceptions.HTTPError):
+        cause = error.args[1] if len(error.args) > 1 else error
+        reason = "no answer in time" if isinstance(cause, Timeout) else f"{cause}"
+        return ProviderError(f"ovh: cannot {doing}: {reason}")
+    if isinstance(error, exceptions.APIError):
+        return _of_api(error, doing)
+    if isinstance(error, RequestException):
+        return ProviderError(f"ovh: cannot {doing}: {type(error).__name__}: {error}")
+    if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
+        # Neither the SDK nor the API promises the shape of an answer: this one is not OVHcloud's.
+        return ProviderError(f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}")
+    return None
+
+
+def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
+    status = error.response.status_code if error.response is not None else 0
+    told = " ".join(str(argument) for argument in error.args if argument)
+    details = [f"HTTP {status}"] if status else []
+    details += [f"query {error.query_id}"] if error.query_id else []
+    told = f"{told or 'no reason given'} ({', '.join(details) or type(error).__name__})"
+    message = f"ovh: cannot {doing}: {told}"
+    if isinstance(error, CONFIGURATION):
+        return ConfigError(
+            f"{message}; materia signs with OVH_APPLICATION_KEY, so OVH_CLIENT_ID must not be set"
+        )
+    if CAPACITY.search(told):
+        return CapacityError(message)
+    if remedy := _remedy(error, status, told):
+        return CredentialsError(f"{message}; {remedy}")
+    if isinstance(error, REFUSED) or status == 429:
+        return NothingMadeError(message)
+    return ProviderError(message)
+
+
+def _remedy(error: exceptions.APIError, status: int, told: str) -> str:
+    """What to do about credentials that are refused; nothing for another error."""
+    for kind, remedy in CREDENTIALS.items():
+        if isinstance(error, kind):
+            return remedy
+    if isinstance(error, exceptions.BadParametersError) and "signature" in told.lower():
+        return "OVH_APPLICATION_SECRET is not the application's"
+    return "the account may not do this" if status in {401, 403} else ""

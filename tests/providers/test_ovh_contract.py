@@ -1,0 +1,40 @@
+"""The ovh provider keeps the promises of every provider, against the emulated API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from materia.protocols import Provider
+from materia.testing.cloud import Clock
+from materia.testing.cloud.ovh import Ovh as Cloud
+from materia.testing.cloud.world import CloudWorld
+from materia.testing.provider import ProviderContract
+from materia_ovh.credentials import Credentials
+from materia_ovh.provider import Ovh
+from materia_ovh.settings import read_settings
+
+
+class TestOvh(ProviderContract):
+    @pytest.fixture
+    def world(self) -> Iterator[CloudWorld]:
+        with Cloud(clock=Clock(speed=100)) as cloud:
+            yield CloudWorld(cloud, slow_seconds=0.4, late_seconds=0.15)
+
+    @pytest.fixture
+    def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
+        cloud = world.service
+        secrets = cloud.secrets()
+        credentials = Credentials(
+            application_key=secrets["OVH_APPLICATION_KEY"],
+            application_secret=secrets["OVH_APPLICATION_SECRET"],
+            consumer_key=secrets["OVH_CONSUMER_KEY"],
+        )
+        return lambda: Ovh(
+            credentials,
+            read_settings(cloud.settings()),
+            request_timeout=timedelta(seconds=0.25),
+            patience=timedelta(seconds=0.6),
+            settle=timedelta(seconds=0.3),
+        )

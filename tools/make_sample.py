@@ -125,14 +125,11 @@ def vietnam(arabica: float, robusta: float) -> Figures:
     }
 
 
-# Not USDA's: zeros under the code that is read as "no value" all too easily, and a coffee balance
-# whose month 00 shows the labelling (its own year is one less than its market year).
+# Figures of ours: zeros under the code that is read as "no value" all too easily, and a coffee
+# balance whose month 00 shows the labelling (its own year is one less than its market year).
 TRAPS: Balances = {
     (CORN, "NA", 2000): ("2000-00", {}),
-    (COFFEE, "BR", 1999): (
-        "1998-00",
-        {ARABICA: 30000, ROBUSTA: 5600, BEGINNING: 9000, BEAN_EXPORTS: 20000, ROASTED_USE: 12000},
-    ),
+    (COFFEE, "NA", 1999): ("1998-00", {"058": 12, ROASTED_USE: 12}),
 }
 
 # WASDE no. 584, 11 December 2018: United States corn and wheat, and world wheat. The corn of

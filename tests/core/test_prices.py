@@ -1,0 +1,288 @@
+"""Providers are asked at once, and their answers are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fakes import rentals
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from materia import Opening
+from materia.errors import ProviderError
+from materia.machines import Offer, Requirements
+from materia.plugins import Found
+from materia.price_cache import Answer, PriceCache, Question, cache_folder
+from materia.prices import Asking, NoAnswer, ask_all
+from materia.protocols import Provider
+from strategies.offers import NOW, offers
+
+NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8))
+GOOD = {"HOURS_TOKEN": rentals.GOOD_TOKEN, "SECONDS_TOKEN": rentals.GOOD_TOKEN}
+PLUGINS = {plugin.name: plugin for plugin in rentals.materia_providers()}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> PriceCache:
+    return PriceCache(tmp_path / "prices")
+
+
+def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> Asking:
+    found: Found[Provider] = Found(
+        kind="provider",
+        plugin=PLUGINS[name],
+        module="fakes.rentals",
+        distribution="materia-rentals",
+        version="1",
+    )
+    return Asking(
+        found=found,
+        requirements=requirements,
+        settings={"delay": "0", "failure": "", **given},
+        directory=Path(),
+    )
+
+
+def ask(
+    *askings: Asking,
+    cache: PriceCache,
+    environment: Mapping[str, str] = GOOD,
+    **options: object,
+) -> list[Answer | NoAnswer]:
+    return ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+
+
+def reasons(results: list[Answer | NoAnswer]) -> list[str]:
+    return [result.reason for result in results if isinstance(result, NoAnswer)]
+
+
+def test_every_provider_answers_in_the_order_it_was_asked(cache: PriceCache) -> None:
+    results = ask(asking("seconds"), asking("hours"), cache=cache)
+
+    assert [result.provider for result in results] == ["seconds", "hours"]
+    assert not reasons(results)
+
+
+def test_a_provider_without_its_secret_says_what_to_set(cache: PriceCache) -> None:
+    results = ask(asking("hours"), cache=cache, environment={})
+
+    assert reasons(results) == ["hours: set HOURS_TOKEN to use it"]
+
+
+def test_a_plugin_with_a_fault_stops_no_other(cache: PriceCache) -> None:
+    broken, hours = ask(asking("broken"), asking("hours"), cache=cache)
+
+    assert reasons([broken]) == [
+        "broken: its plugin failed: KeyError: 'a fault of the plugin, in here'",
+    ]
+    assert isinstance(hours, Answer)
+
+
+def test_a_slow_provider_delays_the_others_by_no_more_than_the_timeout(cache: PriceCache) -> None:
+    began = time.monotonic()
+
+    slow, hours = ask(
+        asking("dollars", delay="30"),
+        asking("hours"),
+        cache=cache,
+        patience=timedelta(seconds=0.5),
+    )
+
+    assert time.monotonic() - began < 5
+    assert reasons([slow]) == ["dollars: no answer within 0.5 s; try again later"]
+    assert isinstance(hours, Answer)
+
+
+def test_providers_are_asked_at_the_same_time(cache: PriceCache) -> None:
+    askings = [asking(name, delay="0.5") for name in ("hours", "seconds", "dollars")]
+    began = time.monotonic()
+
+    results = ask(*askings, cache=cache)
+
+    assert not reasons(results)
+    assert time.monotonic() - began < 1.2
+
+
+def test_who_is_still_waited_for_is_told(cache: PriceCache) -> None:
+    told: list[list[str]] = []
+    askings = [asking("hours"), asking("dollars", delay="0.3")]
+
+    ask(*askings, cache=cache, waiting=lambda names: told.append(list(names)))
+
+    assert told == [["dollars", "hours"], ["dollars"]]
+
+
+def test_public_prices_stand_in_for_missing_credentials_and_say_so(cache: PriceCache) -> None:
+    (answer,) = ask(asking("seconds"), cache=cache, environment={})
+
+    assert isinstance(answer, Answer)
+    assert answer.public
+    assert answer.remark == "seconds: public prices; set SECONDS_TOKEN to see what can be had"
+
+
+def test_public_prices_stand_in_for_refused_credentials_and_say_so(cache: PriceCache) -> None:
+    (answer,) = ask(asking("seconds"), cache=cache, environment={"SECONDS_TOKEN": "secret-word"})
+
+    assert isinstance(answer, Answer)
+    assert answer.public
+    assert "it refused the credentials" in answer.remark
+    assert "secret-word" not in answer.remark
+
+
+def test_no_secret_is_in_a_reason(cache: PriceCache) -> None:
+    results = ask(asking("hours"), cache=cache, environment={"HOURS_TOKEN": "secret-word"})
+
+    assert reasons(results) == ["hours: it does not take the token ***"]
+
+
+def test_public_prices_that_cannot_be_read_leave_both_remedies(cache: PriceCache) -> None:
+    results = ask(asking("seconds", failure="no connection"), cache=cache, environment={})
+
+    assert reasons(results) == ["seconds: no connection; set SECONDS_TOKEN to use it"]
+
+
+def test_an_answer_is_used_again_for_an_hour(cache: PriceCache) -> None:
+    ask(asking("hours"), cache=cache)
+    unused = asking("hours")
+
+    (soon,) = ask(unused, cache=cache, now=NOW + timedelta(minutes=59))
+    (late,) = ask(unused, cache=cache, now=NOW + timedelta(minutes=61))
+
+    assert isinstance(soon, Answer)
+    assert isinstance(late, Answer)
+    assert (soon.cached, soon.asked_at) == (True, NOW)
+    assert (late.cached, late.asked_at) == (False, NOW + timedelta(minutes=61))
+
+
+def test_refreshing_asks_however_young_the_answer_is(cache: PriceCache) -> None:
+    ask(asking("hours"), cache=cache)
+
+    (answer,) = ask(asking("hours"), cache=cache, source="provider")
+
+    assert isinstance(answer, Answer)
+    assert not answer.cached
+
+
+def test_offline_asks_nobody_and_says_how_old_the_answer_is(cache: PriceCache) -> None:
+    ask(asking("hours"), cache=cache)
+    later = NOW + timedelta(hours=26, minutes=5)
+
+    kept, none = ask(
+        asking("hours"), asking("seconds"), cache=cache, now=later, source="cache", environment={}
+    )
+
+    assert isinstance(kept, Answer)
+    assert kept.remark == "hours: kept answer, 1 d 2 h old"
+    assert reasons([none]) == [
+        "seconds: no answer to this question is kept; ask again without --offline"
+    ]
+
+
+def test_a_provider_that_fails_now_is_shown_with_its_last_prices(cache: PriceCache) -> None:
+    def open_down(opening: Opening) -> Provider:
+        raise ProviderError(f"dollars: the service is down, delay {opening.settings['delay']}")
+
+    ask(asking("dollars"), cache=cache)
+    up = asking("dollars")
+    down = replace(up, found=replace(up.found, plugin=replace(up.found.plugin, open=open_down)))
+
+    (answer,) = ask(down, cache=cache, now=NOW + timedelta(hours=3))
+
+    assert isinstance(answer, Answer)
+    assert answer.remark == (
+        "dollars: the service is down, delay 0; shown are its prices of 3 h ago"
+    )
+
+
+def test_another_need_is_another_question_but_another_use_is_not(cache: PriceCache) -> None:
+    ask(asking("hours"), cache=cache)
+    longer = replace(NEEDS, expected=timedelta(days=1), egress_gib=Decimal(7))
+    larger = replace(NEEDS, vcpus=4)
+
+    same, other = ask(asking("hours", longer), asking("hours", larger), cache=cache)
+
+    assert isinstance(same, Answer)
+    assert isinstance(other, Answer)
+    assert (same.cached, other.cached) == (True, False)
+
+
+def test_credentials_that_appear_are_not_answered_with_public_prices(cache: PriceCache) -> None:
+    ask(asking("seconds"), cache=cache, environment={})
+
+    (answer,) = ask(asking("seconds"), cache=cache)
+
+    assert isinstance(answer, Answer)
+    assert not answer.public
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 0}', '{"format": 1}'])
+def test_a_damaged_file_is_as_good_as_none(cache: PriceCache, tmp_path: Path, damage: str) -> None:
+    ask(asking("hours"), cache=cache)
+    (kept,) = (tmp_path / "prices").iterdir()
+    kept.write_text(damage)
+
+    (answer,) = ask(asking("hours"), cache=cache)
+
+    assert isinstance(answer, Answer)
+    assert not answer.cached
+
+
+def test_a_folder_that_cannot_be_written_only_means_asking_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = PriceCache(tmp_path / "file" / "prices")
+
+    results = ask(asking("hours"), cache=cache)
+
+    assert not reasons(results)
+
+
+def test_nothing_secret_is_kept(cache: PriceCache, tmp_path: Path) -> None:
+    ask(asking("hours"), asking("seconds"), cache=cache)
+
+    kept = [path.read_text() for path in (tmp_path / "prices").iterdir()]
+
+    assert len(kept) == 2
+    assert not any(rentals.GOOD_TOKEN in text for text in kept)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(offers(), max_size=5), st.booleans())
+def test_what_is_kept_is_read_back_equal(
+    cache: PriceCache,
+    some: list[Offer],
+    public: bool,  # noqa: FBT001 -- drawn by hypothesis
+) -> None:
+    question = Question(provider="acme", version="1", requirements=NEEDS, settings={"a": ("b",)})
+    mine = tuple(replace(offer, provider="acme") for offer in some)
+    answer = Answer(provider="acme", offers=mine, asked_at=NOW, public=public)
+
+    cache.write(question, answer)
+
+    assert cache.read(question) == replace(answer, cached=True)
+
+
+def test_the_cache_follows_the_xdg_specification() -> None:
+    assert cache_folder({"XDG_CACHE_HOME": "/somewhere"}) == Path("/somewhere/materia/prices")
+    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/materia/prices"
+
+
+def test_the_regions_of_a_provider_are_those_of_its_kept_answers(cache: PriceCache) -> None:
+    ask(asking("hours"), cache=cache)
+
+    assert cache.regions("hours") == ("north",)
+    assert cache.regions("seconds") == ()
+
+
+def test_an_answer_is_dated_when_it_was_asked_for(cache: PriceCache) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+    ask(asking("hours"), cache=cache, now=moment)
+    (kept,) = ask(asking("hours"), cache=cache, now=moment, source="cache")
+
+    assert isinstance(kept, Answer)
+    assert kept.asked_at == moment

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from materia.errors import StageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from materia.sqlmesh_console import QuietConsole
 
+PROD = "prod"
 ENVIRONMENT = {
     # A pool of processes costs more than loading a few dozen models takes.
     "MAX_FORK_WORKERS": "1",
@@ -117,8 +118,8 @@ def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
 
     project, *beside = request.projects
     config = build_config(
-        {"prod": GatewayConfig(connection=connection(request.database.absolute()))},
-        default_gateway="prod",
+        {PROD: GatewayConfig(connection=connection(request.database.absolute()))},
+        default_gateway=PROD,
         beside=beside,
         cache_dir=str(cache),
     )
@@ -139,32 +140,25 @@ def _test(context: Context) -> int:
 
 
 def _build(context: Context, affected: Sequence[date]) -> None:
-    """Plan and apply; what is affected in one go for each run of neighbouring releases."""
-    from sqlmesh.core.model import ExternalModel
-
-    now = datetime.now(tz=UTC)
-    external = [name for name, model in context.models.items() if isinstance(model, ExternalModel)]
-    known = context.state_reader.get_environment("prod") is not None
-    if not (known and affected and external):
-        horizon = max([now, *(_after(day) for day in affected)])
-        _apply(context, execution_time=horizon)
+    """Build what is new or changed by definition, then again what depends on affected releases."""
+    first_time = context.state_reader.get_environment(PROD) is None
+    now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
+    # Apart from the rest: a plan with a start would build a changed model from there on only.
+    _apply(context, execution_time=now)
+    if first_time or not affected:
         return
-    for first, last in _spans(affected):
-        end = _after(last)
-        _apply(
-            context,
-            restate_models=external,
-            start=first,
-            end=last,
-            execution_time=max(now, end),
-            always_include_local_changes=True,
-        )
+    models = context.models.values()
+    raw = [model.name for model in models if model.kind.is_external]
+    incremental = [model.name for model in models if model.kind.is_incremental_by_time_range]
+    *earlier, newest = _spans(affected)
+    for restated, spans in ((incremental, earlier), (raw, [newest])):
+        for first, last in spans:
+            if restated:
+                _apply(context, restate_models=restated, start=first, end=last, execution_time=now)
 
 
-def _apply(context: Context, **options: object) -> None:
-    builder = context.plan_builder("prod", skip_tests=True, **options)  # type: ignore[arg-type]
-    plan = builder.build()
-    context.apply(plan)
+def _apply(context: Context, **options: Any) -> None:
+    context.apply(context.plan_builder(PROD, skip_tests=True, **options).build())
 
 
 def _after(day: date) -> datetime:
@@ -172,7 +166,7 @@ def _after(day: date) -> datetime:
 
 
 def _spans(affected: Sequence[date]) -> list[tuple[date, date]]:
-    """Runs of months without a gap, newest last, so that each is rebuilt in one go."""
+    """Runs of months without a gap, oldest first: each is rebuilt in one go."""
     spans: list[tuple[date, date]] = []
     for day in sorted(set(affected)):
         if spans and (day - spans[-1][1]).days <= 31:

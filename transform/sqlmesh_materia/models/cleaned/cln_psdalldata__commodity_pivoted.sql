@@ -212,17 +212,24 @@ MODEL (
 );
 
 /* One map a balance instead of one aggregate a column: a third of the time and half of the memory. Two rows
-for one cell would be an error here. */
+for one cell would be an error here. Sorted before it is wide, since sorting ninety columns takes as long as
+all the rest. */
 WITH balance AS (
   SELECT
     commodity_code,
     country_code,
     market_year,
     MAP_FROM_ENTRIES(ARRAY_AGG(ROW(attribute_id, value))) AS cells,
-    MAP_FROM_ENTRIES(
-      ARRAY_AGG(ROW(attribute_id, unit_id)) FILTER(WHERE
-        attribute_id IN (4, 28, 176, 184))
-    ) AS units,
+    COALESCE(
+      MAX(unit_id) FILTER(WHERE
+        attribute_id = 28),
+      MAX(unit_id) FILTER(WHERE
+        attribute_id = 176)
+    ) AS quantity_unit_id,
+    MAX(unit_id) FILTER(WHERE
+      attribute_id = 4) AS area_unit_id,
+    MAX(unit_id) FILTER(WHERE
+      attribute_id = 184) AS yield_unit_id,
     COUNT(value) AS attribute_count,
     MAX(last_edited) AS last_edited,
     ANY_VALUE(archive) AS archive,
@@ -232,14 +239,18 @@ WITH balance AS (
     commodity_code,
     country_code,
     market_year
+  ORDER BY
+    commodity_code,
+    country_code,
+    market_year
 )
 SELECT
   commodity_code,
   country_code,
   market_year,
-  COALESCE(units[28], units[176]) AS quantity_unit_id,
-  units[4] AS area_unit_id,
-  units[184] AS yield_unit_id,
+  quantity_unit_id,
+  area_unit_id,
+  yield_unit_id,
   cells[1] AS area_planted,
   cells[4] AS area_harvested,
   cells[5] AS catch_for_reduction,
@@ -331,7 +342,3 @@ SELECT
   archive,
   first_release
 FROM balance
-ORDER BY
-  commodity_code,
-  country_code,
-  market_year

@@ -16,7 +16,7 @@ from materia.testing.crash import Elsewhere, elsewhere, kill_points
 from materia.testing.opened import Declared
 from materia.testing.source_world import Kept, World, keep_edition, load, load_elsewhere
 
-KILLS = 16
+KILLS = 12
 TIMED_KILLS = 4
 
 

@@ -1,0 +1,52 @@
+"""Acme's monthly prices, and a sink that keeps a folder for each run.
+
+This module only declares. What does the work is imported when it is opened.
+"""
+
+from materia import Opening, Plugin, Setting, Sink, Source, hookimpl
+
+
+def open_source(opening: Opening) -> Source:
+    from materia_acme.source import AcmeSource
+
+    return AcmeSource(url=str(opening.settings["url"]), first=str(opening.settings["first"]))
+
+
+def open_sink(opening: Opening) -> Sink:
+    from materia_acme.sink import AcmeSink
+
+    return AcmeSink(opening.directory / str(opening.settings["folder"]))
+
+
+@hookimpl
+def materia_sources() -> list[Plugin[Source]]:
+    return [
+        Plugin(
+            name="acme",
+            summary="Acme's monthly prices",
+            open=open_source,
+            settings=(
+                Setting(
+                    name="url",
+                    kind="text",
+                    default="https://acme.example/prices",
+                    help="Where the files lie, without a slash at the end.",
+                ),
+                Setting(name="first", kind="text", default="2026-01", help="The oldest month."),
+            ),
+        )
+    ]
+
+
+@hookimpl
+def materia_sinks() -> list[Plugin[Sink]]:
+    return [
+        Plugin(
+            name="acme",
+            summary="a folder for each run, and a link to the newest",
+            open=open_sink,
+            settings=(
+                Setting(name="folder", kind="text", default="acme", help="Where it keeps all."),
+            ),
+        )
+    ]

@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+
+import pytest
+from acme_server import AcmeServer, acme_server
+from materia.testing.sink import SinkContract
+from materia.testing.source import SourceContract
+
+
+class TestAcmeSource(SourceContract):
+    module = "materia_acme"
+    plugin = "acme"
+
+    @pytest.fixture
+    def world(self) -> Iterator[AcmeServer]:
+        with acme_server() as world:
+            yield world
+
+
+class TestAcmeSink(SinkContract):
+    module = "materia_acme"
+    plugin = "acme"

@@ -1,4 +1,4 @@
-"""A provider in memory whose machines are folders here; it sells out and it loses track on demand."""
+"""A provider in memory, its machines folders here; it sells out and loses track on demand."""
 
 from __future__ import annotations
 

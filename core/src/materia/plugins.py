@@ -120,7 +120,8 @@ def load_plugins(
             continue
         try:
             declared += _declarations(manager, point, distribution, version)
-        except Exception as error:  # noqa: BLE001 -- any fault of a plugin is that plugin's alone
+        # Any fault of a plugin is that plugin's alone, even that it wants to end the program.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as said
             failures.append(
                 Failure(
                     name=point.name,
@@ -138,10 +139,10 @@ def _declarations(
     manager: pluggy.PluginManager, point: EntryPoint, distribution: str, version: str
 ) -> list[Found[Any]]:
     module = point.load()
+    _check_hooks(manager, module)
     name = f"{distribution}:{point.value}"
     manager.register(module, name)
     try:
-        manager.check_pending()  # a misspelt hook would be silently dead
         hooks = [hook.name for hook in manager.get_hookcallers(module) or ()]
         declared = []
         for kind in KINDS:
@@ -162,6 +163,23 @@ def _declarations(
     finally:
         manager.unregister(name=name)
     return declared
+
+
+def _check_hooks(manager: pluggy.PluginManager, module: Any) -> None:
+    """Refuse hooks that would be silently dead: misspelt ones, and none at all.
+
+    Raises:
+        PluginError: with the hook that was probably meant.
+    """
+    known = [f"materia_{kind}s" for kind in KINDS]
+    marked = [name for name in dir(module) if manager.parse_hookimpl_opts(module, name)]
+    for name in marked:
+        if name not in known:
+            raise PluginError(
+                f"unknown hook {name!r}{suggestion(name, known)}; hooks: {', '.join(known)}"
+            )
+    if not marked:
+        raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
 
 
 def open_plugin(

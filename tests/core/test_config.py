@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fakes.workshop import Workshop
+from materia import Plugin, Setting
+from materia.config import find_config, load_config
+from materia.errors import ConfigError, MateriaError, PluginError
+from materia.plugins import Failure, Found, Kind, Registry
+
+SETTINGS = (
+    Setting(name="folder", kind="text", default="in", help="Text."),
+    Setting(name="note", kind="text", default="", help="Text that may be empty."),
+    Setting(name="threads", kind="number", default=4, help="A number."),
+    Setting(name="strict", kind="yes_no", default=False, help="Yes or no."),
+    Setting(name="names", kind="texts", default=("a",), help="Several."),
+)
+
+
+def plugin(kind: Kind, name: str) -> Found[object]:
+    return Found(
+        kind=kind,
+        plugin=Plugin(name=name, summary="", open=lambda _: object(), settings=SETTINGS),
+        module=f"acme.{name}",
+        distribution=f"materia-{name}",
+        version="1.2",
+    )
+
+
+REGISTRY = Registry(
+    found=(
+        plugin("provider", "local"),
+        plugin("source", "acme"),
+        plugin("sink", "duckdb"),
+        plugin("sink", "twin"),
+        plugin("sink", "twin"),
+    ),
+    failures=(
+        Failure(
+            name="broken",
+            module="acme.broken",
+            distribution="materia-broken",
+            version="1.2",
+            error="ImportError: no module named 'acme_sdk'",
+        ),
+    ),
+)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    """What is said of a materia.toml of this text, after the name of the file."""
+    path = tmp_path / "materia.toml"
+    path.write_text(text)
+    with pytest.raises(MateriaError) as raised:
+        load_config(REGISTRY, path=None, start=tmp_path)
+
+    assert raised.value.exit_code == 2
+    file, _, said = str(raised.value).partition(": ")
+    assert file == str(path)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: currency, "),
+        ("source = 3", "source must be text, is 3"),
+        ("source = ''", "source must be text that is not empty, is ''"),
+        ("source = 'acne'", "source: unknown source 'acne' (did you mean 'acme'?); installed: "),
+        ("provider = 'locl'", "provider: unknown provider 'locl' (did you mean 'local'?)"),
+        ("sink = 'twin'", "sink: two plugins declare the sink 'twin': acme.twin and acme.twin;"),
+        ("source = 'broken'", "source: the source 'broken' cannot be loaded from acme.broken: Imp"),
+        ("stages = 1", "stages must be a table, is 1"),
+        ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known here: ext"),
+        ("[stages.extract]\nvcpus = '4'", "stages.extract.vcpus must be a whole number from 1 up"),
+        ("[stages.extract]\nvcpus = true", "stages.extract.vcpus must be a whole number from 1 up"),
+        ("[stages.extract]\nmemory = 8", "unknown key stages.extract.memory (did you mean 'memory"),
+        (
+            "[stages.extract]\narchitectures = ['arm']",
+            "stages.extract.architectures must be a list of x86_64 and arm64, is ['arm']",
+        ),
+        ("[transform]\nproject = 'x'", "transform.project must be the folder of a SQLMesh project"),
+        ("[sources.acne]", "sources.acne: unknown source 'acne' (did you mean 'acme'?)"),
+        ("[sinks.twin]", "sinks.twin: two plugins declare the sink 'twin'"),
+        ("[sources.acme]\nfodler = 'x'", "unknown key sources.acme.fodler (did you mean 'folder'?"),
+        ("[sources.acme]\nfolder = ['x']", "sources.acme.folder must be text, is ['x']"),
+        ("[sources.acme]\nfolder = ''", "sources.acme.folder must be text that is not empty, is"),
+        ("[sources.acme]\nthreads = 1.5", "sources.acme.threads must be a whole number from 1 up"),
+        ("[sources.acme]\nthreads = 0", "sources.acme.threads must be a whole number from 1 up"),
+        ("[sources.acme]\nstrict = 1", "sources.acme.strict must be true or false, is 1"),
+        ("[sources.acme]\nnames = 'x'", "sources.acme.names must be a list of text, is 'x'"),
+        ("[sources.acme]\nnames = ['x', 1]", "sources.acme.names must be a list of text, is"),
+        ("source = ", "is not valid TOML: Invalid value (at "),
+        ("source = 'a'\nsource = 'b'", "is not valid TOML: Cannot overwrite a value"),
+    ],
+)
+def test_a_mistake_names_file_key_what_is_there_and_what_is_meant(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert refusal(tmp_path, text).startswith(said)
+
+
+def test_bytes_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "materia.toml"
+    path.write_bytes(b"source = '\xff'")
+
+    with pytest.raises(ConfigError, match=r"is not valid TOML: .*utf-8"):
+        load_config(REGISTRY, path=path, start=tmp_path)
+
+
+def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").mkdir()
+
+    with pytest.raises(ConfigError, match="must be a file, is a folder"):
+        load_config(REGISTRY, path=None, start=tmp_path)
+
+
+def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
+    pipeline = load_config(REGISTRY, path=None, start=tmp_path)
+
+    assert (pipeline.source, pipeline.sink, pipeline.provider) == ("psdonline", "duckdb", "local")
+    assert [stage.name for stage in pipeline.stages] == ["extract", "transform"]
+    assert pipeline.settings["source", "acme"] == {
+        "folder": "in",
+        "note": "",
+        "threads": 4,
+        "strict": False,
+        "names": ("a",),
+    }
+    assert pipeline.project is None
+    assert pipeline.file is None
+
+
+def test_every_key_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "materia.toml"
+    path.write_text(
+        """
+        source = "acme"
+        [transform]
+        project = "models"
+        [stages.transform]
+        vcpus = 8
+        memory_gib = 32
+        disk_gib = 50
+        architectures = ["arm64"]
+        dedicated = true
+        minutes = 3
+        [sources.acme]
+        folder = "x"
+        note = ""
+        threads = 2
+        strict = true
+        names = []
+        """
+    )
+
+    pipeline = load_config(REGISTRY, path=path, start=Path("/"))
+
+    needs = pipeline.stages[1].requirements
+    assert (needs.vcpus, needs.memory_gib, needs.disk_gib) == (8, Decimal(32), 50)
+    assert (needs.architectures, needs.dedicated) == (("arm64",), True)
+    assert needs.expected.total_seconds() == 180
+    assert pipeline.project == tmp_path / "models"
+    assert pipeline.directory == tmp_path
+    assert pipeline.file == path
+    assert pipeline.settings["source", "acme"] == {
+        "folder": "x",
+        "note": "",
+        "threads": 2,
+        "strict": True,
+        "names": (),
+    }
+
+
+def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (tmp_path / "materia.toml").touch()
+
+    assert find_config(deep) == tmp_path / "materia.toml"
+    (deep / "materia.toml").touch()
+    assert find_config(deep) == deep / "materia.toml"
+
+
+def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:
+    empty = Registry(found=(), failures=())
+
+    assert load_config(empty, path=None, start=tmp_path).source == "psdonline"
+    with pytest.raises(PluginError, match="unknown source 'psdonline'; installed: none"):
+        empty.source("psdonline")
+
+
+def test_what_a_plugin_says_of_its_settings_comes_with_the_file(workshop: Workshop) -> None:
+    path = workshop.write("materia.toml", '[sources.psdonline]\nfirst_release = "yesterday"\n')
+
+    ended = workshop.run("run")
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"materia: {path}: sources.psdonline.first_release must be ")
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import inspect
+import re
+from types import ModuleType
+
+import materia
+import pytest
+from materia import errors
+from materia.errors import MateriaError, StageError, error_called
+
+
+def test_the_public_names_are_sorted_and_complete() -> None:
+    assert materia.__all__ == sorted(materia.__all__)
+    assert set(materia.__all__) == set(materia._HOME)
+    for name in materia.__all__:
+        assert not isinstance(getattr(materia, name), ModuleType)
+
+
+def test_a_name_that_is_not_there_is_told_as_python_does() -> None:
+    with pytest.raises(AttributeError, match="module 'materia' has no attribute 'Plugn'"):
+        materia.Plugn  # noqa: B018 -- the look-up is what fails
+
+
+def classes() -> dict[str, type[MateriaError]]:
+    return {
+        name: found
+        for name, found in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(found, MateriaError)
+    }
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn: dict[str, tuple[int, int]] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"([│├└─ ]*)(\w+Error) +exit (\d)", line):
+            drawn[found[2]] = (len(found[1]) // 4, int(found[3]))
+
+    assert drawn == {
+        name: (len(found.__mro__) - len(MateriaError.__mro__), found.exit_code)
+        for name, found in classes().items()
+    }
+
+
+@pytest.mark.parametrize("name", classes())
+def test_an_error_comes_back_from_a_worker_as_the_class_it_was(name: str) -> None:
+    error = error_called(name, "what went wrong")
+
+    assert type(error) is classes()[name]
+    assert str(error) == "what went wrong"
+
+
+@pytest.mark.parametrize("name", ["KeyError", "AcmeError", "annotations", "ClassVar", ""])
+def test_a_class_of_somebody_else_comes_back_as_a_failed_stage(name: str) -> None:
+    assert type(error_called(name, "x")) is StageError

@@ -149,12 +149,12 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing; once more changes nothing."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
     archives = ", ".join(f"'{stem(file)}'" for file in KNOWN_FILES)
-    connection.execute(f"CREATE TYPE IF NOT EXISTS raw.psd_archive AS ENUM ({archives})")
+    connection.execute(f"CREATE TYPE IF NOT EXISTS psd_archive AS ENUM ({archives})")
     for spans in ALL_SPANS:
         connection.execute(spans.ddl())
     connection.execute("""
         CREATE TABLE IF NOT EXISTS raw.psd_release (
-            archive raw.psd_archive NOT NULL, release DATE NOT NULL, rows INTEGER NOT NULL,
+            archive psd_archive NOT NULL, release DATE NOT NULL, rows INTEGER NOT NULL,
             sha256 VARCHAR NOT NULL, content VARCHAR NOT NULL, changed_at TIMESTAMP NOT NULL,
             coffee_year_shift TINYINT NOT NULL
         )

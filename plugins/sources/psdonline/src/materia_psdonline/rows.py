@@ -37,7 +37,7 @@ def parse(connection: duckdb.DuckDBPyConnection, path: str, table: str) -> None:
     try:
         connection.execute(f"INSERT INTO {table} SELECT {', '.join(LINE)} FROM {_csv(path, TYPES)}")
     except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
-        raise ArchiveError(_first_lines(error)) from error
+        raise ArchiveError(_reason(error)) from error
     except duckdb.ConstraintException as error:
         raise ArchiveError(f"has an empty code or date: {error}") from error
 
@@ -65,7 +65,7 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
             )
         """).fetchall()
     except duckdb.InvalidInputException as error:
-        raise ArchiveError(_first_lines(error)) from error
+        raise ArchiveError(_reason(error)) from error
     found: dict[tuple[str, str], str] = {}
     for kind, code, label, decimals in _pairs(groups):
         if code is None or not FORMS[kind].fullmatch(code):
@@ -116,10 +116,16 @@ def _csv(path: str, types: Mapping[str, str]) -> str:
     )
 
 
-def _first_lines(error: Exception) -> str:
-    """The part of DuckDB's message that is about the text and not about its options."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:3])
+def _reason(error: Exception) -> str:
+    """What DuckDB's message says about the text, without what it says about its options."""
+    parts = [part.strip() for part in str(error).splitlines() if part.strip()]
+    found = re.search(r"CSV Error on Line: (\d+)", parts[0])
+    if found is None:
+        return parts[0]
+    text = next((part for part in parts if part.startswith("Original Line:")), "")
+    problem = next((part for part in parts[1:] if not part.startswith("Original Line:")), "")
+    line = text.removeprefix("Original Line:").strip()
+    return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"
 
 
 def _all_attributes_once(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -90,7 +90,7 @@ class Spans:
             f"{name} {kind}{'' if name in self.nullable else ' NOT NULL'}"
             for name, kind in self.columns.items()
         )
-        shared = f"archive raw.psd_archive NOT NULL, {columns}, first_release DATE NOT NULL"
+        shared = f"archive psd_archive NOT NULL, {columns}, first_release DATE NOT NULL"
         return f"""
             CREATE TABLE IF NOT EXISTS raw.{self.name} ({shared});
             CREATE TABLE IF NOT EXISTS raw.{self.name}_ended (

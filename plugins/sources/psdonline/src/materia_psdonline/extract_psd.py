@@ -21,3 +21,7 @@ def main() -> None:
 
     sys.argv[1:1] = ["pipeline", "run", "extract"]
     materia()
+
+
+if __name__ == "__main__":
+    main()

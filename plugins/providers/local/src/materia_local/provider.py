@@ -66,7 +66,7 @@ class Local:
                 architecture=architecture,
                 memory_gib=round(Decimal(memory) / GIB, 1),
                 disk_gib=shutil.disk_usage(_existing(self._directory)).free // GIB,
-                hourly=Money(Decimal(0), "EUR"),
+                hourly=Money(Decimal(0), requirements.currency),
                 billing=Billing(increment=timedelta(seconds=1), minimum=timedelta(0)),
                 availability="available",
                 price_as_of=datetime.now(UTC),
@@ -91,40 +91,45 @@ class Local:
             expires_at=request.expires_at,
             directory=str(folder),
         )
-        if (known := self._read(folder)) is not None:
-            self._lock(folder)
-            return known
         try:
+            if (known := self._read(folder)) is not None:
+                self._lock(folder)
+                return known
             folder.mkdir(parents=True, exist_ok=True)
             self._lock(folder)
-            # The marker comes last and whole: a folder without one is not a worker.
+            # The marker comes last and whole; until then the lock tells that the folder is ours.
             temporary = folder / f"{MARKER}.part"
             values = {name: asdict(instance)[name] for name in KEPT}
             temporary.write_text(json.dumps(values, default=str))
             temporary.replace(folder / MARKER)
         except OSError as error:
-            self._remove(folder)
+            self.destroy_instance(instance)
             raise ProviderError(f"local: cannot create the folder {folder}: {error}") from error
         return instance
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every worker folder that was not removed.
+        """Every worker folder that was not removed, those half made or half removed too.
 
         One whose run is dead has expired now; one in use has not, however long it takes.
+
+        Raises:
+            ProviderError: a folder cannot be read.
         """
-        if not self._directory.is_dir():
-            return []
         found = []
-        for folder in sorted(self._directory.iterdir()):
-            if (instance := self._read(folder)) is None:
-                continue
-            now = datetime.now(UTC)
-            expires_at = (
-                max(instance.expires_at, now + timedelta(minutes=1))
-                if self._in_use(folder)
-                else min(instance.expires_at, now)
-            )
-            found.append(replace(instance, expires_at=expires_at))
+        try:
+            folders = sorted(self._directory.iterdir()) if self._directory.is_dir() else []
+            for folder in folders:
+                if (instance := self._read(folder) or self._unmarked(folder)) is None:
+                    continue
+                now = datetime.now(UTC)
+                expires_at = (
+                    max(instance.expires_at, now + timedelta(minutes=1))
+                    if self._in_use(folder)
+                    else min(instance.expires_at, now)
+                )
+                found.append(replace(instance, expires_at=expires_at))
+        except OSError as error:
+            raise ProviderError(f"local: cannot list {self._directory}: {error}") from error
         return found
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
@@ -134,9 +139,12 @@ class Local:
     def destroy_instance(self, instance: Instance, /) -> None:
         """Remove the folder and all that is in it; one that is gone already is not an error."""
         folder = self._directory / instance.name
-        self._remove(folder)
-        if folder.exists():
-            raise OrphanError(f"local: the folder {folder} cannot be removed; delete it by hand")
+        try:
+            self._remove(folder)
+        except OSError as error:
+            raise OrphanError(
+                f"local: the folder {folder} cannot be removed: {error}; delete it by hand"
+            ) from error
 
     def _lock(self, folder: Path) -> None:
         if folder in self._locks:
@@ -152,28 +160,58 @@ class Local:
     def _in_use(self, folder: Path) -> bool:
         try:
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
             return False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return True
         finally:
             os.close(lock)
         return False
 
     def _remove(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        if (lock := self._locks.pop(folder, None)) is not None:
-            os.close(lock)
+        """The marker and the lock go last: what is left of a worker is listed until then."""
+        try:
+            for path in sorted(folder.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name not in {MARKER, LOCK}:
+                    path.unlink()
+            (folder / MARKER).unlink(missing_ok=True)
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+        except FileNotFoundError:
+            if folder.exists():  # somebody else removes it too, and is not done
+                raise
+        finally:
+            if (lock := self._locks.pop(folder, None)) is not None:
+                os.close(lock)
 
     def _read(self, folder: Path) -> Instance | None:
+        """The worker in the folder; None when its marker is not there or not ours."""
         try:
             values = json.loads((folder / MARKER).read_text())
-        except (OSError, ValueError):
+            values["expires_at"] = datetime.fromisoformat(values["expires_at"])
+            instance = Instance(**values)
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
-        values["expires_at"] = datetime.fromisoformat(values["expires_at"])
-        return Instance(**values)
+        return instance if (instance.provider, instance.name) == (PROVIDER, folder.name) else None
+
+    def _unmarked(self, folder: Path) -> Instance | None:
+        """What is left of a worker whose run was killed while it was made or removed."""
+        if not (folder / LOCK).exists():
+            return None
+        return Instance(
+            provider=PROVIDER,
+            id=folder.name,
+            name=folder.name,
+            run="",
+            stage="",
+            region="here",
+            expires_at=datetime.now(UTC),
+            directory=str(folder),
+        )
 
 
 def _existing(folder: Path) -> Path:

@@ -1,0 +1,95 @@
+"""The whole main job with the bundled plugins, offline, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from fakes.workshop import Workshop, wait_until
+
+PROJECT = Path(__file__).resolve().parents[2] / "transform" / "sqlmesh_materia"
+
+
+@pytest.fixture
+def clone(workshop: Workshop) -> Workshop:
+    """A folder with the SQLMesh project where a clone has it."""
+    shutil.copytree(
+        PROJECT,
+        workshop.directory / "transform" / "sqlmesh_materia",
+        ignore=shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*"),
+    )
+    return workshop
+
+
+def serving(clone: Workshop) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the layer that answers questions."""
+    database = clone.directory / "materia.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        names = connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'serving'"
+        ).fetchall()
+        return {
+            name: connection.execute(f"from serving.{name} order by all").fetchall()
+            for (name,) in sorted(names)
+        }
+
+
+def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
+    first = clone.run("run", "--sample")
+    assert first.returncode == 0, first.stderr
+    second = clone.run("run", "--sample", "--json")
+    look = first.stdout.partition("Look at it:\n")[2].splitlines()[0]
+    looked = subprocess.run(
+        shlex.split(look), cwd=clone.directory, capture_output=True, text=True, check=True
+    )
+
+    assert "serving.obt_commodity_metrics" in first.stdout
+    assert "This was the sample." in first.stdout
+    assert first.stderr == ""
+    assert looked.stdout.count("\n") > 10
+    result = json.loads(second.stdout)["stages"][1]["result"]
+    assert not result["published"]
+    left = sorted(path.name for path in clone.directory.iterdir())
+    assert left == [".materia", ".materia.duckdb.work", "materia.duckdb", "raw", "transform"]
+    assert list(clone.home.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_run_killed_anywhere_is_made_good_by_the_next(clone: Workshop) -> None:
+    clone.run("run", "--sample")
+    clean = serving(clone)
+    for path in clone.directory.iterdir():
+        if path.name != "transform":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    for sight in ("raw", ".materia.duckdb.work", "materia.duckdb"):
+        run = clone.start("run", "--sample")
+        wait_until((clone.directory / sight).exists, f"the sight of {sight}")
+        run.kill()
+        run.communicate(timeout=30)
+    last = clone.run("run", "--sample")
+
+    assert last.returncode == 0, last.stderr
+    assert serving(clone) == clean
+    assert clone.workers() == []
+
+
+def test_without_a_network_the_address_and_the_way_out_are_told(clone: Workshop) -> None:
+    clone.write(
+        "materia.toml",
+        '[sources.psdonline]\nbase_url = "http://127.0.0.1:9/psd"\nfirst_release = "2026-01"\n',
+    )
+
+    ended = clone.run("run")
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("materia: psdonline: no file could be had\n")
+    assert "http://127.0.0.1:9/psd/2026/01/" in ended.stderr
+    assert "Traceback" not in ended.stderr

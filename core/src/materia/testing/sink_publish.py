@@ -33,7 +33,7 @@ def build(database: Path, version: int) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS serving")
         connection.execute(
-            "CREATE OR REPLACE TABLE serving.prices AS "  # noqa: S608 -- numbers
+            "CREATE OR REPLACE TABLE serving.prices AS "
             f"SELECT range AS price, {version} AS version FROM range({version * ROWS})"
         )
         connection.execute(

@@ -234,11 +234,11 @@ def _read_publication(connection: DuckDBPyConnection, path: Path) -> Publication
             return None
         raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
     catalog = _catalog(connection)
-    row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()  # noqa: S608 -- a quoted name
+    row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
     if row is None:
         raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
     tables = connection.execute(
-        f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"  # noqa: S608 -- as above
+        f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
     ).fetchall()
     return Publication(
         run=row[0],
@@ -285,12 +285,12 @@ def _write_publication(
         "rows BIGINT NOT NULL, description TEXT NOT NULL)"
     )
     connection.execute(
-        f"INSERT INTO {schema}.run VALUES (?, ?, ?)",  # noqa: S608 -- a quoted name
+        f"INSERT INTO {schema}.run VALUES (?, ?, ?)",
         [request.run, request.stamp, datetime.now(UTC).replace(tzinfo=None)],
     )
     for position, table in enumerate(tables):
         connection.execute(
-            f"INSERT INTO {schema}.tables VALUES (?, ?, ?, ?)",  # noqa: S608 -- a quoted name
+            f"INSERT INTO {schema}.tables VALUES (?, ?, ?, ?)",
             [position, *astuple(table)],
         )
     connection.execute(f"COMMENT ON TABLE {schema}.run IS 'The run that published this file.'")
@@ -300,7 +300,7 @@ def _write_publication(
 
 
 def _count(connection: DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- a quoted name
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(row[0]) if row else 0
 
 

@@ -1,9 +1,9 @@
 """The folder of raw files, and what is known of each partition.
 
-    raw/psdonline/2025-11/known.json                                 what is known of the partition
-    raw/psdonline/2025-11/psd_alldata_csv.0123456789abcdef.zip       a raw file, and its SHA-256
-    raw/psdonline/2025-11/quarantine/psd_alldata_csv.....zip         a file that could not be used
-    raw/psdonline/2025-11/quarantine/psd_alldata_csv.....zip.reason  and why
+    raw/acme/2026-01/known.json                              what is known of the partition 2026-01
+    raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, and how its SHA-256 begins
+    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip         a file that could not be used
+    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip.reason  and why
 
 Raw files are never changed. Those that were replaced at their source stay: they are its history.
 """
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from materia.errors import SinkError
 from materia.model import (
@@ -44,13 +44,14 @@ MISSING = "nothing of it is kept"
 class Memory:
     """What `known.json` holds: the partition as it is known, and every file that was in use."""
 
+    partition: str
     known: Known
     files: tuple[RawFile, ...] = ()  # in the order they came into use
 
     def with_file(self, raw: RawFile) -> Memory:
         """With *raw* in use, and at the end of the history."""
         files = tuple(file for file in self.files if file.sha256 != raw.sha256)
-        return Memory(known=replace(self.known, raw=raw), files=(*files, raw))
+        return replace(self, known=replace(self.known, raw=raw), files=(*files, raw))
 
     def without_file(self, raw: RawFile) -> Memory:
         """Without *raw*; when it was in use, the one before it is again."""
@@ -58,7 +59,7 @@ class Memory:
         in_use = self.known.raw
         if in_use is not None and in_use.sha256 == raw.sha256:
             in_use = files[-1] if files else None
-        return Memory(known=replace(self.known, raw=in_use), files=files)
+        return replace(self, known=replace(self.known, raw=in_use), files=files)
 
 
 class RawFiles:
@@ -79,16 +80,15 @@ class RawFiles:
         """
         found = {}
         with _naming(self._folder):
-            for path in sorted(self._of_source(source).glob(f"*/{KNOWN}")):
-                key = unquote(path.parent.name)
+            for path in sorted(self._of_source(source).rglob(KNOWN)):
                 memory = _read(path)
                 if memory is None:
                     continue  # removed since it was listed
-                known = memory.known
-                if known.raw is not None and not self._path(source, key, known.raw).is_file():
+                known, raw = memory.known, memory.known.raw
+                if raw is not None and not self._path(source, memory.partition, raw).is_file():
                     known = replace(known, etag=None, last_modified=None)
-                found[key] = known
-        return found
+                found[memory.partition] = known
+        return dict(sorted(found.items()))
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:
         """Keep what a fetch gave: the file first, then the word of it.
@@ -99,16 +99,16 @@ class RawFiles:
         with _naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
             durable.sweep(folder)
-            now = datetime.now(UTC)
+            known = Known(url=partition.url, checked_at=datetime.now(UTC))
             memory = _read(folder / KNOWN)
             before = memory.known if memory else None
-            files = memory.files if memory else ()
-            known = Known(url=partition.url, checked_at=now, raw=before.raw if before else None)
+            memory = memory or Memory(partition=partition.key, known=known)
+            known = replace(known, raw=memory.known.raw)
             match result:
                 case Fetched(raw=raw, path=path):
                     self._keep(path, self._path(source, partition.key, raw), raw)
                     known = replace(known, etag=raw.etag, last_modified=raw.last_modified)
-                    memory = Memory(known=known, files=files).with_file(raw)
+                    memory = replace(memory, known=known).with_file(raw)
                 case Unchanged(etag=etag, last_modified=last_modified):
                     if before is None:
                         raise SinkError(
@@ -117,9 +117,9 @@ class RawFiles:
                     known = replace(
                         known, etag=etag, last_modified=last_modified, refused=before.refused
                     )
-                    memory = Memory(known=known, files=files)
+                    memory = replace(memory, known=known)
                 case Absent():
-                    memory = Memory(known=replace(known, raw=None), files=files)
+                    memory = replace(memory, known=replace(known, raw=None))
                 case Refused(
                     reason=reason, etag=etag, last_modified=last_modified, path=refused_path
                 ):
@@ -127,7 +127,7 @@ class RawFiles:
                         name = _hashed(partition.file, _sha256(refused_path))
                         durable.move(refused_path, _quarantine(folder, name, reason))
                     known = replace(known, etag=etag, last_modified=last_modified, refused=reason)
-                    memory = Memory(known=known, files=files)
+                    memory = replace(memory, known=known)
             _write(folder / KNOWN, memory)
 
     def refuse(self, source: str, raw: RawFile, reason: str) -> None:
@@ -176,16 +176,16 @@ class RawFiles:
         return self._folder / _name(source)
 
     def _of_partition(self, source: str, partition: str) -> Path:
-        return self._of_source(source) / _name(partition)
+        return self._of_source(source).joinpath(*map(_name, partition.split("/")))
 
     def _path(self, source: str, partition: str, raw: RawFile) -> Path:
         return self._of_partition(source, partition) / _hashed(raw.file, raw.sha256)
 
 
 def _name(text: str) -> str:
-    """*text* as the name of one file: it may come from a server and hold slashes."""
+    """*text* as the name of one file or folder, whatever it holds."""
     name = quote(text, safe=" ")
-    return name if name.strip(".") else name.replace(".", "%2E")
+    return name if name.strip(".") else name.replace(".", "%2E") or "%"
 
 
 def _hashed(file: str, sha256: str) -> str:
@@ -229,7 +229,8 @@ def _read(path: Path) -> Memory | None:
         in_use = values.pop("in_use")
         raw = None if in_use is None else next(file for file in files if file.sha256 == in_use)
         values["checked_at"] = datetime.fromisoformat(values["checked_at"])
-        return Memory(known=Known(raw=raw, **values), files=files)
+        partition = values.pop("partition")
+        return Memory(partition=partition, known=Known(raw=raw, **values), files=files)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise SinkError(
             f"{path}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
@@ -238,7 +239,7 @@ def _read(path: Path) -> Memory | None:
 
 
 def _write(path: Path, memory: Memory) -> None:
-    values = asdict(memory.known)
+    values = {"partition": memory.partition, **asdict(memory.known)}
     values["in_use"] = memory.known.raw.sha256 if memory.known.raw else None
     del values["raw"]
     values["files"] = [asdict(file) for file in memory.files]

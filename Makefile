@@ -1,0 +1,33 @@
+# What CI runs, and what a person runs: the same targets. `make` alone lists them.
+UV ?= uv
+RUN = $(UV) run --group dev
+
+.PHONY: help lint format test build bench clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+lint:  ## Check format, lint, types, the lock file and the CI file.
+	$(UV) lock --check
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+
+format:  ## Format, and fix what ruff can fix.
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+test:  ## Run all tests.
+	$(RUN) pytest
+
+build:  ## Build a wheel and a source archive of each distribution into dist/.
+	$(UV) build --all-packages --out-dir dist
+
+bench:  ## Measure against peers and limits, and print the table.
+	$(RUN) python benchmarks/run.py
+
+clean:  ## Remove what tools leave behind; raw files and databases stay.
+	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +

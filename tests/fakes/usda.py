@@ -29,6 +29,7 @@ Kind = Literal[
     "status",  # answer with `status`, `headers` and `body`
     "html",  # a page with status 200 and no ETag
     "redirect",  # 302 to `to`
+    "drip",  # send the body in 20 pieces, `after` milliseconds apart
     "stall",  # send `after` bytes of the body and then nothing
     "reset",  # send `after` bytes of the body and then reset the connection
     "short",  # end the connection in order after `after` bytes, against Content-Length
@@ -274,8 +275,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command != "HEAD" and status != HTTPStatus.NOT_MODIFIED:
-            for start in range(0, cut, 4096):
-                chunk = body[start : min(start + 4096, cut)]
+            size = len(body) // 20 + 1 if kind == "drip" else 4096
+            for start in range(0, cut, size):
+                if fault is not None and kind == "drip":
+                    self.usda.stopping.wait(fault.after / 1000)
+                chunk = body[start : min(start + size, cut)]
                 noted.sent += len(chunk)
                 self.wfile.write(chunk)
         if kind == "stall":

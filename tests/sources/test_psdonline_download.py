@@ -435,6 +435,20 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(
     assert time.monotonic() - started < 5
 
 
+def test_a_body_that_drips_is_not_waited_for_without_end(
+    usda: UsdaServer, open_source: Callable[..., PsdOnline], tmp_path: Path
+) -> None:
+    usda.publish(NOVEMBER, ARCHIVE)
+    usda.fail(Fault(kind="drip", after=100))
+    source = open_source(usda.base_url, Patience(attempts=2, first_wait=0, whole=0.3))
+    started = time.monotonic()
+    with pytest.raises(SourceError, match=r"did not arrive within 0\.3 s \(2 attempts\)"):
+        source.fetch(FetchRequest(partition=asked(source)[-1], known=None, directory=tmp_path))
+
+    assert time.monotonic() - started < 5
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_takes_no_more_is_an_error_that_says_so(
     usda: UsdaServer, source: PsdOnline
 ) -> None:

@@ -125,7 +125,7 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
                 reason=str(error),
                 etag=arrived.etag,
                 last_modified=arrived.last_modified,
-                path=arrived.path.rename(final.with_suffix(".refused")),
+                path=arrived.path.replace(final.with_suffix(".refused")),
             )
     return Fetched(
         raw=RawFile(
@@ -139,5 +139,5 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
             last_modified=arrived.last_modified,
             fetched_at=datetime.now(UTC),
         ),
-        path=arrived.path.rename(final),
+        path=arrived.path.replace(final),
     )

@@ -1,0 +1,132 @@
+"""What is remembered of a release, whatever happens to it on the server, with the sink's help."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fakes.psd import balances, csv_text, zip_text
+from fakes.psd_world import asked
+from fakes.usda import Fault, UsdaServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from materia.errors import SourceError
+from materia.model import FetchRequest, Refused, Unchanged
+from materia_duckdb.sink import DuckDBSink
+from materia_psdonline.download import Patience
+from materia_psdonline.settings import read_settings
+from materia_psdonline.source import PsdOnline
+
+FILE = "psd_alldata_csv.zip"
+TEXTS = [csv_text(balances("2025-11", seed=seed)) for seed in range(2)]
+ACTIONS = st.sampled_from(
+    ["publish 0", "publish 1", "again", "rewrap", "cut", "page", "remove", "break", "heal", "run"]
+)
+DATES = [f"2025-11-{day:02} 11:37" for day in range(1, 29)]
+
+
+class Story:
+    """A server with one release, and a source and a sink that follow it."""
+
+    def __init__(self, usda: UsdaServer, folder: Path) -> None:
+        self.usda = usda
+        self.source = PsdOnline(
+            read_settings(
+                {"base_url": usda.base_url, "first_release": "2025-11", "files": [FILE]},
+                directory=folder,
+            ),
+            Patience(attempts=2, first_wait=0),
+        )
+        [self.partition] = asked(self.source)
+        self.sink = DuckDBSink(database=folder / "materia.duckdb", raw=folder / "raw")
+        self.folder = folder
+        self.dates = itertools.cycle(DATES)
+        self.date = DATES[0]
+        self.good: bytes | None = None  # the text that has to be in use
+
+    def act(self, action: str) -> None:
+        path = f"2025/11/{FILE}"
+        current = self.usda.files.get(path)
+        match action.split():
+            case ["publish", number]:
+                self.usda.publish(path, zip_text(TEXTS[int(number)], when=self.date))
+            case ["again"] if current:
+                self.usda.publish(path, current.content)
+            case ["rewrap"]:
+                self.date = next(self.dates)
+                self.usda.publish(path, zip_text(TEXTS[0], when=self.date))
+            case ["cut"]:
+                self.usda.publish(path, zip_text(TEXTS[0])[:-50])
+            case ["page"]:
+                self.usda.fail(Fault(kind="html"))
+            case ["break"]:
+                self.usda.fail(Fault(kind="status", status=503))
+            case ["remove"]:
+                self.usda.remove(path)
+            case ["heal"]:
+                self.usda.heal()
+            case ["run"]:
+                self.run()
+
+    def run(self) -> None:
+        """Fetch and record, as the extract stage does; then see that a second time is free."""
+        result = self.fetch()
+        served = self.usda.files.get(f"2025/11/{FILE}")
+        if not self.usda.faults and served:
+            for text in TEXTS:
+                if served.content == zip_text(text, when=self.date):
+                    self.good = text
+        assert self.in_use() == self.good
+        refused = self.known_refusal()
+        assert (refused is not None) == isinstance(result, Refused) or isinstance(
+            result, SourceError | Unchanged
+        )
+        if self.usda.faults or not served:
+            return
+        count = len(self.usda.requests)
+        assert isinstance(self.fetch(), Unchanged)
+        assert [request.sent for request in self.usda.since(count)] == [0]
+        assert self.known_refusal() == refused
+
+    def fetch(self) -> object:
+        known = self.sink.known("psdonline").get(self.partition.key)
+        directory = self.folder / "in"
+        directory.mkdir(exist_ok=True)
+        try:
+            result = self.source.fetch(
+                FetchRequest(partition=self.partition, known=known, directory=directory)
+            )
+        except SourceError as error:
+            assert list(directory.iterdir()) == []
+            return error
+        self.sink.record("psdonline", self.partition, result)
+        assert list(directory.iterdir()) == []
+        return result
+
+    def in_use(self) -> bytes | None:
+        known = self.sink.known("psdonline").get(self.partition.key)
+        if known is None or known.raw is None:
+            return None
+        path = self.sink.find_raw("psdonline", self.partition.key, FILE, known.raw.sha256)
+        assert path is not None
+        from materia_psdonline.archive import read_text
+
+        return b"".join(read_text(path, FILE))
+
+    def known_refusal(self) -> str | None:
+        known = self.sink.known("psdonline").get(self.partition.key)
+        return known.refused if known else None
+
+
+@settings(max_examples=40, deadline=None)
+@given(actions=st.lists(ACTIONS, max_size=12))
+def test_the_newest_good_file_is_in_use_and_what_is_known_is_never_sent_again(
+    actions: list[str],
+) -> None:
+    with UsdaServer() as usda, TemporaryDirectory() as folder:
+        story = Story(usda, Path(folder))
+        for action in [*actions, "run", "heal", "publish 1", "run"]:
+            story.act(action)
+
+        assert story.in_use() == TEXTS[1]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from typer.core import TyperCommand
 
-from materia.cli.loading import load_pipeline, load_registry, to_json
+from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
 from materia.cli.options import Config, Json, complete_provider
 from materia.cli.quantities import duration, size_gib
 
@@ -191,6 +191,7 @@ def price(
 
         check_target(str(chart))
     registry = load_registry(context)
+    warn_of_failures(registry)
     pipeline = load_pipeline(registry, config)
     exchange = pipeline.exchange if currency is None else replace(pipeline.exchange, shown=currency)
     pipeline = replace(pipeline, exchange=exchange)
@@ -380,6 +381,7 @@ def list_providers(
     from materia.cli.provider_list import as_text, describe_all
 
     registry = load_registry(context)
+    warn_of_failures(registry)
     pipeline = load_pipeline(registry, config)
     with _Waiting() as waiting:
         described = describe_all(

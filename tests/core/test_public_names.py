@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from types import ModuleType
 
 import materia
 import pytest
+import typer
 from materia import errors
+from materia.cli import app
 from materia.errors import MateriaError, StageError, error_called
 
 
@@ -53,3 +56,22 @@ def test_an_error_comes_back_from_a_worker_as_the_class_it_was(name: str) -> Non
 @pytest.mark.parametrize("name", ["KeyError", "AcmeError", "annotations", "ClassVar", ""])
 def test_a_class_of_somebody_else_comes_back_as_a_failed_stage(name: str) -> None:
     assert type(error_called(name, "x")) is StageError
+
+
+def test_the_readme_tells_every_command_and_every_exit_code() -> None:
+    text = (Path(__file__).resolve().parents[2] / "core" / "README.md").read_text()
+
+    def paths(command: object, path: str) -> list[str]:
+        below = getattr(command, "commands", None)
+        if below is None:
+            return [path]
+        return [one for name, sub in below.items() for one in paths(sub, f"{path} {name}")]
+
+    for path in paths(typer.main.get_command(app), "materia"):
+        assert f"`{path}" in text, path
+    told = {
+        int(code)
+        for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE)
+        for code in line.split(",")
+    }
+    assert told == {found.exit_code for found in classes().values()} | {0, 129, 130, 143}

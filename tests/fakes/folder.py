@@ -39,7 +39,5 @@ def materia_sources() -> list[Plugin[Source]]:
 def materia_sinks() -> list[Plugin[Sink]]:
     folder = Setting(name="folder", kind="text", default="out", help="Where it is kept.")
     return [
-        Plugin(
-            name="folder", summary="a folder of kept files", open=open_sink, settings=(folder,)
-        )
+        Plugin(name="folder", summary="a folder of kept files", open=open_sink, settings=(folder,))
     ]

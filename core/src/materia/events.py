@@ -9,7 +9,7 @@ from typing import Literal
 
 from materia.secrets import redact_all
 
-Unit = Literal["partitions", "bytes", "models", "steps"]
+Unit = Literal["partitions", "bytes", "models"]
 Level = Literal["info", "warning"]
 
 

@@ -7,7 +7,11 @@ publishing share this process.
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import json
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,6 +69,7 @@ def _build_new(
     projects: tuple[Path, ...],
     models: str,
 ) -> Mapping[str, object]:
+    _import_ahead()
     database = sink.checkout()
     scratch = request.workspace / "load"
     scratch.mkdir(exist_ok=True)
@@ -101,7 +106,7 @@ def _build_new(
     def progress(phase: str, done: int, total: int) -> None:
         emit(Progress(phase=phase, done=done, total=total, unit="models"))
 
-    emit(Progress(phase="prepare", done=0, total=None, unit="models"))  # SQLMesh reads them all
+    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     report = transform(
         TransformRequest(
             database=database, projects=projects, affected=load.affected, progress=progress
@@ -109,7 +114,7 @@ def _build_new(
     )
     for warning in report.warnings:
         emit(Log(level="warning", message=warning))
-    emit(Progress(phase="publish", done=0, total=len(report.tables), unit="steps"))
+    emit(Progress(phase="publish", done=0, total=None, unit="models"))
     tables = sink.publish(
         PublishRequest(
             run=request.run,
@@ -133,6 +138,23 @@ def _build_new(
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],
     }
+
+
+def _import_ahead() -> None:
+    """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if importlib.util.find_spec("sqlmesh") is None:
+        raise ConfigError(
+            "the stage transform needs SQLMesh, which is not installed here; "
+            "install materia-core[transform]"
+        )
+    from materia.transform import ENVIRONMENT
+
+    os.environ.update(ENVIRONMENT)  # some of it counts when SQLMesh is imported
+    threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True).start()
 
 
 def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:

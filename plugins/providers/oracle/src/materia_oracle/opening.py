@@ -1,0 +1,50 @@
+"""From settings and secrets to the provider."""
+
+from __future__ import annotations
+
+import os
+
+# Before the first import of `oci`: otherwise it imports the clients of every service.
+os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
+
+from materia import Opening
+from materia.errors import ConfigError
+
+from materia_oracle.provider import TABLE, Oracle
+
+
+def open_provider(opening: Opening) -> Oracle:
+    """The provider; nothing is asked of Oracle yet.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        CredentialsError: the SDK does not take the credentials.
+    """
+    secrets, settings = opening.secrets, opening.settings
+    for name, kinds in (("compartment", ("compartment", "tenancy")), ("subnet", ("subnet",))):
+        value = str(settings.get(name) or "")
+        if value and not value.startswith(tuple(f"ocid1.{kind}." for kind in kinds)):
+            raise ConfigError(
+                f"oracle: {name} in {TABLE} must be the OCID of a {kinds[0]}, ocid1.{kinds[0]}..., "
+                f"is {value!r}"
+            )
+    return Oracle(
+        {
+            "user": secrets["OCI_CLI_USER"],
+            "tenancy": secrets["OCI_CLI_TENANCY"],
+            "fingerprint": secrets["OCI_CLI_FINGERPRINT"],
+            "key_content": _key(secrets["OCI_CLI_KEY_CONTENT"]),
+            "region": secrets["OCI_CLI_REGION"],
+        },
+        compartment=str(settings.get("compartment") or ""),
+        subnet=str(settings.get("subnet") or ""),
+        image=str(settings.get("image") or "Canonical Ubuntu 24.04"),
+        ssh_port=int(str(settings.get("ssh_port") or 22)),
+        api_url=str(settings.get("api_url") or "").rstrip("/"),
+        price_list_url=str(settings.get("price_list_url") or ""),
+    )
+
+
+def _key(text: str) -> str:
+    """The PEM text; variables of CI systems often have its line ends as backslash and n."""
+    return text if "\n" in text.strip() else text.replace("\\n", "\n")

@@ -1,0 +1,38 @@
+"""Offers for those who have no account: the price list alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from materia import Opening
+from materia.errors import NoOfferError
+from materia.machines import Offer, Requirements
+
+from materia_oracle.price_list import fetch
+from materia_oracle.shapes import listed_shapes, offers
+
+# Prices are equal in all commercial regions; which of them an account may use, only it can tell.
+ANYWHERE = "any"
+REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
+
+
+def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
+    """An offer for each flexible shape of the list, in the regions asked for or in any.
+
+    Raises:
+        NoOfferError: the regions asked for are not Oracle's.
+        ProviderError: the list cannot be had.
+    """
+    regions = [region for region in requirements.regions if REGION.fullmatch(region)]
+    if requirements.regions and not regions:
+        asked = ", ".join(requirements.regions)
+        raise NoOfferError(f"oracle: {asked} is no region of Oracle's, as eu-frankfurt-1 is one")
+    url = str(opening.settings.get("price_list_url") or "")
+    prices = fetch(url, requirements.currency)
+    shapes = listed_shapes(prices)
+    return [
+        offer
+        for region in regions or [ANYWHERE]
+        for offer in offers(shapes, prices, requirements, region=region)
+    ]

@@ -6,6 +6,7 @@ Imports SQLMesh, which takes about two seconds; nothing but a transform with wor
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ def transform(request: TransformRequest) -> TransformReport:
             message names the model, the audit and the number of rows.
     """
     os.environ.update(ENVIRONMENT)
+    # What SQLMesh's libraries have to say to its developers, on every import.
+    with warnings.catch_warnings(action="ignore"):
+        return _transform(request)
+
+
+def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
     from materia import sqlmesh_console

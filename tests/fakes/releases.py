@@ -1,0 +1,65 @@
+"""A raw layer made of releases of our own rows, as the loader of PSD Online fills it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from fakes.psd import ALL, Row, zip_rows
+from materia.model import LoadReport, LoadRequest, RawFile
+from materia_psdonline.load import load
+
+
+@dataclass
+class Releases:
+    """Archives by month, and the database they are loaded into."""
+
+    directory: Path
+    files: dict[tuple[str, str], RawFile] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Path:
+        """Not called like the catalog, as a working copy is not."""
+        return self.directory / "some file.duckdb"
+
+    def publish(self, month: str, rows: Iterable[Row], file: str = ALL) -> None:
+        """Put an archive of *rows* in place for *month*, `2025-11`, or replace it."""
+        self.keep(month, zip_rows(rows, file), file)
+
+    def keep(self, month: str, content: bytes, file: str = ALL) -> None:
+        """Put an archive in place as it is."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.paths[sha256] = self.directory / f"{sha256}.zip"
+        self.paths[sha256].write_bytes(content)
+        partition = f"{month}/{file.removesuffix('_csv.zip')}"
+        self.files[month, file] = RawFile(
+            partition=partition,
+            file=file,
+            url=f"https://example.test/{partition}",
+            sha256=sha256,
+            content=sha256,
+            size=len(content),
+            etag=None,
+            last_modified=None,
+            fetched_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+
+    def load(self) -> LoadReport:
+        """Bring the database to the archives in place."""
+        return load(
+            LoadRequest(
+                database=self.database,
+                files=tuple(self.files[key] for key in sorted(self.files)),
+                find=lambda _partition, _file, sha256: self.paths.get(sha256),
+                directory=self.directory,
+            )
+        )
+
+
+def months(report: LoadReport) -> Sequence[str]:
+    """What a load changed, as months."""
+    return [f"{day:%Y-%m}" for day in report.affected if isinstance(day, date)]

@@ -1,0 +1,79 @@
+"""docs/plugins.md quotes materia-acme as it is, and leaves nothing out that a plugin must have."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import materia.testing.contract
+import pytest
+from materia.hookspecs import Plugin, Setting
+from materia.model import Absent, Fetched, Refused, Unchanged
+from materia.protocols import Provider, Sink, Source
+
+ROOT = Path(__file__).resolve().parents[1]
+ACME = ROOT / "tests/third_party/materia-acme"
+GUIDE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+QUOTES = re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+OTHERS = re.findall(r"(?<!-->\n)^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+def test_it_quotes_the_declaration_the_source_the_sink_the_models_and_the_tests() -> None:
+    quoted = {Path(name).name for name, _ in QUOTES}
+
+    assert {"pyproject.toml", "__init__.py", "source.py", "load.py", "sink.py"} <= quoted
+    assert {"stg_acme__price.sql", "config.py", "test_acme.py"} <= quoted
+
+
+@pytest.mark.parametrize(("name", "quote"), QUOTES, ids=[name for name, _ in QUOTES])
+def test_every_quote_is_in_its_file(name: str, quote: str) -> None:
+    text = (ACME / name).read_text(encoding="utf-8")
+
+    assert quote.strip()
+    assert f"\n{quote}" in f"\n{text}\n"
+
+
+def test_its_other_examples_run() -> None:
+    assert len(OTHERS) == 1
+    for example in OTHERS:
+        names: dict[str, object] = {"__name__": "example"}
+        exec(compile(example, "docs/plugins.md", "exec"), names)  # noqa: S102 -- our own page
+        kept = names["TestMySink"]
+
+        assert isinstance(kept, type)
+        assert issubclass(kept, materia.testing.contract.Contract)
+        assert len(kept.deviations()) == 1
+
+
+@pytest.mark.parametrize("protocol", [Provider, Source, Sink])
+def test_every_method_of_a_protocol_is_spoken_of(protocol: type) -> None:
+    methods = [name for name in vars(protocol) if not name.startswith("_")]
+
+    assert len(methods) >= 4
+    assert [name for name in methods if f"`{name}`" not in GUIDE] == []
+
+
+@pytest.mark.parametrize("answer", [Fetched, Unchanged, Absent, Refused])
+def test_every_answer_of_fetch_is_spoken_of(answer: type) -> None:
+    assert f"| `{answer.__name__}(" in GUIDE
+
+
+@pytest.mark.parametrize("declaration", [Plugin, Setting])
+def test_every_field_of_a_declaration_is_used(declaration: type) -> None:
+    assert [one.name for one in fields(declaration) if f"{one.name}=" not in GUIDE] == []
+
+
+def test_the_paths_it_names_exist() -> None:
+    paths = re.findall(r"`((?:tests|plugins|core|docs)/[\w/.-]+)`", GUIDE)
+
+    assert len(paths) >= 3
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_its_table_of_contents_leads_to_its_sections() -> None:
+    sections = {
+        re.sub(r"\W+", "-", title.lower())
+        for title in re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#(.+?)\)", GUIDE))
+
+    assert links == sections

@@ -69,7 +69,7 @@ def _build_new(
     projects: tuple[Path, ...],
     models: str,
 ) -> Mapping[str, object]:
-    _import_ahead()
+    ahead = _import_ahead()
     database = sink.checkout()
     scratch = request.workspace / "load"
     scratch.mkdir(exist_ok=True)
@@ -101,6 +101,7 @@ def _build_new(
     if not files:
         raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
 
+    ahead.join()  # two threads at once would see modules half imported
     from materia.transform import TransformRequest, transform
 
     def progress(phase: str, done: int, total: int) -> None:
@@ -140,7 +141,7 @@ def _build_new(
     }
 
 
-def _import_ahead() -> None:
+def _import_ahead() -> threading.Thread:
     """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
 
     Raises:
@@ -154,7 +155,9 @@ def _import_ahead() -> None:
     from materia.transform import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)  # some of it counts when SQLMesh is imported
-    threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True).start()
+    ahead = threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True)
+    ahead.start()
+    return ahead
 
 
 def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:

@@ -246,14 +246,16 @@ class Oracle:
         details = self._details(request, domain, self._image_id(offer))
         doing = f"launch {offer.instance_type} in {domain}"
         for generation in range(GENERATIONS):
-            token = hashlib.sha256(f"{request.name} {domain} {generation}".encode()).hexdigest()[
-                :48
-            ]
+            seed = f"{request.name} {domain} {generation}"
             owned.touched = True
-            found = self._launched(doing, details, token, owned)
+            found = self._launched(doing, details, hashlib.sha256(seed.encode()).hexdigest()[:48])
             if found is not None and found.lifecycle_state not in {TERMINATED, TERMINATING}:
                 owned.instances.add(found.id)
                 return found
+            # The token is used up: by an instance that is gone, or by one made from another
+            # request of that name, which may not be listed yet.
+            if (living := owned.look(min(SETTLE, self._patience))) is not None:
+                return living
         raise ProviderError(f"oracle: {doing}: the name {request.name} was used too often")
 
     def _launched(self, doing: str, details: Any, token: str) -> Any | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from materia.currency import Rate
 from materia.machines import Billing, Money, Offer
@@ -258,6 +259,7 @@ def _egress_lines(offer: Offer, egress_gib: Decimal) -> Iterator[Line]:
     )
 
 
+@lru_cache(maxsize=64)  # thousands of offers share a few rules
 def describe(billing: Billing, *, estimated: bool = False) -> str:
     """A billing rule in words, for example `started hours from create, at least 1 h`.
 

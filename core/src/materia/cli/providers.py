@@ -3,350 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from datetime import timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
-from materia.cli.options import Config, Json, complete_provider
-from materia.cli.quantities import duration, size_gib
+from materia.cli.options import Config, Json
+from materia.cli.price import EPILOG, ChartCommand, Names, Timeout, price, split
+from materia.cli.waiting import Waiting
 
 if TYPE_CHECKING:
-    from materia.cli.price_table import Comparison
-    from materia.machines import Requirements
-    from materia.model import Pipeline
     from materia.plugins import Found, Registry
     from materia.protocols import Provider
-
-TERMINAL = "terminal"
-ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Compare what providers ask for a machine, and see what runs there.",
 )
-
-
-class ChartCommand(TyperCommand):
-    """A command whose `--chart` takes a file or nothing, which Typer itself cannot say."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Fill in what a bare `--chart` means."""
-        given = []
-        for number, argument in enumerate(args):
-            following = args[number + 1] if number + 1 < len(args) else "-"
-            bare = argument == "--chart" and following.startswith("-")
-            given.append(f"--chart={TERMINAL}" if bare else argument)
-        return list(super().parse_args(ctx, given))
-
-
-def _architecture(text: str) -> str:
-    if text.lower() not in ARCHITECTURES:
-        raise typer.BadParameter(f"{text!r} is neither x86_64 nor arm64")
-    return ARCHITECTURES[text.lower()]
-
-
-def _currency(text: str) -> str:
-    from materia.config import is_currency
-
-    if not is_currency(text.upper()):
-        raise typer.BadParameter(f"{text!r} is not the code of a currency, like EUR or USD")
-    return text.upper()
-
-
-Vcpus = Annotated[int | None, typer.Option("--vcpus", min=1, metavar="N", help="Threads at least.")]
-Memory = Annotated[
-    Decimal | None,
-    typer.Option("--memory", parser=size_gib, metavar="SIZE", help="At least: 8, 16GiB."),
-]
-Disk = Annotated[
-    Decimal | None,
-    typer.Option("--disk", parser=size_gib, metavar="SIZE", help="At least: 40, 100GB."),
-]
-Arch = Annotated[
-    list[str] | None,
-    typer.Option("--arch", parser=_architecture, metavar="NAME", help="x86_64 or arm64."),
-]
-Duration = Annotated[
-    timedelta | None,
-    typer.Option(
-        "--duration",
-        parser=duration,
-        metavar="TIME",
-        help="How long the machine exists, boot included: 10m, 1h30m.",
-    ),
-]
-Egress = Annotated[
-    Decimal | None,
-    typer.Option("--egress", parser=size_gib, metavar="SIZE", help="Traffic out of the provider."),
-]
-Region = Annotated[
-    list[str] | None,
-    typer.Option("--region", metavar="NAME", help="Only there; may be repeated."),
-]
-Dedicated = Annotated[
-    bool | None,
-    typer.Option("--dedicated/--shared", help="Only dedicated processors, or shared ones too."),
-]
-Names = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--provider",
-        metavar="NAME[,NAME...]",
-        autocompletion=complete_provider,
-        help="Ask only these; without it, all that rent machines.",
-    ),
-]
-Currency = Annotated[
-    str | None,
-    typer.Option("--currency", parser=_currency, metavar="CODE", help="Compare in this one: EUR."),
-]
-Limit = Annotated[
-    int, typer.Option("--limit", min=1, metavar="N", help="Types to show of each provider at most.")
-]
-All = Annotated[
-    bool, typer.Option("--all", help="Every offer, and why the others were passed over.")
-]
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Ask again, however young the kept answers are.")
-]
-Offline = Annotated[
-    bool, typer.Option("--offline", help="Ask nobody: use kept answers and say how old they are.")
-]
-Timeout = Annotated[
-    timedelta | None,
-    typer.Option(
-        "--timeout", parser=duration, metavar="TIME", help="Wait for no provider longer (20s)."
-    ),
-]
-Chart = Annotated[
-    str | None,
-    typer.Option(
-        "--chart",
-        metavar="[FILE]",
-        help="Draw cost against duration, here or into FILE (.svg, .png, .pdf).",
-    ),
-]
-
-PRICE_EPILOG = """\
-\b
-Without options it compares what the stages of the pipeline need (materia.toml). The
-cost is all in: rounding of time, address, boot disk, traffic, monthly cap. Amounts
-are net of VAT. An offer in another currency needs a rate in materia.toml:
-  [currency.rates.USD]
-  worth = "0.8654"
-  date = 2026-11-20
-
-\b
-Examples:
-  materia providers price
-  materia providers price --vcpus 4 --memory 16 --duration 25m --arch x86_64
-  materia providers price --duration 3h --chart
-  materia providers price --offline --json
-
-Answers are kept for an hour, in materia/prices in the cache folder of the user.
-"""
-
-
-@app.command("price", cls=ChartCommand, epilog=PRICE_EPILOG)
-def price(
-    context: typer.Context,
-    *,
-    vcpus: Vcpus = None,
-    memory: Memory = None,
-    disk: Disk = None,
-    arch: Arch = None,
-    duration: Duration = None,
-    egress: Egress = None,
-    region: Region = None,
-    dedicated: Dedicated = None,
-    provider: Names = None,
-    currency: Currency = None,
-    limit: Limit = 3,
-    everything: All = False,
-    refresh: Refresh = False,
-    offline: Offline = False,
-    timeout: Timeout = None,
-    chart: Chart = None,
-    json: Json = False,
-    config: Config = None,
-) -> None:
-    """Show what a stage would cost on each provider, best first."""
-    from dataclasses import replace
-    from datetime import UTC, datetime
-
-    from materia.cli.price_table import as_json, as_text
-    from materia.errors import NoOfferError
-
-    if refresh and offline:
-        raise typer.BadParameter("give --refresh or --offline, not both")
-    if chart not in {None, TERMINAL}:
-        from materia.cli.chart import check_target
-
-        check_target(str(chart))
-    registry = load_registry(context)
-    warn_of_failures(registry)
-    pipeline = load_pipeline(registry, config)
-    exchange = pipeline.exchange if currency is None else replace(pipeline.exchange, shown=currency)
-    pipeline = replace(pipeline, exchange=exchange)
-    changes: dict[str, Any] = {
-        "vcpus": vcpus,
-        "memory_gib": memory,
-        "disk_gib": None if disk is None else -int(-disk // 1),
-        "architectures": tuple(dict.fromkeys(arch)) if arch else None,
-        "expected": duration,
-        "egress_gib": egress,
-        "regions": _split(region) or None,
-        "dedicated": dedicated,
-        "currency": exchange.shown,
-    }
-    needs = _needs(pipeline, {name: value for name, value in changes.items() if value is not None})
-    now = datetime.now(UTC)
-    comparisons = _compare(
-        _chosen(registry, _split(provider)),
-        needs,
-        pipeline,
-        now=now,
-        source="provider" if refresh else "cache" if offline else "any",
-        timeout=timeout,
-    )
-    rows = None if everything else limit
-    if json:
-        typer.echo(to_json(as_json(comparisons, now=now, limit=rows)))
-    else:
-        typer.echo("\n\n".join(as_text(one, limit=rows) for one in comparisons))
-    if chart is not None and not (json and chart == TERMINAL):
-        _draw(comparisons, pipeline, chart, quiet=json)
-    empty = [one for one in comparisons if not one.ranking.quotes]
-    if empty:
-        names = " and ".join(one.name or "this" for one in empty)
-        raise NoOfferError(f"no provider has an offer for {names}")
-
-
-def _split(given: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(name for text in given or () for name in text.split(",") if name)
-
-
-def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, str]:
-    """What to compare for, each need once, with the names of the stages that have it."""
-    from dataclasses import replace
-
-    needs: dict[Requirements, str] = {}
-    for stage in pipeline.stages:
-        wanted = replace(stage.requirements, **changes)
-        needs[wanted] = f"{needs[wanted]} and {stage.name}" if wanted in needs else stage.name
-    return needs
-
-
-def _chosen(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
-    """The providers of those names, or all that rent machines, or all."""
-    if names:
-        return [registry.provider(name) for name in dict.fromkeys(names)]
-    found = {one.plugin.name for one in registry.of_kind("provider")}
-    every = [registry.provider(name) for name in sorted(found)]
-    return [one for one in every if one.plugin.rents] or every
-
-
-def _compare(
-    providers: Sequence[Found[Provider]],
-    needs: dict[Requirements, str],
-    pipeline: Pipeline,
-    *,
-    now: Any,
-    source: Any,
-    timeout: timedelta | None,
-) -> list[Comparison]:
-    from materia.asking import PATIENCE
-    from materia.cli.price_table import Comparison
-    from materia.price_cache import Answer, PriceCache, cache_folder
-    from materia.prices import Asking, ask_all
-    from materia.selection import rank
-
-    askings = [
-        Asking(
-            found=found,
-            requirements=requirements,
-            settings=pipeline.settings["provider", found.plugin.name],
-            directory=pipeline.directory,
-        )
-        for requirements in needs
-        for found in providers
-    ]
-    with _Waiting() as waiting:
-        answers = ask_all(
-            askings,
-            os.environ,
-            cache=PriceCache(cache_folder(os.environ)),
-            now=now,
-            source=source,
-            patience=timeout or PATIENCE,
-            waiting=waiting.show,
-        )
-    comparisons = []
-    for number, (requirements, name) in enumerate(needs.items()):
-        given = tuple(answers[number * len(providers) : (number + 1) * len(providers)])
-        offers = [offer for one in given if isinstance(one, Answer) for offer in one.offers]
-        ranking = rank(offers, requirements, start=now, exchange=pipeline.exchange)
-        comparisons.append(
-            Comparison(name=name, requirements=requirements, ranking=ranking, answers=given)
-        )
-    return comparisons
-
-
-def _draw(
-    comparisons: Sequence[Comparison], pipeline: Pipeline, target: str, *, quiet: bool
-) -> None:
-    from pathlib import Path
-
-    from materia.cli.chart import draw, leads_text, save
-    from materia.cli.price_table import needs_text
-    from materia.cost_curve import cost_curves, sample_durations
-
-    shown = [one for one in comparisons if one.ranking.quotes]
-    for number, one in enumerate(shown):
-        expected = one.requirements.expected
-        durations = sample_durations(max(3 * expected, timedelta(hours=3)))
-        curves = cost_curves(one.ranking.quotes, durations, pipeline.exchange)
-        title = f"{one.name}: {needs_text(one.requirements)}"
-        currency = pipeline.exchange.shown
-        if target == TERMINAL:
-            text = f"{draw(curves, title=one.name, currency=currency)}\n{leads_text(curves)}"
-            typer.echo(f"\n{text}")
-            continue
-        path = Path(target)
-        if number:  # the second stage has a picture of its own
-            path = path.with_stem(f"{path.stem}-{one.name}")
-        save(curves, path, title=title, currency=currency, mark=expected)
-        if not quiet:
-            typer.echo(f"\n{leads_text(curves)}\ndrawn to {path}")
-
-
-class _Waiting:
-    """One line on a terminal that names who has not answered; nothing where nobody looks."""
-
-    def __init__(self) -> None:
-        self._draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._write("")
-
-    def show(self, names: Sequence[str]) -> None:
-        self._write(f"asking {', '.join(names)}")
-
-    def _write(self, text: str) -> None:
-        if self._draws:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-
+app.command("price", cls=ChartCommand, epilog=EPILOG)(price)
 
 LIST_EPILOG = """\
 \b
@@ -383,9 +59,9 @@ def list_providers(
     registry = load_registry(context)
     warn_of_failures(registry)
     pipeline = load_pipeline(registry, config)
-    with _Waiting() as waiting:
+    with Waiting() as waiting:
         described = describe_all(
-            _named(registry, _split(provider)),
+            _named(registry, split(provider)),
             pipeline,
             os.environ,
             timeout=timeout,

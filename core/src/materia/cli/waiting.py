@@ -1,0 +1,30 @@
+"""Who is still waited for, on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Self
+
+
+class Waiting:
+    """One line on a terminal that names who has not answered; nothing where nobody looks."""
+
+    def __init__(self) -> None:
+        self._draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._write("")
+
+    def show(self, names: Sequence[str]) -> None:
+        """Name them in the place of those before."""
+        self._write(f"asking {', '.join(names)}")
+
+    def _write(self, text: str) -> None:
+        if self._draws:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()

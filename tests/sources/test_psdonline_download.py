@@ -304,6 +304,31 @@ def test_a_length_that_is_too_small_is_a_file_cut_short(usda: UsdaServer, fetch:
     assert "is cut short or damaged" in result.reason
 
 
+def test_a_length_that_is_too_large_is_a_file_that_never_comes_whole(
+    usda: UsdaServer, fetch: Fetch
+) -> None:
+    usda.publish(NOVEMBER, ARCHIVE)
+    usda.fail(Fault(kind="overstated", after=len(ARCHIVE) + 1))
+
+    with pytest.raises(SourceError, match=rf"{NOVEMBER}: .*\(4 attempts\)"):
+        fetch()
+
+
+def test_something_without_an_end_is_refused_before_it_arrives(
+    usda: UsdaServer, fetch: Fetch, tmp_path: Path
+) -> None:
+    file = usda.publish(NOVEMBER, ARCHIVE)
+    usda.fail(Fault(kind="overstated", after=1 << 30))
+
+    assert fetch() == Refused(
+        reason="is larger than 536,870,912 bytes: not a release",
+        etag=file.etag,
+        last_modified=file.last_modified,
+        path=None,
+    )
+    assert list((tmp_path / "in").iterdir()) == []
+
+
 def test_a_redirect_is_followed_and_the_address_stays_the_one_asked_for(
     usda: UsdaServer, fetch: Fetch
 ) -> None:

@@ -95,7 +95,8 @@ def test_the_sample_is_fetched(workshop: Workshop) -> None:
 def test_a_mirror_is_fetched_and_its_rebuilt_month_noticed(workshop: Workshop) -> None:
     workshop.write("materia.toml", blocks("toml")[2])
     run(workshop, blocks("console")[1])
-    kept = sorted(path.parent.name[:7] for path in (workshop.directory / "raw").rglob("*.zip"))
+    paths = [path.as_posix() for path in (workshop.directory / "raw").rglob("*.zip")]
+    kept = sorted(re.findall(r"/(\d{4}-\d\d)\b", path)[-1] for path in paths)
 
     assert kept == ["2018-12", "2018-12", "2019-02", "2019-05"]
 

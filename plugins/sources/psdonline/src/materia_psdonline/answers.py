@@ -33,6 +33,12 @@ def retry_after_seconds(value: str | None, now: datetime | None = None) -> float
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
+def length_of(content_length: str | None) -> int | None:
+    """Bytes that a Content-Length header announces."""
+    text = (content_length or "").strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 def starts_at(content_range: str | None) -> int | None:
     """The offset of the first byte in `bytes 1000-1999/2000`."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", (content_range or "").strip(), re.ASCII)

@@ -12,8 +12,8 @@ from pathlib import Path
 from materia.errors import SourceError
 from materia.model import Absent, FetchRequest, Known, Unchanged
 
-from materia_psdonline.answers import retry_after_seconds, starts_at, still_the_same
-from materia_psdonline.arrival import Arrived, Part
+from materia_psdonline.answers import length_of, retry_after_seconds, starts_at, still_the_same
+from materia_psdonline.arrival import MAX_FILE_BYTES, Arrived, Part, TooLargeError
 
 # httpx also is a command, whose imports (click, rich) take longer than all the rest of it: 0.15 s
 # of 0.24. None is how Python says that a module is not to be had, and httpx does without.
@@ -203,6 +203,8 @@ class _Download:
             raise SourceError(f"{url}: {answer} for a release it had; the copy at hand stays")
         if status not in {200, 206}:
             raise SourceError(f"{url}: {answer}")
+        if (length_of(response.headers.get("Content-Length")) or 0) > MAX_FILE_BYTES:
+            raise TooLargeError(etag, last_modified)
         part = self._part_for(response)
         part.etag, part.last_modified = etag, last_modified
         deadline = time.monotonic() + self._patience.whole

@@ -35,7 +35,7 @@ import time
 from typing import Any
 
 CHUNK = 65536
-STARTING_SECONDS = 2.0  # between the making of a keeper's folder and its socket
+STARTING_SECONDS = 0.5  # between the making of a keeper's folder and its socket
 LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -384,16 +384,20 @@ def relay_input(keeper: socket.socket) -> None:
     os._exit(0)
 
 
-def first_line() -> Order:
-    """The order; what follows it is left unread."""
-    line = b""
-    while not line.endswith(b"\n"):
-        line += os.read(0, 1) or sys.exit(66)
-    order: Order = json.loads(line)
+def take_order() -> Order:
+    """The order: its length in bytes, a line end, and JSON; what follows it is left unread."""
+    length = b""
+    while not length.endswith(b"\n"):
+        length += os.read(0, 1) or sys.exit(66)
+    pieces, left = [], int(length)
+    while left:
+        pieces.append(os.read(0, left) or sys.exit(66))
+        left -= len(pieces[-1])
+    order: Order = json.loads(b"".join(pieces))
     return order
 
 
 if __name__ == "__main__":
-    given = first_line()
+    given = take_order()
     {"run": run, "receive": receive}[given["do"]](given)
     os._exit(0)

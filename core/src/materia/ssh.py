@@ -99,7 +99,7 @@ class Session:
         except BaseException:
             self._loop.submit(follower.stop())
             with suppress(Exception):  # what led here says more
-                future.result(script.grace.total_seconds() + ssh_connection.ATTEMPT_SECONDS)
+                future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
             future.cancel()
             raise
         for text in texts.values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     import asyncssh
 
 T = TypeVar("T")
-ATTEMPT_SECONDS = 5.0  # for one connection: a lost SYN is sent again after 1 and 3 seconds
+DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 seconds
+ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
+STOP_SECONDS = 5.0  # for the word that something has ended
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.5
 # The only kind we make; a server that has no such key cannot be ours.
@@ -63,12 +66,32 @@ async def see_server(host: str, port: int, host_key: str | None, limit: timedelt
     await _until(attempt, f"{host}:{port}", limit)
 
 
+async def _dial(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    reason: Exception = OSError("the name has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        line = socket.socket(family, kind, protocol)
+        line.setblocking(False)  # noqa: FBT003 -- as socket has it
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                await loop.sock_connect(line, address)
+        except OSError as error:
+            line.close()
+            reason = error
+        except BaseException:
+            line.close()
+            raise
+        else:
+            return line
+    raise reason
+
+
 async def _see_banner(host: str, port: int) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        banner = await reader.read(4)  # RFC 4253, section 4.2: `SSH-2.0-...`
-    finally:
-        writer.transport.abort()
+    with await _dial(host, port) as line:
+        # RFC 4253, section 4.2: `SSH-2.0-...`
+        banner = await asyncio.get_running_loop().sock_recv(line, 4)
     if banner != b"SSH-":
         raise ConnectionError("what listens there is no SSH server")
 
@@ -78,7 +101,11 @@ async def _see_host_key(host: str, port: int, host_key: str) -> None:
 
     try:
         connection = await asyncssh.connect(
-            host, port, preferred_auth="none", **_checked(host_key, user=LOGIN_USER)
+            host,
+            port,
+            sock=await _dial(host, port),
+            preferred_auth="none",
+            **_checked(host_key, user=LOGIN_USER),
         )
     except asyncssh.PermissionDenied:
         return  # the key was checked and is ours; that nobody logged in is what we asked for
@@ -100,6 +127,8 @@ def _checked(host_key: str, *, user: str) -> dict[str, Any]:
         "client_keys": None,
         "connect_timeout": ATTEMPT_SECONDS,
         "login_timeout": ATTEMPT_SECONDS,
+        "keepalive_interval": KEEPALIVE_SECONDS,
+        "keepalive_count_max": KEEPALIVE_COUNT,
     }
 
 
@@ -109,9 +138,9 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
     Raises:
         ReadyTimeoutError: it did not, within *limit*.
     """
+    end = time.monotonic() + limit.total_seconds()
     import asyncssh
 
-    end = time.monotonic() + limit.total_seconds()
     pause = FIRST_PAUSE_SECONDS
     reason: Exception = TimeoutError()
     while True:
@@ -179,7 +208,8 @@ class Connection:
         process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
             START.format(bytes=len(text)), encoding=None
         )
-        process.stdin.write(text + json.dumps(order).encode() + b"\n")
+        given = json.dumps(order).encode()
+        process.stdin.write(b"%b%d\n%b" % (text, len(given), given))
         return process
 
     async def send_file(
@@ -263,7 +293,7 @@ class Follower:
         # The worker keeps the limit; this is for one that does not.
         limit = script.limit + script.grace + script.lease
         try:
-            async with asyncio.timeout(limit.total_seconds() + ATTEMPT_SECONDS):
+            async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
                 while True:
                     try:
                         return await self._attached()
@@ -271,7 +301,9 @@ class Follower:
                         if self._stopping:
                             raise _lost(self._connection.login, script.id, error) from error
                         silent = timedelta(seconds=time.monotonic() - self._heard)
-                        await _once_more(self._connection, script.lease - silent, script.id)
+                        # Tried at least once: the worker itself may say what became of it.
+                        left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
+                        await _once_more(self._connection, left, script.id)
                         self.resumed += 1
         except TimeoutError as error:
             raise WorkerLostError(
@@ -286,26 +318,34 @@ class Follower:
             process.stdin.write(b"stop\n")
         beats = asyncio.create_task(self._beat(process))
         try:
-            while True:
-                kind, payload = await _read_record(process, self._connection.login)
-                self._heard = time.monotonic()
-                if kind == b"g":
-                    raise WorkerLostError(
-                        f"{self._connection.login.host}: the worker knows nothing of "
-                        f"{self._script.id} any more: it was started again, or heard nothing for "
-                        f"{self._script.lease.total_seconds():g} s and ended it"
-                    )
-                self._fresh = False
-                self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
-                if kind == b"x":
-                    process.stdin.write(b"%d\n" % self._has)
-                    end: Words = json.loads(payload)
-                    return end
-                self.records.put((kind, payload, self._has))
+            return await self._listen(process)
+        except BaseException:
+            process.close()
+            raise
         finally:
             self._process = None
             beats.cancel()
-            process.close()
+
+    async def _listen(self, process: asyncssh.SSHClientProcess[bytes]) -> Words:
+        host = self._connection.login.host
+        while True:
+            kind, payload = await _read_record(process, self._connection.login)
+            self._heard = time.monotonic()
+            if kind == b"g":
+                raise WorkerLostError(
+                    f"{host}: the worker knows nothing of {self._script.id} any more: it was "
+                    "started again, or it heard nothing for "
+                    f"{self._script.lease.total_seconds():g} s and ended it"
+                )
+            self._fresh = False
+            self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
+            if kind == b"x":
+                # The channel closes by itself when the worker has heard that.
+                process.stdin.write(b"%d\n" % self._has)
+                process.stdin.write_eof()
+                end: Words = json.loads(payload)
+                return end
+            self.records.put((kind, payload, self._has))
 
     async def _beat(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         pause = min(self._script.lease.total_seconds() / 4, 5.0)
@@ -342,7 +382,9 @@ async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnectio
 
     async def attempt() -> asyncssh.SSHClientConnection:
         options = _checked(login.host_key, user=login.user)
-        return await asyncssh.connect(login.host, login.port, **{**options, "client_keys": [key]})
+        line = await _dial(login.host, login.port)
+        options["client_keys"] = [key]
+        return await asyncssh.connect(login.host, login.port, sock=line, **options)
 
     return await _until(attempt, f"{login.host}:{login.port}", limit)
 
@@ -365,7 +407,7 @@ async def _read_record(
         return kind, await process.stdout.readexactly(int(length))
     except asyncio.IncompleteReadError as error:
         with suppress(TimeoutError):
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS):
                 await process.wait_closed()
         # None is a lost connection, and a launcher that was killed may have started something.
         if process.exit_status is not None and process.exit_status > 0:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from materia.protocols import Provider
 from materia.testing.cloud import Clock
 from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia.testing.cloud.machine import SshMachines
 from materia.testing.cloud.world import CloudWorld
 from materia.testing.provider import ProviderContract
+from materia.testing.provider_promises import WaitPromises
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import read_settings
+
+
+def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:
+    cloud = world.service
+    return lambda: Hetzner(
+        cloud.secrets()["HCLOUD_TOKEN"],
+        replace(read_settings(cloud.settings()), ssh_port=ssh_port),
+        request_timeout=timedelta(seconds=0.25),
+        patience=timedelta(seconds=0.6),
+        settle=timedelta(seconds=0.3),
+        first_retry=timedelta(milliseconds=1),
+    )
 
 
 class TestHetzner(ProviderContract):
@@ -23,12 +38,20 @@ class TestHetzner(ProviderContract):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        cloud = world.service
-        return lambda: Hetzner(
-            cloud.secrets()["HCLOUD_TOKEN"],
-            read_settings(cloud.settings()),
-            request_timeout=timedelta(seconds=0.25),
-            patience=timedelta(seconds=0.6),
-            settle=timedelta(seconds=0.3),
-            first_retry=timedelta(milliseconds=1),
-        )
+        return opener(world)
+
+
+class TestHetznerWithMachines(WaitPromises):
+    @pytest.fixture
+    def machines(self) -> Iterator[SshMachines]:
+        with SshMachines() as machines:
+            yield machines
+
+    @pytest.fixture
+    def world(self, machines: SshMachines) -> Iterator[CloudWorld]:
+        with Cloud(clock=Clock(speed=100), machines=machines) as cloud:
+            yield CloudWorld(cloud)
+
+    @pytest.fixture
+    def open_provider(self, world: CloudWorld, machines: SshMachines) -> Callable[[], Provider]:
+        return opener(world, ssh_port=machines.port)

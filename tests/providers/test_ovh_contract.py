@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from materia.protocols import Provider
 from materia.testing.cloud import Clock
+from materia.testing.cloud.machine import SshMachines
 from materia.testing.cloud.ovh import Ovh as Cloud
 from materia.testing.cloud.world import CloudWorld
 from materia.testing.provider import ProviderContract
+from materia.testing.provider_promises import WaitPromises
 from materia_ovh.credentials import Credentials
 from materia_ovh.provider import Ovh
 from materia_ovh.settings import read_settings
+
+
+def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:
+    secrets = world.service.secrets()
+    credentials = Credentials(
+        application_key=secrets["OVH_APPLICATION_KEY"],
+        application_secret=secrets["OVH_APPLICATION_SECRET"],
+        consumer_key=secrets["OVH_CONSUMER_KEY"],
+    )
+    return lambda: Ovh(
+        credentials,
+        replace(read_settings(world.service.settings()), ssh_port=ssh_port),
+        request_timeout=timedelta(seconds=0.25),
+        patience=timedelta(seconds=0.6),
+        settle=timedelta(seconds=0.3),
+    )
 
 
 class TestOvh(ProviderContract):
@@ -24,17 +43,20 @@ class TestOvh(ProviderContract):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        cloud = world.service
-        secrets = cloud.secrets()
-        credentials = Credentials(
-            application_key=secrets["OVH_APPLICATION_KEY"],
-            application_secret=secrets["OVH_APPLICATION_SECRET"],
-            consumer_key=secrets["OVH_CONSUMER_KEY"],
-        )
-        return lambda: Ovh(
-            credentials,
-            read_settings(cloud.settings()),
-            request_timeout=timedelta(seconds=0.25),
-            patience=timedelta(seconds=0.6),
-            settle=timedelta(seconds=0.3),
-        )
+        return opener(world)
+
+
+class TestOvhWithMachines(WaitPromises):
+    @pytest.fixture
+    def machines(self) -> Iterator[SshMachines]:
+        with SshMachines() as machines:
+            yield machines
+
+    @pytest.fixture
+    def world(self, machines: SshMachines) -> Iterator[CloudWorld]:
+        with Cloud(clock=Clock(speed=100), machines=machines) as cloud:
+            yield CloudWorld(cloud)
+
+    @pytest.fixture
+    def open_provider(self, world: CloudWorld, machines: SshMachines) -> Callable[[], Provider]:
+        return opener(world, ssh_port=machines.port)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -485,7 +486,7 @@ class Ovh(Service):
         return Booting(
             provider=self.provider,
             id=instance.id,
-            name=instance.name,
+            name=_host_name(instance.name),
             user_data=instance.user_data,
             authorized_keys=(instance.key.public_key,) if instance.key else (),
             login=instance.image["user"],
@@ -630,6 +631,11 @@ class Ovh(Service):
             "image": instance.image,
             "sshKey": self._key_body(instance.key) if instance.key else None,
         }
+
+
+def _host_name(name: str) -> str:
+    """What OpenStack makes of an instance's name: a label of DNS, cut at 63 characters."""
+    return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")
 
 
 def _identity(region: str, name: str) -> str:

@@ -20,3 +20,20 @@ def folders(workshop: Workshop) -> Workshop:
     workshop.write("in/2024-01.csv", "apples,1\npears,2\n")
     workshop.write("in/2024-02.csv", "apples,3\n")
     return workshop
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--live",
+        action="store_true",
+        help="also run the tests that rent real machines, where credentials are set",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--live"):
+        return
+    live = [item for item in items if item.get_closest_marker("live")]
+    if live:
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if item not in live]

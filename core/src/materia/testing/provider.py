@@ -39,9 +39,18 @@ from materia.testing.provider_promises import (  # noqa: E402 -- see above
     OffersPromises,
     WaitPromises,
 )
+from materia.testing.provider_public import PublicOffersContract  # noqa: E402 -- see above
 from materia.testing.world import ABILITIES, FAULTS, Billed, World  # noqa: E402 -- see above
 
-__all__ = ["ABILITIES", "FAULTS", "Billed", "ProviderContract", "World", "deviation"]
+__all__ = [
+    "ABILITIES",
+    "FAULTS",
+    "Billed",
+    "ProviderContract",
+    "PublicOffersContract",
+    "World",
+    "deviation",
+]
 
 
 class ProviderContract(

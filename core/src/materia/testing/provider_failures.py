@@ -19,6 +19,8 @@ ONCE = ("drop_before", "drop_after", "slow")
 
 def _every_fault(world: World) -> list[str]:
     spoiling = [fault for fault in ONCE if fault not in world.lacks]
+    if not spoiling and not world.errors:
+        pytest.skip("this world cannot be told to fail")
     return [*spoiling, *world.errors]
 
 
@@ -28,7 +30,7 @@ class Failures(ProviderScene):
     def test_a_world_says_why_it_lacks_what_it_cannot_do(self, world: World) -> None:
         assert set(world.lacks) <= {*FAULTS, *ABILITIES}
         assert all(reason.strip() for reason in world.lacks.values())
-        assert world.errors
+        assert world.errors or set(world.lacks) >= set(FAULTS)
 
     def test_offers_that_cannot_be_read_are_an_error_and_never_an_empty_answer(
         self, provider: Provider, open_provider: Callable[[], Provider], scene: Scene
@@ -67,6 +69,8 @@ class Failures(ProviderScene):
     def test_each_documented_error_becomes_the_error_it_means(
         self, provider: Provider, scene: Scene
     ) -> None:
+        if not scene.world.errors:
+            pytest.skip("this world cannot be told to fail")
         for fault, expected in scene.world.errors.items():
             scene.world.inject(fault)
 

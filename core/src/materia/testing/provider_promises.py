@@ -196,6 +196,7 @@ class ListPromises(ProviderScene):
     """Only what materia made, from any run, with everything billable that hangs on it."""
 
     def test_what_others_made_is_never_listed(self, provider: Provider, scene: Scene) -> None:
+        scene.need("foreign")
         assert scene.world.foreign()
         assert list(provider.list_instances()) == []
 

@@ -22,6 +22,7 @@ FAULTS: Mapping[str, str] = {
 ABILITIES: Mapping[str, str] = {
     "user_data": "an instance is given the user data of its request",
     "ssh": "an instance answers over SSH with the host key of its user data",
+    "foreign": "there are things that materia did not make",
 }
 
 

@@ -1,0 +1,96 @@
+"""Providers whose prices anyone may read keep the promises of offers without credentials, too."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from materia.hookspecs import Opening, Plugin
+from materia.machines import Offer, Requirements
+from materia.plugins import load_plugins
+from materia.protocols import Provider
+from materia.testing.cloud.oracle import Oracle
+from materia.testing.cloud.ovh import Ovh
+from materia.testing.cloud.scaleway import Scaleway
+from materia.testing.cloud.service import Service
+from materia.testing.provider import PublicOffersContract
+from materia.testing.provider_public import PublicOffers
+
+CLOUDS: dict[str, type[Service]] = {"oracle": Oracle, "ovh": Ovh, "scaleway": Scaleway}
+
+
+def declared(name: str) -> Plugin[Provider]:
+    (plugin,) = importlib.import_module(f"materia_{name}").materia_providers()
+    assert isinstance(plugin, Plugin)
+    return plugin
+
+
+def opening_of(cloud: Service, **secrets: str) -> Opening:
+    plugin = declared(cloud.provider)
+    settings = {setting.name: setting.default for setting in plugin.settings}
+    return Opening(secrets=secrets, settings={**settings, **cloud.settings()}, directory=Path())
+
+
+class PublicOffersOfACloud(PublicOffersContract):
+    name: str
+
+    @pytest.fixture
+    def cloud(self) -> Iterator[Service]:
+        with CLOUDS[self.name]() as cloud:
+            yield cloud
+
+    @pytest.fixture
+    def public_offers(self, cloud: Service) -> PublicOffers:
+        ask = declared(self.name).public_offers
+        assert ask is not None
+        return lambda requirements: ask(opening_of(cloud), requirements)
+
+    def test_they_cost_what_they_cost_with_credentials(
+        self, cloud: Service, public_offers: PublicOffers, needs: Requirements
+    ) -> None:
+        provider = declared(self.name).open(opening_of(cloud, **cloud.secrets()))
+        known = costs_by_type(provider.offers(needs))
+        public = costs_by_type(public_offers(needs))
+
+        both = known.keys() & public.keys()
+        assert both
+        # Some regions are dearer; without an account the usual ones are known.
+        assert all(known[name] & public[name] for name in both)
+
+    def test_what_can_be_had_now_is_not_claimed_to_be_known(
+        self, public_offers: PublicOffers, needs: Requirements
+    ) -> None:
+        assert {offer.availability for offer in public_offers(needs)} <= {"unknown", "unavailable"}
+
+
+class TestOracle(PublicOffersOfACloud):
+    name = "oracle"
+
+
+class TestOvh(PublicOffersOfACloud):
+    name = "ovh"
+
+
+class TestScaleway(PublicOffersOfACloud):
+    name = "scaleway"
+
+
+def costs_by_type(offers: Sequence[Offer]) -> dict[str, set[tuple[object, ...]]]:
+    costs: dict[str, set[tuple[object, ...]]] = {}
+    for offer in offers:
+        extras = tuple(extra.hourly for extra in offer.extras)
+        cost = (offer.hourly, offer.monthly_cap, offer.billing, extras)
+        costs.setdefault(offer.instance_type, set()).add(cost)
+    return costs
+
+
+def test_every_bundled_provider_with_public_prices_is_tested_here() -> None:
+    public = {
+        found.plugin.name
+        for found in load_plugins(bundled_only=True).of_kind("provider")
+        if found.plugin.public_offers is not None
+    }
+
+    assert public == set(CLOUDS)

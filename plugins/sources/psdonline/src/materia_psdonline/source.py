@@ -95,10 +95,30 @@ class PsdOnline:
         return _judge(request, arrived, request.directory / name)
 
     def load(self, request: LoadRequest, /) -> LoadReport:
-        """As the protocol says; see `load.py`."""
-        from materia_psdonline.load import load  # imports DuckDB
+        """As the protocol says; see `load.py`.
 
-        return load(request)
+        Raises:
+            SourceError: the disk is full, or a file cannot be read or written. What was loaded
+                before is unharmed.
+        """
+        import duckdb
+
+        from materia_psdonline.load import load
+
+        try:
+            return load(request)
+        # DuckDB calls a database that it could not write to invalid from then on: FatalException.
+        except (
+            duckdb.FatalException,
+            duckdb.IOException,
+            duckdb.OutOfMemoryException,
+            duckdb.TransactionException,
+            OSError,
+        ) as error:
+            raise SourceError(
+                f"{request.database}: {_first_line(error)}; what was loaded before "
+                "is unharmed: see to it and run again"
+            ) from error
 
     def models(self) -> Path | None:
         """The models of the raw and staging layers, which come with this package."""
@@ -141,3 +161,7 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
         ),
         path=arrived.path.replace(final),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -114,7 +114,7 @@ def coffee(arabica: float, robusta: float, beginning: float, beans: float) -> Fi
 
 
 def vietnam(arabica: float, robusta: float) -> Figures:
-    """A balance of Vietnam, as `coffee`."""
+    """A balance of Vietnam, as `coffee`; how production divides is ours too."""
     return {
         ARABICA: arabica,
         ROBUSTA: robusta,
@@ -176,7 +176,8 @@ FEBRUARY: Balances = {
 # WASDE no. 588, 10 May 2019: the first figures of 2019/20, here for the United States alone. Wheat
 # 2018/19: exports 925, ending stocks 1,127; 2019/20: production 1,897, yield 48.6, exports 900,
 # ending stocks 1,141, feed 90. Corn 2018/19: exports 2,300, ending stocks 2,095; 2019/20:
-# production 15,030, yield 176.0, exports 2,275, ending stocks 2,485. Other use is what is left.
+# production 15,030, yield 176.0, exports 2,275, ending stocks 2,485. What else they need to add up
+# is ours: corn imports of 2019/20, and how use divides into feed and other where it is not given.
 MAY: Balances = {
     (CORN, "US", 2018): ("2019-05", corn(81.7, 2140, 14420, 40, 5300, 6905, 2300)),
     (CORN, "US", 2019): ("2019-05", corn(85.4, 2095, 15030, 35, 5450, 6950, 2275)),

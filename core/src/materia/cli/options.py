@@ -38,6 +38,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
+        envvar="MATERIA_CONFIG",
         help="Read this file instead of the nearest materia.toml, here or in a folder above.",
     ),
 ]

@@ -14,6 +14,7 @@ import typer
 from fakes.workshop import Workshop
 from materia.cli import app
 from materia.cli.live import progress_line
+from materia.cli.run import python_command
 from materia.cli.summary import first_sentence
 from materia.cli.words import elapsed, many, size, table
 from materia.events import Progress
@@ -252,3 +253,20 @@ def test_python_m_materia_is_the_command(tmp_path: Path) -> None:
     )
 
     assert ended.stdout.startswith("materia-core ")
+
+
+def test_a_mistake_in_the_program_keeps_its_traceback(folders: Workshop) -> None:
+    folders.install("secretive", "fakes.secretive")
+
+    ended = folders.run("run", "--provider", "costly", environment={"COSTLY_TOKEN": "x"})
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback (most recent call last):\n")
+    assert ended.stderr.endswith("AssertionError: nobody asked for it\n")
+
+
+@pytest.mark.parametrize("started_by_uv", [True, False])
+def test_the_command_to_look_with_is_the_one_the_user_has(started_by_uv: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    environment = {"UV_RUN_RECURSION_DEPTH": "1"} if started_by_uv else {}
+
+    assert python_command(environment) == ("uv run python" if started_by_uv else sys.executable)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,27 @@ def test_the_handlers_are_as_before_afterwards() -> None:
         assert signal.getsignal(signal.SIGTERM) is not before
 
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_terminal_that_is_closed_ends_the_run_and_its_worker(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#hang\n")
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        folders.command("run"),
+        cwd=folders.directory,
+        env=folders.environment(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        # What a shell does for what it starts: this terminal is the one that hangs up.
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),  # noqa: PLW1509 -- no threads here
+    )
+    os.close(theirs)
+    mark = folders.directory / "in" / "hanging-in-fetch"
+    wait_until(lambda: mark.exists() and mark.read_text() != "", "hanging in fetch")
+    os.close(ours)
+
+    assert run.wait(timeout=30) == 129
+    assert not alive(int(mark.read_text()))
+    assert folders.workers() == []

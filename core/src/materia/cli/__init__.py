@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated
@@ -101,23 +102,30 @@ def main() -> None:
         _say(error)
         code = error.exit_code
     except Interrupted as interrupted:
-        sys.stderr.write(f"materia: {interrupted}; nothing is left half done\n")
+        _write(f"materia: {interrupted}; nothing is left half done\n")
         code = interrupted.exit_code
     sys.exit(_flushed(code))
 
 
 def _say(error: MateriaError) -> None:
-    sys.stderr.write(f"materia: {error}\n")
+    _write(f"materia: {error}\n")
     before = error.__context__  # what happened first is not hidden by what failed while clearing up
     if isinstance(before, MateriaError) and error.__cause__ is None:
-        sys.stderr.write(f"materia: before that: {before}\n")
+        _write(f"materia: before that: {before}\n")
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):  # with the terminal gone, the exit code still tells
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _flushed(code: int) -> int:
-    """Flush now, as Python complains aloud at its end when the reader has gone."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code or 1
+    """Flush now, as Python complains aloud at its end when the reader or the terminal has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -81,8 +82,9 @@ class Live:
                 self._write(CLEAR + line)
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # the terminal is gone, and the run goes on or ends well
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def progress_line(stage: str, newest: list[Progress], seconds: float) -> str:

@@ -34,7 +34,8 @@ Examples:
 \b
 A run that was cut off, at any point, goes on where it stopped. A file that cannot be
 used is put aside, everything else is done, and the exit code is 1. Progress is shown
-when standard error is a terminal; NO_COLOR is honoured.
+when standard error is a terminal; NO_COLOR is honoured. With --json, a stage that failed
+leaves standard output empty; its reason is on standard error, as without it.
 """
 
 

@@ -276,6 +276,7 @@ def test_an_empty_database_is_nothing_to_protect(folder: Path, sink: DuckDBSink)
 def test_a_deleted_database_is_nothing_published(folder: Path, sink: DuckDBSink) -> None:
     publish_version(sink, 1)
     (folder / "materia.duckdb").unlink()
+    (folder / "materia.duckdb.wal").write_bytes(b"a log of something that is gone")
 
     assert sink.stamp() is None
     assert sink.published() is None
@@ -498,6 +499,7 @@ def test_a_disk_that_is_really_full_harms_nothing_and_a_larger_one_completes(
                 told.append(ending.error)
                 assert isinstance(ending.error, SinkError), ending
             assert (folder / "materia.duckdb").read_bytes() == before
+            assert not list(folder.rglob("*.part"))
             assert dict(open_in(folder).known(SOURCE)) == {}
             filler.unlink()
         assert any("No space left on device" in str(error) for error in told)

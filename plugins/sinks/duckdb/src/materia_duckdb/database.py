@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -162,7 +163,9 @@ class Database:
     def _fold(self) -> None:
         """Check the published file, and write a log that a killed writer left into it."""
         self.publication()
-        if _log(self._target).exists() and self._target.exists():
+        if not self._target.exists():
+            _log(self._target).unlink(missing_ok=True)  # of a database that was deleted
+        elif _log(self._target).exists():
             with self._open(self._target, read_only=False) as connection:
                 connection.execute("CHECKPOINT")
 
@@ -343,6 +346,7 @@ def _log(path: Path) -> Path:
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     _log(path).unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)  # DuckDB spills into it
 
 
 @contextmanager

@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PART = ".part"
+# A file system, or a pair of them, that cannot share blocks or copy inside the kernel.
+NOT_SHARED = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def write(path: Path, text: str) -> None:
     """Replace *path* by *text*, in UTF-8: after a crash it holds the old text or the new."""
-    part = _part(path)
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with _making(path) as part:
+        part.write_text(text, encoding="utf-8")
+        sync(part)
     sync(path.parent)
 
 
@@ -29,10 +30,9 @@ def move(path: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        part = _part(target)
-        shutil.copyfile(path, part)
-        sync(part)
-        part.replace(target)
+        with _making(target) as part:
+            shutil.copyfile(path, part)
+            sync(part)
         path.unlink()
     sync(target.parent)
 
@@ -42,27 +42,22 @@ def copy(path: Path, target: Path) -> None:
 
     100 MB took 0.03 s where it cannot (ext4, 2026-11). The copy is not forced to the disk.
     """
-    part = _part(target)
-    try:
-        with path.open("rb") as source, part.open("wb") as copied:
-            left = os.fstat(source.fileno()).st_size
-            while left > 0:
-                count = os.copy_file_range(source.fileno(), copied.fileno(), left)
-                if count == 0:
-                    break
-                left -= count
-    except (AttributeError, OSError) as error:
-        # Not on this system, or not between these two file systems: read and write instead.
-        if isinstance(error, OSError) and error.errno not in {
-            errno.EXDEV,
-            errno.EINVAL,
-            errno.ENOSYS,
-            errno.EOPNOTSUPP,
-        }:
-            raise
-        shutil.copyfile(path, part)
-    shutil.copymode(path, part)
-    part.replace(target)
+    with _making(target) as part:
+        try:
+            with path.open("rb") as source, part.open("wb") as copied:
+                left = os.fstat(source.fileno()).st_size
+                while left > 0:
+                    count = os.copy_file_range(source.fileno(), copied.fileno(), left)
+                    if count == 0:
+                        break
+                    left -= count
+        except AttributeError:
+            shutil.copyfile(path, part)  # this system has no such call
+        except OSError as error:
+            if error.errno not in NOT_SHARED:
+                raise
+            shutil.copyfile(path, part)
+        shutil.copymode(path, part)
 
 
 def sync(path: Path) -> None:
@@ -82,9 +77,17 @@ def sweep(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _part(path: Path) -> Path:
+@contextmanager
+def _making(path: Path) -> Iterator[Path]:
+    """Another name for *path* while it is made; nothing is left of it when that fails."""
     # The process's id keeps two of them apart, and tells whose part may be swept.
-    return path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _alive(pid: int) -> bool:

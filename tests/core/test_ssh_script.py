@@ -526,6 +526,12 @@ def test_a_machine_that_was_started_again_has_lost_the_script(
     assert not runs(worker, "808")
 
 
+@pytest.mark.parametrize("bad", ["", "../up", "a b", "A", "x" * 101])
+def test_an_id_that_is_no_name_for_a_folder_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="a script's id is made of"):
+        a_script("true", id=bad)
+
+
 def test_a_script_is_never_run_twice(session: Session) -> None:
     script = a_script("sh", "-c", "echo ran >> twice.txt")
     session.run_script(script, print)

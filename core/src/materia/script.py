@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,7 +34,7 @@ class Script:
     """A command for a worker, run once however often the connection breaks.
 
     Attributes:
-        id: Identity of this attempt, `a-z`, `0-9` and `-`: one worker runs it once and never again.
+        id: Identity of this attempt, at most 100 of `a-z`, `0-9` and `-`: one worker runs it once and never again.
         argv: The program and its arguments; everybody on the worker can read them.
         directory: Where it runs, made when it is not there; relative to the user's home.
         input: Given on its standard input, which then stays open: its end means that nobody is
@@ -53,6 +54,10 @@ class Script:
     limit: timedelta
     lease: timedelta = timedelta(seconds=60)
     grace: timedelta = timedelta(seconds=5)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9-]{1,100}", self.id):  # it names a folder on the worker
+            raise ValueError(f"a script's id is made of a-z, 0-9 and -, {self.id!r} is not")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import asyncio
 import codecs
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +98,7 @@ class Session:
             end = future.result()
         except BaseException:
             self._loop.submit(follower.stop())
-            with suppress(Exception):  # what led here says more
+            with suppress(Exception, CancelledError):  # what led here says more
                 future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
             future.cancel()
             raise

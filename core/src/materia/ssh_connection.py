@@ -34,7 +34,7 @@ DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 s
 ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
 STOP_SECONDS = 5.0  # for the word that something has ended
 FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 0.25
 # The only kind we make; a server that has no such key cannot be ours.
 HOST_KEY_KIND = "ssh-ed25519"
 # A dead connection is noticed after 20 s; an outage of 15 s is survived.
@@ -270,6 +270,7 @@ class Follower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = time.monotonic()
         self._stopping = False
+        self._task: asyncio.Task[Any] | None = None
         self._process: asyncssh.SSHClientProcess[bytes] | None = None
 
     def told(self, offset: int) -> None:
@@ -280,15 +281,19 @@ class Follower:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
-        """Have the script ended; `follow` then returns."""
+        """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
         self._stopping = True
-        if self._process is not None:
+        if self._process is None:
+            if self._task is not None:
+                self._task.cancel()
+        else:
             with suppress(*_broken()):
                 self._process.stdin.write(b"stop\n")
 
     async def follow(self) -> Words:
         """How the script ended: `status` and `reason`."""
         self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
         script = self._script
         # The worker keeps the limit; this is for one that does not.
         limit = script.limit + script.grace + script.lease

@@ -37,9 +37,11 @@ LogLevel VERBOSE
 # killed, as on a machine with an init system.
 INIT = """\
 {prepare}
-sleep {boot_seconds}
-( while :; do {sshd} -D -e -f /etc/ssh/sshd_config; sleep 0.05; done ) </dev/null &
-( {commands} ) </dev/null &
+( sleep {boot_seconds}
+  while :; do {sshd} -D -e -f /etc/ssh/sshd_config; sleep 0.05; done ) </dev/null &
+( sleep {boot_seconds}
+{commands}
+) </dev/null &
 {power_off}
 read -r _
 """
@@ -147,13 +149,13 @@ def command(
     lines = [one if isinstance(one, str) else shlex.join(one) for one in init.commands]
     off = ""
     if init.power_off_minutes is not None:
-        seconds = init.power_off_minutes * minute_seconds
+        seconds = boot_seconds + init.power_off_minutes * minute_seconds
         off = f"( sleep {seconds:g}; kill -9 $$ ) </dev/null &"
     script = INIT.format(
         prepare="\n".join([first, *files]),
         boot_seconds=f"{boot_seconds:g}",
         sshd=find_sshd(),
-        commands="\n".join(lines) or ":",
+        commands="\n".join(lines),
         power_off=off,
     )
     return [

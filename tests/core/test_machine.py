@@ -1,0 +1,390 @@
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fakes.machines import READY, Worker, a_user_data, lives, new_id
+from materia.bootstrap import generate_key, user_data
+from materia.errors import ConfigError, ReadyTimeoutError
+from materia.launcher import descendants
+from materia.script import Login, Script
+from materia.ssh import Session, wait_until_reachable
+from materia.testing.cloud import sandbox
+from materia.testing.cloud.boot import Booting
+from materia.testing.cloud.machine import Kind, SshMachines, free_address, ssh_port
+
+pytest_plugins = ["machine_fixtures"]
+
+SHORT = timedelta(seconds=0.4)
+
+
+def run(worker: Worker, *argv: str) -> list[str]:
+    lines: list[str] = []
+    with worker.session() as session:
+        end = session.run_script(Script(id=new_id(), argv=argv, limit=READY), lines.append)
+    assert end.ok, end
+    return lines
+
+
+def everything(worker: Worker) -> list[int]:
+    """Every process that exists for the machine, its keepers included."""
+    return [worker.machine._process.pid, *descendants(worker.machine._process.pid)]
+
+
+def answers(worker: Worker) -> bool:
+    try:
+        wait_until_reachable(worker.login.host, worker.login.port, None, SHORT)
+    except ReadyTimeoutError:
+        return False
+    return True
+
+
+def test_machines_say_what_they_are(kind: Kind) -> None:
+    assert SshMachines(kind=kind).kind == kind
+
+
+def test_the_best_kind_is_taken_and_the_reason_for_a_lesser_one_is_told() -> None:
+    machines = SshMachines()
+
+    assert machines.kind == ("asyncssh" if machines.why_stand_in else "openssh")
+    assert machines.why_stand_in == sandbox.why_not()
+
+
+def test_the_server_is_the_one_that_the_kind_names(worker: Worker) -> None:
+    banner = {"openssh": r"OpenSSH", "asyncssh": r"AsyncSSH"}[worker.machine.kind]
+
+    lines = run(worker, "sh", "-c", "echo $SSH_CLIENT")
+
+    with_client = worker.machine.kind == "openssh"
+    assert (lines != [""]) is with_client
+    assert re.search(banner, _banner(worker))
+
+
+def _banner(worker: Worker) -> str:
+    with socket.create_connection((worker.login.host, worker.login.port), 5) as line:
+        return line.recv(64).decode()
+
+
+def test_an_openssh_machine_answers_in_well_under_a_second(booted: Callable[..., Worker]) -> None:
+    booted()  # what is looked up once, is
+    started = time.monotonic()
+
+    worker = booted()
+
+    if worker.machine.kind == "openssh":
+        assert time.monotonic() - started < 1
+    assert answers(worker)
+
+
+def test_booting_returns_the_address_at_once(machines: SshMachines) -> None:
+    key = generate_key()
+    started = time.monotonic()
+
+    host = machines.boot(
+        Booting(
+            provider="acme",
+            id="1",
+            name="later",
+            user_data=a_user_data(key, generate_key()),
+            boot_seconds=30,
+        )
+    )
+
+    assert time.monotonic() - started < 5
+    with pytest.raises(ReadyTimeoutError, match="connection refused"):
+        wait_until_reachable(host, machines.port, None, SHORT)
+    machines.close()
+    assert time.monotonic() - started < 5
+
+
+def test_each_machine_has_an_address_of_its_own_and_a_port_for_all(
+    booted: Callable[..., Worker],
+) -> None:
+    workers = [booted() for _ in range(3)]
+
+    assert len({worker.login.host for worker in workers}) == 3
+    assert {worker.login.port for worker in workers} == {ssh_port()}
+    assert all(worker.login.host.startswith("127.") for worker in workers)
+
+
+def test_addresses_are_spread_so_that_two_processes_do_not_meet() -> None:
+    assert len({free_address() for _ in range(2000)}) > 1990
+
+
+def test_the_user_of_the_user_data_is_there_with_a_home(worker: Worker) -> None:
+    user, home = run(worker, "sh", "-c", "echo $USER; echo $HOME")
+
+    assert user == "materia"
+    assert home.endswith("/home/materia")
+
+
+def test_a_machine_that_is_walled_in_sees_nothing_of_this_one(worker: Worker) -> None:
+    if worker.machine.kind == "asyncssh":
+        pytest.skip("a stand-in has no wall")
+    here = Path(__file__).resolve().parents[2]
+
+    lines = run(worker, "sh", "-c", f"ls {here} 2>&1; ps ax -o args; ls /tmp /var/tmp; id -un")
+
+    assert "No such file" in lines[0] or "Permission denied" in lines[0]
+    assert not any("pytest" in line for line in lines)
+    assert lines[-1] == "materia"
+
+
+def test_a_machine_cannot_write_to_this_one(worker: Worker) -> None:
+    if worker.machine.kind == "asyncssh":
+        pytest.skip("a stand-in has no wall")
+
+    lines = run(worker, "sh", "-c", "touch /usr/bin/intruder /etc/intruder 2>&1 || true")
+
+    assert len(lines) == 2
+    assert not Path("/usr/bin/intruder").exists()
+    assert not Path("/etc/intruder").exists()
+
+
+def test_only_the_key_in_the_user_data_lets_in(worker: Worker) -> None:
+    other = Login(
+        host=worker.login.host,
+        port=worker.login.port,
+        key=generate_key(),
+        host_key=worker.login.host_key,
+    )
+
+    with pytest.raises(ReadyTimeoutError, match="refuses our key"):
+        Session(other, timeout=SHORT)
+
+
+def test_a_machine_without_user_data_lets_its_own_user_in_with_the_keys_of_the_api(
+    machines: SshMachines,
+) -> None:
+    key = generate_key()
+    host = machines.boot(
+        Booting(
+            provider="acme", id="1", name="stock", login="debian", authorized_keys=(key.public,)
+        )
+    )
+    machine = machines.at(host).wait()
+    shown = subprocess.run(
+        ["ssh-keyscan", "-t", "ed25519", "-p", str(machine.port), host],  # noqa: S607 -- where it is
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split(" ", 1)[1]
+    login = Login(host=host, port=machine.port, user="debian", key=key, host_key=shown.strip())
+
+    with Session(login, timeout=READY) as session:
+        lines: list[str] = []
+        session.run_script(
+            Script(id=new_id(), argv=("sh", "-c", "echo $USER"), limit=READY), lines.append
+        )
+
+    assert lines == ["debian"]
+
+
+def test_commands_of_the_first_boot_are_run(booted: Callable[..., Worker]) -> None:
+    worker = booted(runcmd=["echo said the shell", ["echo", "said", "$HOME"]])
+
+    end = time.monotonic() + 5
+    while "$HOME" not in worker.machine.console() and time.monotonic() < end:
+        time.sleep(0.01)
+
+    assert "said the shell\nsaid $HOME\n" in worker.machine.console()
+
+
+def test_files_of_the_first_boot_are_written(booted: Callable[..., Worker], kind: Kind) -> None:
+    if kind == "asyncssh":
+        pytest.skip("a stand-in writes no files")
+    worker = booted(
+        write_files=[{"path": "/etc/acme/note", "content": "two\nlines\n", "permissions": "0640"}]
+    )
+
+    assert run(worker, "stat", "-c", "%a %s", "/etc/acme/note") == ["640 10"]
+
+
+def test_a_machine_powers_off_by_itself_at_its_deadline(machines: SshMachines) -> None:
+    machines.minute_seconds = 0.02  # the deadline is an hour away
+    key, host_key = generate_key(), generate_key()
+    host = machines.boot(
+        Booting(provider="acme", id="1", name="short", user_data=a_user_data(key, host_key))
+    )
+    machine = machines.at(host).wait()
+    left = descendants(machine._process.pid)
+
+    end = time.monotonic() + 10
+    while machine.running and time.monotonic() < end:
+        time.sleep(0.05)
+
+    assert not machine.running
+    assert not machine.folder.exists()
+    assert not any(map(lives, left))
+
+
+def test_halt_leaves_no_process_and_no_folder(booted: Callable[..., Worker]) -> None:
+    worker = booted()
+    with worker.session() as session:
+        script = Script(
+            id=new_id(),
+            argv=("sh", "-c", "(setsid sleep 900 &) ; touch here; echo up; exec sleep 900"),
+            limit=READY,
+            lease=timedelta(seconds=0.2),
+        )
+        processes: list[int] = []
+
+        def pull_the_plug(_line: str) -> None:
+            processes.extend(everything(worker))
+            worker.machine.halt()
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            session.run_script(script, pull_the_plug)
+
+    assert len(processes) > 4
+    assert [process for process in processes if lives(process)] == []
+    assert not worker.machine.folder.exists()
+    assert not worker.machine.running
+    assert not answers(worker)
+
+
+def test_a_frozen_machine_can_be_halted(booted: Callable[..., Worker]) -> None:
+    worker = booted()
+    processes = everything(worker)
+    worker.machine.freeze()
+
+    worker.machine.halt()
+
+    assert [process for process in processes if lives(process)] == []
+    assert not worker.machine.folder.exists()
+
+
+def test_a_frozen_machine_goes_on_when_thawed(booted: Callable[..., Worker]) -> None:
+    worker = booted()
+
+    worker.machine.freeze()
+    assert not answers(worker)
+    worker.machine.thaw()
+
+    assert answers(worker)
+
+
+def test_a_silent_machine_says_nothing_until_it_is_healed(booted: Callable[..., Worker]) -> None:
+    worker = booted()
+
+    worker.machine.silence()
+    assert not answers(worker)
+    worker.machine.heal()
+
+    assert answers(worker)
+
+
+def test_halting_again_or_what_is_not_there_does_nothing(
+    machines: SshMachines, booted: Callable[..., Worker]
+) -> None:
+    worker = booted()
+    worker.machine.halt()
+    worker.machine.halt()
+
+    machines.halt(Booting(provider="acme", id="never-was", name="x"))
+
+
+def test_the_same_instance_booted_again_starts_from_its_image(machines: SshMachines) -> None:
+    key, host_key = generate_key(), generate_key()
+    instance = Booting(provider="acme", id="1", name="again", user_data=a_user_data(key, host_key))
+    first = machines.at(machines.boot(instance)).wait()
+
+    second = machines.at(machines.boot(instance)).wait()
+
+    assert not first.running
+    assert not first.folder.exists()
+    assert machines.all() == [second]
+
+
+def test_closing_halts_every_machine(kind: Kind) -> None:
+    with SshMachines(kind=kind) as machines:
+        hosts = [
+            machines.boot(
+                Booting(
+                    provider="acme",
+                    id=str(number),
+                    name=f"m{number}",
+                    user_data=a_user_data(generate_key(), generate_key()),
+                )
+            )
+            for number in range(2)
+        ]
+        found = [machines.at(host).wait() for host in hosts]
+
+    assert machines.all() == []
+    assert [machine.running for machine in found] == [False, False]
+    with pytest.raises(KeyError, match=re.escape(hosts[0])):
+        machines.at(hosts[0])
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_when_the_process_that_made_a_machine_dies(
+    kind: Kind, how: signal.Signals
+) -> None:
+    maker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
+                import signal, time
+                from materia.testing.cloud.boot import Booting
+                from materia.testing.cloud.machine import SshMachines
+                machines = SshMachines(kind={kind!r})
+                machine = machines.at(machines.boot(Booting(provider="a", id="1", name="m")))
+                machine.wait()
+                print(machine._process.pid, machine.folder, flush=True)
+                time.sleep(60)
+                """),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert maker.stdout is not None
+    with maker.stdout:
+        process, folder = maker.stdout.readline().split()
+    processes = [int(process), *descendants(int(process))]
+    assert Path(folder).exists()
+
+    maker.send_signal(how)
+    maker.wait()
+
+    end = time.monotonic() + 10
+    while (any(map(lives, processes)) or Path(folder).exists()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert len(processes) > 1
+    assert [one for one in processes if lives(one)] == []
+    assert not Path(folder).exists()
+
+
+def test_user_data_that_is_not_understood_is_refused_loudly(machines: SshMachines) -> None:
+    odd = user_data({"ssh_keys": {}, "swap": {"size": 1}})
+
+    with pytest.raises(ValueError, match="does not understand swap"):
+        machines.boot(Booting(provider="acme", id="1", name="odd", user_data=odd))
+    with pytest.raises(ConfigError, match="cloud-config"):
+        machines.boot(Booting(provider="acme", id="1", name="odd", user_data="#!/bin/sh\ntrue"))
+    assert machines.all() == []
+
+
+def test_a_machine_that_does_not_come_up_shows_its_console(kind: Kind) -> None:
+    with SshMachines(kind=kind) as machines:
+        host = machines.boot(
+            Booting(
+                provider="acme", id="1", name="late", user_data=_any_user_data(), boot_seconds=60
+            )
+        )
+        with pytest.raises(RuntimeError, match=f"the {kind} machine does not answer"):
+            machines.at(host).wait(seconds=0.3)
+
+
+def _any_user_data() -> str:
+    return a_user_data(generate_key(), generate_key())

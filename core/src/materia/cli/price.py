@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 TERMINAL = "terminal"
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+NOBODY_RENTS = (
+    "no provider that rents machines is installed; add one as an extra, for example: "
+    "uv sync --extra hetzner"
+)
 
 
 class ChartCommand(TyperCommand):
@@ -209,6 +213,8 @@ def price(
         source="provider" if refresh else "cache" if offline else "any",
         timeout=timeout,
     )
+    if not provider and not any(found.plugin.rents for found in registry.of_kind("provider")):
+        typer.echo(NOBODY_RENTS, err=True)
     rows = None if everything else limit
     if json:
         typer.echo(to_json(as_json(comparisons, now=now, limit=rows)))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from materia import events, worker_request
 from materia.events import Failed, Log, Progress, Result
+from materia.worker import _fault_of_the_machine
 from materia.worker_request import WorkerRequest
 
 TEXT = st.text(max_size=20)
@@ -172,3 +175,26 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         "everything",
         "bundled_only",
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "raw/x"),
+            "[Errno 28] No space left on device: 'raw/x'; free some space and run again, "
+            "it goes on where it stopped",
+        ),
+        (
+            RuntimeError("Could not write file: No space left on device"),
+            "Could not write file: No space left on device; free some space and run again, "
+            "it goes on where it stopped",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), "Permission denied: out"),
+        (KeyError("x"), None),
+    ],
+)
+def test_a_fault_of_the_machine_is_told_apart_from_a_mistake(
+    error: Exception, sentence: str | None
+) -> None:
+    assert _fault_of_the_machine(error) == sentence

@@ -7,6 +7,7 @@ whoever asked is gone, and the worker ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from materia.events import Event, Failed, Result
 from materia.worker_request import WorkerRequest
 
 GRACE_SECONDS = 2.0
+FULL = os.strerror(errno.ENOSPC)
 
 
 def main() -> int:
@@ -35,16 +37,13 @@ def main() -> int:
         return 130
     except MateriaError as error:
         emit(Failed(kind=type(error).__name__, message=str(error), expected=True))
-    except OSError as error:
-        traceback.print_exc()
-        # A full disk and a missing right are no mistakes of the program.
-        reason = error.strerror or str(error)
-        where = f": {error.filename}" if error.filename else ""
-        message = f"{request.stage}: {reason}{where}"
-        emit(Failed(kind="StageError", message=message, expected=True))
     except Exception as error:  # noqa: BLE001 -- the runner is told, with the traceback as last words
         traceback.print_exc()
-        emit(Failed(kind=type(error).__name__, message=str(error), expected=False))
+        if (sentence := _fault_of_the_machine(error)) is not None:
+            message = f"{request.stage}: {sentence}"
+            emit(Failed(kind="StageError", message=message, expected=True))
+        else:
+            emit(Failed(kind=type(error).__name__, message=str(error), expected=False))
     else:
         return 0
     return 1
@@ -85,6 +84,16 @@ def run_stage(request: WorkerRequest, emit: Callable[[Event], None]) -> Mapping[
     from materia.transform_stage import build
 
     return build(source, sink, request, emit, version=declared.version)
+
+
+def _fault_of_the_machine(error: Exception) -> str | None:
+    """A sentence when a full disk or a missing right is to blame, not a mistake in the program."""
+    if FULL in str(error):  # DuckDB tells it in words, under several classes
+        return f"{error}; free some space and run again, it goes on where it stopped"
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return None
 
 
 def _take_output() -> Callable[[Event], None]:

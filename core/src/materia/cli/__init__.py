@@ -122,7 +122,7 @@ def _write(text: str) -> None:
 
 def _flushed(code: int) -> int:
     """Flush now, as Python complains aloud at its end when the reader or the terminal has gone."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None when it was closed from the start
         try:
             stream.flush()
         except OSError:

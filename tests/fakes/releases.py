@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 from fakes.psd import ALL, Row, zip_rows
 from materia.model import LoadReport, LoadRequest, RawFile
 from materia_psdonline.load import load
@@ -59,7 +60,7 @@ class Releases:
             )
         )
 
-
-def months(report: LoadReport) -> Sequence[str]:
-    """What a load changed, as months."""
-    return [f"{day:%Y-%m}" for day in report.affected if isinstance(day, date)]
+    def ask(self, sql: str) -> list[tuple[object, ...]]:
+        """Query the database with plain DuckDB, as any reader does."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            return connection.execute(sql).fetchall()

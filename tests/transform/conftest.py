@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import pytest
 from fakes.releases import Releases
 from materia.transform import TransformReport, TransformRequest, transform
@@ -12,8 +12,27 @@ from materia.transform import TransformReport, TransformRequest, transform
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "transform" / "sqlmesh_materia"
 SOURCE = ROOT / "plugins/sources/psdonline/src/materia_psdonline/models"
+LEFT_BEHIND = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb", "*.wal")
 
 Build = Callable[..., TransformReport]
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The two project folders, to be read only; without their unit tests, which run elsewhere."""
+    folder = tmp_path_factory.mktemp("projects")
+    for name, project in (("workspace", PROJECT), ("source", SOURCE)):
+        shutil.copytree(project, folder / name, ignore=LEFT_BEHIND)
+        shutil.rmtree(folder / name / "tests")
+    return folder / "workspace", folder / "source"
+
+
+@pytest.fixture
+def own_projects(tmp_path: Path) -> tuple[Path, Path]:
+    """The same to be changed, with their unit tests."""
+    for name, project in (("workspace", PROJECT), ("source", SOURCE)):
+        shutil.copytree(project, tmp_path / "projects" / name, ignore=LEFT_BEHIND)
+    return tmp_path / "projects/workspace", tmp_path / "projects/source"
 
 
 @pytest.fixture
@@ -23,11 +42,11 @@ def releases(tmp_path: Path) -> Releases:
 
 
 @pytest.fixture
-def build(releases: Releases) -> Build:
-    """Load what was published since the last time, and build the models of the workspace."""
+def build(releases: Releases, projects: tuple[Path, Path]) -> Build:
+    """Load what was published since the last time, and build the models."""
 
     def build(
-        affected: tuple[date, ...] | None = None, projects: tuple[Path, ...] = (PROJECT, SOURCE)
+        projects: tuple[Path, ...] = projects, affected: tuple[date, ...] | None = None
     ) -> TransformReport:
         loaded = releases.load().affected
         return transform(
@@ -42,11 +61,6 @@ def build(releases: Releases) -> Build:
 
 
 @pytest.fixture
-def ask(releases: Releases) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+def ask(releases: Releases) -> Callable[[str], list[tuple[object, ...]]]:
     """Query the database with plain DuckDB, as any reader does."""
-
-    def ask(sql: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(str(releases.database), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    return ask
+    return releases.ask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from sqlmesh.core.console import NoopConsole, get_console, set_console
 from sqlmesh.utils.errors import NodeAuditsErrors
 
-# SQLMesh writes a failed audit that does not stop the plan with this word into its warnings.
-AUDIT = "audit error"
+# How SQLMesh words a failed audit that does not stop the plan.
+AUDIT = re.compile(r"'(\w+)' audit error: (\d+ rows?) failed")
 
 
 class QuietConsole(NoopConsole):
@@ -48,7 +49,8 @@ class QuietConsole(NoopConsole):
 
     def log_warning(self, short_message: str, long_message: str | None = None) -> None:
         """A failed audit that does not stop the plan, or a remark of SQLMesh itself."""
-        self.warnings.append(" ".join(short_message.split()).removesuffix("."))
+        message = " ".join(short_message.split()).removesuffix(".")
+        self.warnings.append(AUDIT.sub(r"audit \1 found \2", message))
 
     def log_error(self, message: str) -> None:
         """Anything SQLMesh calls an error."""

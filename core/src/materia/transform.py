@@ -154,14 +154,21 @@ def _build(context: Context, affected: Sequence[date]) -> None:
     _apply(context, execution_time=now)
     if first_time or not affected:
         return
-    models = context.models.values()
-    raw = [model.name for model in models if model.kind.is_external]
-    incremental = [model.name for model in models if model.kind.is_incremental_by_time_range]
+    models = context.models
+    # Whatever reads them is built again after them.
+    first = [
+        model.name
+        for model in models.values()
+        if not model.kind.is_seed and models.keys().isdisjoint(model.depends_on or ())
+    ]
+    incremental = [
+        model.name for model in models.values() if model.kind.is_incremental_by_time_range
+    ]
     *earlier, newest = _spans(affected)
-    for restated, spans in ((incremental, earlier), (raw, [newest])):
-        for first, last in spans:
+    for restated, spans in ((incremental, earlier), (first, [newest])):
+        for start, end in spans:
             if restated:
-                _apply(context, restate_models=restated, start=first, end=last, execution_time=now)
+                _apply(context, restate_models=restated, start=start, end=end, execution_time=now)
 
 
 def _apply(context: Context, **options: Any) -> None:

@@ -1,0 +1,74 @@
+"""The projects under SQLMesh's own command line, as an analyst runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.psd import balances
+from fakes.releases import Releases
+from materia.transform import TransformRequest, transform
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {
+    "workspace": ROOT / "transform/sqlmesh_materia",
+    "source": ROOT / "plugins/sources/psdonline/src/materia_psdonline/models",
+}
+
+
+def sqlmesh(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            str(Path(sys.executable).with_name("sqlmesh")),
+            *("--log-file-dir", variables.pop("logs"), *arguments),
+        ],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **variables},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_unit_tests_pass(folder: Path, tmp_path: Path) -> None:
+    done = sqlmesh(folder, "test", logs=str(tmp_path))
+
+    assert "Successfully Ran" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_files_are_formatted(folder: Path, tmp_path: Path) -> None:
+    done = sqlmesh(folder, "format", "--check", logs=str(tmp_path))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_plan_finds_nothing_to_do_after_a_run_and_dev_is_a_copy(
+    releases: Releases, tmp_path: Path
+) -> None:
+    releases.publish("2025-11", balances("2025-11"))
+    affected = releases.load().affected
+    transform(
+        TransformRequest(
+            database=releases.database, projects=tuple(FOLDERS.values()), affected=affected
+        )
+    )
+    published = releases.database.read_bytes()
+    variables = {
+        "MATERIA_DATABASE": str(releases.database),
+        "MATERIA_DEV_DATABASE": str(tmp_path / "dev.duckdb"),
+        "logs": str(tmp_path / "logs"),
+    }
+    for gateway in ("prod", "dev"):
+        plan = ("--gateway", gateway, "plan", "--no-prompts", "--auto-apply", "--skip-tests")
+        done = sqlmesh(FOLDERS["workspace"], *plan, **variables)
+        assert "No changes to plan" in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / "dev.duckdb").exists()
+    done = sqlmesh(FOLDERS["workspace"], "--gateway", "prod", "audit", **variables)
+    assert "finished with 0 audit errors" in done.stdout, done.stdout + done.stderr
+    assert releases.database.read_bytes() == published

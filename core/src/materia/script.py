@@ -34,7 +34,8 @@ class Script:
     """A command for a worker, run once however often the connection breaks.
 
     Attributes:
-        id: Identity of this attempt, at most 100 of `a-z`, `0-9` and `-`: one worker runs it once and never again.
+        id: Identity of this attempt, at most 100 of `a-z`, `0-9` and `-`: one worker runs it once
+            and never again.
         argv: The program and its arguments; everybody on the worker can read them.
         directory: Where it runs, made when it is not there; relative to the user's home.
         input: Given on its standard input, which then stays open: its end means that nobody is

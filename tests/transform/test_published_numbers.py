@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, WHEAT, Row, balance, balances
 from fakes.releases import Releases
+from materia.transform import TransformReport
 
 ARCHIVES = Path(__file__).resolve().parents[3] / "shared/data/psdonline/archives"
 Ask = Callable[[str], list[tuple[object, ...]]]
@@ -108,6 +110,21 @@ def test_small_world_agrees_with_plain_python(
         assert same(change, None if before is None else production - before)
         assert same(changed, None if before is None else percent(production - before, before))
         assert same(tonnes, production * (60 if key[0] == COFFEE else 1000))
+
+
+def test_the_queries_of_the_documentation_run(
+    releases: Releases, build: Callable[[], TransformReport], ask: Ask
+) -> None:
+    releases.publish("2025-11", balances("2025-11"))
+    built = build().tables
+    text = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    named = re.findall(r"`((?:raw|staging|cleaned|serving)\.[a-z_]+)[`.]", text)
+
+    assert len(queries) >= 3
+    assert all(ask(query) is not None for query in queries)
+    assert ask(queries[1].split(";")[0])
+    assert set(named) <= set(built)
 
 
 def test_one_group_and_all_together_do_not_count_twice(

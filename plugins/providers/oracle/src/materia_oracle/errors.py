@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from materia.errors import CapacityError, CredentialsError, ProviderError
 from oci import exceptions  # type: ignore[import-untyped]
-
-T = TypeVar("T")
 
 
 class GoneError(ProviderError):
@@ -29,7 +25,6 @@ class BusyRateError(ProviderError):
 CAPACITY = frozenset({"LimitExceeded", "QuotaExceeded", "OutOfCapacity", "OutOfHostCapacity"})
 CREDENTIALS = frozenset({"NotAuthenticated", "NotAllowed", "SignUpRequired"})
 NO_CAPACITY = "out of host capacity"
-PAUSES = (0.2, 0.6)
 # Everything the SDK can raise, whatever this version of it brings.
 SDK_ERRORS = tuple(
     found
@@ -82,15 +77,3 @@ def _refusal(doing: str, error: exceptions.ServiceError) -> ProviderError:
     if status is None or status >= 500:
         return UnansweredError(said)
     return ProviderError(said)
-
-
-def again(doing: str, call: Callable[[], T]) -> T:
-    """The answer of *call*, which is safe to repeat: tried three times before it is given up."""
-    for pause in PAUSES:
-        try:
-            with translated(doing):
-                return call()
-        except (UnansweredError, BusyRateError):
-            time.sleep(pause)
-    with translated(doing):
-        return call()

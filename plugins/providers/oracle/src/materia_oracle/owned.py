@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from materia.machines import Attached, Instance
@@ -16,8 +17,8 @@ from materia.marks import Mark, read_mark
 from materia.polling import poll
 from oci.core import models  # type: ignore[import-untyped]
 
-from materia_oracle.client import Clients, every
-from materia_oracle.errors import GoneError, again
+from materia_oracle.client import Clients
+from materia_oracle.errors import GoneError
 from materia_oracle.shapes import PROVIDER
 
 TERMINATED = "TERMINATED"
@@ -29,6 +30,7 @@ class Owned:
     """What is known to belong to one instance, by identity.
 
     Attributes:
+        settle: How long a new instance may be in no list.
         touched: Whether something was, or may have been, created.
         ended: Whether an instance of that name is listed that is going or gone.
     """
@@ -37,6 +39,7 @@ class Owned:
     compartment: str
     region: str
     mark: Mark
+    settle: timedelta
     instances: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     touched: bool = False
@@ -60,9 +63,9 @@ class Owned:
         living = [one for one in found if one.lifecycle_state not in {TERMINATED, TERMINATING}]
         return min(living, key=lambda one: (str(one.time_created), one.id), default=None)
 
-    def look(self, within: timedelta) -> Any | None:
-        """As `find`, until *within* has passed or the name is known to have ended."""
-        for _ in poll(within):
+    def look(self) -> Any | None:
+        """As `find`, for as long as a new instance may be in no list, or until one has ended."""
+        for _ in poll(self.settle):
             if (found := self.find()) is not None or self.ended:
                 return found
         return None
@@ -79,7 +82,9 @@ class Owned:
         """The instance, or None when there is none of that identity."""
         doing = f"instance {identity}"
         try:
-            return again(doing, lambda: self.clients.compute.get_instance(identity)).data
+            return self.clients.again(
+                doing, lambda: self.clients.compute.get_instance(identity)
+            ).data
         except GoneError:
             return None
 
@@ -97,11 +102,9 @@ class Owned:
             self.volumes.add(volume)
             tags = models.UpdateBootVolumeDetails(freeform_tags=self.mark.labels())
             try:
-                again(
+                self.clients.again(
                     f"tag boot volume {volume}",
-                    lambda volume=volume, tags=tags: self.clients.volumes.update_boot_volume(  # type: ignore[misc]
-                        volume, tags
-                    ),
+                    partial(self.clients.volumes.update_boot_volume, volume, tags),
                 )
             except GoneError:
                 continue
@@ -115,12 +118,17 @@ def is_marked(tags: dict[str, str] | None, name: str) -> bool:
 
 def instances(clients: Clients, compartment: str, **options: str) -> list[Any]:
     """Every instance in the compartment, the terminated ones of the last hour too."""
-    return every("list instances", clients.compute.list_instances, compartment, **options)
+    return clients.every(
+        "list instances",
+        clients.compute.list_instances,
+        compartment_id=compartment,
+        **options,
+    )
 
 
 def boot_volumes(clients: Clients, compartment: str) -> list[Any]:
     """Every boot volume in the compartment that is not gone."""
-    found = every(
+    found = clients.every(
         "list boot volumes", clients.volumes.list_boot_volumes, compartment_id=compartment
     )
     return [one for one in found if one.lifecycle_state != TERMINATED]
@@ -128,11 +136,11 @@ def boot_volumes(clients: Clients, compartment: str) -> list[Any]:
 
 def attachments(clients: Clients, compartment: str, domain: str, **options: str) -> list[Any]:
     """The boot volumes of instances in an availability domain; detached ones stay listed."""
-    return every(
+    return clients.every(
         f"list boot volume attachments in {domain}",
         clients.compute.list_boot_volume_attachments,
-        domain,
-        compartment,
+        availability_domain=domain,
+        compartment_id=compartment,
         **options,
     )
 

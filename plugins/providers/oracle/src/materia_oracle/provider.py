@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from materia.bootstrap import check_size
@@ -26,8 +27,8 @@ from materia.marks import Mark, mark_of
 from materia.polling import poll
 from oci.core import models  # type: ignore[import-untyped]
 
-from materia_oracle.client import NO_RETRY, connect, every
-from materia_oracle.errors import GoneError, UnansweredError, again, translated
+from materia_oracle.client import NO_RETRY, connect
+from materia_oracle.errors import GoneError, UnansweredError, translated
 from materia_oracle.owned import TERMINATED, TERMINATING, Owned, described, instances_of
 from materia_oracle.price_list import fetch
 from materia_oracle.removal import remove
@@ -43,7 +44,6 @@ from materia_oracle.shapes import (
 
 # All values of the metadata together (Oracle docs, LaunchInstanceDetails.metadata).
 METADATA_BYTES = 32_000
-SETTLE = timedelta(seconds=5)
 # How often a retry token may turn out to be used up by an instance that is gone.
 GENERATIONS = 8
 TABLE = "[providers.oracle] of materia.toml"
@@ -65,17 +65,25 @@ class Oracle:
         price_list_url: str = "",
         timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
+        settle: timedelta = timedelta(seconds=5),
+        first_retry: timedelta = timedelta(milliseconds=200),
     ) -> None:
         """Ask nothing yet.
 
         *config* is the SDK's: user, tenancy, fingerprint, key_content and region. *timeout* is for
         the answer to one request; *patience* for how long something may take to be created or
-        destroyed.
+        destroyed; *settle* for how long a new instance may be in no list; a request that is safe
+        to repeat is repeated after *first_retry*, and once more later.
 
         Raises:
             CredentialsError: the SDK does not take *config*.
         """
-        self._clients = connect(config, api_url=api_url, seconds=timeout.total_seconds())
+        self._clients = connect(
+            config,
+            api_url=api_url,
+            seconds=timeout.total_seconds(),
+            first_retry=first_retry.total_seconds(),
+        )
         self._region = config["region"]
         self._compartment = compartment or config["tenancy"]
         self._subnet = subnet
@@ -83,6 +91,7 @@ class Oracle:
         self._ssh_port = ssh_port
         self._price_list_url = price_list_url
         self._patience = patience
+        self._settle = settle
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says: the shapes of each availability domain, sized to what is needed."""
@@ -149,7 +158,7 @@ class Oracle:
         which = f"{instance.name} ({instance.id} in {self._region})"
         for left in poll(timeout):
             try:
-                found = again(
+                found = self._clients.again(
                     f"instance {instance.id}",
                     lambda: self._clients.compute.get_instance(instance.id),
                 ).data
@@ -181,21 +190,25 @@ class Oracle:
 
     def _owned(self, mark: Mark) -> Owned:
         return Owned(
-            clients=self._clients, compartment=self._compartment, region=self._region, mark=mark
+            clients=self._clients,
+            compartment=self._compartment,
+            region=self._region,
+            mark=mark,
+            settle=self._settle,
         )
 
     def _domains(self) -> list[str]:
-        found = again(
+        found = self._clients.again(
             "list availability domains",
             lambda: self._clients.identity.list_availability_domains(self._compartment),
         ).data
         return sorted(one.name for one in found)
 
     def _shapes(self, domain: str) -> list[Shape]:
-        found = every(
+        found = self._clients.every(
             f"list shapes in {domain}",
             self._clients.compute.list_shapes,
-            self._compartment,
+            compartment_id=self._compartment,
             availability_domain=domain,
         )
         # A shape is listed once for each image it can boot.
@@ -230,7 +243,7 @@ class Oracle:
             compartment_id=self._compartment, availability_domain=domain, shape_availabilities=asked
         )
         try:
-            report = again(
+            report = self._clients.again(
                 f"capacity in {domain}",
                 lambda: self._clients.compute.create_compute_capacity_report(details),
             ).data
@@ -254,24 +267,24 @@ class Oracle:
                 return found
             # The token is used up: by an instance that is gone, or by one made from another
             # request of that name, which may not be listed yet.
-            if (living := owned.look(min(SETTLE, self._patience))) is not None:
+            if (living := owned.look()) is not None:
                 return living
         raise ProviderError(f"oracle: {doing}: the name {request.name} was used too often")
 
     def _launched(self, doing: str, details: Any, token: str) -> Any | None:
         """The instance of that token; None when the token's instance is gone."""
-
-        def call() -> Any:
-            with translated(doing):
-                return self._clients.compute.launch_instance(
-                    details, opc_retry_token=token, retry_strategy=NO_RETRY
-                ).data
-
+        launch = partial(
+            self._clients.compute.launch_instance,
+            details,
+            opc_retry_token=token,
+            retry_strategy=NO_RETRY,
+        )
         try:
-            return call()
-        except UnansweredError:
-            # The token makes this the same launch, whether or not the first one was carried out.
-            return call()
+            try:
+                return self._clients.once(doing, launch).data
+            except UnansweredError:
+                # The token makes this the same launch, whether or not the first was carried out.
+                return self._clients.once(doing, launch).data
         except GoneError as error:
             # "shape ... not found": this domain does not have it, another may.
             if "shape" in str(error).lower():
@@ -317,10 +330,10 @@ class Oracle:
         if self._image.startswith("ocid1.image."):
             return self._image
         system, _, version = self._image.rpartition(" ")
-        found = every(
+        found = self._clients.every(
             f"image {self._image}",
             self._clients.compute.list_images,
-            self._compartment,
+            compartment_id=self._compartment,
             operating_system=system,
             operating_system_version=version,
             shape=offer.instance_type,
@@ -338,18 +351,18 @@ class Oracle:
         )
 
     def _address(self, identity: str) -> str | None:
-        found = every(
+        found = self._clients.every(
             f"network of {identity}",
             self._clients.compute.list_vnic_attachments,
-            self._compartment,
+            compartment_id=self._compartment,
             instance_id=identity,
         )
         for attachment in found:
             if attachment.lifecycle_state != "ATTACHED" or not attachment.vnic_id:
                 continue
-            vnic = again(
+            vnic = self._clients.again(
                 f"network of {identity}",
-                lambda attachment=attachment: self._clients.network.get_vnic(attachment.vnic_id),  # type: ignore[misc]
+                partial(self._clients.network.get_vnic, attachment.vnic_id),
             ).data
             if vnic.public_ip:
                 return str(vnic.public_ip)

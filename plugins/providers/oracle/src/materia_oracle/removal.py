@@ -9,11 +9,8 @@ from materia.errors import CredentialsError, OrphanError, ProviderError
 from materia.marks import NAME, read_mark
 from materia.polling import poll
 
-from materia_oracle.errors import GoneError, again
+from materia_oracle.errors import GoneError
 from materia_oracle.owned import TERMINATED, TERMINATING, Owned
-
-# An instance that was launched a moment ago may be visible nowhere; after this long it is not.
-SETTLE = timedelta(seconds=5)
 
 
 class NotOursError(ProviderError):
@@ -27,12 +24,11 @@ def remove(owned: Owned, patience: timedelta) -> None:
         OrphanError: something is still there when *patience* has passed, or nobody can tell.
         NotOursError: the instance is not materia's.
     """
-    settle = min(SETTLE, patience / 2)
     seen: set[str] = set()
     last: ProviderError | None = None
     for left in poll(patience):
         try:
-            if _pass(owned, seen, settled=patience - left >= settle):
+            if _pass(owned, seen, settled=patience - left >= owned.settle):
                 return
             last = None
         except CredentialsError as error:
@@ -83,7 +79,7 @@ def _terminate(owned: Owned, instance: Any) -> None:
         )
 
     try:
-        again(f"terminate {instance.id}", call)
+        owned.clients.again(f"terminate {instance.id}", call)
     except GoneError:
         return
 
@@ -92,11 +88,15 @@ def _volume_gone(owned: Owned, identity: str) -> bool:
     """Whether the boot volume is gone; one that its instance left behind is deleted."""
     api = owned.clients.volumes
     try:
-        volume = again(f"boot volume {identity}", lambda: api.get_boot_volume(identity)).data
+        volume = owned.clients.again(
+            f"boot volume {identity}", lambda: api.get_boot_volume(identity)
+        ).data
         if volume.lifecycle_state == TERMINATED:
             return True
         if volume.lifecycle_state != TERMINATING:
-            again(f"delete boot volume {identity}", lambda: api.delete_boot_volume(identity))
+            owned.clients.again(
+                f"delete boot volume {identity}", lambda: api.delete_boot_volume(identity)
+            )
     except GoneError:
         return True
     return False

@@ -25,7 +25,6 @@ API_URL = "https://api.scaleway.com"
 CONNECT_SECONDS = 5.0
 # Refused before anything was done, or a gateway's word: asking again is safe for all but a POST.
 AGAIN = frozenset({429, 502, 503, 504})
-PAUSES = (0.2, 0.6)
 PAGE_SIZE = 100
 
 
@@ -34,6 +33,7 @@ class Bounded(API):
 
     session: requests.Session
     seconds: float = 30.0
+    first_retry: float = 0.2
 
     def _request(
         self,
@@ -69,7 +69,7 @@ class Bounded(API):
                 verify=not self.client.api_allow_insecure,
             )
 
-        return _counted(_repeated(method, ask))
+        return _counted(_repeated(method, ask, self.first_retry))
 
     def _throw_on_error(self, res: requests.Response) -> None:
         # The SDK's own raises JSONDecodeError for a gateway's HTML page and loses the status.
@@ -77,8 +77,10 @@ class Bounded(API):
             raise ScalewayException(res)
 
 
-def _repeated(method: str, ask: Callable[[], requests.Response]) -> requests.Response:
-    for pause in PAUSES:
+def _repeated(
+    method: str, ask: Callable[[], requests.Response], first_pause: float
+) -> requests.Response:
+    for pause in (first_pause, 3 * first_pause):
         try:
             response = ask()
         except (requests.ConnectionError, requests.Timeout):
@@ -172,8 +174,11 @@ class Apis:
     catalog: Catalog
 
 
-def connect(client: Client, seconds: float) -> Apis:
-    """The APIs for *client*; no request takes longer than *seconds* to begin answering.
+def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis:
+    """The APIs for *client*; a request that gets no answer for *seconds* is given up.
+
+    What is safe to repeat is asked again after *first_retry* seconds, and once more after three
+    times as many.
 
     Raises:
         ValueError: the SDK refuses the form of a key; its message repeats the key, so do not.
@@ -186,6 +191,7 @@ def connect(client: Client, seconds: float) -> Apis:
     for api in found:
         api.session = session
         api.seconds = seconds
+        api.first_retry = first_retry
     instances, blocks, images, catalog = found
     assert isinstance(instances, Instances)  # noqa: S101 -- the order of the line above
     assert isinstance(blocks, Blocks)  # noqa: S101 -- as above

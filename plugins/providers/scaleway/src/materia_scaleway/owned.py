@@ -41,12 +41,14 @@ class Owned:
     """What is known to belong to one instance in one zone, by identity.
 
     Attributes:
+        settle: How long something new may be in no list.
         touched: Whether something was, or may have been, created.
     """
 
     apis: Apis
     zone: str
     mark: Mark
+    settle: timedelta
     servers: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)

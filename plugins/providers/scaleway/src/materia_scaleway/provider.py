@@ -29,9 +29,6 @@ from materia_scaleway.zones import ZONES, Zones
 
 # scaleway/terraform-provider-scaleway limits a value to this many bytes; the API says nothing.
 USER_DATA_BYTES = 127_998
-# How long a new server may be in no list; asked for so long after a create that gave no answer.
-SETTLE = timedelta(seconds=5)
-VISIBLE = timedelta(seconds=30)
 
 
 class Scaleway:
@@ -49,11 +46,14 @@ class Scaleway:
         api_url: str,
         timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
+        settle: timedelta = timedelta(seconds=5),
+        first_retry: timedelta = timedelta(milliseconds=200),
     ) -> None:
         """Ask nothing yet.
 
         *timeout* is for the answer to one request; *patience* for how long something may take to
-        be created or destroyed.
+        be created or destroyed; *settle* for how long a new server may be in no list; a request
+        that is safe to repeat is repeated after *first_retry*, and once more later.
 
         Raises:
             CredentialsError: a key does not have the form of one.
@@ -61,12 +61,15 @@ class Scaleway:
         from materia_scaleway.opening import make_client
 
         client = make_client(access_key, secret_key, project, api_url)
-        self._apis = connect(client, timeout.total_seconds())
+        self._apis = connect(
+            client, timeout.total_seconds(), first_retry=first_retry.total_seconds()
+        )
         self._project = project
         self._zones = zones
         self._image = image
         self._ssh_port = ssh_port
         self._patience = patience
+        self._settle = settle
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says; Scaleway has prices in EUR alone."""
@@ -80,7 +83,7 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
-        owned = Owned(apis=self._apis, zone=zone, mark=mark_of(request))
+        owned = self._owned(zone, mark_of(request))
         try:
             return self._created(request, owned)
         except BaseException as error:
@@ -135,9 +138,12 @@ class Scaleway:
                 stage=instance.stage,
                 expires_at=instance.expires_at,
             )
-            owned = Owned(apis=self._apis, zone=zone, mark=mark)
+            owned = self._owned(zone, mark)
             owned.know(instance)
             remove(owned, self._patience)
+
+    def _owned(self, zone: str, mark: Mark) -> Owned:
+        return Owned(apis=self._apis, zone=zone, mark=mark, settle=self._settle)
 
     def _zones_of(self, instance: Instance) -> tuple[str, ...]:
         """Where it is: what hangs on it says the zone, the instance itself only the region."""
@@ -167,7 +173,7 @@ class Scaleway:
             address = owned.find_address()
             if address is not None and address.server is not None:
                 # Its server exists, though no list has it yet: never make a second one.
-                server = owned.await_server(address.server.id, min(VISIBLE, self._patience))
+                server = owned.await_server(address.server.id, self._settle * 4)
         if server is None:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
@@ -178,15 +184,17 @@ class Scaleway:
             content = request.user_data.encode()
             with translated(f"user data of {request.name}"):
                 _soon(
+                    self._settle,
                     lambda: api.set_server_user_data(
                         identity, "cloud-init", content, zone=owned.zone
-                    )
+                    ),
                 )
             with translated(f"start {request.name}"):
                 _soon(
+                    self._settle,
                     lambda: api.server_action(
                         server_id=identity, zone=owned.zone, action=ServerAction.POWERON
-                    )
+                    ),
                 )
         return owned.instance(server, port=self._ssh_port)
 
@@ -211,7 +219,7 @@ class Scaleway:
                 ).server
         except UnansweredError:
             # It may exist all the same, and be in no list for a moment.
-            server = owned.look_for_server(min(SETTLE, self._patience))
+            server = owned.look_for_server(self._settle)
             if server is None:
                 raise
         if server is None:
@@ -266,9 +274,9 @@ class Scaleway:
             raise orphan from error
 
 
-def _soon(call: Callable[[], object]) -> None:
+def _soon(within: timedelta, call: Callable[[], object]) -> None:
     """Make a call on a server that was created a moment ago and may not be visible everywhere."""
-    for left in poll(SETTLE):
+    for left in poll(within):
         try:
             call()
         except ScalewayException as error:

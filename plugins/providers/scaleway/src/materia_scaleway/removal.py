@@ -15,9 +15,6 @@ from scaleway.instance.v1 import Server, ServerAction  # type: ignore[import-unt
 from materia_scaleway.errors import GoneError, UnansweredError, translated
 from materia_scaleway.owned import Owned, mark_in
 
-# A volume or an address may name a server that no answer shows yet; after this long it is believed.
-SETTLE = timedelta(seconds=5)
-
 
 def remove(owned: Owned, patience: timedelta) -> None:
     """Delete everything that is *owned*; what is gone already is not an error.
@@ -26,11 +23,10 @@ def remove(owned: Owned, patience: timedelta) -> None:
         OrphanError: something is still there when *patience* has passed, or nobody can tell.
         ProviderError: the instance is not materia's.
     """
-    settle = min(SETTLE, patience / 2)
     last: ProviderError | None = None
     for left in poll(patience):
         try:
-            if _pass(owned, settled=patience - left >= settle):
+            if _pass(owned, settled=patience - left >= owned.settle):
                 return
             last = None
         except CredentialsError as error:

@@ -1,13 +1,11 @@
 """The published database, its private working copy, and the swap of one for the other.
 
-    materia.duckdb                         what is published; changed by nothing but the swap
-    .materia.duckdb.work/lock              one materia at a time
-    .materia.duckdb.work/materia.duckdb    the working copy: views hold the name of their database,
-                                           which DuckDB takes from the file's, so both are the same
-    .materia.duckdb.work/base.json         which state of the published file the copy starts from
+materia.duckdb                         what is published; changed by nothing but the swap
+.materia.duckdb.work/lock              one materia at a time
+.materia.duckdb.work/materia.duckdb    the working copy
+.materia.duckdb.work/base.json         which state of the published file the copy starts from
 
-A published database says itself what it is, in `publication.run` and `publication.tables`. (The
-schema is not called `materia`: DuckDB finds that ambiguous in a database of that name.)
+Views hold the name of their database, which DuckDB takes from the file's: so both are the same.
 """
 
 from __future__ import annotations
@@ -18,35 +16,21 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError, SinkError
 from materia.model import PublishRequest, Table
 
-from materia_duckdb import durable
+from materia_duckdb import durable, publication
 from materia_duckdb.lock import Lock
+from materia_duckdb.publication import REMEDY, Publication
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 OTHER_CONFIGURATION = "different configuration than existing connections"
-REMEDY = (
-    "move it away, and the next run builds it anew from the raw files, "
-    "or name another file as sinks.duckdb.path in materia.toml"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """What a published database says of itself."""
-
-    run: str
-    stamp: str
-    tables: tuple[Table, ...]
 
 
 class Database:
@@ -71,7 +55,7 @@ class Database:
         if not self._target.exists():
             return None
         with self._open(self._target, read_only=True) as connection:
-            return _read_publication(connection, self._path)
+            return publication.read(connection, self._path)
 
     def published(self) -> Path | None:
         """The published file; raises as `publication`."""
@@ -126,11 +110,11 @@ class Database:
                 )
             self._refuse_changed()
             with self._open(self._copy, read_only=False) as connection:
-                tables = _write_publication(connection, request)
+                tables = publication.write(connection, request)
                 connection.execute("CHECKPOINT")
             # Another connection of this process would keep its lock on the published file.
             with self._open(self._copy, read_only=True) as connection:
-                _read_publication(connection, self._copy)
+                publication.read(connection, self._copy)
             durable.sync(self._copy)
             self._swap()
             self._finish()
@@ -220,100 +204,6 @@ class Database:
             ) from error
         finally:
             connection.close()
-
-
-def _read_publication(connection: DuckDBPyConnection, path: Path) -> Publication | None:
-    """What *connection*'s database says of itself, or None when there is nothing in it at all."""
-    made_by_materia = connection.execute(
-        "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
-    ).fetchone()
-    if made_by_materia != (True,):
-        entries = connection.execute(
-            "SELECT (SELECT count(*) FROM duckdb_tables()) "
-            "+ (SELECT count(*) FROM duckdb_views() WHERE NOT internal)"
-        ).fetchone()
-        if entries == (0,):
-            return None
-        raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
-    catalog = _catalog(connection)
-    row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
-    if row is None:
-        raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
-    tables = connection.execute(
-        f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
-    ).fetchall()
-    return Publication(
-        run=row[0],
-        stamp=row[1],
-        tables=tuple(Table(name=name, rows=rows, description=text) for name, rows, text in tables),
-    )
-
-
-def _write_publication(
-    connection: DuckDBPyConnection, request: PublishRequest
-) -> tuple[Table, ...]:
-    """Let the database say what it is, and return its tables."""
-    catalog = _catalog(connection)
-    comments: dict[str, str | None] = dict(
-        connection.execute(
-            "SELECT schema_name || '.' || table_name, comment FROM duckdb_tables() "
-            "WHERE database_name = current_database() UNION ALL "
-            "SELECT schema_name || '.' || view_name, comment FROM duckdb_views() "
-            "WHERE database_name = current_database()"
-        ).fetchall()
-    )
-    if missing := [name for name in request.tables if name not in comments]:
-        raise SinkError(
-            f"{request.database}: has no table {', '.join(missing)}, which was to be published"
-        )
-    tables = tuple(
-        Table(
-            name=name,
-            rows=_count(connection, f"{catalog}.{_quoted(*name.split('.', 1))}"),
-            description=comments[name] or "",
-        )
-        for name in request.tables
-    )
-    schema = f"{catalog}.publication"
-    connection.begin()
-    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-    connection.execute(f"CREATE SCHEMA {schema}")
-    connection.execute(
-        f"CREATE TABLE {schema}.run (run TEXT NOT NULL, stamp TEXT NOT NULL, "
-        "published_at_utc TIMESTAMP NOT NULL)"
-    )
-    connection.execute(
-        f"CREATE TABLE {schema}.tables (position INTEGER NOT NULL, name TEXT NOT NULL, "
-        "rows BIGINT NOT NULL, description TEXT NOT NULL)"
-    )
-    connection.execute(
-        f"INSERT INTO {schema}.run VALUES (?, ?, ?)",
-        [request.run, request.stamp, datetime.now(UTC).replace(tzinfo=None)],
-    )
-    for position, table in enumerate(tables):
-        connection.execute(
-            f"INSERT INTO {schema}.tables VALUES (?, ?, ?, ?)",
-            [position, *astuple(table)],
-        )
-    connection.execute(f"COMMENT ON TABLE {schema}.run IS 'The run that published this file.'")
-    connection.execute(f"COMMENT ON TABLE {schema}.tables IS 'What was published, with its rows.'")
-    connection.commit()
-    return tables
-
-
-def _count(connection: DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _catalog(connection: DuckDBPyConnection) -> str:
-    row = connection.execute("SELECT current_database()").fetchone()
-    return _quoted(str(row[0]) if row else "")
-
-
-def _quoted(*names: str) -> str:
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def _cannot_open(path: Path, error: Exception) -> BusyError | SinkError:

@@ -182,6 +182,18 @@ def _check_hooks(manager: pluggy.PluginManager, module: Any) -> None:
         raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
 
 
+def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a plugin declared, from *environment*.
+
+    Raises:
+        MissingSecretError: some of them are not set.
+    """
+    missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
+    if missing:
+        raise MissingSecretError(found.plugin.name, missing)
+    return {name: environment[name] for name in found.plugin.secrets}
+
+
 def open_plugin(
     found: Found[T],
     environment: Mapping[str, str],
@@ -194,10 +206,7 @@ def open_plugin(
     Raises:
         MissingSecretError: some of them are not set.
     """
-    missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
-    if missing:
-        raise MissingSecretError(found.plugin.name, missing)
-    secrets = {name: environment[name] for name in found.plugin.secrets}
+    secrets = take_secrets(found, environment)
     return found.plugin.open(Opening(secrets=secrets, settings=settings, directory=directory))
 
 

@@ -6,8 +6,10 @@ import secrets as randomness
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from materia.errors import CapacityError, NoOfferError
 from materia.events import Event, Log, Observe
@@ -15,9 +17,9 @@ from materia.launch import run_worker
 from materia.lifecycle import ephemeral_instance, sweep
 from materia.machines import Instance, InstanceRequest, Offer
 from materia.model import Pipeline, RunReport, Stage, StageReport
-from materia.plugins import Registry, open_plugin
+from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
-from materia.secrets import take_secrets, without_secrets
+from materia.secrets import without_secrets
 from materia.signals import Interrupts, interrupts
 from materia.worker_request import WorkerRequest
 
@@ -49,11 +51,9 @@ def run(
     """
     started = time.monotonic()
     identity = new_run(datetime.now(UTC))
-    source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
-    secrets = {
-        "source": take_secrets(source, environment),
-        "sink": take_secrets(sink, environment),
-    }
+    request = _request(pipeline, registry, environment, run=identity)
+    request = replace(request, everything=everything, bundled_only=bundled_only)
+    worker_environment = without_secrets(environment, registry)
     provider = open_plugin(
         registry.provider(pipeline.provider),
         environment,
@@ -73,24 +73,8 @@ def run(
             with _instance(provider, identity, stage, signals, observe) as instance:
                 result = run_worker(
                     instance,
-                    WorkerRequest(
-                        run=identity,
-                        stage=stage.name,
-                        source=pipeline.source,
-                        sink=pipeline.sink,
-                        settings={
-                            "source": pipeline.settings["source", pipeline.source],
-                            "sink": pipeline.settings["sink", pipeline.sink],
-                        },
-                        secrets=secrets,
-                        directory=pipeline.directory.absolute(),
-                        workspace=Path(instance.directory),
-                        project=pipeline.project and pipeline.project.absolute(),
-                        sample=pipeline.sample,
-                        everything=everything,
-                        bundled_only=bundled_only,
-                    ),
-                    environment=without_secrets(environment, registry),
+                    replace(request, stage=stage.name, workspace=Path(instance.directory)),
+                    environment=worker_environment,
                     observe=observe,
                 )
             reports.append(
@@ -105,6 +89,30 @@ def run(
         run=identity,
         stages=tuple(reports),
         seconds=round(time.monotonic() - started, 3),
+        sample=pipeline.sample,
+    )
+
+
+def _request(
+    pipeline: Pipeline, registry: Registry, environment: Mapping[str, str], *, run: str
+) -> WorkerRequest:
+    """What all stages of the run are asked, with the secrets of the source and the sink alone."""
+    found: dict[str, Found[Any]] = {
+        "source": registry.source(pipeline.source),
+        "sink": registry.sink(pipeline.sink),
+    }
+    return WorkerRequest(
+        run=run,
+        stage="",
+        source=pipeline.source,
+        sink=pipeline.sink,
+        settings={
+            kind: pipeline.settings[one.kind, one.plugin.name] for kind, one in found.items()
+        },
+        secrets={kind: take_secrets(one, environment) for kind, one in found.items()},
+        directory=pipeline.directory.absolute(),
+        workspace=pipeline.directory,
+        project=pipeline.project and pipeline.project.absolute(),
         sample=pipeline.sample,
     )
 

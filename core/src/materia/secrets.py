@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from materia.errors import MissingSecretError
-from materia.plugins import Found, Registry
+from materia.plugins import Registry
 
 HIDDEN = "***"
 SHORTEST_LINE = 4  # of a secret in several lines, such as a key; shorter ones are also words
-
-
-def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a plugin declared, from *environment*.
-
-    Raises:
-        MissingSecretError: some of them are not set.
-    """
-    missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
-    if missing:
-        raise MissingSecretError(found.plugin.name, missing)
-    return {name: environment[name] for name in found.plugin.secrets}
 
 
 def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[str, str]:

@@ -133,8 +133,9 @@ class Project:
         name, images = self._settings.image, self.client.images
         wanted = {"x86_64": "x86", "arm64": "arm"}[architecture]
         with translated(f"find the image {name}"):
-            if image := images.get_by_name_and_architecture(name, wanted):
-                return image
+            if images.get_by_name_and_architecture(name, wanted):
+                # By name, as the API describes the field: it takes the one for the server type.
+                return Image(name=name)
             known = images.get_all(type=["system"], architecture=[wanted])
         raise ConfigError(
             f"providers.hetzner.image must be a system image for {architecture}, is {name!r}; "

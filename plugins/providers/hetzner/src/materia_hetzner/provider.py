@@ -17,7 +17,7 @@ from hcloud.images import Image
 from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer, Server, ServerCreatePublicNetwork
-from hcloud.ssh_keys import BoundSSHKey
+from hcloud.ssh_keys import BoundSSHKey, SSHKey
 from materia.bootstrap import check_size, host_key_of
 from materia.errors import (
     CapacityError,
@@ -184,7 +184,7 @@ class Hetzner:
                     server_type=ServerType(name=offer.instance_type),
                     image=image,
                     location=Location(name=offer.region),
-                    ssh_keys=[*keys],
+                    ssh_keys=[SSHKey(name=key.name) for key in keys],
                     user_data=request.user_data or None,
                     labels=mark_of(request).labels(),
                     public_net=ServerCreatePublicNetwork(enable_ipv4=True, enable_ipv6=False),

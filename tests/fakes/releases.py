@@ -25,7 +25,7 @@ class Releases:
     @property
     def database(self) -> Path:
         """Not called like the catalog, as a working copy is not."""
-        return self.directory / "some file.duckdb"
+        return self.directory / "somebody's file.duckdb"
 
     def publish(self, month: str, rows: Iterable[Row], file: str = ALL) -> None:
         """Put an archive of *rows* in place for *month*, `2025-11`, or replace it."""

@@ -64,11 +64,11 @@ def test_a_plan_finds_nothing_to_do_after_a_run_and_dev_is_a_copy(
         "MATERIA_DEV_DATABASE": str(tmp_path / "dev.duckdb"),
         "logs": str(tmp_path / "logs"),
     }
-    for gateway in ("prod", "dev"):
+    for gateway in ("prod", "dev"):  # dev is made from prod when it is first used
         plan = ("--gateway", gateway, "plan", "--no-prompts", "--auto-apply", "--skip-tests")
         done = sqlmesh(FOLDERS["workspace"], *plan, **variables)
         assert "No changes to plan" in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "dev.duckdb").exists()
     done = sqlmesh(FOLDERS["workspace"], "--gateway", "prod", "audit", **variables)
-    assert "finished with 0 audit errors" in done.stdout, done.stdout + done.stderr
+    assert "Finished with 0 audit errors" in done.stdout, done.stdout + done.stderr
     assert releases.database.read_bytes() == published

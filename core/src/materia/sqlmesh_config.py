@@ -114,14 +114,15 @@ def source_project(folder: Path) -> tuple[Path, ...]:
 
 def connection(database: Path) -> DuckDBConnectionConfig:
     """A connection to a DuckDB file of any name, under the one catalog name."""
+    path = str(database).replace("'", "''")  # SQLMesh puts it into quotes as it is
     return DuckDBConnectionConfig(
-        catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=str(database))},
+        catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=path)},
         concurrent_tasks=1,
         connector_config={
             # Tables are written in the order their query asks for; keeping any other costs memory.
             "preserve_insertion_order": "false",
             # The catalog is attached to a database in memory, which would spill to `.tmp` here.
-            "temp_directory": f"{database}.tmp",
+            "temp_directory": f"{path}.tmp",
         },
     )
 
@@ -164,6 +165,7 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     models can be tried on real rows and nothing published is touched. Delete it for a new copy.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
     return build_config(
@@ -174,6 +176,8 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
         default_gateway="dev",
         beside=beside,
         copies={"dev": (str(prod), str(dev))},
+        # A source's folder may be part of an installed package, where nothing should be written.
+        cache_dir=str(cache / "materia" / "sqlmesh"),
     )
 
 

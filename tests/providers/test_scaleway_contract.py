@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 
 import pytest
+from fakes.scaleway_open import opened
 from materia.protocols import Provider
 from materia.testing.cloud import Clock
 from materia.testing.cloud.machine import SshMachines
@@ -13,8 +13,6 @@ from materia.testing.cloud.scaleway import Scaleway
 from materia.testing.cloud.world import CloudWorld
 from materia.testing.provider import ProviderContract
 from materia.testing.provider_promises import WaitPromises
-from materia_scaleway.provider import Scaleway as Plugin
-from materia_scaleway.zones import zones
 
 
 class TestScaleway(ProviderContract):
@@ -25,7 +23,7 @@ class TestScaleway(ProviderContract):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        return lambda: opened(world)
+        return lambda: opened(cloud_of(world))
 
 
 class TestScalewayWithMachines(WaitPromises):
@@ -41,21 +39,9 @@ class TestScalewayWithMachines(WaitPromises):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld, machines: SshMachines) -> Callable[[], Provider]:
-        return lambda: opened(world, ssh_port=machines.port)
+        return lambda: opened(cloud_of(world), ssh_port=machines.port)
 
 
-def opened(world: CloudWorld, *, ssh_port: int = 22) -> Plugin:
-    secrets, settings = world.service.secrets(), world.service.settings()
-    return Plugin(
-        access_key=secrets["SCW_ACCESS_KEY"],
-        secret_key=secrets["SCW_SECRET_KEY"],
-        project=str(settings["project"]),
-        zones=zones(("fr-par-1", "nl-ams-1")),
-        image="ubuntu_noble",
-        api_url=str(settings["api_url"]),
-        timeout=timedelta(seconds=0.25),
-        patience=timedelta(seconds=1.2),
-        settle=timedelta(seconds=0.3),
-        first_retry=timedelta(milliseconds=1),
-        ssh_port=ssh_port,
-    )
+def cloud_of(world: CloudWorld) -> Scaleway:
+    assert isinstance(world.service, Scaleway)
+    return world.service

@@ -351,5 +351,6 @@ def volume_body(volume: Volume) -> dict[str, Any]:
         "tags": volume.tags,
         "specs": {"perf_iops": 5000, "class": "sbs"},
         "last_detached_at": None,
+        "kms_key_id": None,
         "zone": volume.zone,
     }

@@ -69,7 +69,7 @@ def _build_new(
     projects: tuple[Path, ...],
     models: str,
 ) -> Mapping[str, object]:
-    ahead = _import_ahead()
+    ahead = _import_ahead(request.workspace)
     database = sink.checkout()
     scratch = request.workspace / "load"
     scratch.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ def _build_new(
     }
 
 
-def _import_ahead() -> threading.Thread:
+def _import_ahead(workspace: Path) -> threading.Thread:
     """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
 
     Raises:
@@ -154,7 +154,9 @@ def _import_ahead() -> threading.Thread:
         )
     from materia.transform import ENVIRONMENT
 
-    os.environ.update(ENVIRONMENT)  # some of it counts when SQLMesh is imported
+    # Both count when SQLMesh is imported. It would write to the user's home, and read from there
+    # a configuration that is not the run's.
+    os.environ.update(ENVIRONMENT, SQLMESH_HOME=str(workspace / "sqlmesh"))
     ahead = threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True)
     ahead.start()
     return ahead

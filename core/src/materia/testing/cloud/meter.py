@@ -58,8 +58,8 @@ class Metered:
             return Money(Decimal(0), self.hourly.currency)
         amount = Decimal(0)
         for units in _units_by_month(self.billing, self.started_at, end).values():
-            hours = units * Decimal(_seconds(self.billing.increment)) / 3600
-            month = self.hourly.amount * hours
+            # Divided last: a third of an hour is no decimal, the price of it may be one.
+            month = self.hourly.amount * units * _seconds(self.billing.increment) / 3600
             amount += min(month, self.monthly_cap.amount) if self.monthly_cap else month
         if self.minimum:
             amount = max(amount, self.minimum.amount)

@@ -1,0 +1,56 @@
+"""What is materia's is found again, and nothing else is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from materia.marks import Mark, read_mark
+from materia.polling import poll
+
+MARK = Mark(
+    name="materia-r1-extract",
+    run="20261124T085500-ab12cd",
+    stage="extract",
+    expires_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
+)
+
+
+def test_a_mark_is_read_from_its_labels() -> None:
+    assert read_mark(MARK.labels()) == MARK
+
+
+def test_other_labels_beside_it_do_not_matter() -> None:
+    assert read_mark({**MARK.labels(), "team": "a"}) == MARK
+
+
+@pytest.mark.parametrize("key", sorted(MARK.labels()))
+def test_what_lacks_one_of_the_four_is_not_materias(key: str) -> None:
+    labels = MARK.labels()
+    del labels[key]
+
+    assert read_mark(labels) is None
+    assert read_mark({**labels, key: ""}) is None
+
+
+@pytest.mark.parametrize("expires", ["never", "9" * 30, "1e9", ""])
+def test_an_expiry_that_is_no_time_is_a_strangers(expires: str) -> None:
+    assert read_mark({**MARK.labels(), "materia-expires": expires}) is None
+
+
+@pytest.mark.parametrize("labels", [None, {}])
+def test_what_has_no_labels_is_not_materias(labels: dict[str, str] | None) -> None:
+    assert read_mark(labels) is None
+
+
+def test_polling_takes_a_first_and_a_last_turn() -> None:
+    turns = list(poll(timedelta(seconds=0.2)))
+
+    assert turns[0] <= timedelta(seconds=0.2)
+    assert turns == sorted(turns, reverse=True)
+    assert turns[-1] == timedelta(0)
+    assert 3 <= len(turns) <= 6
+
+
+def test_polling_without_time_takes_one_turn() -> None:
+    assert list(poll(timedelta(0))) == [timedelta(0)]

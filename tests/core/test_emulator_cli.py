@@ -1,0 +1,132 @@
+"""`materia emulator` starts what it says, prints what points at it, and bills at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from materia.bootstrap import generate_key
+from materia.cli.emulator import NAMES, bill, exports, toml
+from materia.machines import InstanceRequest, Requirements
+from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia.testing.cloud.services import SERVICES, service_class
+from materia_hetzner.provider import Hetzner
+from materia_hetzner.settings import Settings
+
+COMMAND = "from materia.cli import app, emulator; app.command('emulator')(emulator.emulator); app()"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "emulator", "--no-machines", "--speed", "50"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def printed(process: subprocess.Popen[str]) -> dict[str, str]:
+    """What a shell would know after it was given the lines of the emulator."""
+    assert process.stdout is not None
+    text = ""
+    while "SCW_SECRET_KEY" not in text:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        text += line
+    words = shlex.split(text, comments=True)
+    return dict(word.split("=", 1) for word in words if word != "export")
+
+
+def test_what_it_prints_is_enough_to_rent_a_machine(running: subprocess.Popen[str]) -> None:
+    environment = printed(running)
+    settings = tomllib.loads(Path(environment["MATERIA_CONFIG"]).read_text())["providers"]
+    provider = Hetzner(
+        environment["HCLOUD_TOKEN"],
+        Settings(api_url=settings["hetzner"]["api_url"]),
+        settle=timedelta(seconds=1),
+    )
+    offer = next(one for one in provider.offers(Requirements()) if one.availability == "available")
+    request = InstanceRequest(
+        name="materia-r1-extract",
+        run="r1",
+        stage="extract",
+        offer=offer,
+        expires_at=offer.price_as_of + timedelta(hours=1),
+        public_key=generate_key().public,
+    )
+
+    made = provider.create_instance(request)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+
+    assert set(settings) == set(NAMES)
+    assert f"instance {made.id}" in told
+    assert "ovh: nothing charged, nothing left" in told
+    assert running.returncode == 0
+    assert not Path(environment["MATERIA_CONFIG"]).exists()
+
+
+def test_a_name_that_is_no_service_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    code = COMMAND.replace("app()", "main()").replace("app, emulator", "app, emulator, main")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "emulator", "--provider", "aws"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=30,
+    )
+
+    assert done.returncode == 2
+    assert "no emulator for 'aws'; there are hetzner, oracle, ovh, scaleway" in done.stderr
+
+
+def test_there_is_a_service_of_each_name() -> None:
+    assert sorted(SERVICES) == sorted(NAMES)
+    for name in SERVICES:
+        assert service_class(name).provider == name
+
+
+def test_settings_are_written_as_toml() -> None:
+    text = toml({"a": {"x": 'say "hi" \\ ü', "n": 3, "regions": ("r1", "r2")}, "b": {}})
+
+    assert tomllib.loads(text) == {
+        "providers": {"a": {"x": 'say "hi" \\ ü', "n": 3, "regions": ["r1", "r2"]}, "b": {}}
+    }
+
+
+def test_secrets_are_quoted_for_a_shell(tmp_path: Path) -> None:
+    with Cloud() as cloud:
+        cloud.token = "it's; rm -rf $HOME\nsecond line"  # noqa: S105 -- none
+        text = exports([cloud], tmp_path / "materia.toml")
+
+    script = f'{text}\nprintf %s "$HCLOUD_TOKEN"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={}
+    )
+
+    assert done.stdout == cloud.token
+
+
+def test_the_bill_names_what_was_left() -> None:
+    with Cloud() as cloud:
+        cloud.add_volume(None)
+
+        (line,) = bill([cloud]).splitlines()
+
+    assert line.startswith("hetzner: 0.0008 EUR charged, volume ")
+    assert line.endswith(" left")

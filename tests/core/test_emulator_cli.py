@@ -21,7 +21,7 @@ from materia.testing.cloud.services import SERVICES, service_class
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import Settings
 
-COMMAND = "from materia.cli import app, emulator; app.command('emulator')(emulator.emulator); app()"
+COMMAND = "from materia.cli import main; main()"
 
 
 @pytest.fixture
@@ -81,9 +81,8 @@ def test_what_it_prints_is_enough_to_rent_a_machine(running: subprocess.Popen[st
 
 
 def test_a_name_that_is_no_service_is_an_error_that_lists_them(tmp_path: Path) -> None:
-    code = COMMAND.replace("app()", "main()").replace("app, emulator", "app, emulator, main")
     done = subprocess.run(
-        [sys.executable, "-c", code, "emulator", "--provider", "aws"],
+        [sys.executable, "-c", COMMAND, "emulator", "--provider", "aws"],
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from materia.cli import init, pipeline, plugins, providers, run, sinks, sources
+from materia.cli import emulator, init, pipeline, plugins, providers, run, sinks, sources
 from materia.errors import MateriaError
 from materia.signals import Interrupted
 
@@ -86,6 +86,7 @@ app.add_typer(providers.app, name="providers")
 app.command("sources", epilog=sources.EPILOG)(sources.sources)
 app.command("sinks", epilog=sinks.EPILOG)(sinks.sinks)
 app.command("init", epilog=init.EPILOG)(init.init)
+app.command("emulator", epilog=emulator.EPILOG)(emulator.emulator)
 
 
 def main() -> None:

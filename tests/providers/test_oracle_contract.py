@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 
 import pytest
+from fakes.oracle_open import opened
 from materia.protocols import Provider
 from materia.testing.cloud import Clock
 from materia.testing.cloud.machine import SshMachines
@@ -13,7 +13,6 @@ from materia.testing.cloud.oracle import Oracle
 from materia.testing.cloud.world import CloudWorld
 from materia.testing.provider import ProviderContract
 from materia.testing.provider_promises import WaitPromises
-from materia_oracle.provider import Oracle as Plugin
 
 
 class TestOracle(ProviderContract):
@@ -24,7 +23,7 @@ class TestOracle(ProviderContract):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        return lambda: opened(world)
+        return lambda: opened(cloud_of(world))
 
 
 class TestOracleWithMachines(WaitPromises):
@@ -40,26 +39,9 @@ class TestOracleWithMachines(WaitPromises):
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld, machines: SshMachines) -> Callable[[], Provider]:
-        return lambda: opened(world, ssh_port=machines.port)
+        return lambda: opened(cloud_of(world), ssh_port=machines.port)
 
 
-def opened(world: CloudWorld, *, ssh_port: int = 22) -> Plugin:
-    secrets, settings = world.service.secrets(), world.service.settings()
-    return Plugin(
-        {
-            "user": secrets["OCI_CLI_USER"],
-            "tenancy": secrets["OCI_CLI_TENANCY"],
-            "fingerprint": secrets["OCI_CLI_FINGERPRINT"],
-            "key_content": secrets["OCI_CLI_KEY_CONTENT"],
-            "region": secrets["OCI_CLI_REGION"],
-        },
-        compartment=str(settings["compartment"]),
-        subnet=str(settings["subnet"]),
-        api_url=str(settings["api_url"]),
-        price_list_url=str(settings["price_list_url"]),
-        timeout=timedelta(seconds=0.25),
-        patience=timedelta(seconds=0.8),
-        settle=timedelta(seconds=0.3),
-        first_retry=timedelta(milliseconds=1),
-        ssh_port=ssh_port,
-    )
+def cloud_of(world: CloudWorld) -> Oracle:
+    assert isinstance(world.service, Oracle)
+    return world.service

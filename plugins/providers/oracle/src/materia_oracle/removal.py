@@ -54,14 +54,14 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> bool:
             gone = gone and (identity in seen or settled)
             continue
         seen.add(identity)
-        owned.tag_volumes(instance)
-        if instance.lifecycle_state == TERMINATED:
-            continue
-        gone = False
         if read_mark(instance.freeform_tags) is None:
             raise NotOursError(
                 f"oracle: the instance {identity} was not made by materia; it was left alone"
             )
+        owned.tag_volumes(instance)
+        if instance.lifecycle_state == TERMINATED:
+            continue
+        gone = False
         if instance.lifecycle_state != TERMINATING:
             _terminate(owned, instance)
     if not gone:

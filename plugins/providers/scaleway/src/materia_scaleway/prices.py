@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -28,10 +28,14 @@ from materia.machines import (
 PROVIDER = "scaleway"
 GIB = 1024**3
 HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
 DOCS = "https://www.scaleway.com/en/docs/instances/reference-content/understanding-instance-pricing"
 IP_DOCS = "https://www.scaleway.com/en/docs/ipam/reference-content/understanding-ip-billing"
 PRICING = "https://www.scaleway.com/en/pricing/storage/"
 STARTED_HOURS = Billing(increment=HOUR, minimum=HOUR, source=DOCS, read_on=date(2026, 11, 23))
+# The catalog's unit is the hour, but for GPU types the minute: as recorded on 2026-07-01, L4-1-24G
+# was EUR 0.013125 there and 0.7875 an hour in the list of server types.
+UNITS = {"minute": timedelta(minutes=1), "hour": HOUR, "day": timedelta(days=1)}
 # No API tells the price of an address. Scaleway's pricing page, read 2026-11.
 IPV4_HOURLY = Money(Decimal("0.004"), "EUR")
 IPV4_MINIMUM = Money(Decimal("0.01"), "EUR")
@@ -118,6 +122,24 @@ def exact(money: Mapping[str, Any]) -> Money:
     return Money(amount, str(money["currency_code"]))
 
 
+def hourly_of(product: Mapping[str, Any]) -> Money | None:
+    """The price of an hour, whatever unit it is told in; None for a unit that is not of time."""
+    price = exact(product["price"]["retail_price"])
+    measure = product.get("unit_of_measure") or {}
+    unit = UNITS.get(str(measure.get("unit", "hour")))
+    if unit is None:
+        return None
+    whole = unit * int(measure.get("size") or 1)
+    return Money(price.amount * (HOUR // MICROSECOND) / (whole // MICROSECOND), price.currency)
+
+
+def billing_of(product: Mapping[str, Any]) -> Billing:
+    """By the unit of the price, and an hour at least: that holds for every resource."""
+    if (product.get("unit_of_measure") or {}).get("unit") == "minute":
+        return replace(STARTED_HOURS, increment=UNITS["minute"])
+    return STARTED_HOURS
+
+
 def offers(zone: Zone, requirements: Requirements) -> list[Offer]:
     """Every type that may be created in *zone*, with the disk that *requirements* ask for."""
     products = {_type(product): product for product in zone.products}
@@ -143,7 +165,8 @@ def _from_catalog(zone: Zone, name: str, requirements: Requirements) -> Offer | 
     architecture = ARCHITECTURES.get(str(cpu.get("arch")))
     vcpus = int((cpu.get("virtual") or {}).get("count") or cpu.get("threads") or 0)
     memory = int((hardware.get("ram") or {}).get("size") or 0)
-    if architecture is None or not vcpus or not memory or not _sold(product):
+    hourly = hourly_of(product)
+    if architecture is None or not vcpus or not memory or not _sold(product) or hourly is None:
         return None
     return _offer(
         zone,
@@ -152,7 +175,7 @@ def _from_catalog(zone: Zone, name: str, requirements: Requirements) -> Offer | 
         vcpus=vcpus,
         memory=memory,
         architecture=architecture,
-        hourly=exact(product["price"]["retail_price"]),
+        hourly=hourly,
         product=product,
     )
 
@@ -175,7 +198,7 @@ def _from_kind(
     # The API sends a JSON number, and repr gives back the digits it was written with.
     hourly = Money(Decimal(repr(kind.hourly_price)), "EUR")
     if product is not None:
-        hourly = exact(product["price"]["retail_price"])
+        hourly = hourly_of(product) or hourly
     return _offer(
         zone,
         name,
@@ -211,7 +234,7 @@ def _offer(
         memory_gib=Decimal(memory) / GIB,
         disk_gib=requirements.disk_gib,
         hourly=hourly,
-        billing=STARTED_HOURS,
+        billing=billing_of(product),
         availability=STOCK.get(zone.stock.get(name, ""), "unknown"),
         price_as_of=zone.as_of,
         price_source=zone.source,

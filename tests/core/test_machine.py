@@ -365,6 +365,18 @@ def test_nothing_is_left_when_the_process_that_made_a_machine_dies(
     assert not Path(folder).exists()
 
 
+def test_no_variable_of_this_process_is_seen_by_a_machine_or_its_keepers(
+    booted: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_TOKEN", "correct-horse")
+    worker = booted()
+
+    seen = [Path(f"/proc/{process}/environ").read_bytes() for process in everything(worker)]
+
+    assert len(seen) > 1
+    assert not any(b"correct-horse" in variables for variables in seen)
+
+
 def test_user_data_that_is_not_understood_is_refused_loudly(machines: SshMachines) -> None:
     odd = user_data({"ssh_keys": {}, "swap": {"size": 1}})
 

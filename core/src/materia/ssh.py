@@ -1,8 +1,8 @@
 """Reach a rented machine over SSH, wait for it, copy a file there, run a script and follow it.
 
-This is the plain side of `ssh_connection`, where all of core's asyncio is. The event loop runs in a
-thread of its own: a signal that Python turns into an exception is raised in the caller's thread and
-never inside the loop, where it would be swallowed.
+This is the plain side of `ssh_connection` and `ssh_follow`, where all of core's asyncio is. The
+event loop runs in a thread of its own: a signal that Python turns into an exception is raised in
+the caller's thread and never inside the loop, where it would be swallowed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any, Self, TypeVar
 from materia import ssh_connection
 from materia.errors import StageError
 from materia.script import Exit, Login, Script
-from materia.ssh_connection import Connection, Follower
+from materia.ssh_connection import Connection
+from materia.ssh_follow import Follower
 
 T = TypeVar("T")
 LONGEST_LINE = 1 << 20  # characters; a longer one is told in pieces
@@ -87,20 +88,22 @@ class Session:
             HostKeyError: another host key answered where the worker was.
         """
         follower = Follower(self._connection, script)
-        future = self._loop.submit(follower.follow())
-        future.add_done_callback(lambda _: follower.records.put(None))
         texts = {b"o": _Lines(on_line), b"e": _Lines(follower.last_words.append)}
+        future: Future[ssh_connection.Words] | None = None
         try:
+            future = self._loop.submit(follower.follow())
+            future.add_done_callback(lambda _: follower.records.put(None))
             while (found := follower.records.get()) is not None:
                 kind, payload, offset = found
                 texts[kind].feed(payload)
                 follower.told(offset)
             end = future.result()
         except BaseException:
-            self._loop.submit(follower.stop())
-            with suppress(Exception, CancelledError):  # what led here says more
-                future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
-            future.cancel()
+            if future is not None:
+                self._loop.submit(follower.stop())
+                with suppress(Exception, CancelledError):  # what led here says more
+                    future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
+                future.cancel()
             raise
         for text in texts.values():
             text.feed(b"", final=True)

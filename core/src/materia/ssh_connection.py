@@ -1,4 +1,4 @@
-"""One connection to a worker, and a script followed over as many as it takes: core's asyncio.
+"""One connection to a worker, which can be made again; with `ssh_follow`, all of core's asyncio.
 
 What asyncssh does not say by itself, measured with 2.24.1: `run` and `wait` *return* when the
 connection is lost, with `exit_status=None`, so an end is only believed as a record that the
@@ -13,18 +13,16 @@ import json
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.bootstrap import LOGIN_USER
 from materia.errors import HostKeyError, ReadyTimeoutError, StageError, WorkerLostError
-from materia.script import Login, Script
+from materia.script import Login
 
 if TYPE_CHECKING:
     import asyncssh
@@ -43,9 +41,6 @@ KEEPALIVE_COUNT = 3
 COPY_PATIENCE = timedelta(seconds=60)
 COPY_ATTEMPTS = 3
 CHUNK_BYTES = 1 << 18
-# What the worker holds at most for a far side that does not answer; its script then waits.
-WINDOW_BYTES = 8 << 20
-LAST_WORDS = 50
 # The launcher itself comes on standard input: arguments are for everybody to see, and it is long.
 START = """exec python3 -ISc 'import os
 text = b""
@@ -226,158 +221,25 @@ class Connection:
         while True:
             try:
                 return await self._send_file(path, order)
-            except _broken() as error:
+            except broken() as error:
                 left -= 1
                 if not left:
-                    raise _lost(self.login, f"copying {path.name}", error) from error
-                await _once_more(self, COPY_PATIENCE, f"copying {path.name}")
+                    raise lost(self.login, f"copying {path.name}", error) from error
+                await once_more(self, COPY_PATIENCE, f"copying {path.name}")
 
     async def _send_file(self, path: Path, order: Words) -> str | None:
         process = await self.launch(order)
         try:
             # A refusal ends the launcher before it has read all; its reason is still to be read.
-            with path.open("rb") as file, suppress(*_broken()):
+            with path.open("rb") as file, suppress(*broken()):
                 while block := file.read(CHUNK_BYTES):
                     process.stdin.write(block)
                     await process.stdin.drain()
-            _, payload = await _read_record(process, self.login)
+            _, payload = await read_record(process, self.login)
             error: str | None = json.loads(payload)["error"]
             return error
         finally:
             process.close()
-
-
-class Follower:
-    """A script that runs on a worker, followed over one connection after the other.
-
-    Attributes:
-        records: Kind, bytes and offset of everything it writes, then None: for another thread.
-        last_words: The end of its standard error.
-        resumed: How often a broken connection was resumed.
-    """
-
-    def __init__(self, connection: Connection, script: Script) -> None:
-        self.records: SimpleQueue[tuple[bytes, bytes, int] | None] = SimpleQueue()
-        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
-        self.resumed = 0
-        self._connection = connection
-        self._script = script
-        self._fresh = True  # until the worker has answered: it starts what it does not know yet
-        self._has = 0  # bytes of its records that are here
-        self._told = 0  # bytes of its records that were told, and need not be kept there
-        self._asked = 0
-        self._news = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._heard = time.monotonic()
-        self._stopping = False
-        self._task: asyncio.Task[Any] | None = None
-        self._process: asyncssh.SSHClientProcess[bytes] | None = None
-
-    def told(self, offset: int) -> None:
-        """Say, from another thread, that everything up to *offset* was told."""
-        self._told = offset
-        if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
-            self._asked = offset
-            self._loop.call_soon_threadsafe(self._news.set)
-
-    async def stop(self) -> None:
-        """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
-        self._stopping = True
-        if self._process is None:
-            if self._task is not None:
-                self._task.cancel()
-        else:
-            with suppress(*_broken()):
-                self._process.stdin.write(b"stop\n")
-
-    async def follow(self) -> Words:
-        """How the script ended: `status` and `reason`."""
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        script = self._script
-        # The worker keeps the limit; this is for one that does not.
-        limit = script.limit + script.grace + script.lease
-        try:
-            async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
-                while True:
-                    try:
-                        return await self._attached()
-                    except _broken() as error:
-                        if self._stopping:
-                            raise _lost(self._connection.login, script.id, error) from error
-                        silent = timedelta(seconds=time.monotonic() - self._heard)
-                        # Tried at least once: the worker itself may say what became of it.
-                        left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
-                        await _once_more(self._connection, left, script.id)
-                        self.resumed += 1
-        except TimeoutError as error:
-            raise WorkerLostError(
-                f"{self._connection.login.host}: {script.id} was not ended at its limit of "
-                f"{script.limit.total_seconds():g} s, and the worker does not say why"
-            ) from error
-
-    async def _attached(self) -> Words:
-        process = await self._connection.launch(self._order())
-        self._process = process
-        if self._stopping:
-            process.stdin.write(b"stop\n")
-        beats = asyncio.create_task(self._beat(process))
-        try:
-            return await self._listen(process)
-        except BaseException:
-            process.close()
-            raise
-        finally:
-            self._process = None
-            beats.cancel()
-
-    async def _listen(self, process: asyncssh.SSHClientProcess[bytes]) -> Words:
-        host = self._connection.login.host
-        while True:
-            kind, payload = await _read_record(process, self._connection.login)
-            self._heard = time.monotonic()
-            if kind == b"g":
-                raise WorkerLostError(
-                    f"{host}: the worker knows nothing of {self._script.id} any more: it was "
-                    "started again, or it heard nothing for "
-                    f"{self._script.lease.total_seconds():g} s and ended it"
-                )
-            self._fresh = False
-            self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
-            if kind == b"x":
-                # The channel closes by itself when the worker has heard that.
-                process.stdin.write(b"%d\n" % self._has)
-                process.stdin.write_eof()
-                end: Words = json.loads(payload)
-                return end
-            self.records.put((kind, payload, self._has))
-
-    async def _beat(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
-        pause = min(self._script.lease.total_seconds() / 4, 5.0)
-        while not process.stdin.is_closing():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._news.wait()
-            self._news.clear()
-            with suppress(*_broken()):
-                process.stdin.write(b"%d\n" % self._told)
-
-    def _order(self) -> Words:
-        script = self._script
-        return {
-            "do": "run",
-            "keeper": f".materia/{script.id}",
-            "fresh": self._fresh,
-            "has_bytes": self._has,
-            "argv": script.argv,
-            "directory": script.directory,
-            "input": script.input,
-            "environment": dict(script.environment),
-            "limit_seconds": script.limit.total_seconds(),
-            "lease_seconds": script.lease.total_seconds(),
-            "grace_seconds": script.grace.total_seconds(),
-            "window_bytes": WINDOW_BYTES,
-        }
 
 
 async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
@@ -394,18 +256,30 @@ async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnectio
     return await _until(attempt, f"{login.host}:{login.port}", limit)
 
 
-async def _once_more(connection: Connection, limit: timedelta, what: str) -> None:
+async def once_more(connection: Connection, limit: timedelta, what: str) -> None:
+    """Connect again after a break that interrupted *what*.
+
+    Raises:
+        HostKeyError: another host key answers there now.
+        WorkerLostError: nothing does, within *limit*.
+    """
     try:
         await connection.again(limit)
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:
-        raise _lost(connection.login, what, error) from error
+        raise lost(connection.login, what, error) from error
 
 
-async def _read_record(
+async def read_record(
     process: asyncssh.SSHClientProcess[bytes], login: Login
 ) -> tuple[bytes, bytes]:
+    """The next record of a launcher: its kind and its bytes.
+
+    Raises:
+        StageError: the launcher cannot run there.
+        EOFError, OSError, asyncssh.Error: the connection broke.
+    """
     try:
         head = await process.stdout.readuntil(b"\n")
         kind, length = head.split()
@@ -424,12 +298,13 @@ async def _read_record(
         raise
 
 
-def _lost(login: Login, what: str, error: Exception) -> WorkerLostError:
+def lost(login: Login, what: str, error: Exception) -> WorkerLostError:
+    """The error for a worker that cannot be reached any more."""
     why = str(error) or type(error).__name__
     return WorkerLostError(f"{login.host}: the worker is out of reach, {what} was under way: {why}")
 
 
-def _broken() -> tuple[type[Exception], ...]:
+def broken() -> tuple[type[Exception], ...]:
     """What a connection that broke is told by; never by a status."""
     import asyncssh
 

@@ -108,7 +108,7 @@ class Machine:
             stdin=subprocess.PIPE,  # the life line: it is never written to
             stdout=self._console,
             stderr=self._console,
-            env={**os.environ, "FOLDER": str(self.folder)},
+            env=_environment(self.folder),
             start_new_session=True,
         )
 
@@ -310,6 +310,12 @@ def ssh_port() -> int:
         except OSError:
             return UNPRIVILEGED_PORT
     return 22
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What a machine's keepers need of the variables here: the rest may hold secrets."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, "FOLDER": str(folder)}
 
 
 def _children(process: int) -> list[int]:

@@ -1,3 +1,4 @@
+import contextlib
 import re
 import signal
 import socket
@@ -371,7 +372,10 @@ def test_no_variable_of_this_process_is_seen_by_a_machine_or_its_keepers(
     monkeypatch.setenv("ACME_TOKEN", "correct-horse")
     worker = booted()
 
-    seen = [Path(f"/proc/{process}/environ").read_bytes() for process in everything(worker)]
+    seen = []
+    for process in everything(worker):
+        with contextlib.suppress(OSError):  # gone meanwhile: one for each connection
+            seen.append(Path(f"/proc/{process}/environ").read_bytes())
 
     assert len(seen) > 1
     assert not any(b"correct-horse" in variables for variables in seen)

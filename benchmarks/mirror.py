@@ -1,0 +1,132 @@
+"""Build a mirror of made-up monthly releases in the form of USDA's PSD Online archives.
+
+    python benchmarks/mirror.py DIR --releases 64 --rows 2060000 --seed 1
+
+Form and rates follow the real files (USDA FAS, PSD Online, releases of 2022-12 and 2025-11): 12
+columns, CRLF, descriptions in quotes, sorted by the descriptions; 13 rows a balance, 31 zeros in
+100; each release is a whole snapshot in which about 2.4 balances in 100 carry a new stamp, those of
+the newest market year among them, and half of these other values in a third of their rows; a new
+market year comes in May. All names and figures are invented. The same arguments give the same text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+ATTRIBUTES = 13
+COMMODITIES = 60
+FIRST = date(2006, 8, 1)
+HEADER = (
+    "Commodity_Code,Commodity_Description,Country_Code,Country_Name,Market_Year,Calendar_Year,"
+    "Month,Attribute_ID,Attribute_Description,Unit_ID,Unit_Description,Value\r\n"
+)
+# random() depends on threads; md5 is the same everywhere, and cheap for a balance.
+CHANCE = "('0x' || left(md5(concat_ws('/', {})), 7))::INTEGER / 268435456"
+
+
+def build(directory: Path, *, releases: int, rows: int, seed: int) -> list[Path]:
+    """The archives, oldest first; those that are there already are kept as they are."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection, tempfile.TemporaryDirectory(dir=directory) as scratch:
+        _balances(connection, rows, seed)
+        paths = []
+        with ThreadPoolExecutor(1) as packer:
+            month = FIRST
+            for number in range(releases):
+                _next_release(connection, month, number, seed)
+                path = directory / f"{month:%Y}/{month:%m}/psd_alldata_csv.zip"
+                paths.append(path)
+                if not path.exists():
+                    text = Path(scratch) / f"{number}.csv"
+                    _write(connection, text)
+                    packer.submit(_pack, text, path)
+                month = (month + timedelta(days=32)).replace(day=1)
+    return paths
+
+
+def _balances(connection: duckdb.DuckDBPyConnection, rows: int, seed: int) -> None:
+    years = 60
+    countries = max(1, round(rows / ATTRIBUTES / COMMODITIES / years))
+    connection.execute(f"""
+        CREATE TABLE balance AS
+        SELECT c, k, {FIRST.year - years} + y AS year,
+            {FIRST.year - years} + y + 1 AS stamp_year, 0 AS stamp_month, 0 AS version
+        FROM range({COMMODITIES}) AS c (c), range({countries}) AS k (k), range({years}) AS y (y)
+        ORDER BY c, k, y;
+        CREATE TABLE attribute AS
+        SELECT a, format('{{:03d}},"Attribute {{:02d}}",08,"(1000 MT)",', 7 * a + 4, a) AS text
+        FROM range({ATTRIBUTES}) AS a (a);
+        SET VARIABLE seed = {seed};
+    """)
+
+
+def _next_release(
+    connection: duckdb.DuckDBPyConnection, month: date, number: int, seed: int
+) -> None:
+    newest = month.year if month.month >= 5 else month.year - 1
+    if number and month.month == 5:
+        connection.execute(f"""
+            INSERT INTO balance SELECT DISTINCT c, k, {newest}, {month.year}, {month.month}, 0
+            FROM balance
+        """)
+    touched = CHANCE.format(f"{seed}, {number}, c, k, year")
+    revised = CHANCE.format(f"{seed}, {number}, 'revised', c, k, year")
+    connection.execute(f"""
+        UPDATE balance SET stamp_year = {month.year}, stamp_month = {month.month},
+            version = CASE WHEN {revised} < 0.5 THEN {number} + 1 ELSE version END
+        WHERE year = {newest} OR {touched} < 0.6 / (3 + {newest} - year)
+    """)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    value = CHANCE.format("getvariable('seed'), c, k, year, a, if(a % 3 = 0, version, 0)")
+    connection.execute(f"""
+        COPY (
+            SELECT format('{{:07d}},"Commodity {{:02d}}",', 11000 * (c + 1), c)
+                || chr((65 + k // 26)::INTEGER) || chr((65 + k % 26)::INTEGER)
+                || format(',"Country, {{:03d}}",', k)
+                || format('{{}},{{}},{{:02d}},', year, stamp_year, stamp_month)
+                || text || format('{{}}.0000', greatest(0, ({value} * 29000)::INTEGER - 9000))
+                || chr(13)
+            FROM balance, attribute ORDER BY c, k, year, a
+        ) TO '{path}' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01')
+    """)
+
+
+def _pack(text: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        member = zipfile.ZipInfo("psd_alldata.csv", (2025, 11, 14, 11, 37, 0))
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with text.open("rb") as source, archive.open(member, "w") as target:
+            target.write(HEADER.encode())
+            while chunk := source.read(1 << 20):
+                target.write(chunk)
+    part.replace(path)
+    text.unlink()
+
+
+def main() -> None:
+    """Build what the command line says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--releases", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=2_060_000, help="of the oldest release")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for path in build(
+        options.directory, releases=options.releases, rows=options.rows, seed=options.seed
+    ):
+        print(path, f"{path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,8 @@ from materia.testing.cloud.hetzner_catalog import (
 )
 
 if TYPE_CHECKING:
-    from materia.testing.cloud.hetzner import Address, Hetzner, Key, Server, Volume
+    from materia.testing.cloud.hetzner_project import HetznerProject
+    from materia.testing.cloud.hetzner_things import Address, Key, Server, Volume
 
 # Keys and values alike; a key may have a DNS prefix.
 LABEL_PATTERN = re.compile(
@@ -273,7 +274,7 @@ def volume_body(volume: Volume) -> dict[str, Any]:
     }
 
 
-def server_body(server: Server, cloud: Hetzner, now: datetime) -> dict[str, Any]:
+def server_body(server: Server, cloud: HetznerProject, now: datetime) -> dict[str, Any]:
     """A server. Empty labels come as a list: the real API was seen to do that."""
     ipv4, ipv6 = (cloud.addresses.get(number or 0) for number in (server.ipv4, server.ipv6))
     return {

@@ -14,7 +14,6 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -33,7 +32,19 @@ from materia.testing.cloud.ovh_catalog import (
     Flavor,
     catalog,
     hourly,
-    plan_code,
+)
+from materia.testing.cloud.ovh_things import (
+    OvhInstance,
+    SshKey,
+    Volume,
+    detail_body,
+    error,
+    flavor_body,
+    identity_of,
+    image_body,
+    key_body,
+    listed_body,
+    volume_body,
 )
 from materia.testing.cloud.service import Service
 
@@ -41,61 +52,6 @@ CLOCK_HOURS = Billing(increment=HOUR, minimum=HOUR, alignment="clock", meter_fro
 USER_DATA_LIMIT = 65_535  # of its base64 form, as OpenStack has it
 NEVER = datetime.max.replace(tzinfo=UTC)
 PROJECT = "/1.0/cloud/project/{project}"
-
-
-def error(status: int, kind: str, message: str, code: str | None = None) -> Answer:
-    """An error as the API words it."""
-    body = {"class": f"Client::{kind}", "message": message}
-    return Answer(status=status, body={**body, "errorCode": code} if code else body)
-
-
-@dataclass(slots=True, kw_only=True)
-class SshKey:
-    """A key of the account."""
-
-    id: str
-    name: str
-    public_key: str
-    regions: list[str]
-
-
-@dataclass(slots=True, kw_only=True)
-class Volume:
-    """A disk of its own; it outlives what it is attached to."""
-
-    id: str
-    name: str
-    region: str
-    size_gb: int
-    created: datetime
-    attached_to: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class OvhInstance:
-    """An instance; `gone_at` is set by its delete."""
-
-    id: str
-    name: str
-    region: str
-    flavor: Flavor
-    image: dict[str, Any]
-    key: SshKey | None
-    user_data: str
-    created: datetime
-    address: str
-    boot: timedelta
-    boots: bool
-    fails: bool
-    gone_at: datetime | None = None
-
-    def status(self, now: datetime) -> str:
-        """In the API's words."""
-        if self.gone_at is not None:
-            return "DELETING"
-        if now < self.created + self.boot or not (self.boots or self.fails):
-            return "BUILD"
-        return "ERROR" if self.fails else "ACTIVE"
 
 
 class Ovh(Service):
@@ -253,7 +209,7 @@ class Ovh(Service):
         wanted = request.all("region")
         return Answer(
             body=[
-                self._flavor_body(flavor, region)
+                flavor_body(flavor, region, self.behaviour.sold_out)
                 for region in REGIONS
                 for flavor in FLAVORS
                 if not wanted or region in wanted
@@ -267,7 +223,7 @@ class Ovh(Service):
         wanted = request.all("region")
         return Answer(
             body=[
-                self._image_body(name, user, region)
+                image_body(name, user, region)
                 for region in REGIONS
                 for name, user in IMAGES
                 if not wanted or region in wanted
@@ -280,7 +236,7 @@ class Ovh(Service):
     def list_keys(self, request: Request, project: str) -> Answer:
         """All keys."""
         self._check(project)
-        return Answer(body=[self._key_body(key) for key in self.keys.values()])
+        return Answer(body=[key_body(key) for key in self.keys.values()])
 
     @route("POST", PROJECT + "/sshkey")
     def create_key(self, request: Request, project: str) -> Answer:
@@ -293,7 +249,7 @@ class Ovh(Service):
         if region is not None and region not in REGIONS:
             raise BadBody("region", f"{region} is not activated")
         key = self._add_key(name, public_key, [region] if region else list(REGIONS))
-        return Answer(body=self._key_body(key))
+        return Answer(body=key_body(key))
 
     @route("DELETE", PROJECT + "/sshkey/{key}")
     def delete_key(self, request: Request, project: str, key: str) -> Answer:
@@ -313,7 +269,7 @@ class Ovh(Service):
         wanted = request.all("region")
         return Answer(
             body=[
-                self._listed(instance)
+                listed_body(instance, self.now())
                 for instance in self.instances.values()
                 if self._visible(instance) and (not wanted or instance.region in wanted)
             ]
@@ -339,7 +295,7 @@ class Ovh(Service):
         instance = self._add_instance(
             name, region, flavor=flavor, image=image, key=key, user_data=user_data
         )
-        return Answer(body=self._detail(instance))
+        return Answer(body=detail_body(instance, self.now()))
 
     @route("GET", PROJECT + "/instance/{instance}")
     def get_instance(self, request: Request, project: str, instance: str) -> Answer:
@@ -348,7 +304,7 @@ class Ovh(Service):
         found = self.instances.get(instance)
         if found is None or not self._visible(found):
             return error(404, "NotFound", "Instance not found")
-        return Answer(body=self._detail(found))
+        return Answer(body=detail_body(found, self.now()))
 
     @route("DELETE", PROJECT + "/instance/{instance}")
     def delete_instance(self, request: Request, project: str, instance: str) -> Answer:
@@ -367,7 +323,7 @@ class Ovh(Service):
     def list_volumes(self, request: Request, project: str) -> Answer:
         """All volumes."""
         self._check(project)
-        return Answer(body=[self._volume_body(volume) for volume in self.volumes.values()])
+        return Answer(body=[volume_body(volume) for volume in self.volumes.values()])
 
     @route("DELETE", PROJECT + "/volume/{volume}")
     def delete_volume(self, request: Request, project: str, volume: str) -> Answer:
@@ -387,7 +343,7 @@ class Ovh(Service):
     def add_foreign(self) -> None:
         """A stranger's instances, keys and a volume, named as near to materia's as can be."""
         flavor, region = FLAVORS[2], REGIONS[0]
-        image = self._image_body(*IMAGES[0], region)
+        image = image_body(*IMAGES[0], region)
         for name in ("materia-web", "materia-20261001t000000-abcdef-extract", "build--1--2--3"):
             key = self._add_key(name, "ssh-ed25519 AAAAforeign", [region], foreign=True)
             instance = self._add_instance(
@@ -499,14 +455,14 @@ class Ovh(Service):
     @staticmethod
     def _of(flavors: tuple[Flavor, ...], identity: str, region: str, name: str) -> Flavor:
         for flavor in flavors:
-            if _identity(region, flavor.name) == identity:
+            if identity_of(region, flavor.name) == identity:
                 return flavor
         raise BadBody(name, "no such flavor in this region")
 
     def _image(self, identity: str, region: str) -> dict[str, Any]:
         for name, user in IMAGES:
-            if _identity(region, name) == identity:
-                return self._image_body(name, user, region)
+            if identity_of(region, name) == identity:
+                return image_body(name, user, region)
         raise BadBody("imageId", "no such image in this region")
 
     def _key(self, identity: str | None) -> SshKey | None:
@@ -516,128 +472,7 @@ class Ovh(Service):
             raise BadBody("sshKeyId", "no such key")
         return self.keys[identity]
 
-    # Bodies --------------------------------------------------------------------------------
-
-    def _flavor_body(self, flavor: Flavor, region: str) -> dict[str, Any]:
-        sold_out = (region, flavor.name) in SOLD_OUT or flavor.name in self.behaviour.sold_out
-        # The unit of `ram` is documented as GiB and was seen as MiB: some of each.
-        ram = flavor.ram_gib * 1024 if region == "BHS5" else flavor.ram_gib
-        return {
-            "id": _identity(region, flavor.name),
-            "name": flavor.name,
-            "region": region,
-            "ram": ram,
-            "disk": flavor.disk_gib,
-            "vcpus": flavor.vcpus,
-            "type": "ovh.ssd.eg",
-            "osType": flavor.os_type,
-            "inboundBandwidth": 500,
-            "outboundBandwidth": 500,
-            "available": not sold_out,
-            "planCodes": {
-                "hourly": plan_code(flavor, region),
-                "monthly": f"{flavor.name}.monthly.postpaid",
-                "license": None,
-            },
-            "capabilities": [{"name": "snapshot", "enabled": True}],
-            "quota": 0 if flavor.name in NO_QUOTA else 20,
-        }
-
-    @staticmethod
-    def _image_body(name: str, user: str, region: str) -> dict[str, Any]:
-        return {
-            "id": _identity(region, name),
-            "name": name,
-            "region": region,
-            "visibility": "public",
-            "status": "active",
-            "type": "linux",
-            "minDisk": 0,
-            "minRam": 0,
-            "size": 2.0,
-            "creationDate": "2026-06-01T07:39:56Z",
-            "user": user,
-            "flavorType": None,
-            "tags": [],
-            "planCode": None,
-            "deprecated": False,
-        }
-
-    @staticmethod
-    def _key_body(key: SshKey) -> dict[str, Any]:
-        return {
-            "id": key.id,
-            "name": key.name,
-            "publicKey": key.public_key,
-            "regions": key.regions,
-            "fingerPrint": hashlib.md5(key.public_key.encode(), usedforsecurity=False).hexdigest(),
-        }
-
-    @staticmethod
-    def _volume_body(volume: Volume) -> dict[str, Any]:
-        return {
-            "id": volume.id,
-            "name": volume.name,
-            "description": "",
-            "size": volume.size_gb,
-            "status": "in-use" if volume.attached_to else "available",
-            "region": volume.region,
-            "type": "classic",
-            "bootable": False,
-            "planCode": "volume.classic.consumption",
-            "attachedTo": volume.attached_to,
-            "created": f"{volume.created:%Y-%m-%dT%H:%M:%SZ}",
-        }
-
-    def _common(self, instance: OvhInstance) -> dict[str, Any]:
-        status = instance.status(self.now())
-        addresses = [
-            {
-                "ip": instance.address,
-                "type": "public",
-                "version": 4,
-                "networkId": "emulated-ext-net",
-                "gatewayIp": "192.0.2.254",
-            }
-        ]
-        return {
-            "id": instance.id,
-            "name": instance.name,
-            "status": status,
-            "region": instance.region,
-            "created": f"{instance.created:%Y-%m-%dT%H:%M:%SZ}",
-            "ipAddresses": addresses if status == "ACTIVE" else [],
-            "monthlyBilling": None,
-            "planCode": plan_code(instance.flavor, instance.region),
-            "licensePlanCode": None,
-            "operationIds": [],
-            "currentMonthOutgoingTraffic": None,
-            "rescuePassword": None,
-            "availabilityZone": None,
-        }
-
-    def _listed(self, instance: OvhInstance) -> dict[str, Any]:
-        return {
-            **self._common(instance),
-            "flavorId": _identity(instance.region, instance.flavor.name),
-            "imageId": instance.image["id"],
-            "sshKeyId": instance.key.id if instance.key else None,
-        }
-
-    def _detail(self, instance: OvhInstance) -> dict[str, Any]:
-        return {
-            **self._common(instance),
-            "flavor": self._flavor_body(instance.flavor, instance.region),
-            "image": instance.image,
-            "sshKey": self._key_body(instance.key) if instance.key else None,
-        }
-
 
 def _host_name(name: str) -> str:
     """What OpenStack makes of an instance's name: a label of DNS, cut at 63 characters."""
     return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")
-
-
-def _identity(region: str, name: str) -> str:
-    """Stable, and another in each region."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"emulated:{region}:{name}"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -234,3 +236,31 @@ def test_instances_without_a_machine_get_addresses_where_nothing_answers(things:
     assert things.power_on(Booting(provider="things", id="1", name="a")) is None
     assert len(addresses) == 300
     assert all(address.startswith(("192.0.2.", "198.51.100.")) for address in addresses)
+
+
+def test_the_emulated_cloud_needs_no_pytest() -> None:
+    code = (
+        "import pkgutil, importlib, sys\n"
+        "import materia.testing.cloud as cloud\n"
+        "for module in pkgutil.iter_modules(cloud.__path__):\n"
+        "    importlib.import_module(f'materia.testing.cloud.{module.name}')\n"
+        "assert 'pytest' not in sys.modules\n"
+        "print('imported', len(list(pkgutil.iter_modules(cloud.__path__))))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout.split()[1]) >= 15
+
+
+@pytest.mark.parametrize("plugin", ["materia_hetzner", "materia_ovh"])
+def test_declaring_a_provider_imports_no_sdk(plugin: str) -> None:
+    code = (
+        f"import sys, {plugin} as plugin\n"
+        "plugin.materia_providers()\n"
+        "print(*(name for name in ('hcloud', 'ovh', 'httpx', 'requests') if name in sys.modules))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []

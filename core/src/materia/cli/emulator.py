@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -63,6 +62,8 @@ def emulator(
 
     Instances are billed by each provider's rules and cost nothing.
     """
+    import tempfile
+
     chosen = tuple(dict.fromkeys(provider or NAMES))
     for name in chosen:
         if name not in NAMES:

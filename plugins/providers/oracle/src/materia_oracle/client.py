@@ -77,6 +77,20 @@ class Clients:
             options["page"] = answer.next_page
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in Oracle's cloud everything of materia is.
+
+    Attributes:
+        compartment: Its OCID.
+        region: Oracle's name of it, for example `eu-frankfurt-1`.
+    """
+
+    clients: Clients
+    compartment: str
+    region: str
+
+
 def connect(
     config: Mapping[str, str], *, api_url: str, seconds: float, first_retry: float = 0.2
 ) -> Clients:

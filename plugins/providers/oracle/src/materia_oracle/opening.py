@@ -10,7 +10,8 @@ os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 from materia import Opening
 from materia.errors import ConfigError
 
-from materia_oracle.provider import TABLE, Oracle
+from materia_oracle.launch import TABLE
+from materia_oracle.provider import Oracle
 
 
 def open_provider(opening: Opening) -> Oracle:

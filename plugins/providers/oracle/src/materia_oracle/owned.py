@@ -17,7 +17,7 @@ from materia.marks import Mark, read_mark
 from materia.polling import poll
 from oci.core import models  # type: ignore[import-untyped]
 
-from materia_oracle.client import Clients
+from materia_oracle.client import Place
 from materia_oracle.errors import GoneError
 from materia_oracle.shapes import PROVIDER
 
@@ -32,17 +32,17 @@ class Owned:
     Attributes:
         settle: How long a new instance may be in no list.
         touched: Whether something was, or may have been, created.
+        uncertain: Whether a launch had no answer, so that lists are not to be believed at once.
         ended: Whether an instance of that name is listed that is going or gone.
     """
 
-    clients: Clients
-    compartment: str
-    region: str
+    place: Place
     mark: Mark
     settle: timedelta
     instances: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     touched: bool = False
+    uncertain: bool = False
     ended: bool = False
 
     def know(self, instance: Instance) -> None:
@@ -55,7 +55,7 @@ class Owned:
         """The oldest living instance of that name, as far as the list shows it."""
         found = [
             one
-            for one in instances(self.clients, self.compartment, display_name=self.mark.name)
+            for one in instances(self.place, display_name=self.mark.name)
             if is_marked(one.freeform_tags, self.mark.name)
         ]
         self.instances |= {one.id for one in found}
@@ -74,7 +74,7 @@ class Owned:
         """Learn which boot volumes carry the name."""
         self.volumes |= {
             one.id
-            for one in boot_volumes(self.clients, self.compartment)
+            for one in boot_volumes(self.place)
             if is_marked(one.freeform_tags, self.mark.name)
         }
 
@@ -82,8 +82,8 @@ class Owned:
         """The instance, or None when there is none of that identity."""
         doing = f"instance {identity}"
         try:
-            return self.clients.again(
-                doing, lambda: self.clients.compute.get_instance(identity)
+            return self.place.clients.again(
+                doing, lambda: self.place.clients.compute.get_instance(identity)
             ).data
         except GoneError:
             return None
@@ -91,8 +91,7 @@ class Owned:
     def tag_volumes(self, instance: Any) -> None:
         """Learn the boot volume of *instance*, and tag it."""
         for attachment in attachments(
-            self.clients,
-            self.compartment,
+            self.place,
             instance.availability_domain,
             instance_id=instance.id,
         ):
@@ -102,9 +101,9 @@ class Owned:
             self.volumes.add(volume)
             tags = models.UpdateBootVolumeDetails(freeform_tags=self.mark.labels())
             try:
-                self.clients.again(
+                self.place.clients.again(
                     f"tag boot volume {volume}",
-                    partial(self.clients.volumes.update_boot_volume, volume, tags),
+                    partial(self.place.clients.volumes.update_boot_volume, volume, tags),
                 )
             except GoneError:
                 continue
@@ -116,51 +115,63 @@ def is_marked(tags: dict[str, str] | None, name: str) -> bool:
     return mark is not None and mark.name == name
 
 
-def instances(clients: Clients, compartment: str, **options: str) -> list[Any]:
+def instances(place: Place, **options: str) -> list[Any]:
     """Every instance in the compartment, the terminated ones of the last hour too."""
-    return clients.every(
+    return place.clients.every(
         "list instances",
-        clients.compute.list_instances,
-        compartment_id=compartment,
+        place.clients.compute.list_instances,
+        compartment_id=place.compartment,
         **options,
     )
 
 
-def boot_volumes(clients: Clients, compartment: str) -> list[Any]:
-    """Every boot volume in the compartment that is not gone."""
-    found = clients.every(
-        "list boot volumes", clients.volumes.list_boot_volumes, compartment_id=compartment
-    )
+def boot_volumes(place: Place) -> list[Any]:
+    """Every boot volume in the compartment that is not gone.
+
+    A user without the right to see volumes is told 404; Oracle deletes them with their instances
+    all the same.
+    """
+    try:
+        found = place.clients.every(
+            "list boot volumes",
+            place.clients.volumes.list_boot_volumes,
+            compartment_id=place.compartment,
+        )
+    except GoneError:
+        return []
     return [one for one in found if one.lifecycle_state != TERMINATED]
 
 
-def attachments(clients: Clients, compartment: str, domain: str, **options: str) -> list[Any]:
+def attachments(place: Place, domain: str, **options: str) -> list[Any]:
     """The boot volumes of instances in an availability domain; detached ones stay listed."""
-    return clients.every(
-        f"list boot volume attachments in {domain}",
-        clients.compute.list_boot_volume_attachments,
-        availability_domain=domain,
-        compartment_id=compartment,
-        **options,
-    )
+    try:
+        return place.clients.every(
+            f"list boot volume attachments in {domain}",
+            place.clients.compute.list_boot_volume_attachments,
+            availability_domain=domain,
+            compartment_id=place.compartment,
+            **options,
+        )
+    except GoneError:
+        return []  # as above
 
 
-def instances_of(clients: Clients, compartment: str, region: str, port: int) -> list[Instance]:
+def instances_of(place: Place, port: int) -> list[Instance]:
     """Everything of materia in the compartment, each with its boot volume; leftovers have no id."""
     marked = [
         (mark, one)
-        for one in instances(clients, compartment)
+        for one in instances(place)
         if (mark := read_mark(one.freeform_tags)) is not None
     ]
     living = {one.id for _, one in marked if one.lifecycle_state != TERMINATED}
-    existing = {one.id: one for one in boot_volumes(clients, compartment)}
+    existing = {one.id: one for one in boot_volumes(place)}
     kept: dict[str, set[str]] = {}
     for domain in sorted({one.availability_domain for _, one in marked}):
-        for attachment in attachments(clients, compartment, domain):
+        for attachment in attachments(place, domain):
             if attachment.boot_volume_id in existing:
                 kept.setdefault(attachment.instance_id, set()).add(attachment.boot_volume_id)
     found = [
-        described(mark, one, kept.get(one.id, ()), region=region, port=port)
+        described(mark, one, kept.get(one.id, ()), region=place.region, port=port)
         for mark, one in marked
         if one.id in living
     ]
@@ -174,7 +185,8 @@ def instances_of(clients: Clients, compartment: str, region: str, port: int) -> 
         if mark_here is not None and volume.id not in held:
             left.setdefault(mark_here.name, (mark_here, set()))[1].add(volume.id)
     found += [
-        described(mark, None, volumes, region=region, port=port) for mark, volumes in left.values()
+        described(mark, None, volumes, region=place.region, port=port)
+        for mark, volumes in left.values()
     ]
     return found
 

@@ -67,34 +67,35 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> bool:
     if not gone:
         return False
     left = [one for one in sorted(owned.volumes) if not _volume_gone(owned, one)]
-    return not left
+    # What a lost answer may have made is in no list for a moment.
+    return not left and (settled or not owned.uncertain)
 
 
 def _terminate(owned: Owned, instance: Any) -> None:
     def call() -> object:
-        return owned.clients.compute.terminate_instance(
+        return owned.place.clients.compute.terminate_instance(
             instance.id,
             preserve_boot_volume=False,
             preserve_data_volumes_created_at_launch=False,
         )
 
     try:
-        owned.clients.again(f"terminate {instance.id}", call)
+        owned.place.clients.again(f"terminate {instance.id}", call)
     except GoneError:
         return
 
 
 def _volume_gone(owned: Owned, identity: str) -> bool:
     """Whether the boot volume is gone; one that its instance left behind is deleted."""
-    api = owned.clients.volumes
+    api = owned.place.clients.volumes
     try:
-        volume = owned.clients.again(
+        volume = owned.place.clients.again(
             f"boot volume {identity}", lambda: api.get_boot_volume(identity)
         ).data
         if volume.lifecycle_state == TERMINATED:
             return True
         if volume.lifecycle_state != TERMINATING:
-            owned.clients.again(
+            owned.place.clients.again(
                 f"delete boot volume {identity}", lambda: api.delete_boot_volume(identity)
             )
     except GoneError:
@@ -109,10 +110,9 @@ def _remains(owned: Owned, last: ProviderError | None) -> str:
     ]
     ways += [f"oci bv boot-volume delete --boot-volume-id {one}" for one in sorted(owned.volumes)]
     why = f" ({last})" if last else ""
-    search = (
-        f"look in the compartment {owned.compartment} for the freeform tag {NAME}={owned.mark.name}"
-    )
-    head = f"oracle: {owned.mark.name} may still cost money in {owned.region}{why}; "
+    tag = f"{NAME}={owned.mark.name}"
+    search = f"look in the compartment {owned.place.compartment} for the freeform tag {tag}"
+    head = f"oracle: {owned.mark.name} may still cost money in {owned.place.region}{why}; "
     if not ways:
         return f"{head}{search}, and delete what is there"
     return f"{head}delete what is left of it by hand: {'; '.join(ways)}; or {search}"

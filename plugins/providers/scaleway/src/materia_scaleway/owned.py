@@ -43,6 +43,7 @@ class Owned:
     Attributes:
         settle: How long something new may be in no list.
         touched: Whether something was, or may have been, created.
+        uncertain: Whether a create had no answer, so that lists are not to be believed at once.
     """
 
     apis: Apis
@@ -53,6 +54,7 @@ class Owned:
     volumes: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     touched: bool = False
+    uncertain: bool = False
 
     def know(self, instance: Instance) -> None:
         """Add what a list said earlier."""

@@ -18,6 +18,7 @@ from materia.marks import Mark, mark_of
 from materia.polling import poll
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
 from scaleway_core.api import ScalewayException
+from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import connect
 from materia_scaleway.errors import GoneError, UnansweredError, translated
@@ -219,6 +220,7 @@ class Scaleway:
                 ).server
         except UnansweredError:
             # It may exist all the same, and be in no list for a moment.
+            owned.uncertain = True
             server = owned.look_for_server(self._settle)
             if server is None:
                 raise
@@ -238,6 +240,7 @@ class Scaleway:
                     tags=tags_of(owned.mark),
                 ).ip
         except UnansweredError:
+            owned.uncertain = True
             address = owned.find_address()
             if address is None:
                 raise
@@ -248,6 +251,8 @@ class Scaleway:
 
     def _image_id(self, request: InstanceRequest, zone: str) -> str:
         architecture = request.offer.architecture
+        if is_project_id(self._image):
+            return self._image  # a UUID: the image itself
         with translated(f"image {self._image} in {zone}"):
             found = self._apis.images.list_local_images(
                 image_label=self._image,

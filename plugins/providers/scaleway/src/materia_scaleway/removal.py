@@ -66,7 +66,8 @@ def _pass(owned: Owned, *, settled: bool) -> bool:
         return False
     gone = [_volume_gone(owned, one, settled=settled) for one in sorted(owned.volumes)]
     gone += [_address_gone(owned, one, settled=settled) for one in sorted(owned.addresses)]
-    return all(gone)
+    # What a lost answer may have made is in no list for a moment.
+    return all(gone) and (settled or not owned.uncertain)
 
 
 def _end(owned: Owned, server: Server, *, settled: bool) -> None:

@@ -1,0 +1,139 @@
+"""Launch an instance: what is asked for, by which token, and what each refusal means."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import partial
+from typing import Any
+
+from materia.errors import CapacityError, ConfigError, ProviderError
+from materia.machines import InstanceRequest, Offer
+from materia.marks import mark_of
+from oci.core import models  # type: ignore[import-untyped]
+
+from materia_oracle.client import NO_RETRY, Place
+from materia_oracle.errors import GoneError, UnansweredError
+from materia_oracle.offers import domains_of
+from materia_oracle.owned import TERMINATED, TERMINATING, Owned
+from materia_oracle.shapes import BOOT_VOLUME_VPUS, read_offer_size
+
+TABLE = "[providers.oracle] of materia.toml"
+# How often a retry token may turn out to be used up by an instance that is gone.
+GENERATIONS = 8
+
+
+def launch(request: InstanceRequest, owned: Owned, *, subnet: str, image: str) -> Any:
+    """The new instance of that name, as the SDK has it.
+
+    The retry token is made of the name and the place, and Oracle keeps it for a day: the same
+    launch again gives the same instance. One that has ended uses its token up, so the next token
+    is tried.
+
+    Raises:
+        CapacityError: it cannot be had in this domain, or the account's limits are reached.
+        ConfigError: there is no such image.
+        ProviderError: any other refusal; UnansweredError when nobody knows.
+    """
+    place, offer = owned.place, request.offer
+    domain = offer.zone or domains_of(place)[0]
+    booted = _image_id(place, offer, image)
+    details = _details(place, request, domain=domain, subnet=subnet, image=booted)
+    doing = f"launch {offer.instance_type} in {domain}"
+    for generation in range(GENERATIONS):
+        seed = f"{request.name} {domain} {generation}"
+        owned.touched = True
+        found = _launched(doing, details, hashlib.sha256(seed.encode()).hexdigest()[:48], owned)
+        if found is not None and found.lifecycle_state not in {TERMINATED, TERMINATING}:
+            owned.instances.add(found.id)
+            return found
+        # The token is used up: by an instance that is gone, or by one made from another request
+        # of that name, which may not be listed yet.
+        if (living := owned.look()) is not None:
+            return living
+    raise ProviderError(f"oracle: {doing}: the name {request.name} was used too often")
+
+
+def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
+    """The instance of that token; None when the token's instance is gone."""
+    clients = owned.place.clients
+    call = partial(
+        clients.compute.launch_instance,
+        details,
+        opc_retry_token=token,
+        retry_strategy=NO_RETRY,
+    )
+    try:
+        try:
+            return clients.once(doing, call).data
+        except UnansweredError:
+            # The token makes this the same launch, whether or not the first was carried out.
+            owned.uncertain = True
+            return clients.once(doing, call).data
+    except GoneError as error:
+        # "shape ... not found": this domain does not have it, another may.
+        if "shape" in str(error).lower():
+            raise CapacityError(str(error)) from error
+        raise ProviderError(
+            f"{error}; check compartment and subnet in {TABLE} and the user's policies"
+        ) from error
+    except ProviderError as error:
+        if "InvalidatedRetryToken" in str(error):
+            return None
+        raise
+
+
+def _details(
+    place: Place, request: InstanceRequest, *, domain: str, subnet: str, image: str
+) -> Any:
+    offer = request.offer
+    chosen = read_offer_size(offer)
+    config = None
+    if chosen is not None:
+        ocpus, memory = chosen
+        config = models.LaunchInstanceShapeConfigDetails(ocpus=ocpus, memory_in_gbs=memory)
+    metadata = {"user_data": base64.b64encode(request.user_data.encode()).decode()}
+    if request.public_key:
+        metadata["ssh_authorized_keys"] = request.public_key
+    return models.LaunchInstanceDetails(
+        compartment_id=place.compartment,
+        availability_domain=domain,
+        display_name=request.name,
+        shape=offer.instance_type,
+        shape_config=config,
+        source_details=models.InstanceSourceViaImageDetails(
+            image_id=image,
+            boot_volume_size_in_gbs=offer.disk_gib,
+            boot_volume_vpus_per_gb=BOOT_VOLUME_VPUS,
+        ),
+        create_vnic_details=models.CreateVnicDetails(subnet_id=subnet, assign_public_ip=True),
+        metadata=metadata,
+        freeform_tags=mark_of(request).labels(),
+    )
+
+
+def _image_id(place: Place, offer: Offer, image: str) -> str:
+    """The newest image of that system that boots the shape, and so has its architecture."""
+    if image.startswith("ocid1.image."):
+        return image
+    system, _, version = image.rpartition(" ")
+    found = place.clients.every(
+        f"image {image}",
+        place.clients.compute.list_images,
+        compartment_id=place.compartment,
+        operating_system=system,
+        operating_system_version=version,
+        shape=offer.instance_type,
+        lifecycle_state="AVAILABLE",
+        sort_by="TIMECREATED",
+        sort_order="DESC",
+    )
+    for one in found:
+        if not re.search(r"GPU|Minimal", str(one.display_name)):
+            return str(one.id)
+    raise ConfigError(
+        f"oracle: no image {image!r} boots {offer.instance_type} in {place.region}; set image in "
+        f"{TABLE} to an operating system and its version as Oracle names them, for example "
+        "'Canonical Ubuntu 24.04', or to the OCID of an image"
+    )

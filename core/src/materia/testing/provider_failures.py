@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,11 +17,21 @@ from materia.testing.world import ABILITIES, FAULTS, World
 ONCE = ("drop_before", "drop_after", "slow")
 
 
-def _every_fault(world: World) -> list[str]:
-    spoiling = [fault for fault in ONCE if fault not in world.lacks]
-    if not spoiling and not world.errors:
+def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
+    """Faults and the numbers of the requests that meet them, of *count* requests.
+
+    Every request is cut off and answered late; the documented errors take turns, as a provider
+    handles them in one place. Each of them is met at least once.
+    """
+    faults = [fault for fault in ONCE if fault not in world.lacks]
+    if not faults and not world.errors:
         pytest.skip("this world cannot be told to fail")
-    return [*spoiling, *world.errors]
+    for number in range(1, count + 1):
+        for fault in faults:
+            yield fault, number
+    errors = list(world.errors)
+    for turn in range(max(count, len(errors)) if errors and count else 0):
+        yield errors[turn % len(errors)], turn % count + 1
 
 
 class Failures(ProviderScene):
@@ -37,16 +47,15 @@ class Failures(ProviderScene):
     ) -> None:
         needs = Requirements(vcpus=1)
         count = scene.requests_of(lambda: provider.offers(needs))
-        for fault in _every_fault(scene.world):
-            for number in range(1, count + 1):
-                scene.world.inject(fault, at=number)
-                try:
-                    answer = open_provider().offers(needs)
-                except MateriaError:
-                    continue
-                finally:
-                    scene.world.heal()
-                assert answer, f"{fault} at request {number}"
+        for fault, number in _spoiled(scene.world, count):
+            scene.world.inject(fault, at=number)
+            try:
+                answer = open_provider().offers(needs)
+            except MateriaError:
+                continue
+            finally:
+                scene.world.heal()
+            assert answer, f"{fault} at request {number}"
 
     def test_a_list_that_cannot_be_read_is_an_error_and_never_a_shorter_list(
         self, provider: Provider, scene: Scene
@@ -55,16 +64,15 @@ class Failures(ProviderScene):
         provider.create_instance(request)
         whole = scene.listed(request.name)
         count = scene.requests_of(lambda: scene.open().list_instances())
-        for fault in _every_fault(scene.world):
-            for number in range(1, count + 1):
-                scene.world.inject(fault, at=number)
-                try:
-                    listed = scene.open().list_instances()
-                except MateriaError:
-                    continue
-                finally:
-                    scene.world.heal()
-                assert list(listed) == [whole], f"{fault} at request {number}"
+        for fault, number in _spoiled(scene.world, count):
+            scene.world.inject(fault, at=number)
+            try:
+                listed = scene.open().list_instances()
+            except MateriaError:
+                continue
+            finally:
+                scene.world.heal()
+            assert list(listed) == [whole], f"{fault} at request {number}"
 
     def test_each_documented_error_becomes_the_error_it_means(
         self, provider: Provider, scene: Scene
@@ -83,24 +91,23 @@ class Failures(ProviderScene):
 
     def test_a_create_that_fails_leaves_nothing(self, provider: Provider, scene: Scene) -> None:
         count = self._requests_of_create(provider, scene)
-        for fault in _every_fault(scene.world):
-            for number in range(1, count + 1):
-                where = f"{fault} at request {number} of create"
-                scene.world.inject(fault, at=number)
-                made = None
-                try:
-                    made = scene.open().create_instance(scene.request())
-                except OrphanError:
-                    scene.world.heal()
-                    scene.sweep()
-                except MateriaError:
-                    pass
-                finally:
-                    scene.world.heal()
-                if made is not None:
-                    assert len(scene.billed("instance")) == 1, where
-                    provider.destroy_instance(made)
-                assert scene.billed() == [], where
+        for fault, number in _spoiled(scene.world, count):
+            where = f"{fault} at request {number} of create"
+            scene.world.inject(fault, at=number)
+            made = None
+            try:
+                made = scene.open().create_instance(scene.request())
+            except OrphanError:
+                scene.world.heal()
+                scene.sweep()
+            except MateriaError:
+                pass
+            finally:
+                scene.world.heal()
+            if made is not None:
+                assert len(scene.billed("instance")) == 1, where
+                provider.destroy_instance(made)
+            assert scene.billed() == [], where
 
     def test_a_create_whose_answer_is_lost_never_makes_two(
         self, provider: Provider, scene: Scene
@@ -142,22 +149,21 @@ class Failures(ProviderScene):
         self, provider: Provider, scene: Scene
     ) -> None:
         count = self._requests_of_destroy(provider, scene)
-        for fault in _every_fault(scene.world):
-            for number in range(1, count + 1):
-                where = f"{fault} at request {number} of destroy"
-                made = provider.create_instance(scene.request())
-                scene.world.inject(fault, at=number)
-                failure = None
-                try:
-                    scene.open().destroy_instance(made)
-                except MateriaError as error:
-                    failure = error
-                finally:
-                    scene.world.heal()
-                if scene.billed():
-                    assert isinstance(failure, OrphanError), where
-                    provider.destroy_instance(made)
-                assert scene.billed() == [], where
+        for fault, number in _spoiled(scene.world, count):
+            where = f"{fault} at request {number} of destroy"
+            made = provider.create_instance(scene.request())
+            scene.world.inject(fault, at=number)
+            failure = None
+            try:
+                scene.open().destroy_instance(made)
+            except MateriaError as error:
+                failure = error
+            finally:
+                scene.world.heal()
+            if scene.billed():
+                assert isinstance(failure, OrphanError), where
+                provider.destroy_instance(made)
+            assert scene.billed() == [], where
 
     @pytest.mark.parametrize("handled", [False, True], ids=["before", "after"])
     def test_a_process_killed_in_destroy_leaves_nothing_that_a_sweep_does_not_find(

@@ -429,6 +429,20 @@ def test_an_instance_that_cannot_be_built_is_destroyed_and_the_next_offer_is_tri
     assert cloud.billed() == {"EUR": 0}
 
 
+def test_what_is_being_deleted_is_not_adopted(cloud: Cloud) -> None:
+    cloud.behaviour.delete = timedelta(seconds=20)
+    provider = opened(cloud)
+    request = request_for(offer_of(provider))
+    made = provider.create_instance(request)
+    cloud.instances[made.id].gone_at = cloud.now() + timedelta(seconds=20)
+    cloud.meter.stop("instance", made.id, cloud.now() + timedelta(seconds=20))
+
+    again = opened(cloud).create_instance(request)
+
+    assert again.id != made.id
+    assert [line.id for line in cloud.still_billed() if line.kind == "instance"] == [again.id]
+
+
 def test_destroying_what_is_not_materias_is_refused(cloud: Cloud) -> None:
     provider = opened(cloud)
     made = provider.create_instance(request_for(offer_of(provider)))

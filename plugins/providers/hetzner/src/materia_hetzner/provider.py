@@ -106,7 +106,11 @@ class Hetzner:
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT)
         project = self._project
-        if (server := project.named(request.name)) is None:
+        server = project.named(request.name)
+        if server is not None and server.status == Server.STATUS_DELETING:
+            self.destroy_instance(project.instance(server))  # waits until the name is free
+            server = None
+        if server is None:
             image = project.image(request.offer.architecture)
             try:
                 server = self._create(request, image)

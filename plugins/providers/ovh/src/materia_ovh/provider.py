@@ -106,15 +106,20 @@ class Ovh:
         name = write_name(mark_of(request))
         account, region = self._account, request.offer.region
         body = account.named(request.name)
+        if body is not None and body["status"] == "DELETING":
+            self.destroy_instance(account.instance(body))  # waits until it is gone
+            body = None
         if body is None:
             keys = [key for key in account.ssh_keys() if key.mark.name == request.name]
             if keys:
                 body = account.await_named(request.name)
             if body is None:
+                for key in keys:  # of an earlier create that came to nothing
+                    account.delete(f"delete the SSH key of {request.name}", f"/sshkey/{key.id}")
                 flavor = account.flavor(region, request.offer.instance_type)
                 image = account.image(region)
                 try:
-                    body = self._create(request, name, flavor, image, keys)
+                    body = self._create(request, name, flavor, image)
                 except BaseException as error:
                     sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
                     left = leftover(mark_of(request), region)
@@ -184,12 +189,10 @@ class Ovh:
         remove(self._account, instance, patience=self._patience, late=late)
 
     def _create(
-        self, request: InstanceRequest, name: str, flavor: str, image: str, keys: Sequence[Key]
+        self, request: InstanceRequest, name: str, flavor: str, image: str
     ) -> Mapping[str, Any]:
         account, offer = self._account, request.offer
         doing = f"create the instance {request.name} ({offer.instance_type}, {offer.region})"
-        for key in keys:  # of an earlier create that came to nothing
-            account.delete(f"delete the SSH key of {request.name}", f"/sshkey/{key.id}")
         body = {
             "name": name,
             "region": offer.region,

@@ -119,7 +119,7 @@ def connection(database: Path) -> DuckDBConnectionConfig:
         catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=path)},
         concurrent_tasks=1,
         connector_config={
-            # Beside what Python takes, a transform stays under 1 GB; more is spilled beside the file.
+            # With what Python takes, a transform stays near 1 GB; the rest is spilled to disk.
             "memory_limit": "700MB",
             # Tables are written in the order their query asks for; keeping any other costs memory.
             "preserve_insertion_order": "false",

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 -- SQLMesh loads this file by path
 """The models that come with the source, as a SQLMesh project of its own."""
 
 from pathlib import Path

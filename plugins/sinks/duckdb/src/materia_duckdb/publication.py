@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from materia.errors import SinkError
 from materia.model import PublishRequest, Table
+from materia.sql import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -95,13 +96,13 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
         "rows BIGINT NOT NULL, description TEXT NOT NULL)"
     )
     connection.execute(
-        f"INSERT INTO {schema}.run VALUES (?, ?, ?)",
-        [request.run, request.stamp, datetime.now(UTC).replace(tzinfo=None)],
+        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.stamp)}, "
+        f"{literal(datetime.now(UTC).replace(tzinfo=None))})"
     )
     for position, table in enumerate(tables):
         connection.execute(
-            f"INSERT INTO {schema}.tables VALUES (?, ?, ?, ?)",
-            [position, *astuple(table)],
+            f"INSERT INTO {schema}.tables VALUES "
+            f"({', '.join(map(literal, (position, *astuple(table))))})"
         )
     connection.execute(f"COMMENT ON TABLE {schema}.run IS 'The run that published this file.'")
     connection.execute(f"COMMENT ON TABLE {schema}.tables IS 'What was published, with its rows.'")

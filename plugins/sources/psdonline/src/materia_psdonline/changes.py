@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 from materia.model import RawFile
+from materia.sql import literal
 
 from materia_psdonline.history import (
     ALL_SPANS,
@@ -184,7 +185,5 @@ def _fill_labels(connection: duckdb.DuckDBPyConnection, known: Labels, labels: L
             f"CREATE OR REPLACE TEMP TABLE {table} (kind VARCHAR, code VARCHAR, label VARCHAR)"
         )
         if rows:
-            connection.executemany(
-                f"INSERT INTO {table} VALUES (?, ?, ?)",
-                sorted([*code, label] for code, label in rows.items()),
-            )
+            lines = [", ".join(map(literal, (*code, label))) for code, label in rows.items()]
+            connection.execute(f"INSERT INTO {table} VALUES ({'), ('.join(sorted(lines))})")

@@ -7,8 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from materia.errors import SourceError
 from materia.model import Absent, FetchRequest, Known, Partition, Unchanged
@@ -67,4 +66,4 @@ def copy(request: FetchRequest, part_path: Path, root: Path) -> Arrived | Unchan
 
 
 def _path(partition: Partition) -> Path:
-    return Path(url2pathname(urlsplit(partition.url).path))
+    return Path(unquote(urlsplit(partition.url).path))

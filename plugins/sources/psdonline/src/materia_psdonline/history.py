@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime
 
 import duckdb
 from materia.model import RawFile
+from materia.sql import literal
 
 from materia_psdonline.archive import stem
 from materia_psdonline.settings import KNOWN_FILES
@@ -218,25 +219,17 @@ def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: Raw
     """Write down that the release is loaded, and that the one after it differs otherwise now."""
     now = datetime.now(UTC).replace(tzinfo=None)
     _forget(connection, place)
-    connection.execute(
-        f"""
+    connection.execute(f"""
         INSERT INTO raw.psd_release
-        SELECT $archive, $release, (SELECT count(*) FROM {VALUES.members(place)}), $sha256,
-            $content, $now,
+        SELECT {literal(place.archive)}, {literal(place.release)},
+            (SELECT count(*) FROM {VALUES.members(place)}),
+            {literal(raw.sha256)}, {literal(raw.content)}, {literal(now)},
             -- Rows from before releases were tracked (month 0) are stamped with their own market
             -- year in today's labelling. Until 2022 or 2023 USDA labelled coffee one year later.
             CASE WHEN 2 * count(*) FILTER (calendar_year = market_year - 1) > count(*)
                 THEN -1 ELSE 0 END
         FROM {STAMPS.members(place)} WHERE {OLD_COFFEE}
-        """,
-        {
-            "archive": place.archive,
-            "release": place.release,
-            "sha256": raw.sha256,
-            "content": raw.content,
-            "now": now,
-        },
-    )
+    """)
     _mark_after(connection, place, now)
 
 
@@ -251,15 +244,16 @@ def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved
 
 
 def _forget(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
-    connection.execute(
-        "DELETE FROM raw.psd_release WHERE archive = ? AND release = ?",
-        [place.archive, place.release],
-    )
+    connection.execute(f"DELETE FROM raw.psd_release WHERE {_is(place.archive, place.release)}")
 
 
 def _mark_after(connection: duckdb.DuckDBPyConnection, place: Place, now: datetime) -> None:
     if place.after is not None:
         connection.execute(
-            "UPDATE raw.psd_release SET changed_at = ? WHERE archive = ? AND release = ?",
-            [now, place.archive, place.after],
+            f"UPDATE raw.psd_release SET changed_at = {literal(now)} "
+            f"WHERE {_is(place.archive, place.after)}"
         )
+
+
+def _is(archive: str, release: date) -> str:
+    return f"archive = {literal(archive)} AND release = {literal(release)}"

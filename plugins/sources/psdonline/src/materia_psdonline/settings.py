@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from materia.errors import ConfigError
 from materia.plugins import suggestion
@@ -85,7 +84,7 @@ def _base(value: str, directory: Path) -> tuple[str, Path | None]:
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
             raise _wrong("base_url", "file:// and a path from the root, file:///folder", value)
-        folder = Path(url2pathname(parts.path))
+        folder = Path(unquote(parts.path))
     else:
         folder = directory / Path(value).expanduser()
     folder = folder.resolve()

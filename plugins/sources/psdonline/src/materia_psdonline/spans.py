@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+from materia.sql import literal
 
 
 class OutOfStepError(Exception):
@@ -270,18 +271,14 @@ class Spans:
 
 
 class _Run:
-    """Runs a statement with the place's values for `$archive`, `$release` and `$after`.
-
-    They are written into the statement: as parameters they are no constants to DuckDB 1.5, which
-    then takes a second longer to write a column of them.
-    """
+    """Runs a statement with the place's values for `$archive`, `$release` and `$after`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, place: Place) -> None:
         self._connection = connection
         self._values = {
-            "$archive": f"'{place.archive}'",
-            "$release": f"DATE '{place.release}'",
-            "$after": "NULL" if place.after is None else f"DATE '{place.after}'",
+            "$archive": literal(place.archive),
+            "$release": literal(place.release),
+            "$after": literal(place.after),
         }
 
     def __call__(self, sql: str, *, count: bool = False) -> int:

@@ -28,7 +28,7 @@ def test_a_literal_is_read_back_as_the_value(value: str | int | date | datetime 
         assert connection.execute(f"SELECT {literal(value)}").fetchone() == (value,)
 
 
-@pytest.mark.parametrize("value", ["text", 1, date(2025, 11, 1), datetime.min])
+@pytest.mark.parametrize("value", ["text", 1, date(2025, 11, 1)])
 def test_a_literal_loads_no_numpy(value: object) -> None:
     code = (
         "import datetime, sys, duckdb; from materia.sql import literal; "

@@ -15,8 +15,8 @@ from materia import Opening
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
 from materia.testing.cloud import Fault
-from materia.testing.cloud.oracle import PRICES
 from materia.testing.cloud.oracle import Oracle as Cloud
+from materia.testing.cloud.oracle_tenancy import PRICES
 from materia_oracle.price_list import PriceList, fetch, parse
 from materia_oracle.public import offers_without_credentials
 from materia_oracle.shapes import Shape, Size, listed_shapes, offers, size

@@ -9,17 +9,12 @@ from materia.testing.cloud.exchange import Answer, Request
 from materia.testing.cloud.oracle_catalog import IMAGES, REGION, Shape
 
 if TYPE_CHECKING:
-    from materia.testing.cloud.oracle import BootVolume, Instance
+    from materia.testing.cloud.oracle_tenancy import BootVolume, Instance
 
 
 def stamp(moment: datetime) -> str:
     """As the APIs write times."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def refusal(status: int, code: str, message: str) -> Answer:
-    """An error as the APIs word it."""
-    return Answer(status=status, body={"code": code, "message": message})
 
 
 def page(found: list[Any], request: Request, limit: int) -> Answer:
@@ -72,7 +67,7 @@ def shape_body(shape: Shape) -> dict[str, Any]:
 
 def images() -> list[dict[str, Any]]:
     """Platform images, oldest first: for each one an x86 and an Arm one."""
-    found = []
+    found: list[dict[str, Any]] = []
     for system, version, date in IMAGES:
         for arm in (False, True):
             words = [*system.split(), *version.split(), *(["aarch64"] if arm else []), date, "0"]

@@ -12,7 +12,7 @@ from materia.testing.cloud.exchange import Answer, Request
 from materia.testing.cloud.scaleway_catalog import ARCHITECTURES, GIB, IMAGES, VOLUME_HOURLY, Kind
 
 if TYPE_CHECKING:
-    from materia.testing.cloud.scaleway import Address, Server, Volume
+    from materia.testing.cloud.scaleway_project import Address, Server, Volume
 
 OWNER = str(uuid.UUID(int=0x51B656E3))  # whose the public images are
 
@@ -32,17 +32,6 @@ def money(amount: Decimal) -> dict[str, Any]:
     units = int(amount)
     nanos = int((amount - units) * 10**9)
     return {"currency_code": "EUR", "units": units, "nanos": nanos}
-
-
-def refusal(status: int, kind: str, message: str, **more: object) -> Answer:
-    """An error as the APIs word it."""
-    return Answer(status=status, body={"type": kind, "message": message, **more})
-
-
-def invalid(argument: str, reason: str, help_message: str) -> Answer:
-    """400 for one argument."""
-    detail = {"argument_name": argument, "reason": reason, "help_message": help_message}
-    return refusal(400, "invalid_arguments", "invalid argument(s)", details=[detail])
 
 
 def counted_page(

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 EPILOG = """\
 \b
 In another terminal, paste the lines it prints. From then on, there,
-  materia providers price                          compares the emulated providers
-  materia run --provider hetzner                   rents an emulated machine
+  materia providers price            compares the emulated providers
+  materia providers list --check     says whether each accepts its credentials
 What was charged, and what was forgotten, is told at the end.
 Needs the packages of `materia-core[testing]`.
 """

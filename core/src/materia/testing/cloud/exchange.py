@@ -30,14 +30,14 @@ class Request:
         target: Path and query as they were sent.
         headers: Names in lower case.
         body: As it was sent.
-        base: Scheme, host and port as the client sees them, for example `http://127.0.0.1:4711`.
+        origin: Scheme, host and port as the client sees them, for example `http://127.0.0.1:4711`.
     """
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: bytes = b""
-    base: str = ""
+    origin: str = ""
 
     @property
     def path(self) -> str:

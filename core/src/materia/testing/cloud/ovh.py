@@ -125,7 +125,7 @@ class Ovh(Service):
             self.application_secret,
             self.consumer_key,
             request.method,
-            f"{request.base}{request.target}",
+            f"{request.origin}{request.target}",
             request.body.decode(),
             stamp,
         ]

@@ -330,7 +330,7 @@ class _Connection(BaseHTTPRequestHandler):
             target=self.path,
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(length) if length else b"",
-            base=f"http://{host}",
+            origin=f"http://{host}",
         )
         answer = self.server.service.respond(request)
         if answer is None:

@@ -10,8 +10,10 @@ do, walk states with delays, meter what is billed, and fail when told to:
         ...
         assert hetzner.still_billed() == []
 
-Each service is in the module of its provider's name (`materia.testing.cloud.hetzner.Hetzner`).
-Nothing here needs pytest.
+Each service is in the module of its provider's name (`materia.testing.cloud.hetzner.Hetzner`); a
+service of your own is a subclass of `Service` with `@route`s. `world.CloudWorld` puts one behind
+ProviderContract, and `machine.SshMachines` puts a real SSH server behind each instance. By hand:
+`materia emulator`. Nothing here needs pytest.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -322,6 +323,19 @@ def test_a_server_of_that_name_that_is_not_materias_is_left_alone(cloud: Cloud) 
 
     assert cloud.still_billed() == []
     assert stranger.id in cloud.servers
+
+
+def test_two_processes_that_create_one_name_at_a_time_get_one_machine(cloud: Cloud) -> None:
+    request = request_for(offer_of(opened(cloud)))
+    for _ in range(5):
+        both = [opened(cloud), opened(cloud)]
+        with ThreadPoolExecutor(2) as threads:
+            made = list(threads.map(lambda one: one.create_instance(request), both))
+
+        assert len({instance.id for instance in made}) == 1
+        assert len(cloud.servers) == 1
+        opened(cloud).destroy_instance(made[0])
+    assert cloud.still_billed() == []
 
 
 def test_what_is_being_deleted_is_not_adopted(cloud: Cloud) -> None:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -427,6 +428,19 @@ def test_an_instance_that_cannot_be_built_is_destroyed_and_the_next_offer_is_tri
 
     assert cloud.still_billed() == []
     assert cloud.billed() == {"EUR": 0}
+
+
+def test_two_processes_that_create_one_name_at_a_time_get_one_machine(cloud: Cloud) -> None:
+    request = request_for(offer_of(opened(cloud)))
+    for _ in range(5):
+        both = [opened(cloud), opened(cloud)]
+        with ThreadPoolExecutor(2) as threads:
+            made = list(threads.map(lambda one: one.create_instance(request), both))
+
+        assert len({instance.id for instance in made}) == 1
+        assert len(cloud.instances) == 1
+        opened(cloud).destroy_instance(made[0])
+    assert cloud.still_billed() == []
 
 
 def test_what_is_being_deleted_is_not_adopted(cloud: Cloud) -> None:

@@ -50,6 +50,10 @@ class NothingMadeError(ProviderError):
     """It failed, and it is certain that nothing was made."""
 
 
+class TakenError(NothingMadeError):
+    """The name is there already."""
+
+
 class ForeignError(ProviderError):
     """It is there, and it is not materia's to touch."""
 
@@ -99,6 +103,8 @@ def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
         return CapacityError(message)
     if remedy := _remedy(error, status, told):
         return CredentialsError(f"{message}; {remedy}")
+    if isinstance(error, exceptions.ResourceConflictError):
+        return TakenError(message)
     if isinstance(error, REFUSED) or status == 429:
         return NothingMadeError(message)
     return ProviderError(message)

@@ -32,7 +32,7 @@ from materia_ovh.catalog import catalog_url, read_catalog
 from materia_ovh.credentials import Credentials
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
-from materia_ovh.problems import NothingMadeError, translated
+from materia_ovh.problems import NothingMadeError, TakenError, translated
 from materia_ovh.removal import leftover, remove
 from materia_ovh.settings import Settings
 
@@ -201,14 +201,20 @@ class Ovh:
             "monthlyBilling": False,
         }
         if request.public_key:
-            key_body = account.post(
-                f"add the SSH key of {request.name}",
-                "/sshkey",
-                name=name,
-                publicKey=request.public_key,
-                region=offer.region,
-            )
-            body["sshKeyId"] = key_body["id"]
+            try:
+                key = account.post(
+                    f"add the SSH key of {request.name}",
+                    "/sshkey",
+                    name=name,
+                    publicKey=request.public_key,
+                    region=offer.region,
+                )
+            except TakenError:
+                # Another process makes the same instance at this moment.
+                if found := account.await_named(request.name):
+                    return found
+                raise
+            body["sshKeyId"] = key["id"]
         if request.user_data:
             body["userData"] = request.user_data
         try:

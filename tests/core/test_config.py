@@ -67,6 +67,17 @@ def refusal(tmp_path: Path, text: str) -> str:
     [
         ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: currency, "),
         ("source = 3", "source must be text, is 3"),
+        ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
+        (
+            "provider = 'hetzner'",
+            "provider: unknown provider 'hetzner'; installed: local; it comes with "
+            "materia-hetzner, in a clone: uv sync --extra hetzner",
+        ),
+        (
+            "[sources.acme]\nfolder = 2006-08-01",
+            "sources.acme.folder must be text, is the date 2006-08-01",
+        ),
+        ("[stages.extract]\nvcpus = true", "stages.extract.vcpus must be a whole number from 1 up"),
         ("source = ''", "source must be text that is not empty, is ''"),
         ("source = 'acne'", "source: unknown source 'acne' (did you mean 'acme'?); installed: "),
         ("provider = 'locl'", "provider: unknown provider 'locl' (did you mean 'local'?)"),
@@ -75,7 +86,6 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("stages = 1", "stages must be a table, is 1"),
         ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known here: ext"),
         ("[stages.extract]\nvcpus = '4'", "stages.extract.vcpus must be a whole number from 1 up"),
-        ("[stages.extract]\nvcpus = true", "stages.extract.vcpus must be a whole number from 1 up"),
         ("[stages.extract]\nmemory = 8", "unknown key stages.extract.memory (did you mean 'memory"),
         (
             "[stages.extract]\narchitectures = ['arm']",
@@ -108,6 +118,20 @@ def test_bytes_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"is not valid TOML: .*utf-8"):
         load_config(REGISTRY, path=path, start=tmp_path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "materia.toml"
+    path.write_text("source = 'acme'\n", encoding="utf-8-sig")
+
+    assert load_config(REGISTRY, path=path, start=tmp_path).source == "acme"
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").symlink_to("gone.toml")
+
+    with pytest.raises(ConfigError, match=r"materia\.toml: cannot be read: No such file"):
+        load_config(REGISTRY, path=None, start=tmp_path)
 
 
 def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ STAGES = (
 def find_config(start: Path) -> Path | None:
     """materia.toml in *start* or the nearest folder above it, or None."""
     for folder in (start, *start.parents):
-        if (path := folder / FILE_NAME).exists():
+        path = folder / FILE_NAME
+        if path.exists() or path.is_symlink():  # a link to nothing is told, not passed over
             return path
     return None
 
@@ -63,7 +64,8 @@ def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeli
     if path.is_dir():
         raise ConfigError(f"{path}: must be a file, is a folder")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors put a byte order mark first.
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -136,6 +138,8 @@ def is_currency(code: str) -> bool:
 
 def _plugin(top: _Table, kind: Kind, registry: Registry) -> str:
     """The name of the plugin to use; a default need not be installed until it is used."""
+    if isinstance(top.values.get(kind), dict):
+        raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
     name = top.text(kind, DEFAULTS[kind])
     if kind in top.values:
         top.installed(kind, kind, name, registry)
@@ -183,6 +187,21 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
     return replace(stage, requirements=needs)
 
 
+def _shown(value: object) -> str:
+    """A value as a person wrote it in TOML, as far as its kind matters."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case date():
+            return f"the date {value}"
+        case dict():
+            return "a table"
+        case None:
+            return "not there"
+        case _:
+            return repr(value)
+
+
 class _Table:
     """One table of the document, with the path that leads to it."""
 
@@ -193,8 +212,9 @@ class _Table:
         self.asked: list[str] = []
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        found = self.values.get(key)
-        return ConfigError(f"{self.file}: {self.prefix}{key} must be {expected}, is {found!r}")
+        return ConfigError(
+            f"{self.file}: {self.prefix}{key} must be {expected}, is {_shown(self.values.get(key))}"
+        )
 
     def installed(self, key: str, kind: Kind, name: str, registry: Registry) -> None:
         """Refuse the name of a plugin that is unknown, broken, or declared twice."""

@@ -88,7 +88,7 @@ class Registry:
         names = sorted({found.plugin.name for found in self.of_kind(kind)})
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
-            f"installed: {', '.join(names) or 'none'}"
+            f"installed: {', '.join(names) or 'none'}{_how_to_install(kind, name)}"
         )
 
     def provider(self, name: str) -> Found[Provider]:
@@ -208,6 +208,13 @@ def open_plugin(
     """
     secrets = take_secrets(found, environment)
     return found.plugin.open(Opening(secrets=secrets, settings=settings, directory=directory))
+
+
+def _how_to_install(kind: Kind, name: str) -> str:
+    """For a provider of ours that is not here: those that rent are extras."""
+    if kind != "provider" or f"materia-{name}" not in BUNDLED:
+        return ""
+    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:

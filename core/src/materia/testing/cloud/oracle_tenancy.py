@@ -63,7 +63,6 @@ class Instance:
     created: datetime
     boot: timedelta = timedelta(0)
     boots: bool = True
-    invisible: timedelta = timedelta(0)
     host: str | None = None
     deleted_at: datetime | None = None
     ended_at: datetime | None = None
@@ -248,7 +247,6 @@ class Tenancy(Service):
             created=now,
             boot=behaviour.boot,
             boots=not (behaviour.never_boots or behaviour.boot_fails),
-            invisible=behaviour.invisible,
         )
         vpus = int(request.field("sourceDetails", dict).get("bootVolumeVpusPerGB") or 10)
         self._place(instance, size, vpus)
@@ -321,7 +319,7 @@ class Tenancy(Service):
         return f"ocid1.{kind}.oc1.{REGION}.emulated{self.number():08d}"
 
     def _visible(self, instance: Instance) -> bool:
-        return self.now() >= instance.created + instance.invisible
+        return self.now() >= instance.created + self.behaviour.invisible
 
     def _instance(self, identity: str) -> Instance:
         instance = self.instances.get(identity)

@@ -146,7 +146,6 @@ class Scaleway(Project):
             return self.errors["sold_out"]
         server = self._add_server(zone, name, tags=tags, kind=kind, image=image)
         server.dynamic = bool(request.json.get("dynamic_ip_required"))
-        server.invisible = self.behaviour.invisible
         for address in held:
             address.server = server.id
         self._add_volume(server, int(template.get("size") or DEFAULT_VOLUME))

@@ -46,7 +46,6 @@ class Server:
     tags: list[str]
     created: datetime
     dynamic: bool
-    invisible: timedelta = timedelta(0)
     user_data: dict[str, bytes] = field(default_factory=dict)
     powered: datetime | None = None
     boot: timedelta = timedelta(0)
@@ -301,7 +300,7 @@ class Project(Service):
         return str(uuid.UUID(int=(kind << 96) + self.number()))
 
     def _visible(self, server: Server) -> bool:
-        return self.now() >= server.created + server.invisible
+        return self.now() >= server.created + self.behaviour.invisible
 
     def _shown(self, server: Server) -> dict[str, Any]:
         held = [one for one in self.addresses.values() if one.server == server.id]

@@ -108,15 +108,12 @@ class PsdWorld:
 
         with duckdb.connect(database, read_only=True) as connection:
             tables = connection.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' ORDER BY ALL"
+                "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' "
+                "AND table_name <> 'psd_touched' ORDER BY ALL"
             ).fetchall()
             return {
                 name: sorted(
-                    connection.execute(
-                        f"SELECT * EXCLUDE (changed_at) FROM raw.{name}"  # noqa: S608 -- ours
-                        if name == "psd_release"
-                        else f"SELECT * FROM raw.{name}"  # noqa: S608 -- ours
-                    ).fetchall(),
+                    connection.execute(f"SELECT * FROM raw.{name}").fetchall(),
                     key=repr,
                 )
                 for (name,) in tables

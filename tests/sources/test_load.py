@@ -168,6 +168,19 @@ def test_a_release_in_the_middle_concerns_itself_and_the_next_one(kept: Kept) ->
     assert kept.load(published).affected == (date(2025, 7, 1), date(2025, 8, 1), date(2025, 9, 1))
 
 
+def test_what_a_killed_run_brought_and_the_next_took_back_is_affected(kept: Kept) -> None:
+    kept.keep_rows("2025-06", balances("2025-06"))
+    kept.load()
+    published = kept.directory / "published.duckdb"
+    published.write_bytes(kept.database.read_bytes())
+    kept.keep_rows("2025-07", balances("2025-07", seed=7))
+    kept.load(published)  # tables may have been built from this, and nothing was published
+    del kept.files["2025-07"]
+
+    assert kept.load(published).removed == ("2025-07/psd_alldata",)
+    assert kept.load(published).affected == (date(2025, 7, 1),)
+
+
 def test_coffee_of_older_releases_is_known_to_be_labelled_a_year_later(kept: Kept) -> None:
     old = balances("2022-12", commodities=["0711100"], years=[2001, 2002])
     kept.keep_rows("2022-12", [replace(row, stamp=f"{row.market_year - 1}-00") for row in old])

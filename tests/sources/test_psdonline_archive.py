@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import random
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from fakes.psd import ALL, HEADER, balances, csv_text, zip_rows, zip_text
 from fakes.psd_damage import DAMAGES
 from materia_psdonline import archive
-from materia_psdonline.archive import ArchiveError, check, read_text, write_gzip
+from materia_psdonline.archive import ArchiveError, check, read_text
 
 ROWS = balances("2025-11")
 REASONS = {
@@ -92,15 +91,6 @@ def test_the_content_is_that_of_the_text_and_not_of_its_wrapping(tmp_path: Path)
 
     assert first == again == f"{zlib.crc32(text):08x}{len(text):010x}"
     assert other != first
-
-
-def test_the_member_becomes_a_gzip_file_as_it_is(tmp_path: Path) -> None:
-    text = csv_text(ROWS)
-    path = write(tmp_path, zip_text(text))
-
-    write_gzip(path, ALL, tmp_path / "text.csv.gz")
-
-    assert gzip.decompress((tmp_path / "text.csv.gz").read_bytes()) == text
 
 
 def test_a_bomb_is_noticed_without_unpacking_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import ALL, zip_rows
 from fakes.psd import balances as made
-from materia.errors import SourceError
+from materia.errors import ConfigError, SourceError
 from materia.model import Known, PartitionsRequest, RawFile
 from materia_psdonline.releases import key_of, months, release_of
 from materia_psdonline.source import PsdOnline
@@ -110,6 +110,16 @@ def test_at_another_address_everything_is_asked_for_again(
 
 def test_everything_is_asked_for_on_request(source: PsdOnline) -> None:
     assert len(due(source, all_known(), everything=True)) == 71
+
+
+def test_a_first_release_that_is_still_to_come_is_a_mistake(
+    tmp_path: Path, open_source: Callable[..., PsdOnline]
+) -> None:
+    for base in (URL, str(tmp_path)):
+        source = open_source(base, first="2025-12")
+
+        with pytest.raises(ConfigError, match=r"first_release must be a month that has begun, is "):
+            due(source, {})
 
 
 def test_each_file_of_a_release_is_a_partition_of_its_own(

@@ -10,7 +10,8 @@ import codecs
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 COLUMNS = (
@@ -33,7 +34,6 @@ HEADER = ",".join(COLUMNS).encode()
 MAX_TEXT_BYTES = 1 << 30
 MAX_RATIO = 200
 CHUNK = 1 << 17
-GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
 class ArchiveError(Exception):
@@ -63,9 +63,9 @@ def check(path: Path, file: str) -> str:
             not match, other columns, no rows, or a byte that is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    size = crc = 0
+    size = 0
     head = b""
-    for chunk in read_text(path, file):
+    for chunk in ahead(read_text(path, file)):
         if len(head) <= len(HEADER) + 2:
             head += chunk[: len(HEADER) + 3]
         pending = decoder.getstate()[0]
@@ -77,7 +77,6 @@ def check(path: Path, file: str) -> str:
                 offset = size - len(pending) + error.start
                 raise _not_utf8(path, file, offset, error.object[error.start]) from error
         size += len(chunk)
-        crc = zlib.crc32(chunk, crc)
     if pending := decoder.getstate()[0]:
         raise _not_utf8(path, file, size - len(pending), pending[0])
     first, _, rest = head.partition(b"\n")
@@ -86,7 +85,8 @@ def check(path: Path, file: str) -> str:
         raise ArchiveError(f"has the columns {found!r}, expected {HEADER.decode()!r}")
     if not rest.strip():
         raise ArchiveError("has no rows")
-    return f"{crc:08x}{size:010x}"
+    member, _ = _member(path, file)
+    return f"{member.CRC:08x}{size:010x}"
 
 
 def _not_utf8(path: Path, file: str, offset: int, byte: int) -> ArchiveError:
@@ -105,9 +105,24 @@ def read_text(path: Path, file: str) -> Iterator[bytes]:
     Raises:
         ArchiveError: as `check`, as far as the zip itself is concerned.
     """
+    member, _ = _member(path, file)
+    crc = 0
+    for chunk in ahead(inflate(path, file)):
+        crc = zlib.crc32(chunk, crc)
+        yield chunk
+    if crc != member.CRC:
+        raise ArchiveError("is damaged: its text does not match its checksum")
+
+
+def inflate(path: Path, file: str) -> Iterator[bytes]:
+    """The CSV text in chunks, its checksum not looked at.
+
+    Raises:
+        ArchiveError: as `check`, as far as the zip itself is concerned.
+    """
     member, start = _member(path, file)
-    inflate = zlib.decompressobj(-15)
-    crc = size = 0
+    stream = zlib.decompressobj(-15)
+    size = 0
     left = member.compress_size
     with path.open("rb") as archive:
         archive.seek(start)
@@ -118,29 +133,24 @@ def read_text(path: Path, file: str) -> Iterator[bytes]:
                     raise ArchiveError("is cut short")
                 left -= len(packed)
                 # max_length keeps a lying bomb from filling the memory before it is noticed.
-                chunk = inflate.decompress(packed, member.file_size - size + 1)
+                chunk = stream.decompress(packed, member.file_size - size + 1)
                 size += len(chunk)
-                if size > member.file_size or inflate.unconsumed_tail:
+                if size > member.file_size or stream.unconsumed_tail:
                     raise ArchiveError("unpacks to more than it declares")
-                crc = zlib.crc32(chunk, crc)
                 yield chunk
         except zlib.error as error:
             raise ArchiveError(f"is damaged: {error}") from error
-    if not inflate.eof or size != member.file_size or crc != member.CRC:
+    if not stream.eof or size != member.file_size:
         raise ArchiveError("is damaged: its text does not match its checksum")
 
 
-def write_gzip(path: Path, file: str, target: Path) -> None:
-    """Write the member as a gzip file without unpacking it: both formats wrap the same bytes.
-
-    DuckDB reads gzip and not zip, and checks no checksum: `check` must have passed before.
-    """
-    member, start = _member(path, file)
-    with path.open("rb") as archive, target.open("wb") as out:
-        archive.seek(start)
-        out.write(GZIP_HEADER)
-        out.write(archive.read(member.compress_size))
-        out.write(struct.pack("<II", member.CRC, member.file_size))
+def ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same chunks, the next one in the making meanwhile (zlib lets go of the interpreter)."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk
 
 
 def _member(path: Path, file: str) -> tuple[zipfile.ZipInfo, int]:

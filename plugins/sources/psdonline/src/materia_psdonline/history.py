@@ -7,7 +7,8 @@ Tables in the schema `raw`, each of the first three a pair (see `spans`):
   files, and four of five changed lines are only that: a new stamp on old values. So it is kept once
   a balance. A row that says otherwise carries its own (never seen; it costs nothing to be exact);
 - `psd_label`: the descriptions of the codes;
-- `psd_release`: the releases that are loaded.
+- `psd_release`: the releases that are loaded;
+- `psd_touched`: when the difference of which release to the one before it was written.
 
 The view `psd_current` and the macro `as_of(release)` put them together again.
 """
@@ -136,14 +137,12 @@ class Loaded:
         release: First day of its month.
         sha256: Of the file it was loaded from, in hex.
         content: Identity of the text in it.
-        changed_at: When its difference to the release before was last written, in UTC.
     """
 
     archive: str
     release: date
     sha256: str
     content: str
-    changed_at: datetime
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -156,9 +155,12 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("""
         CREATE TABLE IF NOT EXISTS raw.psd_release (
             archive psd_archive NOT NULL, release DATE NOT NULL, rows INTEGER NOT NULL,
-            sha256 VARCHAR NOT NULL, content VARCHAR NOT NULL, changed_at TIMESTAMP NOT NULL,
+            sha256 VARCHAR NOT NULL, content VARCHAR NOT NULL,
             coffee_year_shift TINYINT NOT NULL
-        )
+        );
+        CREATE TABLE IF NOT EXISTS raw.psd_touched (
+            release DATE NOT NULL, touched_at TIMESTAMP NOT NULL
+        );
     """)
     connection.execute(VIEWS)
 
@@ -167,15 +169,23 @@ def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:
     """The releases that are loaded, oldest first; none when there are no tables yet."""
     try:
         rows = connection.execute(
-            "SELECT archive, release, sha256, content, changed_at FROM raw.psd_release "
+            "SELECT archive, release, sha256, content FROM raw.psd_release "
             "ORDER BY release, archive"
         ).fetchall()
     except duckdb.CatalogException:
         return []
     return [
-        Loaded(archive=archive, release=release, sha256=sha256, content=content, changed_at=at)
-        for archive, release, sha256, content, at in rows
+        Loaded(archive=archive, release=release, sha256=sha256, content=content)
+        for archive, release, sha256, content in rows
     ]
+
+
+def touched(connection: duckdb.DuckDBPyConnection) -> set[tuple[date, datetime]]:
+    """Every time that the difference of a release to the one before it was written, in UTC."""
+    try:
+        return set(connection.execute("SELECT release, touched_at FROM raw.psd_touched").fetchall())
+    except duckdb.CatalogException:
+        return set()
 
 
 def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[str, str]:
@@ -217,20 +227,19 @@ def lines(place: Place) -> str:
 
 def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: RawFile) -> None:
     """Write down that the release is loaded, and that the one after it differs otherwise now."""
-    now = datetime.now(UTC).replace(tzinfo=None)
     _forget(connection, place)
     connection.execute(f"""
         INSERT INTO raw.psd_release
         SELECT {literal(place.archive)}, {literal(place.release)},
             (SELECT count(*) FROM {VALUES.members(place)}),
-            {literal(raw.sha256)}, {literal(raw.content)}, {literal(now)},
+            {literal(raw.sha256)}, {literal(raw.content)},
             -- Rows from before releases were tracked (month 0) are stamped with their own market
             -- year in today's labelling. Until 2022 or 2023 USDA labelled coffee one year later.
             CASE WHEN 2 * count(*) FILTER (calendar_year = market_year - 1) > count(*)
                 THEN -1 ELSE 0 END
         FROM {STAMPS.members(place)} WHERE {OLD_COFFEE}
     """)
-    _mark_after(connection, place, now)
+    _touch(connection, place)
 
 
 def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
@@ -239,21 +248,19 @@ def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved
     STAMPS.remove(connection, place)
     LABELS.remove(connection, place)
     _forget(connection, place)
-    _mark_after(connection, place, datetime.now(UTC).replace(tzinfo=None))
+    _touch(connection, place)
     return moved
 
 
 def _forget(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
-    connection.execute(f"DELETE FROM raw.psd_release WHERE {_is(place.archive, place.release)}")
+    connection.execute(
+        f"DELETE FROM raw.psd_release WHERE archive = {literal(place.archive)} "
+        f"AND release = {literal(place.release)}"
+    )
 
 
-def _mark_after(connection: duckdb.DuckDBPyConnection, place: Place, now: datetime) -> None:
-    if place.after is not None:
-        connection.execute(
-            f"UPDATE raw.psd_release SET changed_at = {literal(now)} "
-            f"WHERE {_is(place.archive, place.after)}"
-        )
-
-
-def _is(archive: str, release: date) -> str:
-    return f"archive = {literal(archive)} AND release = {literal(release)}"
+def _touch(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+    now = literal(datetime.now(UTC).replace(tzinfo=None))
+    releases = [release for release in (place.release, place.after) if release is not None]
+    rows = ", ".join(f"({literal(release)}, {now})" for release in releases)
+    connection.execute(f"INSERT INTO raw.psd_touched VALUES {rows}")

@@ -46,11 +46,11 @@ def load(request: LoadRequest) -> LoadReport:
                 done.append(raw.partition)
                 came, went = came + moved.came, went + moved.went
             request.loaded(raw.partition, len(todo) - count)
-        now = history.loaded(connection)
+        affected = _affected(connection, request.published)
     return LoadReport(
         loaded=tuple(done),
         removed=tuple(removed),
-        affected=_affected(now, _published(request)),
+        affected=affected,
         rows_added=came,
         rows_ended=went,
         refused=refused,
@@ -76,20 +76,17 @@ def _unwanted(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> Iterator[Pl
             left.remove(entry)
 
 
-def _affected(now: Sequence[Loaded], published: Sequence[Loaded]) -> tuple[date, ...]:
-    """Releases whose difference to the one before is not what was published."""
+def _affected(connection: duckdb.DuckDBPyConnection, published: Path | None) -> tuple[date, ...]:
+    """Releases whose difference to the one before was written since the last publish.
 
-    def marks(releases: Sequence[Loaded]) -> set[tuple[date, str, datetime]]:
-        return {(entry.release, entry.archive, entry.changed_at) for entry in releases}
-
-    return tuple(sorted({release for release, _, _ in marks(now) ^ marks(published)}))
-
-
-def _published(request: LoadRequest) -> Sequence[Loaded]:
-    if request.published is None:
-        return ()
-    with duckdb.connect(str(request.published), read_only=True) as connection:
-        return history.loaded(connection)
+    Also by a load that was killed before what follows from it was built, or that took back what
+    such a load had brought.
+    """
+    before: set[tuple[date, datetime]] = set()
+    if published is not None:
+        with duckdb.connect(str(published), read_only=True) as other:
+            before = history.touched(other)
+    return tuple(sorted({release for release, _ in history.touched(connection) - before}))
 
 
 def _step(request: LoadRequest, raw: RawFile, loaded: Sequence[Loaded]) -> Step:

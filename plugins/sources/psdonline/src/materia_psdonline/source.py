@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.errors import SourceError
+from materia.errors import ConfigError, SourceError
 from materia.model import (
     Absent,
     Fetched,
@@ -54,12 +54,18 @@ class PsdOnline:
         """The releases worth asking for now: see `releases.is_due` and `folder.is_due`.
 
         Raises:
+            ConfigError: the oldest month to ask for is still to come.
             SourceError: the folder has no release at all.
         """
         settings, known = self.settings, request.known
         every = list(
             all_partitions(settings.base, settings.first, settings.files, request.now.date())
         )
+        if not every:
+            raise ConfigError(
+                "sources.psdonline.first_release must be a month that has begun, "
+                f"is '{settings.first:%Y-%m}'"
+            )
         if settings.folder is None:
             return [one for one in every if request.everything or is_due(one, known, request.now)]
         due = [one for one in every if folder.is_due(one, known)]

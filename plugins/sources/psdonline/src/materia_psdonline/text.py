@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from materia_psdonline.archive import HEADER, read_text
+from materia_psdonline.archive import HEADER, ahead, inflate, read_text
 from materia_psdonline.line_diff import LineDiff, diff_lines
 
 
@@ -53,21 +52,15 @@ def _written(chunks: Iterable[bytes], directory: Path) -> Iterator[str]:
 def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | None:
     """Compare the texts of two archives, each unpacked by a thread of its own.
 
+    The checksum of *old* is not looked at: it is loaded already, so a line of it that changed on
+    the disk is found out by not being among the rows.
+
     Raises:
         ArchiveError: one of them is damaged.
         LineTooLongError: as `diff_lines`.
     """
     with (
-        closing(_ahead(read_text(old, file))) as before,
-        closing(_ahead(read_text(new, file))) as after,
+        closing(ahead(inflate(old, file))) as before,
+        closing(ahead(read_text(new, file))) as after,
     ):
         return diff_lines(before, after, limit=limit)
-
-
-def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """The same chunks, the next one in the making (zlib lets go of the interpreter)."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = thread.submit(next, chunks, None)
-            yield chunk

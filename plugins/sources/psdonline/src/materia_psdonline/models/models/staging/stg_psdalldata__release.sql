@@ -10,8 +10,7 @@ MODEL (
     is_latest BOOLEAN,
     row_count INT,
     coffee_year_shift SMALLINT,
-    previous_coffee_year_shift SMALLINT,
-    changed_at TIMESTAMP
+    previous_coffee_year_shift SMALLINT
   ),
   column_descriptions (
     archive = 'Archive, for example psd_alldata',
@@ -20,8 +19,7 @@ MODEL (
     is_latest = 'Whether it is the newest of its archive',
     row_count = 'Rows of the archive',
     coffee_year_shift = 'Added to the market years of its coffee rows to get today''s labelling',
-    previous_coffee_year_shift = 'The same of the release before it',
-    changed_at = 'When its difference to the release before was last written, UTC'
+    previous_coffee_year_shift = 'The same of the release before it'
   ),
   audits (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (archive, release)),
@@ -39,6 +37,5 @@ SELECT
   coffee_year_shift::SMALLINT AS coffee_year_shift,
   (
     LAG(coffee_year_shift) OVER (PARTITION BY archive ORDER BY release)
-  )::SMALLINT AS previous_coffee_year_shift,
-  changed_at
+  )::SMALLINT AS previous_coffee_year_shift
 FROM raw.psd_release

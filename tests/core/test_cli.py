@@ -168,6 +168,24 @@ def test_a_reader_that_goes_away_is_no_error(workshop: Workshop, command: str) -
     assert ended.stderr == ""
 
 
+@pytest.mark.parametrize("command", ["plugins", "--help"])
+def test_a_full_disk_under_the_output_is_told(workshop: Workshop, command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            workshop.command(command),
+            cwd=workshop.directory,
+            env=workshop.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == ("materia: standard output cannot be written: No space left on device\n")
+
+
 def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:
     folders.run("run")
 

@@ -69,9 +69,8 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("source = 3", "source must be text, is 3"),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
-            "provider = 'hetzner'",
-            "provider: unknown provider 'hetzner'; installed: local; it comes with "
-            "materia-hetzner, in a clone: uv sync --extra hetzner",
+            "provider = 'ovh'",
+            "provider: unknown provider 'ovh'; installed: local; it comes with materia-ovh, in a c",
         ),
         (
             "[sources.acme]\nfolder = 2006-08-01",

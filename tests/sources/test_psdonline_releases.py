@@ -116,7 +116,7 @@ def test_a_first_release_that_is_still_to_come_is_a_mistake(
     tmp_path: Path, open_source: Callable[..., PsdOnline]
 ) -> None:
     for base in (URL, str(tmp_path)):
-        source = open_source(base, first="2025-12")
+        source = open_source(base, first_release="2025-12")
 
         with pytest.raises(ConfigError, match=r"first_release must be a month that has begun, is "):
             due(source, {})

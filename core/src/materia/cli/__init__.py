@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Annotated
@@ -105,6 +106,12 @@ def main() -> None:
     except Interrupted as interrupted:
         _write(f"materia: {interrupted}; nothing is left half done\n")
         code = interrupted.exit_code
+    except OSError as error:
+        # Standard output alone is written to without a word about where.
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _write(f"materia: standard output cannot be written: {error.strerror}\n")
+        code = 1
     sys.exit(_flushed(code))
 
 

@@ -314,6 +314,25 @@ def test_an_untagged_boot_volume_goes_with_its_server(cloud: Cloud) -> None:
     assert cloud.still_billed() == []
 
 
+def test_a_crash_in_create_and_one_in_destroy_leave_a_volume_that_is_found(cloud: Cloud) -> None:
+    provider = opened(cloud)
+    provider.create_instance(request(offer_of(provider, "DEV1-L")))
+    for volume in cloud.volumes.values():
+        volume.tags = []  # as after a crash between create and tag
+    cloud.clock.advance(cloud.behaviour.boot)
+    (found,) = opened(cloud).list_instances()
+    cloud.faults.cut(6, handled=True)  # dead once the terminate was accepted
+    with pytest.raises(OrphanError):
+        opened(cloud).destroy_instance(found)
+    cloud.faults.clear()
+    assert "instance" not in {line.kind for line in cloud.still_billed()}
+
+    for left in opened(cloud).list_instances():
+        opened(cloud).destroy_instance(left)
+
+    assert cloud.still_billed() == []
+
+
 def test_a_server_of_somebody_else_is_left_alone(cloud: Cloud) -> None:
     cloud.add_foreign()
     (identity, *_) = cloud.servers

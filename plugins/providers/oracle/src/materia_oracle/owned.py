@@ -30,6 +30,7 @@ class Owned:
     """What is known to belong to one instance, by identity.
 
     Attributes:
+        tagged: The volumes that carry the tags.
         settle: How long a new instance may be in no list.
         touched: Whether something was, or may have been, created.
         uncertain: Whether a launch had no answer, so that lists are not to be believed at once.
@@ -41,6 +42,7 @@ class Owned:
     settle: timedelta
     instances: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
+    tagged: set[str] = field(default_factory=set)
     touched: bool = False
     uncertain: bool = False
     ended: bool = False
@@ -72,11 +74,12 @@ class Owned:
 
     def find_volumes(self) -> None:
         """Learn which boot volumes carry the name."""
-        self.volumes |= {
+        self.tagged |= {
             one.id
             for one in boot_volumes(self.place)
             if is_marked(one.freeform_tags, self.mark.name)
         }
+        self.volumes |= self.tagged
 
     def get(self, identity: str) -> Any | None:
         """The instance, or None when there is none of that identity."""
@@ -89,17 +92,19 @@ class Owned:
             return None
 
     def tag_volumes(self, instance: Any) -> None:
-        """Learn the boot volume of *instance*, and tag it."""
+        """Learn the boot volume of *instance*, and tag it while it is there to stay."""
+        ending = instance.lifecycle_state in {TERMINATED, TERMINATING}
+        mark = read_mark(instance.freeform_tags) or self.mark
         for attachment in attachments(
             self.place,
             instance.availability_domain,
             instance_id=instance.id,
         ):
             volume = attachment.boot_volume_id
-            if volume in self.volumes:
-                continue
             self.volumes.add(volume)
-            tags = models.UpdateBootVolumeDetails(freeform_tags=self.mark.labels())
+            if ending or volume in self.tagged:
+                continue
+            tags = models.UpdateBootVolumeDetails(freeform_tags=mark.labels())
             try:
                 self.place.clients.again(
                     f"tag boot volume {volume}",
@@ -107,6 +112,7 @@ class Owned:
                 )
             except GoneError:
                 continue
+            self.tagged.add(volume)
 
 
 def is_marked(tags: dict[str, str] | None, name: str) -> bool:

@@ -50,7 +50,8 @@ class Bounded(API):
         if self.client.secret_key is not None:
             sent["x-auth-token"] = self.client.secret_key
         query = [
-            (name, item)
+            # The SDK would write `False`, which is no boolean of a query.
+            (name, str(item).lower() if isinstance(item, bool) else item)
             for name, value in (params or {}).items()
             if value is not None
             for item in (value if isinstance(value, list) else [value])
@@ -152,16 +153,18 @@ class Catalog(Bounded):
 
 def pages(page: Callable[[int], tuple[Iterable[T], object]]) -> Iterator[T]:
     """Everything on all pages; *page* gives one page by number and the total, if it is told."""
-    found = 0
-    number = 1
+    found, number = 0, 1
+    before: list[T] = []
     while True:
         items, total = page(number)
         here = list(items)
+        if here == before:  # empty, or a service that does not know of pages
+            return
         yield from here
         found += len(here)
-        if not here or (total is not None and found >= int(str(total))):
+        if total is not None and found >= int(str(total)):
             return
-        number += 1
+        before, number = here, number + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Owned:
 
     Attributes:
         settle: How long something new may be in no list.
+        tagged: The volumes that carry the tags.
         touched: Whether something was, or may have been, created.
         uncertain: Whether a create had no answer, so that lists are not to be believed at once.
     """
@@ -53,6 +54,7 @@ class Owned:
     servers: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
+    tagged: set[str] = field(default_factory=set)
     touched: bool = False
     uncertain: bool = False
 
@@ -81,7 +83,8 @@ class Owned:
     def find_volumes(self) -> None:
         """Learn which volumes carry the name."""
         found = volumes(self.apis, self.zone, self._tag)
-        self.volumes |= {one.id for one in found if self.is_mine(one.tags)}
+        self.tagged |= {one.id for one in found if self.is_mine(one.tags)}
+        self.volumes |= self.tagged
 
     def look_for_server(self, within: timedelta) -> Server | None:
         """The server of that name, looked for until *within* has passed."""
@@ -121,10 +124,15 @@ class Owned:
         if boot is None or str(boot.volume_type) != "sbs_volume":
             return  # a local disk goes with its server
         self.volumes.add(boot.id)
+        if boot.id in self.tagged:
+            return
         with translated(f"tag volume {boot.id} in {self.zone}"):
             self.apis.blocks.update_volume(
-                volume_id=boot.id, zone=self.zone, tags=tags_of(self.mark)
+                volume_id=boot.id,
+                zone=self.zone,
+                tags=tags_of(mark_in(server.tags) or self.mark),
             )
+        self.tagged.add(boot.id)
 
     def is_mine(self, tags: Iterable[str] | None) -> bool:
         """Whether these are tags of materia, and of that name."""

@@ -59,8 +59,7 @@ def _pass(owned: Owned, *, settled: bool) -> bool:
                 f"scaleway: the server {identity} in {owned.zone} was not made by materia; "
                 "it was left alone"
             )
-        if not owned.volumes:
-            owned.tag_volumes(server)
+        owned.tag_volumes(server)
         _end(owned, server, settled=settled)
     if alive:
         return False

@@ -1,0 +1,100 @@
+"""What README and docs say is so: commands exist, SQL runs, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import duckdb
+import pytest
+from fakes.workshop import Workshop
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+# A clone's pages; what tools leave in a working folder is not ours.
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part == "bench" for part in path.relative_to(ROOT).parts)
+)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that the README's first command makes."""
+    workshop = Workshop(tmp_path_factory.mktemp("readme"))
+    workshop.write("materia.toml", f'[transform]\nproject = "{ROOT}/transform/sqlmesh_materia"\n')
+    done = workshop.run("run", "--sample")
+    assert done.returncode == 0, done.stderr
+    return workshop.directory / "materia.duckdb"
+
+
+def test_the_first_two_commands_are_the_job_and_its_tests() -> None:
+    job, tests = blocks(README, "console")[0], blocks(README, "console")[2]
+
+    assert job == "$ uv run materia run --sample\n"
+    # .ci/run calls the very command that the README names.
+    assert tests.removeprefix("$ ").strip() in (ROOT / ".ci/run").read_text().splitlines()
+
+
+def test_what_the_readme_asks_the_database_has_answers(sample: Path) -> None:
+    [block] = blocks(README, "sql")
+    with duckdb.connect(str(sample), read_only=True) as connection:
+        for question in filter(str.strip, block.split(";")):
+            assert connection.execute(question).fetchall(), question
+
+
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"`materia ([a-z -]+)`", README))))
+def test_every_command_that_the_readme_names_has_help(words: str, workshop: Workshop) -> None:
+    done = workshop.run(*shlex.split(words), "--help")
+
+    assert done.returncode == 0, done.stderr
+    assert f"materia {words.partition(' --')[0].removesuffix(' extract')}" in done.stdout
+    assert done.stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_folder_of_the_layout_is_there() -> None:
+    table = README.partition("## Layout")[2].partition("\n\n")[2].partition("\n\n")[0]
+    for folder in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
+
+
+def test_every_bundled_plugin_is_in_the_layout_and_has_a_page() -> None:
+    for project in sorted(ROOT.glob("plugins/*/*/pyproject.toml")):
+        name = project.parent.name
+        assert f"`{name}`" in README
+        assert len((project.parent / "README.md").read_text().splitlines()) > 10, name
+
+
+def test_every_extra_of_the_readme_is_one() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for name in re.findall(r"--extra (\w+)", README):
+        assert name in extras
+
+
+def test_the_benchmark_says_how_to_use_it() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/run.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "--releases" in done.stdout

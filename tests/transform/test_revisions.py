@@ -27,10 +27,14 @@ def wheat(production: float, stamp: str = "2025-08", year: int = 2025) -> list[R
 
 
 def coffee(year: int, stamp: str) -> list[Row]:
-    """A balance of today, and one from before releases were tracked, under the label *year*."""
+    """Two balances of today, and one from before releases were tracked; the newest is *year*.
+
+    One figure is the same in two years running, as most zeros are.
+    """
     figures = {"029": 40.0, "141": 20.0}
     old = balance(COFFEE, "BR", year - 20, f"{2002}-00", figures)
-    return old + balance(COFFEE, "BR", year, stamp, figures)
+    before = balance(COFFEE, "BR", year - 1, stamp, {**figures, "029": 35.0})
+    return old + before + balance(COFFEE, "BR", year, stamp, figures)
 
 
 def everything(ask: Ask) -> dict[str, list[tuple[object, ...]]]:
@@ -110,9 +114,10 @@ def test_the_relabelling_of_coffee_is_no_revision(
     releases.publish("2023-06", coffee(2022, "2022-12"))
     build()
 
-    assert before == [(2002,), (2022,)]
+    assert before == [(2002,), (2021,), (2022,)]
     assert ask("SELECT market_year FROM serving.fct_balance ORDER BY ALL") == before
     assert ask("SELECT count(*) FROM serving.fct_revision") == [(0,)]
+    assert ask("SELECT DISTINCT first_release FROM serving.fct_balance") == [(date(2022, 12, 1),)]
 
 
 def test_month_by_month_gives_what_one_build_gives(

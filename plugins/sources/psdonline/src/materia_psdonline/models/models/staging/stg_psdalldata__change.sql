@@ -38,7 +38,33 @@ MODEL (
   )
 );
 
-WITH changed AS (
+/* Where coffee was relabelled, a row that stands under its old label stands for another year from then on: it
+went for the one and came for the other. */
+WITH relabelled AS (
+  SELECT
+    release.archive,
+    release.release,
+    side.is_added
+  FROM staging.stg_psdalldata__release AS release
+  CROSS JOIN (VALUES
+    (TRUE),
+    (FALSE)) AS side(is_added)
+  WHERE
+    release.coffee_year_shift <> release.previous_coffee_year_shift
+), coffee AS (
+  SELECT
+    *,
+    NULL::DATE AS end_release
+  FROM raw.psd_value
+  WHERE
+    commodity_code = 711100
+  UNION ALL BY NAME
+  SELECT
+    *
+  FROM raw.psd_value_ended
+  WHERE
+    commodity_code = 711100
+), changed AS (
   SELECT
     archive,
     first_release AS release,
@@ -74,6 +100,24 @@ WITH changed AS (
     unit_id,
     value
   FROM raw.psd_value_ended
+  UNION ALL
+  SELECT
+    coffee.archive,
+    relabelled.release,
+    relabelled.is_added,
+    coffee.commodity_code,
+    coffee.country_code,
+    coffee.market_year,
+    coffee.attribute_id,
+    coffee.unit_id,
+    coffee.value
+  FROM coffee
+  JOIN relabelled
+    ON relabelled.archive = coffee.archive
+    AND coffee.first_release < relabelled.release
+    AND (
+      coffee.end_release IS NULL OR coffee.end_release > relabelled.release
+    )
 )
 SELECT
   changed.archive,

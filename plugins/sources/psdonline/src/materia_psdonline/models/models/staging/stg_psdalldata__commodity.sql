@@ -23,7 +23,7 @@ MODEL (
     last_edited = 'Last day of the month of the release that last touched the balance, changed or not; null for rows older than release tracking (month 00)',
     value = 'As published, in that unit; a zero is a value',
     archive = 'Archive the row is read from',
-    first_release = 'Release since which the row has stood unchanged'
+    first_release = 'Release since which the row has stood unchanged under the label that USDA gives its market year'
   ),
   audits (
     NOT_NULL(

@@ -98,13 +98,13 @@ class Bench:
         return folder
 
     def mirror_of(self, count: int) -> Path:
-        """A folder with the first *count* releases, as links."""
-        folder = self.folder / f"mirror-{count}"
+        """The mirror as it was when it had *count* releases; always the same folder."""
+        folder = self.folder / "mirror"
+        shutil.rmtree(folder, ignore_errors=True)
         for archive in self.archives[:count]:
             link = folder / Path(*archive.parts[-3:])
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.exists():
-                os.link(archive, link)
+            os.link(archive, link)
         return folder
 
     def floor(self, archive: Path) -> Figures:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 BLOCK = 1 << 14
 # How much of each text is at hand: far more than the lines looked at in one step.
 AHEAD = 1 << 20
-# How far to look for the place where both texts go on alike: about 80 lines.
-LOOK = 1 << 13
+# How far to look for the place where both texts go on alike: the 13 lines of a balance lie in the
+# first distance, about 80 lines in the second.
+LOOKS = (1 << 11, 1 << 13)
+LOOK = LOOKS[-1]
 
 
 class LineTooLongError(Exception):
@@ -46,8 +48,11 @@ def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> Lin
     while a.fill() and b.fill():
         if _skip_equal(a, b):
             continue
-        lines_a, lines_b = a.lines(), b.lines()
-        count_a, count_b = _meeting_point(lines_a, lines_b)
+        for look in LOOKS:
+            lines_a, lines_b = a.lines(look), b.lines(look)
+            if (meeting := _meeting_point(lines_a, lines_b)) is not None:
+                break
+        count_a, count_b = meeting or (len(lines_a), len(lines_b))
         removed += a.take(lines_a[:count_a])
         added += b.take(lines_b[:count_b])
         if len(removed) + len(added) > limit:
@@ -89,7 +94,7 @@ def _skip_equal(a: _Window, b: _Window) -> bool:
     return True
 
 
-def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int]:
+def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int] | None:
     """How many lines to give up on either side until both go on with the same line."""
     # Lines edited in place: the n-th of one side is the n-th of the other again.
     paired = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x == y), None)
@@ -103,7 +108,7 @@ def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int]:
             break
         if (m := where.get(line)) is not None and (best is None or k + m < sum(best)):
             best = (k, m)
-    return best or (len(a), len(b))
+    return best
 
 
 def _cancel(removed: list[bytes], added: list[bytes]) -> LineDiff:
@@ -143,9 +148,11 @@ class _Window:
             self.at = 0
         return self.at < len(self.text)
 
-    def lines(self) -> list[bytes]:
-        """The next whole lines, at least one."""
-        end = self.text.rfind(b"\n", self.at, self.at + LOOK) + 1
+    def lines(self, look: int = LOOK) -> list[bytes]:
+        """The next whole lines within *look* bytes; at least one, which may be longer."""
+        end = self.text.rfind(b"\n", self.at, self.at + look) + 1
+        if end <= self.at:
+            end = self.text.find(b"\n", self.at, self.at + LOOK) + 1
         if end <= self.at:
             raise LineTooLongError
         return [line + b"\n" for line in self.text[self.at : end - 1].split(b"\n")]

@@ -72,3 +72,18 @@ def test_a_plan_finds_nothing_to_do_after_a_run_and_dev_is_a_copy(
     done = sqlmesh(FOLDERS["workspace"], "--gateway", "prod", "audit", **variables)
     assert "Finished with 0 audit errors" in done.stdout, done.stdout + done.stderr
     assert releases.database.read_bytes() == published
+
+
+@pytest.mark.parametrize("command", ["info", "test"])
+def test_before_the_first_run_dev_is_empty_and_leaves_no_file(tmp_path: Path, command: str) -> None:
+    done = sqlmesh(
+        FOLDERS["workspace"],
+        command,
+        MATERIA_DATABASE=str(tmp_path / "materia.duckdb"),
+        MATERIA_DEV_DATABASE=str(tmp_path / "dev.duckdb"),
+        logs=str(tmp_path / "logs"),
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Run materia once to have one" in " ".join(done.stdout.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]

@@ -27,6 +27,7 @@ from sqlmesh.core.config import (
 )
 from sqlmesh.core.config.connection import DuckDBAttachOptions
 from sqlmesh.core.config.format import FormatConfig
+from sqlmesh.core.console import get_console
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 
 from materia.config import load_config
@@ -60,6 +61,11 @@ class ProjectsLoader(SqlMeshLoader):
         if copies and context.selected_gateway in copies:
             original, copy = map(Path, copies[context.selected_gateway])
             copy_once(original, copy)
+            if not copy.exists():
+                get_console().log_warning(
+                    f"There is no {original} to copy yet, so the gateway "
+                    f"{context.selected_gateway} is empty. Run materia once to have one."
+                )
 
     def load(self, *args: Any, **options: Any) -> LoadedProject:
         """As SqlMeshLoader, for all the folders."""
@@ -112,8 +118,10 @@ def source_project(folder: Path) -> tuple[Path, ...]:
     return () if models is None else (models,)
 
 
-def connection(database: Path) -> DuckDBConnectionConfig:
-    """A connection to a DuckDB file of any name, under the one catalog name."""
+def connection(database: Path | None) -> DuckDBConnectionConfig:
+    """A connection to a DuckDB file of any name, under the one catalog name; None is in memory."""
+    if database is None:
+        return DuckDBConnectionConfig(catalogs={CATALOG: ":memory:"}, concurrent_tasks=1)
     path = str(database).replace("'", "''")  # SQLMesh puts it into quotes as it is
     return DuckDBConnectionConfig(
         catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=path)},
@@ -165,6 +173,7 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     uv.lock above, or where MATERIA_DATABASE says. `dev`, the default, is a file of its own in the
     project folder, or where MATERIA_DEV_DATABASE says; it starts as a copy of `prod`, so that
     models can be tried on real rows and nothing published is touched. Delete it for a new copy.
+    Without a `prod` to copy, `dev` is in memory: an empty file would be taken for the copy later.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -172,7 +181,9 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
     return build_config(
         {
-            "dev": GatewayConfig(connection=connection(dev)),
+            "dev": GatewayConfig(
+                connection=connection(dev if dev.exists() or prod.exists() else None)
+            ),
             "prod": GatewayConfig(connection=connection(prod)),
         },
         default_gateway="dev",

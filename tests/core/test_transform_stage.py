@@ -67,6 +67,7 @@ def test_a_refused_file_leaves_the_others_to_be_published(folders: Workshop) -> 
     assert again.returncode == 0
     assert "nothing new" in again.stdout
     assert again.stderr.startswith("warning: 2024-03 is still in quarantine")
+    assert again.stderr.count("2024-03.csv") == 1, "the address is said once"
 
 
 def test_a_failed_audit_publishes_nothing_and_names_itself(folders: Workshop) -> None:

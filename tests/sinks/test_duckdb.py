@@ -125,6 +125,24 @@ def test_a_file_removed_by_hand_comes_again_when_it_is_asked_for(
     assert JANUARY.key not in sink.known(SOURCE), "it would never be fetched again"
 
 
+def test_a_file_damaged_on_the_disk_comes_again_and_is_not_blamed_on_its_source(
+    sink: DuckDBSink, folder: Path, tmp_path: Path
+) -> None:
+    first = fetched(tmp_path / "in", JANUARY, OLD)
+    sink.record(SOURCE, JANUARY, first)
+    second = fetched(tmp_path / "in", JANUARY, OLD * 2)
+    sink.record(SOURCE, JANUARY, second)
+    kept = sink.find_raw(SOURCE, JANUARY.key, second.raw.file, second.raw.sha256)
+    assert kept is not None
+    kept.write_bytes(OLD[:-1])
+    sink.refuse(SOURCE, second.raw, "is cut short or damaged")
+    known = sink.known(SOURCE)[JANUARY.key]
+
+    assert (known.raw, known.etag, known.refused) == (first.raw, None, None)
+    assert not kept.exists()
+    assert not list(folder.rglob("quarantine/*"))
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"files": []}', "\x00" * 200])
 def test_a_damaged_memory_is_named_with_what_to_do(
     sink: DuckDBSink, folder: Path, tmp_path: Path, content: str

@@ -193,11 +193,12 @@ def _tell_quarantined(
     for key, one in sorted(known.items()):
         if one.refused is None or key in new:
             continue
-        counts.quarantined.append(Problem(partition=key, url=one.url, reason=one.refused))
+        problem = Problem(partition=key, url=one.url, reason=one.refused)
+        counts.quarantined.append(problem)
         instead = "the file before it is in use" if one.raw else "it has no other file"
         emit(
             Log(
                 level="warning",
-                message=f"{key} is still in quarantine ({instead}): {one.url}: {one.refused}",
+                message=f"{key} is still in quarantine ({instead}): {problem}",
             )
         )

@@ -22,13 +22,15 @@ class Problem:
     url: str
     reason: str
 
+    def __str__(self) -> str:
+        """The reason with the address, once."""
+        return self.reason if self.url in self.reason else f"{self.url}: {self.reason}"
+
 
 def listing(problems: Sequence[Problem]) -> str:
-    """One line for each problem, the first twenty; the address once."""
-    lines = []
-    for problem in sorted(problems, key=lambda problem: problem.partition)[:SHOWN]:
-        where = "" if problem.url in problem.reason else f"{problem.url}: "
-        lines.append(f"  {problem.partition}: {where}{problem.reason}")
+    """One line for each problem, the first twenty."""
+    shown = sorted(problems, key=lambda problem: problem.partition)[:SHOWN]
+    lines = [f"  {problem.partition}: {problem}" for problem in shown]
     if (more := len(problems) - SHOWN) > 0:
         lines.append(f"  and {more} more; --json lists all")
     return "\n".join(lines)

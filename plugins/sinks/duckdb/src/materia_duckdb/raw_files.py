@@ -134,7 +134,7 @@ class RawFiles:
         """Put a kept file aside that could not be loaded; the one before it is in use again.
 
         A file that is not in use and not in the history is refused already. One that was removed by
-        hand is forgotten, so that it comes again.
+        hand, or damaged since it was kept, is forgotten, so that it comes again.
         """
         folder = self._of_partition(source, raw.partition)
         with _naming(folder):
@@ -144,12 +144,13 @@ class RawFiles:
             was_in_use = memory.known.raw is not None and memory.known.raw.sha256 == raw.sha256
             path = self._path(source, raw.partition, raw)
             memory = memory.without_file(raw)
-            if not path.is_file():
+            if not path.is_file() or _sha256(path) != raw.sha256:
                 if memory.known.raw is None:
                     (folder / KNOWN).unlink()
-                    return
-                memory = replace(memory, known=replace(memory.known, etag=None, last_modified=None))
-                _write(folder / KNOWN, memory)
+                else:
+                    known = replace(memory.known, etag=None, last_modified=None)
+                    _write(folder / KNOWN, replace(memory, known=known))
+                path.unlink(missing_ok=True)
                 return
             aside = _quarantine(folder, path.name, reason)
             if not aside.exists():

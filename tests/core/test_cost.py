@@ -153,6 +153,34 @@ def test_an_address_is_charged_at_its_minimum_when_its_time_costs_less() -> None
     assert "raised to 0.01 EUR" in cost(offer, HOUR).lines[1].rule
 
 
+def test_the_monthly_cap_of_an_address_holds_beside_that_of_its_instance() -> None:
+    """Hetzner: a primary IPv4 is EUR 0.0008 an hour and at most EUR 0.50 a month (2026-10)."""
+    address = Extra(
+        name="address", hourly=euro("0.0008"), source="https://ip.example/", monthly_cap=euro("0.5")
+    )
+    offer = make_offer("0", STARTED_HOURS, address)
+    january = datetime(2027, 1, 1, tzinfo=UTC)
+
+    assert cost(offer, timedelta(hours=625), january).cost == euro("0.5")
+    assert cost(offer, timedelta(hours=624), january).cost == euro("0.4992")
+    assert cost(offer, timedelta(hours=745), january).cost == euro("0.5008")
+
+
+def test_a_minimum_is_for_all_months_of_an_extra_together() -> None:
+    address = Extra(
+        name="address",
+        hourly=euro("0.001"),
+        source="https://ip.example/",
+        minimum=euro("0.9"),
+        monthly_cap=euro("0.5"),
+    )
+    offer = make_offer("0", STARTED_HOURS, address)
+    january = datetime(2027, 1, 1, tzinfo=UTC)
+
+    assert cost(offer, timedelta(hours=1), january).cost == euro("0.9")
+    assert cost(offer, timedelta(hours=1200), january).cost == euro("0.956")
+
+
 def test_an_extra_can_be_billed_by_a_rule_of_its_own() -> None:
     disk = Extra(name="disk", hourly=euro("0.36"), source="https://disk.example/", billing=SECONDS)
 

@@ -87,13 +87,13 @@ def test_a_slow_provider_delays_the_others_by_no_more_than_the_timeout(cache: Pr
     began = time.monotonic()
 
     slow, hours = ask(
-        asking("dollars", delay="30"),
+        asking("dollars", delay="4"),
         asking("hours"),
         cache=cache,
         patience=timedelta(seconds=0.5),
     )
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 3
     assert reasons([slow]) == ["dollars: no answer within 0.5 s; try again later"]
     assert isinstance(hours, Answer)
 
@@ -220,7 +220,7 @@ def test_credentials_that_appear_are_not_answered_with_public_prices(cache: Pric
     assert not answer.public
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 0}', '{"format": 1}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 0}', '{"format": 2}'])
 def test_a_damaged_file_is_as_good_as_none(cache: PriceCache, tmp_path: Path, damage: str) -> None:
     ask(asking("hours"), cache=cache)
     (kept,) = (tmp_path / "prices").iterdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -43,7 +44,7 @@ class Rental:
     running: Sequence[Instance] = ()
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        time.sleep(float(str(self.settings["delay"])))
+        self._delay()
         if failure := str(self.settings["failure"]):
             raise ProviderError(f"{self.name}: {failure}")
         address = Extra(
@@ -72,8 +73,13 @@ class Rental:
         ]
 
     def list_instances(self) -> Sequence[Instance]:
-        time.sleep(float(str(self.settings["delay"])))
+        self._delay()
         return self.running
+
+    def _delay(self) -> None:
+        # In a pool, as providers ask their regions: Python waits for its threads at the end.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(time.sleep, float(str(self.settings["delay"]))).result()
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         raise CapacityError(f"{self.name}: it rents nothing real")

@@ -141,6 +141,8 @@ def test_an_offer_has_the_net_prices_of_its_location_and_the_address_beside_it()
     assert offer.monthly_cap is not None
     assert offer.monthly_cap.amount == Decimal("42.99")
     assert [extra.hourly.amount for extra in offer.extras] == [Decimal("0.0008")]
+    assert offer.extras[0].monthly_cap is not None
+    assert offer.extras[0].monthly_cap.amount == Decimal("0.50")
     assert (offer.vcpus, offer.memory_gib, offer.disk_gib) == (2, Decimal(8), 80)
     assert (offer.cpu, offer.architecture, offer.availability) == (
         "dedicated",
@@ -221,7 +223,7 @@ def test_only_the_regions_of_the_settings_are_offered(cloud: Cloud) -> None:
     assert {offer.region for offer in opened(cloud, settings).offers(Requirements())} == {"hel1"}
 
 
-@pytest.mark.parametrize("minutes", [1, 59, 60, 61, 119, 121, 24 * 60, 40 * 24 * 60])
+@pytest.mark.parametrize("minutes", [1, 59, 60, 61, 119, 121, 24 * 60, 31 * 24 * 60, 40 * 24 * 60])
 def test_what_is_charged_is_what_was_quoted(minutes: int) -> None:
     clock = Clock(speed=0, start=datetime(2026, 10, 1, tzinfo=UTC))
     instant = Behaviour(boot=timedelta(0), delete=timedelta(0))
@@ -235,10 +237,7 @@ def test_what_is_charged_is_what_was_quoted(minutes: int) -> None:
         charged = cloud.billed()["EUR"]
 
     quote = cost(offer, timedelta(minutes=minutes), datetime(2026, 10, 1, tzinfo=UTC))
-    if minutes < 30 * 24 * 60:  # beyond it the address has a monthly cap that a quote leaves out
-        assert charged == quote.cost.amount
-    else:
-        assert charged <= quote.cost.amount
+    assert charged == quote.cost.amount
 
 
 # Create and destroy ----------------------------------------------------------------------------
@@ -621,6 +620,22 @@ def test_the_waiting_of_the_sdk_can_still_be_hurried() -> None:
     client = hcloud.Client("t")
 
     assert callable(client._client._retry_interval_func)
+
+
+@pytest.mark.parametrize("token", ["two words\n", "schl\u00fcssel\u20ac"])
+def test_a_token_that_cannot_be_sent_is_a_matter_of_credentials(cloud: Cloud, token: str) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        Hetzner(token, read_settings(cloud.settings())).list_instances()
+
+    assert "copy it again" in str(caught.value)
+    assert token.strip() not in str(caught.value)
+
+
+def test_an_answer_that_is_not_json_is_called_that(cloud: Cloud) -> None:
+    cloud.faults.next("GET", "*", Fault(error="not_json"))
+
+    with pytest.raises(ProviderError, match=r"hetzner: .*: the answer is not JSON$"):
+        opened(cloud).list_instances()
 
 
 # Shapes ----------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ def extras(currency: str = "EUR") -> st.SearchStrategy[Extra]:
         hourly=moneys(currency, "0.1"),
         source=st.just("https://prices.example/"),
         minimum=st.none() | moneys(currency, "0.1"),
+        monthly_cap=st.none() | moneys(currency, "50"),
         billing=st.none() | billings,
     )
 

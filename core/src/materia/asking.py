@@ -11,6 +11,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=20)
+_left_alone = threading.Event()
+
+
+def left_alone() -> bool:
+    """Whether something that was asked in this process took too long and may still be waiting.
+
+    A plugin's own threads would then be waited for at the end of the process, so whoever ends it
+    must not.
+    """
+    return _left_alone.is_set()
 
 
 def ask_each(
@@ -22,7 +32,7 @@ def ask_each(
     """What each question gave, in their order; None for one that took too long.
 
     Each is asked in a thread of its own, which is left alone when *patience* is over: a library
-    that hangs delays nobody else, and nothing waits for it at the end of the process.
+    that hangs delays nobody else, and the command line does not wait for it at its end.
 
     Args:
         questions: A name for people, and what gives the answer without raising.
@@ -44,6 +54,7 @@ def ask_each(
         try:
             number, answer = answers.get(timeout=max(end - time.monotonic(), 0.001))
         except queue.Empty:
+            _left_alone.set()
             break
         results[number] = answer
         pending.remove(number)

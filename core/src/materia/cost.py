@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -167,27 +167,61 @@ def _instance_lines(
     billing = offer.billing
     metered = _meter(billing, duration, start, boot)
     place = offer.zone or offer.region
-    months = [("", metered.length)] if offer.monthly_cap is None else list(_months(metered))
-    for month, length in months:
-        amount = _price(offer.hourly, length)
-        rule = describe(billing, estimated=metered.begin is None)
-        if offer.monthly_cap is not None:
-            capped = amount.amount > offer.monthly_cap.amount
-            amount = offer.monthly_cap if capped else amount
-            rule += f"; {'capped at' if capped else 'at most'} "
-            rule += f"{offer.monthly_cap.amount} {offer.monthly_cap.currency} a month"
+    for part in _parts(offer.hourly, metered, offer.monthly_cap):
         yield Line(
-            name=f"{offer.instance_type} in {place}" + (f", {month}" if len(months) > 1 else ""),
-            quantity=_hours(length),
+            name=f"{offer.instance_type} in {place}{part.month}",
+            quantity=_hours(part.length),
             unit="h",
             price=offer.hourly,
-            amount=amount,
-            rule=rule,
+            amount=part.amount,
+            rule=describe(billing, estimated=metered.begin is None) + part.rule,
             source=offer.price_source,
             as_of=offer.price_as_of,
             rule_source=billing.source,
             rule_read_on=billing.read_on,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What comes on one line: all of the time, or with a monthly cap that of one month."""
+
+    length: timedelta
+    amount: Money
+    month: str = ""
+    rule: str = ""
+
+
+def _parts(hourly: Money, metered: _Metered, cap: Money | None) -> list[_Part]:
+    if cap is None:
+        return [_Part(length=metered.length, amount=_price(hourly, metered.length))]
+    months = list(_months(metered))
+    parts = []
+    for month, length in months:
+        amount = _price(hourly, length)
+        capped = amount.amount > cap.amount
+        word = "capped at" if capped else "at most"
+        parts.append(
+            _Part(
+                length=length,
+                amount=cap if capped else amount,
+                month=f", {month}" if len(months) > 1 else "",
+                rule=f"; {word} {cap.amount} {cap.currency} a month",
+            )
+        )
+    return parts
+
+
+def _at_least(parts: list[_Part], minimum: Money | None) -> list[_Part]:
+    """The same, or one that is raised to *minimum* when all together come to less."""
+    if minimum is None:
+        return parts
+    below = sum(part.amount.amount for part in parts) < minimum.amount
+    rule = f"; {'raised to' if below else 'at least'} {minimum.amount} {minimum.currency}"
+    if below:
+        length = sum((part.length for part in parts), NOTHING)
+        return [_Part(length=length, amount=minimum, rule=rule)]
+    return [replace(part, rule=part.rule + rule) for part in parts]
 
 
 def _months(metered: _Metered) -> Iterator[tuple[str, timedelta]]:
@@ -217,25 +251,20 @@ def _extra_lines(
     for extra in offer.extras:
         billing = extra.billing or offer.billing
         metered = _meter(billing, duration, start, boot)
-        amount = _price(extra.hourly, metered.length)
-        rule = describe(billing, estimated=metered.begin is None)
-        if extra.minimum is not None:
-            below = amount.amount < extra.minimum.amount
-            amount = extra.minimum if below else amount
-            rule += f"; {'raised to' if below else 'at least'} "
-            rule += f"{extra.minimum.amount} {extra.minimum.currency}"
-        yield Line(
-            name=extra.name,
-            quantity=_hours(metered.length),
-            unit="h",
-            price=extra.hourly,
-            amount=amount,
-            rule=rule,
-            source=extra.source,
-            as_of=extra.as_of or offer.price_as_of,
-            rule_source=billing.source,
-            rule_read_on=billing.read_on,
-        )
+        parts = _parts(extra.hourly, metered, extra.monthly_cap)
+        for part in _at_least(parts, extra.minimum):
+            yield Line(
+                name=f"{extra.name}{part.month}",
+                quantity=_hours(part.length),
+                unit="h",
+                price=extra.hourly,
+                amount=part.amount,
+                rule=describe(billing, estimated=metered.begin is None) + part.rule,
+                source=extra.source,
+                as_of=extra.as_of or offer.price_as_of,
+                rule_source=billing.source,
+                rule_read_on=billing.read_on,
+            )
 
 
 def _egress_lines(offer: Offer, egress_gib: Decimal) -> Iterator[Line]:

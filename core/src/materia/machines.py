@@ -82,6 +82,7 @@ class Extra:
         name: For people, for example `IPv4 address`.
         hourly: Price of one hour, net of VAT.
         minimum: Charged at least for each one, or None.
+        monthly_cap: The most one of it costs in a calendar month, or None.
         billing: How its time is rounded; None means as the instance's.
         source: Where the price was read.
         as_of: When the price was read, in UTC; None means with the offer's.
@@ -91,6 +92,7 @@ class Extra:
     hourly: Money
     source: str
     minimum: Money | None = None
+    monthly_cap: Money | None = None
     billing: Billing | None = None
     as_of: datetime | None = None
 
@@ -147,7 +149,7 @@ class Offer:
         """Raise ValueError when the offer asks for amounts in more than one currency."""
         amounts = [self.hourly, self.monthly_cap, self.egress_per_gib]
         for extra in self.extras:
-            amounts += [extra.hourly, extra.minimum]
+            amounts += [extra.hourly, extra.minimum, extra.monthly_cap]
         currencies = {amount.currency for amount in amounts if amount is not None}
         if len(currencies) > 1:
             raise ValueError(

@@ -19,8 +19,9 @@ from typing import Any
 
 from materia.machines import Billing, Extra, Money, Offer, Requirements
 
-FORMAT = 1
+FORMAT = 2
 KEPT_FOR = timedelta(days=30)
+DIGITS = 20  # of a question's hash, in the name of its file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class PriceCache:
     def regions(self, provider: str) -> tuple[str, ...]:
         """Every region that a kept answer of *provider* has an offer in, sorted."""
         found: set[str] = set()
-        for path in self._folder.glob(f"{provider}-*.json"):
+        for path in self._folder.glob(f"{provider}-{'?' * DIGITS}.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 values = json.loads(path.read_text(encoding="utf-8"))
                 if values["format"] == FORMAT:
@@ -113,7 +114,7 @@ class PriceCache:
             ],
             default=str,
         )
-        digest = hashlib.sha256(text.encode()).hexdigest()[:20]
+        digest = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
         return self._folder / f"{question.provider}-{digest}.json"
 
     def _forget_old(self, now: datetime) -> None:
@@ -231,6 +232,7 @@ def _extra(values: Mapping[str, Any]) -> Extra:
     if hourly is None:
         raise ValueError("an extra without a price")
     given["minimum"] = _money(given["minimum"])
+    given["monthly_cap"] = _money(given["monthly_cap"])
     if given["billing"] is not None:
         given["billing"] = _billing(given["billing"])
     if given["as_of"] is not None:

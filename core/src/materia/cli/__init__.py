@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from materia.asking import left_alone
 from materia.cli import emulator, init, pipeline, plugins, providers, run, sinks, sources
 from materia.errors import MateriaError
 from materia.signals import Interrupted
@@ -112,7 +113,10 @@ def main() -> None:
             raise
         _write(f"materia: standard output cannot be written: {error.strerror}\n")
         code = 1
-    sys.exit(_flushed(code))
+    code = _flushed(code)
+    if left_alone():
+        os._exit(code)  # a thread of a plugin that still waits for its service is not waited for
+    sys.exit(code)
 
 
 def _say(error: MateriaError) -> None:

@@ -66,7 +66,8 @@ class OffersPromises(ProviderScene):
     ) -> None:
         for offer in provider.offers(needs):
             amounts = [offer.hourly, offer.monthly_cap, offer.egress_per_gib]
-            amounts += [extra.hourly for extra in offer.extras]
+            for extra in offer.extras:
+                amounts += [extra.hourly, extra.minimum, extra.monthly_cap]
             for money in amounts:
                 if money is not None:
                     assert isinstance(money.amount, Decimal)

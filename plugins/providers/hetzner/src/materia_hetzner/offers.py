@@ -54,11 +54,12 @@ def read_offers(
             place = places.get(location, {})
             retires_on = _retires_on(place.get("deprecation") or kind.get("deprecation"))
             extras: tuple[Extra, ...] = ()
-            if hourly := addresses.get(location):
+            if address := addresses.get(location):
                 extras = (
                     Extra(
                         name="IPv4 address",
-                        hourly=Money(hourly, currency),
+                        hourly=Money(_net(address["price_hourly"]), currency),
+                        monthly_cap=Money(_net(address["price_monthly"]), currency),
                         source=f"{source}/pricing",
                     ),
                 )
@@ -96,12 +97,13 @@ def _plain(number: Decimal) -> Decimal:
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
 
-def _address_prices(pricing: Mapping[str, Any]) -> dict[str, Decimal]:
+def _address_prices(pricing: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {
-        str(price["location"]): _net(price["price_hourly"])
+        str(price["location"]): price
         for kind in pricing.get("primary_ips") or ()
         if kind["type"] == "ipv4"
         for price in kind["prices"]
+        if _net(price["price_hourly"])
     }
 
 

@@ -82,6 +82,12 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
         code, message = (failure["code"], failure["message"]) if failure else ("", error.message)
         kind = CapacityError if code in CAPACITY else ProviderError
         return kind(f"hetzner: cannot {doing}: {message} ({code})")
+    if isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError):
+        # Named by its kind alone: the message has the token in it.
+        return CredentialsError(
+            f"hetzner: cannot {doing}: HCLOUD_TOKEN has a character that no token has, such as a "
+            "space or the end of a line; copy it again"
+        )
     if isinstance(error, requests.exceptions.Timeout):
         reason = "no answer in time"
     elif isinstance(error, HCloudException | requests.exceptions.RequestException):
@@ -95,6 +101,9 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
 
 
 def _of_api(error: APIException, doing: str) -> MateriaError:
+    if isinstance(error.code, int) and error.code < 400:
+        # The SDK takes the status for the code where a body is not JSON.
+        return ProviderError(f"hetzner: cannot {doing}: the answer is not JSON")
     told = f"{error.message} ({error.code})" if error.message else f"error {error.code}"
     if error.correlation_id:
         told += f", correlation id {error.correlation_id}"

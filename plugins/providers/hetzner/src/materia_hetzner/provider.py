@@ -51,7 +51,7 @@ class Hetzner:
         request_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=10),
-        first_retry: timedelta = timedelta(seconds=1),
+        first_retry: timedelta = timedelta(seconds=0.5),
     ) -> None:
         """Open the project; asks the API nothing yet.
 

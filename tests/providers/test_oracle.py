@@ -154,7 +154,7 @@ def test_a_region_and_a_domain_can_be_asked_for(cloud: Cloud, asked: str) -> Non
 
 
 def test_another_region_than_the_configured_one_is_no_offer(cloud: Cloud) -> None:
-    with pytest.raises(NoOfferError, match="only eu-frankfurt-1"):
+    with pytest.raises(NoOfferError, match="only the region in OCI_CLI_REGION is in use, not us-"):
         opened(cloud).offers(replace(NEEDS, regions=("us-ashburn-1",)))
 
 
@@ -433,6 +433,14 @@ def test_a_refusal_is_the_error_its_body_says(
         provider.create_instance(request(offer))
 
     assert cloud.still_billed() == []
+
+
+def test_the_page_of_a_gateway_is_told_by_its_status(
+    cloud: Cloud,
+) -> None:
+    cloud.faults.next("GET", "*", Fault(error="bad_gateway"), times=None)
+    with pytest.raises(ProviderError, match=r"^oracle: list availability domains: HTTP 502$"):
+        opened(cloud).offers(NEEDS)
 
 
 def test_every_exception_of_the_sdk_is_translated() -> None:

@@ -719,6 +719,41 @@ def test_the_plugin_opens_with_its_declared_defaults(tmp_path: Path) -> None:
     assert read_settings(settings) == Settings()
 
 
+@pytest.mark.parametrize("content", [b"application_secret=hush", b"[ovh-eu]\nhush", b"\xff\xfe"])
+def test_a_damaged_configuration_of_the_sdk_is_named_without_its_lines(
+    cloud: Cloud, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "ovh.conf").write_bytes(content)
+    (tmp_path / "materia.toml").write_text(
+        f'[providers.ovh]\napi_url = "{cloud.url}/1.0"\nproject = "{cloud.project}"\n'
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "materia", "providers", "list", "--provider", "ovh"],
+        cwd=tmp_path,
+        env={**os.environ, **cloud.secrets(), "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "ovh: the SDK reads ovh.conf in this folder" in ended.stdout
+    assert "hush" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("key", ["two words\n", "schl\u00fcssel\u20ac"])
+def test_a_key_that_cannot_be_sent_is_a_matter_of_credentials(cloud: Cloud, key: str) -> None:
+    provider = Ovh(
+        replace(credentials_of(cloud), consumer_key=key), read_settings(cloud.settings())
+    )
+
+    with pytest.raises(CredentialsError) as caught:
+        provider.list_instances()
+
+    assert "copy them again" in str(caught.value)
+    assert key.strip() not in str(caught.value)
+
+
 # Shapes ----------------------------------------------------------------------------------------
 
 

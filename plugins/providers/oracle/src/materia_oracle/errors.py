@@ -61,7 +61,9 @@ def translated(doing: str) -> Iterator[None]:
 def _refusal(doing: str, error: exceptions.ServiceError) -> ProviderError:
     status, code = error.status, str(error.code)
     message = str(error.message or "").strip()
-    said = f"oracle: {doing}: {code}: {message}" if message else f"oracle: {doing}: HTTP {status}"
+    # A gateway's page has no code, and the SDK gives all of it as the message.
+    known = message and error.code
+    said = f"oracle: {doing}: {code}: {message}" if known else f"oracle: {doing}: HTTP {status}"
     # Capacity comes as HTTP 500, InternalError: only the sentence tells it from a fault.
     if code in CAPACITY or NO_CAPACITY in message.lower():
         return CapacityError(said)

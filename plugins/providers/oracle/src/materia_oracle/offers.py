@@ -36,7 +36,7 @@ def offers_of(
     ]
     if not domains:
         raise NoOfferError(
-            f"oracle: only {place.region} (OCI_CLI_REGION) is in use, not "
+            f"oracle: only the region in OCI_CLI_REGION is in use, not "
             f"{', '.join(requirements.regions)}"
         )
     prices = fetch(price_list_url, requirements.currency)

@@ -172,7 +172,7 @@ def _offer(
         vcpus=chosen.ocpus * shape.vcpus_per_ocpu,
         cpu=shape.cpu,
         architecture=shape.architecture,
-        memory_gib=chosen.memory_gb,
+        memory_gib=Decimal(f"{chosen.memory_gb.normalize():f}"),
         disk_gib=disk,
         hourly=Money(_hourly(series, chosen), prices.currency),
         billing=PER_SECOND,

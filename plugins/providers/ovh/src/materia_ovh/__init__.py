@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 def open_ovh(opening: Opening) -> Provider:
-    """Open the provider; asks the API nothing yet."""
+    """Open the provider; asks the API nothing yet.
+
+    Raises:
+        ConfigError: a setting cannot be, or the SDK cannot read an ovh.conf that it finds.
+    """
+    from configparser import Error
+
+    from materia.errors import ConfigError
+
     from materia_ovh.credentials import Credentials
-    from materia_ovh.provider import Ovh
     from materia_ovh.settings import read_settings
 
     credentials = Credentials(
@@ -22,7 +29,19 @@ def open_ovh(opening: Opening) -> Provider:
         application_secret=opening.secrets["OVH_APPLICATION_SECRET"],
         consumer_key=opening.secrets["OVH_CONSUMER_KEY"],
     )
-    return Ovh(credentials, read_settings(opening.settings))
+    settings = read_settings(opening.settings)
+    try:
+        # The SDK reads its files when it is imported and again when it is opened.
+        from materia_ovh.provider import Ovh
+
+        return Ovh(credentials, settings)
+    except (Error, UnicodeDecodeError) as error:
+        # Without its own words, which quote the line, and with it perhaps a secret.
+        raise ConfigError(
+            "ovh: the SDK reads ovh.conf in this folder, ~/.ovh.conf and /etc/ovh.conf, and cannot "
+            f"read {getattr(error, 'source', 'one of them')} ({type(error).__name__}); materia "
+            "needs none of them"
+        ) from error
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:

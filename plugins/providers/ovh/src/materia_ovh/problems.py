@@ -18,7 +18,7 @@ from materia.errors import (
     ProviderError,
 )
 from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
-from requests.exceptions import RequestException, Timeout
+from requests.exceptions import InvalidHeader, RequestException, Timeout
 
 CAPACITY = re.compile(
     r"quota|no valid host|stock|capacity|not enough (resources|hosts)|exceeds? .*limit",
@@ -74,8 +74,16 @@ def translated(doing: str) -> Iterator[None]:
 
 def translate(error: Exception, doing: str) -> MateriaError | None:
     """The error that *error* is to a caller; None for a fault of this program."""
+    cause = error
+    if isinstance(error, exceptions.HTTPError) and len(error.args) > 1:
+        cause = error.args[1]
+    if isinstance(cause, InvalidHeader | UnicodeEncodeError):
+        # Named by its kind alone: the message has the key in it.
+        return CredentialsError(
+            f"ovh: cannot {doing}: OVH_APPLICATION_KEY or OVH_CONSUMER_KEY has a character that no "
+            "key has, such as a space or the end of a line; copy them again"
+        )
     if isinstance(error, exceptions.HTTPError):
-        cause = error.args[1] if len(error.args) > 1 else error
         reason = "no answer in time" if isinstance(cause, Timeout) else f"{cause}"
         return ProviderError(f"ovh: cannot {doing}: {reason}")
     if isinstance(error, exceptions.APIError):

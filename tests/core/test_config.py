@@ -156,6 +156,18 @@ def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
     assert pipeline.file is None
 
 
+def test_without_a_file_a_subfolder_of_a_clone_has_the_pipeline_of_the_clone(
+    tmp_path: Path,
+) -> None:
+    project = tmp_path / "transform" / "sqlmesh_materia"
+    deep = tmp_path / "tests" / "core"
+    project.mkdir(parents=True)
+    deep.mkdir(parents=True)
+    pipeline = load_config(REGISTRY, path=None, start=deep)
+
+    assert (pipeline.directory, pipeline.project) == (tmp_path, project)
+
+
 def test_every_key_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     path = tmp_path / "materia.toml"

@@ -48,6 +48,14 @@ def install(workshop: Workshop, name: str) -> None:
     workshop.install(name, f"acme_{name}")
 
 
+def test_what_a_plugin_prints_while_it_loads_is_not_in_the_output(folders: Workshop) -> None:
+    folders.module("acme_chatty", f"print('hello')\n{BROKEN['unmarked']}")
+    folders.install("chatty", "acme_chatty")
+
+    assert listed(folders)["None chatty"]["status"] == "broken"
+    assert folders.run("plugins").stderr == "hello\n"
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_plugin_is_listed_and_stops_no_other(folders: Workshop, name: str) -> None:
     install(folders, name)

@@ -54,13 +54,17 @@ def find_config(start: Path) -> Path | None:
 def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeline:
     """The pipeline that *path* describes, or the nearest materia.toml at or above *start*.
 
+    Without one, the pipeline is at home in the nearest folder that has the default project, so that
+    it is the same from every subfolder of a clone; without that too, in *start*.
+
     Raises:
         ConfigError: the file cannot be read, or a key is wrong.
         PluginError: a table names a plugin that is not installed.
     """
     path = path or find_config(start)
     if path is None:
-        return parse_config({}, registry, name=FILE_NAME, directory=start)
+        above = (folder for folder in (start, *start.parents) if (folder / PROJECT).is_dir())
+        return parse_config({}, registry, name=FILE_NAME, directory=next(above, start))
     if path.is_dir():
         raise ConfigError(f"{path}: must be a file, is a folder")
     try:

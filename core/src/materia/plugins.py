@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -119,7 +121,8 @@ def load_plugins(
         if bundled_only and distribution not in BUNDLED:
             continue
         try:
-            declared += _declarations(manager, point, distribution, version)
+            with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
+                declared += _declarations(manager, point, distribution, version)
         # Any fault of a plugin is that plugin's alone, even that it wants to end the program.
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- as said
             failures.append(

@@ -36,7 +36,7 @@ MODEL (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, market_year)),
     NOT_NULL(columns := (commodity_code, market_year)),
     NUMBER_OF_ROWS(threshold := 0),
-    ACCEPTED_RANGE("column" := world_use, min_v := 0, blocking := FALSE)
+    world_use_is_not_negative
   )
 );
 

@@ -186,6 +186,23 @@ def test_a_full_disk_under_the_output_is_told(workshop: Workshop, command: str) 
     assert ended.stderr == ("materia: standard output cannot be written: No space left on device\n")
 
 
+def test_a_folder_deleted_under_the_shell_is_told(workshop: Workshop) -> None:
+    gone = workshop.directory / "gone"
+    command = f'cd {gone} && rmdir {gone} && exec "$@"'
+    gone.mkdir()
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", *workshop.command("sources")],
+        env=workshop.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == "materia: the current folder was deleted; change to another one\n"
+
+
 def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:
     folders.run("run")
 

@@ -31,8 +31,13 @@ def load_pipeline(
     from dataclasses import replace
 
     from materia.config import load_config
+    from materia.errors import ConfigError
 
-    pipeline = load_config(registry, path=config, start=Path.cwd())
+    try:
+        start = Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the current folder was deleted; change to another one") from error
+    pipeline = load_config(registry, path=config, start=start)
     return pipeline if provider is None else replace(pipeline, provider=provider)
 
 

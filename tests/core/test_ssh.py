@@ -107,7 +107,7 @@ def test_nothing_there_is_a_timeout_that_says_so() -> None:
     assert 0.5 <= time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("host_key", [None, generate_key().public])
+@pytest.mark.parametrize("host_key", [None, generate_key().public], ids=["any key", "one key"])
 def test_something_that_says_nothing_is_waited_for_and_given_up(host_key: str | None) -> None:
     with answering(b"") as port, pytest.raises(ReadyTimeoutError, match="no answer"):
         wait_until_reachable("127.0.0.1", port, host_key, SHORT)

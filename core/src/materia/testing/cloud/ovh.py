@@ -10,18 +10,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import time
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, ClassVar
 
-from materia.machines import Billing, Money
-from materia.testing.cloud.boot import Booting
 from materia.testing.cloud.exchange import Answer, BadBody, Refusal, Request, route
-from materia.testing.cloud.meter import HOUR, Metered
 from materia.testing.cloud.ovh_catalog import (
     CURRENCIES,
     FLAVORS,
@@ -31,12 +24,10 @@ from materia.testing.cloud.ovh_catalog import (
     SOLD_OUT,
     Flavor,
     catalog,
-    hourly,
 )
+from materia.testing.cloud.ovh_project import OvhProject
 from materia.testing.cloud.ovh_things import (
-    OvhInstance,
     SshKey,
-    Volume,
     detail_body,
     error,
     flavor_body,
@@ -46,23 +37,14 @@ from materia.testing.cloud.ovh_things import (
     listed_body,
     volume_body,
 )
-from materia.testing.cloud.service import Service
 
-CLOCK_HOURS = Billing(increment=HOUR, minimum=HOUR, alignment="clock", meter_from="active")
 USER_DATA_LIMIT = 65_535  # of its base64 form, as OpenStack has it
-NEVER = datetime.max.replace(tzinfo=UTC)
 PROJECT = "/1.0/cloud/project/{project}"
 
 
-class Ovh(Service):
-    """The API, with one account and one project.
+class Ovh(OvhProject):
+    """The API, with one account and one project."""
 
-    Attributes:
-        skew: How far the service's clock is ahead of the client's.
-        project: Id of the project.
-    """
-
-    provider = "ovh"
     create_call = ("POST", "/1.0/cloud/project/*/instance")
     delete_call = ("DELETE", "/1.0/cloud/project/*/instance/*")
     list_call = ("GET", "/1.0/cloud/project/*/instance")
@@ -87,17 +69,6 @@ class Ovh(Service):
         "server_error": error(500, "Internal", "Internal server error"),
         "unavailable": error(503, "Unavailable", "Service is unavailable"),
     }
-
-    def __init__(self, *, skew: timedelta = timedelta(hours=2), **options: Any) -> None:
-        super().__init__(**options)
-        self.skew = skew
-        self.application_key = "emulatedovhapplk"
-        self.application_secret = "emulated-ovh-application-secret"  # noqa: S105 -- opens only this
-        self.consumer_key = "emulated-ovh-consumer-key"
-        self.project = hashlib.md5(b"materia", usedforsecurity=False).hexdigest()
-        self.instances: dict[str, OvhInstance] = {}
-        self.keys: dict[str, SshKey] = {}
-        self.volumes: dict[str, Volume] = {}
 
     def secrets(self) -> dict[str, str]:
         """Application key and secret, and the consumer key."""
@@ -147,19 +118,6 @@ class Ovh(Service):
         identity = f"EU.emulated.{len(self.exchanges)}"
         headers = {**answer.headers, "X-OVH-QUERYID": identity}
         return Answer(status=answer.status, body=answer.body, headers=headers)
-
-    def user_data(self, identity: str) -> str:
-        """As it was sent."""
-        return self.instances[identity].user_data
-
-    def collect(self) -> None:
-        """Remove the instances whose time has come; volumes stay."""
-        now = self.now()
-        for instance in list(self.instances.values()):
-            if instance.gone_at is not None and instance.gone_at <= now:
-                del self.instances[instance.id]
-                for volume in self.volumes.values():
-                    volume.attached_to = [i for i in volume.attached_to if i != instance.id]
 
     # Prices and places ---------------------------------------------------------------------
 
@@ -338,38 +296,6 @@ class Ovh(Service):
         self.meter.stop("volume", volume, self.now())
         return Answer(body=None)
 
-    # For tests -----------------------------------------------------------------------------
-
-    def add_foreign(self) -> None:
-        """A stranger's instances, keys and a volume, named as near to materia's as can be."""
-        flavor, region = FLAVORS[2], REGIONS[0]
-        image = image_body(*IMAGES[0], region)
-        for name in ("materia-web", "materia-20261001t000000-abcdef-extract", "build--1--2--3"):
-            key = self._add_key(name, "ssh-ed25519 AAAAforeign", [region], foreign=True)
-            instance = self._add_instance(
-                name, region, flavor=flavor, image=image, key=key, foreign=True
-            )
-            volume = Volume(
-                id=str(uuid.uuid4()),
-                name=name,
-                region=region,
-                size_gb=10,
-                created=self.now(),
-                attached_to=[instance.id],
-            )
-            self.volumes[volume.id] = volume
-            self.meter.start(
-                Metered(
-                    kind="volume",
-                    id=volume.id,
-                    name=name,
-                    region=region,
-                    hourly=Money(Decimal("0.0006"), "EUR"),
-                    started_at=volume.created,
-                    foreign=True,
-                )
-            )
-
     # Inside --------------------------------------------------------------------------------
 
     def _api_time(self) -> int:
@@ -378,79 +304,6 @@ class Ovh(Service):
     def _check(self, project: str) -> None:
         if project != self.project:
             raise Refusal(error(404, "NotFound", "This service does not exist"))
-
-    def _visible(self, instance: OvhInstance) -> bool:
-        return self.now() >= instance.created + self.behaviour.invisible
-
-    def _add_key(
-        self, name: str, public_key: str, regions: list[str], *, foreign: bool = False
-    ) -> SshKey:
-        identity = base64.b64encode(name.encode()).hex()
-        key = SshKey(id=identity, name=name, public_key=public_key, regions=regions)
-        self.keys[key.id] = key
-        line = Metered(
-            kind="key", id=key.id, name=name, region="", started_at=self.now(), foreign=foreign
-        )
-        self.meter.start(line)
-        return key
-
-    def _add_instance(
-        self,
-        name: str,
-        region: str,
-        *,
-        flavor: Flavor,
-        image: dict[str, Any],
-        key: SshKey | None,
-        user_data: str = "",
-        foreign: bool = False,
-    ) -> OvhInstance:
-        behaviour = self.behaviour
-        boots = foreign or not (behaviour.never_boots or behaviour.boot_fails)
-        instance = OvhInstance(
-            id=str(uuid.uuid4()),
-            name=name,
-            region=region,
-            flavor=flavor,
-            image=image,
-            key=key,
-            user_data=user_data,
-            created=self.now(),
-            address=self.documentation_address(),
-            boot=timedelta(0) if foreign else behaviour.boot,
-            boots=boots,
-            fails=behaviour.boot_fails and not foreign,
-        )
-        self.instances[instance.id] = instance
-        self.meter.start(
-            Metered(
-                kind="instance",
-                id=instance.id,
-                name=name,
-                region=region,
-                hourly=Money(hourly(flavor, region), "EUR"),
-                billing=CLOCK_HOURS,
-                started_at=instance.created + instance.boot if boots else NEVER,
-                foreign=foreign,
-            )
-        )
-        if not foreign:
-            instance.address = self.power_on(self._booting(instance)) or instance.address
-        return instance
-
-    def _booting(self, instance: OvhInstance) -> Booting:
-        return Booting(
-            provider=self.provider,
-            id=instance.id,
-            name=_host_name(instance.name),
-            user_data=instance.user_data,
-            authorized_keys=(instance.key.public_key,) if instance.key else (),
-            login=instance.image["user"],
-            vcpus=instance.flavor.vcpus,
-            memory_gib=Decimal(instance.flavor.ram_gib),
-            disk_gib=instance.flavor.disk_gib,
-            boot_seconds=self.boot_seconds,
-        )
 
     @staticmethod
     def _of(flavors: tuple[Flavor, ...], identity: str, region: str, name: str) -> Flavor:
@@ -471,8 +324,3 @@ class Ovh(Service):
         if identity not in self.keys:
             raise BadBody("sshKeyId", "no such key")
         return self.keys[identity]
-
-
-def _host_name(name: str) -> str:
-    """What OpenStack makes of an instance's name: a label of DNS, cut at 63 characters."""
-    return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")

@@ -19,6 +19,7 @@ def opened(
     image: str = "Canonical Ubuntu 24.04",
     key: str | None = None,
     ssh_port: int = 22,
+    patience: float = 0.8,
 ) -> Oracle:
     """A provider as a new process would have it."""
     secrets, settings = cloud.secrets(), cloud.settings()
@@ -37,7 +38,7 @@ def opened(
         price_list_url=str(settings["price_list_url"]),
         ssh_port=ssh_port,
         timeout=timedelta(seconds=0.25),
-        patience=timedelta(seconds=0.8),
+        patience=timedelta(seconds=patience),
         settle=timedelta(seconds=0.3),
         first_retry=timedelta(milliseconds=1),
     )

@@ -14,7 +14,12 @@ NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8), disk_gib=20)
 
 
 def opened(
-    cloud: Cloud, *, project: str | None = None, image: str = "ubuntu_noble", ssh_port: int = 22
+    cloud: Cloud,
+    *,
+    project: str | None = None,
+    image: str = "ubuntu_noble",
+    ssh_port: int = 22,
+    patience: float = 1.2,
 ) -> Scaleway:
     """A provider as a new process would have it."""
     secrets = cloud.secrets()
@@ -27,7 +32,7 @@ def opened(
         api_url=cloud.url,
         ssh_port=ssh_port,
         timeout=timedelta(seconds=0.25),
-        patience=timedelta(seconds=1.2),
+        patience=timedelta(seconds=patience),
         settle=timedelta(seconds=0.3),
         first_retry=timedelta(milliseconds=1),
     )

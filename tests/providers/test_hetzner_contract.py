@@ -33,7 +33,7 @@ def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:
 class TestHetzner(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
-        with Cloud(clock=Clock(speed=100)) as cloud:
+        with Cloud(clock=Clock(speed=1000)) as cloud:
             yield CloudWorld(cloud, slow_seconds=0.4, late_seconds=0.15)
 
     @pytest.fixture

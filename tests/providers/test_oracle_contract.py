@@ -18,12 +18,12 @@ from materia.testing.provider_promises import WaitPromises
 class TestOracle(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
-        with Oracle(clock=Clock(speed=100)) as service:
+        with Oracle(clock=Clock(speed=1000)) as service:
             yield CloudWorld(service, slow_seconds=0.4, late_seconds=0.15)
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        return lambda: opened(cloud_of(world))
+        return lambda: opened(cloud_of(world), patience=0.6)
 
 
 class TestOracleWithMachines(WaitPromises):

@@ -14,7 +14,8 @@ def poll(timeout: timedelta) -> Iterator[timedelta]:
     """Take turns until *timeout* is over; each turn is given the time that is left.
 
     There is always a first turn, and a last one when the time is over. The pauses in between grow
-    from 0.05 to 2 seconds, so that a fast answer is seen at once and a slow one costs few requests.
+    from 0.05 to 2 seconds, so that a fast answer is seen at once and a slow one costs few requests;
+    where there is little time, they begin at a fiftieth of it.
 
         for left in poll(timeout):
             if gone():
@@ -22,7 +23,7 @@ def poll(timeout: timedelta) -> Iterator[timedelta]:
         raise OrphanError(...)
     """
     deadline = time.monotonic() + timeout.total_seconds()
-    pause = FIRST_PAUSE
+    pause = min(FIRST_PAUSE, timeout.total_seconds() / 50)
     while (left := deadline - time.monotonic()) > 0:
         yield timedelta(seconds=left)
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))

@@ -88,8 +88,8 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         (edited(rb",2025,10,", b",2025,13,"), "has '13' as a month code"),
         (edited(rb",BR,", b",,"), "has None as a country code"),
         (edited(rb"(\d)\.0000\r", rb"\1.00001\r"), "has a value with 5 decimals, at most 4"),
-        (edited(rb"(\d)\.0000\r", rb"\1.00x\r"), "line 2 cannot be read"),
-        (edited(rb",2023,2025,", b",MMXXIII,2025,"), "line 2 cannot be read"),
+        (edited(rb"(\d)\.0000\r", rb"\1.00x\r"), "line 2 cannot be read: Error when converting"),
+        (edited(rb",2023,2025,", b",MMXXIII,2025,"), "'SMALLINT': '0440000,\"Corn\","),
         (edited(rb'"Brazil"', b'"Brasil"'), "describes the country BR as both"),
         (edited(rb",0\d,\"\(1000 HA\)\",[\d.]+\r\n", b"\r\n"), "line 2 cannot be read"),
         (edited(rb",2023,2025,10,004", b",2024,2025,10,004"), "2 rows for commodity 0440000"),
@@ -115,6 +115,16 @@ def test_what_cannot_be_kept_exactly_is_refused_and_harms_no_other_month(
     assert kept.ask("SELECT count(*) FROM raw.psd_release") == [(0 if comes == "alone" else 1,)]
     if comes != "alone":
         assert kept.ask("SELECT count(*) FROM as_of('2026-01')") == [(len(OCTOBER),)]
+
+
+def test_a_line_that_cannot_be_read_is_shown_with_what_is_wrong(kept: Kept) -> None:
+    lines = csv_text(OCTOBER).splitlines(keepends=True)
+    kept.keep("2025-10", zip_text(b"".join(lines) + lines[1].rpartition(b",")[0] + b",many\r\n"))
+
+    (reason,) = kept.load().refused.values()
+
+    assert "cannot be read: Error when converting column" in reason
+    assert """'DECIMAL': '0440000,"Corn",""" in reason
 
 
 def test_a_month_that_changes_changes_only_what_differs(kept: Kept) -> None:

@@ -122,9 +122,10 @@ def _reason(error: Exception) -> str:
     found = re.search(r"CSV Error on Line: (\d+)", parts[0])
     if found is None:
         return parts[0]
-    text = next((part for part in parts if part.startswith("Original Line:")), "")
-    problem = next((part for part in parts[1:] if not part.startswith("Original Line:")), "")
-    line = text.removeprefix("Original Line:").strip()
+    # The line itself comes behind its heading or in the line below; then what is wrong with it.
+    told = [part for part in parts[1:] if part != "Original Line:"]
+    line, problem, *_ = [*told, "", ""]
+    line = line.removeprefix("Original Line:").strip()
     return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"
 
 

@@ -58,9 +58,9 @@ def emulator(
     speed: Speed = 1.0,
     machines: WithMachines = True,
 ) -> None:
-    """Emulate the providers' APIs on this machine, and print what points materia at them.
+    """Emulate the clouds of all providers on this machine.
 
-    Instances are billed by each provider's rules and cost nothing.
+    Prints what points materia at them. Instances are billed by each provider's rules and cost nothing.
     """
     import tempfile
 

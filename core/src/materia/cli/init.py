@@ -24,7 +24,7 @@ def init(
         typer.Option("--config", metavar="FILE", help="Write this file, not ./materia.toml."),
     ] = None,
 ) -> None:
-    """Write a materia.toml with every setting, its default and what it means."""
+    """Write a materia.toml that explains every setting."""
     from materia.config import FILE_NAME
     from materia.config_template import template
     from materia.errors import ConfigError

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Compare what providers ask for a machine, and see what runs there.",
+    help="Compare what machines cost, and see what runs.",
 )
 app.command("price", cls=ChartCommand, epilog=EPILOG)(price)
 
@@ -53,7 +53,7 @@ def list_providers(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """List the providers, their credentials and regions, and what materia has running there."""
+    """List providers, credentials, regions, and what runs there."""
     from materia.cli.provider_list import as_text, describe_all
 
     registry = load_registry(context)

@@ -19,7 +19,7 @@ def opened(
     project: str | None = None,
     image: str = "ubuntu_noble",
     ssh_port: int = 22,
-    patience: float = 1.2,
+    settle: float = 0.3,
 ) -> Scaleway:
     """A provider as a new process would have it."""
     secrets = cloud.secrets()
@@ -32,8 +32,8 @@ def opened(
         api_url=cloud.url,
         ssh_port=ssh_port,
         timeout=timedelta(seconds=0.25),
-        patience=timedelta(seconds=patience),
-        settle=timedelta(seconds=0.3),
+        patience=timedelta(seconds=1.2),
+        settle=timedelta(seconds=settle),
         first_retry=timedelta(milliseconds=1),
     )
 

@@ -19,11 +19,11 @@ class TestScaleway(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
         with Scaleway(clock=Clock(speed=1000)) as service:
-            yield CloudWorld(service, slow_seconds=0.4, late_seconds=0.15)
+            yield CloudWorld(service, slow_seconds=0.4, late_seconds=0.1)
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
-        return lambda: opened(cloud_of(world), patience=1.0)
+        return lambda: opened(cloud_of(world), settle=0.2)
 
 
 class TestScalewayWithMachines(WaitPromises):

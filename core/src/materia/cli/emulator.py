@@ -60,7 +60,8 @@ def emulator(
 ) -> None:
     """Emulate the clouds of all providers on this machine.
 
-    Prints what points materia at them. Instances are billed by each provider's rules and cost nothing.
+    Prints what points materia at them. Instances are billed by each provider's rules and cost
+    nothing.
     """
     import tempfile
 

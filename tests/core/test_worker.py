@@ -122,9 +122,10 @@ def test_a_worker_answers_a_line_with_events_and_nothing_else(folders: Workshop)
     worker = started(folders)
     assert worker.stdout is not None
     said = [events.decode(line) for line in worker.stdout]
+    code = worker.wait(timeout=30)  # before its life line closes, as the runner does
     worker.communicate(timeout=30)
 
-    assert worker.returncode == 0
+    assert code == 0
     assert isinstance(said[-1], Result)
     assert said[-1].values["fetched"] == 2
     last = [event for event in said if isinstance(event, Progress) and event.unit == "partitions"]

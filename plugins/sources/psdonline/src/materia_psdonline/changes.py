@@ -85,14 +85,13 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     # A balance is encoded as a whole, so its unchanged lines are needed too.
     balance = ", ".join(BALANCE)
     connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE lines_before AS
-        SELECT {", ".join(LINE)} FROM {lines(place)} SEMI JOIN (
-            SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added
-        ) USING ({balance})
-    """)
-    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE balances_touched AS
+        SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added;
+        CREATE OR REPLACE TEMP TABLE lines_before AS FROM {lines(place, "balances_touched")};
         CREATE OR REPLACE TEMP TABLE lines_after AS
-        (FROM lines_before EXCEPT ALL FROM lines_removed) UNION ALL FROM lines_added
+        SELECT * FROM lines_before AS old
+        WHERE NOT EXISTS (SELECT 1 FROM lines_removed AS gone WHERE {_same("old", "gone")})
+        UNION ALL FROM lines_added;
     """)
     counts = connection.execute("""
         SELECT (SELECT count(*) FROM lines_before) - (SELECT count(*) FROM lines_removed)
@@ -157,11 +156,10 @@ def _change(
     was = encode(connection, before, "stamps_before")
     now = encode(connection, after, "stamps_after")
     for spans, old, new in zip((VALUES, STAMPS), was, now, strict=True):
-        names = spans.row
         for target, left, right in ((spans.removed, old, new), (spans.added, new, old)):
             connection.execute(
                 f"CREATE OR REPLACE TEMP TABLE {target} AS "
-                f"SELECT {names} FROM ({left}) EXCEPT SELECT {names} FROM ({right})"
+                f"SELECT {spans.row} FROM ({left}) EXCEPT SELECT {spans.row} FROM ({right})"
             )
     _fill_labels(connection, known, labels)
     try:
@@ -169,6 +167,13 @@ def _change(
     except OutOfStepError as error:
         raise NotTheseLinesError from error
     return moved[0]
+
+
+def _same(left: str, right: str) -> str:
+    return " AND ".join(
+        f"{left}.{name} {'IS NOT DISTINCT FROM' if name == 'value' else '='} {right}.{name}"
+        for name in LINE
+    )
 
 
 def _labels(connection: duckdb.DuckDBPyConnection, place: Place) -> Labels:

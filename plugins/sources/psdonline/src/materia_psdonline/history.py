@@ -217,11 +217,15 @@ def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple
     return values, stamps
 
 
-def lines(place: Place) -> str:
-    """SQL for the lines of the release as the tables have it now, without descriptions."""
+def lines(place: Place, balances: str | None = None) -> str:
+    """SQL for the lines of the release as the tables have it now, without descriptions.
+
+    Of all its balances, or of those in the table *balances*.
+    """
+    chosen = "" if balances is None else f"SEMI JOIN {balances} USING ({_balance})"
     return f"""(
-        SELECT {_resolved}
-        FROM {VALUES.members(place)} AS v JOIN {STAMPS.members(place)} AS s USING ({_balance})
+        SELECT {_resolved} FROM (FROM {VALUES.members(place)} {chosen}) AS v
+        JOIN (FROM {STAMPS.members(place)} {chosen}) AS s USING ({_balance})
     )"""
 
 

@@ -72,13 +72,12 @@ def _skip_equal(a: _Window, b: _Window) -> bool:
     same = 0
     while same < room:
         size = min(BLOCK, room - same)
-        block_a = text_a[i + same : i + same + size]
-        block_b = text_b[j + same : j + same + size]
-        if block_a != block_b:
+        start, block = i + same, text_b[j + same : j + same + size]
+        if not text_a.startswith(block, start):
             low, high = 0, size  # the first difference lies in block[low:high]
             while high - low > 1:
                 middle = (low + high) // 2
-                if block_a[low:middle] == block_b[low:middle]:
+                if text_a.startswith(block[low:middle], start + low):
                     low = middle
                 else:
                     high = middle

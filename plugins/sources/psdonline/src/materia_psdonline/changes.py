@@ -99,12 +99,10 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     """).fetchone()
     if counts != (0,):
         raise NotTheseLinesError
-    refuse_duplicates(connection, "lines_after")
     return _change(
         connection,
         place,
         before="lines_before",
-        after="lines_after",
         known=known,
         labels=labels,
     )
@@ -120,9 +118,9 @@ def replace_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     with unpacked(step.path, step.raw.file, step.directory) as name:
         labels = read_labels(connection, name)
         parse(connection, name, "lines_after")
-    refuse_duplicates(connection, "lines_after")
     if place.start is None:
-        values, stamps = encode(connection, "lines_after", "stamps_after")
+        values, stamps = encode(connection, "lines_after", "balances_after")
+        refuse_duplicates(connection, "lines_after", "balances_after")
         STAMPS.insert_first(connection, place, f"({stamps})")
         _fill_labels(connection, {}, labels)
         LABELS.insert_first(connection, place, LABELS.added)
@@ -135,7 +133,6 @@ def replace_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
             connection,
             place,
             before=lines(place),
-            after="lines_after",
             known=known,
             labels=labels,
         )
@@ -148,13 +145,13 @@ def _change(
     place: Place,
     *,
     before: str,
-    after: str,
     known: Labels,
     labels: Labels,
 ) -> Moved:
-    """Apply the difference of two relations of lines that hold whole balances."""
-    was = encode(connection, before, "stamps_before")
-    now = encode(connection, after, "stamps_after")
+    """Apply the difference from *before* (SQL) to `lines_after`; both hold whole balances."""
+    was = encode(connection, before, "balances_before")
+    now = encode(connection, "lines_after", "balances_after")
+    refuse_duplicates(connection, "lines_after", "balances_after")
     for spans, old, new in zip((VALUES, STAMPS), was, now, strict=True):
         for target, left, right in ((spans.removed, old, new), (spans.added, new, old)):
             connection.execute(

@@ -191,13 +191,21 @@ def touched(connection: duckdb.DuckDBPyConnection) -> set[tuple[date, datetime]]
 def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[str, str]:
     """Queries for the values and the stamps of whole balances; *rows* is SQL for their lines.
 
-    The stamp of a balance is the newest of its lines. The stamps are put into the temporary table
-    *name*.
+    The stamp of a balance is the newest of its lines. The temporary table *name* gets a row a
+    balance; its column `once` is true where each attribute surely occurs once.
     """
+    # An attribute sets a bit; above 255, where there are none, it sets none. This finds two equal
+    # keys three times faster than a look at all keys.
+    bit = "1::UBIGINT << (attribute_id % 64)::UBIGINT"
+    bits = " + ".join(
+        f"coalesce(bit_count(bit_or({bit}) FILTER (attribute_id // 64 = {word})), 0)"
+        for word in range(4)
+    )
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {name} AS
-        SELECT {_balance}, max({_STAMP}) AS stamp, min({_STAMP}) AS oldest
-        FROM {rows} GROUP BY ALL
+        SELECT {_balance}, max({_STAMP}) AS stamp, min({_STAMP}) AS oldest,
+            count(*) = {bits} AS once
+        FROM {rows} GROUP BY {_balance}
     """)
     stamps = f"""
         SELECT {_balance},

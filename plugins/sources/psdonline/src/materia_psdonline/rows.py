@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import duckdb
 
 from materia_psdonline.archive import COLUMNS as CSV_COLUMNS
 from materia_psdonline.archive import ArchiveError
-from materia_psdonline.history import BALANCE, KEY, LINE
+from materia_psdonline.history import KEY, LINE
 
 TYPES = {name.lower(): kind for name, kind in LINE.items()}
 # The width of a code is lost when it is kept as a number, so it is checked here.
@@ -18,9 +18,15 @@ FORMS = {
     "country": re.compile(r"[^\s,]{1,3}"),
     "attribute": re.compile(r"\d{3}"),
     "unit": re.compile(r"\d{2}"),
-    "month": re.compile(r"0\d|1[0-2]"),
 }
-LABELLED = ("commodity", "country", "attribute", "unit")
+MONTH = re.compile(r"0\d|1[0-2]")
+LABELLED = {
+    "commodity": ("Commodity_Code", "Commodity_Description"),
+    "country": ("Country_Code", "Country_Name"),
+    "attribute": ("Attribute_ID", "Attribute_Description"),
+    "unit": ("Unit_ID", "Unit_Description"),
+}
+KINDS = tuple(LABELLED)
 DECIMALS = 4
 
 
@@ -49,40 +55,43 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
         ArchiveError: a code of another width, more decimals than are kept, or one code with two
             descriptions.
     """
-    columns = ", ".join(CSV_COLUMNS)
+    columns = [name for pair in LABELLED.values() for name in pair]
     try:
+        # Two coarse groupings cost less than one for each kind of code.
         groups = connection.execute(f"""
             SELECT
-                grouping_id(Commodity_Code, Country_Code, Attribute_ID, Unit_ID, Month),
-                Commodity_Code, Commodity_Description, Country_Code, Country_Name,
-                Attribute_ID, Attribute_Description, Unit_ID, Unit_Description, Month,
+                min(Month), max(Month), min(strlen(trim(Month))), max(strlen(Month)),
                 max(CASE WHEN contains(Value, '.')
-                    THEN length(Value) - position('.' IN Value) ELSE 0 END)
-            FROM (SELECT {columns} FROM {_csv(path, {})})
-            GROUP BY GROUPING SETS (
-                (Commodity_Code, Commodity_Description), (Country_Code, Country_Name),
-                (Attribute_ID, Attribute_Description), (Unit_ID, Unit_Description), (Month)
-            )
+                    THEN strlen(Value) - position('.' IN Value) ELSE 0 END),
+                grouping(Commodity_Code), {", ".join(columns)}
+            FROM {_csv(path, {})}
+            GROUP BY GROUPING SETS (({", ".join(columns[:4])}), ({", ".join(columns[4:])}))
         """).fetchall()
     except duckdb.InvalidInputException as error:
         raise ArchiveError(_reason(error)) from error
     found: dict[tuple[str, str], str] = {}
-    for kind, code, label, decimals in _pairs(groups):
-        if code is None or not FORMS[kind].fullmatch(code):
-            raise ArchiveError(f"has {code!r} as a {kind} code")
-        if decimals > DECIMALS:
+    for low, high, shortest, longest, decimals, left_out, *texts in groups:
+        for month in (low, high):
+            if not MONTH.fullmatch(month or "") or (shortest, longest) != (2, 2):
+                raise ArchiveError(f"has {month!r} as a month code")
+        if decimals is not None and decimals > DECIMALS:
             raise ArchiveError(f"has a value with {decimals} decimals, at most {DECIMALS} are kept")
-        if kind == "month":
-            continue
-        other = found.setdefault((kind, code), label or "")
-        if other != (label or ""):
-            raise ArchiveError(f"describes the {kind} {code} as both {other!r} and {label!r}")
+        for place in (2, 3) if left_out else (0, 1):
+            kind, code, label = KINDS[place], texts[2 * place], texts[2 * place + 1] or ""
+            if code is None or not FORMS[kind].fullmatch(code):
+                raise ArchiveError(f"has {code!r} as a {kind} code")
+            if (other := found.setdefault((kind, code), label)) != label:
+                raise ArchiveError(f"describes the {kind} {code} as both {other!r} and {label!r}")
     return found
 
 
-def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Raise ArchiveError when two rows of the *table* share their key."""
-    if _all_attributes_once(connection, table):
+def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str, balances: str) -> None:
+    """Raise ArchiveError when two rows of the *table* share their key.
+
+    Balances of which `history.encode` has found that they have each attribute once are not looked
+    at again.
+    """
+    if connection.execute(f"SELECT count(*) FROM {balances} WHERE NOT once").fetchone() == (0,):
         return
     twice = connection.execute(f"""
         SELECT {", ".join(KEY)}, count(*) FROM {table} GROUP BY ALL HAVING count(*) > 1
@@ -94,17 +103,6 @@ def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str) -> None
             f"has {count} rows for commodity {commodity:07}, country {country}, "
             f"market year {year}, attribute {attribute:03}"
         )
-
-
-def _pairs(groups: list[tuple[object, ...]]) -> Iterator[tuple[str, str | None, str | None, int]]:
-    # grouping_id has a bit for each column that a group leaves out, the first column's bit highest.
-    places = {0b01111: 0, 0b10111: 1, 0b11011: 2, 0b11101: 3}
-    for grouping, *values, decimals in groups:
-        if (place := places.get(int(str(grouping)))) is None:
-            yield "month", values[8], None, int(str(decimals or 0))  # type: ignore[misc]
-        else:
-            code, label = values[2 * place], values[2 * place + 1]
-            yield LABELLED[place], code, label, int(str(decimals or 0))  # type: ignore[misc]
 
 
 def _csv(path: str, types: Mapping[str, str]) -> str:
@@ -127,19 +125,3 @@ def _reason(error: Exception) -> str:
     line, problem, *_ = [*told, "", ""]
     line = line.removeprefix("Original Line:").strip()
     return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"
-
-
-def _all_attributes_once(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether every balance surely has each attribute once; three times faster than by row.
-
-    A balance sets a bit an attribute; attributes above 255, of which there are none, set no bit.
-    """
-    bits = "1::UBIGINT << (attribute_id % 64)::UBIGINT"
-    words = [f"bit_count(bit_or({bits}) FILTER (attribute_id // 64 = {k}))" for k in range(4)]
-    found = connection.execute(f"""
-        SELECT count(*) FROM (
-            SELECT 1 FROM {table} GROUP BY {", ".join(BALANCE)}
-            HAVING count(*) <> {" + ".join(f"coalesce({word}, 0)" for word in words)}
-        )
-    """).fetchone()
-    return found == (0,)

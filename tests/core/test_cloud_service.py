@@ -22,6 +22,7 @@ from materia.testing.cloud import (
     Service,
     route,
 )
+from materia.testing.cloud.exchange import counted
 
 PATH = "/things/*"
 
@@ -264,3 +265,14 @@ def test_declaring_a_provider_imports_no_sdk(plugin: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "two", ""])
+def test_a_page_that_cannot_be_is_refused(asked: str) -> None:
+    request = Request(
+        method="GET", target=f"/things?page={asked}", headers={}, body=b"", origin="http://x"
+    )
+
+    with pytest.raises(BadBody, match="page: must be a number from 1"):
+        counted(request, "page", 1)
+    assert counted(request, "per_page", 25) == 25

@@ -21,6 +21,18 @@ class BadBody(Exception):  # noqa: N818 -- as Refusal
         super().__init__(f"{field}: {reason}")
 
 
+def counted(request: Request, name: str, default: int) -> int:
+    """A number of the query that counts from 1.
+
+    Raises:
+        BadBody: it is none.
+    """
+    text = request.first(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise BadBody(name, f"must be a number from 1, is {text!r}")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One HTTP request.

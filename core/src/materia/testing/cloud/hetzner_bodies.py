@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from materia.testing.cloud.exchange import Answer, Request
+from materia.testing.cloud.exchange import Answer, Request, counted
 from materia.testing.cloud.hetzner_catalog import (
     EUROPE,
     IPV4_HOURLY,
@@ -52,8 +52,8 @@ def fingerprint_of(public_key: str) -> str:
 
 def page(key: str, bodies: list[Any], request: Request) -> Answer:
     """One page of *bodies*: 25 at a time, 50 at most."""
-    size = min(int(request.first("per_page", "25")), 50)
-    number = max(int(request.first("page", "1")), 1)
+    size = min(counted(request, "per_page", 25), 50)
+    number = counted(request, "page", 1)
     last = max(1, -(-len(bodies) // size))
     pagination = {
         "page": number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from materia.testing.cloud.exchange import Answer, Request
+from materia.testing.cloud.exchange import Answer, Request, counted
 from materia.testing.cloud.oracle_catalog import IMAGES, REGION, Shape
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def stamp(moment: datetime) -> str:
 
 def page(found: list[Any], request: Request, limit: int) -> Answer:
     """A page of a list: the rest is behind the token in `opc-next-page`."""
-    size = min(int(request.first("limit", str(limit))), limit)
+    size = min(counted(request, "limit", limit), limit)
     token = request.first("page", "token-0")
     first = int(token.removeprefix("token-")) if token.removeprefix("token-").isdecimal() else 0
     more = {"opc-next-page": f"token-{first + size}"} if first + size < len(found) else {}

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from materia.testing.cloud.exchange import Answer, Request
+from materia.testing.cloud.exchange import Answer, Request, counted
 from materia.testing.cloud.scaleway_catalog import ARCHITECTURES, GIB, IMAGES, VOLUME_HOURLY, Kind
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def bodied_page(key: str, found: list[Any], request: Request, limit: int) -> Ans
 
 
 def _asked(request: Request, name: str, limit: int) -> tuple[int, int]:
-    return min(int(request.first(name, str(limit))), limit), max(int(request.first("page", "1")), 1)
+    return min(counted(request, name, limit), limit), counted(request, "page", 1)
 
 
 def _cut(found: list[Any] | dict[str, Any], size: int, number: int) -> Any:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from fakes.rentals import GOOD_TOKEN
+from fakes.workshop import Workshop
 
 # What a user waits for before the first character, and what only some commands need.
 HEAVY = {
@@ -68,3 +70,43 @@ def test_importing_materia_imports_almost_nothing() -> None:
     assert names & HEAVY == set()
     assert "typer" not in names
     assert "dataclasses" not in names
+
+
+def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Workshop) -> None:
+    """Options are given, as it is their validation that takes long."""
+    workshop.install("rentals", "fakes.rentals")
+    words = "providers price --provider hours,seconds --vcpus 2 --memory 8 --duration 25m --limit 2"
+    secrets = {"HOURS_TOKEN": GOOD_TOKEN, "SECONDS_TOKEN": GOOD_TOKEN}
+    asked = workshop.run(*words.split(), environment=secrets)
+    assert asked.returncode == 0, asked.stderr
+    traced = {**secrets, "PYTHONPROFILEIMPORTTIME": "1"}
+
+    kept = workshop.run(*words.split(), environment=traced)
+
+    assert kept.returncode == 0, kept.stderr
+    shown = [[line.split()[:4] for line in ended.stdout.splitlines()] for ended in (asked, kept)]
+    assert shown[0] == shown[1]
+    lines = [line for line in kept.stderr.splitlines() if line.startswith("import time:")]
+    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
+    assert {"materia", "typer", "json"} <= names
+    assert names & (asking | HEAVY - {"pluggy", "tomllib"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--vcpus 0", "greater than or equal to 1"),
+        ("--vcpus many", "a valid integer"),
+        ("--limit -1", "greater than or equal to 1"),
+        ("--memory lots", "'lots' is not a size"),
+        ("--duration 5", "'5' is not a length of time"),
+        ("--arch x86_64 --arch mips", "'mips' is neither x86_64 nor arm64"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said(workshop: Workshop, words: str, said: str) -> None:
+    ended = workshop.run("providers", "price", *words.split())
+
+    assert ended.returncode == 2
+    assert said in " ".join(ended.stderr.split())
+    assert words.split()[-2] in ended.stderr

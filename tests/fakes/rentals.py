@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -78,6 +77,8 @@ class Rental:
 
     def _delay(self) -> None:
         # In a pool, as providers ask their regions: Python waits for its threads at the end.
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as pool:
             pool.submit(time.sleep, float(str(self.settings["delay"]))).result()
 

@@ -131,6 +131,7 @@ def _order(quote: Quote) -> tuple[object, ...]:
 def _in_order(values: Iterable[T], key: Callable[[T], tuple[object, ...]]) -> tuple[T, ...]:
     """Sorted by *key*, and values that share it by their whole text: a total order."""
     ordered: list[T] = []
-    for _, same in groupby(sorted(values, key=key), key=key):
-        ordered += sorted(same, key=repr)
+    for _, group in groupby(sorted(values, key=key), key=key):
+        same = list(group)
+        ordered += sorted(same, key=repr) if len(same) > 1 else same  # the text takes its time
     return tuple(ordered)

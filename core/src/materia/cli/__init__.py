@@ -15,6 +15,7 @@ import typer
 
 from materia.asking import left_alone
 from materia.cli import emulator, init, pipeline, plugins, providers, run, sinks, sources
+from materia.cli.command import Command, Group
 from materia.errors import MateriaError
 from materia.signals import Interrupted
 
@@ -37,6 +38,7 @@ Exit codes:
 
 app = typer.Typer(
     name="materia",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
     pretty_exceptions_enable=False,  # they print local variables, and with them secrets
@@ -81,14 +83,14 @@ def root(*, no_plugins: NoPlugins = False, version: Version = False) -> None:
     """
 
 
-app.command("run", epilog=run.EPILOG)(run.run)
+app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
 app.add_typer(pipeline.app, name="pipeline")
-app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
+app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(providers.app, name="providers")
-app.command("sources", epilog=sources.EPILOG)(sources.sources)
-app.command("sinks", epilog=sinks.EPILOG)(sinks.sinks)
-app.command("init", epilog=init.EPILOG)(init.init)
-app.command("emulator", epilog=emulator.EPILOG)(emulator.emulator)
+app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
+app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
+app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
+app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from materia.cli.command import Command, Group
 from materia.cli.options import Config, Everything, Json, ProviderName, Quiet, Sample
 from materia.cli.run import run_stages
 
@@ -24,6 +25,7 @@ Examples:
 """
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Run one stage of the pipeline alone.",
@@ -43,7 +45,7 @@ def complete_stage(incomplete: str) -> list[str]:
     return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
 
 
-@app.command("run", epilog=RUN_EPILOG)
+@app.command("run", cls=Command, epilog=RUN_EPILOG)
 def run_stage(
     context: typer.Context,
     stage: Annotated[

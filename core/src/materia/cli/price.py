@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from materia.cli.command import Command
 from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
 from materia.cli.options import Config, Json, complete_provider
 from materia.cli.quantities import duration, size_gib
@@ -31,7 +31,7 @@ NOBODY_RENTS = (
 )
 
 
-class ChartCommand(TyperCommand):
+class ChartCommand(Command):
     """A command whose `--chart` takes a file or nothing, which Typer itself cannot say."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from materia.cli.command import Command, Group
 from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
 from materia.cli.options import Config, Json
 from materia.cli.price import EPILOG, ChartCommand, Names, Timeout, price, split
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from materia.protocols import Provider
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Compare what machines cost, and see what runs.",
@@ -43,7 +45,7 @@ Check = Annotated[
 ]
 
 
-@app.command("list", epilog=LIST_EPILOG)
+@app.command("list", cls=Command, epilog=LIST_EPILOG)
 def list_providers(
     context: typer.Context,
     *,

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from fakes.duckdb_runs import publish_quickly, record_quickly, write_and_wait
 from materia.errors import BusyError, SinkError
-from materia.model import Partition, PublishRequest
+from materia.model import Partition, PublishRequest, Unchanged
 from materia.testing.crash import Elsewhere, elsewhere
 from materia.testing.opened import Declared
 from materia.testing.sink_publish import ROWS, build, expected, publish_version, request
@@ -526,3 +526,18 @@ def test_a_disk_that_is_really_full_harms_nothing_and_a_larger_one_completes(
         elsewhere(record_quickly, declared, fetched(tmp_path / "in", JANUARY, OLD))
         assert set(open_in(folder).known(SOURCE)) == {JANUARY.key}
         assert not list(folder.rglob("*.part"))
+
+
+def test_that_nothing_changed_is_written_once_a_day(
+    sink: DuckDBSink, folder: Path, tmp_path: Path
+) -> None:
+    sink.record(SOURCE, JANUARY, fetched(tmp_path / "in", JANUARY, OLD))
+    [state] = folder.rglob("known.json")
+    before, written = sink.known(SOURCE), state.stat().st_ino
+
+    known = before[JANUARY.key]
+    sink.record(SOURCE, JANUARY, Unchanged(etag=known.etag, last_modified=known.last_modified))
+    assert (sink.known(SOURCE), state.stat().st_ino) == (before, written)
+
+    sink.record(SOURCE, JANUARY, Unchanged(etag='"new"', last_modified=known.last_modified))
+    assert sink.known(SOURCE)[JANUARY.key].etag == '"new"'

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,6 +36,9 @@ from materia.model import (
 from materia_duckdb import durable
 
 KNOWN = "known.json"
+# Every word written down is waited for until the disk has it. That nothing has changed is not
+# written again within this time: a mirror of 229 releases would be 229 such waits at every run.
+SAME_CHECK = timedelta(days=1)
 QUARANTINE = "quarantine"
 MISSING = "nothing of it is kept"
 
@@ -117,6 +120,9 @@ class RawFiles:
                     known = replace(
                         known, etag=etag, last_modified=last_modified, refused=before.refused
                     )
+                    same = replace(known, checked_at=before.checked_at) == before
+                    if same and known.checked_at - before.checked_at < SAME_CHECK:
+                        return
                     memory = replace(memory, known=known)
                 case Absent():
                     memory = replace(memory, known=replace(known, raw=None))

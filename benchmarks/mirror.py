@@ -56,8 +56,8 @@ def _balances(connection: duckdb.DuckDBPyConnection, rows: int, seed: int) -> No
     countries = max(1, round(rows / ATTRIBUTES / COMMODITIES / years))
     connection.execute(f"""
         CREATE TABLE balance AS
-        SELECT c, k, {FIRST.year - years} + y AS year,
-            {FIRST.year - years} + y + 1 AS stamp_year, 0 AS stamp_month, 0 AS version
+        SELECT c, k, {FIRST.year - years + 1} + y AS year,
+            {FIRST.year - years + 1} + y AS stamp_year, 0 AS stamp_month, 0 AS version
         FROM range({COMMODITIES}) AS c (c), range({countries}) AS k (k), range({years}) AS y (y)
         ORDER BY c, k, y;
         CREATE TABLE attribute AS

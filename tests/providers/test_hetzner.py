@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -440,78 +434,6 @@ def test_no_message_tells_the_token(cloud: Cloud) -> None:
 
     assert "s3cr3t" not in str(caught.value)
     assert "HCLOUD_TOKEN" in str(caught.value)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("doing", ["create", "destroy"])
-def test_a_process_that_is_killed_between_any_two_requests_leaves_nothing_unfound(
-    cloud: Cloud, doing: str, tmp_path: Path
-) -> None:
-    cloud.add_foreign()
-    foreign = [(line.kind, line.id) for line in cloud.still_billed(foreign=True)]
-    provider = opened(cloud)
-    request = request_for(offer_of(provider))
-    begun = cloud.faults.seen
-    made = provider.create_instance(request)
-    creating = cloud.faults.seen - begun
-    begun = cloud.faults.seen
-    provider.destroy_instance(made)
-    count = creating if doing == "create" else cloud.faults.seen - begun
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED, encoding="utf-8")
-    for number in range(1, count + 1):
-        if doing == "destroy":
-            provider.create_instance(request)
-        # The answer to this request is so late that the process dies while it waits for it.
-        cloud.faults.at(number, Fault(slow=60))
-        seen = cloud.faults.seen
-        process = subprocess.Popen(
-            [sys.executable, script, doing, cloud.token, f"{cloud.url}/v1"],
-            env={**os.environ, "REQUEST": repr((request.name, request.run))},
-        )
-        end = time.monotonic() + 20
-        while cloud.faults.seen < seen + number and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        cloud.faults.clear()
-
-        for instance in opened(cloud).list_instances():
-            opened(cloud).destroy_instance(instance)
-
-        assert cloud.still_billed() == [], f"killed at request {number} of {doing}"
-    assert [(line.kind, line.id) for line in cloud.still_billed(foreign=True)] == foreign
-
-
-KILLED = textwrap.dedent(
-    """
-    import ast, os, sys
-    from datetime import UTC, datetime, timedelta
-    from decimal import Decimal
-    from materia.bootstrap import generate_key
-    from materia.machines import Billing, InstanceRequest, Money, Offer
-    from materia_hetzner.provider import Hetzner
-    from materia_hetzner.settings import Settings
-
-    doing, token, url = sys.argv[1:]
-    name, run = ast.literal_eval(os.environ["REQUEST"])
-    provider = Hetzner(token, Settings(api_url=url))
-    if doing == "destroy":
-        (instance,) = [one for one in provider.list_instances()] or [None]
-        provider.destroy_instance(instance)
-    else:
-        hour = timedelta(hours=1)
-        offer = Offer(provider="hetzner", region="fsn1", instance_type="ccx13", vcpus=2,
-            cpu="dedicated", architecture="x86_64", memory_gib=Decimal(8), disk_gib=80,
-            hourly=Money(Decimal("0.0689"), "EUR"), billing=Billing(increment=hour, minimum=hour),
-            availability="available", price_as_of=datetime.now(UTC), price_source="")
-        provider.create_instance(InstanceRequest(name=name, run=run, stage="extract", offer=offer,
-            expires_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
-            public_key=generate_key().public))
-    """
-)
 
 
 # Errors ----------------------------------------------------------------------------------------

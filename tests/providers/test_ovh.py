@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -511,80 +508,6 @@ def test_giving_up_names_the_instance_and_where_to_delete_it(cloud: Cloud) -> No
 def _any_offer() -> Offer:
     (offer,) = read([flavor()])
     return offer
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("doing", ["create", "destroy"])
-def test_a_process_that_is_killed_between_any_two_requests_leaves_nothing_unfound(
-    cloud: Cloud, doing: str, tmp_path: Path
-) -> None:
-    cloud.add_foreign()
-    foreign = [(line.kind, line.id) for line in cloud.still_billed(foreign=True)]
-    request = request_for(_any_offer())
-    begun = cloud.faults.seen
-    made = opened(cloud).create_instance(request)
-    creating = cloud.faults.seen - begun
-    begun = cloud.faults.seen
-    opened(cloud).destroy_instance(made)
-    count = creating if doing == "create" else cloud.faults.seen - begun
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED, encoding="utf-8")
-    for number in range(1, count + 1):
-        if doing == "destroy":
-            opened(cloud).create_instance(request)
-        # The answer to this request is so late that the process dies while it waits for it.
-        cloud.faults.at(number, Fault(slow=60))
-        seen = cloud.faults.seen
-        process = subprocess.Popen(
-            [sys.executable, script, doing, f"{cloud.url}/1.0", cloud.project],
-            env={**os.environ, **cloud.secrets(), "REQUEST": repr((request.name, request.run))},
-        )
-        end = time.monotonic() + 20
-        while cloud.faults.seen < seen + number and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        cloud.faults.clear()
-
-        for instance in opened(cloud).list_instances():
-            opened(cloud).destroy_instance(instance)
-
-        assert cloud.still_billed() == [], f"killed at request {number} of {doing}"
-    assert [(line.kind, line.id) for line in cloud.still_billed(foreign=True)] == foreign
-
-
-KILLED = textwrap.dedent(
-    """
-    import ast, os, sys
-    from datetime import UTC, datetime, timedelta
-    from decimal import Decimal
-    from materia.bootstrap import generate_key
-    from materia.machines import Billing, InstanceRequest, Money, Offer
-    from materia_ovh.credentials import Credentials
-    from materia_ovh.provider import Ovh
-    from materia_ovh.settings import Settings
-
-    doing, url, project = sys.argv[1:]
-    name, run = ast.literal_eval(os.environ["REQUEST"])
-    secrets = {word: os.environ[f"OVH_{word.upper()}"]
-        for word in ("application_key", "application_secret", "consumer_key")}
-    provider = Ovh(Credentials(**secrets), Settings(api_url=url, project=project))
-    if doing == "destroy":
-        (instance,) = provider.list_instances()
-        provider.destroy_instance(instance)
-    else:
-        hour = timedelta(hours=1)
-        offer = Offer(provider="ovh", region="GRA11", instance_type="b3-8", vcpus=2,
-            cpu="dedicated", architecture="x86_64", memory_gib=Decimal(8), disk_gib=50,
-            hourly=Money(Decimal("0.0576"), "EUR"), billing=Billing(increment=hour, minimum=hour),
-            availability="available", price_as_of=datetime.now(UTC), price_source="")
-        provider.create_instance(InstanceRequest(name=name, run=run, stage="extract", offer=offer,
-            expires_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
-            public_key=generate_key().public))
-    """
-)
 
 
 # Credentials and errors ------------------------------------------------------------------------

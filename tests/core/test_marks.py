@@ -49,7 +49,7 @@ def test_polling_takes_a_first_and_a_last_turn() -> None:
     assert turns[0] <= timedelta(seconds=0.2)
     assert turns == sorted(turns, reverse=True)
     assert turns[-1] == timedelta(0)
-    assert 3 <= len(turns) <= 6
+    assert 2 < len(turns) < 20  # the pauses grow; without that there would be 50
 
 
 def test_polling_without_time_takes_one_turn() -> None:

@@ -37,7 +37,7 @@ def opened(
         api_url=cloud.url,
         price_list_url=str(settings["price_list_url"]),
         ssh_port=ssh_port,
-        timeout=timedelta(seconds=0.25),
+        timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=patience),
         settle=timedelta(seconds=0.3),
         first_retry=timedelta(milliseconds=1),

@@ -31,7 +31,7 @@ def opened(
         image=image,
         api_url=cloud.url,
         ssh_port=ssh_port,
-        timeout=timedelta(seconds=0.25),
+        timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=1.2),
         settle=timedelta(seconds=settle),
         first_retry=timedelta(milliseconds=1),

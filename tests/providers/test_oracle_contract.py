@@ -19,7 +19,7 @@ class TestOracle(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
         with Oracle(clock=Clock(speed=1000)) as service:
-            yield CloudWorld(service, slow_seconds=0.4, late_seconds=0.15)
+            yield CloudWorld(service, slow_seconds=0.9, late_seconds=0.15)
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:

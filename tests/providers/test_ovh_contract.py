@@ -29,7 +29,7 @@ def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:
     return lambda: Ovh(
         credentials,
         replace(read_settings(world.service.settings()), ssh_port=ssh_port),
-        request_timeout=timedelta(seconds=0.25),
+        request_timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=0.6),
         settle=timedelta(seconds=0.3),
     )
@@ -39,7 +39,7 @@ class TestOvh(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
         with Cloud(clock=Clock(speed=1000)) as cloud:
-            yield CloudWorld(cloud, slow_seconds=0.4, late_seconds=0.15)
+            yield CloudWorld(cloud, slow_seconds=0.9, late_seconds=0.15)
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:

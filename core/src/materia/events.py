@@ -1,4 +1,7 @@
-"""What a worker says while it runs a stage: one JSON object a line, on its standard output."""
+"""What happens in a run, one JSON object a line: a worker says it on its standard output.
+
+What becomes of the machines, and what they cost so far, the runner adds by itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from materia.secrets import redact_all
 
 Unit = Literal["partitions", "bytes", "models"]
 Level = Literal["info", "warning"]
+MachineState = Literal["asked", "created", "ready", "gone", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +68,64 @@ class Failed:
     expected: bool
 
 
-Event = Progress | Log | Result | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A line that a stage, or something it runs, wrote to standard error; kept in the log.
+
+    Attributes:
+        text: The line without its end.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine has come to a new state of its life; said by the runner.
+
+    Attributes:
+        name: Of the instance.
+        state: `asked` before the provider is asked for it, then `created`, `ready` when it answers
+            over SSH, and `gone` when the provider no longer lists it; `refused` when there is none.
+        provider: Who rents it out.
+        place: Its zone or region, in the provider's words.
+        instance_type: In the provider's words.
+        cost: When it is gone, what it cost, as exact text in *currency*; else empty.
+        currency: ISO 4217 code of the offer's prices.
+    """
+
+    name: str
+    state: MachineState
+    provider: str
+    place: str
+    instance_type: str
+    cost: str = ""
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What all machines of the run cost up to now; said by the runner when it has changed.
+
+    Attributes:
+        amount: As exact text.
+        currency: ISO 4217 code of the currency that costs are shown in.
+    """
+
+    amount: str
+    currency: str
+
+
+Event = Progress | Log | Result | Failed | Output | Machine | Spent
 Observe = Callable[[str, Event], None]
-_KINDS: dict[str, type[Progress | Log | Result | Failed]] = {
+_KINDS: dict[str, type[Event]] = {
     "progress": Progress,
     "log": Log,
     "result": Result,
     "failed": Failed,
+    "output": Output,
+    "machine": Machine,
+    "spent": Spent,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

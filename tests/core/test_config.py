@@ -65,7 +65,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: currency, "),
+        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: artifacts, "),
         ("source = 3", "source must be text, is 3"),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
@@ -143,7 +143,8 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
 def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
     pipeline = load_config(REGISTRY, path=None, start=tmp_path)
 
-    assert (pipeline.source, pipeline.sink, pipeline.provider) == ("psdonline", "duckdb", "local")
+    assert (pipeline.source, pipeline.sink) == ("psdonline", "duckdb")
+    assert pipeline.providers == ("local",)
     assert [stage.name for stage in pipeline.stages] == ["extract", "transform"]
     assert pipeline.settings["source", "acme"] == {
         "folder": "in",

@@ -53,7 +53,7 @@ def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]
     )
     pipeline = Pipeline(
         directory=folders.directory,
-        provider="rental",
+        providers=("rental",),
         source="folder",
         sink="folder",
         stages=STAGES[:1],

@@ -6,38 +6,44 @@ A mistake is a ConfigError that names the file, the key, what was found and what
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import cast
 
+from materia.budget import Budget
 from materia.currency import DEFAULT, Exchange, Rate
 from materia.errors import ConfigError, PluginError
 from materia.hookspecs import Setting
-from materia.machines import Architecture, Requirements
-from materia.model import Pipeline, Stage
+from materia.machines import Architecture, Money, Requirements
+from materia.model import Bucket, Pipeline, Stage, default_deadline
 from materia.plugins import KINDS, Kind, Registry, suggestion
 
 FILE_NAME = "materia.toml"
 PROJECT = "transform/sqlmesh_materia"
 DEFAULTS: dict[Kind, str] = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
+AUTO = "auto"
 ARCHITECTURES = ("x86_64", "arm64")
+TEN_MINUTES = timedelta(minutes=10)
 # Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
 # is room for the history of a larger source.
 STAGES = (
     Stage(
         name="extract",
         requirements=Requirements(
-            vcpus=2, memory_gib=Decimal(8), disk_gib=20, expected=timedelta(minutes=10)
+            vcpus=2, memory_gib=Decimal(8), disk_gib=20, expected=TEN_MINUTES
         ),
+        deadline=default_deadline(TEN_MINUTES),
+        output_gib=Decimal(1),
     ),
     Stage(
         name="transform",
         requirements=Requirements(
-            vcpus=4, memory_gib=Decimal(16), disk_gib=20, expected=timedelta(minutes=10)
+            vcpus=4, memory_gib=Decimal(16), disk_gib=20, expected=TEN_MINUTES
         ),
+        deadline=default_deadline(TEN_MINUTES),
     ),
 )
 
@@ -83,9 +89,8 @@ def parse_config(
 ) -> Pipeline:
     """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
     top = _Table(name, "", document)
-    source, sink, provider = (
-        _plugin(top, kind, registry) for kind in ("source", "sink", "provider")
-    )
+    source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
+    providers = _providers(top, registry)
     transform = top.table("transform")
     project = directory / transform.text("project", PROJECT)
     if "project" in transform.values and not project.is_dir():
@@ -97,17 +102,23 @@ def parse_config(
         _stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
     )
     stages_table.finish()
+    budget = _budget(top.table("budget"), exchange.configured)
+    artifacts = _artifacts(top.table("artifacts"))
+    esc = _esc(top.table("secrets"))
     settings = _settings(top, registry)
     top.finish()
     return Pipeline(
         directory=directory,
-        provider=provider,
+        providers=providers,
         source=source,
         sink=sink,
         stages=stages,
         project=project if project.is_dir() else None,
         settings=settings,
         exchange=exchange,
+        budget=budget,
+        artifacts=artifacts,
+        esc=esc,
     )
 
 
@@ -125,7 +136,7 @@ def _exchange(table: _Table) -> Exchange:
         rates.append(
             Rate(
                 currency=currency,
-                worth=rate.amount("worth"),
+                worth=rate.worth("worth"),
                 on=rate.day("date"),
                 source=rate.text("source", ""),
             )
@@ -140,14 +151,85 @@ def is_currency(code: str) -> bool:
     return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
 
 
-def _plugin(top: _Table, kind: Kind, registry: Registry) -> str:
+def _plugin(top: _Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
     """The name of the plugin to use; a default need not be installed until it is used."""
     if isinstance(top.values.get(kind), dict):
         raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
     name = top.text(kind, DEFAULTS[kind])
-    if kind in top.values:
+    if kind in top.values and name != also:
         top.installed(kind, kind, name, registry)
     return name
+
+
+def _providers(top: _Table, registry: Registry) -> tuple[str, ...]:
+    value = top.values.get("provider")
+    if not isinstance(value, list):
+        name = _plugin(top, "provider", registry, also=AUTO)
+        return () if name == AUTO else (name,)
+    names = tuple(dict.fromkeys(top.texts("provider", ())))
+    if not names:
+        raise top.wrong("provider", 'the names of some providers, or "auto"')
+    if AUTO in names:
+        raise top.wrong("provider", '"auto" or a list of names, not both')
+    for name in names:
+        top.installed("provider", "provider", name, registry)
+    return names
+
+
+def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    """What `--provider auto|NAME[,NAME...]` says, each name once; empty means auto.
+
+    Raises:
+        ConfigError: no name at all, or `auto` beside others.
+        PluginError: one of them is not installed.
+    """
+    split = [part.strip() for name in names for part in name.split(",")]
+    found = tuple(dict.fromkeys(name for name in split if name))
+    if not found:
+        raise ConfigError('--provider must be "auto" or names of providers, is empty')
+    if found == (AUTO,):
+        return ()
+    if AUTO in found:
+        raise ConfigError(
+            f"--provider {','.join(found)}: auto means all that rent and have their credentials; "
+            f"give it alone, or names alone"
+        )
+    for name in found:
+        registry.provider(name)
+    return found
+
+
+def _budget(table: _Table, currency: str) -> Budget:
+    caps = []
+    for key in ("run", "monthly"):
+        amount = table.amount(key, Decimal(-1))
+        caps.append(Money(amount, currency) if amount >= 0 else None)
+    table.finish()
+    return Budget(max_cost=caps[0], monthly=caps[1])
+
+
+def _artifacts(table: _Table) -> Bucket | None:
+    url = table.text("bucket", "")
+    endpoint = table.text("endpoint", "")
+    region = table.text("region", "")
+    table.finish()
+    if table.values and not url:
+        raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
+    if not url:
+        return None
+    if not url.startswith("s3://") or not url.removeprefix("s3://").strip("/"):
+        raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
+    if endpoint and not endpoint.startswith(("https://", "http://")):
+        raise table.wrong("endpoint", 'an address that begins with "https://"')
+    return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
+
+
+def _esc(table: _Table) -> str | None:
+    name = table.text("esc", "")
+    table.finish()
+    if name and not (name.count("/") in {1, 2} and all(name.split("/"))):
+        raise table.wrong("esc", 'an environment like "organization/project/name"')
+    return name or None
 
 
 def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
@@ -176,7 +258,11 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
     architectures = table.texts("architectures", needs.architectures)
     if not architectures or not set(architectures) <= set(ARCHITECTURES):
         raise table.wrong("architectures", f"a list of {' and '.join(ARCHITECTURES)}")
-    minutes = table.number("minutes", int(needs.expected.total_seconds()) // 60)
+    expected = timedelta(minutes=table.number("minutes", _minutes(needs.expected)))
+    deadline = timedelta(minutes=table.number("deadline_minutes", _minutes(stage.deadline)))
+    deadline_configured = "deadline_minutes" in table.values
+    if deadline_configured and deadline < expected:
+        raise table.wrong("deadline_minutes", f"at least minutes, which is {_minutes(expected)}")
     needs = replace(
         needs,
         vcpus=table.number("vcpus", needs.vcpus),
@@ -184,11 +270,23 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
         disk_gib=table.number("disk_gib", needs.disk_gib),
         architectures=cast("tuple[Architecture, ...]", architectures),
         dedicated=table.yes_no("dedicated", default=needs.dedicated),
-        expected=timedelta(minutes=minutes),
+        expected=expected,
         currency=currency,
     )
+    output_gib = table.amount("output_gib", stage.output_gib)
     table.finish()
-    return replace(stage, requirements=needs)
+    return replace(
+        stage,
+        requirements=needs,
+        deadline=deadline if deadline_configured else default_deadline(expected),
+        output_gib=output_gib,
+        minutes_configured="minutes" in table.values,
+        deadline_configured=deadline_configured,
+    )
+
+
+def _minutes(length: timedelta) -> int:
+    return length // timedelta(minutes=1)
 
 
 def _shown(value: object) -> str:
@@ -269,15 +367,24 @@ class _Table:
             raise self.wrong(key, 'the code of a currency, for example "EUR"')
         return code
 
-    def amount(self, key: str) -> Decimal:
-        """A required number above 0; text keeps every digit."""
+    def worth(self, key: str) -> Decimal:
+        """A required number above 0."""
+        amount = self.amount(key, Decimal(0))
+        if not amount:
+            raise self.wrong(key, 'a number above 0, for example "0.8654"')
+        return amount
+
+    def amount(self, key: str, default: Decimal) -> Decimal:
+        """A number from 0 up; text keeps every digit."""
         value = self._get(key)
+        if value is None:
+            return default
         try:
             amount = Decimal(str(value))
         except InvalidOperation:
-            amount = Decimal(0)
-        if isinstance(value, bool) or not amount.is_finite() or amount <= 0:
-            raise self.wrong(key, 'a number above 0, for example "0.8654"')
+            amount = Decimal(-1)
+        if isinstance(value, bool) or not amount.is_finite() or amount < 0:
+            raise self.wrong(key, 'a number from 0 up, for example "0.50"')
         return amount
 
     def day(self, key: str) -> date:

@@ -55,9 +55,9 @@ def run(
     request = replace(request, everything=everything, bundled_only=bundled_only)
     worker_environment = without_secrets(environment, registry)
     provider = open_plugin(
-        registry.provider(pipeline.provider),
+        registry.provider(pipeline.providers[0]),
         environment,
-        settings=pipeline.settings["provider", pipeline.provider],
+        settings=pipeline.settings["provider", pipeline.providers[0]],
         directory=pipeline.directory,
     )
     reports = []
@@ -80,7 +80,7 @@ def run(
             reports.append(
                 StageReport(
                     stage=stage.name,
-                    provider=pipeline.provider,
+                    provider=pipeline.providers[0],
                     seconds=round(time.monotonic() - begun, 3),
                     result=result,
                 )

@@ -27,10 +27,10 @@ def bundled_only(context: typer.Context) -> bool:
 def load_pipeline(
     registry: Registry, config: Path | None, *, provider: str | None = None
 ) -> Pipeline:
-    """The pipeline of *config* or the nearest materia.toml, on another provider when named."""
+    """The pipeline of *config* or the nearest materia.toml; *provider* is `auto` or names."""
     from dataclasses import replace
 
-    from materia.config import load_config
+    from materia.config import load_config, parse_providers
     from materia.errors import ConfigError
 
     try:
@@ -38,7 +38,9 @@ def load_pipeline(
     except FileNotFoundError as error:
         raise ConfigError("the current folder was deleted; change to another one") from error
     pipeline = load_config(registry, path=config, start=start)
-    return pipeline if provider is None else replace(pipeline, provider=provider)
+    if provider is None:
+        return pipeline
+    return replace(pipeline, providers=parse_providers([provider], registry))
 
 
 def warn_of_failures(registry: Registry) -> None:

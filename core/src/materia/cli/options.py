@@ -46,9 +46,10 @@ ProviderName = Annotated[
     str | None,
     typer.Option(
         "--provider",
-        metavar="NAME",
+        metavar="auto|NAME[,NAME...]",
         autocompletion=complete_provider,
-        help="Run on this provider instead of the one in materia.toml (local without it).",
+        help="Run on the cheapest machine of these instead of those in materia.toml (local without "
+        "it); auto: of all that rent and have their credentials.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]

@@ -61,7 +61,7 @@ def _described(
         "name": plugin.name,
         "summary": plugin.summary,
         "version": found.version,
-        "in_use": plugin.name == pipeline.provider,
+        "in_use": _takes_part(found, pipeline),
         "credentials": "missing" if missing else "set" if plugin.secrets else "not needed",
         "secrets": list(plugin.secrets),
         "missing": missing,
@@ -71,6 +71,12 @@ def _described(
         "instances": None,
         "error": None,
     }
+
+
+def _takes_part(found: Found[Provider], pipeline: Pipeline) -> bool:
+    if pipeline.providers:
+        return found.plugin.name in pipeline.providers
+    return found.plugin.rents
 
 
 def _ask(

@@ -51,10 +51,6 @@ class NothingMadeError(ProviderError):
     """It failed, and it is certain that nothing was made."""
 
 
-class ForeignError(ProviderError):
-    """It is there, and it is not materia's to touch."""
-
-
 class TakenError(ProviderError):
     """The name, or the key, is there already."""
 

@@ -17,9 +17,10 @@ from materia.errors import ConfigError
 from materia.machines import Architecture, Attached, Instance
 from materia.marks import NAME, Mark, read_mark
 from materia.polling import poll
+from materia.removal import ForeignError
 
 from materia_hetzner.offers import PROVIDER
-from materia_hetzner.problems import ForeignError, NothingMadeError, translated
+from materia_hetzner.problems import NothingMadeError, translated
 from materia_hetzner.settings import Settings
 
 

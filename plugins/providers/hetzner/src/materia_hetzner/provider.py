@@ -30,11 +30,12 @@ from materia.errors import (
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of, read_mark
 from materia.polling import poll
+from materia.removal import leftover
 
 from materia_hetzner.offers import PROVIDER, read_offers
 from materia_hetzner.problems import NothingMadeError, TakenError, translated
 from materia_hetzner.project import Project, labels_of, open_client
-from materia_hetzner.removal import leftover, remove
+from materia_hetzner.removal import remove
 from materia_hetzner.settings import Settings
 
 USER_DATA_LIMIT = 32 * 1024  # bytes; API reference, POST /servers, 2026-08
@@ -116,7 +117,7 @@ class Hetzner:
                 server = self._create(request, image)
             except BaseException as error:
                 sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
-                left = leftover(mark_of(request), request.offer.region)
+                left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
                 try:
                     remove(project, left, patience=self._patience, late=not sure)
                 except OrphanError as orphan:
@@ -133,7 +134,9 @@ class Hetzner:
             own = [attached for mark, attached in loose if mark.name == server.name]
             found[str(server.name)] = self._project.instance(server, own)
         for mark, attached in loose:
-            instance = found.setdefault(mark.name, leftover(mark, attached.region))
+            instance = found.setdefault(
+                mark.name, leftover(mark, provider=PROVIDER, region=attached.region)
+            )
             if not instance.id:
                 attachments = (*instance.attached, attached)
                 found[mark.name] = replace(instance, attached=attachments)

@@ -13,12 +13,13 @@ from materia.errors import ConfigError, ProviderError
 from materia.machines import Attached, Instance
 from materia.marks import Mark
 from materia.polling import poll
+from materia.removal import ForeignError
 from ovh.exceptions import ResourceNotFoundError  # type: ignore[import-untyped]  # as above
 
 from materia_ovh.credentials import Credentials
 from materia_ovh.names import read_name
 from materia_ovh.offers import PROVIDER
-from materia_ovh.problems import ForeignError, translated
+from materia_ovh.problems import translated
 from materia_ovh.settings import Settings
 
 GONE = frozenset({"DELETED", "SOFT_DELETED"})

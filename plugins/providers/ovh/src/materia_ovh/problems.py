@@ -54,10 +54,6 @@ class TakenError(NothingMadeError):
     """The name is there already."""
 
 
-class ForeignError(ProviderError):
-    """It is there, and it is not materia's to touch."""
-
-
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Let only materia's errors out; *doing* says what could not be done, on what."""

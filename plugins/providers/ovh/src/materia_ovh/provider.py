@@ -26,6 +26,7 @@ from materia.errors import (
 from materia.machines import Attached, Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of
 from materia.polling import poll
+from materia.removal import leftover
 
 from materia_ovh.account import Account, Key, open_client
 from materia_ovh.catalog import catalog_url, read_catalog
@@ -33,7 +34,7 @@ from materia_ovh.credentials import Credentials
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
 from materia_ovh.problems import NothingMadeError, TakenError, translated
-from materia_ovh.removal import leftover, remove
+from materia_ovh.removal import remove
 from materia_ovh.settings import Settings
 
 USER_DATA_LIMIT = 65_535  # bytes of its base64 form; OpenStack Compute API, servers, user_data
@@ -122,7 +123,7 @@ class Ovh:
                     body = self._create(request, name, flavor, image)
                 except BaseException as error:
                     sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
-                    left = leftover(mark_of(request), region)
+                    left = leftover(mark_of(request), provider=PROVIDER, region=region)
                     try:
                         remove(account, left, patience=self._patience, late=not sure)
                     except OrphanError as orphan:
@@ -144,7 +145,7 @@ class Ovh:
         left: dict[str, Instance] = {}
         for key in keys:
             if key.mark.name not in names:
-                known = left.get(key.mark.name, leftover(key.mark))
+                known = left.get(key.mark.name, leftover(key.mark, provider=PROVIDER))
                 left[key.mark.name] = replace(known, attached=(*known.attached, _attached(key)))
         return [*found, *left.values()]
 

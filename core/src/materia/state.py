@@ -1,0 +1,163 @@
+"""The folder where materia remembers: the ledger, the logs, and which runs are alive.
+
+A run is alive while its process holds the lock on its file in `alive/`. The kernel drops the lock
+with the process, however that ends, so no number of a process is ever guessed at. The file stays
+until nothing of the run is left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import ConfigError, MateriaError
+
+if TYPE_CHECKING:
+    from materia.ledger import Ledger
+
+VARIABLE = "MATERIA_STATE_DIR"
+
+
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """MATERIA_STATE_DIR, else XDG_STATE_HOME/materia, else ~/.local/state/materia."""
+    if given := environment.get(VARIABLE, ""):
+        return Path(given).expanduser().absolute()
+    root = environment.get("XDG_STATE_HOME", "")
+    if root.startswith("/"):  # the XDG base directory specification has relative paths ignored
+        return Path(root) / "materia"
+    home = environment.get("HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home()) / ".local/state/materia"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is remembered in *folder*, which need not exist yet."""
+
+    folder: Path
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where the ledger is, whether there is one or not."""
+        return self.folder / "ledger.db"
+
+    def ledger(self) -> Ledger:
+        """The ledger, made when missing; close it when done.
+
+        Raises:
+            ConfigError: the folder cannot be written, or the ledger is of a newer materia.
+            LedgerError: the file is damaged.
+        """
+        from materia.ledger import Ledger
+
+        self._make(self.folder)
+        return Ledger(self.ledger_file)
+
+    def run_folder(self, run: str) -> Path:
+        """The folder of a run, made when missing; logs of stages go there.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        return self._make(self.folder / "runs" / run)
+
+    def log_file(self, run: str, stage: str, attempt: int) -> Path:
+        """Where the log of an attempt is; neither it nor its folder is made."""
+        return self.folder / "runs" / run / f"{stage}.{attempt}.log"
+
+    @contextmanager
+    def hold(self, run: str) -> Iterator[None]:
+        """The run is alive inside the block, and until this process ends however it ends.
+
+        When the block is left, the run is settled: see there.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        alive = self._make(self.folder / "alive")
+        # Locked before it has its name: nobody ever sees the file of a run that begins unlocked.
+        temporary = alive / f".{run}.{os.getpid()}"
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            temporary.rename(alive / run)
+            try:
+                yield
+            finally:
+                with suppress(MateriaError):  # the file stays, and the next command looks again
+                    self.settle(run)
+        finally:
+            os.close(descriptor)
+
+    def keep_until(self, run: str, moment: datetime) -> None:
+        """Let *run* count as alive until *moment* without a process: a worker made by hand.
+
+        Call it inside `hold`; the second time moves the moment.
+        """
+        (self._make(self.folder / "alive") / run).write_text(moment.astimezone(UTC).isoformat())
+
+    def settle(self, run: str) -> bool:
+        """Forget that *run* was alive, when the ledger knows of no open machine of it.
+
+        Whether nothing is left of it; a second time changes nothing.
+        """
+        path = self.folder / "alive" / run
+        with self.ledger() as ledger:
+            if ledger.machines(run=run, open_only=True):
+                return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def is_alive(self, run: str) -> bool:
+        """Whether the run's process lives, or it is kept until later."""
+        try:
+            descriptor = os.open(self.folder / "alive" / run, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            kept = os.read(descriptor, 100).decode("ascii", "replace")
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        with suppress(ValueError):
+            return datetime.fromisoformat(kept) > datetime.now(UTC)
+        return False
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Identities of the runs that are not alive and have not been settled, sorted.
+
+        One look at a folder; costs next to nothing when there are none.
+        """
+        try:
+            with os.scandir(self.folder / "alive") as entries:
+                names = [entry.name for entry in entries]
+        except OSError:
+            return ()
+        runs = (name for name in sorted(names) if not name.startswith("."))
+        return tuple(run for run in runs if not self.is_alive(run))
+
+    def _make(self, folder: Path) -> Path:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise self._unwritable(PermissionError(13, "Permission denied", str(folder)))
+        return folder
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        where = error.filename or self.folder
+        return ConfigError(
+            f"materia cannot keep its records in {where}: {error.strerror or error}; make the "
+            f"folder writable, or name another one in {VARIABLE}"
+        )

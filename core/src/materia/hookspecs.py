@@ -74,6 +74,9 @@ class Plugin(Generic[T_co]):
             dated, raises why instead of returning nothing, all as `Provider.offers`.
         rents: False for a provider of machines that are already there: it takes part in a
             comparison only when it is named, or when nothing that rents is installed.
+        on_worker: True for a sink whose whole store is reached from anywhere, such as a bucket: it
+            is opened on the rented machine, and its secrets travel there. Any other sink stays
+            with the runner, and files go to it and come from it over SSH.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Plugin(Generic[T_co]):
     sample: Mapping[str, object] | None = None
     public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
     rents: bool = True
+    on_worker: bool = False
 
 
 @hookspec

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from materia.relay_messages import AtHome
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRequest:
@@ -30,6 +32,8 @@ class WorkerRequest:
         sample: Whether the source reads the small data that comes with it.
         everything: Whether every partition is asked for again.
         bundled_only: Whether plugins from outside are left out.
+        at_home: What the sink knows, when it stays with the runner; None means that the worker
+            opens the sink itself.
     """
 
     run: str
@@ -44,6 +48,7 @@ class WorkerRequest:
     sample: bool = False
     everything: bool = False
     bundled_only: bool = False
+    at_home: AtHome | None = None
 
     @property
     def kept_as(self) -> str:

@@ -90,6 +90,7 @@ class Machine:
         provider: Who rents it out.
         place: Its zone or region, in the provider's words.
         instance_type: In the provider's words.
+        hourly: Price of one hour, as exact text in *currency*; `0` for a machine of one's own.
         cost: When it is gone, what it cost, as exact text in *currency*; else empty.
         currency: ISO 4217 code of the offer's prices.
     """
@@ -99,8 +100,9 @@ class Machine:
     provider: str
     place: str
     instance_type: str
+    hourly: str
+    currency: str
     cost: str = ""
-    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,26 +11,15 @@ Views hold the name of their database, which DuckDB takes from the file's: so bo
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from materia.errors import BusyError, SinkError
 from materia.model import PublishRequest, Table
 
 from materia_duckdb import durable, publication
 from materia_duckdb.lock import Lock
-from materia_duckdb.publication import REMEDY, Publication
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-OTHER_CONFIGURATION = "different configuration than existing connections"
+from materia_duckdb.opening import log, naming, opened, remove
+from materia_duckdb.publication import Publication
 
 
 class Database:
@@ -54,7 +43,7 @@ class Database:
         """
         if not self._target.exists():
             return None
-        with self._open(self._target, read_only=True) as connection:
+        with opened(self._target, read_only=True, shown=self._path) as connection:
             return publication.read(connection, self._path)
 
     def published(self) -> Path | None:
@@ -68,22 +57,22 @@ class Database:
             BusyError: another materia is at work, or another process writes to the file.
             SinkError: the file cannot be read or copied.
         """
-        with _naming(self._path):
+        with naming(self._path):
             self._take_lock()
             self._fold()
             durable.sweep(self._work)
             if self._continues():
                 return self._copy
             self._base.unlink(missing_ok=True)
-            _remove(self._copy)
+            remove(self._copy)
             if self._target.exists():
                 # Open to read, so that nobody can write to it meanwhile.
-                with self._open(self._target, read_only=True):
+                with opened(self._target, read_only=True, shown=self._path):
                     base = self._fingerprint()
                     durable.copy(self._target, self._copy)
             else:
                 base = self._fingerprint()
-                with self._open(self._copy, read_only=False):
+                with opened(self._copy, read_only=False):
                     pass
             durable.write(self._base, json.dumps(base))
             return self._copy
@@ -98,7 +87,7 @@ class Database:
             BusyError: the published file is held, or has changed since `checkout`.
             SinkError: a table is missing, or the disk is full.
         """
-        with _naming(self._path):
+        with naming(self._path):
             self._take_lock()
             published = self.publication()
             if published is not None and published.run == request.run:
@@ -109,11 +98,11 @@ class Database:
                     f"{request.database}: is not the working copy of {self._path}; run again"
                 )
             self._refuse_changed()
-            with self._open(self._copy, read_only=False) as connection:
+            with opened(self._copy, read_only=False) as connection:
                 tables = publication.write(connection, request)
                 connection.execute("CHECKPOINT")
             # Another connection of this process would keep its lock on the published file.
-            with self._open(self._copy, read_only=True) as connection:
+            with opened(self._copy, read_only=True) as connection:
                 publication.read(connection, self._copy)
             durable.sync(self._copy)
             self._swap()
@@ -124,7 +113,7 @@ class Database:
         if self._target.exists():
             # Open to read until it is done: a writer that came now would lose what it writes.
             # (No other descriptor of the file may be closed here: that would drop DuckDB's lock.)
-            with self._open(self._target, read_only=True):
+            with opened(self._target, read_only=True, shown=self._path):
                 self._refuse_changed()
                 self._copy.replace(self._target)
         else:
@@ -139,7 +128,7 @@ class Database:
 
     def _finish(self) -> None:
         self._base.unlink(missing_ok=True)
-        _remove(self._copy)
+        remove(self._copy)
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -148,9 +137,9 @@ class Database:
         """Check the published file, and write a log that a killed writer left into it."""
         self.publication()
         if not self._target.exists():
-            _log(self._target).unlink(missing_ok=True)  # of a database that was deleted
-        elif _log(self._target).exists():
-            with self._open(self._target, read_only=False) as connection:
+            log(self._target).unlink(missing_ok=True)  # of a database that was deleted
+        elif log(self._target).exists():
+            with opened(self._target, read_only=False, shown=self._path) as connection:
                 connection.execute("CHECKPOINT")
 
     def _continues(self) -> bool:
@@ -158,7 +147,7 @@ class Database:
         if not self._copy.exists() or self._remembered() != self._fingerprint():
             return False
         try:
-            with self._open(self._copy, read_only=False):
+            with opened(self._copy, read_only=False):
                 return True
         except SinkError:
             return False
@@ -175,8 +164,8 @@ class Database:
             status = self._target.stat()
         except FileNotFoundError:
             return None
-        log = _log(self._target)
-        written = log.stat().st_size if log.exists() else 0
+        unfolded = log(self._target)
+        written = unfolded.stat().st_size if unfolded.exists() else 0
         return [status.st_ino, status.st_size, status.st_mtime_ns, written]
 
     def _refuse_changed(self) -> None:
@@ -185,67 +174,3 @@ class Database:
                 f"{self._path}: somebody changed it since this run began, and it was left as it "
                 "is; run again to start from what it holds now"
             )
-
-    @contextmanager
-    def _open(self, path: Path, *, read_only: bool) -> Iterator[DuckDBPyConnection]:
-        import duckdb
-
-        name = self._path if path == self._target else path
-        try:
-            connection = duckdb.connect(path, read_only=read_only)
-        except duckdb.Error as error:
-            raise _cannot_open(name, error) from error
-        try:
-            yield connection
-        except duckdb.Error as error:
-            raise SinkError(
-                f"{name}: {_sentence(error)}; what is published is unharmed: "
-                "see to it and run again"
-            ) from error
-        finally:
-            connection.close()
-
-
-def _cannot_open(path: Path, error: Exception) -> BusyError | SinkError:
-    """DuckDB has one class for all of this; its words are the only way to tell them apart."""
-    message = str(error)
-    if held := HELD.search(message):
-        program = Path(held["program"]).name
-        return BusyError(
-            f"{path}: is open in {program} (PID {held['pid']}); close it there and run again: "
-            "nothing was changed"
-        )
-    if "Could not set lock" in message:
-        return BusyError(f"{path}: is open in another process; close it there and run again")
-    if OTHER_CONFIGURATION in message:
-        return BusyError(f"{path}: is still open in this process (PID {os.getpid()})")
-    if path.is_dir():
-        return SinkError(f"{path}: is a folder; {REMEDY}")
-    return SinkError(f"{path}: cannot be read as a database ({_sentence(error)}); {REMEDY}")
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".!")
-
-
-def _log(path: Path) -> Path:
-    """Where DuckDB keeps what is not yet in the file."""
-    return path.with_name(f"{path.name}.wal")
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _log(path).unlink(missing_ok=True)
-    shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)  # DuckDB spills into it
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
-        raise SinkError(
-            f"{where}: {error.strerror or error}; what is published is unharmed: "
-            "see to it and run again"
-        ) from error

@@ -11,58 +11,28 @@ Raw files are never changed. Those that were replaced at their source stay: they
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from materia.errors import SinkError
-from materia.model import (
-    Absent,
-    Fetched,
-    FetchResult,
-    Known,
-    Partition,
-    RawFile,
-    Refused,
-    Unchanged,
-)
+from materia.model import Fetched, FetchResult, Known, Partition, RawFile, Refused
 
 from materia_duckdb import durable
-
-KNOWN = "known.json"
-# Every word written down is waited for until the disk has it. That nothing has changed is not
-# written again within this time: a mirror of 229 releases would be 229 such waits at every run.
-SAME_CHECK = timedelta(days=1)
-QUARANTINE = "quarantine"
-MISSING = "nothing of it is kept"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What `known.json` holds: the partition as it is known, and every file that was in use."""
-
-    partition: str
-    known: Known
-    files: tuple[RawFile, ...] = ()  # in the order they came into use
-
-    def with_file(self, raw: RawFile) -> Memory:
-        """With *raw* in use, and at the end of the history."""
-        files = tuple(file for file in self.files if file.sha256 != raw.sha256)
-        return replace(self, known=replace(self.known, raw=raw), files=(*files, raw))
-
-    def without_file(self, raw: RawFile) -> Memory:
-        """Without *raw*; when it was in use, the one before it is again."""
-        files = tuple(file for file in self.files if file.sha256 != raw.sha256)
-        in_use = self.known.raw
-        if in_use is not None and in_use.sha256 == raw.sha256:
-            in_use = files[-1] if files else None
-        return replace(self, known=replace(self.known, raw=in_use), files=files)
+from materia_duckdb.memory import (
+    KNOWN,
+    QUARANTINE,
+    Memory,
+    after,
+    decode,
+    encode,
+    hashed,
+    name,
+)
 
 
 class RawFiles:
@@ -102,39 +72,19 @@ class RawFiles:
         with _naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
             durable.sweep(folder)
-            known = Known(url=partition.url, checked_at=datetime.now(UTC))
             memory = _read(folder / KNOWN)
-            before = memory.known if memory else None
-            memory = memory or Memory(partition=partition.key, known=known)
-            known = replace(known, raw=memory.known.raw)
+            new = after(memory, source, partition, result, now=datetime.now(UTC))
+            if new is memory:
+                return
             match result:
                 case Fetched(raw=raw, path=path):
                     self._keep(path, self._path(source, partition.key, raw), raw)
-                    known = replace(known, etag=raw.etag, last_modified=raw.last_modified)
-                    memory = replace(memory, known=known).with_file(raw)
-                case Unchanged(etag=etag, last_modified=last_modified):
-                    if before is None:
-                        raise SinkError(
-                            f"{source}: {partition.key} is said to be unchanged, but {MISSING}"
-                        )
-                    known = replace(
-                        known, etag=etag, last_modified=last_modified, refused=before.refused
-                    )
-                    same = replace(known, checked_at=before.checked_at) == before
-                    if same and known.checked_at - before.checked_at < SAME_CHECK:
-                        return
-                    memory = replace(memory, known=known)
-                case Absent():
-                    memory = replace(memory, known=replace(known, raw=None))
-                case Refused(
-                    reason=reason, etag=etag, last_modified=last_modified, path=refused_path
-                ):
-                    if refused_path is not None:
-                        name = _hashed(partition.file, _sha256(refused_path))
-                        durable.move(refused_path, _quarantine(folder, name, reason))
-                    known = replace(known, etag=etag, last_modified=last_modified, refused=reason)
-                    memory = replace(memory, known=known)
-            _write(folder / KNOWN, memory)
+                case Refused(reason=reason, path=Path() as path):
+                    kept = hashed(partition.file, _sha256(path))
+                    durable.move(path, _quarantine(folder, kept, reason))
+                case _:
+                    pass
+            _write(folder / KNOWN, new)
 
     def refuse(self, source: str, raw: RawFile, reason: str) -> None:
         """Put a kept file aside that could not be loaded; the one before it is in use again.
@@ -168,7 +118,7 @@ class RawFiles:
 
     def find(self, source: str, partition: str, file: str, sha256: str) -> Path | None:
         """A kept file, or None."""
-        path = self._of_partition(source, partition) / _hashed(file, sha256)
+        path = self._of_partition(source, partition) / hashed(file, sha256)
         return path if path.is_file() else None
 
     def _keep(self, path: Path, target: Path, raw: RawFile) -> None:
@@ -180,24 +130,13 @@ class RawFiles:
         durable.move(path, target)
 
     def _of_source(self, source: str) -> Path:
-        return self._folder / _name(source)
+        return self._folder / name(source)
 
     def _of_partition(self, source: str, partition: str) -> Path:
-        return self._of_source(source).joinpath(*map(_name, partition.split("/")))
+        return self._of_source(source).joinpath(*map(name, partition.split("/")))
 
     def _path(self, source: str, partition: str, raw: RawFile) -> Path:
-        return self._of_partition(source, partition) / _hashed(raw.file, raw.sha256)
-
-
-def _name(text: str) -> str:
-    """*text* as the name of one file or folder, whatever it holds."""
-    name = quote(text, safe=" ")
-    return name if name.strip(".") else name.replace(".", "%2E") or "%"
-
-
-def _hashed(file: str, sha256: str) -> str:
-    name = Path(_name(file))
-    return f"{name.stem}.{sha256[:16]}{name.suffix}"
+        return self._of_partition(source, partition) / hashed(raw.file, raw.sha256)
 
 
 def _sha256(path: Path) -> str:
@@ -205,12 +144,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _quarantine(folder: Path, name: str, reason: str) -> Path:
+def _quarantine(folder: Path, kept: str, reason: str) -> Path:
     """Where a refused file goes; the reason is written first."""
     aside = folder / QUARANTINE
     aside.mkdir(exist_ok=True)
-    durable.write(aside / f"{name}.reason", f"{reason}\n")
-    return aside / name
+    durable.write(aside / f"{kept}.reason", f"{reason}\n")
+    return aside / kept
 
 
 def _link(path: Path, target: Path) -> None:
@@ -227,30 +166,11 @@ def _read(path: Path) -> Memory | None:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
-    try:
-        values = json.loads(text)
-        files = tuple(
-            RawFile(**{**file, "fetched_at": datetime.fromisoformat(file["fetched_at"])})
-            for file in values.pop("files")
-        )
-        in_use = values.pop("in_use")
-        raw = None if in_use is None else next(file for file in files if file.sha256 == in_use)
-        values["checked_at"] = datetime.fromisoformat(values["checked_at"])
-        partition = values.pop("partition")
-        return Memory(partition=partition, known=Known(raw=raw, **values), files=files)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise SinkError(
-            f"{path}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
-            "fetches the partition again"
-        ) from error
+    return decode(text, path)
 
 
 def _write(path: Path, memory: Memory) -> None:
-    values = {"partition": memory.partition, **asdict(memory.known)}
-    values["in_use"] = memory.known.raw.sha256 if memory.known.raw else None
-    del values["raw"]
-    values["files"] = [asdict(file) for file in memory.files]
-    durable.write(path, json.dumps(values, default=datetime.isoformat, indent=1) + "\n")
+    durable.write(path, encode(memory))
 
 
 @contextmanager

@@ -7,23 +7,36 @@ Texts come without secrets; this module does not look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from materia.cost import Line
+from materia.errors import ConfigError
+from materia.ledger_costs import cost_rows, spent, time_needed
 from materia.ledger_rows import (
     CostRow,
     MachineRow,
+    MachineState,
     Note,
     RunRow,
     RunState,
     StageRow,
     StageState,
 )
+from materia.ledger_schema import open_file, told
+from materia.ledger_values import Column, column, columns, row_from
 from materia.machines import Money
+
+T = TypeVar("T")
+NEWEST = 5  # attempts that are looked at for how long a stage takes
+IS_OPEN = "state NOT IN ('gone', 'refused')"
 
 
 class Ledger:
@@ -37,7 +50,8 @@ class Ledger:
             LedgerError: it is damaged.
         """
         self.path = path
-        raise NotImplementedError
+        self._lock = threading.RLock()
+        self._connection = open_file(path)
 
     def __enter__(self) -> Self:
         return self
@@ -52,23 +66,40 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        raise NotImplementedError
+        with self._lock:
+            self._connection.close()
 
     def begin_run(self, row: RunRow) -> None:
         """A run begins."""
-        raise NotImplementedError
+        self._insert("runs", row)
 
     def end_run(self, run: str, state: RunState, *, at: datetime, error: str | None = None) -> bool:
         """A run has ended, and with it its stages; False when it had before, which stands."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            moment = column(at)
+            changed = connection.execute(
+                "UPDATE runs SET state = ?, ended_at = ?, error = ? "
+                "WHERE run = ? AND ended_at IS NULL",
+                (state, moment, error, run),
+            )
+            connection.execute(
+                "UPDATE stages SET state = 'interrupted', ended_at = ? "
+                "WHERE run = ? AND ended_at IS NULL",
+                (moment, run),
+            )
+            return changed.rowcount > 0
 
     def save_plan(self, run: str, plan: Mapping[str, object]) -> None:
         """What was planned, ready for JSON; the newest plan counts."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            connection.execute("UPDATE runs SET plan = ? WHERE run = ?", (column(plan), run))
 
     def plan(self, run: str) -> Mapping[str, object] | None:
         """The plan that was saved last, or None."""
-        raise NotImplementedError
+        with self._reading() as connection:
+            row = connection.execute("SELECT plan FROM runs WHERE run = ?", (run,)).fetchone()
+        plan: Mapping[str, object] | None = json.loads(row[0]) if row and row[0] else None
+        return plan
 
     def intend_machine(self, row: MachineRow) -> None:
         """A machine will be asked for: written before it is.
@@ -76,7 +107,7 @@ class Ledger:
         Raises:
             LedgerError: an open machine has this name.
         """
-        raise NotImplementedError
+        self._insert("machines", row)
 
     def machine_created(
         self,
@@ -96,29 +127,37 @@ class Ledger:
             created_at: When the provider says it was created.
             at: When we were told; stands in for *created_at*.
         """
-        raise NotImplementedError
+        made = column(created_at or at)
+        return self._machine(name, "created", id=id, region=region, created_at=made)
 
     def machine_ready(self, name: str, *, host: str | None, at: datetime) -> bool:
         """It can be reached."""
-        raise NotImplementedError
+        return self._machine(name, "ready", host=host, ready_at=column(at))
 
     def machine_destroying(self, name: str, *, at: datetime) -> bool:
         """Its end will be asked for: written before it is. The first moment stands."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            changed = connection.execute(
+                "UPDATE machines SET state = 'destroying', destroying_at = "
+                f"coalesce(destroying_at, ?) WHERE name = ? AND {IS_OPEN}",
+                (column(at), name),
+            )
+            return changed.rowcount > 0
 
     def machine_gone(
         self, name: str, *, at: datetime, cost: Money, lines: Sequence[Line] = ()
     ) -> bool:
         """The provider no longer lists it; what it came to."""
-        raise NotImplementedError
+        bill = column(tuple(lines))
+        return self._machine(name, "gone", gone_at=column(at), cost=column(cost), lines=bill)
 
     def machine_failed(self, name: str, reason: str) -> bool:
         """Nothing was created, and nothing is owed."""
-        raise NotImplementedError
+        return self._machine(name, "refused", reason=reason)
 
     def begin_stage(self, row: StageRow) -> None:
         """A worker is started."""
-        raise NotImplementedError
+        self._insert("stages", row)
 
     def end_stage(
         self,
@@ -132,17 +171,28 @@ class Ledger:
         error: str | None = None,
     ) -> bool:
         """An attempt has ended; False when it had before, which stands."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            changed = connection.execute(
+                "UPDATE stages SET state = ?, ended_at = ?, result = ?, error = ? "
+                "WHERE run = ? AND stage = ? AND attempt = ? AND ended_at IS NULL",
+                (state, column(at), column(result), error, run, stage, attempt),
+            )
+            return changed.rowcount > 0
 
     def note(self, run: str, *, at: datetime, stage: str, text: str) -> None:
         """Remember a sentence."""
-        raise NotImplementedError
+        self._insert("notes", Note(run=run, at=at, stage=stage, text=text))
 
     def runs(
         self, *, limit: int | None = None, since: datetime | None = None
     ) -> tuple[RunRow, ...]:
         """Runs that began at *since* or later, newest first."""
-        raise NotImplementedError
+        where = "started_at >= ?" if since else "true"
+        bound = [column(since)] if since else []
+        newest = "ORDER BY started_at DESC, run DESC LIMIT ?"
+        return self._rows(
+            RunRow, "runs", f"{where} {newest}", *bound, -1 if limit is None else limit
+        )
 
     def run(self, identity: str) -> RunRow:
         """The run of this identity, or the only one whose identity begins with it.
@@ -150,25 +200,45 @@ class Ledger:
         Raises:
             ConfigError: there is none, or there are several.
         """
-        raise NotImplementedError
+        # No LIKE: an identity is text, not a pattern.
+        found = self._rows(
+            RunRow,
+            "runs",
+            "substr(run, 1, length(?)) = ? ORDER BY run = ? DESC, run DESC LIMIT 6",
+            *(identity,) * 3,
+        )
+        if not found:
+            raise ConfigError(f"there is no run {identity!r}; `materia runs` lists them")
+        if len(found) > 1 and found[0].run != identity:
+            names = ", ".join(row.run for row in found[:5])
+            more = ", ..." if len(found) > 5 else ""
+            raise ConfigError(f"{identity!r} is the beginning of several runs: {names}{more}")
+        return found[0]
 
     def machines(
         self, *, run: str | None = None, open_only: bool = False
     ) -> tuple[MachineRow, ...]:
         """Machines in the order they were wanted, of one run or of all."""
-        raise NotImplementedError
+        where = "run = ?" if run is not None else "true"
+        bound = [run] if run is not None else []
+        only = f" AND {IS_OPEN}" if open_only else ""
+        return self._rows(MachineRow, "machines", f"{where}{only} ORDER BY number", *bound)
 
     def stages(self, run: str) -> tuple[StageRow, ...]:
         """Attempts at the stages of a run, in the order they were started."""
-        raise NotImplementedError
+        return self._rows(StageRow, "stages", "run = ? ORDER BY started_at, attempt", run)
 
     def notes(self, run: str) -> tuple[Note, ...]:
         """The notes of a run, oldest first."""
-        raise NotImplementedError
+        return self._rows(Note, "notes", "run = ? ORDER BY at, number", run)
 
     def costs(self, *, since: datetime | None = None, now: datetime) -> tuple[CostRow, ...]:
         """What rented machines cost by month, provider and stage; those wanted since *since*."""
-        raise NotImplementedError
+        begin = column(since) if since else ""
+        machines = self._rows(MachineRow, "machines", "intended_at >= ? ORDER BY number", begin)
+        runs = {machine.run for machine in machines}
+        stages = [stage for run in sorted(runs) for stage in self.stages(run)]
+        return cost_rows(machines, stages, now)
 
     def month_spent(self, month: date, now: datetime) -> tuple[Money, ...]:
         """What machines wanted in the month of the day *month* cost, one amount for each currency.
@@ -176,11 +246,82 @@ class Ledger:
         Those that are gone count with their cost, open ones with their worst case, or with what
         they cost until *now* when that is more. Empty when nothing was rented.
         """
-        raise NotImplementedError
+        pattern = f"{month:%Y-%m}"
+        wanted = self._rows(
+            MachineRow, "machines", "substr(intended_at, 1, 7) = ? ORDER BY number", pattern
+        )
+        return spent(wanted, now)
 
     def expected(self, source: str, stage: str) -> timedelta | None:
         """How long a rented machine is needed for the stage, boot and teardown included.
 
         The median of the last 5 runs that succeeded on the real data; None without any.
         """
-        raise NotImplementedError
+        done = self._rows(
+            StageRow,
+            "stages",
+            "state = 'ok' AND stage = ?"
+            " AND run IN (SELECT run FROM runs WHERE source = ? AND NOT sample)"
+            " AND EXISTS (SELECT 1 FROM machines WHERE machines.run = stages.run"
+            "  AND name = machine AND machines.state = 'gone' AND CAST(cost AS REAL) > 0)"
+            " ORDER BY started_at DESC LIMIT ?",
+            stage,
+            source,
+            NEWEST,
+        )
+        runs = sorted({one.run for one in done})
+        machines = {(row.run, row.name): row for run in runs for row in self.machines(run=run)}
+        return time_needed(
+            [(one, machines[one.run, one.machine]) for one in done],
+            [other for run in runs for other in self.stages(run)],
+        )
+
+    def _insert(self, table: str, row: RunRow | MachineRow | StageRow | Note) -> None:
+        values = columns(row)
+        names = ", ".join(values)
+        places = ", ".join("?" * len(values))
+        with self._writing() as connection:
+            connection.execute(
+                f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(values.values())
+            )
+
+    def _machine(self, name: str, state: MachineState, **values: Column) -> bool:
+        """Move the open machine *name* on; whether there is one that is not beyond it already."""
+        settings = "".join(f", {field} = ?" for field in values)
+        allowed = {
+            "created": "state IN ('intent', 'created')",
+            "ready": "state IN ('created', 'ready')",
+            "gone": IS_OPEN,
+            "refused": "state = 'intent'",
+        }[state]
+        with self._writing() as connection:
+            changed = connection.execute(
+                f"UPDATE machines SET state = ?{settings} WHERE name = ? AND {allowed}",
+                (state, *values.values(), name),
+            )
+            return changed.rowcount > 0
+
+    def _rows(self, kind: type[T], table: str, where: str, *bound: Column) -> tuple[T, ...]:
+        with self._reading() as connection:
+            cursor = connection.execute(f"SELECT * FROM {table} WHERE {where}", bound)
+            names = [described[0] for described in cursor.description]
+            found = cursor.fetchall()
+        return tuple(row_from(kind, names, values) for values in found)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, told(self.path):
+            yield self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is on the disk when the block is left, or nothing."""
+        with self._lock, told(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise

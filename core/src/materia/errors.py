@@ -14,6 +14,7 @@ MateriaError                     exit 1
 ├── BudgetError                  exit 4   the plan, or the run, would pass the cap
 ├── BusyError                    exit 5   another process holds what this one needs
 ├── LedgerError                  exit 1   the record of runs failed; machines are destroyed all the same
+├── ArtifactError                exit 1   what a worker runs cannot be made, or not be pushed
 ├── SourceError                  exit 1   a partition could not be fetched or loaded
 ├── SinkError                    exit 1   the sink could not keep or publish something
 ├── WorkerLostError              exit 1   a worker is out of reach: nobody knows how its stage ended
@@ -109,6 +110,10 @@ class LedgerError(MateriaError):
 
     Whoever has a machine destroys it all the same.
     """
+
+
+class ArtifactError(MateriaError):
+    """What a worker runs cannot be made for its Python and processor, or its bucket failed."""
 
 
 class SourceError(MateriaError):

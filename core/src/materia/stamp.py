@@ -18,7 +18,7 @@ def models_stamp(projects: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for project in projects:
-        for path in _files(project):
+        for path in project_files(project):
             for part in (path.relative_to(project).as_posix().encode(), path.read_bytes()):
                 digest.update(len(part).to_bytes(8, "big"))
                 digest.update(part)
@@ -26,7 +26,8 @@ def models_stamp(projects: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _files(project: Path) -> list[Path]:
+def project_files(project: Path) -> list[Path]:
+    """The files of a SQLMesh project that say what it builds, sorted."""
     return sorted(
         path
         for path in project.rglob("*")

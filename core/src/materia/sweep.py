@@ -7,17 +7,18 @@ do; a ledger adds the runs that were started here and are not alive any more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from materia.errors import ConfigError, LedgerError, MateriaError, OrphanError
 from materia.lifecycle import destroy
 from materia.machines import Instance, Money
 from materia.polling import poll
 from materia.protocols import Provider
+from materia.worker_keys import forget_run
 
 if TYPE_CHECKING:
     from materia.cost import Quote
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 EXPIRED = "its deadline has passed"
 RUN_OVER = "its run is over"
+# A provider that cannot be reached is not waited for: the next sweep goes on.
+PATIENCE = timedelta(minutes=1)
 # A machine whose create was never answered appears in the list up to so much later.
 LATE_TO_LIST = timedelta(seconds=30)
 # Until then a later sweep looks again; the provider itself has given up on it by then.
@@ -130,4 +133,205 @@ def try_sweep(
     Raises:
         ProviderError: the provider cannot be asked.
     """
-    raise NotImplementedError
+    began = time.monotonic()
+
+    def clock() -> datetime:
+        return now + timedelta(seconds=time.monotonic() - began)
+
+    listed = provider.list_instances()
+    with _Books(state) as books:
+        rows = books.open_rows(name)
+        dead = [row for row in rows.values() if not state.is_alive(row.run)]
+        late = [] if dry_run else _late(dead, listed, now)
+        if late:
+            listed = _await_late(provider, late, listed, now)
+        found = leftovers(listed, now=now, dead_runs=books.is_dead)
+        unlisted = _unlisted(dead, listed)
+        if dry_run:
+            pending = tuple(row for row in unlisted if row.state == "intent")
+            return Swept(provider=name, found=found, pending=pending, dry_run=True)
+        left: dict[str, str] = {}
+        costs: dict[str, Money] = {}
+        for one in found:
+            instance = one.instance
+            books.destroying(instance.name, at=clock())
+            try:
+                destroy(provider, instance)
+            except MateriaError as error:
+                left[instance.name] = str(error)
+                continue
+            if quote := books.gone(rows.get(instance.name), instance, at=clock()):
+                costs[instance.name] = quote.cost
+        vanished, pending, more = _settle_unlisted(provider, unlisted, books, clock)
+        left |= more
+        books.close_runs(at=clock())
+        return Swept(
+            provider=name,
+            found=found,
+            left=left,
+            costs=costs,
+            vanished=vanished,
+            pending=pending,
+            remark=books.remark,
+        )
+
+
+def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
+    """Write down the end of runs that were killed and of which nothing is left."""
+    for run in state.unfinished():
+        if state.settle(run):
+            ledger.end_run(run, "interrupted", at=at, error="its process was killed")
+            forget_run(state, run)
+
+
+def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:
+    """What a machine came to by *at*, in its offer's own currency.
+
+    Args:
+        row: Of the ledger.
+        at: When it was gone, or now.
+        said: When the provider says that it was created, should the row not know.
+    """
+    from materia.currency import Exchange
+    from materia.spending import Spending
+
+    spending = Spending(Exchange())
+    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
+    return spending.end(row.name, at)
+
+
+def _late(
+    rows: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
+) -> list[MachineRow]:
+    """Machines that may be there already and be in no list yet."""
+    return [
+        row
+        for row in _unlisted(rows, listed)
+        if row.state == "intent" and now - row.intended_at < LATE_TO_LIST
+    ]
+
+
+def _unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> list[MachineRow]:
+    names = {instance.name for instance in listed}
+    return [row for row in rows if row.name not in names]
+
+
+def _await_late(
+    provider: Provider, late: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
+) -> Sequence[Instance]:
+    """The list, once all that may be late is in it, or too old to be late."""
+    youngest = max(row.intended_at for row in late)
+    for _ in poll(min(youngest + LATE_TO_LIST - now, LATE_TO_LIST)):
+        listed = provider.list_instances()
+        if {row.name for row in late} <= {instance.name for instance in listed}:
+            break
+    return listed
+
+
+def _settle_unlisted(
+    provider: Provider,
+    unlisted: Sequence[MachineRow],
+    books: _Books,
+    clock: Callable[[], datetime],
+) -> tuple[tuple[MachineRow, ...], tuple[MachineRow, ...], dict[str, str]]:
+    """Those that are gone, those that may still appear, and why some are still there."""
+    vanished, pending, left = [], [], {}
+    for row in unlisted:
+        if row.state == "intent":
+            if clock() - row.intended_at < INTENT_FORGOTTEN:
+                pending.append(row)
+            else:
+                books.failed(row, "its run was killed, and it never appeared")
+            continue
+        instance = Instance(
+            provider=row.provider,
+            id=row.id,
+            name=row.name,
+            run=row.run,
+            stage=".".join(row.stages),
+            region=row.region,
+            expires_at=row.expires_at,
+        )
+        try:
+            # Lists can be behind: asked for by its identity, it may be there all the same.
+            destroy(provider, instance)
+        except MateriaError as error:
+            left[row.name] = str(error)
+            continue
+        # Somebody else destroyed it, and nobody here knows when: at its deadline at the latest.
+        ended = row.destroying_at or min(clock(), row.expires_at)
+        books.gone(row, instance, at=ended)
+        vanished.append(row)
+    return tuple(vanished), tuple(pending), left
+
+
+class _Books:
+    """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._ledger: Ledger | None = None
+        self.remark = ""
+
+    def __enter__(self) -> Self:
+        if self._state.ledger_file.exists():
+            with self._forgiving():
+                self._ledger = self._state.ledger()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """A ledger that fails is told of, and keeps no machine alive."""
+        try:
+            yield
+        except (ConfigError, LedgerError) as error:
+            self.remark = str(error)
+
+    def open_rows(self, provider: str) -> dict[str, MachineRow]:
+        """What the ledger has as open at that provider, by name."""
+        if self._ledger is None:
+            return {}
+        rows: Sequence[MachineRow] = ()
+        with self._forgiving():
+            rows = self._ledger.machines(open_only=True)
+        return {row.name: row for row in rows if row.provider == provider}
+
+    def is_dead(self, run: str) -> bool:
+        """Whether the ledger has that run, and it is not alive."""
+        if self._ledger is None or self._state.is_alive(run):
+            return False
+        try:
+            return self._ledger.run(run).run == run
+        except ConfigError:  # no run of ours
+            return False
+        except LedgerError as error:
+            self.remark = str(error)
+            return False
+
+    def destroying(self, name: str, *, at: datetime) -> None:
+        if self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_destroying(name, at=at)
+
+    def gone(self, row: MachineRow | None, instance: Instance, *, at: datetime) -> Quote | None:
+        """Write that it is gone; what it came to, when the ledger knows."""
+        if self._ledger is None or row is None:
+            return None
+        quote = bill(row, at=at, said=instance.created_at)
+        with self._forgiving():
+            self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
+        return quote
+
+    def failed(self, row: MachineRow, reason: str) -> None:
+        if self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_failed(row.name, reason)
+
+    def close_runs(self, *, at: datetime) -> None:
+        if self._ledger is not None:
+            with self._forgiving():
+                close_dead_runs(self._state, self._ledger, at=at)

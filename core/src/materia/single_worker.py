@@ -1,0 +1,256 @@
+"""A worker made by hand: it outlives the process that made it, and never its deadline."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia import worker_keys
+from materia.bootstrap import cloud_config, generate_key, user_data
+from materia.errors import (
+    CapacityError,
+    MateriaError,
+    NoOfferError,
+    OrphanError,
+    ProviderError,
+    ReadyTimeoutError,
+)
+from materia.ledger_rows import MachineRow, RunRow, RunState
+from materia.lifecycle import READY_TIMEOUT, destroy
+from materia.machines import Instance, InstanceRequest
+from materia.signals import Interrupted, Interrupts, interrupts
+from materia.sweep import bill
+from materia.worker_keys import Worker
+
+if TYPE_CHECKING:
+    from materia.cost import Quote
+    from materia.ledger import Ledger
+    from materia.protocols import Provider
+    from materia.state import State
+
+STAGE = "worker"
+# Each costs an hour at most providers; a network that lets nobody in fails them all alike.
+MOST_BOOTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A worker to be made.
+
+    Attributes:
+        run: Identity that stands for its making.
+        name: What its user calls it, or None for the next free name.
+        lifetime: From its making to its deadline.
+        directory: Of the pipeline whose settings are used.
+    """
+
+    run: str
+    name: str | None
+    lifetime: timedelta
+    directory: Path
+
+
+def create_worker(
+    wanted: Wanted,
+    quotes: Sequence[Quote],
+    providers: Mapping[str, Provider],
+    *,
+    state: State,
+    afford: Callable[[Quote], None],
+    say: Callable[[str], None],
+) -> tuple[Worker, Quote]:
+    """A worker of the first quote that can be had, and what it costs at its deadline.
+
+    Args:
+        wanted: What is wanted.
+        quotes: For its whole lifetime, best first.
+        providers: Opened, by name.
+        state: Where its keys, and that it exists, are kept.
+        afford: Raises BudgetError for what may not be rented.
+        say: Told in words what happens.
+
+    Raises:
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; nothing is left.
+        NoOfferError: none of *quotes* can be had; nothing is left.
+        OrphanError: something is left.
+    """
+    with interrupts() as signals, state.hold(wanted.run), state.ledger() as ledger:
+        worker = worker_keys.reserve(state, wanted.name, run=wanted.run)
+        maker = _Maker(
+            worker=worker, wanted=wanted, state=state, ledger=ledger, signals=signals, say=say
+        )
+        ledger.begin_run(_run_row(wanted, tuple(sorted(providers))))
+        try:
+            made = maker.first_of(quotes, providers, afford)
+        except BaseException as error:
+            ended: RunState = "interrupted" if isinstance(error, Interrupted) else "failed"
+            ledger.end_run(wanted.run, ended, at=datetime.now(UTC), error=str(error))
+            if not ledger.machines(run=wanted.run, open_only=True):
+                worker_keys.forget(state, worker)
+            raise
+        ledger.end_run(wanted.run, "ok", at=datetime.now(UTC))
+        return made
+
+
+def destroy_worker(
+    provider: Provider, instances: Sequence[Instance], *, state: State
+) -> Quote | None:
+    """Destroy what the provider lists under one name, and forget its keys; what it came to.
+
+    Raises:
+        OrphanError: something is left.
+    """
+    name, run = instances[0].name, instances[0].run
+    with interrupts() as signals, state.ledger() as ledger, signals.held():
+        rows = [row for row in ledger.machines(open_only=True) if row.name == name]
+        ledger.machine_destroying(name, at=datetime.now(UTC))
+        for instance in instances:
+            destroy(provider, instance)
+        now, quote = datetime.now(UTC), None
+        for row in rows:
+            quote = bill(row, at=now, said=instances[0].created_at)
+            ledger.machine_gone(name, at=now, cost=quote.cost, lines=quote.lines)
+        worker_keys.forget_run(state, run)
+    if instances[0].stage == STAGE or not state.is_alive(run):
+        state.settle(run)
+    return quote
+
+
+@dataclass(slots=True, kw_only=True)
+class _Maker:
+    worker: Worker
+    wanted: Wanted
+    state: State
+    ledger: Ledger
+    signals: Interrupts
+    say: Callable[[str], None]
+
+    def first_of(
+        self,
+        quotes: Sequence[Quote],
+        providers: Mapping[str, Provider],
+        afford: Callable[[Quote], None],
+    ) -> tuple[Worker, Quote]:
+        refusals: list[str] = []
+        broken: set[str] = set()
+        boots = 0
+        for quote in quotes:
+            name = quote.offer.provider
+            if name in broken or boots == MOST_BOOTS:
+                continue
+            afford(quote)
+            try:
+                return self.make(quote, providers[name]), quote
+            except OrphanError:
+                raise
+            except CapacityError as error:
+                reason = str(error)
+            except ReadyTimeoutError as error:
+                boots += 1
+                reason = str(error)
+            except ProviderError as error:
+                broken.add(name)
+                reason = str(error)
+            refusals.append(reason)
+            self.say(f"{reason}; trying the next offer")
+        raise NoOfferError("\n  ".join(["no worker can be had", *refusals]))
+
+    def make(self, quote: Quote, provider: Provider) -> Worker:
+        offer = quote.offer
+        now = datetime.now(UTC)
+        expires_at = (now + self.wanted.lifetime).replace(microsecond=0)
+        key, host_key = generate_key(), generate_key()
+        config = cloud_config(
+            login_key=key.public, host_key=host_key, now=now, expires_at=expires_at
+        )
+        request = InstanceRequest(
+            name=self.worker.machine,
+            run=self.wanted.run,
+            stage=STAGE,
+            offer=offer,
+            expires_at=expires_at,
+            user_data=user_data(config),
+            public_key=key.public,
+        )
+        worker = replace(
+            self.worker,
+            provider=offer.provider,
+            region=offer.zone or offer.region,
+            instance_type=offer.instance_type,
+            expires_at=expires_at,
+        )
+        row = _machine_row(request, quote, now)
+        place = f"{offer.instance_type} in {worker.region}"
+        instance: Instance | None = None
+        try:
+            with self.signals.held():
+                worker_keys.save(self.state, worker)
+                worker_keys.save_keys(self.state, worker, key=key, host_key=host_key.public)
+                self.ledger.intend_machine(row)
+                self.say(f"{offer.provider}: asking for {place}")
+                instance = provider.create_instance(request)
+                self.ledger.machine_created(
+                    row.name,
+                    id=instance.id,
+                    region=instance.region,
+                    created_at=instance.created_at,
+                    at=datetime.now(UTC),
+                )
+                self.say(f"{offer.provider}: {place} is there; waiting until it answers")
+                with self.signals.released():
+                    reached = provider.wait_for_ssh(instance, timeout=READY_TIMEOUT)
+                self.ledger.machine_ready(row.name, host=reached.host, at=datetime.now(UTC))
+                worker = replace(worker, host=reached.host, port=reached.port)
+                worker_keys.save(self.state, worker)
+                self.state.keep_until(self.wanted.run, expires_at)
+        except BaseException as error:
+            # Signals are held here: one that came has been raised, and none is raised twice.
+            if instance is not None:
+                self.unmake(provider, instance, row)
+            elif isinstance(error, MateriaError) and not isinstance(error, OrphanError):
+                self.ledger.machine_failed(row.name, str(error))
+            raise
+        return worker
+
+    def unmake(self, provider: Provider, instance: Instance, row: MachineRow) -> None:
+        self.ledger.machine_destroying(row.name, at=datetime.now(UTC))
+        destroy(provider, instance)
+        now = datetime.now(UTC)
+        quote = bill(row, at=now, said=instance.created_at)
+        self.ledger.machine_gone(row.name, at=now, cost=quote.cost, lines=quote.lines)
+
+
+def _run_row(wanted: Wanted, providers: tuple[str, ...]) -> RunRow:
+    return RunRow(
+        run=wanted.run,
+        started_at=datetime.now(UTC),
+        providers=providers,
+        directory=str(wanted.directory),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        version=version("materia-core"),
+    )
+
+
+def _machine_row(request: InstanceRequest, quote: Quote, now: datetime) -> MachineRow:
+    offer = request.offer
+    return MachineRow(
+        name=request.name,
+        run=request.run,
+        stages=(STAGE,),
+        provider=offer.provider,
+        region=offer.region,
+        zone=offer.zone,
+        instance_type=offer.instance_type,
+        offer=offer,
+        estimate=quote.cost,
+        worst=quote.cost,
+        expires_at=request.expires_at,
+        intended_at=now,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 from materia.currency import Rate
@@ -16,6 +16,7 @@ MICROSECOND = timedelta(microseconds=1)
 NOTHING = timedelta(0)
 # Without a start there are no calendar months to cap; prices by the month mean 730 hours.
 MONTH = timedelta(hours=730)
+SMALL = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,3 +319,8 @@ def length_text(length: timedelta) -> str:
     parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)
     parts += [f"{seconds.normalize():f} s"] * bool(seconds)
     return " ".join(parts) or "0 s"
+
+
+def money_text(money: Money) -> str:
+    """An amount to a hundredth of a cent, for example `0.0093 EUR`."""
+    return f"{money.amount.quantize(SMALL, ROUND_HALF_UP):f} {money.currency}"

@@ -81,8 +81,8 @@ def rank(
         if reason is not None:
             passed_over.append(PassedOver(offer=offer, reason=reason))
     return Ranking(
-        quotes=_in_order(quotes, _order),
-        passed_over=_in_order(passed_over, lambda passed: (*_name(passed.offer), passed.reason)),
+        quotes=in_order(quotes, quote_order),
+        passed_over=in_order(passed_over, lambda passed: (*_name(passed.offer), passed.reason)),
     )
 
 
@@ -118,7 +118,8 @@ def _name(offer: Offer) -> tuple[str, ...]:
     return (offer.provider, offer.region, offer.zone, offer.instance_type)
 
 
-def _order(quote: Quote) -> tuple[object, ...]:
+def quote_order(quote: Quote) -> tuple[object, ...]:
+    """What quotes of one currency are ordered by: cost first, then how surely it can be had."""
     offer = quote.offer
     return (
         quote.shown.amount,
@@ -128,7 +129,7 @@ def _order(quote: Quote) -> tuple[object, ...]:
     )
 
 
-def _in_order(values: Iterable[T], key: Callable[[T], tuple[object, ...]]) -> tuple[T, ...]:
+def in_order(values: Iterable[T], key: Callable[[T], tuple[object, ...]]) -> tuple[T, ...]:
     """Sorted by *key*, and values that share it by their whole text: a total order."""
     ordered: list[T] = []
     for _, group in groupby(sorted(values, key=key), key=key):

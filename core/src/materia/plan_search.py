@@ -1,0 +1,195 @@
+"""The cheapest machines for a chain of legs, where moving data between places counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import get_args
+
+from materia.cost import Quote, cost
+from materia.currency import Exchange
+from materia.errors import ConfigError
+from materia.machines import Architecture, Offer, Requirements
+from materia.model import Stage
+from materia.selection import Ranking, in_order, quote_order, rank
+
+# What a stage that finds its machine running saves of its expected time. An estimate: what a boot,
+# a login and the unpacking of an artifact take at providers whose images need most of a minute.
+BOOT = timedelta(minutes=1)
+NOTHING = timedelta(0)
+
+Place = tuple[str, str]
+
+
+def place_of(offer: Offer) -> Place:
+    """Provider and region: between two machines of one place, traffic costs nothing."""
+    return (offer.provider, offer.region)
+
+
+def join(stages: Sequence[Stage]) -> Requirements | str:
+    """What one machine for all *stages* must have, or why there can be none.
+
+    The most of each; the expected times summed, less the boots that are saved.
+    """
+    first, *others = (stage.requirements for stage in stages)
+    needs = first
+    for one in others:
+        regions = _both(needs.regions, one.regions)
+        needs = replace(
+            needs,
+            vcpus=max(needs.vcpus, one.vcpus),
+            memory_gib=max(needs.memory_gib, one.memory_gib),
+            disk_gib=max(needs.disk_gib, one.disk_gib),
+            architectures=tuple(a for a in needs.architectures if a in one.architectures),
+            dedicated=needs.dedicated or one.dedicated,
+            regions=regions or (),
+            expected=needs.expected + max(one.expected - BOOT, NOTHING),
+            egress_gib=needs.egress_gib + one.egress_gib,
+        )
+        if not needs.architectures:
+            return "their stages are for different processors"
+        if regions is None:
+            return "their stages are for different regions"
+    return needs
+
+
+def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Regions of both, where no region means any; None when there are none."""
+    if not one or not other:
+        return one or other
+    allowed = {region.casefold() for region in other}
+    return tuple(region for region in one if region.casefold() in allowed) or None
+
+
+def rank_all(
+    offers: Iterable[Offer],
+    needs: Requirements,
+    *,
+    start: datetime,
+    exchange: Exchange,
+    owned: AbstractSet[str],
+) -> Ranking:
+    """As `rank`; a machine that is *owned* is taken as it is, however small."""
+    anything = replace(
+        needs,
+        vcpus=0,
+        memory_gib=Decimal(0),
+        disk_gib=0,
+        architectures=get_args(Architecture),
+        dedicated=False,
+        regions=(),
+    )
+    split: tuple[list[Offer], list[Offer]] = ([], [])
+    for offer in offers:
+        split[offer.provider in owned].append(offer)
+    rented, ours = (
+        rank(some, wanted, start=start, exchange=exchange)
+        for some, wanted in zip(split, (needs, anything), strict=True)
+    )
+    if not ours.quotes and not ours.passed_over:
+        return rented
+    return Ranking(
+        quotes=in_order((*rented.quotes, *ours.quotes), quote_order),
+        passed_over=(*rented.passed_over, *ours.passed_over),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An offer for one leg.
+
+    Attributes:
+        quote: When the next leg is in the same place, or there is none.
+        leaving: When what it hands on leaves the place; None when that has no price.
+    """
+
+    quote: Quote
+    leaving: Quote | None
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return place_of(self.quote.offer)
+
+    def towards(self, place: Place | None) -> Quote | None:
+        """The quote when the next leg is at *place*; None for no next leg."""
+        return self.quote if place in {None, self.place} else self.leaving
+
+
+def candidates(ranking: Ranking, output_gib: Decimal, exchange: Exchange) -> tuple[Candidate, ...]:
+    """The offers of a ranking, with what each costs when *output_gib* leaves its place."""
+    return tuple(
+        Candidate(quote=quote, leaving=_leaving(quote, output_gib, exchange))
+        for quote in ranking.quotes
+    )
+
+
+def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | None:
+    if not output_gib:
+        return quote
+    egress_gib = quote.egress_gib + output_gib
+    try:
+        found = cost(quote.offer, quote.duration, quote.start, egress_gib)
+        shown, rates = exchange.convert(found.cost)
+    except (ConfigError, ValueError):
+        return None
+    return replace(found, shown=shown, rates=rates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Machines for some legs up to the last one.
+
+    Attributes:
+        amount: What they cost, in the currency of the comparison.
+        order: What chains of equal cost are ordered by.
+        picks: One for each leg.
+    """
+
+    amount: Decimal
+    order: tuple[tuple[object, ...], ...]
+    picks: tuple[Candidate, ...]
+
+    @property
+    def key(self) -> tuple[Decimal, tuple[tuple[object, ...], ...]]:
+        """The least is the best."""
+        return (self.amount, self.order)
+
+
+def cheapest(legs: Sequence[Sequence[Candidate]]) -> Chain | None:
+    """The cheapest choice of one candidate for each leg, or None when there is no choice."""
+    nothing = Chain(amount=Decimal(0), order=(), picks=())
+    following: Mapping[Place | None, Chain] = {None: nothing}
+    for choices in reversed(legs):
+        best: dict[Place | None, Chain] = {}
+        for candidate in choices:
+            for chain in _continuations(candidate, following):
+                known = best.get(candidate.place)
+                if known is None or chain.key < known.key:
+                    best[candidate.place] = chain
+        # From the best on: whatever leaves a place goes to the first that is another.
+        following = dict(sorted(best.items(), key=lambda item: item[1].key))
+    return next(iter(following.values()), None)
+
+
+def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]) -> list[Chain]:
+    """What the candidate comes to with the best that stays in its place, and that leaves it."""
+    places = [place for place in (None, candidate.place) if place in following]
+    places += [place for place in following if place not in {None, candidate.place}][:1]
+    chains = []
+    for place in places:
+        quote = candidate.towards(place)
+        if quote is None:
+            continue
+        rest = following[place]
+        chains.append(
+            Chain(
+                amount=quote.shown.amount + rest.amount,
+                order=(quote_order(quote)[1:], *rest.order),
+                picks=(candidate, *rest.picks),
+            )
+        )
+    return chains

@@ -1,55 +1,139 @@
-"""Secrets: taken from the environment, given to who declared them, kept out of what is said."""
+"""Secrets: given to who declared them, kept from everybody else, and hidden in what is said.
+
+Where their values come from is in `secret_chain`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from materia.plugins import Registry
+if TYPE_CHECKING:
+    from materia.plugins import Registry
 
 HIDDEN = "***"
-SHORTEST_LINE = 4  # of a secret in several lines, such as a key; shorter ones are also words
+SHORTEST = 4  # characters; a shorter value is also a part of ordinary words, and is left
+SHORTEST_INSIDE = 8  # of base64 text whose begin or end belongs to something else
+AHEAD = 8  # characters that are looked at before the search for a whole form begins
+BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of the bucket of artifacts
+# No plugin declares them, and no worker needs them; the first opens every other secret.
+OWN = frozenset({"PULUMI_ACCESS_TOKEN", *BUCKET_KEYS})
 
 
 def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[str, str]:
-    """The environment less every variable that any installed plugin declares as a secret."""
+    """The environment less every variable that any installed plugin declares, and less our own."""
     declared = {name for found in registry.found for name in found.plugin.secrets}
-    return {name: value for name, value in environment.items() if name not in declared}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in declared and name not in OWN
+    }
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret in it hidden, also where it was quoted, escaped or cut in lines.
+    """The text with every secret in it hidden, also where it was encoded, quoted or cut in lines.
 
-    The longest goes first, as one may contain another.
+    Hidden are: the value; its single lines; as Python, JSON, a shell and an address write it; in
+    hex and base64, also inside longer base64 as that of `user:password`. Values under 4 characters
+    are left. A value that is cut in two by the caller is not seen: give whole lines.
     """
-    written = {form for secret in secrets for form in _forms(secret)}
-    for form in sorted(written, key=len, reverse=True):
-        text = text.replace(form, HIDDEN)
-    return text
-
-
-def _forms(secret: str) -> set[str]:
-    """How a secret is written in messages, tracebacks, JSON and addresses, and its single lines."""
-    import json
-    from urllib.parse import quote, quote_plus
-
-    whole = {
-        secret,
-        repr(secret)[1:-1],
-        json.dumps(secret)[1:-1],
-        quote(secret, safe=""),
-        quote_plus(secret),
-    }
-    lines = [line.strip() for line in secret.splitlines()]
-    return whole | {line for line in lines if len(line) >= SHORTEST_LINE}
+    pattern = _pattern(frozenset(secrets))
+    return text if pattern is None else pattern.sub(HIDDEN, text)
 
 
 def redact_all(value: Any, secrets: Iterable[str]) -> Any:
     """As `redact`, for every text in a value that came from JSON."""
+    pattern = _pattern(frozenset(secrets))
+    return value if pattern is None else _redacted(value, pattern)
+
+
+def _redacted(value: Any, pattern: re.Pattern[str]) -> Any:
     if isinstance(value, str):
-        return redact(value, secrets)
+        return pattern.sub(HIDDEN, value)
     if isinstance(value, list):
-        return [redact_all(item, secrets) for item in value]
+        return [_redacted(item, pattern) for item in value]
     if isinstance(value, dict):
-        return {key: redact_all(item, secrets) for key, item in value.items()}
+        return {_redacted(key, pattern): _redacted(item, pattern) for key, item in value.items()}
     return value
+
+
+@lru_cache(maxsize=64)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    """One expression for every form of every secret; None when there is nothing to hide."""
+    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST}
+    if not forms:
+        return None
+    # Almost no text gets past its first characters, which makes the search some ten times as fast.
+    depth = min(AHEAD, *map(len, forms))
+    ahead = "".join(_any_of({form[place] for form in forms}) for place in range(depth))
+    return re.compile(f"(?={ahead}){_longest(sorted(forms))}")
+
+
+def _any_of(characters: set[str]) -> str:
+    return f"[{''.join(re.escape(one) for one in sorted(characters))}]"
+
+
+def _longest(forms: list[str]) -> str:
+    """An expression for the longest of *forms*, which are sorted; what they share is written once.
+
+    An alternation of hundreds of whole forms would try each at every place.
+    """
+    shared = _shared(forms[0], forms[-1])
+    rests = [form[shared:] for form in forms]
+    ends_here = not rests[0]
+    groups: dict[str, list[str]] = {}
+    for rest in filter(None, rests):
+        groups.setdefault(rest[0], []).append(rest)
+    if not groups:
+        return re.escape(forms[0])
+    inner = "|".join(_longest(group) for group in groups.values())
+    return f"{re.escape(forms[0][:shared])}(?:{inner}){'?' if ends_here else ''}"
+
+
+def _shared(first: str, last: str) -> int:
+    """How many characters both begin with."""
+    pairs = zip(first, last, strict=False)
+    return next((number for number, (one, two) in enumerate(pairs) if one != two), len(first))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret is written in messages, tracebacks, JSON, addresses, commands and headers."""
+    import json
+    import shlex
+    from urllib.parse import quote, quote_plus
+
+    if len(secret.strip()) < SHORTEST:
+        return
+    raw = secret.encode(errors="surrogatepass")
+    yield secret
+    yield from (line.strip() for line in secret.splitlines())
+    yield repr(secret)[1:-1]
+    yield repr(raw)[2:-1]
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for address in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield address
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), address)
+    yield shlex.quote(secret).removeprefix("'").removesuffix("'")
+    yield secret.replace("'", "'\\''")
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", secret)  # as printf %q of bash
+    yield raw.hex()
+    yield raw.hex().upper()
+    yield from _base64(raw)
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """The value alone, with and without padding, and as it looks inside of something longer."""
+    from base64 import b64encode, urlsafe_b64encode
+
+    for encode in (b64encode, urlsafe_b64encode):
+        whole = encode(raw).decode()
+        yield whole
+        yield whole.rstrip("=")
+        for before in range(3):  # bytes of something else that share the first three-byte group
+            text = encode(bytes(before) + raw).decode()
+            begin, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+            if end - begin >= SHORTEST_INSIDE:
+                yield text[begin:end]

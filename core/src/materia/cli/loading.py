@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from materia.model import Pipeline
-    from materia.plugins import Registry
+    from materia.plugins import Found, Registry
 
 
 def load_registry(context: typer.Context) -> Registry:
@@ -44,15 +44,33 @@ def load_pipeline(
     return replace(pipeline, providers=parse_providers([provider], registry))
 
 
-def load_environment(registry: Registry, pipeline: Pipeline) -> Mapping[str, str]:
+def load_environment(
+    registry: Registry, pipeline: Pipeline, using: Iterable[Found[Any]] | None = None
+) -> Mapping[str, str]:
     """The environment with the secrets that the plugins in use declare, wherever they are kept.
 
-    What opens a plugin is given this in the place of `os.environ`.
+    Commands that open plugins take this in the place of `os.environ`. What is wrong with a place
+    that secrets were looked for in is said on standard error.
+
+    Args:
+        registry: All plugins.
+        pipeline: Says which plugins are used, and where secrets are kept.
+        using: Look for the secrets of these plugins only.
     """
     import os
 
-    del registry, pipeline
-    return os.environ
+    from materia.secret_chain import resolve
+    from materia.secret_needs import needs_of
+
+    if using is None:
+        needs = needs_of(registry, pipeline)
+        names = [name for need in needs if need.in_use for name in need.names]
+    else:
+        names = [name for one in using for name in one.plugin.secrets]
+    found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
+    for problem in found.problems:
+        typer.echo(f"warning: {problem}", err=True)
+    return found.values
 
 
 def warn_of_failures(registry: Registry) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from materia.asking import left_alone
-from materia.cli import emulator, init, pipeline, plugins, providers, run, sinks, sources
+from materia.cli import emulator, init, pipeline, plugins, providers, run, runs, sinks, sources
 from materia.cli.command import Command, Group
 from materia.errors import MateriaError
 from materia.signals import Interrupted
@@ -85,6 +85,7 @@ def root(*, no_plugins: NoPlugins = False, version: Version = False) -> None:
 
 app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(runs.app, name="runs")
 app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(providers.app, name="providers")
 app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)

@@ -16,8 +16,10 @@ def size(count: int) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Minutes and seconds: `0:07`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Minutes and seconds, from an hour on with hours: `0:07`, `1:00:07`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 def many(count: int, word: str) -> str:

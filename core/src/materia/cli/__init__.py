@@ -14,7 +14,18 @@ from typing import Annotated
 import typer
 
 from materia.asking import left_alone
-from materia.cli import emulator, init, pipeline, plugins, providers, run, runs, sinks, sources
+from materia.cli import (
+    emulator,
+    init,
+    pipeline,
+    plugins,
+    providers,
+    run,
+    runs,
+    secrets,
+    sinks,
+    sources,
+)
 from materia.cli.command import Command, Group
 from materia.errors import MateriaError
 from materia.signals import Interrupted
@@ -90,6 +101,7 @@ app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(providers.app, name="providers")
 app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
 app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
+app.add_typer(secrets.app, name="secrets")
 app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
 app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from materia.cli.command import Command
-from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
+from materia.cli.loading import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    to_json,
+    warn_of_failures,
+)
 from materia.cli.options import Config, Json, complete_provider
 from materia.cli.quantities import duration, size_gib
 from materia.cli.waiting import Waiting
@@ -205,10 +211,12 @@ def price(
     }
     needs = _needs(pipeline, {name: value for name, value in changes.items() if value is not None})
     now = datetime.now(UTC)
+    chosen = _chosen(registry, split(provider))
     comparisons = _compare(
-        _chosen(registry, split(provider)),
+        chosen,
         needs,
         pipeline,
+        os.environ if offline else load_environment(registry, pipeline, using=chosen),
         now=now,
         source="provider" if refresh else "cache" if offline else "any",
         timeout=timeout,
@@ -257,6 +265,7 @@ def _compare(
     providers: Sequence[Found[Provider]],
     needs: dict[Requirements, str],
     pipeline: Pipeline,
+    environment: Mapping[str, str],
     *,
     now: Any,
     source: Any,
@@ -281,7 +290,7 @@ def _compare(
     with Waiting() as waiting:
         answers = ask_all(
             askings,
-            os.environ,
+            environment,
             cache=PriceCache(cache_folder(os.environ)),
             now=now,
             source=source,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from materia.cli.command import Command, Group
-from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
+from materia.cli.loading import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    to_json,
+    warn_of_failures,
+)
 from materia.cli.options import Config, Json
 from materia.cli.price import EPILOG, ChartCommand, Names, Timeout, price, split
 from materia.cli.waiting import Waiting
@@ -61,11 +66,13 @@ def list_providers(
     registry = load_registry(context)
     warn_of_failures(registry)
     pipeline = load_pipeline(registry, config)
+    named = _named(registry, split(provider))
+    environment = load_environment(registry, pipeline, using=named)
     with Waiting() as waiting:
         described = describe_all(
-            _named(registry, split(provider)),
+            named,
             pipeline,
-            os.environ,
+            environment,
             timeout=timeout,
             waiting=waiting.show,
         )

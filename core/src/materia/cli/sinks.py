@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from materia.cli.loading import load_pipeline, load_registry, to_json
+from materia.cli.loading import load_environment, load_pipeline, load_registry, to_json
 from materia.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -42,14 +42,13 @@ def sinks(context: typer.Context, *, config: Config = None, json: Json = False) 
 
 def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
     """What the sink in use holds of the source in use, its sample, and what is published."""
-    import os
-
     from materia.plugins import open_plugin
     from materia.published import tables_in
 
+    found = registry.sink(pipeline.sink)
     sink = open_plugin(
-        registry.sink(pipeline.sink),
-        os.environ,
+        found,
+        load_environment(registry, pipeline, using=[found]),
         settings=pipeline.settings["sink", pipeline.sink],
         directory=pipeline.directory,
     )

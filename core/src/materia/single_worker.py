@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from materia import worker_keys
 from materia.bootstrap import cloud_config, generate_key, user_data
+from materia.budget import worst_case
 from materia.errors import (
     CapacityError,
+    ConfigError,
     MateriaError,
     NoOfferError,
     OrphanError,
@@ -23,9 +25,9 @@ from materia.errors import (
 )
 from materia.ledger_rows import MachineRow, RunRow, RunState
 from materia.lifecycle import READY_TIMEOUT, destroy
-from materia.machines import Instance, InstanceRequest
+from materia.machines import Instance, InstanceRequest, Money
 from materia.signals import Interrupted, Interrupts, interrupts
-from materia.sweep import bill
+from materia.sweep import bill, instance_of, unseen_end
 from materia.worker_keys import Worker
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ class Wanted:
     name: str | None
     lifetime: timedelta
     directory: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """A machine that is gone.
+
+    Attributes:
+        instance: What it was.
+        cost: What it came to, or None when the ledger did not know it.
+    """
+
+    instance: Instance
+    cost: Money | None
 
 
 def create_worker(
@@ -98,28 +113,46 @@ def create_worker(
         return made
 
 
-def destroy_worker(
-    provider: Provider, instances: Sequence[Instance], *, state: State
-) -> Quote | None:
-    """Destroy what the provider lists under one name, and forget its keys; what it came to.
+def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed | None:
+    """Destroy the machine of that name, forget its keys, and write down what it cost.
+
+    None when neither the provider nor the ledger has it.
 
     Raises:
-        OrphanError: something is left.
+        ConfigError: it belongs to a run that is alive.
+        OrphanError: something of it is left.
     """
-    name, run = instances[0].name, instances[0].run
     with interrupts() as signals, state.ledger() as ledger, signals.held():
         rows = [row for row in ledger.machines(open_only=True) if row.name == name]
+        listed = [one for one in provider.list_instances() if one.name == name]
+        instances = listed or [instance_of(row) for row in rows]
+        if not instances:
+            return None
+        run, by_hand = instances[0].run, instances[0].stage == STAGE
+        _refuse_busy(state, name, run, by_hand=by_hand)
         ledger.machine_destroying(name, at=datetime.now(UTC))
         for instance in instances:
             destroy(provider, instance)
-        now, quote = datetime.now(UTC), None
+        cost = None
         for row in rows:
-            quote = bill(row, at=now, said=instances[0].created_at)
-            ledger.machine_gone(name, at=now, cost=quote.cost, lines=quote.lines)
+            now = datetime.now(UTC)
+            ended = now if listed else unseen_end(row, now)
+            quote = bill(row, at=ended, said=instances[0].created_at)
+            ledger.machine_gone(name, at=ended, cost=quote.cost, lines=quote.lines)
+            cost = quote.cost
         worker_keys.forget_run(state, run)
-    if instances[0].stage == STAGE or not state.is_alive(run):
-        state.settle(run)
-    return quote
+    state.settle(run)
+    return Destroyed(instance=instances[0], cost=cost)
+
+
+def _refuse_busy(state: State, name: str, run: str, *, by_hand: bool) -> None:
+    if not state.is_alive(run):
+        return
+    if not by_hand:
+        raise ConfigError(f"{name} works for the run {run}, which is alive: end that run instead")
+    worker = worker_keys.find(state, name)
+    if worker is not None and worker.host is None:
+        raise ConfigError(f"{name} is being made by another process: end that one instead")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -250,7 +283,7 @@ def _machine_row(request: InstanceRequest, quote: Quote, now: datetime) -> Machi
         instance_type=offer.instance_type,
         offer=offer,
         estimate=quote.cost,
-        worst=quote.cost,
+        worst=worst_case(offer, quote.duration).cost,
         expires_at=request.expires_at,
         intended_at=now,
     )

@@ -156,7 +156,7 @@ def try_sweep(
             instance = one.instance
             books.destroying(instance.name, at=clock())
             try:
-                destroy(provider, instance)
+                destroy(provider, instance, patience=PATIENCE)
             except MateriaError as error:
                 left[instance.name] = str(error)
                 continue
@@ -198,6 +198,24 @@ def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quot
     spending = Spending(Exchange())
     spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
     return spending.end(row.name, at)
+
+
+def instance_of(row: MachineRow) -> Instance:
+    """The machine that the ledger has as open, for a provider whose list lacks it."""
+    return Instance(
+        provider=row.provider,
+        id=row.id,
+        name=row.name,
+        run=row.run,
+        stage=".".join(row.stages),
+        region=row.region,
+        expires_at=row.expires_at,
+    )
+
+
+def unseen_end(row: MachineRow, now: datetime) -> datetime:
+    """When a machine ended that somebody else destroyed: at its deadline at the latest."""
+    return row.destroying_at or min(now, row.expires_at)
 
 
 def _late(
@@ -243,24 +261,14 @@ def _settle_unlisted(
             else:
                 books.failed(row, "its run was killed, and it never appeared")
             continue
-        instance = Instance(
-            provider=row.provider,
-            id=row.id,
-            name=row.name,
-            run=row.run,
-            stage=".".join(row.stages),
-            region=row.region,
-            expires_at=row.expires_at,
-        )
+        instance = instance_of(row)
         try:
             # Lists can be behind: asked for by its identity, it may be there all the same.
-            destroy(provider, instance)
+            destroy(provider, instance, patience=PATIENCE)
         except MateriaError as error:
             left[row.name] = str(error)
             continue
-        # Somebody else destroyed it, and nobody here knows when: at its deadline at the latest.
-        ended = row.destroying_at or min(clock(), row.expires_at)
-        books.gone(row, instance, at=ended)
+        books.gone(row, instance, at=unseen_end(row, clock()))
         vanished.append(row)
     return tuple(vanished), tuple(pending), left
 

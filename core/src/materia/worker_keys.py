@@ -169,7 +169,9 @@ def ssh_command(state: State, worker: Worker) -> list[str]:
         "UserKnownHostsFile": _quoted(folder / KNOWN_HOSTS),
     }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    return ["ssh", "-F", "/dev/null", *words, "-p", str(worker.port), f"{LOGIN_USER}@{worker.host}"]
+    # After -- ssh takes what follows the address for the command, and never for options of its own.
+    where = ["-p", str(worker.port), "--", f"{LOGIN_USER}@{worker.host}"]
+    return ["ssh", "-F", "/dev/null", *words, *where]
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,130 @@
+"""Which providers a command asks about machines that exist, and why others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from materia.cli.loading import load_environment, load_pipeline, load_registry, warn_of_failures
+from materia.errors import ConfigError, MateriaError, MissingSecretError
+from materia.plugins import open_plugin
+from materia.prices import named, one_line
+
+if TYPE_CHECKING:
+    from materia.model import Pipeline
+    from materia.plugins import Found
+    from materia.protocols import Provider
+    from materia.state import State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A provider that can be asked.
+
+    Attributes:
+        name: Of its plugin.
+        provider: Opened.
+        secrets: Their values, which belong in no message.
+    """
+
+    name: str
+    provider: Provider
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unasked:
+    """A provider that was not asked, or did not answer.
+
+    Attributes:
+        name: Of its plugin.
+        reason: One line that begins with the name.
+        exit_code: 0 for one that nobody insisted on and that has no credentials here.
+    """
+
+    name: str
+    reason: str
+    exit_code: int
+
+
+def open_all(
+    context: typer.Context,
+    config: Path | None,
+    state: State,
+    *,
+    names: Sequence[str] = (),
+    every: bool = False,
+) -> tuple[list[Asked], list[Unasked]]:
+    """Those of *names*; or *every* one; or the pipeline's and those with machines in the ledger.
+
+    The second list has those that cannot be asked.
+
+    Raises:
+        PluginError: one of *names* is not installed.
+        ConfigError: nobody can be asked, as no credentials are set.
+    """
+    registry = load_registry(context)
+    warn_of_failures(registry)
+    pipeline = load_pipeline(registry, config)
+    needed = set(names) if names or every else {*pipeline.providers, *_with_machines(state)}
+    for name in names:
+        registry.provider(name)
+    chosen = set(needed)
+    if not names and (every or not pipeline.providers):
+        chosen |= {
+            one.plugin.name for one in registry.of_kind("provider") if every or one.plugin.rents
+        }
+    installed = [one for one in registry.of_kind("provider") if one.plugin.name in chosen]
+    environment = load_environment(registry, pipeline, installed)
+    asked, unasked = [], []
+    for name in sorted(chosen):
+        try:
+            asked.append(_open(registry.provider(name), pipeline, environment))
+        except MateriaError as error:
+            lacking = isinstance(error, MissingSecretError) and name not in needed
+            code = 0 if lacking else error.exit_code
+            reason = named(name, one_line(str(error), ()))
+            unasked.append(Unasked(name=name, reason=reason, exit_code=code))
+    if not asked and not any(one.exit_code for one in unasked):
+        reasons = [one.reason for one in unasked] or ["none is installed"]
+        raise ConfigError("\n  ".join(["no provider can be asked what is there", *reasons]))
+    return asked, unasked
+
+
+def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]) -> Asked:
+    name = found.plugin.name
+    provider = open_plugin(
+        found,
+        environment,
+        settings=pipeline.settings["provider", name],
+        directory=pipeline.directory,
+    )
+    secrets = tuple(environment[secret] for secret in found.plugin.secrets)
+    return Asked(name=name, provider=provider, secrets=secrets)
+
+
+def _with_machines(state: State) -> set[str]:
+    if not state.ledger_file.exists():
+        return set()
+    with state.ledger() as ledger:
+        return {row.provider for row in ledger.machines(open_only=True)}
+
+
+def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
+    """What the provider answers, or why it does not."""
+    code = 1
+    try:
+        return question(one.provider)
+    except MateriaError as error:
+        reason, code = str(error), error.exit_code
+    except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
+        reason = f"its plugin failed: {type(error).__name__}: {error}"
+    return Unasked(
+        name=one.name, reason=named(one.name, one_line(reason, one.secrets)), exit_code=code
+    )

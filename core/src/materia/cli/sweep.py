@@ -1,0 +1,194 @@
+"""`materia sweep`: destroy what runs left behind, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from materia.cli.loading import to_json
+from materia.cli.options import Config, Json, complete_provider
+from materia.cli.price import split
+from materia.cli.waiting import Waiting
+
+if TYPE_CHECKING:
+    from materia.cli.asked import Unasked
+    from materia.machines import Instance
+    from materia.sweep import Leftover, Swept
+
+EPILOG = """\
+\b
+Destroyed is
+  - what is past its deadline, whoever made it: it is written on each machine
+  - what a run made that was started here and is not alive any more
+with the volumes, addresses and keys that belong to it. Nothing else is touched: neither
+the machines of a run that is alive, nor those of other people before their deadline,
+nor anything that materia did not make.
+
+\b
+It needs nothing but credentials, so it can run anywhere by the clock:
+  */15 * * * *  materia sweep --all-providers
+It exits with 3 while something is left, and with 1 or 2 when a provider that should
+have been asked was not.
+
+\b
+Examples:
+  materia sweep --dry-run           what would be destroyed
+  materia sweep                     the pipeline's providers, and those in the ledger
+  materia sweep --all-providers     every one whose credentials are set
+"""
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be destroyed, and change nothing.")
+]
+AllProviders = Annotated[
+    bool,
+    typer.Option("--all-providers", help="Every installed provider whose credentials are set."),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider",
+        metavar="NAME[,NAME...]",
+        autocompletion=complete_provider,
+        help="Only these.",
+    ),
+]
+
+
+def sweep(
+    context: typer.Context,
+    *,
+    dry_run: DryRun = False,
+    all_providers: AllProviders = False,
+    provider: Names = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Destroy machines that runs left behind, with all that belongs to them."""
+    from datetime import UTC, datetime
+
+    from materia.cli.asked import ask, open_all
+    from materia.signals import interrupts
+    from materia.state import State, state_folder
+    from materia.sweep import Swept, try_sweep
+
+    names = split(provider)
+    if names and all_providers:
+        raise typer.BadParameter("give --provider or --all-providers, not both")
+    state = State(state_folder(os.environ))
+    asked, unasked = open_all(context, config, state, names=names, every=all_providers)
+    sweeps: list[Swept] = []
+    with interrupts(), Waiting() as waiting:
+        for one in asked:
+            waiting.show([one.name])
+            question = partial(
+                try_sweep, name=one.name, state=state, now=datetime.now(UTC), dry_run=dry_run
+            )
+            answer = ask(one, question)
+            if isinstance(answer, Swept):
+                sweeps.append(answer)
+            else:
+                unasked.append(answer)
+    if json:
+        typer.echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
+    else:
+        typer.echo("\n".join(line for one in sweeps for line in as_text(one)))
+    for lacking in unasked:
+        word = "" if lacking.exit_code else "left out: "
+        typer.echo(f"materia: {word}{lacking.reason}", err=True)
+    for swept in sweeps:
+        if swept.remark:
+            typer.echo(f"materia: warning: {swept.remark}", err=True)
+        for reason in swept.left.values():
+            typer.echo(f"materia: {reason}", err=True)
+    if code := exit_code(sweeps, unasked):
+        raise typer.Exit(code)
+
+
+def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
+    """3 while something is left, else that of a provider that should have answered, else 0."""
+    from materia.errors import OrphanError
+
+    if any(one.left for one in sweeps):
+        return OrphanError.exit_code
+    return max((one.exit_code for one in unasked), default=0)
+
+
+def as_text(swept: Swept) -> list[str]:
+    """What was done at one provider, a line for each machine."""
+    lines = []
+    for one in swept.found:
+        instance = one.instance
+        if instance.name in swept.left:
+            done = "STILL THERE, and costs money:"
+        elif swept.dry_run:
+            done = "would destroy"
+        else:
+            done = "destroyed"
+        cost = swept.costs.get(instance.name)
+        paid = f"; it cost {cost.amount:.4f} {cost.currency}" if cost else ""
+        lines.append(f"{swept.provider}: {done} {_what(instance)}: {one.why}{paid}")
+    lines += [
+        f"{swept.provider}: {row.name} of a run that is over is not there any more"
+        for row in swept.vanished
+    ]
+    lines += [
+        f"{swept.provider}: {row.name} was asked for and is not there; sweep again after "
+        f"{_forgotten_at(row):%H:%M} UTC to be sure"
+        for row in swept.pending
+    ]
+    return lines or [f"{swept.provider}: nothing is left behind"]
+
+
+def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "dry_run": dry_run,
+        "machines": [_json_of(swept, one) for swept in sweeps for one in swept.found],
+        "vanished": [row.name for swept in sweeps for row in swept.vanished],
+        "pending": [row.name for swept in sweeps for row in swept.pending],
+        "asked": [swept.provider for swept in sweeps],
+        "left_out": [one.reason for one in unasked if not one.exit_code],
+        "failed": [one.reason for one in unasked if one.exit_code],
+    }
+
+
+def _json_of(swept: Swept, one: Leftover) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    instance = one.instance
+    cost = swept.costs.get(instance.name)
+    left = swept.left.get(instance.name)
+    return {
+        "provider": swept.provider,
+        "name": instance.name,
+        "id": instance.id,
+        "run": instance.run,
+        "stage": instance.stage,
+        "region": instance.region,
+        "instance_type": instance.instance_type,
+        "created_at": instance.created_at and instance.created_at.isoformat(),
+        "expires_at": instance.expires_at.isoformat(),
+        "attached": [asdict(attached) for attached in instance.attached],
+        "why": one.why,
+        "destroyed": not swept.dry_run and left is None,
+        "error": left,
+        "cost": cost and {"amount": f"{cost.amount:f}", "currency": cost.currency},
+    }
+
+
+def _what(instance: Instance) -> str:
+    kinds = [attached.kind for attached in instance.attached]
+    parts = [instance.instance_type or "machine"] if instance.id else []
+    parts += sorted(set(kinds), key=kinds.index)
+    place = f" in {instance.region}" if instance.region else ""
+    return f"{instance.name} ({', '.join(parts)}){place}"
+
+
+def _forgotten_at(row: Any) -> Any:
+    from materia.sweep import INTENT_FORGOTTEN
+
+    return row.intended_at + INTENT_FORGOTTEN

@@ -1,0 +1,187 @@
+"""`materia worker create`: rent the cheapest single machine that will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from materia.cli.loading import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    to_json,
+    warn_of_failures,
+)
+from materia.cli.options import Config, Json
+from materia.cli.price import Arch, Dedicated, Disk, Memory, Names, Region, Vcpus, split
+from materia.cli.waiting import Waiting
+
+if TYPE_CHECKING:
+    from materia.cost import Quote
+    from materia.machines import Architecture
+    from materia.model import Pipeline
+    from materia.plugins import Registry
+    from materia.state import State
+    from materia.worker_keys import Worker
+
+EPILOG = """\
+\b
+The cheapest machine that can be had is taken; when one is sold out after all, the next.
+Its key and its host key are made for it alone and kept in the state folder, where
+`materia worker ssh` finds them. It is billed until it is destroyed. At its deadline it
+powers itself off, which ends no bill, and every `materia sweep` destroys it from then on.
+
+\b
+Examples:
+  materia worker create
+  materia worker create big --vcpus 16 --memory 64 --minutes 180
+  materia worker create --provider hetzner --arch arm64
+"""
+
+NewName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="What to call it; without one: worker, worker-2, and so on."
+    ),
+]
+Minutes = Annotated[
+    int,
+    typer.Option(
+        "--minutes", min=1, max=7 * 24 * 60, metavar="N", help="Until its deadline; at most a week."
+    ),
+]
+
+
+def create(
+    context: typer.Context,
+    name: NewName = None,
+    *,
+    vcpus: Vcpus = 2,
+    memory: Memory = Decimal(4),
+    disk: Disk = Decimal(20),
+    arch: Arch = None,
+    dedicated: Dedicated = None,
+    region: Region = None,
+    provider: Names = None,
+    minutes: Minutes = 60,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Rent the cheapest machine that will do, and say how to get in."""
+    from dataclasses import replace
+
+    from materia.machines import Requirements
+    from materia.market import ask_market, who_takes_part
+    from materia.model import Stage
+    from materia.runner import new_run
+    from materia.selection import rank
+    from materia.single_worker import STAGE, Wanted, create_worker
+    from materia.state import State, state_folder
+
+    registry = load_registry(context)
+    warn_of_failures(registry)
+    pipeline = load_pipeline(registry, config)
+    lifetime = timedelta(minutes=minutes)
+    needs = Requirements(
+        vcpus=vcpus or 1,
+        memory_gib=memory or Decimal(1),
+        disk_gib=-int(-(disk or Decimal(1)) // 1),
+        expected=lifetime,
+        regions=split(region),
+        dedicated=bool(dedicated),
+        currency=pipeline.exchange.shown,
+    )
+    if arch:
+        wanted = cast("list[Architecture]", arch)  # the option's parser lets nothing else through
+        needs = replace(needs, architectures=tuple(dict.fromkeys(wanted)))
+    pipeline = replace(
+        pipeline,
+        providers=_renting(registry, split(provider) or pipeline.providers, named=bool(provider)),
+        stages=(Stage(name=STAGE, requirements=needs, deadline=lifetime, output_gib=Decimal(0)),),
+    )
+    environment = load_environment(registry, pipeline, who_takes_part(pipeline, registry))
+    state = State(state_folder(environment))
+    with Waiting() as waiting:
+        market = ask_market(pipeline, registry, environment, waiting=waiting.show)
+    for lacking in market.unanswered:
+        typer.echo(f"materia: left out: {lacking.reason}", err=True)
+    now = datetime.now(UTC)
+    ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
+    worker, quote = create_worker(
+        Wanted(
+            run=new_run(now), name=name, lifetime=lifetime, directory=pipeline.directory.absolute()
+        ),
+        ranking.quotes,
+        market.providers,
+        state=state,
+        afford=partial(_afford, pipeline, state),
+        say=lambda text: typer.echo(f"materia: {text}", err=True),
+    )
+    if json:
+        typer.echo(to_json(_json_of_worker(worker, quote)))
+    else:
+        typer.echo(_made_text(worker, quote))
+
+
+def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[str, ...]:
+    """Those of *names* that rent machines out; none means all that do.
+
+    Raises:
+        ConfigError: one that was named on the command line does not.
+    """
+    from materia.errors import ConfigError
+
+    renting = tuple(name for name in names if registry.provider(name).plugin.rents)
+    if named and (others := sorted(set(names) - set(renting))):
+        raise ConfigError(f"{' and '.join(others)} rents no machines: there is nothing to create")
+    return renting
+
+
+def _afford(pipeline: Pipeline, state: State, quote: Quote) -> None:
+    """Refuse what could pass the monthly cap."""
+    from dataclasses import replace
+
+    from materia.budget import check, worst_case
+    from materia.machines import Money
+
+    worst = worst_case(quote.offer, quote.duration)
+    now = datetime.now(UTC)
+    with state.ledger() as ledger:
+        spent = ledger.month_spent(now.date(), now)
+    exchange = replace(pipeline.exchange, shown=pipeline.exchange.configured)
+    month = sum((exchange.convert(money)[0].amount for money in spent), Decimal(0))
+    check(
+        replace(pipeline.budget, max_cost=None),  # that one is for runs of the pipeline
+        worst=exchange.convert(worst.cost)[0],
+        spent_in_run=Money(Decimal(0), exchange.shown),
+        month=Money(month, exchange.shown),
+    )
+
+
+def _made_text(worker: Worker, quote: Quote) -> str:
+    from materia.cost import money_text
+
+    offer = quote.offer
+    until = f"{worker.expires_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{worker.name} is ready: {offer.provider} {offer.instance_type} in {worker.region}, "
+        f"{offer.vcpus} vCPU, {offer.memory_gib:f} GiB, {offer.architecture}, at {worker.host}\n"
+        f"{money_text(quote.cost)} until its deadline at {until}\n"
+        f"  materia worker ssh {worker.name}\n"
+        f"  materia worker destroy {worker.name}"
+    )
+
+
+def _json_of_worker(worker: Worker, quote: Quote) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        **asdict(worker),
+        "expires_at": worker.expires_at and worker.expires_at.isoformat(),
+        "cost": {"amount": f"{quote.cost.amount:f}", "currency": quote.cost.currency},
+    }

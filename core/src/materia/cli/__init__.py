@@ -17,6 +17,7 @@ from materia.asking import left_alone
 from materia.cli import (
     emulator,
     init,
+    notice,
     pipeline,
     plugins,
     providers,
@@ -25,6 +26,8 @@ from materia.cli import (
     secrets,
     sinks,
     sources,
+    sweep,
+    worker,
 )
 from materia.cli.command import Command, Group
 from materia.errors import MateriaError
@@ -85,18 +88,24 @@ Version = Annotated[
 
 
 @app.callback()
-def root(*, no_plugins: NoPlugins = False, version: Version = False) -> None:
+def root(
+    context: typer.Context, *, no_plugins: NoPlugins = False, version: Version = False
+) -> None:
     """Run data pipelines on the cheapest machine to be had, and leave nothing behind.
 
     A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
     source; transform turns it into tables and publishes them in the sink. What is not new costs
     next to nothing. Everything has a default; materia.toml changes it.
     """
+    if context.invoked_subcommand != "sweep":  # which is about to do what the notice asks for
+        notice.tell_of_leftovers()
 
 
 app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(runs.app, name="runs")
+app.command("sweep", cls=Command, epilog=sweep.EPILOG)(sweep.sweep)
+app.add_typer(worker.app, name="worker")
 app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(providers.app, name="providers")
 app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)

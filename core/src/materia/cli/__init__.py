@@ -89,7 +89,10 @@ Version = Annotated[
 
 @app.callback()
 def root(
-    context: typer.Context, *, no_plugins: NoPlugins = False, version: Version = False
+    context: typer.Context,
+    *,
+    no_plugins: NoPlugins = False,  # noqa: ARG001 -- commands read it from the context
+    version: Version = False,  # noqa: ARG001 -- its callback has answered
 ) -> None:
     """Run data pipelines on the cheapest machine to be had, and leave nothing behind.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from materia.cli.loading import load_environment, load_pipeline, load_registry, warn_of_failures
-from materia.errors import ConfigError, MateriaError, MissingSecretError
+from materia.errors import ConfigError, LedgerError, MateriaError, MissingSecretError
 from materia.plugins import open_plugin
 from materia.prices import named, one_line
 
@@ -61,20 +62,22 @@ def open_all(
     names: Sequence[str] = (),
     every: bool = False,
 ) -> tuple[list[Asked], list[Unasked]]:
-    """Those of *names*; or *every* one; or the pipeline's and those with machines in the ledger.
+    """Those of *names*, or the pipeline's and those with machines in the ledger, or *every* one.
 
     The second list has those that cannot be asked.
 
     Raises:
         PluginError: one of *names* is not installed.
-        ConfigError: nobody can be asked, as no credentials are set.
+        ConfigError: nobody who rents machines out can be asked: no credentials are set.
     """
     registry = load_registry(context)
     warn_of_failures(registry)
     pipeline = load_pipeline(registry, config)
-    needed = set(names) if names or every else {*pipeline.providers, *_with_machines(state)}
     for name in names:
         registry.provider(name)
+    needed = set(names) or _with_machines(state)
+    if not names and not every:
+        needed |= set(pipeline.providers)
     chosen = set(needed)
     if not names and (every or not pipeline.providers):
         chosen |= {
@@ -91,9 +94,11 @@ def open_all(
             code = 0 if lacking else error.exit_code
             reason = named(name, one_line(str(error), ()))
             unasked.append(Unasked(name=name, reason=reason, exit_code=code))
-    if not asked and not any(one.exit_code for one in unasked):
-        reasons = [one.reason for one in unasked] or ["none is installed"]
-        raise ConfigError("\n  ".join(["no provider can be asked what is there", *reasons]))
+    renting = [one for one in asked if registry.provider(one.name).plugin.rents]
+    if unasked and not renting and not any(one.exit_code for one in unasked):
+        # A sweep by the clock that lost its credentials must not look as if all were well.
+        head = "no provider that rents machines can be asked what is there"
+        raise ConfigError("\n  ".join([head, *(one.reason for one in unasked)]))
     return asked, unasked
 
 
@@ -112,8 +117,10 @@ def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, 
 def _with_machines(state: State) -> set[str]:
     if not state.ledger_file.exists():
         return set()
-    with state.ledger() as ledger:
+    # A ledger that cannot be read is told of by who works with it, and stops no sweep.
+    with suppress(ConfigError, LedgerError), state.ledger() as ledger:
         return {row.provider for row in ledger.machines(open_only=True)}
+    return set()
 
 
 def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:

@@ -19,6 +19,7 @@ from materia.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from materia.machines import Instance
+    from materia.protocols import Provider
     from materia.state import State
 
 LIST_EPILOG = """\
@@ -74,25 +75,31 @@ def list_workers(
     context: typer.Context, *, provider: Names = None, json: Json = False, config: Config = None
 ) -> None:
     """List the machines there are, with what they cost so far."""
+    from materia.asking import ask_each
     from materia.cli import worker_table
     from materia.cli.asked import Unasked, ask, open_all
     from materia.state import State, state_folder
 
     state = State(state_folder(os.environ))
-    asked, unasked = open_all(context, config, state, names=split(provider))
+    names = split(provider)
+    asked, unasked = open_all(context, config, state, names=names, every=not names)
+    questions = [(one.name, partial(ask, one, _listed)) for one in asked]
     listed: list[tuple[str, Instance]] = []
     with Waiting() as waiting:
-        for one in asked:
-            waiting.show([one.name])
-            answer = ask(one, lambda opened: list(opened.list_instances()))
-            if isinstance(answer, Unasked):
-                unasked.append(answer)
-            else:
-                listed += [(one.name, instance) for instance in answer]
+        answers = ask_each(questions, waiting=waiting.show)
+    for one, answer in zip(asked, answers, strict=True):
+        if answer is None:
+            late = f"{one.name}: no answer in time; try again later"
+            unasked.append(Unasked(name=one.name, reason=late, exit_code=1))
+        elif isinstance(answer, Unasked):
+            unasked.append(answer)
+        else:
+            listed += [(one.name, instance) for instance in answer]
     rows = worker_table.rows_of(listed, state, now=datetime.now(UTC))
     typer.echo(to_json(rows) if json else worker_table.as_text(rows))
     for lacking in unasked:
-        typer.echo(f"materia: {lacking.reason}", err=True)
+        word = "" if lacking.exit_code else "left out: "
+        typer.echo(f"materia: {word}{lacking.reason}", err=True)
     if code := max((lacking.exit_code for lacking in unasked), default=0):
         raise typer.Exit(code)
 
@@ -112,7 +119,7 @@ def ssh(
     ],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="What to run there; without it, a shell."),
+        typer.Argument(metavar="COMMAND", help="What to run there; without it, a shell."),
     ] = None,
 ) -> None:
     """Log in to a worker made here, or run a command on it."""
@@ -184,6 +191,10 @@ def destroy(
         typer.echo(f"materia: {lacking.reason}", err=True)
     if code := max(code, *(lacking.exit_code for lacking in unasked), 0):
         raise typer.Exit(code)
+
+
+def _listed(provider: Provider) -> list[Instance]:
+    return list(provider.list_instances())
 
 
 def _unknown(state: State, name: str) -> str:

@@ -46,7 +46,7 @@ Examples:
 NewName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="What to call it; without one: worker, worker-2, and so on."
+        metavar="NAME", help="What to call it; without one: worker, worker-2, and so on."
     ),
 ]
 Minutes = Annotated[

@@ -29,6 +29,7 @@ BUNDLED = frozenset(
         "materia-oracle",
         "materia-ovh",
         "materia-psdonline",
+        "materia-s3",
         "materia-scaleway",
     }
 )

@@ -1,0 +1,79 @@
+"""Where the bucket is: what `[sinks.s3]` in materia.toml says, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from materia.errors import ConfigError
+
+# Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A bucket, and what the names of all objects of this sink begin with.
+
+    Attributes:
+        bucket: Its name.
+        prefix: Without slashes at either end; may be empty.
+        endpoint: Address of the object store, or None for that of AWS.
+        region: As the store calls it.
+    """
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, object]) -> Address:
+        """The address that the settings give.
+
+        Raises:
+            ConfigError: one of them is not set, or is not usable.
+        """
+        url = str(settings["bucket"] or "")
+        scheme, _, rest = url.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        parts = prefix.strip("/").split("/")
+        if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
+            raise _wrong("bucket", 'an address like "s3://bucket/prefix"', url)
+        if parts != [""] and "" in parts:
+            raise _wrong("bucket", "without two slashes in a row", url)
+        endpoint = str(settings["endpoint"] or "").rstrip("/") or None
+        if endpoint is not None:
+            split = urlsplit(endpoint)
+            if split.scheme not in {"https", "http"} or not split.netloc or "@" in split.netloc:
+                raise _wrong("endpoint", 'an address like "https://s3.example.com"', None)
+            if split.path or split.query:
+                raise _wrong(
+                    "endpoint",
+                    f'"{split.scheme}://{split.netloc}" alone, the bucket is in sinks.s3.bucket',
+                    endpoint,
+                )
+        region = str(settings["region"] or "").strip()
+        if not region:
+            raise _wrong("region", 'the name of a region, for example "us-east-1"', "")
+        return cls(bucket=bucket, prefix="/".join(parts), endpoint=endpoint, region=region)
+
+    def url(self, name: str = "") -> str:
+        """The object of that name, as people write it."""
+        return "/".join(filter(None, (f"s3://{self.bucket}", self.prefix, name)))
+
+    @property
+    def folder(self) -> str:
+        """A name for a folder with copies of this bucket, and of no other."""
+        whole = f"{self.endpoint} {self.url()}"
+        return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _wrong(setting: str, should: str, found: str | None) -> ConfigError:
+    if found == "":
+        return ConfigError(f"sinks.s3.{setting} is not set; it must be {should}")
+    said = "" if found is None else f", is {found!r}"
+    return ConfigError(f"sinks.s3.{setting} must be {should}{said}")

@@ -1,0 +1,350 @@
+"""The objects of this sink in the bucket: read, listed, and written with a condition.
+
+Two promises of S3 carry everything else: an object is there whole or not at all, and a write with
+`If-None-Match: *` or `If-Match` is refused when somebody was faster ("Conditional writes" in the S3
+user guide). A store that ignores the condition is found out before the first write.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import ConfigError, SinkError
+
+from materia_s3.address import Address
+from materia_s3.problems import explain, status_of, translated
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta, PutMode
+    from obstore.store import S3Credential, S3Store
+
+PART = 16 * 1024**2  # bytes of a request; with four at once, 5 Mbit/s is enough for the time-out
+AT_ONCE = 4
+CHECK = "conditional-writes.txt"
+CHECK_TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
+NO_ETAG = '"00000000000000000000000000000000"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the store is waited for.
+
+    Attributes:
+        connect: Until it takes a connection.
+        request: Until a request of up to `PART` bytes is answered, wholly.
+        retries: How often a request is repeated that failed for no fault of ours.
+        pause: Before the first repetition; each next one is about twice as long, up to 5 s.
+        overall: After this, nothing is repeated any more.
+    """
+
+    connect: timedelta = timedelta(seconds=10)
+    request: timedelta = timedelta(seconds=120)
+    retries: int = 6
+    pause: timedelta = timedelta(milliseconds=100)
+    overall: timedelta = timedelta(minutes=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An object as it was when it was asked for.
+
+    Attributes:
+        size: In bytes.
+        etag: As the store sent it, quotes included: changes with every write.
+        modified: When it was written, by the clock of the store.
+        content: Its bytes, when it was read and not only listed.
+    """
+
+    size: int
+    etag: str
+    modified: datetime
+    content: bytes = field(default=b"", repr=False)
+
+
+class Objects:
+    """All objects under the prefix of a bucket, by their names below it."""
+
+    def __init__(
+        self, address: Address, *, key: str, secret: str, patience: Patience | None = None
+    ) -> None:
+        """Nothing is asked before the first call."""
+        self.address = address
+        self._key, self._secret = key, secret
+        self._patience = patience or Patience()
+        self._checked = False
+
+    @cached_property
+    def _store(self) -> S3Store:
+        from obstore.store import S3Store
+
+        address, patience = self.address, self._patience
+
+        def credential() -> S3Credential:
+            return {
+                "access_key_id": self._key,
+                "secret_access_key": self._secret,
+                "token": None,
+                "expires_at": None,
+            }
+
+        return S3Store(
+            address.bucket,
+            prefix=address.prefix or None,
+            region=address.region,
+            endpoint=address.endpoint or f"https://s3.{address.region}.amazonaws.com",
+            # Not as settings: those would be completed from variables that were never declared.
+            credential_provider=credential,
+            conditional_put="etag",
+            virtual_hosted_style_request=False,
+            client_options={
+                "allow_http": (address.endpoint or "").startswith("http://"),
+                "connect_timeout": patience.connect,
+                "timeout": patience.request,
+            },
+            retry_config={
+                "max_retries": patience.retries,
+                "retry_timeout": patience.overall,
+                "backoff": {
+                    "init_backoff": patience.pause,
+                    "max_backoff": timedelta(seconds=5),
+                    "base": 2,
+                },
+            },
+        )
+
+    def read(self, name: str) -> Found | None:
+        """A small object with its bytes; None when there is none of that name."""
+        import obstore
+
+        try:
+            with translated(self.address, "be read", name):
+                result = obstore.get(self._store, name)
+                return _found(result.meta, bytes(result.bytes()))
+        except FileNotFoundError:
+            return None
+
+    def ask(self, name: str) -> Found | None:
+        """An object without its bytes; None when there is none of that name."""
+        import obstore
+
+        try:
+            with translated(self.address, "be asked for", name):
+                return _found(obstore.head(self._store, name))
+        except FileNotFoundError:
+            return None
+
+    def listed(self, folder: str) -> dict[str, Found]:
+        """Every object whose name begins with *folder* and a slash, by its name."""
+        import obstore
+
+        with translated(self.address, "be listed", folder):
+            return {
+                meta["path"]: _found(meta)
+                for some in obstore.list(self._store, folder, chunk_size=1000)
+                for meta in some
+            }
+
+    def swap(self, name: str, content: bytes, *, expected: str | None) -> str | None:
+        """Write an object whose ETag is *expected*, None for one that is not there.
+
+        Returns its new ETag, or None when somebody was faster: then it is as they left it. An
+        answer that was lost on the way is asked for again, so that one's own write is not taken
+        for another's.
+
+        Raises:
+            ConfigError: the store ignores conditions.
+            SinkError: it cannot be written.
+        """
+        import obstore
+        from obstore import exceptions
+
+        self._check()
+        mode: PutMode = "create" if expected is None else {"e_tag": expected}
+        for left in reversed(range(self._patience.retries + 1)):
+            try:
+                result = obstore.put(self._store, name, content, mode=mode, use_multipart=False)
+                return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
+            except (exceptions.BaseError, FileNotFoundError) as error:
+                problem = explain(error, self.address, "be written", name)
+                if not _unclear(error):
+                    raise problem from None
+            now = self.read(name)
+            if now is not None and now.content == content:
+                return now.etag
+            if (now.etag if now else None) != expected:
+                return None
+            if not left:
+                raise problem
+            self._pause()
+        raise AssertionError("the last turn returns or raises")
+
+    def keep(self, name: str, path: Path) -> None:
+        """Upload a file to a name that tells its content, unless it is there already.
+
+        Raises:
+            ConfigError: the store ignores conditions.
+            SinkError: it cannot be written.
+        """
+        import obstore
+        from obstore import exceptions
+
+        size = path.stat().st_size
+        if size > PART:
+            there = self.ask(name)
+            if there is None or there.size != size:
+                self.upload(name, path)
+            return
+        self._check()
+        content = path.read_bytes()
+        for left in reversed(range(self._patience.retries + 1)):
+            try:
+                obstore.put(self._store, name, content, mode="create", use_multipart=False)
+            except (exceptions.BaseError, FileNotFoundError) as error:
+                problem = explain(error, self.address, "be written", name)
+                if not _unclear(error):
+                    raise problem from None
+            else:
+                return
+            there = self.ask(name)
+            if there is not None and there.size == size:
+                return
+            if there is not None:  # it was damaged since: its name says what it should be
+                self.upload(name, path)
+                return
+            if not left:
+                raise problem
+            self._pause()
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write a file to *name*, whatever is there; a large one in parts, that count as one."""
+        import obstore
+
+        with translated(self.address, "be written", name):
+            obstore.put(
+                self._store,
+                name,
+                path,
+                use_multipart=path.stat().st_size > PART,
+                chunk_size=PART,
+                max_concurrency=AT_ONCE,
+            )
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object, whatever is there."""
+        import obstore
+
+        with translated(self.address, "be written", name):
+            obstore.put(self._store, name, content, use_multipart=False)
+
+    def download(self, name: str, target: Path) -> bool:
+        """Write an object to the file *target*; False when there is none of that name.
+
+        A large one comes in parts, several at once: each has the whole time-out for itself.
+        """
+        import obstore
+
+        try:
+            with target.open("wb") as file, translated(self.address, "be read", name):
+                result = obstore.get(self._store, name)
+                size = result.meta["size"]
+                if size <= PART:
+                    file.write(result.bytes())
+                    return True
+
+                def part(start: int) -> None:
+                    content = obstore.get_range(
+                        self._store, name, start=start, end=min(start + PART, size)
+                    )
+                    if os.pwrite(file.fileno(), content, start) != len(content):
+                        raise OSError(f"{target}: was written only in part")
+
+                with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
+                    list(pool.map(part, range(0, size, PART)))
+                return True
+        except FileNotFoundError as error:
+            if error.filename is not None:
+                raise  # of the target's folder
+            return False
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object inside the store, over whatever is there."""
+        import obstore
+
+        try:
+            with translated(self.address, "be copied", name):
+                obstore.copy(self._store, name, to)
+        except FileNotFoundError as error:
+            raise explain(error, self.address, "be copied", name) from None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; those that are not there are no trouble."""
+        import obstore
+
+        for name in names:
+            try:
+                with translated(self.address, "be deleted", name):
+                    obstore.delete(self._store, name)
+            except FileNotFoundError:
+                continue
+
+    def _check(self) -> None:
+        """Find out, once, whether the store honours conditions; two small requests."""
+        import obstore
+        from obstore import exceptions
+
+        if self._checked:
+            return
+        honoured = False
+        for _ in range(2):  # the first may make it
+            try:
+                with translated(self.address, "be written", CHECK):
+                    obstore.put(self._store, CHECK, CHECK_TEXT, mode="create", use_multipart=False)
+            except exceptions.AlreadyExistsError:
+                honoured = True
+                break
+        try:
+            with translated(self.address, "be written", CHECK):
+                obstore.put(
+                    self._store, CHECK, CHECK_TEXT, mode={"e_tag": NO_ETAG}, use_multipart=False
+                )
+            honoured = False
+        except exceptions.PreconditionError:
+            pass
+        if not honoured:
+            raise ConfigError(
+                f"{self.address.url()}: the store at {self.address.endpoint or 'AWS'} ignores "
+                "If-Match or If-None-Match, so two runs could destroy each other's work; "
+                "use one that honours them, as AWS and Cloudflare R2 do"
+            )
+        self._checked = True
+
+    def _pause(self) -> None:
+        time.sleep(self._patience.pause.total_seconds() * random.uniform(1, 3))  # noqa: S311 -- no secret, only apart
+
+
+def _unclear(error: Exception) -> bool:
+    """Whether the write may have been done all the same, or lost to another."""
+    from obstore import exceptions
+
+    if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+        return True
+    status = status_of(error)
+    return type(error) is exceptions.GenericError and (
+        status is None or status in {409, 412} or status >= 500
+    )
+
+
+def _found(meta: ObjectMeta, content: bytes = b"") -> Found:
+    etag = meta["e_tag"]
+    if etag is None:
+        raise SinkError(f"{meta['path']}: the store sends no ETag; use another store")
+    return Found(size=meta["size"], etag=etag, modified=meta["last_modified"], content=content)

@@ -1,0 +1,111 @@
+"""What is published: `published.json`, the one object whose swap readers see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from materia.errors import SinkError
+from materia.model import Table
+
+from materia_s3.objects import Found
+
+POINTER = "published.json"
+DATABASES = "databases"
+# Who began to read a database may go on for that long after another took its place.
+KEPT_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """A database that was published before.
+
+    Attributes:
+        object: Its name.
+        replaced_at: When another took its place, in UTC.
+    """
+
+    object: str
+    replaced_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """What is published.
+
+    Attributes:
+        run: The run that published it.
+        stamp: Identity of the models and the data it was built from.
+        published_at: In UTC.
+        object: Name of the database.
+        sha256: Of its bytes, in hex.
+        size: Its bytes.
+        tables: In the order they were asked to be published in.
+        earlier: The one before it, and those that were replaced within `KEPT_FOR`; newest first.
+    """
+
+    run: str
+    stamp: str
+    published_at: datetime
+    object: str
+    sha256: str
+    size: int
+    tables: tuple[Table, ...]
+    earlier: tuple[Earlier, ...] = ()
+
+
+def database_name(sha256: str, file: str) -> str:
+    """Name of the object of a database; how it ends is what DuckDB calls the database."""
+    return f"{DATABASES}/{sha256}/{file}"
+
+
+def history(before: Pointer | None, *, now: datetime) -> tuple[Earlier, ...]:
+    """`Pointer.earlier` of what takes the place of *before*."""
+    if before is None:
+        return ()
+    recent = (one for one in before.earlier if now - one.replaced_at < KEPT_FOR)
+    return (Earlier(object=before.object, replaced_at=now), *recent)
+
+
+def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
+    """Which of the databases *listed* nobody can be reading or about to publish.
+
+    All but what is published, what was until `KEPT_FOR` ago or just before, and what was uploaded
+    since `KEPT_FOR` before this publication: that may be of a run that is still to swap.
+    """
+    used = {published.object, *(one.object for one in published.earlier)}
+    limit = published.published_at - KEPT_FOR
+    return [
+        name
+        for name, found in sorted(listed.items())
+        if name not in used and found.modified < limit
+    ]
+
+
+def encode(pointer: Pointer) -> bytes:
+    """The text of `published.json`."""
+    return (json.dumps(asdict(pointer), default=datetime.isoformat, indent=1) + "\n").encode()
+
+
+def decode(text: bytes, where: str) -> Pointer:
+    """What the text of `published.json` says; *where* it was read stands in messages.
+
+    Raises:
+        SinkError: it is damaged.
+    """
+    try:
+        values = json.loads(text)
+        earlier = tuple(
+            Earlier(object=one["object"], replaced_at=datetime.fromisoformat(one["replaced_at"]))
+            for one in values.pop("earlier")
+        )
+        tables = tuple(Table(**table) for table in values.pop("tables"))
+        published_at = datetime.fromisoformat(values.pop("published_at"))
+        return Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SinkError(
+            f"{where}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
+            "builds the database anew from the raw files"
+        ) from error

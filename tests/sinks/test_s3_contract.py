@@ -1,0 +1,19 @@
+from collections.abc import Mapping
+
+import pytest
+from fakes.s3 import KEY, SECRET, S3Server
+from materia.testing.sink import SinkContract
+
+
+class TestS3Sink(SinkContract):
+    module = "materia_s3"
+    plugin = "s3"
+
+    @pytest.fixture
+    def settings(self, s3_server: S3Server) -> Mapping[str, object]:
+        bucket = s3_server.new_bucket()
+        return {"bucket": f"s3://{bucket}/some/where", "endpoint": s3_server.endpoint}
+
+    @pytest.fixture
+    def secrets(self) -> Mapping[str, str]:
+        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}

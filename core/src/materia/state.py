@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from materia.errors import ConfigError, MateriaError
 
@@ -118,20 +118,7 @@ class State:
 
     def is_alive(self, run: str) -> bool:
         """Whether the run's process lives, or it is kept until later."""
-        try:
-            descriptor = os.open(self.folder / "alive" / run, os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            kept = os.read(descriptor, 100).decode("ascii", "replace")
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        with suppress(ValueError):
-            return datetime.fromisoformat(kept) > datetime.now(UTC)
-        return False
+        return self._seen(run) == "alive"
 
     def unfinished(self) -> tuple[str, ...]:
         """Identities of the runs that are not alive and have not been settled, sorted.
@@ -144,10 +131,29 @@ class State:
         except OSError:
             return ()
         runs = (name for name in sorted(names) if not name.startswith("."))
-        return tuple(run for run in runs if not self.is_alive(run))
+        return tuple(run for run in runs if self._seen(run) == "dead")
+
+    def _seen(self, run: str) -> Literal["alive", "dead", "settled"]:
+        try:
+            descriptor = os.open(self.folder / "alive" / run, os.O_RDONLY)
+        except OSError:
+            return "settled"
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if not os.fstat(descriptor).st_nlink:  # it ended well while we looked
+                return "settled"
+            kept = os.read(descriptor, 100).decode("ascii", "replace")
+        except BlockingIOError:
+            return "alive"
+        finally:
+            os.close(descriptor)
+        with suppress(ValueError):
+            return "alive" if datetime.fromisoformat(kept) > datetime.now(UTC) else "dead"
+        return "dead"
 
     def _make(self, folder: Path) -> Path:
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error

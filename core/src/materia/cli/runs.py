@@ -31,10 +31,10 @@ Examples:
 How a run ended:
   ok             all its stages succeeded
   failed         the reason is in `materia runs show`
-  interrupted    by Ctrl-C, a signal, or found cut off by `materia sweep`
+  interrupted    by Ctrl-C or a signal, or its process was killed
   over budget    it would have passed what it may cost
   running        its process lives
-  cut off        its process was killed; `materia sweep` clears up what it left
+  cut off        its process was killed just now; `materia sweep` clears up after it
 
 Everything is kept in ~/.local/state/materia, or the folder named in MATERIA_STATE_DIR. Times
 are in UTC, costs net of VAT.

@@ -85,22 +85,22 @@ def timeline(
 ) -> list[tuple[datetime, str]]:
     """What happened when, oldest first."""
     moments = [(run.started_at, "the run begins")]
-    for machine in machines:
-        moments += _machine_moments(machine)
-    for stage in stages:
-        begun = f"{stage.stage} starts on {stage.machine}"
-        moments.append((stage.started_at, begun + _attempt(stage.attempt)))
-        if stage.ended_at:
-            moments.append((stage.ended_at, f"{stage.stage} ends: {stage.state}"))
     for note in notes:
         moments.append((note.at, f"{note.stage}: {note.text}" if note.stage else note.text))
+    for stage in stages:
+        name = f"stage {stage.stage}{_attempt(stage.attempt)}"
+        moments.append((stage.started_at, f"{name} starts on {stage.machine}"))
+        if stage.ended_at:
+            moments.append((stage.ended_at, f"{name} ends: {stage.state}"))
+    for machine in machines:
+        moments += _machine_moments(machine)
     if run.ended_at:
         moments.append((run.ended_at, f"the run ends: {run.state}"))
     return sorted(moments, key=lambda moment: moment[0])
 
 
 def _machine_moments(machine: MachineRow) -> Iterator[tuple[datetime, str]]:
-    name = machine.name
+    name = f"machine {machine.name}"
     place = machine.zone or machine.region
     yield (
         machine.intended_at,

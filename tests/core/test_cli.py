@@ -81,7 +81,7 @@ def test_version_names_the_distribution(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["rn"], "Did you mean 'run'?"),
+        (["initt"], "Did you mean 'init'?"),
         (["run", "--samle"], "Possible options: --sample"),
         (["pipeline", "run", "extrct"], "unknown stage 'extrct' (did you mean 'extract'?)"),
         (["run", "--provider", "locl"], "unknown provider 'locl' (did you mean 'local'?)"),

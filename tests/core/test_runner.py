@@ -13,10 +13,12 @@ from fakes.workshop import Workshop
 from materia import Plugin
 from materia.errors import NoOfferError, OrphanError, StageError
 from materia.events import Event, Log
+from materia.legs import instance_name
 from materia.machines import Instance
 from materia.model import Pipeline, RunReport
 from materia.plugins import Found, Kind, Registry
-from materia.runner import instance_name, new_run, run
+from materia.runner import new_run, run
+from materia.state import State
 
 Run = Callable[..., RunReport]
 
@@ -42,7 +44,7 @@ def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]
     """Runs the stage extract of the folder pipeline on the rental."""
     from materia.config import STAGES
 
-    rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental)
+    rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental, rents=False)
     registry = Registry(
         found=(
             found("provider", rented),
@@ -70,6 +72,7 @@ def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]
             pipeline,
             registry,
             folders.environment(),
+            state=State(folders.home / "state"),
             observe=lambda stage, event: heard.append((stage, event)),
         )
 
@@ -111,26 +114,6 @@ def test_without_a_machine_each_offer_is_told_with_its_reason(
         "  rental: cheap is sold out",
         "  rental: dear is sold out",
     ]
-
-
-def test_nothing_that_costs_money_is_created_in_vain(run_extract: Run, rental: Rental) -> None:
-    rental.sold = [offer("dear", hourly="0.01")]
-
-    with pytest.raises(NoOfferError, match="nothing was rented"):
-        run_extract()
-
-    assert rental.created == []
-
-
-def test_a_machine_elsewhere_is_destroyed_when_no_worker_can_be_started(
-    run_extract: Run, rental: Rental
-) -> None:
-    rental.host = "203.0.113.7"
-
-    with pytest.raises(StageError):
-        run_extract()
-
-    assert rental.running == {}
 
 
 def test_a_failed_stage_leaves_no_instance(
@@ -189,3 +172,10 @@ def test_instance_names_suit_every_cloud() -> None:
     name = instance_name(new_run(datetime(2026, 11, 24, tzinfo=UTC)), "transform")
 
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,61}[a-z0-9]", name)
+
+
+def test_each_machine_of_a_run_has_a_name_of_its_own() -> None:
+    run_name = new_run(datetime(2026, 11, 24, tzinfo=UTC))
+
+    assert len({instance_name(run_name, "x" * 80, number) for number in range(1, 12)}) == 11
+    assert all(len(instance_name(run_name, "x" * 80, number)) <= 63 for number in (1, 9, 10))

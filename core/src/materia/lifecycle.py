@@ -1,12 +1,13 @@
-"""An instance that exists for one stage and not a moment longer."""
+"""An instance that exists for a few stages and not a moment longer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Protocol
 
-from materia.errors import CredentialsError, OrphanError, ProviderError
+from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.machines import Instance, InstanceRequest
 from materia.polling import poll
 from materia.protocols import Provider
@@ -17,23 +18,81 @@ READY_TIMEOUT = timedelta(minutes=5)
 DESTROY_PATIENCE = timedelta(minutes=10)
 
 
+class Life(Protocol):
+    """Is told of every step in the life of one machine, each before or after its effect.
+
+    What it writes down when told is all that is known after a crash.
+    """
+
+    def asked(self) -> None:
+        """The provider is asked for the machine next: from here on it may exist."""
+        ...
+
+    def refused(self, reason: str, /) -> None:
+        """The provider made none, and nothing that costs money is left."""
+        ...
+
+    def created(self, instance: Instance, /) -> None:
+        """It exists."""
+        ...
+
+    def ready(self, instance: Instance, /) -> None:
+        """It answers over SSH."""
+        ...
+
+    def destroying(self, instance: Instance, /) -> None:
+        """It is destroyed next."""
+        ...
+
+    def delayed(self, instance: Instance, reason: str, /) -> None:
+        """It could not be destroyed yet, and that is tried again."""
+        ...
+
+    def gone(self, instance: Instance, /) -> None:
+        """The provider no longer lists it."""
+        ...
+
+
 @contextmanager
 def ephemeral_instance(
-    provider: Provider, request: InstanceRequest, interrupts: Interrupts
+    provider: Provider,
+    request: InstanceRequest,
+    interrupts: Interrupts,
+    life: Life,
+    *,
+    ready_timeout: timedelta = READY_TIMEOUT,
+    patience: timedelta = DESTROY_PATIENCE,
 ) -> Iterator[Instance]:
     """An instance that can be reached; it is gone when the block is left, however it is left.
 
     Raises:
         ProviderError: it could not be created or reached; nothing is left of it.
-        OrphanError: it could not be destroyed.
+        OrphanError: it could not be destroyed, or nobody knows whether it was created.
     """
     with interrupts.held():
-        instance = provider.create_instance(request)
+        life.asked()
+        try:
+            instance = provider.create_instance(request)
+        except OrphanError:
+            raise
+        except MateriaError as error:
+            life.refused(str(error))
+            raise
+        life.created(instance)
         try:
             with interrupts.released():
-                yield provider.wait_for_ssh(instance, timeout=READY_TIMEOUT)
+                reached = provider.wait_for_ssh(instance, timeout=ready_timeout)
+                life.ready(reached)
+                yield reached
         finally:
-            destroy(provider, instance)
+            life.destroying(instance)
+            destroy(
+                provider,
+                instance,
+                patience=patience,
+                delayed=lambda reason: life.delayed(instance, reason),
+            )
+            life.gone(instance)
 
 
 def destroy(
@@ -81,13 +140,3 @@ def destroy(
                 f"{instance.provider}: {instance.name} in {instance.region} was destroyed but is "
                 f"still listed (id {remaining[0].id or 'none'}); delete it by hand"
             )
-
-
-def sweep(provider: Provider) -> tuple[Instance, ...]:
-    """Destroy every instance whose time is over, from any run, and return them."""
-    listed = provider.list_instances()
-    now = datetime.now(UTC)
-    over = tuple(instance for instance in listed if instance.expires_at <= now)
-    for instance in over:
-        destroy(provider, instance)
-    return over

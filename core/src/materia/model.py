@@ -13,7 +13,7 @@ from pathlib import Path
 
 from materia.budget import NO_BUDGET, Budget
 from materia.currency import Exchange
-from materia.machines import Requirements
+from materia.machines import Money, Requirements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,9 +352,11 @@ class RunReport:
         stages: In the order they ran.
         seconds: In all.
         sample: Whether it read the sample.
+        cost: What its machines cost, in the currency that costs are shown in; None is nothing.
     """
 
     run: str
     stages: tuple[StageReport, ...]
     seconds: float
     sample: bool = False
+    cost: Money | None = None

@@ -1,35 +1,106 @@
-"""Run a pipeline: for each stage an instance, a worker on it, and nothing left of either."""
+"""Run a pipeline: plan, rent, run, destroy; and plan anew when a machine cannot be had."""
 
 from __future__ import annotations
 
+import os
 import secrets as randomness
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from decimal import Decimal
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from materia.errors import CapacityError, NoOfferError
-from materia.events import Event, Log, Observe
-from materia.launch import run_worker
-from materia.lifecycle import ephemeral_instance, sweep
-from materia.machines import Instance, InstanceRequest, Offer
+from materia.asking import ask_each
+from materia.budget import check
+from materia.errors import (
+    BudgetError,
+    CapacityError,
+    MateriaError,
+    NoOfferError,
+    ReadyTimeoutError,
+    WorkerLostError,
+)
+from materia.events import Event, Observe
+from materia.journal import Journal, meter_shown
+from materia.ledger_rows import RunRow, RunState
+from materia.legs import LegRun, Running
+from materia.machines import Money
+from materia.market import Market, ask_market
 from materia.model import Pipeline, RunReport, Stage, StageReport
-from materia.plugins import Found, Registry, open_plugin, take_secrets
-from materia.protocols import Provider
-from materia.secrets import without_secrets
-from materia.signals import Interrupts, interrupts
-from materia.worker_request import WorkerRequest
+from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
+from materia.plugins import Registry
+from materia.price_cache import plain
+from materia.prices import NoAnswer
+from materia.signals import Interrupted, interrupts
+from materia.spending import Spending
+from materia.state import State
+from materia.sweep import Swept, sweep_provider
 
-# A worker that outlives this many times what was expected may be destroyed by anyone.
-EXPIRY = 6
-SHORTEST_EXPIRY = timedelta(hours=1)
+if TYPE_CHECKING:
+    from materia.ledger import Ledger
+
+# Machines that were paid for and never answered; more than that is not bad luck.
+IN_VAIN_AT_MOST = 3
+# A stage whose worker was lost is begun once more: it is the same to repeat it.
+LOST_AT_MOST = 1
+SWEEP_PATIENCE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a run would do now.
+
+    Attributes:
+        plan: Which machines its stages would run on.
+        unanswered: Providers that could not say what they offer, with the reason.
+    """
+
+    plan: Plan
+    unanswered: tuple[NoAnswer, ...]
+
+
+@dataclass(slots=True)
+class _Setbacks:
+    """What went wrong so far in a run, and is not tried again.
+
+    Attributes:
+        excluded: Offers that cannot be had after all.
+        reasons: Why, one sentence each.
+        in_vain: Machines that were paid for and never answered.
+        lost: Workers that went out of reach.
+    """
+
+    excluded: set[OfferKey] = field(default_factory=set)
+    reasons: list[str] = field(default_factory=list)
+    in_vain: int = 0
+    lost: int = 0
 
 
 def _unheard(_stage: str, _event: Event) -> None:
     """Nobody listens."""
+
+
+def plan_run(
+    pipeline: Pipeline,
+    registry: Registry,
+    environment: Mapping[str, str],
+    *,
+    ledger: Ledger,
+) -> Planned:
+    """What `run` would do now; asks for offers, and creates nothing.
+
+    Raises:
+        NoOfferError: no provider can run a stage.
+        MateriaError: as the only provider raised it.
+    """
+    market = ask_market(pipeline, registry, environment)
+    stages = _with_experience(pipeline, ledger)
+    return Planned(plan=_plan(pipeline, stages, market, _Setbacks()), unanswered=market.unanswered)
 
 
 def run(
@@ -37,6 +108,7 @@ def run(
     registry: Registry,
     environment: Mapping[str, str],
     *,
+    state: State,
     everything: bool = False,
     bundled_only: bool = False,
     observe: Observe = _unheard,
@@ -51,69 +123,34 @@ def run(
     """
     started = time.monotonic()
     identity = new_run(datetime.now(UTC))
-    request = _request(pipeline, registry, environment, run=identity)
-    request = replace(request, everything=everything, bundled_only=bundled_only)
-    worker_environment = without_secrets(environment, registry)
-    provider = open_plugin(
-        registry.provider(pipeline.providers[0]),
-        environment,
-        settings=pipeline.settings["provider", pipeline.providers[0]],
-        directory=pipeline.directory,
+    hidden = tuple(
+        value
+        for found in registry.found
+        for name in found.plugin.secrets
+        if (value := environment.get(name))
     )
-    reports = []
-    with interrupts() as signals:
-        with signals.held():
-            swept = sweep(provider)
-        for stage in pipeline.stages:
-            for left in swept:
-                message = f"{left.name} was left by an earlier run and is destroyed now"
-                observe(stage.name, Log(level="info", message=message))
-            swept = ()
-            begun = time.monotonic()
-            with _instance(provider, identity, stage, signals, observe) as instance:
-                result = run_worker(
-                    instance,
-                    replace(request, stage=stage.name, workspace=Path(instance.directory)),
-                    environment=worker_environment,
-                    observe=observe,
-                )
-            reports.append(
-                StageReport(
-                    stage=stage.name,
-                    provider=pipeline.providers[0],
-                    seconds=round(time.monotonic() - begun, 3),
-                    result=result,
-                )
-            )
+    with interrupts() as signals, state.hold(identity), state.ledger() as ledger:
+        running = Running(
+            run=identity,
+            pipeline=pipeline,
+            registry=registry,
+            environment=environment,
+            everything=everything,
+            bundled_only=bundled_only,
+            state=state,
+            journal=Journal(identity, state=state, ledger=ledger, observe=observe, hidden=hidden),
+            spending=Spending(pipeline.exchange),
+            signals=signals,
+        )
+        with _recorded(running):
+            reports = _run_all(running)
+        total = running.spending.total(datetime.now(UTC))
     return RunReport(
         run=identity,
         stages=tuple(reports),
         seconds=round(time.monotonic() - started, 3),
         sample=pipeline.sample,
-    )
-
-
-def _request(
-    pipeline: Pipeline, registry: Registry, environment: Mapping[str, str], *, run: str
-) -> WorkerRequest:
-    """What all stages of the run are asked, with the secrets of the source and the sink alone."""
-    found: dict[str, Found[Any]] = {
-        "source": registry.source(pipeline.source),
-        "sink": registry.sink(pipeline.sink),
-    }
-    return WorkerRequest(
-        run=run,
-        stage="",
-        source=pipeline.source,
-        sink=pipeline.sink,
-        settings={
-            kind: pipeline.settings[one.kind, one.plugin.name] for kind, one in found.items()
-        },
-        secrets={kind: take_secrets(one, environment) for kind, one in found.items()},
-        directory=pipeline.directory.absolute(),
-        workspace=pipeline.directory,
-        project=pipeline.project and pipeline.project.absolute(),
-        sample=pipeline.sample,
+        cost=total,
     )
 
 
@@ -122,49 +159,183 @@ def new_run(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"
 
 
-def instance_name(run: str, stage: str) -> str:
-    """A name that every cloud takes: `a-z`, `0-9` and `-`, at most 63."""
-    return f"materia-{run}-{stage}".lower()[:63]
-
-
 @contextmanager
-def _instance(
-    provider: Provider, run: str, stage: Stage, signals: Interrupts, observe: Observe
-) -> Iterator[Instance]:
-    """An instance of the first offer that can be had."""
-    refusals = []
-    for offer in _usable(provider, stage):
-        request = InstanceRequest(
-            name=instance_name(run, stage.name),
-            run=run,
-            stage=stage.name,
-            offer=offer,
-            expires_at=datetime.now(UTC)
-            + max(SHORTEST_EXPIRY, EXPIRY * stage.requirements.expected),
+def _recorded(running: Running) -> Iterator[None]:
+    """Write down that the run begins and how it ends."""
+    pipeline, ledger = running.pipeline, running.journal.ledger
+    ledger.begin_run(
+        RunRow(
+            run=running.run,
+            started_at=datetime.now(UTC),
+            source=pipeline.source,
+            sink=pipeline.sink,
+            providers=pipeline.providers or ("auto",),
+            directory=str(pipeline.directory.absolute()),
+            sample=pipeline.sample,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=version("materia-core"),
+            max_cost=pipeline.budget.max_cost,
         )
-        taken = False
+    )
+    outcome: RunState = "failed"
+    error = None
+    try:
+        yield
+        outcome = "ok"
+    except Interrupted as interrupted:
+        outcome, error = "interrupted", str(interrupted)
+        raise
+    except BudgetError as refused:
+        outcome, error = "over budget", str(refused)
+        raise
+    except Exception as failure:
+        error = str(failure) or type(failure).__name__
+        raise
+    finally:
+        words = None if error is None else running.journal.clean(error)
+        ledger.end_run(running.run, outcome, at=datetime.now(UTC), error=words)
+
+
+def _run_all(running: Running) -> list[StageReport]:
+    pipeline, journal = running.pipeline, running.journal
+    first = pipeline.stages[0].name
+    market = ask_market(pipeline, running.registry, running.environment)
+    for unanswered in market.unanswered:
+        journal.say(first, f"left out: {unanswered.reason}")
+    _sweep(running, market)
+    remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
+    reports: list[StageReport] = []
+    setbacks = _Setbacks()
+    number = 0
+    while remaining:
+        plan = _plan(pipeline, remaining, market, setbacks)
+        leg = plan.legs[0]
+        provider = leg.chosen.offer.provider
+        owned = provider in market.owned
+        if not number:
+            journal.ledger.save_plan(running.run, plain(plan))
+        if not owned:
+            _check_budget(running, plan)
+            journal.say(leg.stages[0].name, _chosen(leg))
+        number += 1
+        attempt = LegRun(running, leg, market.providers[provider], number=number)
         try:
-            with ephemeral_instance(provider, request, signals) as instance:
-                taken = True
-                yield instance
-                return
-        except CapacityError as error:
-            if taken:
-                raise
-            refusals.append(str(error))
-            observe(stage.name, Log(level="info", message=f"{error}; trying the next offer"))
-    raise NoOfferError("\n  ".join([f"nothing to run the stage {stage.name} on", *refusals]))
+            with meter_shown(journal, running.spending, leg.stages[0].name):
+                attempt.go(owned=owned)
+        except (CapacityError, ReadyTimeoutError, WorkerLostError) as error:
+            _learn(running, attempt, leg, setbacks, error)
+        finally:
+            reports += attempt.reports
+        remaining = remaining[len(attempt.reports) :]
+    return reports
 
 
-def _usable(provider: Provider, stage: Stage) -> list[Offer]:
-    offers = [
-        offer
-        for offer in provider.offers(stage.requirements)
-        if offer.availability not in {"unavailable", "no_quota"}
-    ]
-    if paid := [offer for offer in offers if offer.hourly.amount > 0]:
-        raise NoOfferError(
-            f"{paid[0].provider}: stages run on this machine only so far, and nothing was rented; "
-            f"use --provider local, or compare with `materia providers price`"
+def _learn(
+    running: Running,
+    attempt: LegRun,
+    leg: Leg,
+    setbacks: _Setbacks,
+    error: CapacityError | ReadyTimeoutError | WorkerLostError,
+) -> None:
+    """Take note of what went wrong with a machine, or raise *error* when it is not to be helped."""
+    stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
+    if isinstance(error, WorkerLostError):
+        setbacks.lost += 1
+        if setbacks.lost > LOST_AT_MOST:
+            raise error
+        running.journal.say(stage, f"{error}; running {stage} again on another machine")
+        return
+    if attempt.reached:
+        raise error
+    if isinstance(error, ReadyTimeoutError):
+        setbacks.in_vain += 1
+        if setbacks.in_vain >= IN_VAIN_AT_MOST:
+            raise error
+    setbacks.excluded.add(offer_key(leg.chosen.offer))
+    setbacks.reasons.append(str(error))
+    running.journal.say(stage, f"{error}; trying the next offer")
+
+
+def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: _Setbacks) -> Plan:
+    try:
+        return make_plan(
+            stages,
+            market.offers,
+            start=datetime.now(UTC),
+            exchange=pipeline.exchange,
+            excluded=setbacks.excluded,
+            owned=market.owned,
         )
-    return offers
+    except NoOfferError as error:
+        if not setbacks.reasons:
+            raise
+        head = f"nothing to run the stage {stages[0].name} on"
+        raise NoOfferError("\n  ".join([head, *setbacks.reasons])) from error
+
+
+def _chosen(leg: Leg) -> str:
+    quote = leg.chosen
+    offer = quote.offer
+    names = " and ".join(stage.name for stage in leg.stages)
+    return (
+        f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
+        f"about {quote.shown.amount:.4f} {quote.shown.currency}, "
+        f"at most {leg.worst.amount:.4f} {leg.worst.currency}"
+    )
+
+
+def _check_budget(running: Running, plan: Plan) -> None:
+    """Refuse what could pass a cap, before anything of it is rented.
+
+    Raises:
+        BudgetError: it could.
+    """
+    now = datetime.now(UTC)
+    exchange = running.pipeline.exchange
+    amounts = running.journal.ledger.month_spent(now.date(), now)
+    month = sum((exchange.convert(one)[0].amount for one in amounts), Decimal(0))
+    check(
+        running.pipeline.budget,
+        worst=plan.worst,
+        spent_in_run=running.spending.total(now),
+        month=Money(month, exchange.shown),
+    )
+
+
+def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
+    """The stages, thought to run as long as they did, where materia.toml does not say how long."""
+    stages = []
+    for stage in pipeline.stages:
+        known = None
+        if not stage.minutes_configured and not pipeline.sample:
+            known = ledger.expected(pipeline.source, stage.name)
+        stages.append(stage if known is None else stage.expecting(known))
+    return tuple(stages)
+
+
+def _sweep(running: Running, market: Market) -> None:
+    """Destroy what earlier runs left with the providers that take part; one that fails is told."""
+    first = running.pipeline.stages[0].name
+
+    def sweep(name: str) -> Swept | MateriaError:
+        try:
+            return sweep_provider(
+                market.providers[name], name=name, state=running.state, now=datetime.now(UTC)
+            )
+        except MateriaError as error:
+            return error
+
+    names = sorted(market.providers)
+    results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, Swept):
+            for left in result.found:
+                if left.instance.name not in result.left:
+                    message = (
+                        f"{left.instance.name} was left by an earlier run and is destroyed now"
+                    )
+                    running.journal.say(first, message)
+            continue
+        reason = result or f"{name}: no answer; run `materia sweep` later"
+        running.journal.say(first, f"not swept: {reason}", warning=True)

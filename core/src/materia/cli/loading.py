@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,17 @@ def bundled_only(context: typer.Context) -> bool:
 
 
 def load_pipeline(
-    registry: Registry, config: Path | None, *, provider: str | None = None
+    registry: Registry,
+    config: Path | None,
+    *,
+    provider: str | None = None,
+    max_cost: Decimal | None = None,
 ) -> Pipeline:
-    """The pipeline of *config* or the nearest materia.toml; *provider* is `auto` or names."""
+    """The pipeline of *config* or the nearest materia.toml.
+
+    *provider*, `auto` or names, and *max_cost*, in the configured currency, are used in the place
+    of what it says.
+    """
     from dataclasses import replace
 
     from materia.config import load_config, parse_providers
@@ -39,9 +48,14 @@ def load_pipeline(
     except FileNotFoundError as error:
         raise ConfigError("the current folder was deleted; change to another one") from error
     pipeline = load_config(registry, path=config, start=start)
-    if provider is None:
-        return pipeline
-    return replace(pipeline, providers=parse_providers([provider], registry))
+    if provider is not None:
+        pipeline = replace(pipeline, providers=parse_providers([provider], registry))
+    if max_cost is not None:
+        from materia.machines import Money
+
+        cap = Money(max_cost, pipeline.exchange.configured)
+        pipeline = replace(pipeline, budget=replace(pipeline.budget, max_cost=cap))
+    return pipeline
 
 
 def load_environment(

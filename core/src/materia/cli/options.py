@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -67,5 +68,33 @@ Everything = Annotated[
     typer.Option(
         "--everything",
         help="Ask the source for every partition again, not only for those that may be new.",
+    ),
+]
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is not an amount, like 0.50")
+    return amount
+
+
+MaxCost = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--max-cost",
+        parser=_amount,
+        metavar="AMOUNT",
+        help="Rent nothing if this run could cost more, in the currency of materia.toml (EUR "
+        "without it): price times hard deadline, all in.",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say which machines would be rented, and why; rent none, run nothing."
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from materia.cli.command import Command, Group
-from materia.cli.options import Config, Everything, Json, ProviderName, Quiet, Sample
+from materia.cli.options import Config, Everything, Json, MaxCost, ProviderName, Quiet, Sample
 from materia.cli.run import run_stages
 
 RUN_EPILOG = """\
@@ -58,6 +58,7 @@ def run_stage(
     sample: Sample = False,
     config: Config = None,
     provider: ProviderName = None,
+    max_cost: MaxCost = None,
     everything: Everything = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -72,6 +73,7 @@ def run_stage(
         sample=sample,
         config=config,
         provider=provider,
+        max_cost=max_cost,
         everything=everything,
         json=json,
         quiet=quiet,

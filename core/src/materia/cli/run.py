@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,22 @@ import typer
 
 from materia.cli.loading import (
     bundled_only,
+    load_environment,
     load_pipeline,
     load_registry,
     to_json,
     warn_of_failures,
 )
-from materia.cli.options import Config, Everything, Json, ProviderName, Quiet, Sample
+from materia.cli.options import (
+    Config,
+    DryRun,
+    Everything,
+    Json,
+    MaxCost,
+    ProviderName,
+    Quiet,
+    Sample,
+)
 
 if TYPE_CHECKING:
     from materia.model import Pipeline, Stage
@@ -30,12 +41,20 @@ Examples:
   materia run --json | jq .run     for programs
   materia run --everything         ask again for all that was ever released
   materia run --config other.toml  another pipeline
+  materia run --provider auto --dry-run        which machines it would rent, and why
+  materia run --provider auto --max-cost 0.50  rent them, unless it could cost more
 
 \b
 A run that was cut off, at any point, goes on where it stopped. A file that cannot be
 used is put aside, everything else is done, and the exit code is 1. Progress is shown
-when standard error is a terminal; NO_COLOR is honoured. With --json, a stage that failed
-leaves standard output empty; its reason is on standard error, as without it.
+when standard error is a terminal; NO_COLOR is honoured. With --json, the report is on
+standard output, and every event on standard error as it happens, one JSON object a line;
+a stage that failed leaves standard output empty.
+
+\b
+Rented machines are destroyed when their stages are done, have failed or were interrupted.
+What a killed run left behind is told by the next command, and removed by `materia sweep`.
+`materia runs show` tells what was rented, what it cost, and where the logs are.
 """
 
 
@@ -45,21 +64,32 @@ def run(
     sample: Sample = False,
     config: Config = None,
     provider: ProviderName = None,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
     everything: Everything = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Fetch what is new, turn it into tables and publish them.
 
-    Both stages, extract and transform, one after the other, each on a machine of its own: with
-    the provider `local` that is a process on this one.
+    The stages extract and transform, one after the other, on the cheapest machine that can be
+    had: with the provider `local`, the default, that is a process on this one; rented ones are
+    shared by both stages where that is cheaper.
     """
+    if dry_run:
+        from materia.cli.plan import show_plan
+
+        show_plan(
+            context, sample=sample, config=config, provider=provider, max_cost=max_cost, json=json
+        )
+        return
     run_stages(
         context,
         stage=None,
         sample=sample,
         config=config,
         provider=provider,
+        max_cost=max_cost,
         everything=everything,
         json=json,
         quiet=quiet,
@@ -73,6 +103,7 @@ def run_stages(
     sample: bool,
     config: Path | None,
     provider: str | None,
+    max_cost: Decimal | None,
     everything: bool,
     json: bool,
     quiet: bool,
@@ -86,24 +117,27 @@ def run_stages(
     import sys
 
     from materia import runner
-    from materia.cli.live import Live
+    from materia.cli.live import EventLines, Live
     from materia.cli.summary import problems_of, summary
     from materia.errors import SourceError
     from materia.problems import listing
     from materia.sample import sampled
+    from materia.state import State, state_folder
 
     registry = load_registry(context)
     warn_of_failures(registry)
-    pipeline = load_pipeline(registry, config, provider=provider)
+    pipeline = load_pipeline(registry, config, provider=provider, max_cost=max_cost)
     if sample:
         pipeline = sampled(pipeline, registry)
     if stage is not None:
         pipeline = replace(pipeline, stages=(_stage_called(stage, pipeline),))
-    with Live(sys.stderr, os.environ, quiet=quiet) as live, _file_named(pipeline):
+    shown = EventLines(sys.stderr) if json else Live(sys.stderr, os.environ, quiet=quiet)
+    with shown as live, _file_named(pipeline):
         report = runner.run(
             pipeline,
             registry,
-            os.environ,
+            load_environment(registry, pipeline),
+            state=State(state_folder(os.environ)),
             everything=everything,
             bundled_only=bundled_only(context),
             observe=live.observe,

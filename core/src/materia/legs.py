@@ -1,0 +1,344 @@
+"""One leg of a plan: a machine of the chosen offer, its stages on it, and nothing left of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from materia.errors import MateriaError, WorkerLostError
+from materia.events import Log
+from materia.journal import Journal, MachineLife
+from materia.launch import run_worker
+from materia.ledger_rows import MachineRow, StageRow, StageState
+from materia.lifecycle import ephemeral_instance
+from materia.machines import Instance, InstanceRequest, Offer
+from materia.model import Pipeline, Stage, StageReport
+from materia.plan import Leg
+from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.protocols import Provider, Sink
+from materia.secrets import without_secrets
+from materia.signals import Interrupted, Interrupts
+from materia.spending import Spending
+from materia.state import State
+from materia.worker_request import WorkerRequest
+
+if TYPE_CHECKING:
+    from materia.artifact import Artifact
+    from materia.bootstrap import KeyPair
+    from materia.remote import RemoteWorker
+
+LOGIN_TIMEOUT = timedelta(minutes=1)
+# What the images have that the providers boot without being told otherwise: Debian 12.
+USUAL_PYTHON = "3.11"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A run under way: everything that its legs share.
+
+    Attributes:
+        run: Its identity.
+        pipeline: What is run.
+        registry: The plugins.
+        environment: Where secrets are taken from.
+        everything: Whether every partition is asked for again.
+        bundled_only: Whether plugins from outside are left out.
+        state: Where things are remembered.
+        journal: What is written down.
+        spending: What its machines cost.
+        signals: Held back while a machine is made or destroyed.
+        attempts: How often each stage was begun.
+    """
+
+    run: str
+    pipeline: Pipeline
+    registry: Registry
+    environment: Mapping[str, str]
+    everything: bool
+    bundled_only: bool
+    state: State
+    journal: Journal
+    spending: Spending
+    signals: Interrupts
+    attempts: dict[str, int] = field(default_factory=dict)
+
+
+class LegRun:
+    """One try at a leg.
+
+    Attributes:
+        reports: Of the stages that are done.
+        reached: Whether the machine could be reached: what fails later is no fault of the offer.
+    """
+
+    def __init__(self, running: Running, leg: Leg, provider: Provider, *, number: int) -> None:
+        """Try *leg* on a machine of *provider*, the *number*th machine of the run."""
+        self.reports: list[StageReport] = []
+        self.reached = False
+        self._running = running
+        self._leg = leg
+        self._provider = provider
+        self._number = number
+        self._begun = time.monotonic()
+
+    @property
+    def _offer(self) -> Offer:
+        return self._leg.chosen.offer
+
+    def go(self, *, owned: bool) -> None:
+        """Rent, run, destroy.
+
+        Args:
+            owned: Whether the machine is already there, and is this one.
+
+        Raises:
+            CapacityError: the offer cannot be had.
+            ReadyTimeoutError: the machine never answered; it is gone.
+            WorkerLostError: nobody knows how the stage after the reported ones ended.
+            MateriaError: a stage failed.
+        """
+        if owned:
+            with self._machine(user_data="", public_key="") as instance:
+                for stage in self._leg.stages:
+                    self._local_stage(stage, instance)
+            return
+        from materia.bootstrap import cloud_config, generate_key, user_data
+
+        artifact = self._artifact(_remembered_python(self._running.state, self._offer.provider))
+        login_key, host_key = generate_key(), generate_key()
+        config = cloud_config(
+            login_key=login_key.public,
+            host_key=host_key,
+            now=datetime.now(UTC),
+            expires_at=self._expires_at(),
+        )
+        with (
+            self._machine(user_data=user_data(config), public_key=login_key.public) as instance,
+            _worker(instance, login_key, host_key) as worker,
+        ):
+            self._prepare(worker, artifact)
+            for stage in self._leg.stages:
+                self._remote_stage(stage, worker)
+
+    def _expires_at(self) -> datetime:
+        return datetime.now(UTC) + self._leg.deadline
+
+    @contextmanager
+    def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
+        running, leg, offer = self._running, self._leg, self._offer
+        first = leg.stages[0].name
+        row = MachineRow(
+            name=instance_name(running.run, first, self._number),
+            run=running.run,
+            stages=tuple(stage.name for stage in leg.stages),
+            provider=offer.provider,
+            region=offer.region,
+            zone=offer.zone,
+            instance_type=offer.instance_type,
+            offer=offer,
+            estimate=leg.chosen.cost,
+            worst=leg.worst,
+            expires_at=self._expires_at(),
+            intended_at=datetime.now(UTC),
+        )
+        request = InstanceRequest(
+            name=row.name,
+            run=running.run,
+            stage=first,
+            offer=offer,
+            expires_at=row.expires_at,
+            user_data=user_data,
+            public_key=public_key,
+        )
+        life = MachineLife(journal=running.journal, spending=running.spending, row=row, stage=first)
+        with ephemeral_instance(self._provider, request, running.signals, life) as instance:
+            self.reached = True
+            yield instance
+
+    def _artifact(self, python: str) -> Artifact:
+        from materia.artifact import find_or_build
+
+        running = self._running
+        return find_or_build(
+            python=python,
+            architecture=self._offer.architecture,
+            registry=running.registry,
+            pipeline=running.pipeline,
+            environment=running.environment,
+            say=lambda text: running.journal.say(self._leg.stages[0].name, text),
+        )
+
+    def _prepare(self, worker: RemoteWorker, artifact: Artifact) -> None:
+        python, architecture = worker.probe()
+        if (python, architecture) != (artifact.python, artifact.architecture):
+            message = f"the machine has Python {python} on {architecture}"
+            self._running.journal.say(self._leg.stages[0].name, message)
+            artifact = self._artifact(python)
+        _remember_python(self._running.state, self._offer.provider, python)
+        worker.prepare(artifact)
+
+    def _local_stage(self, stage: Stage, instance: Instance) -> None:
+        running = self._running
+        with self._recorded(stage) as record:
+            request = self._request(stage, workspace=Path(instance.directory), at_home=False)
+            environment = without_secrets(running.environment, running.registry)
+            record(
+                run_worker(
+                    instance, request, environment=environment, observe=running.journal.observe
+                )
+            )
+
+    def _remote_stage(self, stage: Stage, worker: RemoteWorker) -> None:
+        running = self._running
+        found = running.registry.sink(running.pipeline.sink)
+        with self._recorded(stage) as record:
+            sink = None if found.plugin.on_worker else self._sink(found)
+            request = self._request(stage, workspace=Path(), at_home=sink is not None)
+            record(
+                worker.run(
+                    request,
+                    sink=sink,
+                    attempt=running.attempts[stage.name],
+                    limit=stage.deadline,
+                    observe=running.journal.observe,
+                )
+            )
+
+    def _sink(self, found: Found[Sink]) -> Sink:
+        """Opened anew for each stage: what it has locked is free when the stage has ended."""
+        running = self._running
+        return open_plugin(
+            found,
+            running.environment,
+            settings=running.pipeline.settings["sink", found.plugin.name],
+            directory=running.pipeline.directory,
+        )
+
+    def _request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
+        """What the stage is asked, with the secrets of its source and sink and no others."""
+        running, pipeline = self._running, self._running.pipeline
+        found: dict[str, Found[Any]] = {
+            "source": running.registry.source(pipeline.source),
+            "sink": running.registry.sink(pipeline.sink),
+        }
+        secrets = {kind: take_secrets(one, running.environment) for kind, one in found.items()}
+        if at_home:
+            secrets["sink"] = {}
+        return WorkerRequest(
+            run=running.run,
+            stage=stage.name,
+            source=pipeline.source,
+            sink=pipeline.sink,
+            settings={
+                kind: pipeline.settings[one.kind, one.plugin.name] for kind, one in found.items()
+            },
+            secrets=secrets,
+            directory=pipeline.directory.absolute(),
+            workspace=workspace,
+            project=pipeline.project and pipeline.project.absolute(),
+            sample=pipeline.sample,
+            everything=running.everything,
+            bundled_only=running.bundled_only,
+        )
+
+    @contextmanager
+    def _recorded(self, stage: Stage) -> Iterator[Any]:
+        """Write down that a stage begins and how it ends, and log what it says."""
+        running, ledger = self._running, self._running.journal.ledger
+        attempt = running.attempts[stage.name] = running.attempts.get(stage.name, 0) + 1
+        ledger.begin_stage(
+            StageRow(
+                run=running.run,
+                stage=stage.name,
+                attempt=attempt,
+                machine=instance_name(running.run, self._leg.stages[0].name, self._number),
+                provider=self._offer.provider,
+                started_at=datetime.now(UTC),
+                expected=stage.requirements.expected,
+            )
+        )
+        results: list[Mapping[str, object]] = []
+        state: StageState = "failed"
+        error = None
+        try:
+            with running.journal.log_of(stage.name, attempt):
+                try:
+                    yield results.append
+                except MateriaError as failure:
+                    running.journal.observe(stage.name, Log(level="info", message=str(failure)))
+                    raise
+            state = "ok"
+        except Interrupted as interrupted:
+            state, error = "interrupted", str(interrupted)
+            raise
+        except WorkerLostError as lost:
+            state, error = "lost", str(lost)
+            raise
+        except Exception as failure:
+            error = str(failure) or type(failure).__name__
+            raise
+        finally:
+            ledger.end_stage(
+                running.run,
+                stage.name,
+                attempt,
+                state=state,
+                at=datetime.now(UTC),
+                result=results[0] if results else None,
+                error=None if error is None else running.journal.clean(error),
+            )
+        self.reports.append(
+            StageReport(
+                stage=stage.name,
+                provider=self._offer.provider,
+                seconds=round(time.monotonic() - self._begun, 3),
+                result=results[0],
+            )
+        )
+        self._begun = time.monotonic()
+
+
+@contextmanager
+def _worker(instance: Instance, login_key: KeyPair, host_key: KeyPair) -> Iterator[RemoteWorker]:
+    from materia.remote import RemoteWorker
+    from materia.script import Login
+
+    if instance.host is None:
+        raise AssertionError("a rented machine that answers has an address")
+    login = Login(host=instance.host, port=instance.port, key=login_key, host_key=host_key.public)
+    with RemoteWorker(login, timeout=LOGIN_TIMEOUT) as worker:
+        yield worker
+
+
+def instance_name(run: str, stage: str, number: int = 1) -> str:
+    """A name that every cloud takes, `a-z`, `0-9` and `-`, at most 63; each machine has its own."""
+    end = f"-{number}" if number > 1 else ""
+    return f"{f'materia-{run}-{stage}'.lower()[: 63 - len(end)]}{end}"
+
+
+def _remembered_python(state: State, provider: str) -> str:
+    """What the provider's machines had last time: the artifact is built before one is rented."""
+    try:
+        known = json.loads((state.folder / "pythons.json").read_text(encoding="utf-8"))
+        return str(known[provider])
+    except (OSError, ValueError, KeyError, TypeError):
+        return USUAL_PYTHON
+
+
+def _remember_python(state: State, provider: str, python: str) -> None:
+    path = state.folder / "pythons.json"
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    if known.get(provider) == python:
+        return
+    temporary = path.with_suffix(".part")
+    with suppress(OSError):  # only saves time
+        temporary.write_text(json.dumps({**known, provider: python}), encoding="utf-8")
+        temporary.replace(path)

@@ -1,0 +1,69 @@
+"""What the machines of a run cost: those that are gone, and those that still count."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from materia.cost import Quote, cost
+from materia.currency import Exchange
+from materia.machines import Money, Offer
+
+# A provider's clock may be wrong, or an emulated one run fast: then ours is taken.
+TRUSTED_DIFFERENCE = timedelta(minutes=5)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Use:
+    offer: Offer
+    created_at: datetime
+    gone_at: datetime | None = None
+
+
+class Spending:
+    """The machines of one run, by name; used from several threads."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._lock = threading.Lock()
+        self._uses: dict[str, _Use] = {}
+
+    def begin(self, name: str, offer: Offer, at: datetime, *, said: datetime | None = None) -> None:
+        """A machine counts from *at*, or from when the provider *said* that it was created."""
+        if said is not None and abs(said - at) < TRUSTED_DIFFERENCE:
+            at = said
+        with self._lock:
+            self._uses[name] = _Use(offer=offer, created_at=at)
+
+    def end(self, name: str, at: datetime) -> Quote:
+        """A machine is gone; what it cost, in its offer's own currency."""
+        with self._lock:
+            use = self._uses[name]
+            use.gone_at = at
+        return _cost(use, at)
+
+    @property
+    def counting(self) -> bool:
+        """Whether a machine that is not gone costs something."""
+        with self._lock:
+            return any(
+                use.gone_at is None and use.offer.hourly.amount for use in self._uses.values()
+            )
+
+    def total(self, at: datetime) -> Money:
+        """What all of them cost up to then, in the currency that costs are shown in.
+
+        Raises:
+            ConfigError: a rate is missing.
+        """
+        with self._lock:
+            uses = list(self._uses.values())
+        amounts = [self._exchange.convert(_cost(use, use.gone_at or at).cost)[0] for use in uses]
+        return Money(sum((one.amount for one in amounts), Decimal(0)), self._exchange.shown)
+
+
+def _cost(use: _Use, at: datetime) -> Quote:
+    length = max(at - use.created_at, timedelta(0))
+    return cost(use.offer, length, use.created_at)

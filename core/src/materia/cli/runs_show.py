@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from materia.cli.price_table import money
 from materia.cli.runs_plan import plan_text
 from materia.cli.runs_table import amounts, cost_word, ended_word, run_values, what
 from materia.cli.words import elapsed, many, size, table
+from materia.cost import money_text
 from materia.ledger_costs import cost_so_far
 from materia.ledger_rows import MachineRow, Note, RunRow, StageRow
 from materia.ledger_values import from_plain
@@ -85,8 +85,9 @@ def timeline(
 ) -> list[tuple[datetime, str]]:
     """What happened when, oldest first."""
     moments = [(run.started_at, "the run begins")]
-    for note in notes:
-        moments.append((note.at, f"{note.stage}: {note.text}" if note.stage else note.text))
+    moments += [
+        (note.at, f"{note.stage}: {note.text}" if note.stage else note.text) for note in notes
+    ]
     for stage in stages:
         name = f"stage {stage.stage}{_attempt(stage.attempt)}"
         moments.append((stage.started_at, f"{name} starts on {stage.machine}"))
@@ -113,7 +114,7 @@ def _machine_moments(machine: MachineRow) -> Iterator[tuple[datetime, str]]:
     if machine.destroying_at:
         yield machine.destroying_at, f"{name}: is to be destroyed"
     if machine.gone_at:
-        bill = f", cost {money(machine.cost)}" if machine.cost else ""
+        bill = f", cost {money_text(machine.cost)}" if machine.cost else ""
         yield machine.gone_at, f"{name}: gone, the provider does not list it any more{bill}"
 
 
@@ -181,7 +182,7 @@ def _machine(one: Values) -> list[str]:
     ]
     if one["state"] == "refused":
         return [*lines, *([f"  {one['reason']}"] if one["reason"] else [])]
-    estimate, cost = (money(from_plain(Money, one[name])) for name in ("estimate", "cost"))
+    estimate, cost = (money_text(from_plain(Money, one[name])) for name in ("estimate", "cost"))
     so_far = " so far" if one["open"] else ""
     lines.append(f"  estimated {estimate}, cost {cost}{so_far}")
     return lines + [f"    {_bill_line(line)}" for line in one["lines"]]
@@ -206,7 +207,7 @@ def _life(one: Values) -> str:
 
 
 def _bill_line(line: Values) -> str:
-    amount = money(from_plain(Money, line["amount"]))
+    amount = money_text(from_plain(Money, line["amount"]))
     price = f"{line['price']['amount']} {line['price']['currency']}"
     quantity = f"{float(line['quantity']):.4f}".rstrip("0").rstrip(".")
     return f"{line['name']}: {quantity} {line['unit']} x {price} = {amount}; {line['rule']}"

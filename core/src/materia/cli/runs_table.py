@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from materia.cli.price_table import minute, money
 from materia.cli.words import elapsed, table
+from materia.cost import money_text
 from materia.ledger_costs import cost_so_far
 from materia.ledger_rows import CostRow, MachineRow, RunRow
 from materia.ledger_values import from_plain
@@ -68,7 +68,7 @@ def _list_row(one: Values) -> tuple[str, ...]:
     ]
     return (
         one["run"],
-        minute(datetime.fromisoformat(one["started_at"])),
+        one["started_at"][:16].replace("T", " "),
         "" if one["seconds"] is None else elapsed(one["seconds"]),
         ended_word(one),
         what(one),
@@ -112,7 +112,7 @@ def sums(amounts: Iterable[Money]) -> tuple[Money, ...]:
 
 def amounts(values: Sequence[Mapping[str, str]]) -> str:
     """`0.0123 EUR`, or several."""
-    return ", ".join(money(from_plain(Money, value)) for value in values)
+    return ", ".join(money_text(from_plain(Money, value)) for value in values)
 
 
 def cost_values(rows: Sequence[CostRow], since: datetime | None) -> Values:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -30,7 +31,7 @@ CLOUD = "https://api.pulumi.com"
 HEADERS = {"accept": "application/vnd.pulumi+8", "content-type": "application/json"}
 VARIABLES = "environmentVariables"
 CONNECT_SECONDS = 5.0
-DEADLINE_SECONDS = 30.0  # opening may fetch credentials of other services first
+PATIENCE = timedelta(seconds=30)  # opening may fetch credentials of other services first
 PAUSES_SECONDS = (0.5, 1.0)  # between three tries
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -64,16 +65,19 @@ class Variables:
     others: frozenset[str]
 
 
-def read_variables(environment: str, *, token: str, url: str = CLOUD) -> Variables:
+def read_variables(
+    environment: str, *, token: str, url: str = CLOUD, patience: timedelta = PATIENCE
+) -> Variables:
     """Open *environment* and read its variables.
 
-    What may pass (no answer, 429, 5xx) is tried three times, all within about half a minute.
+    What may pass (no answer, 429, 5xx) is tried three times.
 
     Args:
         environment: `organization/project/name`, or `project/name` in the default organization of
             the token; `@version` may follow.
         token: An access token of Pulumi Cloud.
         url: Where the API is; of its path nothing is used.
+        patience: No request is begun after it, nor waited for longer.
 
     Raises:
         EscError: it cannot be had.
@@ -81,9 +85,9 @@ def read_variables(environment: str, *, token: str, url: str = CLOUD) -> Variabl
     token = token.strip()
     if not (token.isascii() and token.isprintable()):
         raise EscError("PULUMI_ACCESS_TOKEN has characters that are in no token; set it anew")
-    end = time.monotonic() + DEADLINE_SECONDS
+    end = time.monotonic() + patience.total_seconds()
     pauses = iter(PAUSES_SECONDS)
-    with _client(_base(url), token) as client:
+    with _client(_base(url), token, patience) as client:
         api = _Api(client, token, end)
         while True:
             try:
@@ -166,14 +170,14 @@ def _base(url: str) -> str:
 
 
 @contextmanager
-def _client(base: str, token: str) -> Iterator[httpx.Client]:
+def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client]:
     try:
         import httpx
     except ImportError as error:
         raise EscError(
             "it needs httpx, which comes with: pip install 'materia-core[esc]'"
         ) from error
-    timeout = httpx.Timeout(DEADLINE_SECONDS, connect=CONNECT_SECONDS)
+    timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
     headers = {**HEADERS, "authorization": f"token {token}"}
     with httpx.Client(base_url=base, headers=headers, timeout=timeout) as client:
         yield client

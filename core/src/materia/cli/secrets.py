@@ -22,7 +22,7 @@ app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="See which secrets are needed and where they are found, never their values.",
+    help="See which secrets are needed, and where they are found.",
 )
 
 PLACES = """\
@@ -53,7 +53,7 @@ All = Annotated[bool, typer.Option("--all", help="Of every installed plugin, als
 
 @app.callback()
 def group() -> None:
-    """See which secrets are needed and where they are found, never their values."""
+    """See which secrets are needed, and where they are found."""
 
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)

@@ -1,0 +1,204 @@
+"""A sweep finds all that dead runs left at each provider, and touches nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import materia_hetzner.provider
+import materia_hetzner.settings
+import materia_ovh.credentials
+import materia_ovh.provider
+import materia_ovh.settings
+import pytest
+from fakes import oracle_open, scaleway_open
+from fakes.leftovers import HOUR, Tenant, died, intend, remember
+from materia.errors import OrphanError
+from materia.protocols import Provider
+from materia.state import State
+from materia.sweep import EXPIRED, RUN_OVER, sweep_provider
+from materia.testing.cloud import Behaviour, Clock
+from materia.testing.cloud.hetzner import Hetzner
+from materia.testing.cloud.oracle import Oracle
+from materia.testing.cloud.ovh import Ovh
+from materia.testing.cloud.scaleway import Scaleway
+from materia.testing.cloud.service import Service
+from materia.testing.cloud.services import SERVICES, service_class
+
+QUICK = timedelta(milliseconds=50)
+
+
+@pytest.fixture(params=sorted(SERVICES))
+def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
+    behaviour = Behaviour(boot=QUICK, delete=QUICK)
+    with service_class(request.param)(clock=Clock(), behaviour=behaviour) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def tenant(cloud: Service) -> Tenant:
+    return Tenant.of(cloud)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / "state")
+
+
+def bill_of(cloud: Service) -> set[str]:
+    return {f"{line.kind} {line.id}" for line in cloud.still_billed()}
+
+
+def test_what_is_over_goes_and_nothing_else_is_touched(
+    cloud: Service, tenant: Tenant, state: State
+) -> None:
+    cloud.add_foreign()
+    foreign = {line.id for line in cloud.still_billed(foreign=True)}
+    now = datetime.now(UTC)
+    dead, alive, others, expired = (
+        tenant.request(attempt=2),
+        tenant.request(),
+        tenant.request(stage="transform"),
+        tenant.request(expires_at=now - HOUR),
+    )
+    with state.ledger() as ledger, state.hold(alive.run):
+        remember(ledger, alive, tenant.rent)
+        tenant.rent(others)
+        kept = bill_of(cloud)
+        remember(ledger, dead, tenant.rent)
+        died(state, dead.run)
+        tenant.rent(expired)
+        all_of_it = bill_of(cloud)
+        sweep = partial(sweep_provider, tenant.provider, name=cloud.provider, state=state, now=now)
+
+        tried = sweep(dry_run=True)
+        assert bill_of(cloud) == all_of_it
+        assert {row.name: row.state for row in ledger.machines()} == {
+            alive.name: "created",
+            dead.name: "created",
+        }
+        swept = sweep()
+
+        assert {one.instance.name: one.why for one in swept.found} == {
+            dead.name: RUN_OVER,
+            expired.name: EXPIRED,
+        }
+        assert tried.found == swept.found
+        assert bill_of(cloud) == kept
+        assert {line.id for line in cloud.still_billed(foreign=True)} == foreign
+        assert {row.name: row.state for row in ledger.machines()} == {
+            alive.name: "created",
+            dead.name: "gone",
+        }
+        assert ledger.run(dead.run).state == "interrupted"
+        assert ledger.run(alive.run).state == "running"
+        assert state.unfinished() == ()
+        assert sweep().found == ()
+
+
+def test_a_machine_that_was_swept_costs_what_the_meter_says(
+    cloud: Service, tenant: Tenant, state: State
+) -> None:
+    request = tenant.request()
+    with state.ledger() as ledger:
+        remember(ledger, request, tenant.rent)
+
+        sweep_provider(tenant.provider, name=cloud.provider, state=state, now=datetime.now(UTC))
+
+        [row] = ledger.machines()
+    assert row.cost is not None
+    assert {row.cost.currency: round(row.cost.amount, 4)} == {
+        currency: round(amount, 4) for currency, amount in cloud.billed().items() if amount
+    }
+
+
+def test_deadlines_alone_decide_where_there_is_no_ledger(
+    cloud: Service, tenant: Tenant, state: State
+) -> None:
+    tenant.rent(tenant.request())
+    kept = bill_of(cloud)
+    now = datetime.now(UTC)
+    for attempt in (1, 2):
+        tenant.rent(tenant.request(attempt=attempt, expires_at=now))
+
+    sweep_provider(tenant.provider, name=cloud.provider, state=state, now=now)
+
+    assert bill_of(cloud) == kept
+    assert not state.folder.exists()
+
+
+def test_a_machine_that_comes_late_to_the_list_is_waited_for(
+    cloud: Service, tenant: Tenant, state: State
+) -> None:
+    """Its run was killed while it waited for the answer to its create."""
+    now = datetime.now(UTC)
+    request = tenant.request()
+    with state.ledger() as ledger:
+        intend(ledger, request, at=now)
+        cloud.behaviour.invisible = timedelta(seconds=0.8)
+        tenant.rent(request)
+
+        swept = sweep_provider(tenant.provider, name=cloud.provider, state=state, now=now)
+
+        assert [one.instance.name for one in swept.found] == [request.name]
+        assert [row.state for row in ledger.machines()] == ["gone"]
+    assert bill_of(cloud) == set()
+
+
+def test_everything_that_a_second_attempt_is_known_by_can_be_read_back(tenant: Tenant) -> None:
+    request = tenant.request(stage="extract-transform", attempt=2)
+
+    tenant.rent(request)
+
+    [listed] = tenant.provider.list_instances()
+    assert (listed.name, listed.run, listed.stage, listed.expires_at) == (
+        request.name,
+        request.run,
+        request.stage,
+        request.expires_at,
+    )
+    tenant.provider.destroy_instance(listed)
+
+
+def impatient(cloud: Service) -> Provider:
+    """As `opened`, and soon tired of waiting for a delete."""
+    short = {"patience": timedelta(seconds=0.6), "settle": timedelta(seconds=0.2)}
+    secrets, settings = cloud.secrets(), cloud.settings()
+    match cloud:
+        case Hetzner():
+            return materia_hetzner.provider.Hetzner(
+                secrets["HCLOUD_TOKEN"], materia_hetzner.settings.read_settings(settings), **short
+            )
+        case Ovh():
+            return materia_ovh.provider.Ovh(
+                materia_ovh.credentials.Credentials(
+                    application_key=secrets["OVH_APPLICATION_KEY"],
+                    application_secret=secrets["OVH_APPLICATION_SECRET"],
+                    consumer_key=secrets["OVH_CONSUMER_KEY"],
+                ),
+                materia_ovh.settings.read_settings(settings),
+                **short,
+            )
+        case Scaleway():
+            return scaleway_open.opened(cloud)
+        case Oracle():
+            return oracle_open.opened(cloud)
+    raise TypeError(cloud)
+
+
+def test_what_will_not_die_is_an_error_that_says_how_to_delete_it(
+    cloud: Service, tenant: Tenant, state: State
+) -> None:
+    now = datetime.now(UTC)
+    instance = tenant.rent(tenant.request(expires_at=now - HOUR))
+    cloud.behaviour.never_deletes = True
+
+    with pytest.raises(OrphanError) as caught:
+        sweep_provider(impatient(cloud), name=cloud.provider, state=state, now=now)
+
+    assert caught.value.exit_code == 3
+    assert instance.id in str(caught.value)
+    assert "delete" in str(caught.value)
+    assert bill_of(cloud) != set()

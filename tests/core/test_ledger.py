@@ -3,6 +3,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -33,11 +35,11 @@ from strategies.offers import durations, offers
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger with one run."""
-    opened = Ledger(tmp_path / "ledger.db")
-    opened.begin_run(run_row())
-    return opened
+    with Ledger(tmp_path / "ledger.db") as opened:
+        opened.begin_run(run_row())
+        yield opened
 
 
 @settings(max_examples=30)
@@ -314,6 +316,19 @@ def test_processes_make_and_write_one_ledger_at_once(tmp_path: Path) -> None:
         assert sorted(row.run for row in ledger.runs()) == ["a", "b", "c"]
         assert [len(ledger.notes(run)) for run in "abc"] == [40] * 3
         assert len(ledger.machines(open_only=True)) == 120
+
+
+def test_threads_write_through_one_ledger(ledger: Ledger) -> None:
+    def write(number: int) -> bool:
+        ledger.note("one", at=NOON, stage="", text=str(number))
+        ledger.intend_machine(machine_row(f"m{number}"))
+        return ledger.machine_failed(f"m{number}", "sold out")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(write, range(60)))
+
+    assert sorted(int(note.text) for note in ledger.notes("one")) == list(range(60))
+    assert {row.state for row in ledger.machines()} == {"refused"}
 
 
 @pytest.mark.parametrize("after", [1, 7, 40])

@@ -49,6 +49,7 @@ def holder(state: State, run: str) -> subprocess.Popen[str]:
         ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/materia"),
         ({"XDG_STATE_HOME": "relative", "HOME": "/h"}, "/h/.local/state/materia"),
         ({"MATERIA_STATE_DIR": "", "HOME": "/h"}, "/h/.local/state/materia"),
+        ({"HOME": "/"}, "/.local/state/materia"),
     ],
 )
 def test_the_folder_is_the_first_that_is_named(environment: dict[str, str], folder: str) -> None:
@@ -57,6 +58,25 @@ def test_the_folder_is_the_first_that_is_named(environment: dict[str, str], fold
 
 def test_a_relative_folder_starts_where_the_command_does() -> None:
     assert state_folder({"MATERIA_STATE_DIR": "kept"}) == Path.cwd() / "kept"
+
+
+def test_without_a_home_folder_nothing_breaks() -> None:
+    code = (
+        "import os, pwd; from materia.state import State, state_folder; os.setuid(54321);"
+        "state = State(state_folder({})); print(state.folder, state.unfinished())"
+    )
+    if os.getuid() != 0:
+        pytest.skip("only root can become somebody without a home folder")
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout == "/.local/state/materia ()\n"
 
 
 def test_a_run_is_alive_as_long_as_its_process_and_leaves_nothing(state: State) -> None:

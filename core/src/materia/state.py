@@ -25,14 +25,19 @@ VARIABLE = "MATERIA_STATE_DIR"
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """MATERIA_STATE_DIR, else XDG_STATE_HOME/materia, else ~/.local/state/materia."""
+    """MATERIA_STATE_DIR, else XDG_STATE_HOME/materia, else ~/.local/state/materia.
+
+    Without a home folder, that of the root: looking there finds nothing, and writing says why.
+    """
     if given := environment.get(VARIABLE, ""):
-        return Path(given).expanduser().absolute()
+        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 -- leaves ~nobody as it is
     root = environment.get("XDG_STATE_HOME", "")
     if root.startswith("/"):  # the XDG base directory specification has relative paths ignored
         return Path(root) / "materia"
     home = environment.get("HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home()) / ".local/state/materia"
+    if not home.startswith("/"):
+        home = os.path.expanduser("~")  # noqa: PTH111 -- Path.home() fails without one
+    return Path("/", home.removeprefix("~"), ".local/state/materia")
 
 
 @dataclass(frozen=True, slots=True)

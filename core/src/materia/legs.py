@@ -6,27 +6,25 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from materia.errors import MateriaError, WorkerLostError
 from materia.events import Log
-from materia.journal import Journal, MachineLife
+from materia.journal import MachineLife
 from materia.launch import run_worker
 from materia.ledger_rows import MachineRow, StageRow, StageState
 from materia.lifecycle import ephemeral_instance
 from materia.machines import Instance, InstanceRequest, Offer
-from materia.model import Pipeline, Stage, StageReport
+from materia.model import Stage, StageReport
 from materia.plan import Leg
-from materia.plugins import Found, Registry, open_plugin, take_secrets
-from materia.protocols import Provider, Sink
+from materia.protocols import Provider
+from materia.running import Running
 from materia.secrets import without_secrets
-from materia.signals import Interrupted, Interrupts
-from materia.spending import Spending
+from materia.signals import Interrupted
 from materia.state import State
-from materia.worker_request import WorkerRequest
 
 if TYPE_CHECKING:
     from materia.artifact import Artifact
@@ -36,37 +34,6 @@ if TYPE_CHECKING:
 LOGIN_TIMEOUT = timedelta(minutes=1)
 # What the images have that the providers boot without being told otherwise: Debian 12.
 USUAL_PYTHON = "3.11"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A run under way: everything that its legs share.
-
-    Attributes:
-        run: Its identity.
-        pipeline: What is run.
-        registry: The plugins.
-        environment: Where secrets are taken from.
-        everything: Whether every partition is asked for again.
-        bundled_only: Whether plugins from outside are left out.
-        state: Where things are remembered.
-        journal: What is written down.
-        spending: What its machines cost.
-        signals: Held back while a machine is made or destroyed.
-        attempts: How often each stage was begun.
-    """
-
-    run: str
-    pipeline: Pipeline
-    registry: Registry
-    environment: Mapping[str, str]
-    everything: bool
-    bundled_only: bool
-    state: State
-    journal: Journal
-    spending: Spending
-    signals: Interrupts
-    attempts: dict[str, int] = field(default_factory=dict)
 
 
 class LegRun:
@@ -186,7 +153,7 @@ class LegRun:
     def _local_stage(self, stage: Stage, instance: Instance) -> None:
         running = self._running
         with self._recorded(stage) as record:
-            request = self._request(stage, workspace=Path(instance.directory), at_home=False)
+            request = running.request(stage, workspace=Path(instance.directory), at_home=False)
             environment = without_secrets(running.environment, running.registry)
             record(
                 run_worker(
@@ -196,56 +163,17 @@ class LegRun:
 
     def _remote_stage(self, stage: Stage, worker: RemoteWorker) -> None:
         running = self._running
-        found = running.registry.sink(running.pipeline.sink)
-        with self._recorded(stage) as record:
-            sink = None if found.plugin.on_worker else self._sink(found)
-            request = self._request(stage, workspace=Path(), at_home=sink is not None)
+        sink = running.home_sink()
+        with self._recorded(stage) as record, TemporaryDirectory(prefix="materia-") as passing:
             record(
                 worker.run(
-                    request,
+                    running.request(stage, workspace=Path(passing), at_home=sink is not None),
                     sink=sink,
                     attempt=running.attempts[stage.name],
                     limit=stage.deadline,
                     observe=running.journal.observe,
                 )
             )
-
-    def _sink(self, found: Found[Sink]) -> Sink:
-        """Opened anew for each stage: what it has locked is free when the stage has ended."""
-        running = self._running
-        return open_plugin(
-            found,
-            running.environment,
-            settings=running.pipeline.settings["sink", found.plugin.name],
-            directory=running.pipeline.directory,
-        )
-
-    def _request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
-        """What the stage is asked, with the secrets of its source and sink and no others."""
-        running, pipeline = self._running, self._running.pipeline
-        found: dict[str, Found[Any]] = {
-            "source": running.registry.source(pipeline.source),
-            "sink": running.registry.sink(pipeline.sink),
-        }
-        secrets = {kind: take_secrets(one, running.environment) for kind, one in found.items()}
-        if at_home:
-            secrets["sink"] = {}
-        return WorkerRequest(
-            run=running.run,
-            stage=stage.name,
-            source=pipeline.source,
-            sink=pipeline.sink,
-            settings={
-                kind: pipeline.settings[one.kind, one.plugin.name] for kind, one in found.items()
-            },
-            secrets=secrets,
-            directory=pipeline.directory.absolute(),
-            workspace=workspace,
-            project=pipeline.project and pipeline.project.absolute(),
-            sample=pipeline.sample,
-            everything=running.everything,
-            bundled_only=running.bundled_only,
-        )
 
     @contextmanager
     def _recorded(self, stage: Stage) -> Iterator[Any]:

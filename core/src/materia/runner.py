@@ -28,7 +28,7 @@ from materia.errors import (
 from materia.events import Event, Observe
 from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
-from materia.legs import LegRun, Running
+from materia.legs import LegRun
 from materia.machines import Money
 from materia.market import Market, ask_market
 from materia.model import Pipeline, RunReport, Stage, StageReport
@@ -36,6 +36,7 @@ from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
 from materia.plugins import Registry
 from materia.price_cache import plain
 from materia.prices import NoAnswer
+from materia.running import Running
 from materia.signals import Interrupted, interrupts
 from materia.spending import Spending
 from materia.state import State
@@ -216,6 +217,11 @@ def _run_all(running: Running) -> list[StageReport]:
         if not number:
             journal.ledger.save_plan(running.run, plain(plan))
         if not owned:
+            if (result := running.needs_no_machine(remaining[0])) is not None:
+                journal.say(remaining[0].name, "nothing is new, so no machine is rented for it")
+                reports.append(_unrented(remaining[0], result))
+                remaining = remaining[1:]
+                continue
             _check_budget(running, plan)
             journal.say(leg.stages[0].name, _chosen(leg))
         number += 1
@@ -229,6 +235,10 @@ def _run_all(running: Running) -> list[StageReport]:
             reports += attempt.reports
         remaining = remaining[len(attempt.reports) :]
     return reports
+
+
+def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
+    return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
 
 
 def _learn(

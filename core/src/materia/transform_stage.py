@@ -41,22 +41,51 @@ def build(
         BusyError: another process writes to the sink's database.
         StageError: a model, an audit or a test failed.
     """
+    projects = _projects(source, request)
+    models = _models(projects, request, version)
+    if (current := _current(sink, request, models)) is not None:
+        return current
+    files = _files_in_use(sink.known(request.kept_as))
+    return _build_new(source, sink, request, emit, files=files, projects=projects, models=models)
+
+
+def up_to_date(
+    source: Source, sink: Sink, request: WorkerRequest, *, version: str
+) -> Mapping[str, object] | None:
+    """The result of the stage when there is nothing to do, found out without doing anything.
+
+    None when there is: a runner asks before it rents a machine.
+
+    Raises:
+        ConfigError: there is no model to run.
+        SourceError: there is no file to load.
+    """
+    return _current(sink, request, _models(_projects(source, request), request, version))
+
+
+def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
     projects = tuple(folder for folder in (source.models(), request.project) if folder is not None)
     if not projects:
         raise ConfigError(
             f"there is nothing to transform: {request.source} brings no models, and there is no "
             f"SQLMesh project at {request.directory}; set transform.project"
         )
-    models = f"{models_stamp(projects)} {request.source} {version}"
+    return projects
+
+
+def _models(projects: tuple[Path, ...], request: WorkerRequest, version: str) -> str:
+    return f"{models_stamp(projects)} {request.source} {version}"
+
+
+def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
     files = _files_in_use(sink.known(request.kept_as))
     if not files:
         raise SourceError(
             f"no files of {request.source} to transform; run `materia pipeline run extract` first"
         )
-    stamp = stamp_of(files, models)
-    if sink.stamp() == stamp:
-        return {"published": False, "files": len(files), "tables": []}
-    return _build_new(source, sink, request, emit, files=files, projects=projects, models=models)
+    if sink.stamp() != stamp_of(files, models):
+        return None
+    return {"published": False, "files": len(files), "tables": []}
 
 
 def _build_new(

@@ -1,0 +1,122 @@
+"""A run under way: what all of its legs share, and what a stage is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from materia.journal import Journal
+from materia.model import Pipeline, Stage
+from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.protocols import Sink, Source
+from materia.signals import Interrupts
+from materia.spending import Spending
+from materia.state import State
+from materia.worker_request import WorkerRequest
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A run under way.
+
+    Attributes:
+        run: Its identity.
+        pipeline: What is run.
+        registry: The plugins.
+        environment: Where secrets are taken from.
+        everything: Whether every partition is asked for again.
+        bundled_only: Whether plugins from outside are left out.
+        state: Where things are remembered.
+        journal: What is written down.
+        spending: What its machines cost.
+        signals: Held back while a machine is made or destroyed.
+        attempts: How often each stage was begun.
+    """
+
+    run: str
+    pipeline: Pipeline
+    registry: Registry
+    environment: Mapping[str, str]
+    everything: bool
+    bundled_only: bool
+    state: State
+    journal: Journal
+    spending: Spending
+    signals: Interrupts
+    attempts: dict[str, int] = field(default_factory=dict)
+    _home_sink: Sink | None = None
+
+    @property
+    def source(self) -> Found[Source]:
+        """The source's plugin."""
+        return self.registry.source(self.pipeline.source)
+
+    @property
+    def sink(self) -> Found[Sink]:
+        """The sink's plugin."""
+        return self.registry.sink(self.pipeline.sink)
+
+    def home_sink(self) -> Sink | None:
+        """The sink, opened here once for the whole run; None when workers open it themselves."""
+        if self.sink.plugin.on_worker:
+            return None
+        if self._home_sink is None:
+            self._home_sink = self._open(self.sink)
+        return self._home_sink
+
+    def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
+        """What a stage is asked, with the secrets of its source and sink and no others.
+
+        Args:
+            stage: The stage.
+            workspace: An existing folder for its temporary files.
+            at_home: Whether the sink stays here, and its secrets with it.
+        """
+        pipeline = self.pipeline
+        return WorkerRequest(
+            run=self.run,
+            stage=stage.name,
+            source=pipeline.source,
+            sink=pipeline.sink,
+            settings={
+                "source": pipeline.settings["source", pipeline.source],
+                "sink": pipeline.settings["sink", pipeline.sink],
+            },
+            secrets={
+                "source": take_secrets(self.source, self.environment),
+                "sink": {} if at_home else take_secrets(self.sink, self.environment),
+            },
+            directory=pipeline.directory.absolute(),
+            workspace=workspace,
+            project=pipeline.project and pipeline.project.absolute(),
+            sample=pipeline.sample,
+            everything=self.everything,
+            bundled_only=self.bundled_only,
+        )
+
+    def needs_no_machine(self, stage: Stage) -> Mapping[str, object] | None:
+        """The result of a stage that has nothing to do, found out here; None when it has.
+
+        Raises:
+            MateriaError: as the stage would.
+        """
+        if stage.name != "transform":
+            return None
+        from materia.transform_stage import up_to_date
+
+        return up_to_date(
+            self._open(self.source),
+            self.home_sink() or self._open(self.sink),
+            self.request(stage, workspace=Path(), at_home=True),
+            version=self.source.version,
+        )
+
+    def _open(self, found: Found[Any]) -> Any:
+        return open_plugin(
+            found,
+            self.environment,
+            settings=self.pipeline.settings[found.kind, found.plugin.name],
+            directory=self.pipeline.directory,
+        )

@@ -258,13 +258,14 @@ def test_an_upload_is_begun_again_when_the_connection_breaks(
     worker = booted()
     path = tmp_path / "artifact.tar.gz"
     path.write_bytes(os.urandom(60_000_000))
-    partial = worker.machine.folder / "home" / "materia" / "artifact.tar.gz.part"
+    home = worker.machine.folder / "home" / "materia"
     seen: list[int] = []
 
     def cut_when_it_has_begun() -> None:
         while not seen:
-            with contextlib.suppress(OSError):
-                seen.extend([size] if 0 < (size := partial.stat().st_size) < 60_000_000 else [])
+            for partial in home.glob("artifact.tar.gz.*.part"):
+                with contextlib.suppress(OSError):
+                    seen.extend([size] if 0 < (size := partial.stat().st_size) < 60_000_000 else [])
         worker.machine.cut()
 
     cut = threading.Thread(target=cut_when_it_has_begun)

@@ -403,7 +403,7 @@ def test_a_killed_runner_ends_its_script_within_the_lease(booted: Callable[..., 
     assert runner.stdout is not None
     with runner.stdout:
         assert runner.stdout.readline() == "begun\n"
-        assert runs(worker, "807")
+        assert eventually(lambda: runs(worker, "807"))
 
         runner.kill()
         runner.wait()

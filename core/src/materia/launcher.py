@@ -1,55 +1,42 @@
-"""What runs on a rented machine before anything of ours is there: sent as text to its python3.
+"""Starts a command on a rented machine where nothing of ours is yet: sent as text to its python3.
 
-Standard library only, Python 3.9 and later. It is given one line of JSON on its standard input,
-which keeps secrets out of arguments and files, and does one of two things.
+Standard library only, Python 3.9 and later. Its order comes on standard input, which keeps secrets
+out of arguments and files.
 
-`receive`: take a file from standard input, and give it its name only when its hash is right.
-
-`run`: start a command under a keeper, and relay between that and standard input and output. The
+The command runs under a keeper, and this relays between that and standard input and output. The
 keeper outlives the connection. It holds what the command writes until the far side says it has it,
 so a new connection goes on where the last one broke. It ends the command, and all it started, when
 told to, at its time limit, and when the far side was not heard for a lease. Signals sent over SSH
 are no use for that: OpenSSH 9.2 refuses them for root (measured on Debian 12).
 
-To the far side go records: a kind, a length, a line end, and that many bytes. `o` and `e` are the
-command's output and errors, `x` is its end, `g` says there is no such command any more, `r` is the
-outcome of a receive. From the far side come lines: the number of bytes it has, or `stop`.
+To the far side go records (`launcher_records`): `o` and `e` are the command's output and errors,
+`x` is its end, `g` says there is no such command any more. From the far side come lines: the number
+of bytes it has; `stop`; or `tell`, a number that counts up, and a line for the command's standard
+input. After a break all of these may come again, and those that came before are passed over.
 """
 # pathlib would be a third of its start-up:
-# ruff: noqa: PTH100, PTH103, PTH105, PTH108, PTH120, PTH123, PTH208
+# ruff: noqa: PTH100, PTH103, PTH108, PTH123, PTH208
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import json
 import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from typing import Any
+from queue import SimpleQueue
+
+from materia.launcher_records import Order, record, say, serve, write
 
 CHUNK = 65536
 STARTING_SECONDS = 0.5  # between the making of a keeper's folder and its socket
 LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-
-Order = dict[str, Any]
-
-
-def record(kind: bytes, payload: bytes) -> bytes:
-    """One record as it is sent."""
-    return b"%s %d\n" % (kind, len(payload)) + payload
-
-
-def say(kind: bytes, **values: object) -> None:
-    """Send one record with values from here, not from a keeper."""
-    os.write(1, record(kind, json.dumps(values).encode()))
 
 
 def prctl(option: int, value: int) -> None:
@@ -74,34 +61,6 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def receive(order: Order) -> None:
-    """Write what comes to `path`, and say whether it is there now with the right hash."""
-    partial = order["path"] + ".part"
-    digest = hashlib.sha256()
-    left = order["bytes"]
-    error: str | None = None
-    try:
-        os.makedirs(os.path.dirname(partial) or ".", exist_ok=True)
-        with open(partial, "wb") as file:
-            while left:
-                block = os.read(0, min(left, 1 << 20))
-                if not block:
-                    sys.exit(66)  # nobody is there to be told
-                digest.update(block)
-                file.write(block)
-                left -= len(block)
-        if digest.hexdigest() == order["sha256"]:
-            os.replace(partial, order["path"])
-        else:
-            error = "what arrived has the hash " + digest.hexdigest()
-    except OSError as failure:
-        error = failure.strerror or str(failure)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-    say(b"r", error=error)
-
-
 class Keeper:
     """One command, its output until the far side has it, and whoever is listening now."""
 
@@ -116,6 +75,8 @@ class Keeper:
         self.client: socket.socket | None = None
         self.sent: int | None = None  # to the client; None until it says what it has
         self.words = b""
+        self.given: SimpleQueue[bytes] = SimpleQueue()  # for the command's input
+        self.taken = 0  # lines that were told
         self.heard = time.monotonic()
         self.limit_at = self.heard + order["limit_seconds"]
         self.ending: str | None = None  # why, once the command is being ended
@@ -175,15 +136,17 @@ class Keeper:
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
                 self.pipes[pipe.fileno()] = kind
+        self.given.put(order["input"].encode())
         # Beside the loop: the command may read its input late, or never.
-        threading.Thread(target=self.feed, args=(order["input"].encode(),), daemon=True).start()
+        threading.Thread(target=self.feed, daemon=True).start()
 
-    def feed(self, given: bytes) -> None:
+    def feed(self) -> None:
         """Write the command's input, and leave it open: its end means that nobody is there."""
         if self.command is not None and self.command.stdin is not None:
             with contextlib.suppress(OSError):  # it ended without reading all
-                self.command.stdin.write(given)
-                self.command.stdin.flush()
+                while True:
+                    self.command.stdin.write(self.given.get())
+                    self.command.stdin.flush()
 
     def watch(self) -> None:
         """Listen to what there is room for, and write to whom there is something for."""
@@ -242,6 +205,12 @@ class Keeper:
         """Do as the far side says."""
         if line == b"stop":
             self.end("stopped")
+            return
+        if line.startswith(b"tell "):
+            _, number, told = line.split(b" ", 2)
+            if int(number) == self.taken:
+                self.taken += 1
+                self.given.put(told + b"\n")
             return
         has = max(int(line), self.dropped)
         del self.spool[: has - self.dropped]
@@ -357,8 +326,7 @@ def run(order: Order) -> None:
     threading.Thread(target=relay_input, args=(keeper,), daemon=True).start()
     with contextlib.suppress(OSError):  # the far side is gone
         while block := keeper.recv(CHUNK):
-            while block:
-                block = block[os.write(1, block) :]
+            write(block)
 
 
 def reach(end: float) -> socket.socket | None:
@@ -384,20 +352,6 @@ def relay_input(keeper: socket.socket) -> None:
     os._exit(0)
 
 
-def take_order() -> Order:
-    """The order: its length in bytes, a line end, and JSON; what follows it is left unread."""
-    length = b""
-    while not length.endswith(b"\n"):
-        length += os.read(0, 1) or sys.exit(66)
-    pieces, left = [], int(length)
-    while left:
-        pieces.append(os.read(0, left) or sys.exit(66))
-        left -= len(pieces[-1])
-    order: Order = json.loads(b"".join(pieces))
-    return order
-
-
-if __name__ == "__main__":
-    given = take_order()
-    {"run": run, "receive": receive}[given["do"]](given)
-    os._exit(0)
+def main() -> None:
+    """Obey one order."""
+    serve({"run": run})

@@ -1,16 +1,17 @@
-"""Reach a rented machine over SSH, wait for it, copy a file there, run a script and follow it.
+"""Reach a rented machine over SSH, wait for it, copy files, run a script and follow it.
 
-This is the plain side of `ssh_connection` and `ssh_follow`, where all of core's asyncio is. The
-event loop runs in a thread of its own: a signal that Python turns into an exception is raised in
-the caller's thread and never inside the loop, where it would be swallowed.
+This is the plain side of `ssh_connection`, `ssh_copy` and `ssh_follow`, where all of core's asyncio
+is. The event loop runs in a thread of its own: a signal that Python turns into an exception is
+raised in the caller's thread and never inside the loop, where it would be swallowed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from datetime import timedelta
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from materia import ssh_connection
+from materia import ssh_connection, ssh_copy
 from materia.errors import StageError
 from materia.script import Exit, Login, Script
 from materia.ssh_connection import Connection
@@ -68,18 +69,25 @@ class Session:
         """
         self._login = login
         self._loop = _Loop()
+        self._follower: Follower | None = None
         try:
             self._connection = self._loop.call(Connection.open(login, timeout))
         except BaseException:
             self._loop.stop()
             raise
 
-    def run_script(self, script: Script, on_line: Callable[[str], None]) -> Exit:
+    def run_script(
+        self,
+        script: Script,
+        on_line: Callable[[str], None],
+        on_error_line: Callable[[str], None] = lambda _: None,
+    ) -> Exit:
         """Run *script* and call *on_line* with each line of its standard output as it comes.
 
-        A connection that breaks is made again while the script's lease lasts; no line is lost or
-        told twice. When this is left by an exception, also one that *on_line* raises, the script
-        and all that it started are ended first.
+        *on_error_line* is called with those of its standard error. Both may copy files meanwhile,
+        and call `tell`. A connection that breaks is made again while the script's lease lasts; no
+        line is lost or told twice. When this is left by an exception, also one that *on_line*
+        raises, the script and all that it started are ended first.
 
         Raises:
             StageError: it could not be started: the worker has no python3, or no room.
@@ -88,8 +96,14 @@ class Session:
             HostKeyError: another host key answered where the worker was.
         """
         follower = Follower(self._connection, script)
-        texts = {b"o": _Lines(on_line), b"e": _Lines(follower.last_words.append)}
+
+        def erred(line: str) -> None:
+            follower.last_words.append(line)
+            on_error_line(line)
+
+        texts = {b"o": _Lines(on_line), b"e": _Lines(erred)}
         future: Future[ssh_connection.Words] | None = None
+        self._follower = follower
         try:
             future = self._loop.submit(follower.follow())
             future.add_done_callback(lambda _: follower.records.put(None))
@@ -105,6 +119,8 @@ class Session:
                     future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
                 future.cancel()
             raise
+        finally:
+            self._follower = None
         for text in texts.values():
             text.feed(b"", final=True)
         return Exit(
@@ -114,23 +130,87 @@ class Session:
             resumed=follower.resumed,
         )
 
-    def upload(self, path: Path, destination: str, *, sha256: str) -> None:
+    def tell(self, line: str) -> None:
+        """Give the running script a line on its standard input; called by what it told a line.
+
+        It arrives once, also when the connection breaks meanwhile.
+        """
+        if self._follower is None:
+            raise RuntimeError("no script runs that could be told anything")
+        self._follower.tell(line)
+
+    def look(self) -> Mapping[str, Any]:
+        """Facts about the worker: `home`, `python` as two numbers, `machine` as uname has it.
+
+        Raises:
+            StageError: it has no python3.
+            WorkerLostError: it is out of reach.
+        """
+        return self._loop.call(ssh_copy.ask(self._connection, {"do": "look"}, "looking at it"))
+
+    def upload(
+        self, path: Path, destination: str, *, sha256: str, unpack: bool = False
+    ) -> Mapping[str, Any]:
         """Copy a file to the worker, under that name only once its hash was verified there.
 
         Args:
             path: The file here.
             destination: Its name there, relative to the user's home; folders are made.
             sha256: What it must be, in hex.
+            unpack: It is a tar.gz, and *destination* a folder made of what is inside. When that is
+                there already nothing is sent.
 
         Raises:
             StageError: it did not arrive whole, or there is no room for it.
             WorkerLostError: the worker is out of reach.
+            OSError: it cannot be read here.
         """
-        error = self._loop.call(
-            self._connection.send_file(path, path.stat().st_size, destination, sha256)
+        order = {"do": "receive", "path": destination, "sha256": sha256, "unpack": unpack}
+        order["bytes"] = path.stat().st_size
+        return self._well(
+            self._loop.call(ssh_copy.send_file(self._connection, path, order)),
+            f"cannot copy {path.name} to the worker",
         )
-        if error is not None:
-            raise StageError(f"{self._login.host}: cannot copy {path.name} to the worker: {error}")
+
+    def fetch(
+        self, url: str, destination: str, *, sha256: str, unpack: bool = False
+    ) -> Mapping[str, Any]:
+        """Have the worker itself get a file from an address; otherwise as `upload`."""
+        order = {"do": "fetch", "path": destination, "sha256": sha256, "unpack": unpack, "url": url}
+        return self._well(
+            self._loop.call(ssh_copy.ask(self._connection, order, "fetching a file")),
+            "the worker cannot fetch its file",
+        )
+
+    def download(self, source: str, path: Path, *, sha256: str | None = None) -> None:
+        """Copy a file from the worker, under that name only once its hash was verified here.
+
+        Args:
+            source: Its name there, relative to the user's home.
+            path: Its name here, in a folder that exists; what was there is replaced.
+            sha256: What it must be, in hex; None means what it is there.
+
+        Raises:
+            StageError: it is not there, did not arrive whole, or cannot be written here.
+            WorkerLostError: the worker is out of reach.
+        """
+        what = f"cannot copy {source} from the worker"
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            copying = ssh_copy.receive_file(self._connection, source, part)
+            outcome = self._well(self._loop.call(copying), what)
+            if outcome["sha256"] != (sha256 or outcome["sent"]):
+                raise StageError(
+                    f"{self._login.host}: {what}: what arrived has the hash {outcome['sha256']}"
+                )
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _well(self, outcome: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+        if outcome["error"] is not None:
+            raise StageError(f"{self._login.host}: {what}: {outcome['error']}")
+        return outcome
 
     def close(self) -> None:
         """Close the connection; closing again does nothing."""

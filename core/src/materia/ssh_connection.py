@@ -1,4 +1,5 @@
-"""One connection to a worker, which can be made again; with `ssh_follow`, all of core's asyncio.
+"""One connection to a worker, which can be made again; with `ssh_copy` and `ssh_follow`, all
+of core's asyncio.
 
 What asyncssh does not say by itself, measured with 2.24.1: `run` and `wait` *return* when the
 connection is lost, with `exit_status=None`, so an end is only believed as a record that the
@@ -16,8 +17,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.bootstrap import LOGIN_USER
@@ -38,14 +39,19 @@ HOST_KEY_KIND = "ssh-ed25519"
 # A dead connection is noticed after 20 s; an outage of 15 s is survived.
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
-COPY_PATIENCE = timedelta(seconds=60)
-COPY_ATTEMPTS = 3
-CHUNK_BYTES = 1 << 18
-# The launcher itself comes on standard input: arguments are for everybody to see, and it is long.
+# The program itself comes on standard input: arguments are for everybody to see, and it is long.
 START = """exec python3 -ISc 'import os
 text = b""
 while len(text) < {bytes}: text += os.read(0, {bytes} - len(text)) or os._exit(66)
 exec(compile(text, "materia-launcher", "exec"))'"""
+# What it sends along of ours is there to be imported before it runs.
+LOAD = """import sys, types
+for name, text in {texts!r}.items():
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(text, name, "exec"), module.__dict__)
+module.main()
+"""
+PROGRAMS = {"run": "launcher"}  # all others are the courier's
 Words = dict[str, Any]
 
 
@@ -175,22 +181,43 @@ def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutE
     return ReadyTimeoutError(f"{where} did not answer over SSH within {waited}: {why}")
 
 
+@cache
+def program(name: str) -> bytes:
+    """The text of a program for a worker, with what it imports of ours."""
+    texts = {
+        f"materia.{module}": files("materia").joinpath(f"{module}.py").read_text("utf-8")
+        for module in ("launcher_records", name)
+    }
+    return LOAD.format(texts=texts).encode()
+
+
 class Connection:
     """A connection to one worker, which can be made again."""
 
     def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
         self.login = login
         self._connection = connection
+        self._number = 0
+        self._again = asyncio.Lock()
+
+    @property
+    def number(self) -> int:
+        """How often it was made again: tells a connection that broke from the one after it."""
+        return self._number
 
     @classmethod
     async def open(cls, login: Login, limit: timedelta) -> Self:
         """Connect, trying until *limit*."""
         return cls(login, await _log_in(login, limit))
 
-    async def again(self, limit: timedelta) -> None:
-        """Connect once more, in the place of a connection that broke."""
-        await self.close()
-        self._connection = await _log_in(self.login, limit)
+    async def again(self, limit: timedelta, number: int) -> None:
+        """Connect once more, unless another user of it did so since it was that *number*."""
+        async with self._again:
+            if self._number != number:
+                return
+            await self.close()
+            self._connection = await _log_in(self.login, limit)
+            self._number += 1
 
     async def close(self) -> None:
         """Hang up."""
@@ -198,48 +225,14 @@ class Connection:
         await self._connection.wait_closed()
 
     async def launch(self, order: Words) -> asyncssh.SSHClientProcess[bytes]:
-        """The launcher, started on the worker and given its order."""
-        text = files("materia").joinpath("launcher.py").read_bytes()
+        """The program for an order, started on the worker and given it."""
+        text = program(PROGRAMS.get(order["do"], "courier"))
         process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
             START.format(bytes=len(text)), encoding=None
         )
         given = json.dumps(order).encode()
         process.stdin.write(b"%b%d\n%b" % (text, len(given), given))
         return process
-
-    async def send_file(
-        self, path: Path, size_bytes: int, destination: str, sha256: str
-    ) -> str | None:
-        """Copy a file, from its start again when the connection breaks; what went wrong, or None.
-
-        Raises:
-            WorkerLostError: the connection cannot be made again, or breaks each time.
-        """
-        order = {"do": "receive", "path": destination, "bytes": size_bytes}
-        order["sha256"] = sha256
-        left = COPY_ATTEMPTS
-        while True:
-            try:
-                return await self._send_file(path, order)
-            except broken() as error:
-                left -= 1
-                if not left:
-                    raise lost(self.login, f"copying {path.name}", error) from error
-                await once_more(self, COPY_PATIENCE, f"copying {path.name}")
-
-    async def _send_file(self, path: Path, order: Words) -> str | None:
-        process = await self.launch(order)
-        try:
-            # A refusal ends the launcher before it has read all; its reason is still to be read.
-            with path.open("rb") as file, suppress(*broken()):
-                while block := file.read(CHUNK_BYTES):
-                    process.stdin.write(block)
-                    await process.stdin.drain()
-            _, payload = await read_record(process, self.login)
-            error: str | None = json.loads(payload)["error"]
-            return error
-        finally:
-            process.close()
 
 
 async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
@@ -256,15 +249,15 @@ async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnectio
     return await _until(attempt, f"{login.host}:{login.port}", limit)
 
 
-async def once_more(connection: Connection, limit: timedelta, what: str) -> None:
-    """Connect again after a break that interrupted *what*.
+async def once_more(connection: Connection, limit: timedelta, number: int, what: str) -> None:
+    """Connect again after a break, of the connection of that *number*, that interrupted *what*.
 
     Raises:
         HostKeyError: another host key answers there now.
         WorkerLostError: nothing does, within *limit*.
     """
     try:
-        await connection.again(limit)
+        await connection.again(limit, number)
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:

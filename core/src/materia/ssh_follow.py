@@ -52,6 +52,8 @@ class Follower:
         self._told = 0  # bytes of its records that were told, and need not be kept there
         self._asked = 0
         self._news = asyncio.Event()
+        self._lines: list[bytes] = []  # for its standard input
+        self._sent = 0  # of them, over this connection
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = time.monotonic()
         self._stopping = False
@@ -63,6 +65,12 @@ class Follower:
         self._told = offset
         if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
             self._asked = offset
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def tell(self, line: str) -> None:
+        """Give the script a line on its standard input, from another thread."""
+        self._lines.append(b"tell %d %b\n" % (len(self._lines), line.encode()))
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
@@ -85,6 +93,7 @@ class Follower:
         try:
             async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
                 while True:
+                    number = self._connection.number
                     try:
                         return await self._attached()
                     except broken() as error:
@@ -93,7 +102,7 @@ class Follower:
                         silent = timedelta(seconds=time.monotonic() - self._heard)
                         # Tried at least once: the worker itself may say what became of it.
                         left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
-                        await once_more(self._connection, left, script.id)
+                        await once_more(self._connection, left, number, script.id)
                         self.resumed += 1
         except TimeoutError as error:
             raise WorkerLostError(
@@ -104,6 +113,7 @@ class Follower:
     async def _attached(self) -> Words:
         process = await self._connection.launch(self._order())
         self._process = process
+        self._sent = 0  # the worker knows which of them it has
         if self._stopping:
             process.stdin.write(b"stop\n")
         beats = asyncio.create_task(self._beat(process))
@@ -140,12 +150,14 @@ class Follower:
     async def _beat(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         pause = min(self._script.lease.total_seconds() / 4, 5.0)
         while not process.stdin.is_closing():
+            with suppress(*broken()):
+                lines = self._lines[self._sent :]
+                process.stdin.write(b"%b%d\n" % (b"".join(lines), self._told))
+                self._sent += len(lines)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._news.wait()
             self._news.clear()
-            with suppress(*broken()):
-                process.stdin.write(b"%d\n" % self._told)
 
     def _order(self) -> Words:
         script = self._script

@@ -1,0 +1,273 @@
+"""Brings files to a rented machine and from it: sent as text to its python3, as the launcher is.
+
+Standard library only, Python 3.9 and later. A file gets its name only when its hash is right. A
+tar.gz can be unpacked while it arrives: into a folder beside, which gets its name only when the
+hash of the whole is right, so nothing in it can be used before.
+
+The records to the far side (`launcher_records`): `w` says whether more is wanted, `s` how many
+bytes of a file follow, and `r` is the outcome: what went wrong, or null, and facts of the machine.
+"""
+# pathlib would be a third of its start-up:
+# ruff: noqa: PTH101, PTH102, PTH103, PTH105, PTH108, PTH111, PTH112, PTH117, PTH118, PTH120, PTH123, PTH207
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import threading
+import zlib
+from collections.abc import Callable
+from queue import Queue
+from typing import Any
+
+from materia.launcher_records import NOBODY, Order, say, serve, write
+
+CHUNK = 1 << 18
+READ_AHEAD = 8
+GZIP = 31  # zlib's number for it
+FETCH_SECONDS = 30.0  # without a byte
+PART = ".part"
+
+Read = Callable[[], bytes]
+
+
+class UnusableError(Exception):
+    """What arrives is not what was announced; the message says why."""
+
+
+def done(error: str | None = None, **more: object) -> None:
+    """Say how it ended, and where."""
+    say(
+        b"r",
+        error=error,
+        home=os.path.expanduser("~"),
+        python=list(sys.version_info[:2]),
+        machine=os.uname().machine,
+        **more,
+    )
+
+
+def receive(order: Order) -> None:
+    """Take what comes on standard input."""
+    left = order["bytes"]
+
+    def read() -> bytes:
+        nonlocal left
+        if not left:
+            return b""
+        block = os.read(0, min(left, CHUNK))
+        if not block:
+            os._exit(NOBODY)
+        left -= len(block)
+        return block
+
+    if order["unpack"]:
+        there = os.path.isdir(order["path"])
+        say(b"w", wanted=not there)
+        if there:
+            done()
+            return
+    take(order, read)
+
+
+def fetch(order: Order) -> None:
+    """Take what an address gives."""
+    if order["unpack"] and os.path.isdir(order["path"]):
+        done()
+        return
+    from urllib.request import Request, urlopen
+
+    try:
+        with urlopen(Request(order["url"]), timeout=FETCH_SECONDS) as answer:  # noqa: S310 -- as told
+            take(order, lambda: answer.read(CHUNK))
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the file can come another way
+        done(reason(error).replace(order["url"], "the address"))  # which lets anyone in
+
+
+def take(order: Order, read: Read) -> None:
+    """Make `path` of what is read, and say whether it is there now with the right hash."""
+    path = order["path"]
+    # Another one may be stuck on a connection that broke: it has a part of its own.
+    part = f"{path}.{os.getpid()}{PART}"
+    try:
+        sweep(path)
+        os.makedirs(os.path.dirname(part) or ".", exist_ok=True)
+        found = unpack(part, read, order["sha256"]) if order["unpack"] else store(part, read)
+        error = None if found == order["sha256"] else "what arrived has the hash " + found
+        if error is None and not (order["unpack"] and os.path.isdir(path)):
+            os.replace(part, path)
+    except (OSError, UnusableError) as failure:
+        error = reason(failure)
+    finally:
+        remove(part)
+    done(error)
+
+
+def store(part: str, read: Read) -> str:
+    """Write what is read, and return its SHA-256."""
+    digest = hashlib.sha256()
+    with open(part, "wb") as file:
+        while True:
+            block = read()
+            if not block:
+                return digest.hexdigest()
+            digest.update(block)
+            file.write(block)
+
+
+def unpack(part: str, read: Read, expected: str) -> str:
+    """Unpack the tar.gz that is read, and return its SHA-256.
+
+    Writing it here and in this way takes less than `tar xz` in a process of its own: 1.4 s to 1.9 s
+    for 250 MB in 9,400 files, and two thirds of the processor's time (Debian 12, 2026-11).
+    """
+    inside = Inside(read)
+    anything: Any = inside  # that has a `read`
+    problem = ""
+    os.mkdir(part)
+    try:
+        with tarfile.open(fileobj=anything, mode="r|", bufsize=CHUNK) as archive:
+            for member in archive:
+                put(archive, member, part)
+    except (tarfile.TarError, UnusableError) as error:
+        problem = str(error)
+    found = inside.to_the_end()
+    if problem and found == expected:  # else the wrong hash says it all
+        raise UnusableError("it cannot be unpacked: " + (inside.problem or problem))
+    return found
+
+
+def put(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
+    """Write one member; only plain files and folders below *folder* are."""
+    if os.path.isabs(member.name) or ".." in member.name.split("/"):
+        raise UnusableError("it holds " + ascii(member.name))
+    path = os.path.join(folder, member.name)
+    if member.isdir():
+        os.makedirs(path, exist_ok=True)
+        return
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:
+        raise UnusableError("it holds " + ascii(member.name) + ", which is no plain file")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "xb") as file:
+        shutil.copyfileobj(content, file, CHUNK)
+    if member.mode & 0o100:
+        os.chmod(path, 0o755)  # noqa: S103 -- a program of ours, on a machine of ours
+
+
+class Inside:
+    """What is inside a gzip of any number of members, inflated ahead by a thread of its own."""
+
+    def __init__(self, read: Read) -> None:
+        self.problem = ""
+        self._read = read
+        self._digest = hashlib.sha256()
+        self._inflated: Queue[bytes | OSError | None] = Queue(READ_AHEAD)
+        self._rest = b""
+        self._ended = False
+        threading.Thread(target=self._inflate, daemon=True).start()
+
+    def read(self, size: int) -> bytes:
+        """The next *size* bytes, or fewer at the end."""
+        pieces = [self._rest]
+        have = len(self._rest)
+        while have < size and not self._ended:
+            pieces.append(self._next())
+            have += len(pieces[-1])
+        whole = b"".join(pieces)
+        self._rest = whole[size:]
+        return whole[:size]
+
+    def to_the_end(self) -> str:
+        """The SHA-256 of the file, once all of it was read."""
+        while not self._ended:
+            self._next()
+        return self._digest.hexdigest()
+
+    def _next(self) -> bytes:
+        block = self._inflated.get()
+        if isinstance(block, OSError):
+            raise block
+        self._ended = block is None
+        return block or b""
+
+    def _inflate(self) -> None:
+        inflate = zlib.decompressobj(GZIP)
+        try:
+            while True:
+                block = self._read()
+                if not block:
+                    break
+                self._digest.update(block)
+                while block and not self.problem:
+                    try:
+                        self._inflated.put(inflate.decompress(block))
+                    except zlib.error as error:
+                        self.problem = str(error)
+                    block = inflate.unused_data
+                    if inflate.eof:
+                        inflate = zlib.decompressobj(GZIP)
+        except Exception as error:  # noqa: BLE001 -- for the thread that reads
+            broken = error if isinstance(error, OSError) else OSError(reason(error))
+            self._inflated.put(broken)
+        else:
+            self._inflated.put(None)
+
+
+def send(order: Order) -> None:
+    """Send a file, and its hash after it."""
+    digest = hashlib.sha256()
+    try:
+        with open(order["path"], "rb") as file:
+            left = os.fstat(file.fileno()).st_size
+            say(b"s", bytes=left)
+            while left:
+                block = file.read(min(left, CHUNK))
+                if not block:  # somebody shortens it, and the far side must not wait for the rest
+                    sys.exit(NOBODY)
+                digest.update(block)
+                write(block)
+                left -= len(block)
+    except OSError as failure:
+        done(reason(failure))
+    else:
+        done(sha256=digest.hexdigest())
+
+
+def look(_order: Order) -> None:
+    """Say what the machine is."""
+    done()
+
+
+def sweep(path: str) -> None:
+    """Remove the parts that processes which are gone left of *path*."""
+    for part in glob.glob(glob.escape(path) + ".*" + PART):
+        owner = part[: -len(PART)].rpartition(".")[2]
+        if not os.path.isdir("/proc/" + owner):
+            remove(part)
+
+
+def remove(path: str) -> None:
+    """Remove a file or folder that may not be there."""
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def reason(error: Exception) -> str:
+    """Why, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def main() -> None:
+    """Obey one order."""
+    serve({"receive": receive, "fetch": fetch, "send": send, "look": look})

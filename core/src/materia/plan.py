@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -74,10 +74,11 @@ class Arrival:
     gib: Decimal
     cost: Money | None
 
-    def added(self, offer: Offer) -> Money | None:
-        """What it adds to the cost of the plan to run the leg on *offer*."""
-        here = place_of(offer) == self.place
-        return replace(self.cost, amount=Decimal(0)) if here and self.cost else self.cost
+    def added(self, offer: Offer) -> Decimal | None:
+        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
+        if place_of(offer) == self.place:
+            return Decimal(0)
+        return None if self.cost is None else self.cost.amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,12 +373,12 @@ class _Planning:
         priced = []
         for one in span.candidates:
             quote = one.towards(following)
-            added = arrival.added(one.quote.offer) if arrival else Money(Decimal(0), "")
+            added = arrival.added(one.quote.offer) if arrival else Decimal(0)
             if quote is None or added is None:
                 reason = "moving data between it and the other machines has no price"
                 passed.append(PassedOver(offer=one.quote.offer, reason=reason))
                 continue
-            amount = quote.shown.amount + added.amount
+            amount = quote.shown.amount + added
             priced.append(((one is not pick, amount, *quote_order(quote)[1:]), quote))
         return Ranking(
             quotes=tuple(quote for _, quote in in_order(priced, lambda pair: pair[0])),

@@ -1,0 +1,126 @@
+"""Artifacts and their parts under the user's cache folder.
+
+A file is used only if its bytes have the hash that was noted when it was made; a damaged one is
+made again. Several processes may make the same one at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import IO, Any
+
+KEPT_DAYS = 30  # since it was last used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file that is whole.
+
+    Attributes:
+        path: Where it is kept.
+        sha256: Of its bytes, in hex.
+        size: Its bytes.
+        notes: What was noted when it was made, ready for JSON.
+        used_at: When it was last used, in seconds since 1970.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    notes: Mapping[str, Any]
+    used_at: float
+
+
+class Kept:
+    """Files by key, in a folder that is made when it is first written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, key: str) -> File | None:
+        """The file of that key, when it is there and whole."""
+        file = self._noted(self.folder / f"{key}.json")
+        if file is None or not file.path.is_file() or sha256_of(file.path) != file.sha256:
+            return None
+        with suppress(OSError):  # a cache that cannot be written to can be read all the same
+            os.utime(self.folder / f"{key}.json")
+        return file
+
+    def keep(
+        self, key: str, write: Callable[[IO[bytes]], None], notes: Mapping[str, Any], *, suffix: str
+    ) -> File:
+        """Write a file and note it under *key*; its name is its hash. What is old goes.
+
+        Called twice with the same bytes, there is one file.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(dir=self.folder, prefix=".part-"), "file")
+        try:
+            with part.open("wb") as out:
+                write(out)
+            name, size = sha256_of(part), part.stat().st_size
+            path = part.replace(self.folder / f"{name}{suffix}")
+        finally:
+            shutil.rmtree(part.parent)
+        note = {"file": path.name, "sha256": name, "size": size, "notes": notes}
+        half = self.folder / f".{key}.{os.getpid()}.part"
+        half.write_text(json.dumps(note))
+        half.replace(self.folder / f"{key}.json")
+        self._forget_old()
+        return File(path=path, sha256=name, size=size, notes=notes, used_at=time.time())
+
+    def every(self) -> Iterator[File]:
+        """All files that are noted and there, the last used first; unchecked."""
+        found = [self._noted(path) for path in self.folder.glob("*.json")]
+        there = [file for file in found if file is not None and file.path.is_file()]
+        yield from sorted(there, key=lambda file: (-file.used_at, file.sha256))
+
+    def _noted(self, note: Path) -> File | None:
+        try:
+            values = json.loads(note.read_text())
+            return File(
+                path=self.folder / values["file"],
+                sha256=values["sha256"],
+                size=values["size"],
+                notes=values["notes"],
+                used_at=note.stat().st_mtime,
+            )
+        except (OSError, ValueError, KeyError, TypeError):  # gone, or cut off by a full disk
+            return None
+
+    def _forget_old(self) -> None:
+        oldest = time.time() - KEPT_DAYS * 86_400
+        for note in self.folder.glob("*.json"):
+            with suppress(OSError):
+                if note.stat().st_mtime < oldest:
+                    note.unlink()
+        used = {file.path for file in self.every()}
+        for path in self.folder.iterdir():
+            with suppress(OSError):
+                if path.suffix == ".json" or path in used or path.stat().st_mtime >= oldest:
+                    continue
+                if path.is_dir():  # of a build that was killed
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_into(path: Path, out: IO[bytes]) -> None:
+    """Write the bytes of a file to another."""
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, out, 1 << 20)

@@ -1,0 +1,94 @@
+"""A tar in gzip members: the same bytes for the same files, on as many processors as there are.
+
+Every member holds so many bytes of the tar, whatever is in them, and is compressed by itself. So
+parts of a tar that were compressed earlier can be put before others.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zlib
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, cast
+
+# 189 MB of packages: 65.7 MB in 0.9 s at level 1, 57.6 in 3.3 at 6, 57.3 in 8.9 at 9; 2 processors.
+LEVEL = 6
+MEMBER_BYTES = 4 << 20
+GZIP = 31  # zlib's word for a gzip header: without a name, and with no time in it
+# As the first day a zip can name; tar complains of 1970.
+MTIME = 315532800
+
+
+def write_part(out: IO[bytes], files: Iterable[tuple[str, Path | bytes]], *, last: bool) -> None:
+    """Write files, in their order, as gzip members of a tar; only its *last* part has an end.
+
+    Modes, times and owners are the same for all of them.
+    """
+    members = _Members(out)
+    try:
+        # It is written to and asked where it is, and nothing else.
+        file = cast("IO[bytes]", members)
+        tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.mtime = MTIME
+            entry.mode = 0o644
+            if isinstance(content, bytes):
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+            else:
+                entry.size = content.stat().st_size
+                with content.open("rb") as readable:
+                    tar.addfile(entry, readable)
+        if last:
+            tar.close()
+        members.finish()
+    finally:
+        members.stop()
+
+
+class _Members:
+    """A file to write to, that compresses what it is given, in threads, member by member."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
+        self._running: deque[Future[bytes]] = deque()
+        self._waiting = bytearray()
+        self._told = 0
+
+    def tell(self) -> int:
+        return self._told
+
+    def write(self, data: bytes) -> int:
+        self._told += len(data)
+        self._waiting += data
+        while len(self._waiting) >= MEMBER_BYTES:
+            self._submit(bytes(self._waiting[:MEMBER_BYTES]))
+            del self._waiting[:MEMBER_BYTES]
+        return len(data)
+
+    def finish(self) -> None:
+        if self._waiting:
+            self._submit(bytes(self._waiting))
+        while self._running:
+            self._out.write(self._running.popleft().result())
+
+    def stop(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _submit(self, data: bytes) -> None:
+        self._running.append(self._pool.submit(_compress, data))
+        if len(self._running) > 2 * self._threads:  # more would only fill memory
+            self._out.write(self._running.popleft().result())
+
+
+def _compress(data: bytes) -> bytes:
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    return compressor.compress(data) + compressor.flush()

@@ -24,7 +24,6 @@ BUNDLED = frozenset(
     {
         "materia-duckdb",
         "materia-hetzner",
-        "materia-iceberg",
         "materia-local",
         "materia-oracle",
         "materia-ovh",
@@ -215,8 +214,8 @@ def open_plugin(
 
 
 def _how_to_install(kind: Kind, name: str) -> str:
-    """For a provider of ours that is not here: those that rent are extras."""
-    if kind != "provider" or f"materia-{name}" not in BUNDLED:
+    """For a provider or sink of ours that is not here: it is an extra."""
+    if kind == "source" or f"materia-{name}" not in BUNDLED:
         return ""
     return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PART = 16 * 1024**2  # bytes of a request; with four at once, 5 Mbit/s is enough for the time-out
 AT_ONCE = 4
+TRIES = 4  # of a write whose fate is not known, each with the client's own repetitions
 CHECK = "conditional-writes.txt"
 CHECK_TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
 NO_ETAG = '"00000000000000000000000000000000"'
@@ -169,7 +170,7 @@ class Objects:
 
         self._check()
         mode: PutMode = "create" if expected is None else {"e_tag": expected}
-        for left in reversed(range(self._patience.retries + 1)):
+        for left in reversed(range(TRIES)):
             try:
                 result = obstore.put(self._store, name, content, mode=mode, use_multipart=False)
                 return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
@@ -205,7 +206,7 @@ class Objects:
             return
         self._check()
         content = path.read_bytes()
-        for left in reversed(range(self._patience.retries + 1)):
+        for left in reversed(range(TRIES)):
             try:
                 obstore.put(self._store, name, content, mode="create", use_multipart=False)
             except (exceptions.BaseError, FileNotFoundError) as error:

@@ -19,14 +19,14 @@ from materia_s3.address import Address
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w+)</Code>")
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-LATER = "nothing that was kept is harmed: run again"
+LATER = "run again: nothing that was kept is harmed"
 REFUSED = {
     "InvalidAccessKeyId": f"it does not know the key; set {KEYS} to one of this store",
     "SignatureDoesNotMatch": f"the secret is not that of the key; set {KEYS} anew",
     "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
     "InvalidToken": f"the key is not valid any more; set {KEYS} to a new one",
     "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
-    "QuotaExceeded": f"the store is full; make room, {LATER}",
+    "QuotaExceeded": f"the store is full; make room and {LATER}",
 }
 WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
 # What the caller of an object's method decides on; everything else is for people.
@@ -82,7 +82,7 @@ def _unanswered(error: Exception, store: str) -> str:
         return f"{store} did not answer in time; {LATER}"
     if "body" in text:
         return f"the connection to {store} broke off; {LATER}"
-    return f"{store} cannot be reached; see to the network, {LATER}"
+    return f"{store} cannot be reached; see to the network and {LATER}"
 
 
 def _answered(

@@ -71,12 +71,14 @@ class Workshop:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """Start and go on."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.directory,
-            env=self.environment(),
+            env=self.environment(**environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

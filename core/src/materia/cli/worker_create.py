@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from materia.state import State
     from materia.worker_keys import Worker
 
-EPILOG = """\
+VCPUS, MEMORY_GIB, DISK_GIB = 2, Decimal(4), 20
+EPILOG = f"""\
 \b
+Without options: {VCPUS} vCPU, {MEMORY_GIB} GiB of memory and {DISK_GIB} GiB of disk, for an hour.
 The cheapest machine that can be had is taken; when one is sold out after all, the next.
 Its key and its host key are made for it alone and kept in the state folder, where
 `materia worker ssh` finds them. It is billed until it is destroyed. At its deadline it
@@ -61,9 +63,9 @@ def create(
     context: typer.Context,
     name: NewName = None,
     *,
-    vcpus: Vcpus = 2,
-    memory: Memory = Decimal(4),
-    disk: Disk = Decimal(20),
+    vcpus: Vcpus = None,
+    memory: Memory = None,
+    disk: Disk = None,
     arch: Arch = None,
     dedicated: Dedicated = None,
     region: Region = None,
@@ -88,9 +90,9 @@ def create(
     pipeline = load_pipeline(registry, config)
     lifetime = timedelta(minutes=minutes)
     needs = Requirements(
-        vcpus=vcpus or 1,
-        memory_gib=memory or Decimal(1),
-        disk_gib=-int(-(disk or Decimal(1)) // 1),
+        vcpus=vcpus or VCPUS,
+        memory_gib=memory or MEMORY_GIB,
+        disk_gib=DISK_GIB if disk is None else -int(-disk // 1),
         expected=lifetime,
         regions=split(region),
         dedicated=bool(dedicated),

@@ -1,0 +1,222 @@
+"""Workers made by hand, on the emulated clouds, over real SSH, by the real command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fakes.leftovers import NEEDS, new_run, opened
+from fakes.workshop import Workshop, wait_until
+from materia.bootstrap import generate_key
+from materia.cli.emulator import toml
+from materia.selection import rank
+from materia.single_worker import Wanted, create_worker
+from materia.state import State
+from materia.sweep import EXPIRED, sweep_provider
+from materia.testing.cloud import Behaviour, Clock, Fault
+from materia.testing.cloud.machine import SshMachines
+from materia.testing.cloud.service import Service
+from materia.testing.cloud.services import SERVICES, service_class
+
+pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
+QUICK = timedelta(milliseconds=50)
+NAMES = sorted(SERVICES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cloud, and a user of it."""
+
+    cloud: Service
+    workshop: Workshop
+    secrets: dict[str, str]
+
+    @property
+    def state(self) -> State:
+        return State(self.workshop.home / ".local/state/materia")
+
+    def run(self, *words: str) -> str:
+        """The standard output of a command that succeeds."""
+        done = self.workshop.run(*words, environment=self.secrets)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """A command that has rented something and is not done."""
+        process = self.workshop.start(*words, environment=self.secrets)
+        wait_until(
+            lambda: bool(self.cloud.still_billed()) or process.poll() is not None, "a machine"
+        )
+        assert process.poll() is None, process.communicate()
+        return process
+
+    def left(self) -> list[str]:
+        """What is still billed, and what is still kept here."""
+        kept = self.state.folder / "workers"
+        folders = [path.name for path in kept.iterdir()] if kept.exists() else []
+        return [f"{line.kind} {line.id}" for line in self.cloud.still_billed()] + folders
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Place]:
+    name = getattr(request, "param", "hetzner")
+    behaviour = Behaviour(boot=QUICK, delete=QUICK)
+    with (
+        SshMachines() as machines,
+        service_class(name)(clock=Clock(), behaviour=behaviour, machines=machines) as cloud,
+    ):
+        port = {"ssh_port": machines.port} if machines.port != 22 else {}
+        tables = toml({name: {**cloud.settings(), **port}})
+        workshop.write("materia.toml", f'provider = "{name}"\n{tables}')
+        yield Place(cloud=cloud, workshop=workshop, secrets=cloud.secrets())
+
+
+@pytest.mark.parametrize("place", NAMES, indirect=True)
+def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -> None:
+    made = json.loads(place.run("worker", "create", "dev", "--minutes", "30", "--json"))
+    user, host = place.run("worker", "ssh", "dev", "--", "echo $USER; uname -n").split()
+    assert user == "materia"
+    assert host.startswith(made["machine"])
+
+    told = place.run("worker", "destroy", "dev")
+
+    assert "dev is gone; it cost" in told
+    assert place.left() == []
+    assert place.state.unfinished() == ()
+    with place.state.ledger() as ledger:
+        [row] = ledger.machines()
+    assert row.cost is not None
+    charged = {name: amount for name, amount in place.cloud.billed().items() if amount}
+    assert {row.cost.currency: round(row.cost.amount, 4)} == {
+        name: round(amount, 4) for name, amount in charged.items()
+    }
+    assert row.estimate.amount >= row.cost.amount > Decimal(0)
+
+
+def test_no_other_host_key_is_accepted_and_only_its_owner_may_read_the_key(place: Place) -> None:
+    place.run("worker", "create")
+    folder = place.state.folder / "workers" / "worker"
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
+    known = folder / "known_hosts"
+    known.write_text(f"{known.read_text().split()[0]} {generate_key().public}\n")
+
+    refused = place.workshop.run("worker", "ssh", "worker", "true", environment=place.secrets)
+
+    assert refused.returncode == 255
+    assert "Host key verification failed" in refused.stderr
+    place.run("worker", "destroy", "worker")
+
+
+def test_two_that_are_made_at_once_do_not_disturb_one_another(place: Place) -> None:
+    making = [place.workshop.start("worker", "create", environment=place.secrets) for _ in "ab"]
+    for process in making:
+        assert process.wait(60) == 0, process.communicate()
+        process.communicate()
+
+    hosts = [place.run("worker", "ssh", name, "uname -n") for name in ("worker", "worker-2")]
+    listed = json.loads(place.run("worker", "list", "--json"))
+    swept = place.run("sweep")  # they are in use until their deadline
+    place.run("worker", "destroy", "worker", "worker-2")
+
+    told = {one["name"]: (one["machine"], one["by_hand"]) for one in listed}
+    assert told == {"worker": (hosts[0].strip(), True), "worker-2": (hosts[1].strip(), True)}
+    assert swept == "hetzner: nothing is left behind\n"
+    assert place.left() == []
+
+
+def test_the_next_offer_is_taken_when_one_cannot_be_had_after_all(place: Place) -> None:
+    place.cloud.faults.next(*place.cloud.create_call, Fault(error="sold_out"))
+
+    done = place.workshop.run("worker", "create", environment=place.secrets)
+
+    assert done.returncode == 0, done.stderr
+    assert "trying the next offer" in done.stderr
+    with place.state.ledger() as ledger:
+        assert [row.state for row in ledger.machines()] == ["refused", "ready"]
+    place.run("worker", "destroy", "worker")
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("moment", ["while it is asked for", "while it boots"])
+def test_an_interrupted_create_leaves_nothing(place: Place, moment: str) -> None:
+    if moment == "while it boots":
+        place.cloud.behaviour.never_boots = True
+    else:
+        place.cloud.faults.next(*place.cloud.create_call, Fault(slow=1.0))
+    process = place.begin("worker", "create")
+    if moment == "while it boots":
+        time.sleep(0.5)
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    assert place.left() == []
+    assert place.state.unfinished() == ()
+    with place.state.ledger() as ledger:
+        assert [row.state for row in ledger.machines()] == ["gone"]
+        assert [row.state for row in ledger.runs()] == ["interrupted"]
+
+
+def test_a_killed_create_is_told_of_and_swept_with_its_keys(place: Place) -> None:
+    place.cloud.behaviour.never_boots = True
+    process = place.begin("worker", "create")
+    time.sleep(0.5)
+    process.kill()
+    process.communicate()
+
+    told = place.workshop.run("sources", environment=place.secrets).stderr
+    swept = place.run("sweep")
+
+    assert "left a machine on hetzner" in told
+    assert "its run is over" in swept
+    assert place.left() == []
+
+
+def test_a_worker_past_its_deadline_is_swept_with_its_keys(place: Place, tmp_path: Path) -> None:
+    provider = opened(place.cloud)
+    settings = tmp_path / "pipeline"
+    quotes = rank(provider.offers(NEEDS), NEEDS, start=datetime.now(UTC)).quotes
+    worker, _ = create_worker(
+        Wanted(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
+        quotes,
+        {place.cloud.provider: provider},
+        state=place.state,
+        afford=lambda _: None,
+        say=lambda _: None,
+    )
+    assert worker.expires_at is not None
+    assert place.state.is_alive(worker.run)
+    name, state = place.cloud.provider, place.state
+
+    early = sweep_provider(provider, name=name, state=state, now=datetime.now(UTC))
+    swept = sweep_provider(provider, name=name, state=state, now=worker.expires_at)
+
+    assert early.found == ()
+    assert [one.why for one in swept.found] == [EXPIRED]
+    assert [line.kind for line in place.cloud.still_billed()] == []
+
+
+def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
+    said = {}
+    for words in ("create Dev_1", "ssh nobody", "destroy nobody", "create --provider local"):
+        done = place.workshop.run("worker", *words.split(), environment=place.secrets)
+        assert done.returncode == 2
+        said[words] = done.stderr.strip()
+
+    assert said == {
+        "create Dev_1": "materia: 'Dev_1' is no name for a worker: it begins with a letter and "
+        "has at most 24 of a-z, 0-9 and single -",
+        "ssh nobody": "materia: no worker 'nobody' was made here; there are: none",
+        "destroy nobody": "materia: no worker 'nobody' was made here; there are: none",
+        "create --provider local": "materia: local rents no machines: there is nothing to create",
+    }

@@ -105,6 +105,14 @@ def test_what_is_gone_stays_gone_and_keeps_its_first_bill(ledger: Ledger) -> Non
     assert ledger.machines() == before
 
 
+def test_the_first_moment_its_end_was_asked_for_stands(ledger: Ledger) -> None:
+    ledger.intend_machine(machine_row())
+
+    assert ledger.machine_destroying("m", at=NOON)
+    assert ledger.machine_destroying("m", at=NOON + MINUTE)
+    assert [row.destroying_at for row in ledger.machines()] == [NOON]
+
+
 def test_only_an_intent_can_be_refused(ledger: Ledger) -> None:
     ledger.intend_machine(machine_row())
     ledger.machine_created("m", id="1", region="north", created_at=None, at=NOON)
@@ -316,6 +324,43 @@ def test_processes_make_and_write_one_ledger_at_once(tmp_path: Path) -> None:
         assert sorted(row.run for row in ledger.runs()) == ["a", "b", "c"]
         assert [len(ledger.notes(run)) for run in "abc"] == [40] * 3
         assert len(ledger.machines(open_only=True)) == 120
+
+
+OPENER = """
+import sys
+from pathlib import Path
+import materia.ledger_schema
+from materia.ledger import Ledger
+print("ready", flush=True)
+for path in sys.stdin:
+    Ledger(Path(path.strip())).close()
+    print("opened", flush=True)
+"""
+
+
+def test_a_ledger_can_be_made_by_several_at_the_same_moment(tmp_path: Path) -> None:
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    paths = "".join(f"{tmp_path / str(number)}.db\n" for number in range(40))
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write(paths)
+        opener.stdin.flush()
+
+    said = [opener.communicate() for opener in openers]
+
+    assert said == [("opened\n" * 40, "")] * 3
 
 
 def test_threads_write_through_one_ledger(ledger: Ledger) -> None:

@@ -11,7 +11,8 @@ from materia.plugins import KINDS, Registry
 
 HEAD = f"""\
 # materia.toml: every key with its default. Uncomment what you want to change.
-# Secrets are not for this file: they are environment variables, named below.
+# Secrets are not for this file: they are environment variables, named below, or lines in the
+# file .env beside this one.
 
 # Where data comes from, where it is kept, and who rents the machines.
 # source = "{DEFAULTS["source"]}"
@@ -26,6 +27,10 @@ HEAD = f"""\
 # worth = "0.8654"
 # date = 2026-11-20
 # source = "European Central Bank"
+
+[secrets]
+# Environment of Pulumi ESC where secrets are looked for that are nowhere else.
+# esc = "organization/project/name"  # not set
 
 [transform]
 # Folder of the SQLMesh project, from the folder of this file.

@@ -43,6 +43,7 @@ __all__ = [
     "Target",
     "artifacts_folder",
     "find_or_build",
+    "kept_artifacts",
 ]
 
 # Part of every key: another way of packing makes other bytes of the same files.
@@ -70,7 +71,7 @@ def find_or_build(
         MissingSecretError: the bucket's credentials are not in *environment*.
         ArtifactError: a package cannot be had for that Python and processor.
     """
-    target = Target(python=python, architecture=architecture)
+    target = Target.of(python, architecture)
     kept = Kept(artifacts_folder(os.environ))
     closure = find_closure(_roots(registry, pipeline))
     uv = Uv(pipeline.directory)
@@ -107,6 +108,12 @@ def artifacts_folder(environment: Mapping[str, str]) -> Path:
     from materia.price_cache import cache_folder
 
     return cache_folder(environment).with_name("artifacts")
+
+
+def kept_artifacts(environment: Mapping[str, str]) -> list[File]:
+    """The artifacts that are kept here, the last used first; each once, its content unchecked."""
+    files = Kept(artifacts_folder(environment)).every()
+    return list({one.sha256: one for one in files if one.path.name.endswith(SUFFIX)}.values())
 
 
 def artifact_of(file: File) -> Artifact:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from materia.artifact.target import Artifact
 from materia.errors import ArtifactError, ConfigError, MissingSecretError
 from materia.model import Bucket
+from materia.secrets import BUCKET_KEYS
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SESSION = "AWS_SESSION_TOKEN"  # with credentials that end by themselves
 VALID = timedelta(minutes=15)  # of a signed URL; it is fetched as soon as the machine is up
 FOLDER = "sha256"
@@ -46,7 +46,7 @@ class ArtifactBucket:
 
     def __init__(self, bucket: Bucket, environment: Mapping[str, str]) -> None:
         self._bucket = bucket
-        missing = tuple(name for name in SECRETS if not environment.get(name))
+        missing = tuple(name for name in BUCKET_KEYS if not environment.get(name))
         if missing:
             raise MissingSecretError(f"the bucket {bucket.url}", missing)
         self._store = _open(bucket, environment)
@@ -116,7 +116,7 @@ class ArtifactBucket:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise ArtifactError(
-                f"cannot {what} {self}: the credentials in {' and '.join(SECRETS)} were refused"
+                f"cannot {what} {self}: the credentials in {' and '.join(BUCKET_KEYS)} were refused"
             ) from error
         except FileNotFoundError as error:
             raise ArtifactError(f"cannot {what} {self}: there is no such bucket") from error
@@ -143,8 +143,8 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store:
         name,
         prefix=prefix or None,
         region=bucket.region or environment.get("AWS_REGION") or "us-east-1",
-        access_key_id=environment[SECRETS[0]],
-        secret_access_key=environment[SECRETS[1]],
+        access_key_id=environment[BUCKET_KEYS[0]],
+        secret_access_key=environment[BUCKET_KEYS[1]],
         client_options={
             "allow_http": True,
             "connect_timeout": CONNECT_LIMIT,

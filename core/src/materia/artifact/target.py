@@ -29,16 +29,19 @@ class Target:
     python: str
     architecture: Architecture
 
-    def __post_init__(self) -> None:
-        if self.python not in PYTHONS:
-            raise ConfigError(
-                f"a worker runs Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}, "
-                f"not {self.python!r}"
-            )
-        if self.architecture not in ARCHITECTURES:
-            raise ConfigError(
-                f"a worker is {' or '.join(ARCHITECTURES)}, not {self.architecture!r}"
-            )
+    @classmethod
+    def of(cls, python: str, architecture: str) -> Target:
+        """The target of that name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if python not in PYTHONS:
+            known = f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}"
+            raise ConfigError(f"a worker runs Python {known}, not {python!r}")
+        if architecture not in ARCHITECTURES:
+            raise ConfigError(f"a worker is {' or '.join(ARCHITECTURES)}, not {architecture!r}")
+        return cls(python=python, architecture=architecture)
 
     def __str__(self) -> str:
         return f"Python {self.python} on {self.architecture}"

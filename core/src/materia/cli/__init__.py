@@ -15,10 +15,12 @@ import typer
 
 from materia.asking import left_alone
 from materia.cli import (
+    artifact,
     emulator,
     init,
     notice,
     pipeline,
+    plan,
     plugins,
     providers,
     run,
@@ -105,6 +107,7 @@ def root(
 
 
 app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
+app.command("plan", cls=Command, epilog=plan.EPILOG)(plan.plan)
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(runs.app, name="runs")
 app.command("sweep", cls=Command, epilog=sweep.EPILOG)(sweep.sweep)
@@ -113,6 +116,7 @@ app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(providers.app, name="providers")
 app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
 app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
+app.add_typer(artifact.app, name="artifact")
 app.add_typer(secrets.app, name="secrets")
 app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
 app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)

@@ -251,6 +251,7 @@ class Stage:
         output_gib: What the next stage reads of it, in GiB: it has to be moved when that one runs
             elsewhere.
         minutes_configured: Whether materia.toml says how long it runs; otherwise earlier runs do.
+        minutes_learnt: Whether earlier runs have said it.
         deadline_configured: Whether materia.toml says the deadline; otherwise it follows from how
             long the stage is thought to run.
     """
@@ -260,13 +261,14 @@ class Stage:
     deadline: timedelta
     output_gib: Decimal = Decimal(0)
     minutes_configured: bool = False
+    minutes_learnt: bool = False
     deadline_configured: bool = False
 
     def expecting(self, expected: timedelta) -> Stage:
-        """The same stage, thought to run so long: its deadline follows unless it is configured."""
+        """The same stage, learnt to run so long: its deadline follows unless it is configured."""
         deadline = self.deadline if self.deadline_configured else default_deadline(expected)
         requirements = replace(self.requirements, expected=expected)
-        return replace(self, requirements=requirements, deadline=deadline)
+        return replace(self, requirements=requirements, deadline=deadline, minutes_learnt=True)
 
 
 def default_deadline(expected: timedelta) -> timedelta:

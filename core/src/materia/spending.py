@@ -6,10 +6,14 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from materia.cost import Quote, cost
 from materia.currency import Exchange
 from materia.machines import Money, Offer
+
+if TYPE_CHECKING:
+    from materia.ledger import Ledger
 
 # A provider's clock may be wrong, or an emulated one run fast: then ours is taken.
 TRUSTED_DIFFERENCE = timedelta(minutes=5)
@@ -67,3 +71,13 @@ class Spending:
 def _cost(use: _Use, at: datetime) -> Quote:
     length = max(at - use.created_at, timedelta(0))
     return cost(use.offer, length, use.created_at)
+
+
+def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
+    """What this calendar month's machines cost, those that still count at their worst case.
+
+    Raises:
+        ConfigError: a rate is missing.
+    """
+    amounts = [exchange.convert(one)[0].amount for one in ledger.month_spent(now.date(), now)]
+    return Money(sum(amounts, Decimal(0)), exchange.shown)

@@ -109,7 +109,7 @@ def as_text(comparison: Comparison, *, limit: int | None) -> str:
             more = 0 if limit is None else comparison.places(quote) - 1
             rows.append(_row(quote, more=f" (+{more})" if more else ""))
         blocks.append(table(rows, head=HEAD))
-        blocks += _marks(quotes)
+        blocks += marks(quotes)
         blocks.append(_detail(quotes[0]))
     if limit is None:
         blocks += _passed_over(comparison)
@@ -171,7 +171,8 @@ def _row(quote: Quote, *, more: str) -> tuple[str, ...]:
     )
 
 
-def _marks(quotes: Sequence[Quote]) -> list[str]:
+def marks(quotes: Sequence[Quote]) -> list[str]:
+    """What the star at a converted cost means."""
     used: dict[Rate, None] = {}
     for quote in quotes:
         used.update(dict.fromkeys(quote.rates))
@@ -191,7 +192,7 @@ def _detail(quote: Quote) -> str:
         first += f" from {minute(quote.start)} UTC"
     texts = [f"{first}, line by line:"]
     for line in quote.lines:
-        texts += [f"  {line.name}: {_sum(line)}", f"      {line.rule}"]
+        texts += [f"  {line.name}: {sum_text(line)}", f"      {line.rule}"]
         texts.append(f"      price: {line.source}, {line.as_of:%Y-%m-%d}")
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
@@ -200,7 +201,8 @@ def _detail(quote: Quote) -> str:
     return "\n".join(texts)
 
 
-def _sum(line: Line) -> str:
+def sum_text(line: Line) -> str:
+    """How the amount of a line came about."""
     quantity = f"{line.quantity.quantize(SMALL, ROUND_HALF_UP).normalize():f}"
     return f"{quantity} {line.unit} x {line.price.amount:f} = {money(line.amount)}"
 

@@ -1,0 +1,98 @@
+"""`materia plan`: which machines a run would rent, and why."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import typer
+
+from materia.cli.loading import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    to_json,
+    warn_of_failures,
+)
+from materia.cli.options import Config, Json, MaxCost, ProviderName, Sample
+
+EPILOG = """\
+\b
+Examples:
+  materia plan --provider auto             all that rent and have their credentials
+  materia plan --provider hetzner,oracle   these two
+  materia plan --provider auto --max-cost 0.50
+  materia plan --json | jq .worst
+
+\b
+For each machine: the best offers with what the stages would cost on them, all in, the
+choice, and why others were passed over. Stages share a machine where that is cheaper,
+and what moving data between places costs is counted. How long a stage takes is learnt
+from earlier runs, unless materia.toml says it ([stages.<name>] minutes). The worst case
+is each machine's price until its hard deadline; a cap refuses by it, with exit code 4.
+Nothing is rented, created or run.
+"""
+
+
+def plan(
+    context: typer.Context,
+    *,
+    sample: Sample = False,
+    config: Config = None,
+    provider: ProviderName = None,
+    max_cost: MaxCost = None,
+    json: Json = False,
+) -> None:
+    """Show which machines a run would rent now, what they would cost, and why these."""
+    show_plan(
+        context, sample=sample, config=config, provider=provider, max_cost=max_cost, json=json
+    )
+
+
+def show_plan(
+    context: typer.Context,
+    *,
+    sample: bool,
+    config: Path | None,
+    provider: str | None,
+    max_cost: Decimal | None,
+    json: bool,
+) -> None:
+    """Print the plan of a run.
+
+    Raises:
+        BudgetError: after it is printed, when the run would be refused.
+        NoOfferError: some stage has no machine.
+    """
+    import os
+    from datetime import UTC, datetime
+
+    from materia import runner
+    from materia.budget import check
+    from materia.cli.plan_table import Shown, as_json, as_text
+    from materia.machines import Money
+    from materia.sample import sampled
+    from materia.spending import month_so_far
+    from materia.state import State, state_folder
+
+    registry = load_registry(context)
+    warn_of_failures(registry)
+    pipeline = load_pipeline(registry, config, provider=provider, max_cost=max_cost)
+    if sample:
+        pipeline = sampled(pipeline, registry)
+    environment = load_environment(registry, pipeline)
+    exchange, budget = pipeline.exchange, pipeline.budget
+    with State(state_folder(os.environ)).ledger() as ledger:
+        planned = runner.plan_run(pipeline, registry, environment, ledger=ledger)
+        month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
+    found = planned.plan
+    shown = Shown(plan=found, unanswered=planned.unanswered, budget=budget, month=month)
+    typer.echo(to_json(as_json(shown)) if json else as_text(shown))
+    nothing = Money(Decimal(0), exchange.shown)
+    check(
+        budget,
+        worst=found.worst,
+        spent_in_run=nothing,
+        month=month or nothing,
+        made_of=found.worst_case,
+    )

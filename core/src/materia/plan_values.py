@@ -1,0 +1,78 @@
+"""A plan as JSON takes it: what `--json` prints and the ledger keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from materia.cost import Quote
+from materia.machines import Offer
+from materia.model import Stage
+from materia.plan import Leg, Plan, offer_key
+from materia.plan_words import counted
+from materia.price_cache import plain
+
+# Quotes of one leg: there may be thousands, and nobody goes on to the hundredth.
+LIMIT = 10
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """All of *plan*, amounts exact and as text; of each leg the best quotes, the rest counted."""
+    return {
+        "total": plain(plan.total),
+        "worst": plain(plan.worst),
+        "why": plan.why,
+        "legs": [_leg(leg) for leg in plan.legs],
+        "alternatives": plain(plan.alternatives),
+    }
+
+
+def _leg(leg: Leg) -> Mapping[str, Any]:
+    quotes = leg.ranking.quotes
+    return {
+        "stages": [_stage(stage) for stage in leg.stages],
+        "requirements": plain(leg.requirements),
+        "start": plain(leg.start),
+        "expected": plain(leg.requirements.expected),
+        "deadline": plain(leg.deadline),
+        "worst": plain(leg.worst),
+        "worst_case": leg.worst_case,
+        "arrival": plain(leg.arrival),
+        "chosen": _key(leg.chosen.offer),
+        "quotes": [_quote(quote) for quote in quotes[:LIMIT]],
+        "more_quotes": max(len(quotes) - LIMIT, 0),
+        "passed_over": [
+            {"provider": provider, "reason": reason, "count": count}
+            for provider, reason, count in counted(leg.ranking.passed_over)
+        ],
+    }
+
+
+def _stage(stage: Stage) -> Mapping[str, Any]:
+    says = "materia.toml" if stage.minutes_configured else "default"
+    return {
+        "name": stage.name,
+        "expected": plain(stage.requirements.expected),
+        "expected_from": "earlier runs" if stage.minutes_learnt else says,
+        "deadline": plain(stage.deadline),
+        "output_gib": plain(stage.output_gib),
+    }
+
+
+def _key(offer: Offer) -> Mapping[str, str]:
+    values: Mapping[str, str] = plain(offer_key(offer))
+    return values
+
+
+def _quote(quote: Quote) -> Mapping[str, Any]:
+    """As `materia providers price --json` has it."""
+    return {
+        "offer": plain(quote.offer),
+        "start": plain(quote.start),
+        "duration": plain(quote.duration),
+        "egress_gib": plain(quote.egress_gib),
+        "cost": plain(quote.shown),
+        "own_cost": plain(quote.cost),
+        "rates": plain(quote.rates),
+        "lines": plain(quote.lines),
+    }

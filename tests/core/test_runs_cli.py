@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ from fakes.rows import (
     MINUTE,
     NOON,
     OFFER,
+    euro,
     machine_row,
     run_row,
     stage_row,
     write_machine,
 )
 from fakes.workshop import Workshop
-from materia.cost import cost
+from materia.config import STAGES
+from materia.cost import cost, money_text
+from materia.currency import Exchange
+from materia.plan import make_plan
+from materia.plan_values import plan_values
 from materia.state import State
 
 GOOD = "20261124T120000-ab12cd"
@@ -121,6 +128,36 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
     timeline = text.partition("timeline, UTC:\n")[2].splitlines()
     moments = [line.split()[0] for line in timeline if line.strip()]
     assert moments == sorted(moments)
+
+
+def test_the_plan_is_shown_with_the_choice_and_what_was_passed_over(
+    workshop: Workshop, state: State
+) -> None:
+    large = replace(OFFER, vcpus=4, memory_gib=Decimal(16))
+    offers = [
+        large,
+        replace(large, provider="bolt", region="south", hourly=euro("0.013")),
+        replace(large, region="west", availability="unavailable"),
+    ]
+    plan = make_plan(STAGES, offers, start=NOON, exchange=Exchange())
+    with state.ledger() as ledger:
+        ledger.save_plan(GOOD, plan_values(plan))
+
+    text = printed(workshop, "show", GOOD)
+
+    assert f"plan: expected to cost {money_text(plan.total)}, at most " in text
+    assert f"  {plan.why}\n" in text
+    assert "  extract and transform: 2 offers would do, the first was chosen\n" in text
+    assert ["1", "acme", "a2", "north"] in [line.split()[:4] for line in text.splitlines()]
+    assert "    passed over 1 of acme: sold out\n" in text
+    assert values(workshop, "show", GOOD)["plan"]["total"]["amount"] == f"{plan.total.amount:f}"
+
+
+def test_the_plan_of_another_version_breaks_nothing(workshop: Workshop, state: State) -> None:
+    with state.ledger() as ledger:
+        ledger.save_plan(GOOD, {"legs": [{"stages": [{"name": "extract"}]}, {}], "colour": "green"})
+
+    assert "plan:\n  extract: 0 offers would do" in printed(workshop, "show", GOOD)
 
 
 def test_the_end_of_the_log_of_what_failed_is_shown(workshop: Workshop, state: State) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +10,12 @@ from materia.cost import money_text
 from materia.ledger_values import from_plain
 from materia.machines import Money
 
-SHOWN = 5  # quotes of a leg, and reasons to pass an offer over
+SHOWN = 5  # quotes of a leg, and reasons to pass offers over
 Values = Mapping[str, Any]
 
 
 def plan_text(plan: Values | None) -> str:
-    """A saved plan for people; what another version did not write is left out."""
+    """A plan in the form of `plan_values`; what another version did not write is left out."""
     if not plan:
         return ""
     sums = [
@@ -27,32 +26,39 @@ def plan_text(plan: Values | None) -> str:
     lines = [f"plan: {', '.join(sums)}" if sums else "plan:"]
     if plan.get("why"):
         lines.append(f"  {plan['why']}")
+    lines += [f"  not chosen: {text}" for text in _others(plan.get("alternatives") or ())]
     for leg in plan.get("legs") or ():
         lines += [f"  {line}" for line in _leg(leg)]
-    lines += [f"  instead: {text}" for text in _alternatives(plan.get("alternatives") or ())]
-    lines += [f"  no answer of {_reason(one)}" for one in plan.get("unanswered") or ()]
+    lines += [f"  no answer: {one['reason']}" for one in plan.get("unanswered") or ()]
     return "\n".join(lines)
 
 
+def _others(alternatives: Sequence[Values]) -> Iterator[str]:
+    for one in alternatives[1:]:  # the first is the plan itself
+        total = _money(one["total"]) if one.get("total") else one.get("reason", "")
+        yield f"{one.get('sharing', '')}: {total}"
+
+
 def _leg(leg: Values) -> Iterator[str]:
-    ranking = leg.get("ranking") or leg
-    quotes = ranking.get("quotes") or ()
-    stages = [one["name"] if isinstance(one, Mapping) else str(one) for one in leg["stages"]]
-    yield f"{' and '.join(stages)}: {many(len(quotes), 'quote')}, the first was chosen"
+    quotes = leg.get("quotes") or ()
+    count = len(quotes) + leg.get("more_quotes", 0)
+    stages = " and ".join(stage["name"] for stage in leg.get("stages") or ())
+    yield f"{stages}: {many(count, 'offer')} would do, the first was chosen"
     rows = [_quote(number, quote) for number, quote in enumerate(quotes[:SHOWN], start=1)]
     if rows:
         shown = table(rows, head=("", "provider", "type", "place", "cost", "availability"))
         yield from (f"  {line}" for line in shown.splitlines())
-    reasons = Counter(one.get("reason", "") for one in ranking.get("passed_over") or ())
-    for reason, count in reasons.most_common(SHOWN):
-        yield f"  passed over {many(count, 'offer')}: {reason}"
-    if len(reasons) > SHOWN:
-        yield f"  and others, for {many(len(reasons) - SHOWN, 'more reason')}; --json has all"
+    passed = sorted(leg.get("passed_over") or (), key=lambda one: -one["count"])
+    for one in passed[:SHOWN]:
+        yield f"  passed over {one['count']} of {one['provider']}: {one['reason']}"
+    if len(passed) > SHOWN:
+        left = sum(one["count"] for one in passed[SHOWN:])
+        yield f"  passed over {many(left, 'more offer')}; --json has why"
 
 
 def _quote(number: int, quote: Values) -> tuple[str, ...]:
-    offer = quote.get("offer") or quote
-    amount = quote.get("shown") or quote.get("cost")
+    offer = quote.get("offer") or {}
+    amount = quote.get("cost")
     return (
         str(number),
         offer.get("provider", ""),
@@ -61,18 +67,6 @@ def _quote(number: int, quote: Values) -> tuple[str, ...]:
         _money(amount) if amount else "",
         offer.get("availability", ""),
     )
-
-
-def _alternatives(alternatives: Sequence[Values]) -> Iterator[str]:
-    for one in alternatives:
-        machines = f" on {', '.join(one['machines'])}" if one.get("machines") else ""
-        total = f": {_money(one['total'])}" if one.get("total") else f": {one.get('reason', '')}"
-        yield f"{one.get('sharing', '')}{machines}{total}"
-
-
-def _reason(one: Values | str) -> str:
-    """A line of a provider that gave no offers; it begins with the provider's name."""
-    return one if isinstance(one, str) else str(one.get("reason", one.get("provider", "")))
 
 
 def _money(value: Values) -> str:

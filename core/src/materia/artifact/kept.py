@@ -1,18 +1,19 @@
 """Artifacts and their parts under the user's cache folder.
 
 A file is used only if its bytes have the hash that was noted when it was made; a damaged one is
-made again. Several processes may make the same one at once.
+made again.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -45,6 +46,14 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other process put packages together meanwhile: it would be the same ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def find(self, key: str) -> File | None:
         """The file of that key, when it is there and whole."""

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from materia.errors import ArtifactError, ConfigError
@@ -29,7 +28,7 @@ class Uv:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._program = find_uv(os.environ)
+        self._program = find_uv(os.environ.get("PATH", ""), Path(sys.executable).parent)
 
     def run(self, *arguments: str, offline: bool = False) -> str | None:
         """Run to the end; None when it succeeded, else what it said."""
@@ -60,15 +59,14 @@ class Uv:
             raise failed(what, said)
 
 
-def find_uv(environment: Mapping[str, str]) -> str:
-    """Path of the program uv, on PATH or beside this Python.
+def find_uv(path: str, beside: Path) -> str:
+    """The program uv in one of the folders of *path*, or beside this Python.
 
     Raises:
         ConfigError: it is not installed.
     """
-    beside = str(Path(sys.executable).parent)
-    for path in (environment.get("PATH", ""), beside):
-        if path and (found := shutil.which("uv", path=path)):
+    for folders in (path, str(beside)):
+        if folders and (found := shutil.which("uv", path=folders)):
             return found
     raise ConfigError(
         "what a worker runs is put together with uv, which is not installed: "

@@ -175,6 +175,7 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         "sample",
         "everything",
         "bundled_only",
+        "at_home",
     }
 
 

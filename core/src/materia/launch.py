@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO
 
 from materia import events, worker_request
@@ -71,7 +71,7 @@ def run_worker(
         stderr.close()
     if isinstance(end, Result) and code == 0:
         return end.values
-    raise _error(request, end, code, words)
+    raise failure(request, end, code, words)
 
 
 def _follow(
@@ -80,7 +80,7 @@ def _follow(
     end: Result | Failed | None = None
     for line in stdout:
         try:
-            event = events.decode(line, _hidden(request))
+            event = events.decode(line, hidden(request))
         except ValueError:  # printed by an interpreter that was not yet ours
             words.append(line.rstrip())
             continue
@@ -105,9 +105,13 @@ def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:
         process.wait()
 
 
-def _error(
-    request: WorkerRequest, end: Result | Failed | None, code: int, words: deque[str]
+def failure(
+    request: WorkerRequest, end: Result | Failed | None, code: int, words: Iterable[str]
 ) -> MateriaError:
+    """The error for a worker that did not succeed, from its last event, exit code and last words.
+
+    A *code* below zero is the number of a signal.
+    """
     if isinstance(end, Failed) and end.expected:
         return error_called(end.kind, end.message)
     if isinstance(end, Failed):
@@ -117,11 +121,12 @@ def _error(
         reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     else:
         reason = f"ended without a result, exit code {code}"
-    hidden = _hidden(request)
-    last = redact("\n".join(words), hidden).splitlines()
-    reason = redact(reason, hidden)
+    secrets = hidden(request)
+    last = redact("\n".join(words), secrets).splitlines()
+    reason = redact(reason, secrets)
     return StageError("\n  ".join([f"{request.stage}: the worker {reason}", *last]))
 
 
-def _hidden(request: WorkerRequest) -> list[str]:
+def hidden(request: WorkerRequest) -> list[str]:
+    """The values that must not be told."""
     return [value for secrets in request.secrets.values() for value in secrets.values()]

@@ -1,21 +1,41 @@
-"""A rented machine as the place where stages run: look at it, send the artifact, run a stage."""
+"""A rented machine as the place where stages run: look at it, send the artifact, run a stage.
+
+~/.materia/artifacts/<sha256>/         the artifact, unpacked
+~/.materia/raw/<sha256>                raw files that the sink at home has too
+~/.materia/stages/<run>-<stage>-1/     what a stage works in
+~/.materia/<run>-<stage>-1/            the launcher's, while the stage runs
+"""
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from materia.events import Observe
+from materia import events, relay_messages, worker_request
+from materia.errors import StageError
+from materia.events import Failed, Observe, Output, Result
+from materia.launch import failure, hidden
 from materia.machines import Architecture
 from materia.protocols import Sink
-from materia.script import Login
+from materia.relay import Relay
+from materia.relay_messages import AtHome
+from materia.script import Login, Script
+from materia.secrets import redact
 from materia.ssh import Session
 from materia.worker_request import WorkerRequest
 
 if TYPE_CHECKING:
     from materia.artifact import Artifact
+
+OLDEST_PYTHON = (3, 11)
+PROCESSORS: Mapping[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+ARTIFACTS = ".materia/artifacts"
 
 
 class RemoteWorker:
@@ -30,6 +50,8 @@ class RemoteWorker:
         """
         self._login = login
         self._session = Session(login, timeout=timeout)
+        self._facts: Mapping[str, Any] | None = None
+        self._artifact: str | None = None
 
     def probe(self) -> tuple[str, Architecture]:
         """Its version of Python, such as `3.11`, and its processor.
@@ -38,20 +60,38 @@ class RemoteWorker:
             StageError: there is no python3, or one too old, or a processor nobody builds for.
             WorkerLostError: it is out of reach.
         """
-        raise NotImplementedError
+        if self._facts is None:
+            self._facts = self._session.look()
+        return self._judged(self._facts)
 
     def prepare(self, artifact: Artifact) -> None:
         """Bring the artifact there, unpacked; nothing of it runs before its hash is right.
 
-        The worker fetches it from its address when it has one, else it is sent from here. A second
-        time costs one round trip.
+        The worker fetches it from its address when it has one; else, or when that fails, it is sent
+        from here. A second time costs one round trip.
 
         Raises:
             StageError: it is for another Python or processor, did not arrive whole, or there is no
                 room for it.
             WorkerLostError: the worker is out of reach.
+            OSError: it cannot be read here.
         """
-        raise NotImplementedError
+        place = f"{ARTIFACTS}/{artifact.sha256}"
+        if self._facts is not None:
+            self._refuse_other(artifact)
+        facts = None
+        if artifact.url is not None:
+            try:
+                facts = self._session.fetch(
+                    artifact.url, place, sha256=artifact.sha256, unpack=True
+                )
+            except StageError:
+                facts = None  # whatever hinders the bucket, the way from here is left
+        if facts is None:
+            facts = self._session.upload(artifact.path, place, sha256=artifact.sha256, unpack=True)
+        self._facts = facts
+        self._refuse_other(artifact)
+        self._artifact = f"{facts['home']}/{place}"
 
     def run(
         self,
@@ -65,20 +105,118 @@ class RemoteWorker:
         """Run one stage there and return its result.
 
         Args:
-            request: The stage; its `workspace` is a folder here, for files that pass.
+            request: The stage; its `workspace` is an existing folder here, for files that pass.
             sink: The opened sink, when it stays here; None when the worker opens it. The same
-                object serves every stage and attempt of a run: the lock of its `checkout` is then
-                that run's own.
+                object may serve all stages and attempts of a run: the lock of its `checkout` is
+                then that run's own, and another attempt goes on with it.
             attempt: 1 for the first.
             limit: The stage is ended when it takes longer.
             observe: Told what happens, in the caller's thread, with secrets hidden.
 
         Raises:
-            StageError: the stage failed by itself, ran out of memory, disk or time.
+            StageError: the stage failed by itself, or ran out of memory, disk or time.
             WorkerLostError: the worker is out of reach; whether the stage succeeded is not known.
             MateriaError: of the class that the stage, or the sink here, raised.
         """
-        raise NotImplementedError
+        if self._facts is None or self._artifact is None:
+            raise RuntimeError("a stage needs the artifact: call prepare first")
+        identity = script_id(request.run, request.stage, attempt)
+        home = Path(self._facts["home"])
+        stage = home / ".materia" / "stages" / identity
+        there = replace(
+            request,
+            directory=stage,
+            workspace=stage / "work",
+            project=None if request.project is None else Path(self._artifact) / "project",
+        )
+        script = Script(
+            id=identity,
+            argv=("python3", "-P", "-m", "materia.worker"),
+            directory=str(stage),
+            environment={"PYTHONPATH": f"{self._artifact}/lib"},
+            limit=limit,
+        )
+        if sink is None:
+            return self._follow(script, there, None, observe)
+        kept = home / ".materia" / "raw"
+        names = {request.source, request.kept_as}
+        there = replace(
+            there,
+            # What the sink here is opened with is nobody's there.
+            settings={**request.settings, "sink": {}},
+            secrets={**request.secrets, "sink": {}},
+            at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
+        )
+        with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
+            relay = Relay(self._session, sink, folder=Path(folder), stage=stage, kept=kept)
+            return self._follow(script, there, relay, observe, also=hidden(request))
+
+    def _follow(
+        self,
+        script: Script,
+        request: WorkerRequest,
+        relay: Relay | None,
+        observe: Observe,
+        *,
+        also: list[str] | None = None,
+    ) -> Mapping[str, object]:
+        secrets = [*hidden(request), *(also or ())]
+        end: Result | Failed | None = None
+
+        def told(line: str) -> None:
+            nonlocal end
+            if relay is not None and (message := relay_messages.decode(line)):
+                relay.obey(*message)
+                return
+            try:
+                event = events.decode(line, secrets)
+            except ValueError:  # printed by an interpreter that was not yet ours
+                erred(line)
+                return
+            if isinstance(event, Result | Failed):
+                end = event
+            observe(request.stage, event)
+
+        def erred(line: str) -> None:
+            observe(request.stage, Output(text=redact(line, secrets)))
+
+        script = replace(script, input=worker_request.encode(request) + "\n")
+        ended = self._session.run_script(script, told, erred)
+        if ended.reason == "limit":
+            raise StageError(
+                f"{request.stage}: was not done within its deadline of {_clock(script.limit)}, and "
+                "was ended; set a longer one in materia.toml, or see in the log what it waited for"
+            )
+        if ended.ok and isinstance(end, Result):
+            return end.values
+        last = [redact(line, secrets) for line in ended.last_words]
+        raise failure(request, end, ended.status, last)
+
+    def _refuse_other(self, artifact: Artifact) -> None:
+        found = self.probe()
+        wanted = (artifact.python, artifact.architecture)
+        if found != wanted:
+            raise StageError(
+                f"{self._login.host}: has Python {found[0]} on {found[1]}, and the artifact is for "
+                f"{wanted[0]} on {wanted[1]}"
+            )
+
+    def _judged(self, facts: Mapping[str, Any]) -> tuple[str, Architecture]:
+        python = tuple(facts["python"])
+        version = ".".join(map(str, python))
+        if python < OLDEST_PYTHON:
+            oldest = ".".join(map(str, OLDEST_PYTHON))
+            raise StageError(
+                f"{self._login.host}: has Python {version}, and a worker needs {oldest} or later; "
+                "choose another image"
+            )
+        processor = PROCESSORS.get(facts["machine"])
+        if processor is None:
+            raise StageError(
+                f"{self._login.host}: has a processor {facts['machine']!r}, and artifacts are for "
+                f"{' and '.join(sorted(set(PROCESSORS.values())))}"
+            )
+        return version, processor
 
     def close(self) -> None:
         """Close the connection; closing again does nothing."""
@@ -94,3 +232,14 @@ class RemoteWorker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def script_id(run: str, stage: str, attempt: int) -> str:
+    """The identity of one attempt at a stage: `a-z`, `0-9` and `-`, at most 100."""
+    end = f"-{attempt}"
+    return re.sub(r"[^a-z0-9-]", "-", f"{run}-{stage}".lower())[: 100 - len(end)] + end
+
+
+def _clock(limit: timedelta) -> str:
+    seconds = limit.total_seconds()
+    return f"{seconds / 60:g} min" if seconds >= 60 and not seconds % 60 else f"{seconds:g} s"

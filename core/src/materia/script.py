@@ -67,8 +67,7 @@ class Exit:
 
     Attributes:
         status: Its exit code, or minus the number of the signal that ended it.
-        reason: `exited` by itself, `limit` when its time was over, `stopped` from here, `lost`
-            when the worker heard nothing any more.
+        reason: `exited` by itself, `limit` when its time was over, `stopped` from here.
         last_words: The end of what it wrote to standard error, by line.
         resumed: How often a broken connection was resumed.
     """

@@ -144,6 +144,11 @@ class Follower:
                 process.stdin.write(b"%d\n" % self._has)
                 process.stdin.write_eof()
                 end: Words = json.loads(payload)
+                if end["reason"] == "lost":
+                    raise WorkerLostError(
+                        f"{host}: the worker heard nothing for "
+                        f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
+                    )
                 return end
             self.records.put((kind, payload, self._has))
 

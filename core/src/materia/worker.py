@@ -2,7 +2,8 @@
 
 One line of JSON comes in on standard input (`worker_request`), events go out on standard output
 (`events`), free text on standard error. Standard input stays open as a life line: when it closes,
-whoever asked is gone, and the worker ends.
+whoever asked is gone, and the worker ends. Messages to a sink that stays at home (`relayed_sink`)
+are among the events, and the answers come in on the life line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Callable, Mapping
 from materia import events, worker_request
 from materia.errors import MateriaError, SinkError
 from materia.events import Event, Failed, Result
+from materia.protocols import Sink
+from materia.relayed_sink import Home, RelayedSink
 from materia.worker_request import WorkerRequest
 
 GRACE_SECONDS = 2.0
@@ -27,12 +30,17 @@ FULL = os.strerror(errno.ENOSPC)
 
 def main() -> int:
     """Serve one request; 0 when the stage succeeded."""
-    emit = _take_output()
+    write = _take_output()
+    home = Home(write)
+
+    def emit(event: Event) -> None:
+        write(events.encode(event))
+
     request = worker_request.decode(sys.stdin.buffer.readline().decode())
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
-    threading.Thread(target=_end_with_life_line, daemon=True).start()
+    threading.Thread(target=_end_with_life_line, args=(home,), daemon=True).start()
     try:
-        emit(Result(values=run_stage(request, emit)))
+        emit(Result(values=run_stage(request, emit, home)))
     except KeyboardInterrupt:
         return 130
     except MateriaError as error:
@@ -49,8 +57,10 @@ def main() -> int:
     return 1
 
 
-def run_stage(request: WorkerRequest, emit: Callable[[Event], None]) -> Mapping[str, object]:
-    """Open the source and the sink, and do what the stage is for.
+def run_stage(
+    request: WorkerRequest, emit: Callable[[Event], None], home: Home
+) -> Mapping[str, object]:
+    """Open the source and the sink, or the way to a sink at *home*, and do what the stage is for.
 
     Raises:
         MateriaError: as the stage, the source and the sink say.
@@ -59,18 +69,23 @@ def run_stage(request: WorkerRequest, emit: Callable[[Event], None]) -> Mapping[
 
     registry = load_plugins(bundled_only=request.bundled_only)
     declared = registry.source(request.source)
+    settings = request.settings["source"]
+    if request.sample:  # a path in it leads to the plugin as it is installed here
+        settings = {**settings, **(declared.plugin.sample or {})}
     source = open_plugin(
-        declared,
-        request.secrets["source"],
-        settings=request.settings["source"],
-        directory=request.directory,
+        declared, request.secrets["source"], settings=settings, directory=request.directory
     )
-    sink = open_plugin(
-        registry.sink(request.sink),
-        request.secrets["sink"],
-        settings=request.settings["sink"],
-        directory=request.directory,
-    )
+    sink: Sink
+    if request.at_home is not None:
+        request.workspace.mkdir(parents=True, exist_ok=True)
+        sink = RelayedSink(home, request.at_home, workspace=request.workspace)
+    else:
+        sink = open_plugin(
+            registry.sink(request.sink),
+            request.secrets["sink"],
+            settings=request.settings["sink"],
+            directory=request.directory,
+        )
     if request.sample and any(known.raw for known in sink.known(request.source).values()):
         raise SinkError(
             f"the sink {request.sink!r} already holds real files of {request.source}, and the "
@@ -96,29 +111,31 @@ def _fault_of_the_machine(error: Exception) -> str | None:
     return None
 
 
-def _take_output() -> Callable[[Event], None]:
-    """A function that writes events; whatever else is printed goes to standard error from now."""
+def _take_output() -> Callable[[str], None]:
+    """A function that writes lines; whatever else is printed goes to standard error from now."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr  # unbuffered by a line, so nothing is lost when the worker is killed
     lock = threading.Lock()
 
-    def emit(event: Event) -> None:
+    def write(line: str) -> None:
         with lock:
-            stream.write(events.encode(event) + "\n")
+            stream.write(line + "\n")
 
-    return emit
+    return write
 
 
-def _end_with_life_line() -> None:
-    while os.read(0, 4096):
-        pass
-    # Half-written files are cleared away on the way out; a real signal also ends a sleep.
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-    time.sleep(GRACE_SECONDS)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)  # what the stage started goes too
-    os.kill(os.getpid(), signal.SIGKILL)
+def _end_with_life_line(home: Home) -> None:
+    try:
+        for line in sys.stdin.buffer:
+            home.answered(line.decode())
+    finally:
+        # Half-written files are cleared away on the way out; a real signal also ends a sleep.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(GRACE_SECONDS)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # what the stage started goes too
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

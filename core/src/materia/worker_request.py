@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from materia import relay_messages
 from materia.relay_messages import AtHome
 
 
@@ -58,7 +59,9 @@ class WorkerRequest:
 
 def encode(request: WorkerRequest) -> str:
     """The request as one line without its end."""
-    return json.dumps(asdict(request), default=str)
+    values = asdict(replace(request, at_home=None))
+    values["at_home"] = relay_messages.plain(request.at_home)
+    return json.dumps(values, default=str)
 
 
 def decode(line: str) -> WorkerRequest:
@@ -73,4 +76,5 @@ def decode(line: str) -> WorkerRequest:
     }
     for name in ("directory", "workspace", "project"):
         values[name] = None if values[name] is None else Path(values[name])
+    values["at_home"] = relay_messages.whole(values["at_home"])
     return WorkerRequest(**values)

@@ -11,6 +11,7 @@ from fakes.workshop import Workshop
 HEAVY = {
     "asyncio",
     "asyncssh",
+    "dotenv",
     "duckdb",
     "hcloud",
     "httpx",

@@ -19,7 +19,7 @@ SHORTEST_INSIDE = 8  # of base64 text whose begin or end belongs to something el
 AHEAD = 8  # characters that are looked at before the search for a whole form begins
 BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of the bucket of artifacts
 # No plugin declares them, and no worker needs them; the first opens every other secret.
-OWN = frozenset({"PULUMI_ACCESS_TOKEN", *BUCKET_KEYS})
+OWN = frozenset({"PULUMI_ACCESS_TOKEN", "AWS_SESSION_TOKEN", *BUCKET_KEYS})
 
 
 def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[str, str]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import codecs
 import struct
 import zipfile
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import cast
 
 from isal import isal_zlib
@@ -38,6 +40,9 @@ MAX_RATIO = 200
 # Packed bytes at a time: about 1 MB of text, which the allocator keeps and uses again. Twice as
 # much comes from the system anew each time, and takes twice as long.
 CHUNK = 1 << 16
+# Read from the disk at a time. Each read is an occasion for another thread to take the interpreter,
+# and a thread that only unpacks should seldom have to wait for it.
+READ = 1 << 22
 # Its type information calls the class an object of that class.
 DAMAGED = cast("type[Exception]", isal_zlib.error)
 
@@ -105,7 +110,7 @@ def _not_utf8(path: Path, file: str, offset: int, byte: int) -> ArchiveError:
     return ArchiveError(f"byte 0x{byte:02x} in line {line:,} is not UTF-8")
 
 
-def read_text(path: Path, file: str) -> Iterator[bytes]:
+def read_text(path: Path, file: str) -> Generator[bytes, None, None]:
     """The CSV text in chunks, checked against length and checksum at the end.
 
     Raises:
@@ -113,14 +118,14 @@ def read_text(path: Path, file: str) -> Iterator[bytes]:
     """
     member, _ = _member(path, file)
     crc = 0
-    for chunk in ahead(inflate(path, file)):
+    for chunk in inflate(path, file):
         crc = isal_zlib.crc32(chunk, crc)
         yield chunk
     if crc != member.CRC:
         raise ArchiveError("is damaged: its text does not match its checksum")
 
 
-def inflate(path: Path, file: str) -> Iterator[bytes]:
+def inflate(path: Path, file: str) -> Generator[bytes, None, None]:
     """The CSV text in chunks, its checksum not looked at.
 
     Raises:
@@ -134,29 +139,54 @@ def inflate(path: Path, file: str) -> Iterator[bytes]:
         archive.seek(start)
         try:
             while left:
-                packed = archive.read(min(CHUNK, left))
+                packed = memoryview(archive.read(min(READ, left)))
                 if not packed:
                     raise ArchiveError("is cut short")
                 left -= len(packed)
-                # max_length keeps a lying bomb from filling the memory before it is noticed.
-                chunk = stream.decompress(packed, member.file_size - size + 1)
-                size += len(chunk)
-                if size > member.file_size or stream.unconsumed_tail:
-                    raise ArchiveError("unpacks to more than it declares")
-                yield chunk
+                for at in range(0, len(packed), CHUNK):
+                    # max_length keeps a lying bomb from filling the memory before it is noticed.
+                    chunk = stream.decompress(packed[at : at + CHUNK], member.file_size - size + 1)
+                    size += len(chunk)
+                    if size > member.file_size or stream.unconsumed_tail:
+                        raise ArchiveError("unpacks to more than it declares")
+                    yield chunk
         except DAMAGED as error:
             raise ArchiveError(f"is damaged: {error}") from error
     if not stream.eof or size != member.file_size:
         raise ArchiveError("is damaged: its text does not match its checksum")
 
 
-def ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """The same chunks, the next one in the making meanwhile (ISA-L lets go of the interpreter)."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = thread.submit(next, chunks, None)
+def ahead(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """The same chunks, made by a thread of their own, which is a little ahead.
+
+    ISA-L lets go of the interpreter while it unpacks and sums up.
+    """
+    made: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
+    wanted: SimpleQueue[bool] = SimpleQueue()
+
+    def make() -> None:
+        try:
+            with closing(chunks):
+                for chunk in chunks:
+                    made.put(chunk)
+                    if not wanted.get():
+                        return
+                made.put(None)
+        except BaseException as error:  # noqa: BLE001 -- raised where the chunks are wanted
+            made.put(error)
+
+    thread = Thread(target=make)
+    thread.start()
+    try:
+        wanted.put(True)
+        while (chunk := made.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            wanted.put(True)
             yield chunk
+    finally:
+        wanted.put(False)
+        thread.join()
 
 
 def _member(path: Path, file: str) -> tuple[zipfile.ZipInfo, int]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import eq
 
-# Small blocks stay in the processor's cache while they are sliced and compared.
+# What is compared in one step; a difference in it is then searched for in steps of halves.
 BLOCK = 1 << 14
 # How much of each text is at hand: far more than the lines looked at in one step.
 AHEAD = 1 << 20
@@ -29,7 +30,7 @@ class LineTooLongError(Exception):
 class LineDiff:
     """Lines of the old text that the new one lacks, and the other way round, as multisets.
 
-    Lines keep their line ends; a last line without one gets a line feed.
+    Each without the line feed at its end.
     """
 
     removed: list[bytes]
@@ -46,7 +47,8 @@ def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> Lin
     removed: list[bytes] = []
     added: list[bytes] = []
     while a.fill() and b.fill():
-        if _skip_equal(a, b):
+        _skip_equal(a, b)
+        if a.is_low() or b.is_low():
             continue
         for look in LOOKS:
             lines_a, lines_b = a.lines(look), b.lines(look)
@@ -65,41 +67,39 @@ def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> Lin
     return _cancel(removed, added)
 
 
-def _skip_equal(a: _Window, b: _Window) -> bool:
-    """Step over the lines both windows share; whether there were any."""
-    text_a, text_b, i, j = a.text, b.text, a.at, b.at
-    room = min(len(text_a) - i, len(text_b) - j)
-    same = 0
-    while same < room:
-        size = min(BLOCK, room - same)
-        start, block = i + same, text_b[j + same : j + same + size]
-        if not text_a.startswith(block, start):
-            low, high = 0, size  # the first difference lies in block[low:high]
-            while high - low > 1:
-                middle = (low + high) // 2
-                if text_a.startswith(block[low:middle], start + low):
-                    low = middle
-                else:
-                    high = middle
-            same += low
-            break
-        same += size
+def _skip_equal(a: _Window, b: _Window) -> None:
+    """Step over the lines both windows share."""
+    text_a, text_b, i = a.text, b.text, a.at
+    same, end = b.at, min(len(text_b), b.at + len(text_a) - i)
+    shift = i - same
+    view = memoryview(text_b)  # its slices are no copies
+    while same < end:
+        stop = min(same + BLOCK, end)
+        if text_a.startswith(view[same:stop], same + shift):
+            same = stop
+            continue
+        while stop - same > 1:  # the first difference lies between them
+            middle = (same + stop) // 2
+            if text_a.startswith(view[same:middle], same + shift):
+                same = middle
+            else:
+                stop = middle
+        break
     # Only whole lines count: step back to the last line end inside what is equal.
-    shared = text_a.rfind(b"\n", i, i + same) + 1 - i
-    if shared <= 0:
-        return False
-    a.at += shared
-    b.at += shared
-    return True
+    if line_end := text_b.rfind(b"\n", b.at, same) + 1:
+        a.at, b.at = line_end + shift, line_end
 
 
 def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int] | None:
     """How many lines to give up on either side until both go on with the same line."""
     # Lines edited in place: the n-th of one side is the n-th of the other again.
-    paired = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x == y), None)
+    pairs = list(map(eq, a, b))
+    paired = pairs.index(True) if True in pairs else None
+    if paired is not None and (
+        paired < 2 or (set(b).isdisjoint(a[:paired]) and set(a).isdisjoint(b[:paired]))
+    ):
+        return paired, paired
     best = None if paired is None else (paired, paired)
-    if best is not None and best[0] <= 1:
-        return best
     # Lines inserted or deleted: the nearest line of one side that the other has too.
     where = {line: k for k, line in reversed(list(enumerate(b)))}
     for k, line in enumerate(a):
@@ -128,6 +128,11 @@ class _Window:
         self.text = b""
         self.at = 0
 
+    def is_low(self) -> bool:
+        """Whether there is more to be had, or nothing left."""
+        left = len(self.text) - self.at
+        return left == 0 or (not self._ended and left < LOOK * 2)
+
     def fill(self) -> bool:
         """Have enough of the text at hand; whether there is any left."""
         if not self._ended and len(self.text) - self.at < LOOK * 2:
@@ -149,14 +154,14 @@ class _Window:
 
     def lines(self, look: int = LOOK) -> list[bytes]:
         """The next whole lines within *look* bytes; at least one, which may be longer."""
-        end = self.text.rfind(b"\n", self.at, self.at + look) + 1
-        if end <= self.at:
-            end = self.text.find(b"\n", self.at, self.at + LOOK) + 1
-        if end <= self.at:
+        end = self.text.rfind(b"\n", self.at, self.at + look)
+        if end < 0:
+            end = self.text.find(b"\n", self.at, self.at + LOOK)
+        if end < 0:
             raise LineTooLongError
-        return [line + b"\n" for line in self.text[self.at : end - 1].split(b"\n")]
+        return self.text[self.at : end].split(b"\n")
 
     def take(self, lines: list[bytes]) -> list[bytes]:
         """Step over these lines."""
-        self.at += sum(map(len, lines))
+        self.at += sum(map(len, lines)) + len(lines)
         return lines

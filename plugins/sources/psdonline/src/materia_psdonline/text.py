@@ -23,9 +23,9 @@ def unpacked(path: Path, file: str, directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def as_csv(lines: Iterable[bytes], directory: Path) -> Iterator[str]:
-    """The same for a few lines of such a text, under its header."""
-    with _written([HEADER, b"\r\n", *lines], directory) as name:
+def as_csv(lines: list[bytes], directory: Path) -> Iterator[str]:
+    """The same for a few lines of such a text, without their line feeds, under its header."""
+    with _written([b"\n".join([HEADER + b"\r", *lines, b""])], directory) as name:
         yield name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from materia.errors import MissingSecretError, NoOfferError
 from materia.machines import Offer, Requirements
 from materia.model import Pipeline, Stage
+from materia.plan import offer_key
+from materia.plan_search import join
 from materia.plugins import Found, Registry, open_plugin
-from materia.price_cache import PriceCache, cache_folder
+from materia.price_cache import Answer, PriceCache, cache_folder, neutral
 from materia.prices import Asking, NoAnswer, ask_all
 from materia.protocols import Provider
 
@@ -69,17 +71,18 @@ def ask_market(
         NoOfferError: nobody has anything, with one line for each.
     """
     found = who_takes_part(pipeline, registry)
-    needs = anything_of(pipeline.stages)
+    needs = asked_for(pipeline.stages)
     if len(found) == 1:
         return _ask_only(found[0], pipeline, environment, needs)
     askings = [
         Asking(
             found=one,
-            requirements=needs,
+            requirements=need,
             settings=pipeline.settings["provider", one.plugin.name],
             directory=pipeline.directory,
         )
         for one in found
+        for need in needs
     ]
     answers = ask_all(
         askings,
@@ -92,21 +95,18 @@ def ask_market(
     offers: list[Offer] = []
     unanswered = []
     providers = {}
-    for one, answer in zip(found, answers, strict=True):
-        name = one.plugin.name
-        if isinstance(answer, NoAnswer):
-            unanswered.append(answer)
+    for number, one in enumerate(found):
+        given = answers[number * len(needs) : (number + 1) * len(needs)]
+        some = [answer for answer in given if isinstance(answer, Answer)]
+        if reason := _why_not(one, given, some):
+            unanswered.append(reason)
             continue
         try:
-            opened = _open(one, pipeline, environment)
+            providers[one.plugin.name] = _open(one, pipeline, environment)
         except MissingSecretError as error:  # its prices are public, its machines are not
-            unanswered.append(NoAnswer(provider=name, reason=str(error)))
+            unanswered.append(NoAnswer(provider=one.plugin.name, reason=str(error)))
             continue
-        if answer.public or answer.remark:  # refused credentials, or prices kept from before
-            unanswered.append(NoAnswer(provider=name, reason=answer.remark))
-            continue
-        providers[name] = opened
-        offers += answer.offers
+        offers += different(offer for answer in some for offer in answer.offers)
     if not offers:
         reasons = [one.reason for one in unanswered]
         raise NoOfferError("\n  ".join(["nothing can be rented now", *reasons]))
@@ -118,38 +118,60 @@ def ask_market(
     )
 
 
-def anything_of(stages: Sequence[Stage]) -> Requirements:
-    """Requirements that whatever suits one of the *stages*, or several together, meets.
+def asked_for(stages: Sequence[Stage]) -> tuple[Requirements, ...]:
+    """What is asked of each provider: what any stages need that could share a machine.
 
-    Providers filter by them only to save requests; what is too small for a stage is passed over
-    when its machine is chosen.
+    Each is a question of its own, as some providers make a machine to measure.
     """
-    needs = [stage.requirements for stage in stages]
-    architectures = [one for need in needs for one in need.architectures]
-    anywhere = any(not need.regions for need in needs)
-    regions = () if anywhere else tuple(one for need in needs for one in need.regions)
-    return Requirements(
-        vcpus=min(need.vcpus for need in needs),
-        memory_gib=min(need.memory_gib for need in needs),
-        disk_gib=min(need.disk_gib for need in needs),
-        architectures=tuple(dict.fromkeys(architectures)),
-        dedicated=all(need.dedicated for need in needs),
-        regions=tuple(dict.fromkeys(regions)),
-        expected=max(need.expected for need in needs),
-        currency=needs[0].currency,
-    )
+    joined = [
+        join(stages[begin:end])
+        for begin in range(len(stages))
+        for end in range(begin + 1, len(stages) + 1)
+    ]
+    needs = [neutral(one) for one in joined if isinstance(one, Requirements)]
+    return tuple(dict.fromkeys(needs))
+
+
+def different(offers: Iterable[Offer]) -> list[Offer]:
+    """The *offers* without those that answer a second question with the same machine."""
+    machines = {
+        (offer_key(offer), offer.architecture, offer.vcpus, offer.memory_gib, offer.disk_gib): offer
+        for offer in offers
+    }
+    return list(machines.values())
+
+
+def _why_not(
+    found: Found[Any], given: Sequence[Answer | NoAnswer], some: Sequence[Answer]
+) -> NoAnswer | None:
+    """Why nothing can be rented of a provider, or None."""
+    if not some:
+        return next(answer for answer in given if isinstance(answer, NoAnswer))
+    for answer in some:
+        if answer.public or answer.remark:  # refused credentials, or prices kept from before
+            return NoAnswer(provider=found.plugin.name, reason=answer.remark)
+    return None
 
 
 def _ask_only(
     found: Found[Provider],
     pipeline: Pipeline,
     environment: Mapping[str, str],
-    needs: Requirements,
+    needs: Sequence[Requirements],
 ) -> Market:
     provider = _open(found, pipeline, environment)
     name = found.plugin.name
+    offers: list[Offer] = []
+    nothing: NoOfferError | None = None
+    for need in needs:
+        try:
+            offers += provider.offers(need)
+        except NoOfferError as error:  # for this need
+            nothing = error
+    if nothing and not offers:
+        raise nothing
     return Market(
-        offers=tuple(replace(offer, provider=name) for offer in provider.offers(needs)),
+        offers=tuple(replace(offer, provider=name) for offer in different(offers)),
         owned=frozenset() if found.plugin.rents else frozenset({name}),
         providers={name: provider},
     )

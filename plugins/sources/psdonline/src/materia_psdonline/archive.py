@@ -162,30 +162,30 @@ def ahead(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
     ISA-L lets go of the interpreter while it unpacks and sums up.
     """
     made: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
-    wanted: SimpleQueue[bool] = SimpleQueue()
+    asked: SimpleQueue[str] = SimpleQueue()
 
     def make() -> None:
         try:
             with closing(chunks):
                 for chunk in chunks:
                     made.put(chunk)
-                    if not wanted.get():
+                    if asked.get() == "stop":
                         return
                 made.put(None)
-        except BaseException as error:  # noqa: BLE001 -- raised where the chunks are wanted
+        except BaseException as error:  # noqa: BLE001 -- raised where the chunks are asked for
             made.put(error)
 
     thread = Thread(target=make)
     thread.start()
     try:
-        wanted.put(True)
+        asked.put("more")
         while (chunk := made.get()) is not None:
             if isinstance(chunk, BaseException):
                 raise chunk
-            wanted.put(True)
+            asked.put("more")
             yield chunk
     finally:
-        wanted.put(False)
+        asked.put("stop")
         thread.join()
 
 

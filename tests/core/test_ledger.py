@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -449,6 +450,36 @@ def test_an_exception_inside_a_write_leaves_nothing_of_it(ledger: Ledger) -> Non
 
     assert ledger.run("one").state == "running"
     ledger.note("one", at=NOON, stage="", text="on")
+
+
+def test_a_signal_between_any_two_lines_leaves_the_ledger_usable(ledger: Ledger) -> None:
+    class CutOffError(BaseException):
+        pass
+
+    def cut_off(*_: object) -> None:
+        raise CutOffError
+
+    before = signal.signal(signal.SIGALRM, cut_off)
+    cuts = 0
+    try:
+        for number in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + number))
+                try:
+                    ledger.note("one", at=NOON, stage="", text=str(number))
+                    ledger.intend_machine(machine_row(f"m{number}"))
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except CutOffError:
+                cuts += 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert cuts > 50
+    notes = {note.text for note in ledger.notes("one")}
+    assert {row.name.removeprefix("m") for row in ledger.machines()} <= notes
+    ledger.note("one", at=NOON, stage="", text="on")
+    assert not ledger._connection.in_transaction
 
 
 def test_a_ledger_of_a_newer_materia_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
         "  transform: ok, 8:00 (expected 10:00), on materia-20261124t120000-ab12cd-second",
         "    3 asked, 2 fetched",
         "  12:00:00  extract: a2 is sold out; trying the next offer",
-        "  12:01:00  stage extract starts on second",
+        "  12:01:00  stage extract starts on the machine second",
         "  12:15:00  the run ends: ok",
     ):
         assert line in text.splitlines()

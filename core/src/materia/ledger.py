@@ -317,8 +317,8 @@ class Ledger:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is on the disk when the block is left, or nothing."""
         with self._lock, told(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # a signal may come between any two lines
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:

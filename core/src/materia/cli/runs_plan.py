@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from materia.cli.words import many, table
@@ -21,7 +22,7 @@ def plan_text(plan: Values | None) -> str:
     sums = [
         f"{word} {_money(plan[name])}"
         for name, word in (("total", "expected to cost"), ("worst", "at most"))
-        if plan.get(name)
+        if plan.get(name) and Decimal(plan[name]["amount"])
     ]
     lines = [f"plan: {', '.join(sums)}" if sums else "plan:"]
     if plan.get("why"):

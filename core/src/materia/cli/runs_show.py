@@ -51,6 +51,7 @@ def _machine_values(row: MachineRow, now: datetime) -> Values:
     return {
         **plain(row),
         "open": row.is_open,
+        "rented": row.rented,
         "seconds": row.lasted(now).total_seconds(),
         "cost": plain(cost_so_far(row, now)),
     }
@@ -90,7 +91,7 @@ def timeline(
     ]
     for stage in stages:
         name = f"stage {stage.stage}{_attempt(stage.attempt)}"
-        moments.append((stage.started_at, f"{name} starts on {stage.machine}"))
+        moments.append((stage.started_at, f"{name} starts on the machine {stage.machine}"))
         if stage.ended_at:
             moments.append((stage.ended_at, f"{name} ends: {stage.state}"))
     for machine in machines:
@@ -182,6 +183,8 @@ def _machine(one: Values) -> list[str]:
     ]
     if one["state"] == "refused":
         return [*lines, *([f"  {one['reason']}"] if one["reason"] else [])]
+    if not one["rented"]:
+        return [*lines, "  a machine of your own, costs nothing"]
     estimate, cost = (money_text(from_plain(Money, one[name])) for name in ("estimate", "cost"))
     so_far = " so far" if one["open"] else ""
     lines.append(f"  estimated {estimate}, cost {cost}{so_far}")

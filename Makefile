@@ -2,7 +2,7 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test build bench clean
+.PHONY: help lint format test build bench sweep clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -27,6 +27,9 @@ build:  ## Build a wheel and a source archive of each distribution into dist/.
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py
+
+sweep:  ## Destroy what is past its deadline on every provider whose credentials are set.
+	$(UV) run $(foreach name,hetzner oracle ovh scaleway,--extra $(name)) materia sweep --all-providers
 
 clean:  ## Remove what tools leave behind; raw files and databases stay.
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

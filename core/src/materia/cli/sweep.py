@@ -67,7 +67,10 @@ def sweep(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Destroy machines that runs left behind, with all that belongs to them."""
+    """Destroy the machines that runs left behind.
+
+    With all that belongs to them: volumes, addresses and keys.
+    """
     from datetime import UTC, datetime
 
     from materia.cli.asked import ask, open_all

@@ -29,7 +29,7 @@ from materia.plan_search import (
     place_of,
     rank_all,
 )
-from materia.plan_words import Cut, counted, machine_text, names, sharing
+from materia.plan_words import Cut, machine_text, names, reason_lines, sharing
 from materia.selection import PassedOver, Ranking, in_order, quote_order
 
 # A machine lives at most as long as its stages may run, and these two: until it can be reached and
@@ -236,8 +236,8 @@ def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
     if best.total == total:
         return f"{sharing(cut)}, as more machines would cost the same"
     return (
-        f"{sharing(cut)}, as that is expected to cost {money_text(total)}; if {best.sharing}, it "
-        f"would cost {money_text(best.total)}"
+        f"{sharing(cut)}, as that is expected to cost {money_text(total)}, "
+        f"and {money_text(best.total)} if {best.sharing}"
     )
 
 
@@ -324,17 +324,8 @@ class _Planning:
             span = self._span((stage,), self._start)
             if isinstance(span, str) or span.candidates:
                 continue
-            lines = [f"nothing to run the stage {stage.name} on"]
             passed = (*span.ranking.passed_over, *self._tried)
-            for provider in sorted({one.offer.provider for one in passed}):
-                why = [
-                    f"{count} x {reason}"
-                    for name, reason, count in counted(passed)
-                    if name == provider
-                ]
-                more = f"; and {len(why) - 3} other reasons" if len(why) > 3 else ""
-                lines.append(f"{provider}: {'; '.join(why[:3])}{more}")
-            return lines
+            return [f"nothing to run the stage {stage.name} on", *reason_lines(passed)]
         return [f"nothing to run {names(stages)} on: what they hand on cannot be moved"]
 
     def legs(self, cut: Cut, chain: Chain) -> tuple[Leg, ...]:

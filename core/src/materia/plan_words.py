@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from materia.machines import Offer
 from materia.model import Stage
 from materia.selection import PassedOver
 
+REASONS = 3  # of one provider
+# "2 vCPU, 4 needed", "8 GiB of memory, 16 needed": one reason, whatever there was instead.
+TOO_LITTLE = re.compile(r"[\d.]+ (vCPU|GiB of \w+), ([\d.]+) needed")
 # The stages of each machine.
 Cut = tuple[tuple[Stage, ...], ...]
 
@@ -24,11 +29,25 @@ def machine_text(offer: Offer) -> str:
     return f"{offer.provider} {offer.instance_type} in {offer.zone or offer.region}"
 
 
-def counted(passed_over: Sequence[PassedOver]) -> tuple[tuple[str, str, int], ...]:
-    """How many offers of each provider were passed over for each reason, the most first."""
-    counts = Counter((passed.offer.provider, passed.reason) for passed in passed_over)
+def counted(passed_over: Iterable[PassedOver]) -> tuple[tuple[str, str, int], ...]:
+    """Provider, reason, and how many of its offers; of each provider the most frequent first."""
+    counts = Counter(
+        (passed.offer.provider, TOO_LITTLE.sub(r"less than \2 \1", passed.reason))
+        for passed in passed_over
+    )
     rows = [(provider, reason, count) for (provider, reason), count in counts.items()]
     return tuple(sorted(rows, key=lambda row: (row[0], -row[2], row[1])))
+
+
+def reason_lines(passed_over: Iterable[PassedOver]) -> list[str]:
+    """The same in a line for each provider, with the most frequent reasons."""
+    lines = []
+    for provider, rows in groupby(counted(passed_over), key=lambda row: row[0]):
+        texts = [f"{count} x {reason}" for _, reason, count in rows]
+        if len(texts) > REASONS:
+            texts[REASONS:] = [f"and {len(texts) - REASONS} more reasons"]
+        lines.append(f"{provider}: {'; '.join(texts)}")
+    return lines
 
 
 def sharing(cut: Cut) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
 from materia.budget import Budget
-from materia.cli.price_table import marks, minute, money, needs_text, short, sum_text
+from materia.cli.price_table import marks, minute, money, needs_text, short
 from materia.cli.words import many, table
-from materia.cost import Quote, length_text
+from materia.cost import Line, Quote, length_text
 from materia.machines import Money
 from materia.model import Stage
 from materia.plan import Leg, Plan
 from materia.plan_values import LIMIT, plan_values
-from materia.plan_words import counted, machine_text
+from materia.plan_words import machine_text, reason_lines
 from materia.price_cache import plain
 from materia.prices import NoAnswer
 
@@ -35,9 +33,6 @@ HEAD = (
     "availability",
     "priced (UTC)",
 )
-REASONS = 3  # of one provider
-# "2 vCPU, 4 needed", "8 GiB of memory, 16 needed": one reason, whatever there was instead.
-TOO_LITTLE = re.compile(r"[\d.]+ (vCPU|GiB of \w+), ([\d.]+) needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +99,10 @@ def _stage(stage: Stage) -> str:
 def _table(leg: Leg) -> str:
     rows: list[tuple[str, ...]] = []
     seen = 0
-    for _, group in groupby(leg.ranking.quotes, key=_alike):
-        same = list(group)
+    groups: dict[tuple[object, ...], list[Quote]] = {}
+    for quote in leg.ranking.quotes:
+        groups.setdefault(_alike(quote), []).append(quote)
+    for same in groups.values():
         mark = "->" if not rows else ""
         rows.append(_row(leg, same[0], mark=mark, more=len(same) - 1))
         seen += len(same)
@@ -119,7 +116,7 @@ def _table(leg: Leg) -> str:
 def _alike(quote: Quote) -> tuple[object, ...]:
     """One type at one cost in several places is one row."""
     offer = quote.offer
-    return (offer.provider, offer.instance_type, quote.shown, offer.availability)
+    return (offer.provider, offer.instance_type, quote.shown, offer.availability, offer.vcpus)
 
 
 def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
@@ -147,27 +144,20 @@ def _chosen(leg: Leg) -> str:
     count = len(leg.ranking.quotes)
     why = f"the cheapest of {count} that would do" if count > 1 else "the only one that would do"
     lines = [f"chosen: {machine_text(quote.offer)}, {why}"]
-    lines += [f"  {line.name}: {sum_text(line)} ({line.rule})" for line in quote.lines]
+    lines += [f"  {line.name}: {_sum(line)} ({line.rule})" for line in quote.lines]
     return "\n".join(lines)
 
 
+def _sum(line: Line) -> str:
+    """Figures as far as a reader needs them; the exact ones are in the JSON."""
+    quantity = f"{round(line.quantity, 4).normalize():f}"
+    price = f"{round(line.price.amount, 6).normalize():f}"
+    return f"{quantity} {line.unit} x {price} = {money(line.amount)}"
+
+
 def _passed_over(leg: Leg) -> list[str]:
-    counts: dict[str, dict[str, int]] = {}
-    for provider, reason, count in counted(leg.ranking.passed_over):
-        reasons = counts.setdefault(provider, {})
-        text = TOO_LITTLE.sub(r"less than \2 \1", reason)
-        reasons[text] = reasons.get(text, 0) + count
-    if not counts:
-        return []
-    lines = ["passed over:"]
-    for provider, reasons in counts.items():
-        most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        texts = [f"{count} x {reason}" for reason, count in most[:REASONS]]
-        if len(most) > REASONS:
-            left = sum(count for _, count in most[REASONS:])
-            texts.append(f"{left} for other reasons")
-        lines.append(f"  {provider}: {'; '.join(texts)}")
-    return lines
+    lines = reason_lines(leg.ranking.passed_over)
+    return ["passed over:", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _sharing(plan: Plan) -> list[str]:

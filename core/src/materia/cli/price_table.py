@@ -192,7 +192,7 @@ def _detail(quote: Quote) -> str:
         first += f" from {minute(quote.start)} UTC"
     texts = [f"{first}, line by line:"]
     for line in quote.lines:
-        texts += [f"  {line.name}: {sum_text(line)}", f"      {line.rule}"]
+        texts += [f"  {line.name}: {_sum(line)}", f"      {line.rule}"]
         texts.append(f"      price: {line.source}, {line.as_of:%Y-%m-%d}")
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
@@ -201,8 +201,7 @@ def _detail(quote: Quote) -> str:
     return "\n".join(texts)
 
 
-def sum_text(line: Line) -> str:
-    """How the amount of a line came about."""
+def _sum(line: Line) -> str:
     quantity = f"{line.quantity.quantize(SMALL, ROUND_HALF_UP).normalize():f}"
     return f"{quantity} {line.unit} x {line.price.amount:f} = {money(line.amount)}"
 

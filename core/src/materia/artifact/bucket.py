@@ -25,6 +25,8 @@ SUFFIX = ".tar.gz"
 UPLOAD_LIMIT = timedelta(minutes=15)
 CONNECT_LIMIT = timedelta(seconds=10)
 RETRY_LIMIT = timedelta(seconds=20)
+REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"})
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +116,18 @@ class ArtifactBucket:
 
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise ArtifactError(
-                f"cannot {what} {self}: the credentials in {' and '.join(BUCKET_KEYS)} were refused"
-            ) from error
-        except FileNotFoundError as error:
-            raise ArtifactError(f"cannot {what} {self}: there is no such bucket") from error
         except (BaseError, OSError, ValueError) as error:
-            where = self._bucket.endpoint or "AWS"
-            raise ArtifactError(f"cannot {what} {self} at {where}: {_reason(error)}") from error
+            text = str(error)
+            code = _CODE.search(text)  # S3's word for it, that a list request does not make a class
+            if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or (
+                code and code[1] in REFUSED
+            ):
+                reason = f": the credentials in {' and '.join(BUCKET_KEYS)} were refused"
+            elif isinstance(error, FileNotFoundError) or (code and code[1] == "NoSuchBucket"):
+                reason = ": there is no such bucket"
+            else:
+                reason = f" at {self._bucket.endpoint or 'AWS'}: {_short(text)}"
+            raise ArtifactError(f"cannot {what} {self}{reason}") from error
 
 
 def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store:
@@ -159,7 +164,7 @@ def _path(sha256: str) -> str:
     return f"{FOLDER}/{sha256}{SUFFIX}"
 
 
-def _reason(error: Exception) -> str:
+def _short(text: str) -> str:
     """What went wrong, without the address that was asked: it may be signed."""
-    text = str(error).partition("\n\nDebug source:")[0]
-    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", " ".join(text.split()))[:400]
+    told = text.partition("\n\nDebug source:")[0]
+    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", " ".join(told.split()))[:400]

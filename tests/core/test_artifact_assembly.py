@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+from fakes.wheels import ARM_312, X86_312, Shelf
+from materia.artifact import Artifact, Target
+from materia.artifact.assembly import assemble
+from materia.artifact.closure import find_closure
+from materia.artifact.kept import Kept
+from materia.artifact.own import own_files
+from materia.artifact.uv import Uv, find_uv
+from materia.config import parse_config
+from materia.errors import ArtifactError, ConfigError
+from materia.plugins import Registry
+
+ACME = Path(__file__).resolve().parents[1] / "third_party/materia-acme"
+ARM = Target.of("3.12", "arm64")
+X86 = Target.of("3.12", "x86_64")
+
+
+class Workbench(Shelf):
+    """A shelf, an installed plugin, and what is made of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.said: list[str] = []
+        self.kept = Kept(folder / "kept")
+        project = folder / "project"
+        (project / "models").mkdir(parents=True)
+        (project / "models/one.sql").write_text("SELECT 1")
+        (project / "dev.duckdb").write_text("large")
+        registry = Registry(found=(), failures=())
+        pipeline = parse_config({}, registry, name="materia.toml", directory=folder)
+        self.pipeline = replace(pipeline, project=project)
+        self.plugin("one = 1\n")
+
+    def plugin(self, text: str, *requires: str) -> None:
+        self.install(
+            "plugin",
+            requires=requires or ["thing"],
+            files={"plugin/__init__.py": text, "plugin/__pycache__/x.pyc": "", "../bin/p": "#!"},
+            direct_url='{"url": "file:///somewhere", "dir_info": {}}',
+        )
+
+    def build(self, target: Target = ARM, *, kept: Kept | None = None) -> Artifact:
+        return assemble(
+            find_closure(["plugin"], self.find),
+            target,
+            self.pipeline,
+            kept=kept or self.kept,
+            uv=Uv(self.folder),
+            say=self.said.append,
+        )
+
+
+@pytest.fixture
+def workbench(tmp_path: Path) -> Workbench:
+    made = Workbench(tmp_path)
+    made.wheel("thing", "1.0", requires=["compiled"])
+    made.wheel("compiled", "2.0", ARM_312)
+    made.wheel("compiled", "2.0", X86_312)
+    made.install("thing", "1.0", requires=["compiled"])
+    made.install("compiled", "2.0")
+    return made
+
+
+def contents(artifact: Artifact) -> dict[str, str]:
+    with gzip.open(artifact.path) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        return {
+            entry.name: file.read().decode() for entry in tar if (file := tar.extractfile(entry))
+        }
+
+
+def test_it_holds_the_packages_for_the_target_the_plugin_and_the_project(
+    workbench: Workbench,
+) -> None:
+    files = contents(workbench.build())
+
+    assert set(files) == {
+        "lib/compiled-2.0.dist-info/METADATA",
+        "lib/compiled-2.0.dist-info/WHEEL",
+        "lib/compiled/__init__.py",
+        "lib/plugin-1.0.dist-info/METADATA",
+        "lib/plugin/__init__.py",
+        "lib/thing-1.0.dist-info/METADATA",
+        "lib/thing-1.0.dist-info/WHEEL",
+        "lib/thing/__init__.py",
+        "manifest.json",
+        "project/models/one.sql",
+    }
+    assert files["lib/compiled/__init__.py"] == f"TAG = {ARM_312!r}\n"
+    assert str(workbench.folder) not in "".join(files.values())
+
+
+def test_the_manifest_says_what_is_in_it(workbench: Workbench) -> None:
+    manifest = json.loads(contents(workbench.build())["manifest.json"])
+
+    assert manifest.pop("files").keys() >= {"lib/plugin/__init__.py", "project/models/one.sql"}
+    assert manifest == {
+        "architecture": "arm64",
+        "format": 1,
+        "left_out": [],
+        "own": {"plugin": "1.0"},
+        "packages": {"compiled": "2.0", "thing": "1.0"},
+        "platform": "aarch64-manylinux_2_28",
+        "python": "3.12",
+        "sink": "duckdb",
+        "source": "psdonline",
+    }
+
+
+def test_it_is_named_by_the_hash_of_its_bytes_and_the_same_twice(workbench: Workbench) -> None:
+    first = workbench.build()
+    again = workbench.build(kept=Kept(workbench.folder / "elsewhere"))
+
+    digest = hashlib.sha256(first.path.read_bytes()).hexdigest()
+    assert first.path.name == f"{digest}.tar.gz" == f"{first.sha256}.tar.gz"
+    assert first.path != again.path
+    assert first.path.read_bytes() == again.path.read_bytes()
+
+
+def test_another_machine_gets_another(workbench: Workbench) -> None:
+    arm, x86 = workbench.build(ARM), workbench.build(X86)
+
+    assert contents(x86)["lib/compiled/__init__.py"] == f"TAG = {X86_312!r}\n"
+    assert arm.sha256 != x86.sha256
+
+
+def test_the_second_time_nothing_is_made(workbench: Workbench) -> None:
+    first = workbench.build()
+    workbench.said.clear()
+    made_at = first.path.stat().st_mtime_ns
+
+    assert workbench.build() == first
+    assert first.path.stat().st_mtime_ns == made_at
+    assert workbench.said == []
+
+
+def test_a_change_of_code_leaves_the_packages(workbench: Workbench) -> None:
+    first = workbench.build()
+    workbench.plugin("two = 2\n")
+    workbench.said.clear()
+    second = workbench.build()
+
+    assert contents(second)["lib/plugin/__init__.py"] == "two = 2\n"
+    assert second.sha256 != first.sha256
+    assert workbench.said == []
+
+
+def test_a_change_of_the_project_makes_another(workbench: Workbench) -> None:
+    first = workbench.build()
+    (workbench.folder / "project/models/one.sql").write_text("SELECT 2")
+
+    assert workbench.build().sha256 != first.sha256
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".part.gz"])
+def test_a_damaged_file_is_made_again(workbench: Workbench, suffix: str) -> None:
+    first = workbench.build()
+    whole = first.path.read_bytes()
+    (file,) = workbench.kept.folder.glob(f"*{suffix}")
+    file.write_bytes(whole[:100] + b"?" + whole[101:])
+
+    assert workbench.build() == first
+    assert first.path.read_bytes() == whole
+    assert [path.suffix for path in workbench.kept.folder.iterdir() if path.is_dir()] == []
+
+
+def test_a_note_that_was_cut_off_is_written_again(workbench: Workbench) -> None:
+    first = workbench.build()
+    for note in workbench.kept.folder.glob("*.json"):
+        note.write_text(note.read_text()[:20])
+
+    assert workbench.build() == first
+
+
+def test_a_newer_version_is_not_taken_when_the_one_here_can_be_had(workbench: Workbench) -> None:
+    workbench.wheel("thing", "1.1")
+
+    assert "lib/thing-1.0.dist-info/METADATA" in contents(workbench.build())
+
+
+def test_a_version_that_does_not_run_there_is_replaced_and_told(workbench: Workbench) -> None:
+    workbench.wheel("compiled", "2.1", ARM_312.replace("312", "311"))
+    workbench.install("compiled", "2.1")
+    shutil.rmtree(workbench.site / "compiled-2.0.dist-info")
+
+    assert "lib/compiled-2.0.dist-info/METADATA" in contents(workbench.build())
+    assert "compiled is 2.0 on Python 3.12 on arm64, and 2.1 here" in workbench.said
+
+
+def test_a_package_without_a_wheel_is_an_error_that_names_it(workbench: Workbench) -> None:
+    workbench.source("lonely", "1.0")
+    workbench.plugin("", "lonely")
+
+    with pytest.raises(
+        ArtifactError, match=r"Python 3\.12 on arm64: a package has no wheel"
+    ) as said:
+        workbench.build()
+    assert "lonely" in str(said.value)
+
+
+def test_a_package_that_is_nowhere_is_an_error_with_uvs_reason(workbench: Workbench) -> None:
+    workbench.plugin("", "nowhere>=3")
+
+    with pytest.raises(ArtifactError, match="nowhere was not found"):
+        workbench.build()
+
+
+def test_an_index_out_of_reach_is_an_error_that_says_so(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workbench.folder / "uv.toml").write_text(
+        'index = [{ url = "http://127.0.0.1:1/simple", default = true }]\n'
+    )
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(workbench.folder / "cache"))
+
+    with pytest.raises(ArtifactError, match="the package index cannot be reached"):
+        workbench.build()
+
+
+def test_without_uv_it_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`pip install uv`"):
+        find_uv(str(tmp_path), tmp_path)
+
+
+def test_uv_is_found_beside_python(tmp_path: Path) -> None:
+    program = tmp_path / "uv"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+
+    assert find_uv("", tmp_path) == str(program)
+
+
+def test_a_compiled_plugin_is_refused_with_what_to_do(workbench: Workbench) -> None:
+    workbench.install("plugin", files={"plugin/fast.so": "ELF"})
+
+    with pytest.raises(ConfigError, match=r"plugin is compiled for this machine \(plugin/fast.so"):
+        workbench.build()
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.14", "three"])
+def test_a_python_that_materia_does_not_run_on_is_refused(python: str) -> None:
+    with pytest.raises(ConfigError, match=r"3\.11, 3\.12 or 3\.13, not"):
+        Target.of(python, "x86_64")
+
+
+def test_a_package_of_others_is_packed_from_its_folder_as_when_installed(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    subprocess.run(
+        [
+            *("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
+            *("--target", str(site), str(ACME)),
+        ],
+        check=True,
+    )
+    acme = PathDistribution(site / "materia_acme-1.0.0.dist-info")
+    installed = own_files(acme, Uv(tmp_path))
+    editable = json.dumps({"url": ACME.as_uri(), "dir_info": {"editable": True}})
+    (site / "materia_acme-1.0.0.dist-info/direct_url.json").write_text(editable)
+    built = own_files(acme, Uv(tmp_path))
+
+    assert built == installed
+    assert {
+        "materia_acme/__init__.py",
+        "materia_acme/models/models/staging/stg_acme__price.sql",
+        "materia_acme-1.0.0.dist-info/entry_points.txt",
+    } <= set(built)
+
+
+def test_an_editable_package_whose_folder_is_gone_is_told(workbench: Workbench) -> None:
+    gone = json.dumps({"url": "file:///gone", "dir_info": {"editable": True}})
+    workbench.install("plugin", direct_url=gone)
+
+    with pytest.raises(ArtifactError, match="build plugin from /gone: the folder is gone"):
+        workbench.build()
+
+
+def test_a_package_without_a_list_of_files_is_packed_by_its_entry_points(
+    workbench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unlisted").mkdir()
+    (tmp_path / "unlisted/__init__.py").write_text("here = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    info = workbench.site / "plugin-1.0.dist-info"
+    (info / "RECORD").unlink()
+    (info / "entry_points.txt").write_text("[materia]\nplugin = unlisted\n")
+
+    files = contents(workbench.build())
+
+    assert files["lib/unlisted/__init__.py"] == "here = 1\n"
+    assert files["lib/plugin-1.0.dist-info/entry_points.txt"] == "[materia]\nplugin = unlisted\n"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.wheels import Shelf
+from materia.artifact.closure import find_closure
+
+FOLDER = '{"url": "file:///somewhere", "dir_info": {}}'
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def names(shelf: Shelf, *roots: str) -> tuple[list[str], dict[str, str], tuple[str, ...]]:
+    closure = find_closure(roots, shelf.find)
+    return [one.name for one in closure.own], dict(closure.pins), closure.left_out
+
+
+def test_what_is_needed_is_pinned_to_the_versions_installed_here(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["One_Thing>=1 ; python_version < '3'", "absent"])
+    shelf.install("one-thing", "1.4", requires=["other (<3)"])
+    shelf.install("other", "2.0")
+    shelf.install("unrelated", "3.0")
+
+    assert names(shelf, "plugin") == (["plugin"], {"one-thing": "1.4", "other": "2.0"}, ())
+
+
+def test_extras_are_followed_where_they_are_asked_for(shelf: Shelf) -> None:
+    shelf.install("materia-core", requires=['sql; extra == "transform"', "pen; extra == 'chart'"])
+    shelf.install("sql", "1.0", requires=["base[fast,small]"])
+    shelf.install("base", "1.0", requires=['quick; extra == "fast"', 'slow; extra == "exact"'])
+    for name in ("pen", "quick", "slow"):
+        shelf.install(name)
+
+    assert names(shelf, "materia-core")[1] == {"base": "1.0", "quick": "1.0", "sql": "1.0"}
+
+
+def test_what_came_from_no_index_is_packed_as_it_is_here(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["mine"])
+    shelf.install("mine", direct_url=FOLDER, requires=["theirs"])
+    shelf.install("theirs", "5.0")
+
+    assert names(shelf, "plugin") == (["mine", "plugin"], {"theirs": "5.0"}, ())
+
+
+def test_what_only_notebooks_use_is_left_out(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["sqlmesh"])
+    shelf.install("sqlmesh", requires=["ipywidgets", "rich[jupyter]"])
+    shelf.install("rich", requires=['ipywidgets; extra == "jupyter"'])
+    shelf.install("ipywidgets", requires=["jedi"])
+    shelf.install("jedi")
+
+    assert names(shelf, "plugin")[1:] == ({"rich": "1.0", "sqlmesh": "1.0"}, ("ipywidgets",))
+
+
+def test_it_stays_for_a_plugin_that_uses_it(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["sqlmesh", "ipywidgets"])
+    shelf.install("sqlmesh", requires=["ipywidgets"])
+    shelf.install("ipywidgets", "8.0")
+
+    assert names(shelf, "plugin")[1:] == ({"ipywidgets": "8.0", "sqlmesh": "1.0"}, ())
+
+
+def test_distributions_that_need_one_another_are_followed_once(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["plugin[all]", "other"])
+    shelf.install("other", requires=["plugin", "other"])
+
+    assert names(shelf, "plugin") == (["plugin"], {"other": "1.0"}, ())

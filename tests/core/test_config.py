@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
 from materia import Plugin, Setting
-from materia.config import find_config, load_config
+from materia.budget import Budget
+from materia.config import find_config, load_config, parse_providers
 from materia.errors import ConfigError, MateriaError, PluginError
+from materia.machines import Money
+from materia.model import Bucket
 from materia.plugins import Failure, Found, Kind, Registry
 
 SETTINGS = (
@@ -32,6 +36,7 @@ def plugin(kind: Kind, name: str) -> Found[object]:
 REGISTRY = Registry(
     found=(
         plugin("provider", "local"),
+        plugin("provider", "other"),
         plugin("source", "acme"),
         plugin("sink", "duckdb"),
         plugin("sink", "twin"),
@@ -70,7 +75,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
             "provider = 'ovh'",
-            "provider: unknown provider 'ovh'; installed: local; it comes with materia-ovh, in a c",
+            "provider: unknown provider 'ovh'; installed: local, other; it comes with materia-ovh",
         ),
         (
             "[sources.acme]\nfolder = 2006-08-01",
@@ -89,6 +94,39 @@ def refusal(tmp_path: Path, text: str) -> str:
         (
             "[stages.extract]\narchitectures = ['arm']",
             "stages.extract.architectures must be a list of x86_64 and arm64, is ['arm']",
+        ),
+        ("provider = ['local', 3]", "provider must be a list of text, is ['local', 3]"),
+        ("provider = []", 'provider must be the names of some providers, or "auto", is []'),
+        ("provider = ['auto', 'local']", 'provider must be "auto" or a list of names, not both'),
+        (
+            "provider = ['local', 'locl']",
+            "provider: unknown provider 'locl' (did you mean 'local'?",
+        ),
+        ("provider = 3", "provider must be text, is 3"),
+        ("budget = 3", "budget must be a table, is 3"),
+        ("[budget]\nrun = -1", 'budget.run must be a number from 0 up, for example "0.50", is -1'),
+        ("[budget]\nrun = '1 EUR'", "budget.run must be a number from 0 up, for example"),
+        ("[budget]\nrun = nan", "budget.run must be a number from 0 up, for example"),
+        ("[budget]\nmontly = 3", "unknown key budget.montly (did you mean 'monthly'?)"),
+        (
+            "[artifacts]\nregion = 'x'",
+            'artifacts.bucket must be an address like "s3://bucket/prefix", is not there',
+        ),
+        ("[artifacts]\nbucket = 'b'", 'artifacts.bucket must be an address like "s3://bucket/pre'),
+        ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
+        (
+            "[artifacts]\nbucket = 's3://b'\nendpoint = 'host'",
+            "artifacts.endpoint must be an address that begins with \"https://\", is 'host'",
+        ),
+        ("[secrets]\nesc = 'prod'", 'secrets.esc must be an environment like "organization/proj'),
+        ("[secrets]\nesc = 'a//b'", 'secrets.esc must be an environment like "organization/proj'),
+        (
+            "[stages.extract]\nminutes = 30\ndeadline_minutes = 20",
+            "stages.extract.deadline_minutes must be at least minutes, which is 30, is 20",
+        ),
+        (
+            "[stages.extract]\noutput_gib = true",
+            "stages.extract.output_gib must be a number from 0 up",
         ),
         ("[transform]\nproject = 'x'", "transform.project must be the folder of a SQLMesh project"),
         ("[sources.acne]", "sources.acne: unknown source 'acne' (did you mean 'acme'?)"),
@@ -184,6 +222,17 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         architectures = ["arm64"]
         dedicated = true
         minutes = 3
+        deadline_minutes = 30
+        output_gib = 2.5
+        [budget]
+        run = "0.50"
+        monthly = 20
+        [artifacts]
+        bucket = "s3://acme/materia/"
+        endpoint = "https://s3.example"
+        region = "eu"
+        [secrets]
+        esc = "acme/beanflows/prod"
         [sources.acme]
         folder = "x"
         note = ""
@@ -198,7 +247,19 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
     needs = pipeline.stages[1].requirements
     assert (needs.vcpus, needs.memory_gib, needs.disk_gib) == (8, Decimal(32), 50)
     assert (needs.architectures, needs.dedicated) == (("arm64",), True)
-    assert needs.expected.total_seconds() == 180
+    assert needs.expected == timedelta(minutes=3)
+    extract, transform = pipeline.stages
+    assert (transform.deadline, transform.output_gib) == (timedelta(minutes=30), Decimal("2.5"))
+    assert (transform.minutes_configured, transform.deadline_configured) == (True, True)
+    assert (extract.deadline, extract.output_gib) == (timedelta(hours=1), Decimal(1))
+    assert (extract.minutes_configured, extract.deadline_configured) == (False, False)
+    assert pipeline.budget == Budget(
+        max_cost=Money(Decimal("0.50"), "EUR"), monthly=Money(Decimal(20), "EUR")
+    )
+    assert pipeline.artifacts == Bucket(
+        url="s3://acme/materia", endpoint="https://s3.example", region="eu"
+    )
+    assert pipeline.esc == "acme/beanflows/prod"
     assert pipeline.project == tmp_path / "models"
     assert pipeline.directory == tmp_path
     assert pipeline.file == path
@@ -209,6 +270,70 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         "strict": True,
         "names": (),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "providers"),
+    [
+        ("", ("local",)),
+        ("provider = 'auto'", ()),
+        ("provider = 'local'", ("local",)),
+        ("provider = ['local']", ("local",)),
+        ("provider = ['other', 'local', 'other']", ("other", "local")),
+    ],
+)
+def test_providers_are_one_several_or_all_that_rent(
+    tmp_path: Path, text: str, providers: tuple[str, ...]
+) -> None:
+    (tmp_path / "materia.toml").write_text(text)
+
+    assert load_config(REGISTRY, path=None, start=tmp_path).providers == providers
+
+
+@pytest.mark.parametrize(
+    ("given", "providers"),
+    [
+        (["auto"], ()),
+        (["local"], ("local",)),
+        (["other,local"], ("other", "local")),
+        (["other, local,", "other"], ("other", "local")),
+    ],
+)
+def test_the_option_names_one_several_or_all_that_rent(
+    given: list[str], providers: tuple[str, ...]
+) -> None:
+    assert parse_providers(given, REGISTRY) == providers
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["auto,local"], "--provider auto,local: auto means all that rent and have their crede"),
+        ([","], '--provider must be "auto" or names of providers, is empty'),
+        (["local,locl"], r"unknown provider 'locl' \(did you mean 'local'\?\)"),
+    ],
+)
+def test_a_mistake_in_the_option_is_told(given: list[str], said: str) -> None:
+    with pytest.raises(MateriaError, match=said) as raised:
+        parse_providers(given, REGISTRY)
+
+    assert raised.value.exit_code == 2
+
+
+def test_a_stage_has_six_times_as_long_as_it_is_thought_to_take(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").write_text("[stages.extract]\nminutes = 30")
+
+    extract = load_config(REGISTRY, path=None, start=tmp_path).stages[0]
+
+    assert extract.deadline == timedelta(hours=3)
+
+
+def test_a_cap_is_in_the_currency_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").write_text('[currency]\ncode = "USD"\n[budget]\nrun = 0.1')
+
+    budget = load_config(REGISTRY, path=None, start=tmp_path).budget
+
+    assert budget == Budget(max_cost=Money(Decimal("0.1"), "USD"))
 
 
 def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ TABLES = [
     ("currency",),
     ("stages",),
     ("stages", "extract"),
+    ("budget",),
+    ("artifacts",),
+    ("secrets",),
     *((f"{found.kind}s", found.plugin.name) for found in REGISTRY.found),
 ]
 

@@ -258,11 +258,11 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
     architectures = table.texts("architectures", needs.architectures)
     if not architectures or not set(architectures) <= set(ARCHITECTURES):
         raise table.wrong("architectures", f"a list of {' and '.join(ARCHITECTURES)}")
-    expected = timedelta(minutes=table.number("minutes", _minutes(needs.expected)))
-    deadline = timedelta(minutes=table.number("deadline_minutes", _minutes(stage.deadline)))
+    expected = timedelta(minutes=table.number("minutes", minutes(needs.expected)))
+    deadline = timedelta(minutes=table.number("deadline_minutes", minutes(stage.deadline)))
     deadline_configured = "deadline_minutes" in table.values
     if deadline_configured and deadline < expected:
-        raise table.wrong("deadline_minutes", f"at least minutes, which is {_minutes(expected)}")
+        raise table.wrong("deadline_minutes", f"at least minutes, which is {minutes(expected)}")
     needs = replace(
         needs,
         vcpus=table.number("vcpus", needs.vcpus),
@@ -285,7 +285,8 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
     )
 
 
-def _minutes(length: timedelta) -> int:
+def minutes(length: timedelta) -> int:
+    """Whole minutes, as materia.toml has them."""
     return length // timedelta(minutes=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from materia.config import DEFAULTS, PROJECT, STAGES
+from materia.config import DEFAULTS, PROJECT, STAGES, minutes
 from materia.currency import DEFAULT
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
@@ -14,10 +14,19 @@ HEAD = f"""\
 # Secrets are not for this file: they are environment variables, named below, or lines in the
 # file .env beside this one.
 
-# Where data comes from, where it is kept, and who rents the machines.
+# Where data comes from, where it is kept, and who rents the machines: "local" is this one, "auto"
+# all that rent and have their credentials; or some of them: ["hetzner", "oracle"].
 # source = "{DEFAULTS["source"]}"
 # sink = "{DEFAULTS["sink"]}"
 # provider = "{DEFAULTS["provider"]}"
+
+# What may be paid for rented machines, in the currency below: nothing is rented that could cost
+# more, each machine taken up to its hard deadline.
+[budget]
+# One run (--max-cost):
+# run = "0.50"  # not set
+# All runs of a calendar month, as far as they are in the ledger:
+# monthly = "20"  # not set
 
 # The currency that costs are shown and compared in.
 [currency]
@@ -35,6 +44,13 @@ HEAD = f"""\
 [transform]
 # Folder of the SQLMesh project, from the folder of this file.
 # project = "{PROJECT}"
+
+# Where what workers run is kept; not set, it is copied to each of them over SSH.
+[artifacts]
+# bucket = "s3://acme/materia"  # not set
+# Address of an object store that is not AWS, and the region:
+# endpoint = "https://account.r2.cloudflarestorage.com"  # not set
+# region = "auto"  # not set
 """
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 
@@ -45,15 +61,20 @@ def template(registry: Registry) -> str:
     for stage in STAGES:
         needs = stage.requirements
         parts.append(
-            f"# What the machine of the stage {stage.name} must have, and how long it may take:\n"
-            f"# a rented machine is chosen by it, this one is taken as it is.\n"
+            f"# What the machine of the stage {stage.name} must have: a rented machine is chosen\n"
+            f"# by it, this one is taken as it is.\n"
             f"[stages.{stage.name}]\n"
             f"# vcpus = {needs.vcpus}\n"
             f"# memory_gib = {needs.memory_gib}\n"
             f"# disk_gib = {needs.disk_gib}\n"
             f"# architectures = {json.dumps(list(needs.architectures))}\n"
             f"# dedicated = {json.dumps(needs.dedicated)}\n"
-            f"# minutes = {int(needs.expected.total_seconds()) // 60}\n"
+            f"# How long it is thought to take; not set, earlier runs say it.\n"
+            f"# minutes = {minutes(needs.expected)}  # not set\n"
+            f"# How long it may take; it is ended then. Not set, six times as long, at least 1 h.\n"
+            f"# deadline_minutes = {minutes(stage.deadline)}  # not set\n"
+            f"# How much of what it makes is read by the next stage.\n"
+            f"# output_gib = {json.dumps(str(stage.output_gib))}\n"
         )
     for kind in KINDS:
         seen = set()

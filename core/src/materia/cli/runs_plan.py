@@ -44,7 +44,8 @@ def _leg(leg: Values) -> Iterator[str]:
     quotes = leg.get("quotes") or ()
     count = len(quotes) + leg.get("more_quotes", 0)
     stages = " and ".join(stage["name"] for stage in leg.get("stages") or ())
-    yield f"{stages}: {many(count, 'offer')} would do, the first was chosen"
+    of = f"the first of {count:,} offers" if count > 1 else "the only offer"
+    yield f"{stages}: {of} that would do was chosen" if count else f"{stages}: no offer was kept"
     rows = [_quote(number, quote) for number, quote in enumerate(quotes[:SHOWN], start=1)]
     if rows:
         shown = table(rows, head=("", "provider", "type", "place", "cost", "availability"))

@@ -1,0 +1,78 @@
+"""`materia run` on rented machines, whole: real SDKs, emulated clouds, real OpenSSH."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from fakes.rented import Rented, events
+from fakes.workshop import Workshop
+from materia.testing.cloud import sandbox
+
+PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
+pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What workers run is put together once for all tests, in all their processes."""
+    return tmp_path_factory.getbasetemp().parent / "cache"
+
+
+@pytest.fixture
+def rent(workshop: Workshop, cache: Path) -> Iterator[Callable[..., Rented]]:
+    made: list[Rented] = []
+
+    def start(*providers: str, pipeline: str = "") -> Rented:
+        rented = Rented(workshop, providers, cache=cache, pipeline=pipeline)
+        made.append(rented)
+        return rented
+
+    yield start
+    for rented in made:
+        with rented:
+            pass
+
+
+def tables(database: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every published table, its rows in some fixed order."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        names = connection.execute("SELECT name FROM publication.tables").fetchall()
+        return {
+            name: sorted(connection.execute(f"FROM {name}").fetchall(), key=repr)
+            for (name,) in names
+        }
+
+
+@pytest.fixture(scope="session")
+def at_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[object, ...]]]:
+    """The tables of the sample, built on this machine."""
+    workshop = Workshop(tmp_path_factory.mktemp("home"))
+    done = workshop.run("run", "--sample")
+    assert done.returncode == 0, done.stderr
+    return tables(workshop.directory / "materia.duckdb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_pipeline_on_a_rented_machine_gives_the_tables_of_one_at_home(
+    rent: Callable[..., Rented],
+    provider: str,
+    at_home: dict[str, list[tuple[object, ...]]],
+) -> None:
+    rented = rent(provider)
+
+    done = rented.run("run", "--sample", "--provider", provider, "--json")
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert tables(rented.workshop.directory / "materia.duckdb") == at_home
+    assert rented.left() == []
+    ledger = rented.ledger(report["run"])
+    costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["machines"]]
+    assert round(sum(costs), 2) == round(rented.billed(), 2)
+    assert {event["event"] for event in events(done.stderr)} >= {"machine", "progress", "spent"}

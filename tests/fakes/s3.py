@@ -14,10 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 KEY, SECRET = "AKIAMATERIATEST", "planted/secret+of/the+test"
@@ -79,6 +82,7 @@ class S3Server:
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.faults: list[Fault] = []
+        self.tokens: set[str] = set()  # session tokens that were sent
         self.ignores_conditions = False
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._writing = threading.Lock()
@@ -95,7 +99,7 @@ class S3Server:
 
     def client(self) -> Any:
         """Another client than the one that is tested."""
-        import boto3
+        import boto3  # type: ignore[import-untyped]  # it has no types
 
         return boto3.client(
             "s3",
@@ -115,6 +119,11 @@ class S3Server:
         body = self.client().get_object(Bucket=bucket, Key=name)["Body"].read()
         assert isinstance(body, bytes)
         return body
+
+    def age(self, bucket: str, by: timedelta) -> None:
+        """Make all objects in a bucket older."""
+        for one in s3_backends[DEFAULT_ACCOUNT_ID]["global"].buckets[bucket].keys.values():
+            one.last_modified -= by
 
     def since(self, count: int) -> list[str]:
         """The requests after the first *count*."""
@@ -136,22 +145,26 @@ class S3Server:
     def _gate(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {unquote(environ['REQUEST_URI'])}"
         self.requests.append(request)
+        if token := environ.get("HTTP_X_AMZ_SECURITY_TOKEN"):
+            self.tokens.add(token)
         fault = next((fault for fault in self.faults if fault.strikes(request)), None)
-        if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
+        signed = environ.get("HTTP_AUTHORIZATION", request)  # or a signed address
+        if f"Credential={KEY}/" not in signed:
             fault = Fault(status=403, code="InvalidAccessKeyId")
         if fault is None:
             return self._serve(environ, start)
         time.sleep(fault.seconds)
         if fault.after:
-            body = self._serve(environ, lambda *_: None)
+            self._serve(environ, lambda *_: None)
         fault.act()
         if fault.drop:
             return _hang_up(environ)
         if fault.status:
-            body = XML.format(code=fault.code, key=KEY).encode()
-            start(f"{fault.status} {fault.code or 'Error'}", [("Content-Length", str(len(body)))])
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+            text = XML.format(code=fault.code, key=KEY).encode()
+            start(f"{fault.status} {fault.code or 'Error'}", [("Content-Length", str(len(text)))])
+            if not fault.after:
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else text]
         body = self._serve(environ, start)
         return body if fault.cut is None else _cut(environ, body, fault.cut)
 

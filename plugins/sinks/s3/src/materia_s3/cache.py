@@ -15,7 +15,8 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,20 +49,13 @@ class Cache:
         path = self.path(name)
         if path.is_file() and sha256_of(path) == sha256:
             return path
-        parts = self.folder / "parts"
-        parts.mkdir(parents=True, exist_ok=True)
         for _ in range(2):  # a second time, should it have been damaged on its way
-            # The process's id tells whose part may be swept.
-            descriptor, part = tempfile.mkstemp(suffix=f".{os.getpid()}", dir=parts)
-            os.close(descriptor)
-            try:
-                if not self._objects.download(name, Path(part)):
+            with self._part() as part:
+                if not self._objects.download(name, part):
                     return None
-                if sha256_of(Path(part)) == sha256:
-                    self.take(Path(part), name)
+                if sha256_of(part) == sha256:
+                    self.take(part, name)
                     return path
-            finally:
-                Path(part).unlink(missing_ok=True)
         raise SinkError(
             f"{self._objects.address.url(name)}: is damaged, it is not what was kept under this "
             "name; delete it and run again"
@@ -78,7 +72,10 @@ class Cache:
         """As `take`, but if that fails the file is only removed: the copy saves a download."""
         try:
             self.take(path, name)
-        except OSError:  # another file system, most often
+        except OSError:
+            with suppress(OSError), self._part() as part:  # from another file system
+                shutil.copyfile(path, part)
+                self.take(part, name)
             path.unlink(missing_ok=True)
 
     def asked_for(self, path: Path) -> Path:
@@ -96,6 +93,19 @@ class Cache:
             with suppress(FileNotFoundError):
                 if copy != self.path(keep).parent and copy.stat().st_mtime < limit:
                     shutil.rmtree(copy, ignore_errors=True)
+
+    @contextmanager
+    def _part(self) -> Iterator[Path]:
+        """An empty file that is removed when the block ends, unless it was moved."""
+        parts = self.folder / "parts"
+        parts.mkdir(parents=True, exist_ok=True)
+        # The process's id tells whose part may be swept.
+        descriptor, name = tempfile.mkstemp(suffix=f".{os.getpid()}", dir=parts)
+        os.close(descriptor)
+        try:
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

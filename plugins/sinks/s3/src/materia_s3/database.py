@@ -134,6 +134,7 @@ class Database:
             if not self._copy.exists() or not request.database.samefile(self._copy):
                 raise SinkError(f"{request.database}: is not the working copy; run again")
             if self._remembered() != [etag]:
+                self._give_lock()
                 raise self._overtaken(before)
             with self._open(read_only=False) as connection:
                 tables = publication.write(connection, request)
@@ -142,6 +143,7 @@ class Database:
                 publication.read(connection, self._copy)
             new = self._upload(request, tables, before)
             if self._objects.swap(POINTER, encode(new), expected=etag) is None:
+                self._give_lock()
                 raise self._overtaken(self.pointer())
             self._cache.offer(self._copy, new.object)
             self._finish()
@@ -184,12 +186,15 @@ class Database:
             self._work.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self._cache.folder / "lock", what=str(self._cache.folder))
 
-    def _finish(self) -> None:
-        self._base.unlink(missing_ok=True)
-        remove(self._copy)
+    def _give_lock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def _finish(self) -> None:
+        self._base.unlink(missing_ok=True)
+        remove(self._copy)
+        self._give_lock()
 
     def _continues(self, etag: str | None) -> bool:
         """Whether there is a usable copy that starts from what is published."""
@@ -209,7 +214,11 @@ class Database:
             return []
 
     def _overtaken(self, pointer: Pointer | None) -> BusyError:
-        by = f"the run {pointer.run} has published" if pointer else "what was published was removed"
+        by = (
+            f"the run {pointer.run!r} has published"
+            if pointer
+            else "what was published was removed"
+        )
         return BusyError(
             f"{self._where}: {by} since this run began, and that was left as it is; run again to "
             "start from what it holds now"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from materia.errors import ConfigError, SinkError
 
 from materia_s3.address import Address
-from materia_s3.problems import explain, status_of, translated
+from materia_s3.problems import broke_off, explain, status_of, translated
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode
@@ -102,8 +102,9 @@ class Objects:
             prefix=address.prefix or None,
             region=address.region,
             endpoint=address.endpoint or f"https://s3.{address.region}.amazonaws.com",
-            # Not as settings: those would be completed from variables that were never declared.
+            # What is not said here is taken from variables that were never declared.
             credential_provider=credential,
+            skip_signature=False,
             conditional_put="etag",
             virtual_hosted_style_request=False,
             client_options={
@@ -146,13 +147,21 @@ class Objects:
     def listed(self, folder: str) -> dict[str, Found]:
         """Every object whose name begins with *folder* and a slash, by its name."""
         import obstore
+        from obstore import exceptions
 
-        with translated(self.address, "be listed", folder):
-            return {
-                meta["path"]: _found(meta)
-                for some in obstore.list(self._store, folder, chunk_size=1000)
-                for meta in some
-            }
+        for left in reversed(range(TRIES)):
+            try:
+                return {
+                    meta["path"]: _found(meta)
+                    for some in obstore.list(self._store, folder, chunk_size=1000)
+                    for meta in some
+                }
+            except (exceptions.BaseError, FileNotFoundError) as error:
+                # The one thing that the client itself does not repeat.
+                if not (left and broke_off(error)):
+                    raise explain(error, self.address, "be listed", folder) from None
+            self._pause()
+        raise AssertionError("the last turn returns or raises")
 
     def swap(self, name: str, content: bytes, *, expected: str | None) -> str | None:
         """Write an object whose ETag is *expected*, None for one that is not there.

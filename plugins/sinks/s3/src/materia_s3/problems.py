@@ -60,6 +60,11 @@ def status_of(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
+def broke_off(error: Exception) -> bool:
+    """Whether the answer began and did not end."""
+    return isinstance(error, exceptions.GenericError) and "body error" in str(error)
+
+
 def explain(error: Exception, address: Address, doing: str, name: str = "") -> MateriaError:
     """The error that *error* is to the user."""
     store = address.endpoint or f"AWS in {address.region}"
@@ -78,9 +83,9 @@ def _unanswered(error: Exception, store: str) -> str:
         return "it is not there"
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
         return f"{store} refuses {KEYS}"
-    if "timed out" in text:
+    if "kind: Timeout" in text:
         return f"{store} did not answer in time; {LATER}"
-    if "body" in text:
+    if broke_off(error):
         return f"the connection to {store} broke off; {LATER}"
     return f"{store} cannot be reached; see to the network and {LATER}"
 

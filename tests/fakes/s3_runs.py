@@ -1,0 +1,40 @@
+"""Sinks of a bucket, each as on a machine of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from fakes.s3 import KEY, SECRET, S3Server
+from materia_s3.address import Address
+from materia_s3.objects import Patience
+from materia_s3.sink import S3Sink
+
+QUICK = Patience(
+    connect=timedelta(seconds=1),
+    request=timedelta(seconds=1),
+    retries=2,
+    pause=timedelta(milliseconds=1),
+    overall=timedelta(seconds=10),
+)
+Machine = Callable[[str], S3Sink]
+
+
+def address(server: S3Server, bucket: str) -> Address:
+    return Address(bucket=bucket, prefix="coffee", endpoint=server.endpoint, region="us-east-1")
+
+
+def machines(server: S3Server, bucket: str, folder: Path) -> Machine:
+    """Sinks on machines of their own, by name: nothing but the bucket is between them."""
+
+    def on(name: str) -> S3Sink:
+        return S3Sink(
+            address(server, bucket),
+            key=KEY,
+            secret=SECRET,
+            cache=folder / name,
+            patience=QUICK,
+        )
+
+    return on

@@ -1,0 +1,26 @@
+"""Steps of a sink in another process; nothing of the store is imported there."""
+
+from __future__ import annotations
+
+import os
+
+from materia.model import Fetched
+from materia.testing.crash import tell
+from materia.testing.opened import Declared
+from materia.testing.sink_publish import request
+from materia.testing.sink_raw import JANUARY, SOURCE
+
+
+def record_when_told(declared: Declared, result: Fetched) -> None:
+    """In another process, which says its number first."""
+    sink = declared.open()
+    tell(os.getpid())
+    sink.record(SOURCE, JANUARY, result)
+
+
+def publish_when_told(declared: Declared, version: int) -> None:
+    """In another process, which says its number first; the tables are built already."""
+    sink = declared.open()
+    database = sink.checkout()
+    tell(os.getpid())
+    sink.publish(request(f"run {version}", database, version))

@@ -168,7 +168,7 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
         for row in rows
     ]
     typer.echo(
-        table(shown, head=head) if rows else "no artifacts; `materia artifact build` does one"
+        table(shown, head=head) if rows else "no artifacts; `materia artifact build` makes one"
     )
 
 

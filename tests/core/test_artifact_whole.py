@@ -1,0 +1,165 @@
+"""The artifact of the default pipeline, as `materia artifact` makes it, and a stage run from it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from fakes.rented import uv_cache
+from fakes.s3 import KEY, SECRET, S3Server
+from fakes.workshop import Workshop
+from materia import worker_request
+from materia.artifact import Target
+from materia.worker_request import WorkerRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT / "transform/sqlmesh_materia"
+HERE = Target.of(
+    f"3.{sys.version_info.minor}", "arm64" if platform.machine() == "aarch64" else "x86_64"
+)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of the tests."""
+    return tmp_path_factory.getbasetemp().parent / "cache"
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    server = S3Server()
+    yield server
+    server.close()
+
+
+def artifact(workshop: Workshop, command: str, cache: Path, *options: str, **secrets: str) -> Any:
+    target = ("--python", HERE.python, "--arch", HERE.architecture)
+    environment = {"XDG_CACHE_HOME": str(cache), "UV_CACHE_DIR": uv_cache(), **secrets}
+    done = workshop.run(
+        *("artifact", command, "--json", *options),
+        *(target if command != "list" else ()),
+        environment=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_stage_runs_from_it_with_nothing_else_than_python(
+    workshop: Workshop, cache: Path, tmp_path: Path
+) -> None:
+    workshop.write("materia.toml", f"[transform]\nproject = {json.dumps(str(PROJECT))}\n")
+    (built,) = artifact(workshop, "build", cache)
+    (again,) = artifact(workshop, "build", tmp_path / "other", "--output", str(tmp_path / "out"))
+    assert again["sha256"] == built["sha256"]
+    assert Path(again["path"]).parent == tmp_path / "out"
+    assert Path(again["path"]).read_bytes() == Path(built["path"]).read_bytes()
+
+    machine = tmp_path / "machine"
+    for folder in ("data", "scratch"):
+        (machine / folder).mkdir(parents=True)
+    subprocess.run(["/bin/tar", "--extract", "--file", built["path"]], cwd=machine, check=True)
+    manifest = json.loads((machine / "manifest.json").read_text())
+    assert manifest["own"].keys() == {"materia-core", "materia-duckdb", "materia-psdonline"}
+    assert "ipywidgets" in manifest["left_out"]
+    assert not list(machine.rglob("*.pyc"))
+    assert _that_name(machine, str(ROOT), str(Path.home()), sys.prefix) == []
+
+    extracted = _run(machine, "extract")
+    transformed = _run(machine, "transform")
+
+    assert (extracted["fetched"], extracted["problems"]) == (3, [])
+    assert transformed["tests"] > 0
+    assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
+
+
+def test_it_is_pushed_once_and_listed(workshop: Workshop, cache: Path, server: S3Server) -> None:
+    bucket = server.new_bucket()
+    workshop.write(
+        "materia.toml",
+        f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n',
+    )
+    secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+    (first,) = artifact(workshop, "push", cache, **secrets)
+    (second,) = artifact(workshop, "push", cache, **secrets)
+    listed = artifact(workshop, "list", cache, **secrets)
+
+    assert (first["new"], second["new"]) == (True, False)
+    assert server.names(bucket) == [f"m/sha256/{first['sha256']}.tar.gz"]
+    (row,) = [one for one in listed if one["pushed_at"]]
+    assert (row["sha256"], row["path"]) == (first["sha256"], first["path"])
+    assert (row["python"], row["source"], row["sink"]) == (HERE.python, "psdonline", "duckdb")
+
+
+def test_without_a_bucket_nothing_is_pushed(workshop: Workshop) -> None:
+    done = workshop.run("artifact", "push")
+
+    assert done.returncode == 2
+    assert 'no bucket to push to; set [artifacts] bucket = "s3://bucket/prefix"' in done.stderr
+
+
+def test_where_none_was_made_the_list_says_how(workshop: Workshop) -> None:
+    done = workshop.run("artifact", "list")
+
+    assert (done.returncode, done.stdout) == (
+        0,
+        "no artifacts; `materia artifact build` makes one\n",
+    )
+
+
+def _run(machine: Path, stage: str) -> Mapping[str, Any]:
+    """Run a stage of the sample there, without any package of this environment."""
+    sample = {
+        "base_url": str(machine / "lib/materia_psdonline/sample"),
+        "first_release": "2018-12",
+        "files": ("psd_alldata_csv.zip",),
+    }
+    request = WorkerRequest(
+        run="r1",
+        stage=stage,
+        source="psdonline",
+        sink="duckdb",
+        settings={"source": sample, "sink": {"path": "materia.duckdb", "raw": "raw"}},
+        secrets={"source": {}, "sink": {}},
+        directory=machine / "data",
+        workspace=machine / "scratch",
+        project=machine / "project",
+        sample=True,
+    )
+    # -S: without the packages of the interpreter itself.
+    with subprocess.Popen(
+        [sys._base_executable, "-S", "-P", "-m", "materia.worker"],  # type: ignore[attr-defined]  # the Python that the environment was made from
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=machine / "scratch",
+        env={"PYTHONPATH": str(machine / "lib")},
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(worker_request.encode(request) + "\n")
+        process.stdin.flush()
+        last = json.loads(process.stdout.readlines()[-1])
+        said = process.stderr.read()
+    assert last["event"] == "result", f"{last}\n{said}"
+    return cast("Mapping[str, Any]", last["values"])
+
+
+def _that_name(machine: Path, *places: str) -> list[str]:
+    """Files, other than compiled ones, that name a place of this machine."""
+    found = [path for path in sorted(machine.rglob("*")) if path.is_file()]
+    words = [place.encode() for place in places if len(place) > len("/root")]
+    return [
+        str(path)
+        for path in found
+        if path.suffix != ".so" and any(word in path.read_bytes() for word in words)
+    ]

@@ -98,6 +98,23 @@ def test_what_was_asked_for_and_never_seen_is_looked_for_until_it_is_five_minute
         assert [row.name for row in swept.pending] == (["m"] if expected == "intent" else [])
 
 
+@pytest.mark.parametrize(
+    ("age", "expected"), [(31 * SECOND, "intent"), (timedelta(minutes=6), "refused")]
+)
+def test_a_key_without_its_machine_says_that_one_may_still_appear(
+    state: State, graveyard: Graveyard, tmp_path: Path, age: timedelta, expected: str
+) -> None:
+    grave = bury(tmp_path, "key-m", run="one", until=NOON + timedelta(hours=2))
+    with state.ledger() as ledger:
+        ledger.begin_run(run_row())
+        ledger.intend_machine(machine_row("key-m", offer=GRAVEYARD))
+
+        sweep_provider(graveyard, name="graveyard", state=state, now=NOON + age)
+
+        assert not grave.exists()
+        assert [row.state for row in ledger.machines()] == [expected]
+
+
 def test_what_somebody_else_destroyed_costs_no_more_than_to_its_deadline(
     state: State, graveyard: Graveyard
 ) -> None:

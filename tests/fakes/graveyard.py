@@ -1,7 +1,8 @@
 """A plugin whose machines are files in the folder `graves`; some cannot be removed.
 
 A file is named as its machine and holds the run and the deadline; one whose name begins with
-`stuck` stays whatever is done.
+`stuck` stays whatever is done, and one whose name begins with `key` is no machine, only what was
+made before it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _instance(grave: Path) -> Instance:
     expires_at = datetime.fromisoformat(until)
     return Instance(
         provider="graveyard",
-        id=f"id-{grave.name}",
+        id="" if grave.name.startswith("key") else f"id-{grave.name}",
         name=grave.name,
         run=run,
         stage="extract",

@@ -141,6 +141,8 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
             ledger.machine_gone(name, at=ended, cost=quote.cost, lines=quote.lines)
             cost = quote.cost
         worker_keys.forget_run(state, run)
+        if by_hand:  # a process that was killed at its very end has not said so
+            ledger.end_run(run, "ok", at=datetime.now(UTC))
     state.settle(run)
     return Destroyed(instance=instances[0], cost=cost)
 

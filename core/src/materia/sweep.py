@@ -148,30 +148,38 @@ def try_sweep(
         found = leftovers(listed, now=now, dead_runs=books.is_dead)
         unlisted = _unlisted(dead, listed)
         if dry_run:
-            pending = tuple(row for row in unlisted if row.state == "intent")
-            return Swept(provider=name, found=found, pending=pending, dry_run=True)
+            intents = tuple(row for row in unlisted if row.state == "intent")
+            return Swept(provider=name, found=found, pending=intents, dry_run=True)
         left: dict[str, str] = {}
         costs: dict[str, Money] = {}
+        pending: list[MachineRow] = []
         for one in found:
             instance = one.instance
-            books.destroying(instance.name, at=clock())
+            row = rows.get(instance.name)
+            # A key, say, that was made before the machine it is for.
+            before = row if row and row.state == "intent" and not instance.id else None
+            if before is None:
+                books.destroying(instance.name, at=clock())
             try:
                 destroy(provider, instance, patience=PATIENCE)
             except MateriaError as error:
                 left[instance.name] = str(error)
                 continue
-            if quote := books.gone(rows.get(instance.name), instance, at=clock()):
+            if before is not None:
+                pending += books.never_seen(before, at=clock())
+            elif quote := books.gone(row, instance, at=clock()):
                 costs[instance.name] = quote.cost
-        vanished, pending, more = _settle_unlisted(provider, unlisted, books, clock)
-        left |= more
+        vanished, more_pending, more_left = _settle_unlisted(provider, unlisted, books, clock)
+        pending += more_pending
+        left |= more_left
         books.close_runs(at=clock())
         return Swept(
             provider=name,
             found=found,
             left=left,
             costs=costs,
-            vanished=vanished,
-            pending=pending,
+            vanished=tuple(vanished),
+            pending=tuple(pending),
             remark=books.remark,
         )
 
@@ -222,9 +230,10 @@ def _late(
     rows: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
 ) -> list[MachineRow]:
     """Machines that may be there already and be in no list yet."""
+    machines = [instance for instance in listed if instance.id]  # a key alone is no machine
     return [
         row
-        for row in _unlisted(rows, listed)
+        for row in _unlisted(rows, machines)
         if row.state == "intent" and now - row.intended_at < LATE_TO_LIST
     ]
 
@@ -241,7 +250,7 @@ def _await_late(
     youngest = max(row.intended_at for row in late)
     for _ in poll(min(youngest + LATE_TO_LIST - now, LATE_TO_LIST)):
         listed = provider.list_instances()
-        if {row.name for row in late} <= {instance.name for instance in listed}:
+        if {row.name for row in late} <= {instance.name for instance in listed if instance.id}:
             break
     return listed
 
@@ -251,15 +260,14 @@ def _settle_unlisted(
     unlisted: Sequence[MachineRow],
     books: _Books,
     clock: Callable[[], datetime],
-) -> tuple[tuple[MachineRow, ...], tuple[MachineRow, ...], dict[str, str]]:
+) -> tuple[list[MachineRow], list[MachineRow], dict[str, str]]:
     """Those that are gone, those that may still appear, and why some are still there."""
-    vanished, pending, left = [], [], {}
+    vanished: list[MachineRow] = []
+    pending: list[MachineRow] = []
+    left: dict[str, str] = {}
     for row in unlisted:
         if row.state == "intent":
-            if clock() - row.intended_at < INTENT_FORGOTTEN:
-                pending.append(row)
-            else:
-                books.failed(row, "its run was killed, and it never appeared")
+            pending += books.never_seen(row, at=clock())
             continue
         instance = instance_of(row)
         try:
@@ -270,7 +278,7 @@ def _settle_unlisted(
             continue
         books.gone(row, instance, at=unseen_end(row, clock()))
         vanished.append(row)
-    return tuple(vanished), tuple(pending), left
+    return vanished, pending, left
 
 
 class _Books:
@@ -334,10 +342,14 @@ class _Books:
             self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
         return quote
 
-    def failed(self, row: MachineRow, reason: str) -> None:
+    def never_seen(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
+        """The row, while its machine may still appear; then it is written off."""
+        if at - row.intended_at < INTENT_FORGOTTEN:
+            return [row]
         if self._ledger is not None:
             with self._forgiving():
-                self._ledger.machine_failed(row.name, reason)
+                self._ledger.machine_failed(row.name, "its run was killed, and it never appeared")
+        return []
 
     def close_runs(self, *, at: datetime) -> None:
         if self._ledger is not None:

@@ -104,7 +104,7 @@ def cost(
         start = start.astimezone(UTC)
     lines = [*_instance_lines(offer, duration, start, boot)]
     lines += _extra_lines(offer, duration, start, boot)
-    lines += _egress_lines(offer, egress_gib)
+    lines += egress_lines(offer, egress_gib)
     total = Money(sum((line.amount.amount for line in lines), Decimal(0)), offer.hourly.currency)
     return Quote(
         offer=offer,
@@ -268,16 +268,21 @@ def _extra_lines(
             )
 
 
-def _egress_lines(offer: Offer, egress_gib: Decimal) -> Iterator[Line]:
+def egress_lines(offer: Offer, egress_gib: Decimal) -> list[Line]:
+    """What traffic out of an instance of *offer* costs; no line for none.
+
+    Raises:
+        ValueError: it is above the allowance of an offer that has no price for it.
+    """
     included = offer.egress_included_gib
     above = Decimal(0) if included is None else max(egress_gib - included, Decimal(0))
     if above and offer.egress_per_gib is None:
         raise ValueError(f"{egress_gib} GiB of traffic out: no price known above {included} GiB")
     if not egress_gib:
-        return
+        return []
     price = offer.egress_per_gib or Money(Decimal(0), offer.hourly.currency)
     allowance = "all of it" if included is None else f"{included} GiB a month"
-    yield Line(
+    line = Line(
         name="traffic out",
         quantity=above,
         unit="GiB",
@@ -287,6 +292,7 @@ def _egress_lines(offer: Offer, egress_gib: Decimal) -> Iterator[Line]:
         source=offer.egress_source or offer.price_source,
         as_of=offer.price_as_of,
     )
+    return [line]
 
 
 @lru_cache(maxsize=64)  # thousands of offers share a few rules

@@ -7,12 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import get_args
 
-from materia.cost import Quote, cost
+from materia.cost import Quote, cost, egress_lines
 from materia.currency import Exchange
 from materia.errors import ConfigError
-from materia.machines import Architecture, Offer, Requirements
+from materia.machines import Architecture, Money, Offer, Requirements
 from materia.model import Stage
 from materia.selection import Ranking, in_order, quote_order, rank
 
@@ -130,9 +131,19 @@ def candidates(ranking: Ranking, output_gib: Decimal, exchange: Exchange) -> tup
 def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | None:
     if not output_gib:
         return quote
-    egress_gib = quote.egress_gib + output_gib
+    offer, egress_gib = quote.offer, quote.egress_gib + output_gib
     try:
-        found = cost(quote.offer, quote.duration, quote.start, egress_gib)
+        if quote.egress_gib:
+            found = cost(offer, quote.duration, quote.start, egress_gib)
+        else:  # all but the traffic is worked out already
+            traffic = egress_lines(offer, egress_gib)
+            amount = quote.cost.amount + sum(line.amount.amount for line in traffic)
+            found = replace(
+                quote,
+                egress_gib=egress_gib,
+                lines=(*quote.lines, *traffic),
+                cost=Money(amount, quote.cost.currency),
+            )
         shown, rates = exchange.convert(found.cost)
     except (ConfigError, ValueError):
         return None
@@ -177,8 +188,10 @@ def cheapest(legs: Sequence[Sequence[Candidate]]) -> Chain | None:
 
 def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]) -> list[Chain]:
     """What the candidate comes to with the best that stays in its place, and that leaves it."""
-    places = [place for place in (None, candidate.place) if place in following]
-    places += [place for place in following if place not in {None, candidate.place}][:1]
+    ours = (None, candidate.place)
+    places = [place for place in ours if place in following]
+    # A loop over all of them is left at the second at the latest.
+    places += islice((place for place in following if place not in ours), 1)
     chains = []
     for place in places:
         quote = candidate.towards(place)

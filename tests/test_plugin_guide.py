@@ -17,11 +17,18 @@ QUOTES = re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", GUIDE, re.DOTALL | r
 OTHERS = re.findall(r"(?<!-->\n)^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-def test_it_quotes_the_declaration_the_source_the_sink_the_models_and_the_tests() -> None:
+def test_it_quotes_the_declaration_the_plugins_the_models_and_the_tests() -> None:
     quoted = {Path(name).name for name, _ in QUOTES}
 
-    assert {"pyproject.toml", "__init__.py", "source.py", "load.py", "sink.py"} <= quoted
-    assert {"stg_acme__price.sql", "config.py", "test_acme.py"} <= quoted
+    assert {
+        "pyproject.toml",
+        "__init__.py",
+        "source.py",
+        "load.py",
+        "sink.py",
+        "provider.py",
+    } <= quoted
+    assert {"stg_acme__price.sql", "config.py", "test_acme.py", "test_acme_machines.py"} <= quoted
 
 
 @pytest.mark.parametrize(("name", "quote"), QUOTES, ids=[name for name, _ in QUOTES])

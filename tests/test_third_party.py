@@ -102,6 +102,7 @@ def test_its_plugins_are_found_beside_ours(stranger: Stranger) -> None:
     found = {(one["kind"], one["name"], one["distribution"], one["status"]) for one in plugins}
 
     assert found == {
+        ("provider", "acme", "materia-acme", "ok"),
         ("provider", "local", "materia-local", "ok"),
         ("sink", "acme", "materia-acme", "ok"),
         ("source", "acme", "materia-acme", "ok"),

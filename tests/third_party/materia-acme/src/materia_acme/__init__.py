@@ -1,9 +1,9 @@
-"""Acme's monthly prices, and a sink that keeps a folder for each run.
+"""Acme's monthly prices, a sink that keeps a folder for each run, and Acme's machines.
 
 This module only declares. What does the work is imported when it is opened.
 """
 
-from materia import Opening, Plugin, Setting, Sink, Source, hookimpl
+from materia import Opening, Plugin, Provider, Setting, Sink, Source, hookimpl
 
 
 def open_source(opening: Opening) -> Source:
@@ -47,6 +47,32 @@ def materia_sinks() -> list[Plugin[Sink]]:
             open=open_sink,
             settings=(
                 Setting(name="folder", kind="text", default="acme", help="Where it keeps all."),
+            ),
+        )
+    ]
+
+
+def open_machines(opening: Opening) -> Provider:
+    from materia_acme.provider import AcmeMachines
+
+    return AcmeMachines(opening.secrets["ACME_TOKEN"], url=str(opening.settings["url"]))
+
+
+@hookimpl
+def materia_providers() -> list[Plugin[Provider]]:
+    return [
+        Plugin(
+            name="acme",
+            summary="Acme's machines, by the minute",
+            open=open_machines,
+            secrets=("ACME_TOKEN",),
+            settings=(
+                Setting(
+                    name="url",
+                    kind="text",
+                    default="https://acme.example/cloud",
+                    help="Where Acme's cloud is asked.",
+                ),
             ),
         )
     ]

@@ -1,0 +1,197 @@
+"""Acme's machines: known by the name they were given, and nothing else comes with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from materia.bootstrap import check_size, host_key_of
+from materia.errors import (
+    CapacityError,
+    CredentialsError,
+    NoOfferError,
+    ProviderError,
+    ReadyTimeoutError,
+)
+from materia.machines import Billing, Instance, InstanceRequest, Money, Offer, Requirements
+from materia.marks import mark_of, read_mark
+from materia.polling import poll
+from materia.removal import ForeignError, remove
+
+STARTED_MINUTES = Billing(
+    increment=timedelta(minutes=1),
+    minimum=timedelta(minutes=1),
+    source="https://acme.example/billing",
+)
+
+
+class AcmeMachines:
+    def __init__(
+        self,
+        token: str,
+        *,
+        url: str,
+        timeout: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(minutes=5),
+    ) -> None:
+        self._token = token
+        self._url = url
+        self._timeout = timeout
+        self._patience = patience
+
+    def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
+        now = datetime.now(UTC)
+        types = (self._ask("GET", "/types") or {}).get("types", [])
+        if not types:
+            raise NoOfferError("acme: the price list is empty; ask Acme's support")
+        return [
+            Offer(
+                provider="acme",
+                region=one["region"],
+                instance_type=one["type"],
+                vcpus=one["vcpus"],
+                cpu="shared",
+                architecture="x86_64",
+                memory_gib=Decimal(one["memory_gib"]),
+                disk_gib=one["disk_gib"],
+                hourly=Money(Decimal(one["hour"]), "EUR"),
+                billing=STARTED_MINUTES,
+                availability="available" if one["free"] else "unavailable",
+                price_as_of=now,
+                price_source=f"{self._url}/types",
+            )
+            for one in types
+        ]
+
+    def create_instance(self, request: InstanceRequest, /) -> Instance:
+        check_size(request.user_data, provider="acme", limit_bytes=64 * 1024)
+        wanted: dict[str, object] = {
+            "type": request.offer.instance_type,
+            "region": request.offer.region,
+            "labels": mark_of(request).labels(),
+            "user_data": request.user_data,
+        }
+        try:
+            made = self._made(request.name, wanted)
+        except (CapacityError, CredentialsError, ForeignError):
+            raise  # Acme is sure that it made nothing
+        except ProviderError:
+            # Nobody knows whether it was made: the answer may be lost.
+            self._remove(request.name, request.offer.region, request)
+            raise
+        return replace(made, host_key=host_key_of(request.user_data))
+
+    def list_instances(self) -> Sequence[Instance]:
+        answer = self._ask("GET", "/machines")
+        if answer is None:
+            raise ProviderError("acme: the list of machines cannot be read")
+        return [found for one in answer["machines"] if (found := _instance(one))]
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        from materia.ssh import wait_until_reachable
+
+        for left in poll(timeout):
+            machine = self._ask("GET", _path(instance.name))
+            if machine is not None and machine["state"] == "running":
+                host = str(machine["address"])
+                wait_until_reachable(host, instance.port, instance.host_key, left)
+                return replace(instance, host=host)
+        raise ReadyTimeoutError(f"acme: {instance.name} does not run after {timeout}")
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        self._remove(instance.name, instance.region, instance)
+
+    def _made(self, name: str, wanted: dict[str, object]) -> Instance:
+        # PUT makes the machine or gives the one of that name, so it can be repeated.
+        made = _instance(self._ask("PUT", _path(name), wanted) or {})
+        if made is None:
+            raise ProviderError(f"acme: the machine {name} came without its labels")
+        return made
+
+    def _remove(self, name: str, region: str, of: Instance | InstanceRequest) -> None:
+        def go_over() -> list[str]:
+            machine = self._ask("GET", _path(name))
+            if machine is not None and _instance(machine) is None:
+                raise ForeignError(f"acme: the machine {name} is not materia's")
+            left = self._ask("DELETE", _path(name))  # also one that is not listed yet
+            return [] if left is None else [f"the machine {name}"]
+
+        remains = Instance(
+            provider="acme",
+            id=name,
+            name=name,
+            run=of.run,
+            stage=of.stage,
+            region=region,
+            expires_at=of.expires_at,
+        )
+        remove(remains, go_over, console="https://acme.example/machines", patience=self._patience)
+
+    def _ask(
+        self, method: str, path: str, body: dict[str, object] | None = None
+    ) -> dict[str, Any] | None:
+        """The answer; None when there is no such thing."""
+        request = Request(  # noqa: S310 -- the address is the user's own
+            f"{self._url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            seconds = self._timeout.total_seconds()
+            with urlopen(request, timeout=seconds) as answer:  # noqa: S310 -- as above
+                found = json.load(answer)
+        except HTTPError as error:
+            if error.code == 404:
+                return None
+            raise _refusal(error, f"{method} {path}") from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise ProviderError(f"acme: {method} {path} failed: {error}") from error
+        if not isinstance(found, dict):
+            raise ProviderError(f"acme: {method} {path} answered with something else")
+        return found
+
+
+def _path(name: str) -> str:
+    return f"/machines/{quote(name, safe='')}"
+
+
+def _refusal(error: HTTPError, what: str) -> ProviderError:
+    try:
+        reason = str(json.load(error)["error"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        reason = ""  # a page of a gateway
+    message = f"acme: {what} was refused with {error.code} {reason}".rstrip()
+    if error.code in {401, 403}:
+        return CredentialsError(f"{message}; check ACME_TOKEN")
+    if reason in {"sold out", "quota"}:
+        return CapacityError(message)
+    if reason == "taken":
+        return ForeignError(message)
+    return ProviderError(message)
+
+
+def _instance(machine: dict[str, Any]) -> Instance | None:
+    """The machine, or None when it is not materia's."""
+    mark = read_mark(machine.get("labels"))
+    if mark is None:
+        return None
+    return Instance(
+        provider="acme",
+        id=machine["name"],
+        name=mark.name,
+        run=mark.run,
+        stage=mark.stage,
+        region=machine["region"],
+        expires_at=mark.expires_at,
+        instance_type=machine["type"],
+        created_at=datetime.fromisoformat(machine["created"]),
+    )

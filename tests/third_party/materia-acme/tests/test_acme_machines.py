@@ -1,0 +1,26 @@
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from acme_cloud import AcmeCloud
+from materia import Provider
+from materia.testing.cloud import Clock
+from materia.testing.cloud.world import CloudWorld
+from materia.testing.provider import ProviderContract
+from materia_acme.provider import AcmeMachines
+
+
+class TestAcmeMachines(ProviderContract):
+    @pytest.fixture
+    def world(self) -> Iterator[CloudWorld]:
+        with AcmeCloud(clock=Clock(speed=1000)) as cloud:
+            yield CloudWorld(cloud, slow_seconds=0.9, late_seconds=0.15)
+
+    @pytest.fixture
+    def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:
+        return lambda: AcmeMachines(
+            "acme-secret",
+            url=world.service.url,
+            timeout=timedelta(seconds=0.6),
+            patience=timedelta(seconds=0.6),
+        )

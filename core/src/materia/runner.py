@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -29,7 +28,6 @@ from materia.events import Event, Observe
 from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
 from materia.legs import LegRun
-from materia.machines import Money
 from materia.market import Market, ask_market
 from materia.model import Pipeline, RunReport, Stage, StageReport
 from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
@@ -38,7 +36,7 @@ from materia.plugins import Registry
 from materia.prices import NoAnswer
 from materia.running import Running
 from materia.signals import Interrupted, interrupts
-from materia.spending import Spending
+from materia.spending import Spending, month_so_far
 from materia.state import State
 from materia.sweep import Swept, sweep_provider
 
@@ -276,6 +274,7 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks:
             exchange=pipeline.exchange,
             excluded=setbacks.excluded,
             owned=market.owned,
+            unanswered=[one.reason for one in market.unanswered],
         )
     except NoOfferError as error:
         if not setbacks.reasons:
@@ -302,14 +301,12 @@ def _check_budget(running: Running, plan: Plan) -> None:
         BudgetError: it could.
     """
     now = datetime.now(UTC)
-    exchange = running.pipeline.exchange
-    amounts = running.journal.ledger.month_spent(now.date(), now)
-    month = sum((exchange.convert(one)[0].amount for one in amounts), Decimal(0))
     check(
         running.pipeline.budget,
         worst=plan.worst,
         spent_in_run=running.spending.total(now),
-        month=Money(month, exchange.shown),
+        month=month_so_far(running.journal.ledger, running.pipeline.exchange, now),
+        made_of=plan.worst_case,
     )
 
 

@@ -17,8 +17,9 @@ from fakes.s3_runs import Machine, address, machines
 from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.errors import BusyError, ConfigError, SinkError
+from materia.errors import BusyError, ConfigError, PluginError, SinkError
 from materia.model import Absent, Known, Unchanged
+from materia.plugins import load_plugins
 from materia.testing.sink_publish import (
     ROWS,
     build,
@@ -448,8 +449,11 @@ def test_extract_and_transform_run_on_machines_that_share_nothing_else(
     assert '"published": false' in again.stdout, "the other machine's tables are of these files"
     assert "materia.duckdb" in plain.stdout
     assert SECRET not in f"{first.stderr}{second.stderr}{again.stdout}{plain.stdout}"
-    pointed = json.loads(s3_server.content(bucket, POINTER))
-    assert {table["name"]: table["rows"] for table in pointed["tables"]}
+    path = machines(s3_server, bucket, tmp_path)("reader").published()
+    assert path is not None
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.sql("SELECT name, value FROM serving.fct_line ORDER BY name").fetchall()
+    assert rows == [("apples", 1), ("pears", 2)]
 
 
 def test_its_address_has_a_cache_of_its_own(s3_server: S3Server) -> None:
@@ -473,3 +477,8 @@ def test_a_fetched_file_on_another_file_system_is_copied_here(
 
     assert in_use(on("one")) == OLD
     assert not [one for one in s3_server.since(count) if one.endswith(".zip")]
+
+
+def test_without_its_package_the_command_to_get_it_is_told() -> None:
+    with pytest.raises(PluginError, match=r"unknown sink 's3'.* uv sync --extra s3"):
+        load_plugins([]).sink("s3")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -295,16 +295,13 @@ class Objects:
         except FileNotFoundError as error:
             raise explain(error, self.address, "be copied", name) from None
 
-    def delete(self, names: Iterable[str]) -> None:
+    def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are no trouble."""
         import obstore
 
-        for name in names:
-            try:
-                with translated(self.address, "be deleted", name):
-                    obstore.delete(self._store, name)
-            except FileNotFoundError:
-                continue
+        if names:
+            with translated(self.address, "be deleted", names[0]):
+                obstore.delete(self._store, names)
 
     def _check(self) -> None:
         """Find out, once, whether the store honours conditions; two small requests."""

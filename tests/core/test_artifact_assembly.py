@@ -3,10 +3,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from importlib.metadata import PathDistribution
 from pathlib import Path
@@ -301,3 +303,18 @@ def test_a_package_without_a_list_of_files_is_packed_by_its_entry_points(
 
     assert files["lib/unlisted/__init__.py"] == "here = 1\n"
     assert files["lib/plugin-1.0.dist-info/entry_points.txt"] == "[materia]\nplugin = unlisted\n"
+
+
+def test_what_was_not_used_for_long_is_deleted_when_another_is_made(workbench: Workbench) -> None:
+    first = workbench.build()
+    three_days_ago = time.time() - 3 * 86_400
+    for path in workbench.kept.folder.iterdir():
+        os.utime(path, (three_days_ago, three_days_ago))
+    (workbench.kept.folder / ".part-killed").mkdir()
+    workbench.plugin("two = 2\n")
+    workbench.said.clear()
+    second = workbench.build()
+
+    assert [path.name for path in workbench.kept.folder.glob("*.tar.gz")] == [second.path.name]
+    assert first.path != second.path
+    assert workbench.said == [], "the packages are kept longer"

@@ -15,11 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO, Any
 
-KEPT_DAYS = 30  # since it was last used
+# Since a file was last used. An artifact is large, new with each change of code, and made of its
+# parts in no time; but a run may still want the one that it began with.
+KEPT = {".part.gz": timedelta(days=30), ".tar.gz": timedelta(days=2)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +110,30 @@ class Kept:
             return None
 
     def _forget_old(self) -> None:
-        oldest = time.time() - KEPT_DAYS * 86_400
-        for note in self.folder.glob("*.json"):
-            with suppress(OSError):
-                if note.stat().st_mtime < oldest:
-                    note.unlink()
-        used = {file.path for file in self.every()}
+        now = time.time()
+        notes: dict[Path, File | None] = {
+            note: self._noted(note) for note in self.folder.glob("*.json")
+        }
+        for note, file in notes.items():
+            if file is None or now - file.used_at > _kept_for(file.path):
+                note.unlink(missing_ok=True)
+                notes[note] = None
+        used = {file.path for file in notes.values() if file is not None}
         for path in self.folder.iterdir():
-            with suppress(OSError):
-                if path.suffix == ".json" or path in used or path.stat().st_mtime >= oldest:
+            with suppress(OSError):  # another process is at it
+                age = now - path.stat().st_mtime
+                if path.suffix == ".json" or path in used or age < _kept_for(path):
                     continue
                 if path.is_dir():  # of a build that was killed
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+
+
+def _kept_for(path: Path) -> float:
+    """In seconds."""
+    longest = max(KEPT.values())
+    return KEPT.get("".join(path.suffixes[-2:]), longest).total_seconds()
 
 
 def sha256_of(path: Path) -> str:

@@ -66,7 +66,8 @@ never replaced; pushing it again does nothing.
 LIST_EPILOG = """\
 \b
 Those kept on this machine, and those in the bucket when there is one. What was not used for
-30 days is deleted here, and nothing in the bucket: give it a rule of its own for that.
+two days is deleted here when another is made (it is made again in a second), and nothing in
+the bucket: give it a rule of its own for that.
 """
 
 Python = Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,19 @@ def load_environment(
     for problem in found.problems:
         typer.echo(f"warning: {problem}", err=True)
     return found.values
+
+
+@contextmanager
+def file_named(pipeline: Pipeline) -> Iterator[None]:
+    """Name the file in what a plugin says of its settings: the plugin cannot know it."""
+    from materia.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        if pipeline.file is None or str(pipeline.file) in str(error):
+            raise
+        raise ConfigError(f"{pipeline.file}: {error}") from error
 
 
 def warn_of_failures(registry: Registry) -> None:

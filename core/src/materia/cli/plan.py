@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from materia.cli.loading import (
+    file_named,
     load_environment,
     load_pipeline,
     load_registry,
@@ -82,7 +83,7 @@ def show_plan(
         pipeline = sampled(pipeline, registry)
     environment = load_environment(registry, pipeline)
     exchange, budget = pipeline.exchange, pipeline.budget
-    with State(state_folder(os.environ)).ledger() as ledger:
+    with file_named(pipeline), State(state_folder(os.environ)).ledger() as ledger:
         planned = runner.plan_run(pipeline, registry, environment, ledger=ledger)
         month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
     found = planned.plan

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from materia.cli.loading import (
     bundled_only,
+    file_named,
     load_environment,
     load_pipeline,
     load_registry,
@@ -132,7 +132,7 @@ def run_stages(
     if stage is not None:
         pipeline = replace(pipeline, stages=(_stage_called(stage, pipeline),))
     shown = EventLines(sys.stderr) if json else Live(sys.stderr, os.environ, quiet=quiet)
-    with shown as live, _file_named(pipeline):
+    with shown as live, file_named(pipeline):
         report = runner.run(
             pipeline,
             registry,
@@ -164,19 +164,6 @@ def _stage_called(name: str, pipeline: Pipeline) -> Stage:
             f"unknown stage {name!r}{suggestion(name, list(stages))}; stages: {', '.join(stages)}"
         )
     return stages[name]
-
-
-@contextmanager
-def _file_named(pipeline: Pipeline) -> Iterator[None]:
-    """Name the file in what a plugin says of its settings: the plugin cannot know it."""
-    from materia.errors import ConfigError
-
-    try:
-        yield
-    except ConfigError as error:
-        if pipeline.file is None or str(pipeline.file) in str(error):
-            raise
-        raise ConfigError(f"{pipeline.file}: {error}") from error
 
 
 def python_command(environment: Mapping[str, str]) -> str:

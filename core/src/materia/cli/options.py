@@ -24,6 +24,12 @@ def complete_provider(incomplete: str) -> list[tuple[str, str]]:
     return _names("provider", incomplete)
 
 
+def complete_providers(incomplete: str) -> list[tuple[str, str]]:
+    """The same, and `auto`."""
+    auto = ("auto", "all that rent machines and have their credentials")
+    return [*([auto] if "auto".startswith(incomplete) else []), *complete_provider(incomplete)]
+
+
 def complete_source(incomplete: str) -> list[tuple[str, str]]:
     """Names of the installed sources."""
     return _names("source", incomplete)
@@ -48,7 +54,7 @@ ProviderName = Annotated[
     typer.Option(
         "--provider",
         metavar="auto|NAME[,NAME...]",
-        autocompletion=complete_provider,
+        autocompletion=complete_providers,
         help="Run on the cheapest machine of these instead of those in materia.toml (local without "
         "it); auto: of all that rent and have their credentials.",
     ),

@@ -35,7 +35,7 @@ def plan_text(plan: Values | None) -> str:
 
 
 def _others(alternatives: Sequence[Values]) -> Iterator[str]:
-    for one in alternatives[1:]:  # the first is the plan itself
+    for one in alternatives[1:]:  # the first is in the sentence why
         total = _money(one["total"]) if one.get("total") else one.get("reason", "")
         yield f"{one.get('sharing', '')}: {total}"
 

@@ -1,0 +1,61 @@
+"""docs/run.md: its examples are run, and its figures are those of the code."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from materia.cli import app
+from materia.config import parse_config
+from materia.plan import BOOT_LIMIT, TEARDOWN_LIMIT
+from materia.plan_search import BOOT
+from materia.plugins import load_plugins
+from typer.core import TyperGroup
+from typer.main import get_command
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "run.md").read_text()
+TOML = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+REGISTRY = load_plugins(bundled_only=True)
+
+
+def test_the_examples_give_what_they_say() -> None:
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(doctest.DocTestParser().get_doctest(PAGE, {}, "run.md", "run.md", 0))
+
+    assert runner.tries > 20
+    assert runner.failures == 0
+
+
+def test_the_needs_in_the_page_are_the_defaults(tmp_path: Path) -> None:
+    said = parse_config(tomllib.loads(TOML[0]), REGISTRY, name="run.md", directory=tmp_path)
+
+    assert said == parse_config({}, REGISTRY, name="run.md", directory=tmp_path)
+
+
+@pytest.mark.parametrize("text", TOML)
+def test_every_setting_in_the_page_is_one(text: str, tmp_path: Path) -> None:
+    assert parse_config(tomllib.loads(text), REGISTRY, name="run.md", directory=tmp_path).stages
+
+
+def test_the_times_in_the_page_are_those_of_the_plan() -> None:
+    text = " ".join(PAGE.split())
+    assert BOOT.total_seconds() == 60
+    assert "less a minute for each boot" in text
+    boot, end = (limit.total_seconds() / 60 for limit in (BOOT_LIMIT, TEARDOWN_LIMIT))
+    assert f"{boot:.0f} minutes to boot and {end:.0f} minutes to be gone" in text
+
+
+def test_every_option_in_the_page_is_one_of_the_commands() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    options = {
+        option
+        for name in ("run", "plan", "sweep")
+        for parameter in group.commands[name].params
+        for option in parameter.opts
+    }
+
+    assert set(re.findall(r"--[a-z-]+[a-z]", PAGE)) <= options

@@ -18,9 +18,6 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 KEY, SECRET = "AKIAMATERIATEST", "planted/secret+of/the+test"
@@ -80,6 +77,9 @@ class S3Server:
     """The store; `requests` has what was asked for, as `PUT /bucket/name?query`."""
 
     def __init__(self) -> None:
+        # Half a second of imports, for no one but who opens a store.
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
         self.requests: list[str] = []
         self.faults: list[Fault] = []
         self.tokens: set[str] = set()  # session tokens that were sent
@@ -122,6 +122,9 @@ class S3Server:
 
     def age(self, bucket: str, by: timedelta) -> None:
         """Make all objects in a bucket older."""
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.s3.models import s3_backends
+
         for one in s3_backends[DEFAULT_ACCOUNT_ID]["global"].buckets[bucket].keys.values():
             one.last_modified -= by
 

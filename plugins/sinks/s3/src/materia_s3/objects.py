@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode
     from obstore.store import S3Credential, S3Store
 
-PART = 16 * 1024**2  # bytes of a request; with four at once, 5 Mbit/s is enough for the time-out
+PART = 8 * 1024**2  # bytes of a request; with four at once, 2.5 Mbit/s is enough for the time-out
 AT_ONCE = 4
 TRIES = 4  # of a write whose fate is not known, each with the client's own repetitions
 CHECK = "conditional-writes.txt"

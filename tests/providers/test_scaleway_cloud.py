@@ -59,6 +59,19 @@ def test_pages_have_a_total_and_end_with_an_empty_one(cloud: Cloud) -> None:
     assert 'rel="next"' in answers[0].headers["Link"]
 
 
+@pytest.mark.parametrize("what", ["servers", "ips", "products/servers/availability"])
+def test_a_zone_that_does_not_exist_is_refused_by_the_gateway(cloud: Cloud, what: str) -> None:
+    unknown = ask(cloud, "GET", f"/instance/v1/zones/xx-yyy-1/{what}")
+    volumes = ask(cloud, "GET", "/block/v1/zones/xx-yyy-1/volumes")
+
+    for answer in (unknown, volumes):
+        assert (answer.status_code, answer.json()) == (400, {"message": "Unknown zone in path"})
+
+
+def test_a_zone_where_nothing_is_sold_has_empty_lists(cloud: Cloud) -> None:
+    assert ask(cloud, "GET", "/instance/v1/zones/pl-waw-1/servers").json() == {"servers": []}
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

@@ -11,6 +11,8 @@ from decimal import Decimal
 
 GIB = 1024**3
 ZONES = ("fr-par-1", "fr-par-2", "nl-ams-1", "it-mil-1")
+# Zones that exist and where nothing is sold here; Scaleway docs, 2026-08.
+EMPTY_ZONES = ("fr-par-3", "nl-ams-2", "nl-ams-3", "pl-waw-1", "pl-waw-2", "pl-waw-3")
 # Per GB and hour, for 5,000 and 15,000 IOPS.
 VOLUME_HOURLY = {"sbs_5k": Decimal("0.000118"), "sbs_15k": Decimal("0.000177")}
 ADDRESS_HOURLY = Decimal("0.004")

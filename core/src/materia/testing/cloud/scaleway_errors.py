@@ -18,6 +18,9 @@ def invalid(argument: str, reason: str, help_message: str) -> Answer:
     return refusal(400, "invalid_arguments", "invalid argument(s)", details=[detail])
 
 
+# The answer of the gateway to a zone that does not exist, before any API sees it, without a type;
+# recorded in scaleway/scaleway-cli#4378, 2024-12-23.
+UNKNOWN_ZONE = Answer(status=400, body={"message": "Unknown zone in path"})
 # Nobody has recorded out_of_stock and 429; their words are those of Scaleway's Go SDK.
 ERRORS: Mapping[str, Answer] = {
     "sold_out": refusal(

@@ -21,13 +21,14 @@ from materia.testing.cloud.scaleway_bodies import (
 from materia.testing.cloud.scaleway_catalog import (
     ADDRESS_HOURLY,
     ADDRESS_MINIMUM,
+    EMPTY_ZONES,
     IMAGES,
     VOLUME_HOURLY,
     ZONES,
     Kind,
     kinds_in,
 )
-from materia.testing.cloud.scaleway_errors import ERRORS, invalid, refusal
+from materia.testing.cloud.scaleway_errors import ERRORS, UNKNOWN_ZONE, invalid, refusal
 from materia.testing.cloud.service import Service
 
 DEFAULT_VOLUME = 10 * 10**9
@@ -131,9 +132,11 @@ class Project(Service):
         }
 
     def authenticate(self, request: Request) -> Answer | None:
-        """The secret key, in a header of its own."""
-        known = request.headers.get("x-auth-token") == self.secret_key
-        return None if known else self.errors["unauthorized"]
+        """The secret key, in a header of its own; and the zone must be one that exists."""
+        if request.headers.get("x-auth-token") != self.secret_key:
+            return self.errors["unauthorized"]
+        zone = request.path.partition("/zones/")[2].partition("/")[0]
+        return UNKNOWN_ZONE if zone and zone not in (*ZONES, *EMPTY_ZONES) else None
 
     def no_route(self, request: Request) -> Answer:
         """404 as the gateway words it."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.request import urlopen
 
 import pytest
 from fakes.rented import uv_cache
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia import worker_request
-from materia.artifact import Target
+from materia.artifact import Artifact, Target, find_or_build
+from materia.config import parse_config
+from materia.model import Bucket
+from materia.plugins import load_plugins
 from materia.worker_request import WorkerRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +102,33 @@ def test_it_is_pushed_once_and_listed(workshop: Workshop, cache: Path, server: S
     (row,) = [one for one in listed if one["pushed_at"]]
     assert (row["sha256"], row["path"]) == (first["sha256"], first["path"])
     assert (row["python"], row["source"], row["sink"]) == (HERE.python, "psdonline", "duckdb")
+
+
+def test_a_run_gets_an_address_or_is_told_why_there_is_none(
+    tmp_path: Path, cache: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    registry = load_plugins(bundled_only=True)
+    pipeline = parse_config({}, registry, name="materia.toml", directory=tmp_path)
+    said: list[str] = []
+
+    def find(endpoint: str) -> Artifact:
+        bucket = Bucket(url=f"s3://{server.new_bucket()}/m", endpoint=endpoint)
+        return find_or_build(
+            python=HERE.python,
+            architecture=HERE.architecture,
+            registry=registry,
+            pipeline=replace(pipeline, artifacts=bucket),
+            say=said.append,
+            environment={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET},
+        )
+
+    there, out_of_reach = find(server.endpoint), find("http://127.0.0.1:1")
+
+    with urlopen(there.url or "") as answer:  # noqa: S310 -- of the fake
+        assert hashlib.sha256(answer.read()).hexdigest() == there.sha256
+    assert out_of_reach == replace(there, url=None)
+    assert "it is copied to each worker instead" in said[-1]
 
 
 def test_without_a_bucket_nothing_is_pushed(workshop: Workshop) -> None:

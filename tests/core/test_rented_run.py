@@ -76,3 +76,43 @@ def test_a_pipeline_on_a_rented_machine_gives_the_tables_of_one_at_home(
     costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["machines"]]
     assert round(sum(costs), 2) == round(rented.billed(), 2)
     assert {event["event"] for event in events(done.stderr)} >= {"machine", "progress", "spent"}
+
+
+# What is on standard error when the runner is killed, and so how far it has come. A machine that
+# was asked for and never answered is in test_sweep.py: there a sweep waits.
+POINTS = ('"state": "created"', '"event": "progress"', '"event": "result"')
+
+
+def kill_at(rented: Rented, word: str, *arguments: str) -> None:
+    """Start a run, and kill it the moment it has said *word*."""
+    heard = []
+    with rented.start(*arguments, "--json") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            heard.append(line)
+            if word in line:
+                process.kill()
+                return
+    raise AssertionError(f"it never said {word}: {''.join(heard)}")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_what_a_killed_run_leaves_is_told_and_swept_and_the_next_run_is_as_if_nothing_was(
+    rent: Callable[..., Rented], point: str
+) -> None:
+    rented = rent("hetzner")
+    extract = ("pipeline", "run", "extract", "--sample", "--provider", "hetzner")
+
+    kill_at(rented, point, *extract)
+    told = rented.run("plugins")
+    swept = rented.run("sweep")
+    after = rented.run("plugins")
+    again = rented.run(*extract, "--json")
+
+    assert "left a machine on hetzner" in told.stderr, told.stderr
+    assert swept.returncode == 0, swept.stderr
+    assert rented.left() == []
+    assert after.stderr == ""
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["stages"][0]["result"]["in_use"] == 3
+    assert rented.left() == []

@@ -67,7 +67,7 @@ class Workshop:
             env=self.environment(**environment or {}),
             capture_output=True,
             text=True,
-            timeout=2 * DEADLINE_SECONDS,
+            timeout=4 * DEADLINE_SECONDS,
             check=False,
         )
 

@@ -26,6 +26,7 @@ from materia.testing.cloud import Behaviour, Clock, Fault
 from materia.testing.cloud.machine import SshMachines
 from materia.testing.cloud.service import Service
 from materia.testing.cloud.services import SERVICES, service_class
+from materia.worker_keys import Worker
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)
@@ -185,15 +186,18 @@ def test_a_killed_create_is_told_of_and_swept_with_its_keys(place: Place) -> Non
 def test_a_worker_past_its_deadline_is_swept_with_its_keys(place: Place, tmp_path: Path) -> None:
     provider = opened(place.cloud)
     settings = tmp_path / "pipeline"
+    made: list[Worker] = []
     quotes = rank(provider.offers(NEEDS), NEEDS, start=datetime.now(UTC)).quotes
-    worker, _ = create_worker(
+    create_worker(
         Wanted(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
         quotes,
         {place.cloud.provider: provider},
         state=place.state,
         afford=lambda _: None,
         say=lambda _: None,
+        announce=lambda worker, _: made.append(worker),
     )
+    [worker] = made
     assert worker.expires_at is not None
     assert place.state.is_alive(worker.run)
     name, state = place.cloud.provider, place.state

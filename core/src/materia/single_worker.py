@@ -79,8 +79,11 @@ def create_worker(
     state: State,
     afford: Callable[[Quote], None],
     say: Callable[[str], None],
-) -> tuple[Worker, Quote]:
-    """A worker of the first quote that can be had, and what it costs at its deadline.
+    announce: Callable[[Worker, Quote], None],
+) -> None:
+    """Make a worker of the first quote that can be had, and announce it.
+
+    However this ends, either the worker was announced, or nothing of it is left.
 
     Args:
         wanted: What is wanted.
@@ -89,28 +92,34 @@ def create_worker(
         state: Where its keys, and that it exists, are kept.
         afford: Raises BudgetError for what may not be rented.
         say: Told in words what happens.
+        announce: Told of the worker, and what it costs at its deadline; signals are held meanwhile.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came; nothing is left.
         NoOfferError: none of *quotes* can be had; nothing is left.
         OrphanError: something is left.
     """
-    with interrupts() as signals, state.hold(wanted.run), state.ledger() as ledger:
+    with (
+        interrupts() as signals,
+        signals.held(),
+        state.hold(wanted.run),
+        state.ledger() as ledger,
+    ):
         worker = worker_keys.reserve(state, wanted.name, run=wanted.run)
         maker = _Maker(
             worker=worker, wanted=wanted, state=state, ledger=ledger, signals=signals, say=say
         )
         ledger.begin_run(_run_row(wanted, tuple(sorted(providers))))
         try:
-            made = maker.first_of(quotes, providers, afford)
+            made, quote = maker.first_of(quotes, providers, afford)
         except BaseException as error:
             ended: RunState = "interrupted" if isinstance(error, Interrupted) else "failed"
             ledger.end_run(wanted.run, ended, at=datetime.now(UTC), error=str(error))
             if not ledger.machines(run=wanted.run, open_only=True):
                 worker_keys.forget(state, worker)
             raise
+        announce(made, quote)
         ledger.end_run(wanted.run, "ok", at=datetime.now(UTC))
-        return made
 
 
 def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed | None:
@@ -179,7 +188,8 @@ class _Maker:
             name = quote.offer.provider
             if name in broken or boots == MOST_BOOTS:
                 continue
-            afford(quote)
+            with self.signals.released():
+                afford(quote)
             try:
                 return self.make(quote, providers[name]), quote
             except OrphanError:
@@ -224,28 +234,28 @@ class _Maker:
         place = f"{offer.instance_type} in {worker.region}"
         instance: Instance | None = None
         try:
-            with self.signals.held():
-                worker_keys.save(self.state, worker)
-                worker_keys.save_keys(self.state, worker, key=key, host_key=host_key.public)
-                self.ledger.intend_machine(row)
-                self.say(f"{offer.provider}: asking for {place}")
-                instance = provider.create_instance(request)
-                self.ledger.machine_created(
-                    row.name,
-                    id=instance.id,
-                    region=instance.region,
-                    created_at=instance.created_at,
-                    at=datetime.now(UTC),
-                )
-                self.say(f"{offer.provider}: {place} is there; waiting until it answers")
-                with self.signals.released():
-                    reached = provider.wait_for_ssh(instance, timeout=READY_TIMEOUT)
-                self.ledger.machine_ready(row.name, host=reached.host, at=datetime.now(UTC))
-                worker = replace(worker, host=reached.host, port=reached.port)
-                worker_keys.save(self.state, worker)
-                self.state.keep_until(self.wanted.run, expires_at)
+            worker_keys.save(self.state, worker)
+            worker_keys.save_keys(self.state, worker, key=key, host_key=host_key.public)
+            self.ledger.intend_machine(row)
+            self.say(f"{offer.provider}: asking for {place}")
+            instance = provider.create_instance(request)
+            self.ledger.machine_created(
+                row.name,
+                id=instance.id,
+                region=instance.region,
+                created_at=instance.created_at,
+                at=datetime.now(UTC),
+            )
+            self.say(f"{offer.provider}: {place} is there; waiting until it answers")
+            with self.signals.released():
+                reached = provider.wait_for_ssh(instance, timeout=READY_TIMEOUT)
+            self.ledger.machine_ready(row.name, host=reached.host, at=datetime.now(UTC))
+            worker = replace(worker, host=reached.host, port=reached.port)
+            worker_keys.save(self.state, worker)
+            self.state.keep_until(self.wanted.run, expires_at)
+            with self.signals.released():
+                pass  # the last moment for one that came meanwhile
         except BaseException as error:
-            # Signals are held here: one that came has been raised, and none is raised twice.
             if instance is not None:
                 self.unmake(provider, instance, row)
             elif isinstance(error, MateriaError) and not isinstance(error, OrphanError):

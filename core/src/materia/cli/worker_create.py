@@ -114,7 +114,7 @@ def create(
         typer.echo(f"materia: left out: {lacking.reason}", err=True)
     now = datetime.now(UTC)
     ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
-    worker, quote = create_worker(
+    create_worker(
         Wanted(
             run=new_run(now), name=name, lifetime=lifetime, directory=pipeline.directory.absolute()
         ),
@@ -123,11 +123,12 @@ def create(
         state=state,
         afford=partial(_afford, pipeline, state),
         say=lambda text: typer.echo(f"materia: {text}", err=True),
+        announce=partial(_announce, json=json),
     )
-    if json:
-        typer.echo(to_json(_json_of_worker(worker, quote)))
-    else:
-        typer.echo(_made_text(worker, quote))
+
+
+def _announce(worker: Worker, quote: Quote, *, json: bool) -> None:
+    typer.echo(to_json(_json_of_worker(worker, quote)) if json else _made_text(worker, quote))
 
 
 def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[str, ...]:

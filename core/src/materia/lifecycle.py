@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -78,21 +78,32 @@ def ephemeral_instance(
         except MateriaError as error:
             life.refused(str(error))
             raise
-        life.created(instance)
         try:
+            life.created(instance)
             with interrupts.released():
                 reached = provider.wait_for_ssh(instance, timeout=ready_timeout)
                 life.ready(reached)
                 yield reached
         finally:
-            life.destroying(instance)
-            destroy(
-                provider,
-                instance,
-                patience=patience,
-                delayed=lambda reason: life.delayed(instance, reason),
-            )
-            life.gone(instance)
+            _end(provider, instance, life, patience)
+
+
+def _end(provider: Provider, instance: Instance, life: Life, patience: timedelta) -> None:
+    """Destroy it, also when that cannot be written down: a full disk must not cost money."""
+    unwritten: Exception | None = None
+    try:
+        life.destroying(instance)
+    except Exception as error:  # noqa: BLE001 -- raised below
+        unwritten = error
+
+    def delayed(reason: str) -> None:
+        with suppress(Exception):  # asking again is what counts
+            life.delayed(instance, reason)
+
+    destroy(provider, instance, patience=patience, delayed=delayed)
+    life.gone(instance)
+    if unwritten is not None:
+        raise unwritten
 
 
 def destroy(

@@ -33,6 +33,7 @@ from materia.model import Pipeline, RunReport, Stage, StageReport
 from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
 from materia.plan_values import plan_values
 from materia.plugins import Registry
+from materia.price_cache import plain
 from materia.prices import NoAnswer
 from materia.running import Running
 from materia.signals import Interrupted, interrupts
@@ -213,7 +214,8 @@ def _run_all(running: Running) -> list[StageReport]:
         provider = leg.chosen.offer.provider
         owned = provider in market.owned
         if not number:
-            journal.ledger.save_plan(running.run, plan_values(plan))
+            without_answer = {"unanswered": plain(market.unanswered)}
+            journal.ledger.save_plan(running.run, {**plan_values(plan), **without_answer})
         if not owned:
             if (result := running.needs_no_machine(remaining[0])) is not None:
                 journal.say(remaining[0].name, "nothing is new, so no machine is rented for it")

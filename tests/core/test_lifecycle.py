@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fakes.rental import Rental, offer
+from materia.errors import LedgerError, OrphanError, ProviderError
+from materia.lifecycle import destroy, ephemeral_instance
+from materia.machines import Instance, InstanceRequest
+from materia.signals import Interrupts
+
+STEPS = ("asked", "created", "ready", "destroying", "delayed", "gone")
+
+
+@dataclass
+class Written:
+    """A life that cannot write down one of its steps."""
+
+    fails: str = ""
+    steps: list[str] = field(default_factory=list)
+
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        if name == self.fails:
+            raise LedgerError("the disk is full")
+
+    def asked(self) -> None:
+        self._step("asked")
+
+    def refused(self, _reason: str, /) -> None:
+        self._step("refused")
+
+    def created(self, _instance: Instance, /) -> None:
+        self._step("created")
+
+    def ready(self, _instance: Instance, /) -> None:
+        self._step("ready")
+
+    def destroying(self, _instance: Instance, /) -> None:
+        self._step("destroying")
+
+    def delayed(self, _instance: Instance, _reason: str, /) -> None:
+        self._step("delayed")
+
+    def gone(self, _instance: Instance, /) -> None:
+        self._step("gone")
+
+
+@dataclass
+class Unreachable(Rental):
+    """A rental whose provider does not answer the first destroys."""
+
+    silent: int = 1
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        self.silent -= 1
+        if self.silent >= 0:
+            raise ProviderError("rental: no answer")
+        super().destroy_instance(instance)
+
+
+REQUEST = InstanceRequest(
+    name="materia-r-extract",
+    run="r",
+    stage="extract",
+    offer=offer("small"),
+    expires_at=datetime(2026, 11, 24, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("fails", STEPS)
+def test_a_machine_is_destroyed_also_when_its_life_cannot_be_written_down(
+    tmp_path: Path, fails: str
+) -> None:
+    rental = Unreachable(tmp_path)
+    life = Written(fails)
+
+    if fails == "delayed":  # what it says is lost, and nothing else
+        with ephemeral_instance(rental, REQUEST, Interrupts(), life):
+            pass
+    else:
+        with (
+            pytest.raises(LedgerError),
+            ephemeral_instance(rental, REQUEST, Interrupts(), life),
+        ):
+            pass
+
+    assert rental.running == {}
+    assert fails in life.steps
+
+
+def test_every_step_is_told_before_its_effect_or_after_it(tmp_path: Path) -> None:
+    life = Written()
+
+    with ephemeral_instance(Rental(tmp_path), REQUEST, Interrupts(), life):
+        assert life.steps == ["asked", "created", "ready"]
+
+    assert life.steps == ["asked", "created", "ready", "destroying", "gone"]
+
+
+def test_a_provider_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+    rental = Unreachable(tmp_path, silent=3)
+    instance = rental.create_instance(REQUEST)
+    reasons: list[str] = []
+
+    destroy(rental, instance, patience=timedelta(seconds=20), delayed=reasons.append)
+
+    assert rental.running == {}
+    assert reasons == ["rental: no answer"]
+
+
+def test_a_provider_that_never_answers_leaves_an_orphan_that_is_told(tmp_path: Path) -> None:
+    rental = Unreachable(tmp_path, silent=1000)
+    instance = rental.create_instance(REQUEST)
+
+    with pytest.raises(OrphanError, match="still costs money: rental: no answer") as raised:
+        destroy(rental, instance, patience=timedelta(seconds=0.05))
+
+    assert "materia sweep" in str(raised.value)
+    assert raised.value.exit_code == 3

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from fakes.rentals import GOOD_TOKEN
 from fakes.workshop import Workshop
+from materia.testing.cloud.ovh import Ovh
 
 CREDENTIALS = {"HOURS_TOKEN": GOOD_TOKEN, "SECONDS_TOKEN": GOOD_TOKEN}
 THREE = ("--provider", "hours,seconds,dollars")
@@ -348,3 +349,17 @@ def test_help_and_comparison_import_no_library_of_a_provider(rented: Workshop) -
     )
 
     assert ended.stderr.splitlines()[-1] == "[]"
+
+
+def test_a_public_price_list_without_places_is_told_as_such(workshop: Workshop) -> None:
+    with Ovh() as ovh:
+        settings = "\n".join(f"{key} = {json.dumps(of)}" for key, of in ovh.settings().items())
+        workshop.write("materia.toml", f"[providers.ovh]\n{settings}\n")
+        priced = workshop.run("providers", "price", "--provider", "ovh", *SMALL)
+        listed = workshop.run("providers", "list", "--provider", "ovh")
+        for_programs = workshop.run("providers", "list", "--provider", "ovh", "--json")
+
+    assert "any region" in priced.stdout, priced.stderr
+    assert "regions      all, at the same prices; with credentials it says which" in listed.stdout
+    [described] = json.loads(for_programs.stdout)
+    assert (described["regions"], described["same_everywhere"]) == ([], True)

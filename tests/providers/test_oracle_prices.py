@@ -160,7 +160,7 @@ def test_without_credentials_every_series_of_the_list_is_offered(cloud: Cloud) -
     found = offers_without_credentials(keyless, NEEDS)
 
     assert {offer.availability for offer in found} == {"unknown"}
-    assert {offer.region for offer in found} == {"any"}
+    assert {offer.region for offer in found} == {"any region"}
     assert {offer.instance_type for offer in found} == {
         "VM.Optimized3.Flex",
         "VM.Standard.A1.Flex",

@@ -234,7 +234,7 @@ def test_the_catalog_alone_gives_offers_without_availability() -> None:
     (offer,) = read_public_offers(catalog, source="s", now=NOW)
 
     assert offer.hourly.amount == Decimal("0.0576")
-    assert (offer.availability, offer.region) == ("unknown", "any")
+    assert (offer.availability, offer.region) == ("unknown", "any region")
     assert offer.memory_gib == 8
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 Architecture = Literal["x86_64", "arm64"]
 Availability = Literal["available", "scarce", "unavailable", "no_quota", "unknown"]
 Cpu = Literal["dedicated", "shared", "burstable", "unknown"]
+ANY_REGION = "any region"  # of an offer that is the same in all of them, as a price list has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Offer:
 
     Attributes:
         provider: Name of the provider's plugin.
-        region: The provider's own name of the place.
+        region: The provider's own name of the place; ANY_REGION when only an account can tell.
         zone: The part of the region, where machines are asked of a part; otherwise empty.
         instance_type: The provider's own name of the shape.
         vcpus: Hardware threads.

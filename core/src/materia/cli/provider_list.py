@@ -11,6 +11,7 @@ from materia.asking import PATIENCE, ask_each
 from materia.cli.words import many
 from materia.cost import length_text
 from materia.errors import CredentialsError, MateriaError
+from materia.machines import ANY_REGION
 from materia.plugins import open_plugin
 from materia.price_cache import PriceCache, cache_folder, plain
 from materia.prices import named, one_line
@@ -57,6 +58,7 @@ def _described(
     settings = pipeline.settings["provider", plugin.name]
     chosen = settings.get("regions")
     regions = list(chosen) if isinstance(chosen, tuple) else []
+    priced = cache.regions(plugin.name)
     return {
         "name": plugin.name,
         "summary": plugin.summary,
@@ -66,8 +68,9 @@ def _described(
         "secrets": list(plugin.secrets),
         "missing": missing,
         "public_prices": plugin.public_offers is not None,
-        "regions": regions or list(cache.regions(plugin.name)),
+        "regions": regions or [region for region in priced if region != ANY_REGION],
         "regions_chosen": bool(regions),
+        "same_everywhere": ANY_REGION in priced,
         "instances": None,
         "error": None,
     }
@@ -136,6 +139,10 @@ def _paragraph(one: Mapping[str, Any]) -> list[str]:
     if one["regions"]:
         origin = "" if one["regions_chosen"] else "  (those of its newest prices)"
         lines.append(f"  regions      {', '.join(one['regions'])}{origin}")
+    elif one["same_everywhere"]:
+        lines.append(
+            "  regions      all, at the same prices; with credentials it says which they are"
+        )
     elif one["credentials"] != "not needed":
         lines.append("  regions      all; `materia providers price` finds out which")
     instances = one["instances"]

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 from materia import Opening
 from materia.errors import NoOfferError
-from materia.machines import Offer, Requirements
+from materia.machines import ANY_REGION, Offer, Requirements
 
 from materia_oracle.price_list import fetch
 from materia_oracle.shapes import listed_shapes, offers
 
-# Prices are equal in all commercial regions; which of them an account may use, only it can tell.
-ANYWHERE = "any"
 REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
 
 
@@ -31,8 +29,9 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
     url = str(opening.settings.get("price_list_url") or "")
     prices = fetch(url, requirements.currency)
     shapes = listed_shapes(prices)
+    # Prices are equal in all commercial regions; an account alone can tell which it may use.
     return [
         offer
-        for region in regions or [ANYWHERE]
+        for region in regions or [ANY_REGION]
         for offer in offers(shapes, prices, requirements, region=region)
     ]

@@ -13,10 +13,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from materia.machines import Availability, Billing, Cpu, Money, Offer
+from materia.machines import ANY_REGION, Availability, Billing, Cpu, Money, Offer
 
 PROVIDER = "ovh"
-ANY_REGION = "any"
 # From ACTIVE to delete, every clock hour that is touched; building is free.
 BILLING = Billing(
     increment=timedelta(hours=1),

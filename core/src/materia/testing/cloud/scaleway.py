@@ -30,7 +30,7 @@ from materia.testing.cloud.scaleway_project import DEFAULT_VOLUME, Project
 
 INSTANCE = "/instance/v1/zones/{zone}"
 BLOCK = "/block/v1/zones/{zone}"
-USER_DATA_LIMIT = 127_998
+USER_DATA_LIMIT = 127_998  # documented nowhere; that of Scaleway's own Terraform provider
 
 
 class Scaleway(Project):

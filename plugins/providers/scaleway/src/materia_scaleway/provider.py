@@ -28,7 +28,8 @@ from materia_scaleway.prices import PROVIDER, volume_gb
 from materia_scaleway.removal import remove
 from materia_scaleway.zones import ZONES, Zones
 
-# scaleway/terraform-provider-scaleway limits a value to this many bytes; the API says nothing.
+# A cautious limit: the API documents none, scaleway/terraform-provider-scaleway takes no longer
+# `cloud_init` (StringLenBetween(0, 127998), read 2026-11).
 USER_DATA_BYTES = 127_998
 
 

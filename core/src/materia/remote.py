@@ -36,19 +36,24 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 PROCESSORS: Mapping[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 ARTIFACTS = ".materia/artifacts"
+LEASE = timedelta(seconds=60)
 
 
 class RemoteWorker:
     """A machine to log in to; a context manager. Being left closes the connection."""
 
-    def __init__(self, login: Login, *, timeout: timedelta) -> None:
+    def __init__(self, login: Login, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
         """Connect, trying until *timeout*.
+
+        A stage is ended on the worker, and given up here, when neither has heard of the other for
+        *lease*.
 
         Raises:
             HostKeyError: the time is over, and a server with another key answers.
             ReadyTimeoutError: the time is over, and nobody lets us in.
         """
         self._login = login
+        self._lease = lease
         self._session = Session(login, timeout=timeout)
         self._facts: Mapping[str, Any] | None = None
         self._artifact: str | None = None
@@ -135,6 +140,7 @@ class RemoteWorker:
             directory=str(stage),
             environment={"PYTHONPATH": f"{self._artifact}/lib"},
             limit=limit,
+            lease=self._lease,
         )
         if sink is None:
             return self._follow(script, there, None, observe)

@@ -104,6 +104,7 @@ class Session:
         texts = {b"o": _Lines(on_line), b"e": _Lines(erred)}
         future: Future[ssh_connection.Words] | None = None
         self._follower = follower
+        self._connection.patience = script.lease  # files that are copied meanwhile are for it
         try:
             future = self._loop.submit(follower.follow())
             future.add_done_callback(lambda _: follower.records.put(None))
@@ -121,6 +122,7 @@ class Session:
             raise
         finally:
             self._follower = None
+            self._connection.patience = ssh_connection.PATIENCE
         for text in texts.values():
             text.feed(b"", final=True)
         return Exit(

@@ -52,6 +52,7 @@ for name, text in {texts!r}.items():
 module.main()
 """
 PROGRAMS = {"run": "launcher"}  # all others are the courier's
+PATIENCE = timedelta(seconds=60)
 Words = dict[str, Any]
 
 
@@ -192,10 +193,16 @@ def program(name: str) -> bytes:
 
 
 class Connection:
-    """A connection to one worker, which can be made again."""
+    """A connection to one worker, which can be made again.
+
+    Attributes:
+        login: How it is made.
+        patience: How long it is tried again for a file that is copied.
+    """
 
     def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
         self.login = login
+        self.patience = PATIENCE
         self._connection = connection
         self._number = 0
         self._again = asyncio.Lock()

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ from materia.ssh_connection import Connection, Words, broken, lost, once_more, r
 if TYPE_CHECKING:
     import asyncssh
 
-COPY_PATIENCE = timedelta(seconds=60)
 COPY_ATTEMPTS = 3
 CHUNK_BYTES = 1 << 18
 
@@ -140,7 +138,7 @@ async def _each_time(
             left -= 1
             if not left:
                 raise lost(connection.login, what, error) from error
-            await once_more(connection, COPY_PATIENCE, number, what)
+            await once_more(connection, connection.patience, number, what)
 
 
 async def _outcome(process: asyncssh.SSHClientProcess[bytes], connection: Connection) -> Words:

@@ -67,6 +67,7 @@ def run_stage(
     """
     from materia.plugins import load_plugins, open_plugin
 
+    request.workspace.mkdir(parents=True, exist_ok=True)
     registry = load_plugins(bundled_only=request.bundled_only)
     declared = registry.source(request.source)
     settings = request.settings["source"]
@@ -77,7 +78,6 @@ def run_stage(
     )
     sink: Sink
     if request.at_home is not None:
-        request.workspace.mkdir(parents=True, exist_ok=True)
         sink = RelayedSink(home, request.at_home, workspace=request.workspace)
     else:
         sink = open_plugin(

@@ -28,7 +28,7 @@ class WorkerRequest:
         settings: Of the source and the sink, by `source` and `sink`.
         secrets: Of the source and the sink, by `source` and `sink`.
         directory: Folder that relative paths in the settings start from.
-        workspace: An existing folder for temporary files; it goes with the worker.
+        workspace: A folder for temporary files, made when it is not there; it goes with the worker.
         project: Folder of the SQLMesh project, or None.
         sample: Whether the source reads the small data that comes with it.
         everything: Whether every partition is asked for again.

@@ -44,7 +44,7 @@ def plan(
     max_cost: MaxCost = None,
     json: Json = False,
 ) -> None:
-    """Show which machines a run would rent now, what they would cost, and why these."""
+    """Show which machines a run would rent, and why."""
     show_plan(
         context, sample=sample, config=config, provider=provider, max_cost=max_cost, json=json
     )

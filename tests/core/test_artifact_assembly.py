@@ -245,11 +245,30 @@ def test_uv_is_found_beside_python(tmp_path: Path) -> None:
     assert find_uv("", tmp_path) == str(program)
 
 
-def test_a_compiled_plugin_is_refused_with_what_to_do(workbench: Workbench) -> None:
-    workbench.install("plugin", files={"plugin/fast.so": "ELF"})
+def test_a_compiled_plugin_comes_from_the_index_for_the_target(workbench: Workbench) -> None:
+    workbench.install("plugin", requires=["thing"], files={"plugin/fast.so": "ELF"})
+    workbench.wheel("plugin", "1.0", ARM_312, requires=["thing"])
+    workbench.wheel("plugin", "2.0", ARM_312)
 
-    with pytest.raises(ConfigError, match=r"plugin is compiled for this machine \(plugin/fast.so"):
-        workbench.build()
+    files = contents(workbench.build())
+
+    assert files["lib/plugin/__init__.py"] == f"TAG = {ARM_312!r}\n"
+    assert "lib/plugin-1.0.dist-info/METADATA" in files
+    assert "lib/compiled/__init__.py" in files
+
+
+def test_a_plugin_that_is_compiled_from_its_folder_is_refused_with_what_to_do(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "shelf").mkdir()
+    folder = tmp_path / "mine"
+    shutil.copytree(ACME, folder)
+    (folder / "src/materia_acme/fast.so").write_text("ELF")
+    editable = json.dumps({"url": folder.as_uri(), "dir_info": {"editable": True}})
+    plugin = Shelf(tmp_path / "shelf").install("plugin", direct_url=editable)
+
+    with pytest.raises(ConfigError, match=r"is compiled for this machine \(materia_acme/fast\.so"):
+        own_files(plugin, Uv(tmp_path))
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.14", "three"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fakes.wheels import Shelf
 from materia.artifact.closure import find_closure
+from materia.errors import ConfigError
 
 FOLDER = '{"url": "file:///somewhere", "dir_info": {}}'
 
@@ -69,3 +70,19 @@ def test_distributions_that_need_one_another_are_followed_once(shelf: Shelf) -> 
     shelf.install("other", requires=["plugin", "other"])
 
     assert names(shelf, "plugin") == (["plugin"], {"other": "1.0"}, ())
+
+
+def test_what_is_compiled_is_left_to_the_index(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["fast"], files={"plugin/__init__.py": ""})
+    shelf.install("fast", "2.0", direct_url=FOLDER, files={"fast.so": "ELF"})
+    sink = shelf.install("sink", "3.0", files={"sink/quick.so": "ELF"})
+
+    closure = find_closure(["plugin", sink.name], shelf.find)
+
+    assert [one.name for one in closure.own] == ["plugin"]
+    assert (closure.pins, closure.asked) == ({"fast": "2.0", "sink": "3.0"}, ("sink",))
+
+
+def test_a_plugin_that_is_not_installed_is_named(shelf: Shelf) -> None:
+    with pytest.raises(ConfigError, match=r"of unknown: its plugin is here and it is not"):
+        find_closure(["unknown"], shelf.find)

@@ -90,7 +90,7 @@ def _packages(
 ) -> File:
     """The part of the tar that is the same until what is installed changes."""
     needs = [(one.name, one.version, one.needs) for one in own]
-    key = _key("packages", str(target), needs, closure.pins, closure.left_out)
+    key = _key("packages", str(target), needs, closure.pins, closure.asked, closure.left_out)
     if (file := kept.find(key)) is not None:
         return file
     with kept.held():

@@ -10,7 +10,10 @@ from importlib import metadata
 from importlib.metadata import Distribution, PackageNotFoundError
 from typing import Any
 
+from materia.errors import ConfigError
+
 CORE = "materia-core"
+COMPILED = frozenset({".so", ".pyd", ".dylib"})
 EXTRAS: dict[str, tuple[str, ...]] = {CORE: ("transform",)}
 # What is asked for by these and used by none of them where nobody looks on. ipywidgets draws in
 # notebooks; it is imported only inside SQLMesh's console for notebooks, and brings IPython, jedi
@@ -30,12 +33,15 @@ class Closure:
     Attributes:
         own: Packed as they are here: core, the plugins of the pipeline, and whatever was
             installed from a folder, a file or a repository, as no index may have it.
-        pins: Version by name of everything else that these may need and that is installed here.
+        pins: Version by name of everything else that these may need and that is installed here:
+            also of a plugin that is compiled, as only an index can have it for the target.
+        asked: The names of such plugins.
         left_out: Names of what some ask for and none uses.
     """
 
     own: tuple[Distribution, ...]
     pins: Mapping[str, str]
+    asked: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
@@ -52,6 +58,9 @@ def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
 
     Markers other than extras are not evaluated: for another platform they have another answer. So
     there may be pins of what the target does not need, which do no harm.
+
+    Raises:
+        ConfigError: one of the roots is not installed.
     """
     waiting: list[tuple[str, tuple[str, ...]]] = [
         (normalized(root), EXTRAS.get(normalized(root), ())) for root in roots
@@ -74,12 +83,26 @@ def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
                 cut.add(other)
             else:
                 waiting.append((other, wanted))
-    own = {name for name, one in found.items() if name in first or direct_url(one) is not None}
+    if absent := first - found.keys():
+        raise ConfigError(
+            f"nobody knows what to give to workers of {', '.join(sorted(absent))}: its plugin is "
+            f"here and it is not installed; install it with pip or uv"
+        )
+    own = {
+        name
+        for name, one in found.items()
+        if (name in first or direct_url(one) is not None) and not _is_compiled(one)
+    }
     return Closure(
         own=tuple(found[name] for name in sorted(own)),
         pins={name: found[name].version for name in sorted(found.keys() - own)},
+        asked=tuple(sorted(first - own)),
         left_out=tuple(sorted(cut - found.keys())),
     )
+
+
+def _is_compiled(distribution: Distribution) -> bool:
+    return any(path.suffix in COMPILED for path in distribution.files or ())
 
 
 def _required(

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
-from materia.artifact.closure import direct_url
+from materia.artifact.closure import COMPILED, direct_url
 from materia.artifact.uv import Uv
 from materia.errors import ArtifactError, ConfigError
 
@@ -18,7 +18,6 @@ from materia.errors import ArtifactError, ConfigError
 NOTES = frozenset(
     {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
 )
-COMPILED = (".so", ".pyd", ".dylib")
 
 
 def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
@@ -27,7 +26,7 @@ def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
     An editable one is built, so that what is in its folder now is what runs on the worker.
 
     Raises:
-        ConfigError: it is compiled, or nobody knows which files it has.
+        ConfigError: it is compiled from its folder, or nobody knows which files it has.
         ArtifactError: it cannot be built.
     """
     url = direct_url(distribution) or {}
@@ -35,11 +34,10 @@ def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
         files = _built(distribution, Path(unquote(urlsplit(str(url["url"])).path)), uv)
     else:
         files = _installed(distribution)
-    if compiled := next((path for path in files if path.endswith(COMPILED)), None):
+    if compiled := next((path for path in files if PurePosixPath(path).suffix in COMPILED), None):
         raise ConfigError(
             f"{distribution.name} is compiled for this machine ({compiled}), and not for a worker; "
-            f"publish wheels of it to your package index, keep the plugin itself to Python, and "
-            f"let it depend on them"
+            f"publish wheels of it to your package index, and install it from there"
         )
     return files
 

@@ -61,7 +61,9 @@ def resolve(
         ArtifactError: something cannot be had.
     """
     wanted, left_out, answer = (scratch / f"{name}.txt" for name in ("in", "without", "out"))
-    wanted.write_text("\n".join(_reference(one, scratch) for one in own) + "\n")
+    lines = [_reference(one, scratch) for one in own]
+    lines += [f"{name}=={closure.pins[name]}" for name in closure.asked]
+    wanted.write_text("\n".join([*lines, ""]))
     # An override that is true nowhere: older versions of uv know no other way to leave one out.
     left_out.write_text("".join(f"{name} ; python_version < '0'\n" for name in closure.left_out))
     arguments = (

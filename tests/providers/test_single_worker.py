@@ -210,6 +210,18 @@ def test_a_worker_past_its_deadline_is_swept_with_its_keys(place: Place, tmp_pat
     assert [line.kind for line in place.cloud.still_billed()] == []
 
 
+def test_nothing_is_rented_that_could_pass_the_monthly_cap(place: Place) -> None:
+    config = place.workshop.directory / "materia.toml"
+    config.write_text(f'{config.read_text()}\n[budget]\nmonthly = "0.001"\n')
+
+    done = place.workshop.run("worker", "create", environment=place.secrets)
+
+    assert done.returncode == 4
+    assert "[budget] monthly in materia.toml allows 0.0010 EUR" in done.stderr
+    assert place.cloud.meter.lines == []
+    assert place.left() == []
+
+
 def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
     said = {}
     for words in ("create Dev_1", "ssh nobody", "destroy nobody", "create --provider local"):

@@ -20,17 +20,18 @@ from materia.errors import NoOfferError
 from materia.machines import Money, Offer, Requirements
 from materia.model import Stage
 from materia.plan_search import (
+    Arrival,
     Candidate,
     Chain,
-    Place,
+    arrival_from,
     candidates,
     cheapest,
+    in_plan,
     join,
-    place_of,
     rank_all,
 )
 from materia.plan_words import Cut, machine_text, names, reason_lines, sharing
-from materia.selection import PassedOver, Ranking, in_order, quote_order
+from materia.selection import PassedOver, Ranking, in_order, passed_over_order
 
 # A machine lives at most as long as its stages may run, and these two: until it can be reached and
 # has what it runs, and until it is verified gone.
@@ -57,28 +58,6 @@ def offer_key(offer: Offer) -> OfferKey:
         zone=offer.zone,
         instance_type=offer.instance_type,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """The data that a leg reads of the one before.
-
-    Attributes:
-        place: Provider and region where it is.
-        gib: How much.
-        cost: What moving it elsewhere costs, billed to the machine it comes from; None when that
-            has no price.
-    """
-
-    place: Place
-    gib: Decimal
-    cost: Money | None
-
-    def added(self, offer: Offer) -> Decimal | None:
-        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
-        if place_of(offer) == self.place:
-            return Decimal(0)
-        return None if self.cost is None else self.cost.amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +316,11 @@ class _Planning:
         arrival: Arrival | None = None
         following = (*(pick.place for pick in chain.picks[1:]), None)
         for stages, span, pick, place in zip(cut, spans, chain.picks, following, strict=True):
-            ranking = self._in_plan(span, pick, arrival, place)
+            found = in_plan(span.candidates, pick, arrival=arrival, following=place)
+            passed_over = (*found.passed_over, *span.ranking.passed_over, *self._tried)
+            ranking = Ranking(
+                quotes=found.quotes, passed_over=in_order(passed_over, passed_over_order)
+            )
             chosen = ranking.quotes[0]
             deadline = sum((stage.deadline for stage in stages), BOOT_LIMIT + TEARDOWN_LIMIT)
             worst = worst_case(chosen.offer, deadline, chosen.egress_gib)
@@ -353,43 +336,5 @@ class _Planning:
                 )
             )
             start += span.needs.expected
-            arrival = _arrival(pick, stages[-1].output_gib)
+            arrival = arrival_from(pick, stages[-1].output_gib)
         return tuple(legs)
-
-    def _in_plan(
-        self, span: _Span, pick: Candidate, arrival: Arrival | None, following: Place | None
-    ) -> Ranking:
-        """A leg's offers by what each makes the plan cost, the other legs as they are chosen."""
-        passed = [*span.ranking.passed_over, *self._tried]
-        priced = []
-        for one in span.candidates:
-            quote = one.towards(following)
-            added = arrival.added(one.quote.offer) if arrival else Decimal(0)
-            if quote is None or added is None:
-                reason = "moving data between it and the other machines has no price"
-                passed.append(PassedOver(offer=one.quote.offer, reason=reason))
-                continue
-            amount = quote.shown.amount + added
-            priced.append(((one is not pick, amount, *quote_order(quote)[1:]), quote))
-        return Ranking(
-            quotes=tuple(quote for _, quote in in_order(priced, lambda pair: pair[0])),
-            passed_over=in_order(
-                passed,
-                lambda one: (
-                    one.offer.provider,
-                    one.offer.region,
-                    one.offer.instance_type,
-                    one.reason,
-                ),
-            ),
-        )
-
-
-def _arrival(pick: Candidate, output_gib: Decimal) -> Arrival | None:
-    if not output_gib:
-        return None
-    cost = None
-    if pick.leaving is not None:
-        amount = pick.leaving.shown.amount - pick.quote.shown.amount
-        cost = Money(amount, pick.quote.shown.currency)
-    return Arrival(place=pick.place, gib=output_gib, cost=cost)

@@ -15,7 +15,7 @@ from materia.currency import Exchange
 from materia.errors import ConfigError
 from materia.machines import Architecture, Money, Offer, Requirements
 from materia.model import Stage
-from materia.selection import Ranking, in_order, quote_order, rank
+from materia.selection import PassedOver, Ranking, in_order, quote_order, rank
 
 # What a stage that finds its machine running saves of its expected time. An estimate: what a boot,
 # a login and the unpacking of an artifact take at providers whose images need most of a minute.
@@ -206,3 +206,59 @@ def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]
             )
         )
     return chains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The data that a leg reads of the one before.
+
+    Attributes:
+        place: Provider and region where it is.
+        gib: How much.
+        cost: What moving it elsewhere costs, billed to the machine it comes from; None when that
+            has no price.
+    """
+
+    place: Place
+    gib: Decimal
+    cost: Money | None
+
+    def added(self, offer: Offer) -> Decimal | None:
+        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
+        if place_of(offer) == self.place:
+            return Decimal(0)
+        return None if self.cost is None else self.cost.amount
+
+
+def arrival_from(pick: Candidate, output_gib: Decimal) -> Arrival | None:
+    """What the leg after *pick* reads of it, or None for nothing."""
+    if not output_gib:
+        return None
+    moving = None
+    if pick.leaving is not None:
+        amount = pick.leaving.shown.amount - pick.quote.shown.amount
+        moving = Money(amount, pick.quote.shown.currency)
+    return Arrival(place=pick.place, gib=output_gib, cost=moving)
+
+
+def in_plan(
+    choices: Sequence[Candidate],
+    pick: Candidate,
+    *,
+    arrival: Arrival | None,
+    following: Place | None,
+) -> Ranking:
+    """A leg's offers by what each makes the whole plan cost, the other legs as they are chosen."""
+    priced = []
+    passed_over = []
+    for one in choices:
+        quote = one.towards(following)
+        added = arrival.added(one.quote.offer) if arrival else Decimal(0)
+        if quote is None or added is None:
+            reason = "moving data between it and the other machines has no price"
+            passed_over.append(PassedOver(offer=one.quote.offer, reason=reason))
+            continue
+        amount = quote.shown.amount + added
+        priced.append(((one is not pick, amount, *quote_order(quote)[1:]), quote))
+    quotes = tuple(quote for _, quote in in_order(priced, lambda pair: pair[0]))
+    return Ranking(quotes=quotes, passed_over=tuple(passed_over))

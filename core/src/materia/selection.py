@@ -82,7 +82,7 @@ def rank(
             passed_over.append(PassedOver(offer=offer, reason=reason))
     return Ranking(
         quotes=in_order(quotes, quote_order),
-        passed_over=in_order(passed_over, lambda passed: (*_name(passed.offer), passed.reason)),
+        passed_over=in_order(passed_over, passed_over_order),
     )
 
 
@@ -127,6 +127,11 @@ def quote_order(quote: Quote) -> tuple[object, ...]:
         CPU.index(offer.cpu),
         *_name(offer),
     )
+
+
+def passed_over_order(passed: PassedOver) -> tuple[object, ...]:
+    """What offers that were passed over are ordered by: provider, place and name."""
+    return (*_name(passed.offer), passed.reason)
 
 
 def in_order(values: Iterable[T], key: Callable[[T], tuple[object, ...]]) -> tuple[T, ...]:

@@ -27,7 +27,7 @@ from materia.ledger_rows import MachineRow, RunRow, RunState
 from materia.lifecycle import READY_TIMEOUT, destroy
 from materia.machines import Instance, InstanceRequest, Money
 from materia.signals import Interrupted, Interrupts, interrupts
-from materia.sweep import bill, instance_of, unseen_end
+from materia.sweep_ledger import bill, instance_of, unseen_end
 from materia.worker_keys import Worker
 
 if TYPE_CHECKING:

@@ -7,22 +7,20 @@ do; a ledger adds the runs that were started here and are not alive any more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from materia.errors import ConfigError, LedgerError, MateriaError, OrphanError
+from materia.errors import MateriaError, OrphanError, ProviderError
 from materia.lifecycle import destroy
 from materia.machines import Instance, Money
 from materia.polling import poll
 from materia.protocols import Provider
-from materia.worker_keys import forget_run
+from materia.sweep_ledger import SweepLedger, instance_of, unseen_end
 
 if TYPE_CHECKING:
-    from materia.cost import Quote
-    from materia.ledger import Ledger
     from materia.ledger_rows import MachineRow
     from materia.state import State
 
@@ -32,8 +30,6 @@ RUN_OVER = "its run is over"
 PATIENCE = timedelta(minutes=1)
 # A machine whose create was never answered appears in the list up to so much later.
 LATE_TO_LIST = timedelta(seconds=30)
-# Until then a later sweep looks again; the provider itself has given up on it by then.
-INTENT_FORGOTTEN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +135,7 @@ def try_sweep(
         return now + timedelta(seconds=time.monotonic() - began)
 
     listed = provider.list_instances()
-    with _Books(state) as books:
+    with SweepLedger(state) as books:
         rows = books.open_rows(name)
         dead = [row for row in rows.values() if not state.is_alive(row.run)]
         late = [] if dry_run else _late(dead, listed, now)
@@ -160,10 +156,8 @@ def try_sweep(
             before = row if row and row.state == "intent" and not instance.id else None
             if before is None:
                 books.destroying(instance.name, at=clock())
-            try:
-                destroy(provider, instance, patience=PATIENCE)
-            except MateriaError as error:
-                left[instance.name] = str(error)
+            if reason := _destroyed(provider, instance):
+                left[instance.name] = reason
                 continue
             if before is not None:
                 pending += books.never_seen(before, at=clock())
@@ -184,46 +178,15 @@ def try_sweep(
         )
 
 
-def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
-    """Write down the end of runs that were killed and of which nothing is left."""
-    for run in state.unfinished():
-        if state.settle(run):
-            ledger.end_run(run, "interrupted", at=at, error="its process was killed")
-            forget_run(state, run)
-
-
-def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:
-    """What a machine came to by *at*, in its offer's own currency.
-
-    Args:
-        row: Of the ledger.
-        at: When it was gone, or now.
-        said: When the provider says that it was created, should the row not know.
-    """
-    from materia.currency import Exchange
-    from materia.spending import Spending
-
-    spending = Spending(Exchange())
-    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
-    return spending.end(row.name, at)
-
-
-def instance_of(row: MachineRow) -> Instance:
-    """The machine that the ledger has as open, for a provider whose list lacks it."""
-    return Instance(
-        provider=row.provider,
-        id=row.id,
-        name=row.name,
-        run=row.run,
-        stage=".".join(row.stages),
-        region=row.region,
-        expires_at=row.expires_at,
-    )
-
-
-def unseen_end(row: MachineRow, now: datetime) -> datetime:
-    """When a machine ended that somebody else destroyed: at its deadline at the latest."""
-    return row.destroying_at or min(now, row.expires_at)
+def _destroyed(provider: Provider, instance: Instance) -> str:
+    """Why it is still there, or nothing when it is gone."""
+    try:
+        destroy(provider, instance, patience=PATIENCE)
+    except MateriaError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 -- a fault of the plugin keeps no other alive
+        return f"{instance.provider}: {instance.name}: {type(error).__name__}: {error}"
+    return ""
 
 
 def _late(
@@ -249,7 +212,8 @@ def _await_late(
     """The list, once all that may be late is in it, or too old to be late."""
     youngest = max(row.intended_at for row in late)
     for _ in poll(min(youngest + LATE_TO_LIST - now, LATE_TO_LIST)):
-        listed = provider.list_instances()
+        with suppress(ProviderError):  # the list from before does until it answers again
+            listed = provider.list_instances()
         if {row.name for row in late} <= {instance.name for instance in listed if instance.id}:
             break
     return listed
@@ -258,7 +222,7 @@ def _await_late(
 def _settle_unlisted(
     provider: Provider,
     unlisted: Sequence[MachineRow],
-    books: _Books,
+    books: SweepLedger,
     clock: Callable[[], datetime],
 ) -> tuple[list[MachineRow], list[MachineRow], dict[str, str]]:
     """Those that are gone, those that may still appear, and why some are still there."""
@@ -270,88 +234,10 @@ def _settle_unlisted(
             pending += books.never_seen(row, at=clock())
             continue
         instance = instance_of(row)
-        try:
-            # Lists can be behind: asked for by its identity, it may be there all the same.
-            destroy(provider, instance, patience=PATIENCE)
-        except MateriaError as error:
-            left[row.name] = str(error)
+        # Lists can be behind: asked for by its identity, it may be there all the same.
+        if reason := _destroyed(provider, instance):
+            left[row.name] = reason
             continue
         books.gone(row, instance, at=unseen_end(row, clock()))
         vanished.append(row)
     return vanished, pending, left
-
-
-class _Books:
-    """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._ledger: Ledger | None = None
-        self.remark = ""
-
-    def __enter__(self) -> Self:
-        if self._state.ledger_file.exists():
-            with self._forgiving():
-                self._ledger = self._state.ledger()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._ledger is not None:
-            self._ledger.close()
-
-    @contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """A ledger that fails is told of, and keeps no machine alive."""
-        try:
-            yield
-        except (ConfigError, LedgerError) as error:
-            self.remark = str(error)
-
-    def open_rows(self, provider: str) -> dict[str, MachineRow]:
-        """What the ledger has as open at that provider, by name."""
-        if self._ledger is None:
-            return {}
-        rows: Sequence[MachineRow] = ()
-        with self._forgiving():
-            rows = self._ledger.machines(open_only=True)
-        return {row.name: row for row in rows if row.provider == provider}
-
-    def is_dead(self, run: str) -> bool:
-        """Whether the ledger has that run, and it is not alive."""
-        if self._ledger is None or self._state.is_alive(run):
-            return False
-        try:
-            return self._ledger.run(run).run == run
-        except ConfigError:  # no run of ours
-            return False
-        except LedgerError as error:
-            self.remark = str(error)
-            return False
-
-    def destroying(self, name: str, *, at: datetime) -> None:
-        if self._ledger is not None:
-            with self._forgiving():
-                self._ledger.machine_destroying(name, at=at)
-
-    def gone(self, row: MachineRow | None, instance: Instance, *, at: datetime) -> Quote | None:
-        """Write that it is gone; what it came to, when the ledger knows."""
-        if self._ledger is None or row is None:
-            return None
-        quote = bill(row, at=at, said=instance.created_at)
-        with self._forgiving():
-            self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
-        return quote
-
-    def never_seen(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
-        """The row, while its machine may still appear; then it is written off."""
-        if at - row.intended_at < INTENT_FORGOTTEN:
-            return [row]
-        if self._ledger is not None:
-            with self._forgiving():
-                self._ledger.machine_failed(row.name, "its run was killed, and it never appeared")
-        return []
-
-    def close_runs(self, *, at: datetime) -> None:
-        if self._ledger is not None:
-            with self._forgiving():
-                close_dead_runs(self._state, self._ledger, at=at)

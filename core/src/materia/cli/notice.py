@@ -31,7 +31,7 @@ def _tell(state: State, runs: Sequence[str]) -> None:
     from datetime import UTC, datetime
 
     from materia.errors import MateriaError
-    from materia.sweep import close_dead_runs
+    from materia.sweep_ledger import close_dead_runs
 
     now = datetime.now(UTC)
     try:
@@ -51,7 +51,7 @@ def sentence(row: MachineRow, now: datetime) -> str:
         since = f"{row.intended_at:%Y-%m-%d %H:%M} UTC"
         left, costing = f"may have left a machine on {row.provider} at {since}", ""
     else:
-        from materia.sweep import bill
+        from materia.sweep_ledger import bill
 
         since = f"{row.created_at or row.intended_at:%Y-%m-%d %H:%M} UTC"
         cost = bill(row, at=now).cost

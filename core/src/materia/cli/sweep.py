@@ -192,6 +192,6 @@ def _what(instance: Instance) -> str:
 
 
 def _forgotten_at(row: Any) -> Any:
-    from materia.sweep import INTENT_FORGOTTEN
+    from materia.sweep_ledger import INTENT_FORGOTTEN
 
     return row.intended_at + INTENT_FORGOTTEN

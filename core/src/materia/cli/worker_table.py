@@ -24,7 +24,7 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """A row for each machine, ready for JSON; cost as far as the ledger here knows the price."""
     from materia.single_worker import STAGE
-    from materia.sweep import bill
+    from materia.sweep_ledger import bill
 
     known = {worker.machine: worker for worker in worker_keys.workers(state)}
     ledger = _open_machines(state)

@@ -1,0 +1,141 @@
+"""What a sweep reads in the ledger and writes there; without a ledger, it does neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+from materia.errors import ConfigError, LedgerError
+from materia.machines import Instance
+from materia.worker_keys import forget_run
+
+if TYPE_CHECKING:
+    from materia.cost import Quote
+    from materia.ledger import Ledger
+    from materia.ledger_rows import MachineRow
+    from materia.state import State
+
+# Until then a later sweep looks again; the provider itself has given up on it by then.
+INTENT_FORGOTTEN = timedelta(minutes=5)
+
+
+class SweepLedger:
+    """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._ledger: Ledger | None = None
+        self.remark = ""
+
+    def __enter__(self) -> Self:
+        if self._state.ledger_file.exists():
+            with self._forgiving():
+                self._ledger = self._state.ledger()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """A ledger that fails is told of, and keeps no machine alive."""
+        try:
+            yield
+        except (ConfigError, LedgerError) as error:
+            self.remark = str(error)
+
+    def open_rows(self, provider: str) -> dict[str, MachineRow]:
+        """What the ledger has as open at that provider, by name."""
+        if self._ledger is None:
+            return {}
+        rows: Sequence[MachineRow] = ()
+        with self._forgiving():
+            rows = self._ledger.machines(open_only=True)
+        return {row.name: row for row in rows if row.provider == provider}
+
+    def is_dead(self, run: str) -> bool:
+        """Whether the ledger has that run, and it is not alive."""
+        if self._ledger is None or self._state.is_alive(run):
+            return False
+        try:
+            return self._ledger.run(run).run == run
+        except ConfigError:  # no run of ours
+            return False
+        except LedgerError as error:
+            self.remark = str(error)
+            return False
+
+    def destroying(self, name: str, *, at: datetime) -> None:
+        """Write that it is about to be destroyed."""
+        if self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_destroying(name, at=at)
+
+    def gone(self, row: MachineRow | None, instance: Instance, *, at: datetime) -> Quote | None:
+        """Write that it is gone; what it came to, when the ledger knows."""
+        if self._ledger is None or row is None:
+            return None
+        quote = bill(row, at=at, said=instance.created_at)
+        with self._forgiving():
+            self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
+        return quote
+
+    def never_seen(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
+        """The row, while its machine may still appear; then it is written off."""
+        if at - row.intended_at < INTENT_FORGOTTEN:
+            return [row]
+        if self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_failed(row.name, "its run was killed, and it never appeared")
+        return []
+
+    def close_runs(self, *, at: datetime) -> None:
+        """As `close_dead_runs`."""
+        if self._ledger is not None:
+            with self._forgiving():
+                close_dead_runs(self._state, self._ledger, at=at)
+
+
+def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
+    """Write down the end of runs that were killed and of which nothing is left."""
+    for run in state.unfinished():
+        if state.settle(run):
+            ledger.end_run(run, "interrupted", at=at, error="its process was killed")
+            forget_run(state, run)
+
+
+def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:
+    """What a machine came to by *at*, in its offer's own currency.
+
+    Args:
+        row: Of the ledger.
+        at: When it was gone, or now.
+        said: When the provider says that it was created, should the row not know.
+    """
+    from materia.currency import Exchange
+    from materia.spending import Spending
+
+    spending = Spending(Exchange())
+    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
+    return spending.end(row.name, at)
+
+
+def instance_of(row: MachineRow) -> Instance:
+    """The machine that the ledger has as open, for a provider whose list lacks it."""
+    return Instance(
+        provider=row.provider,
+        id=row.id,
+        name=row.name,
+        run=row.run,
+        stage=".".join(row.stages),
+        region=row.region,
+        expires_at=row.expires_at,
+    )
+
+
+def unseen_end(row: MachineRow, now: datetime) -> datetime:
+    """When a machine ended that somebody else destroyed: at its deadline at the latest."""
+    return row.destroying_at or min(now, row.expires_at)

@@ -189,7 +189,7 @@ class Quiet(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
+    def log(self, type: str, message: str, *args: object) -> None: ...  # noqa: A002 -- as inherited
 
 
 def _hang_up(environ: dict[str, Any]) -> Iterable[bytes]:

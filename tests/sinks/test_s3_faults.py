@@ -65,6 +65,7 @@ def test_a_passing_fault_of_any_request_is_not_noticed(
         for method, name in (
             ("GET", "known.json"),
             ("PUT", "known.json"),
+            ("PUT", "conditional-writes"),
             ("PUT", r"\.zip$"),
             ("GET", r"\.zip$"),
             ("GET", "list-type"),
@@ -88,6 +89,24 @@ def test_a_passing_fault_of_any_request_is_not_noticed(
     assert path is not None
     assert two.stamp() == "stamp 2"
     assert len([name for name in s3_server.names(bucket) if "/databases/" in name]) == 2
+
+
+def test_a_refusal_of_what_had_no_condition_is_told(
+    s3_server: S3Server, on: Machine, tmp_path: Path
+) -> None:
+    """AWS knows a 409 OperationAborted."""
+    calls: dict[str, Callable[[], object]] = {
+        "duckdb": lambda: publish_version(on("one"), 1),
+        "quarantine": lambda: on("one").record(
+            SOURCE, JANUARY, refused(tmp_path / "in", b"<html>")
+        ),
+    }
+    for name, call in calls.items():
+        with (
+            s3_server.failing(Fault(name=name, status=409, code="OperationAborted", times=99)),
+            pytest.raises(SinkError, match="answers 409 OperationAborted"),
+        ):
+            call()
 
 
 @pytest.mark.parametrize("status", [409, 412])

@@ -7,24 +7,25 @@ user guide). A store that ignores the condition is found out before the first wr
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from materia.errors import ConfigError, SinkError
 
 from materia_s3.address import Address
-from materia_s3.problems import broke_off, explain, status_of, translated
+from materia_s3.problems import OBSTORE, NotThereError, broke_off, explain, status_of
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta, PutMode
+    from obstore import Bytes, ObjectMeta, PutMode
     from obstore.store import S3Credential, S3Store
 
 PART = 8 * 1024**2  # bytes of a request; with four at once, 2.5 Mbit/s is enough for the time-out
@@ -32,6 +33,7 @@ AT_ONCE = 4
 TRIES = 4  # of a write whose fate is not known, each with the client's own repetitions
 CHECK = "conditional-writes.txt"
 CHECK_TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
+T = TypeVar("T")
 NO_ETAG = '"00000000000000000000000000000000"'
 
 
@@ -127,11 +129,13 @@ class Objects:
         """A small object with its bytes; None when there is none of that name."""
         import obstore
 
+        def get() -> Found:
+            result = obstore.get(self._store, name)
+            return _found(result.meta, bytes(result.bytes()))
+
         try:
-            with translated(self.address, "be read", name):
-                result = obstore.get(self._store, name)
-                return _found(result.meta, bytes(result.bytes()))
-        except FileNotFoundError:
+            return self._do(get, "be read", name)
+        except NotThereError:
             return None
 
     def ask(self, name: str) -> Found | None:
@@ -139,29 +143,22 @@ class Objects:
         import obstore
 
         try:
-            with translated(self.address, "be asked for", name):
-                return _found(obstore.head(self._store, name))
-        except FileNotFoundError:
+            return self._do(lambda: _found(obstore.head(self._store, name)), "be asked for", name)
+        except NotThereError:
             return None
 
     def listed(self, folder: str) -> dict[str, Found]:
         """Every object whose name begins with *folder* and a slash, by its name."""
         import obstore
-        from obstore import exceptions
 
-        for left in reversed(range(TRIES)):
-            try:
-                return {
-                    meta["path"]: _found(meta)
-                    for some in obstore.list(self._store, folder, chunk_size=1000)
-                    for meta in some
-                }
-            except (exceptions.BaseError, FileNotFoundError) as error:
-                # The one thing that the client itself does not repeat.
-                if not (left and broke_off(error)):
-                    raise explain(error, self.address, "be listed", folder) from None
-            self._pause()
-        raise AssertionError("the last turn returns or raises")
+        def get() -> dict[str, Found]:
+            return {
+                meta["path"]: _found(meta)
+                for some in obstore.list(self._store, folder, chunk_size=1000)
+                for meta in some
+            }
+
+        return self._do(get, "be listed", folder)
 
     def swap(self, name: str, content: bytes, *, expected: str | None) -> str | None:
         """Write an object whose ETag is *expected*, None for one that is not there.
@@ -175,7 +172,6 @@ class Objects:
             SinkError: it cannot be written.
         """
         import obstore
-        from obstore import exceptions
 
         self._check()
         mode: PutMode = "create" if expected is None else {"e_tag": expected}
@@ -183,7 +179,7 @@ class Objects:
             try:
                 result = obstore.put(self._store, name, content, mode=mode, use_multipart=False)
                 return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
-            except (exceptions.BaseError, FileNotFoundError) as error:
+            except OBSTORE as error:
                 problem = explain(error, self.address, "be written", name)
                 if not _unclear(error):
                     raise problem from None
@@ -205,7 +201,6 @@ class Objects:
             SinkError: it cannot be written.
         """
         import obstore
-        from obstore import exceptions
 
         size = path.stat().st_size
         if size > PART:
@@ -218,7 +213,7 @@ class Objects:
         for left in reversed(range(TRIES)):
             try:
                 obstore.put(self._store, name, content, mode="create", use_multipart=False)
-            except (exceptions.BaseError, FileNotFoundError) as error:
+            except OBSTORE as error:
                 problem = explain(error, self.address, "be written", name)
                 if not _unclear(error):
                     raise problem from None
@@ -238,7 +233,7 @@ class Objects:
         """Write a file to *name*, whatever is there; a large one in parts, that count as one."""
         import obstore
 
-        with translated(self.address, "be written", name):
+        def put() -> None:
             obstore.put(
                 self._store,
                 name,
@@ -248,12 +243,17 @@ class Objects:
                 max_concurrency=AT_ONCE,
             )
 
+        self._do(put, "be written", name)
+
     def write(self, name: str, content: bytes) -> None:
         """Write an object, whatever is there."""
         import obstore
 
-        with translated(self.address, "be written", name):
-            obstore.put(self._store, name, content, use_multipart=False)
+        self._do(
+            lambda: obstore.put(self._store, name, content, use_multipart=False),
+            "be written",
+            name,
+        )
 
     def download(self, name: str, target: Path) -> bool:
         """Write an object to the file *target*; False when there is none of that name.
@@ -262,77 +262,91 @@ class Objects:
         """
         import obstore
 
+        def first() -> tuple[int, bytes]:
+            result = obstore.get(self._store, name)
+            size = result.meta["size"]
+            return size, bytes(result.bytes()) if size <= PART else b""
+
         try:
-            with target.open("wb") as file, translated(self.address, "be read", name):
-                result = obstore.get(self._store, name)
-                size = result.meta["size"]
-                if size <= PART:
-                    file.write(result.bytes())
-                    return True
-
-                def part(start: int) -> None:
-                    content = obstore.get_range(
-                        self._store, name, start=start, end=min(start + PART, size)
-                    )
-                    if os.pwrite(file.fileno(), content, start) != len(content):
-                        raise OSError(f"{target}: was written only in part")
-
-                with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
-                    list(pool.map(part, range(0, size, PART)))
-                return True
-        except FileNotFoundError as error:
-            if error.filename is not None:
-                raise  # of the target's folder
+            size, content = self._do(first, "be read", name)
+        except NotThereError:
             return False
+        if size <= PART:
+            target.write_bytes(content)
+            return True
+        with target.open("wb") as file, ThreadPoolExecutor(AT_ONCE, "download") as pool:
+
+            def part(start: int) -> None:
+                def get() -> Bytes:
+                    end = min(start + PART, size)
+                    return obstore.get_range(self._store, name, start=start, end=end)
+
+                content = self._do(get, "be read", name)
+                if os.pwrite(file.fileno(), content, start) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+            list(pool.map(part, range(0, size, PART)))
+        return True
 
     def copy(self, name: str, to: str) -> None:
         """Copy an object inside the store, over whatever is there."""
         import obstore
 
-        try:
-            with translated(self.address, "be copied", name):
-                obstore.copy(self._store, name, to)
-        except FileNotFoundError as error:
-            raise explain(error, self.address, "be copied", name) from None
+        self._do(lambda: obstore.copy(self._store, name, to), "be copied", name)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are no trouble."""
         import obstore
 
         if names:
-            with translated(self.address, "be deleted", names[0]):
-                obstore.delete(self._store, names)
+            self._do(lambda: obstore.delete(self._store, names), "be deleted", names[0])
+
+    def _do(self, call: Callable[[], T], doing: str, name: str) -> T:
+        """What *call* gives, which may be done twice.
+
+        Raises:
+            NotThereError: there is no object of that name.
+            MateriaError: as `problems.explain`.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return call()
+            except OBSTORE as error:
+                # The client repeats everything but this.
+                if not (left and broke_off(error)):
+                    raise explain(error, self.address, doing, name) from None
+            self._pause()
+        raise AssertionError("the last turn returns or raises")
 
     def _check(self) -> None:
         """Find out, once, whether the store honours conditions; two small requests."""
-        import obstore
-        from obstore import exceptions
-
         if self._checked:
             return
-        honoured = False
-        for _ in range(2):  # the first may make it
-            try:
-                with translated(self.address, "be written", CHECK):
-                    obstore.put(self._store, CHECK, CHECK_TEXT, mode="create", use_multipart=False)
-            except exceptions.AlreadyExistsError:
-                honoured = True
-                break
-        try:
-            with translated(self.address, "be written", CHECK):
-                obstore.put(
-                    self._store, CHECK, CHECK_TEXT, mode={"e_tag": NO_ETAG}, use_multipart=False
-                )
-            honoured = False
-        except exceptions.PreconditionError:
-            pass
-        if not honoured:
+        # The first may make it.
+        created = self._refused("create") or self._refused("create")
+        if not (created and self._refused({"e_tag": NO_ETAG})):
             raise ConfigError(
                 f"{self.address.url()}: the store at {self.address.endpoint or 'AWS'} ignores "
                 "If-Match or If-None-Match, so two runs could destroy each other's work; "
                 "use one that honours them, as AWS and Cloudflare R2 do"
             )
         self._checked = True
+
+    def _refused(self, mode: PutMode) -> bool:
+        from obstore import exceptions, put
+
+        for left in reversed(range(TRIES)):
+            try:
+                put(self._store, CHECK, CHECK_TEXT, mode=mode, use_multipart=False)
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                return True
+            except OBSTORE as error:
+                if not (left and _unclear(error)):
+                    raise explain(error, self.address, "be written", CHECK) from None
+            else:
+                return False
+            self._pause()
+        raise AssertionError("the last turn returns or raises")
 
     def _pause(self) -> None:
         time.sleep(self._patience.pause.total_seconds() * random.uniform(1, 3))  # noqa: S311 -- no secret, only apart

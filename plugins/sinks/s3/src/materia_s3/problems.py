@@ -8,8 +8,6 @@ signature: only the status and the code of it are ever shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from materia.errors import ConfigError, MateriaError, SinkError
 from obstore import exceptions
@@ -29,23 +27,11 @@ REFUSED = {
     "QuotaExceeded": f"the store is full; make room and {LATER}",
 }
 WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
-# What the caller of an object's method decides on; everything else is for people.
-DECIDED = (FileNotFoundError, exceptions.AlreadyExistsError, exceptions.PreconditionError)
 OBSTORE = (FileNotFoundError, exceptions.BaseError)
 
 
-@contextmanager
-def translated(address: Address, doing: str, name: str = "") -> Iterator[None]:
-    """Let only materia's errors out, and those of `DECIDED`."""
-    try:
-        yield
-    except DECIDED as error:
-        if code_of(error) != "NoSuchBucket":
-            raise
-        raise explain(error, address, doing, name) from None
-    except exceptions.BaseError as error:
-        # Not `from error`: its text has whole answers of the store.
-        raise explain(error, address, doing, name) from None
+class NotThereError(SinkError):
+    """There is no object of that name."""
 
 
 def code_of(error: Exception) -> str:
@@ -66,11 +52,13 @@ def broke_off(error: Exception) -> bool:
 
 
 def explain(error: Exception, address: Address, doing: str, name: str = "") -> MateriaError:
-    """The error that *error* is to the user."""
+    """The error that *error* is to the user: to be raised `from None`, for the reason above."""
     store = address.endpoint or f"AWS in {address.region}"
     code, status, text = code_of(error), status_of(error), str(error)
     kind: type[MateriaError] = SinkError
-    if status is None and "without LOCATION" not in text:
+    if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
+        kind, words = NotThereError, "it is not there"
+    elif status is None and "without LOCATION" not in text:
         words = _unanswered(error, store)
     else:
         kind, words = _answered(code, status, text, address, store)
@@ -79,8 +67,6 @@ def explain(error: Exception, address: Address, doing: str, name: str = "") -> M
 
 def _unanswered(error: Exception, store: str) -> str:
     text = str(error)
-    if isinstance(error, FileNotFoundError):
-        return "it is not there"
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
         return f"{store} refuses {KEYS}"
     if "kind: Timeout" in text:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
 from materia.budget import Budget
+from materia.config_table import Table, is_currency
 from materia.currency import DEFAULT, Exchange, Rate
-from materia.errors import ConfigError, PluginError
-from materia.hookspecs import Setting
+from materia.errors import ConfigError
 from materia.machines import Architecture, Money, Requirements
 from materia.model import Bucket, Pipeline, Stage, default_deadline
-from materia.plugins import KINDS, Kind, Registry, suggestion
+from materia.plugins import KINDS, Kind, Registry
 
 FILE_NAME = "materia.toml"
 PROJECT = "transform/sqlmesh_materia"
@@ -88,7 +88,7 @@ def parse_config(
     document: Mapping[str, object], registry: Registry, *, name: str, directory: Path
 ) -> Pipeline:
     """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
-    top = _Table(name, "", document)
+    top = Table(name, "", document)
     source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
     providers = _providers(top, registry)
     transform = top.table("transform")
@@ -122,7 +122,7 @@ def parse_config(
     )
 
 
-def _exchange(table: _Table) -> Exchange:
+def _exchange(table: Table) -> Exchange:
     code = table.currency("code", DEFAULT)
     rates_table = table.table("rates")
     rates = []
@@ -146,12 +146,7 @@ def _exchange(table: _Table) -> Exchange:
     return Exchange(shown=code, configured=code, rates=tuple(rates))
 
 
-def is_currency(code: str) -> bool:
-    """Whether *code* has the form of an ISO 4217 code: three capital letters."""
-    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
-
-
-def _plugin(top: _Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
+def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
     """The name of the plugin to use; a default need not be installed until it is used."""
     if isinstance(top.values.get(kind), dict):
         raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
@@ -161,7 +156,7 @@ def _plugin(top: _Table, kind: Kind, registry: Registry, *, also: str = "") -> s
     return name
 
 
-def _providers(top: _Table, registry: Registry) -> tuple[str, ...]:
+def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
     value = top.values.get("provider")
     if not isinstance(value, list):
         name = _plugin(top, "provider", registry, also=AUTO)
@@ -199,7 +194,7 @@ def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]
     return found
 
 
-def _budget(table: _Table, currency: str) -> Budget:
+def _budget(table: Table, currency: str) -> Budget:
     caps = []
     for key in ("run", "monthly"):
         amount = table.amount(key, Decimal(-1))
@@ -208,7 +203,7 @@ def _budget(table: _Table, currency: str) -> Budget:
     return Budget(max_cost=caps[0], monthly=caps[1])
 
 
-def _artifacts(table: _Table) -> Bucket | None:
+def _artifacts(table: Table) -> Bucket | None:
     url = table.text("bucket", "")
     endpoint = table.text("endpoint", "")
     region = table.text("region", "")
@@ -224,7 +219,7 @@ def _artifacts(table: _Table) -> Bucket | None:
     return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
 
 
-def _esc(table: _Table) -> str | None:
+def _esc(table: Table) -> str | None:
     name = table.text("esc", "")
     table.finish()
     if name and not (name.count("/") in {1, 2} and all(name.split("/"))):
@@ -232,7 +227,7 @@ def _esc(table: _Table) -> str | None:
     return name or None
 
 
-def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
+def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
     settings: dict[tuple[str, str], Mapping[str, object]] = {}
     for kind in KINDS:
         tables = top.table(f"{kind}s")
@@ -253,7 +248,7 @@ def _settings(top: _Table, registry: Registry) -> dict[tuple[str, str], Mapping[
     return settings
 
 
-def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
+def _stage(stage: Stage, table: Table, currency: str) -> Stage:
     needs = stage.requirements
     architectures = table.texts("architectures", needs.architectures)
     if not architectures or not set(architectures) <= set(ARCHITECTURES):
@@ -288,139 +283,3 @@ def _stage(stage: Stage, table: _Table, currency: str) -> Stage:
 def minutes(length: timedelta) -> int:
     """Whole minutes, as materia.toml has them."""
     return length // timedelta(minutes=1)
-
-
-def _shown(value: object) -> str:
-    """A value as a person wrote it in TOML, as far as its kind matters."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case date():
-            return f"the date {value}"
-        case dict():
-            return "a table"
-        case None:
-            return "not there"
-        case _:
-            return repr(value)
-
-
-class _Table:
-    """One table of the document, with the path that leads to it."""
-
-    def __init__(self, file: str, prefix: str, values: Mapping[str, object]) -> None:
-        self.file = file
-        self.prefix = prefix
-        self.values = values
-        self.asked: list[str] = []
-
-    def wrong(self, key: str, expected: str) -> ConfigError:
-        return ConfigError(
-            f"{self.file}: {self.prefix}{key} must be {expected}, is {_shown(self.values.get(key))}"
-        )
-
-    def installed(self, key: str, kind: Kind, name: str, registry: Registry) -> None:
-        """Refuse the name of a plugin that is unknown, broken, or declared twice."""
-        try:
-            registry.get(kind, name)
-        except PluginError as error:
-            raise PluginError(f"{self.file}: {self.prefix}{key}: {error}") from error
-
-    def _get(self, key: str) -> object:
-        self.asked.append(key)
-        return self.values.get(key)
-
-    def text(self, key: str, default: str) -> str:
-        value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, str) or not value:
-            raise self.wrong(key, "text" if value != "" else "text that is not empty")
-        return value
-
-    def number(self, key: str, default: int) -> int:
-        value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.wrong(key, "a whole number from 1 up")
-        return value
-
-    def yes_no(self, key: str, *, default: bool) -> bool:
-        value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise self.wrong(key, "true or false")
-        return value
-
-    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.wrong(key, "a list of text")
-        return tuple(value)
-
-    def currency(self, key: str, default: str) -> str:
-        code = self.text(key, default)
-        if not is_currency(code):
-            raise self.wrong(key, 'the code of a currency, for example "EUR"')
-        return code
-
-    def worth(self, key: str) -> Decimal:
-        """A required number above 0."""
-        amount = self.amount(key, Decimal(0))
-        if not amount:
-            raise self.wrong(key, 'a number above 0, for example "0.8654"')
-        return amount
-
-    def amount(self, key: str, default: Decimal) -> Decimal:
-        """A number from 0 up; text keeps every digit."""
-        value = self._get(key)
-        if value is None:
-            return default
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            amount = Decimal(-1)
-        if isinstance(value, bool) or not amount.is_finite() or amount < 0:
-            raise self.wrong(key, 'a number from 0 up, for example "0.50"')
-        return amount
-
-    def day(self, key: str) -> date:
-        """A required date."""
-        value = self._get(key)
-        if not isinstance(value, date) or isinstance(value, datetime):
-            raise self.wrong(key, "a date, for example 2026-11-20 without quotes")
-        return value
-
-    def setting(self, setting: Setting) -> object:
-        """The value of a plugin's setting, checked against its kind."""
-        if (value := self._get(setting.name)) is None or value == setting.default:
-            return setting.default
-        match setting.kind:
-            case "text":
-                return self.text(setting.name, "")
-            case "number":
-                return self.number(setting.name, 0)
-            case "yes_no":
-                return self.yes_no(setting.name, default=False)
-            case "texts":
-                return self.texts(setting.name, ())
-
-    def table(self, key: str) -> _Table:
-        value = self._get(key)
-        if value is not None and not isinstance(value, dict):
-            raise self.wrong(key, "a table")
-        return _Table(self.file, f"{self.prefix}{key}.", value or {})
-
-    def finish(self) -> None:
-        """Refuse what nobody asked for."""
-        for key in self.values:
-            if key not in self.asked:
-                known = sorted(self.asked)
-                raise ConfigError(
-                    f"{self.file}: unknown key {self.prefix}{key}{suggestion(key, known)}; "
-                    f"known here: {', '.join(known) or 'none'}"
-                )

@@ -57,7 +57,7 @@ def _architecture(text: str) -> str:
 
 
 def _currency(text: str) -> str:
-    from materia.config import is_currency
+    from materia.config_table import is_currency
 
     if not is_currency(text.upper()):
         raise typer.BadParameter(f"{text!r} is not the code of a currency, like EUR or USD")

@@ -58,6 +58,15 @@ class LegRun:
     def _offer(self) -> Offer:
         return self._leg.chosen.offer
 
+    @property
+    def _stages(self) -> str:
+        """As labels and names of instances have them."""
+        return "-".join(stage.name for stage in self._leg.stages)
+
+    @property
+    def _name(self) -> str:
+        return instance_name(self._running.run, self._stages, self._number)
+
     def go(self, *, owned: bool) -> None:
         """Rent, run, destroy.
 
@@ -101,7 +110,7 @@ class LegRun:
         running, leg, offer = self._running, self._leg, self._offer
         first = leg.stages[0].name
         row = MachineRow(
-            name=instance_name(running.run, first, self._number),
+            name=self._name,
             run=running.run,
             stages=tuple(stage.name for stage in leg.stages),
             provider=offer.provider,
@@ -117,7 +126,7 @@ class LegRun:
         request = InstanceRequest(
             name=row.name,
             run=running.run,
-            stage=first,
+            stage=self._stages,
             offer=offer,
             expires_at=row.expires_at,
             user_data=user_data,
@@ -185,7 +194,7 @@ class LegRun:
                 run=running.run,
                 stage=stage.name,
                 attempt=attempt,
-                machine=instance_name(running.run, self._leg.stages[0].name, self._number),
+                machine=self._name,
                 provider=self._offer.provider,
                 started_at=datetime.now(UTC),
                 expected=stage.requirements.expected,

@@ -327,13 +327,15 @@ def test_a_package_without_a_list_of_files_is_packed_by_its_entry_points(
 def test_what_was_not_used_for_long_is_deleted_when_another_is_made(workbench: Workbench) -> None:
     first = workbench.build()
     three_days_ago = time.time() - 3 * 86_400
+    killed = workbench.kept.folder / ".packages-of-a-killed-build"
+    (killed / "lib").mkdir(parents=True)
     for path in workbench.kept.folder.iterdir():
         os.utime(path, (three_days_ago, three_days_ago))
-    (workbench.kept.folder / ".part-killed").mkdir()
     workbench.plugin("two = 2\n")
     workbench.said.clear()
     second = workbench.build()
 
     assert [path.name for path in workbench.kept.folder.glob("*.tar.gz")] == [second.path.name]
     assert first.path != second.path
+    assert not killed.exists()
     assert workbench.said == [], "the packages are kept longer"

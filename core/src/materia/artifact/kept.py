@@ -131,9 +131,10 @@ class Kept:
 
 
 def _kept_for(path: Path) -> float:
-    """In seconds."""
-    longest = max(KEPT.values())
-    return KEPT.get("".join(path.suffixes[-2:]), longest).total_seconds()
+    """In seconds; what a killed build left behind, whose name begins with a dot, goes first."""
+    longest, shortest = max(KEPT.values()), min(KEPT.values())
+    default = shortest if path.name.startswith(".") else longest
+    return KEPT.get("".join(path.suffixes[-2:]), default).total_seconds()
 
 
 def sha256_of(path: Path) -> str:

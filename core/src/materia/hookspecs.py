@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import pluggy
 
-from materia.machines import Offer, Requirements
-from materia.protocols import Provider, Sink, Source
+if TYPE_CHECKING:
+    from materia.machines import Offer, Requirements
+    from materia.protocols import Provider, Sink, Source
 
 hookspec = pluggy.HookspecMarker("materia")
 hookimpl = pluggy.HookimplMarker("materia")

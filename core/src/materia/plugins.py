@@ -7,18 +7,22 @@ import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import pluggy
 
 from materia import hookspecs
+from materia.entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
-from materia.protocols import Provider, Sink, Source
+
+if TYPE_CHECKING:
+    from materia.protocols import Provider, Sink, Source
 
 GROUP = "materia"
+MARK = "materia_impl"  # what @hookimpl leaves on a function
 # Distributions of this workspace: all that is left under --no-plugins.
 BUNDLED = frozenset(
     {
@@ -114,23 +118,21 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     declared: list[Found[Any]] = []
     failures: list[Failure] = []
-    points = entry_points(group=GROUP) if found is None else found
+    points = find_entry_points(GROUP) if found is None else found
     for point in sorted(points, key=lambda point: (point.name, point.value)):
-        distribution = point.dist.name if point.dist else "unknown"
-        version = point.dist.version if point.dist else "unknown"
-        if bundled_only and distribution not in BUNDLED:
+        if bundled_only and point.distribution not in BUNDLED:
             continue
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
-                declared += _declarations(manager, point, distribution, version)
+                declared += _declarations(manager, point)
         # Any fault of a plugin is that plugin's alone, even that it wants to end the program.
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- as said
             failures.append(
                 Failure(
                     name=point.name,
                     module=point.module,
-                    distribution=distribution,
-                    version=version,
+                    distribution=point.distribution,
+                    version=point.version,
                     error=f"{type(error).__name__}: {error}",
                 )
             )
@@ -138,12 +140,10 @@ def load_plugins(
     return Registry(found=tuple(declared), failures=tuple(failures))
 
 
-def _declarations(
-    manager: pluggy.PluginManager, point: EntryPoint, distribution: str, version: str
-) -> list[Found[Any]]:
+def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
     module = point.load()
-    _check_hooks(manager, module)
-    name = f"{distribution}:{point.value}"
+    _check_hooks(module)
+    name = f"{point.distribution}:{point.value}"
     manager.register(module, name)
     try:
         hooks = [hook.name for hook in manager.get_hookcallers(module) or ()]
@@ -159,8 +159,8 @@ def _declarations(
                         kind=kind,
                         plugin=plugin,
                         module=point.module,
-                        distribution=distribution,
-                        version=version,
+                        distribution=point.distribution,
+                        version=point.version,
                     )
                 )
     finally:
@@ -168,14 +168,20 @@ def _declarations(
     return declared
 
 
-def _check_hooks(manager: pluggy.PluginManager, module: Any) -> None:
+def _check_hooks(module: Any) -> None:
     """Refuse hooks that would be silently dead: misspelt ones, and none at all.
 
     Raises:
         PluginError: with the hook that was probably meant.
     """
     known = [f"materia_{kind}s" for kind in KINDS]
-    marked = [name for name in dir(module) if manager.parse_hookimpl_opts(module, name)]
+    names = vars(module) if isinstance(module, ModuleType) else dir(module)
+    marked = sorted(
+        name
+        for name in names
+        if isinstance(value := getattr(module, name, None), FunctionType | MethodType)
+        and hasattr(value, MARK)
+    )
     for name in marked:
         if name not in known:
             raise PluginError(

@@ -77,7 +77,8 @@ def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: s
         (one["name"], f"{one['rows']:>11,}", first_sentence(one["description"])) for one in tables
     ]
     lines = [table(rows, head=("table", f"{'rows':>11}", "what it is"))]
-    if result["database"]:
+    # What a rented machine published to a bucket lay in a folder that went with the machine.
+    if result["database"] and Path(str(result["database"])).exists():
         looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
         lines += ["", "Look at it:", f"  {looked_at}"]
     if sample:

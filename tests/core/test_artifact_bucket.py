@@ -11,7 +11,7 @@ from fakes.s3 import KEY, SECRET, Fault, S3Server
 from materia.artifact import Artifact
 from materia.artifact.bucket import ArtifactBucket
 from materia.errors import ArtifactError, MissingSecretError
-from materia.model import Bucket
+from materia.pipeline import Bucket
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 CONTENT = b"what workers run"

@@ -20,7 +20,7 @@ from fakes.workshop import Workshop
 from materia import worker_request
 from materia.artifact import Artifact, Target, find_or_build
 from materia.config import parse_config
-from materia.model import Bucket
+from materia.pipeline import Bucket
 from materia.plugins import load_plugins
 from materia.worker_request import WorkerRequest
 

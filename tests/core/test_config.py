@@ -11,7 +11,7 @@ from materia.budget import Budget
 from materia.config import find_config, load_config, parse_providers
 from materia.errors import ConfigError, MateriaError, PluginError
 from materia.machines import Money
-from materia.model import Bucket
+from materia.pipeline import Bucket
 from materia.plugins import Failure, Found, Kind, Registry
 
 SETTINGS = (

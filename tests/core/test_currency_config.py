@@ -11,7 +11,7 @@ import pytest
 from materia.config import parse_config
 from materia.currency import Exchange, Rate
 from materia.errors import ConfigError
-from materia.model import Pipeline
+from materia.pipeline import Pipeline
 from materia.plugins import Registry
 
 

@@ -11,7 +11,7 @@ import pytest
 from materia.currency import Exchange, Rate
 from materia.errors import NoOfferError
 from materia.machines import Billing, Money, Offer
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.plan import BOOT_LIMIT, TEARDOWN_LIMIT, Plan, make_plan, offer_key
 from strategies.stages import EXTRACT, TRANSFORM, an_offer
 

@@ -16,7 +16,7 @@ from materia.cost import cost
 from materia.currency import Exchange, Rate
 from materia.errors import NoOfferError
 from materia.machines import Offer
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.plan import OfferKey, Plan, make_plan, offer_key
 from materia.plan_search import BOOT
 from materia.selection import misfit

@@ -15,7 +15,8 @@ from materia.errors import NoOfferError, OrphanError, StageError
 from materia.events import Event, Log
 from materia.legs import instance_name
 from materia.machines import Instance
-from materia.model import Pipeline, RunReport
+from materia.model import RunReport
+from materia.pipeline import Pipeline
 from materia.plugins import Found, Kind, Registry
 from materia.runner import new_run, run
 from materia.state import State

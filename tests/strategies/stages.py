@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 from materia.machines import Billing, Money, Offer, Requirements
-from materia.model import Stage
+from materia.pipeline import Stage
 from strategies.offers import NOW, moneys, offers
 
 HOUR = timedelta(hours=1)

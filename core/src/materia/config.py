@@ -18,7 +18,7 @@ from materia.config_table import Table, is_currency
 from materia.currency import DEFAULT, Exchange, Rate
 from materia.errors import ConfigError
 from materia.machines import Architecture, Money, Requirements
-from materia.model import Bucket, Pipeline, Stage, default_deadline
+from materia.pipeline import Bucket, Pipeline, Stage, default_deadline
 from materia.plugins import KINDS, Kind, Registry
 
 FILE_NAME = "materia.toml"

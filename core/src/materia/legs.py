@@ -18,7 +18,8 @@ from materia.launch import run_worker
 from materia.ledger_rows import MachineRow, StageRow, StageState
 from materia.lifecycle import ephemeral_instance
 from materia.machines import Instance, InstanceRequest, Offer
-from materia.model import Stage, StageReport
+from materia.model import StageReport
+from materia.pipeline import Stage
 from materia.plan import Leg
 from materia.protocols import Provider
 from materia.running import Running

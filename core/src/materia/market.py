@@ -9,7 +9,7 @@ from typing import Any
 
 from materia.errors import MissingSecretError, NoOfferError
 from materia.machines import Offer, Requirements
-from materia.model import Pipeline, Stage
+from materia.pipeline import Pipeline, Stage
 from materia.plan import offer_key
 from materia.plan_search import join
 from materia.plugins import Found, Registry, open_plugin

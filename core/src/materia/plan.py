@@ -18,7 +18,7 @@ from materia.cost import Quote, length_text, money_text
 from materia.currency import Exchange
 from materia.errors import NoOfferError
 from materia.machines import Money, Offer, Requirements
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.plan_search import (
     Arrival,
     Candidate,

@@ -14,7 +14,7 @@ from materia.cost import Quote, cost, egress_lines
 from materia.currency import Exchange
 from materia.errors import ConfigError
 from materia.machines import Architecture, Money, Offer, Requirements
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.selection import PassedOver, Ranking, in_order, quote_order, rank
 
 # What a stage that finds its machine running saves of its expected time. An estimate: what a boot,

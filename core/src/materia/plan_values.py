@@ -7,7 +7,7 @@ from typing import Any
 
 from materia.cost import Quote
 from materia.machines import Offer
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.plan import Leg, Plan, offer_key
 from materia.plan_words import counted
 from materia.price_cache import plain

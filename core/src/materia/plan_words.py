@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from materia.machines import Offer
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.selection import PassedOver
 
 REASONS = 3  # of one provider

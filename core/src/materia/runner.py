@@ -29,7 +29,8 @@ from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
 from materia.legs import LegRun
 from materia.market import Market, ask_market
-from materia.model import Pipeline, RunReport, Stage, StageReport
+from materia.model import RunReport, StageReport
+from materia.pipeline import Pipeline, Stage
 from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
 from materia.plan_values import plan_values
 from materia.plugins import Registry

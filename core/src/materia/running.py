@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from materia.journal import Journal
-from materia.model import Pipeline, Stage
+from materia.pipeline import Pipeline, Stage
 from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
 from materia.signals import Interrupts

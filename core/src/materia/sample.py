@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from materia.errors import ConfigError
-from materia.model import Pipeline
+from materia.pipeline import Pipeline
 from materia.plugins import Registry
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from materia.secrets import BUCKET_KEYS
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found, Registry
 
 

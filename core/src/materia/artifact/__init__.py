@@ -26,7 +26,7 @@ from materia.errors import ArtifactError
 from materia.machines import Architecture
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Registry
 
 __all__ = [

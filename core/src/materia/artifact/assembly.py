@@ -20,7 +20,7 @@ from materia.artifact.packages import Own, files_of, resolve, unpack
 from materia.artifact.packing import write_part
 from materia.artifact.target import Artifact, Target
 from materia.artifact.uv import Uv
-from materia.model import Pipeline
+from materia.pipeline import Pipeline
 from materia.stamp import project_files
 
 # Part of every key: another way of packing makes other bytes of the same files.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from materia.artifact.target import Artifact
 from materia.errors import ArtifactError, ConfigError, MissingSecretError
-from materia.model import Bucket
+from materia.pipeline import Bucket
 from materia.secrets import BUCKET_KEYS
 
 if TYPE_CHECKING:

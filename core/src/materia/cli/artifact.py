@@ -23,7 +23,7 @@ from materia.cli.price import Arch, split
 if TYPE_CHECKING:
     from materia.artifact import Artifact
     from materia.artifact.bucket import ArtifactBucket
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Registry
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from materia.plugins import open_plugin
 from materia.prices import named, one_line
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found
     from materia.protocols import Provider
     from materia.state import State

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found, Registry
 
 

@@ -12,7 +12,7 @@ from materia.cli.price_table import marks, minute, money, needs_text, short
 from materia.cli.words import many, table
 from materia.cost import Line, Quote, length_text
 from materia.machines import Money
-from materia.model import Stage
+from materia.pipeline import Stage
 from materia.plan import Leg, Plan
 from materia.plan_values import LIMIT, plan_values
 from materia.plan_words import machine_text, reason_lines

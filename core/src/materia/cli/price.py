@@ -25,7 +25,7 @@ from materia.cli.waiting import Waiting
 if TYPE_CHECKING:
     from materia.cli.price_table import Comparison
     from materia.machines import Requirements
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found, Registry
     from materia.protocols import Provider
 

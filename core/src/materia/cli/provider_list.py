@@ -18,7 +18,7 @@ from materia.prices import named, one_line
 
 if TYPE_CHECKING:
     from materia.machines import Instance
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Found
     from materia.protocols import Provider
 

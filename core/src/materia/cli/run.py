@@ -31,7 +31,7 @@ from materia.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from materia.model import Pipeline, Stage
+    from materia.pipeline import Pipeline, Stage
 
 EPILOG = """\
 \b

@@ -14,7 +14,7 @@ from materia.cli.options import Config, Json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.secret_chain import Resolved
     from materia.secret_needs import Need
 

@@ -11,7 +11,8 @@ from materia.cli.loading import load_environment, load_pipeline, load_registry, 
 from materia.cli.options import Config, Json
 
 if TYPE_CHECKING:
-    from materia.model import Known, Pipeline
+    from materia.model import Known
+    from materia.pipeline import Pipeline
     from materia.plugins import Registry
 
 EPILOG = """\

@@ -24,7 +24,7 @@ from materia.cli.waiting import Waiting
 if TYPE_CHECKING:
     from materia.cost import Quote
     from materia.machines import Architecture
-    from materia.model import Pipeline
+    from materia.pipeline import Pipeline
     from materia.plugins import Registry
     from materia.state import State
     from materia.worker_keys import Worker
@@ -79,7 +79,7 @@ def create(
 
     from materia.machines import Requirements
     from materia.market import ask_market, who_takes_part
-    from materia.model import Stage
+    from materia.pipeline import Stage
     from materia.runner import new_run
     from materia.selection import rank
     from materia.single_worker import STAGE, Wanted, create_worker

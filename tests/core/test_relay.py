@@ -145,7 +145,7 @@ class Pair:
         self.session = OneMachine()
         self.relayed = self.seen_by_a_worker()
 
-    def seen_by_a_worker(self, kept: str = "kept") -> RelayedSink:
+    def seen_by_a_worker(self, kept: str = "kept", *, spare: float = 0.0) -> RelayedSink:
         relay = Relay(
             cast("Session", self.session),
             self.real,
@@ -161,7 +161,9 @@ class Pair:
 
         self.session.home = Home(write)
         at_home = AtHome(known={"acme": self.real.known("acme")}, kept=self.folder / kept)
-        return RelayedSink(self.session.home, at_home, workspace=self.folder / "there" / "work")
+        return RelayedSink(
+            self.session.home, at_home, workspace=self.folder / "there" / "work", spare=spare
+        )
 
     def fetched(self, key: str, content: str) -> Fetched:
         folder = self.folder / "fetched"
@@ -269,6 +271,19 @@ def test_a_file_that_an_extract_left_on_the_machine_is_not_sent_there() -> None:
         later = both.seen_by_a_worker()
         assert later.find_raw("acme", "2026-01", raw.file, raw.sha256) is not None
         assert both.session.files == before
+
+
+def test_a_file_that_home_has_makes_room_on_a_disk_that_is_nearly_full() -> None:
+    with pair() as both:
+        sink = both.seen_by_a_worker(spare=1.1)  # no disk has so much to spare
+        partition = Partition(key="2026-01", url="https://acme.example", file="prices.csv")
+        fetched = both.fetched("2026-01", "old")
+        sink.record("acme", partition, fetched)
+        assert not (both.folder / "kept" / fetched.raw.sha256).exists()
+
+        found = sink.find_raw("acme", "2026-01", fetched.raw.file, fetched.raw.sha256)
+        assert found is not None
+        assert found.read_text() == "old"
 
 
 def _add_table(database: Path, *, rows: int, closed: bool = True) -> None:

@@ -43,7 +43,7 @@ from materia.relay_messages import (
 
 # Files that home has not got yet; more would fill the disk when the source is faster than home.
 UNKEPT = 8
-# Files that home has stay here for the next stage, while this part of the disk is free.
+# Files stay for the next stage on this machine, unless it may need the room more.
 SPARE = 0.25
 
 
@@ -76,9 +76,19 @@ class Home:
 class RelayedSink:
     """A sink whose store is at home."""
 
-    def __init__(self, home: Home, at_home: AtHome, *, workspace: Path) -> None:
-        """Relay to *home*; *workspace* is an existing folder, and the database is there."""
+    def __init__(
+        self, home: Home, at_home: AtHome, *, workspace: Path, spare: float = SPARE
+    ) -> None:
+        """Relay to *home*.
+
+        Args:
+            home: Where the sink is.
+            at_home: What is known of it.
+            workspace: An existing folder; the working copy of the database is there.
+            spare: While this part of the disk is free, files that home has stay here too.
+        """
         self._home = home
+        self._spare = spare
         self._kept = at_home.kept
         self._known = dict(at_home.known)
         self._workspace = workspace
@@ -164,7 +174,7 @@ class RelayedSink:
     def _make_room(self, path: Path | None) -> None:
         disk = shutil.disk_usage(self._kept.parent)
         needed = any(path == other for _, other in self._waiting)
-        if path is not None and not needed and disk.free < SPARE * disk.total:
+        if path is not None and not needed and disk.free < self._spare * disk.total:
             path.unlink(missing_ok=True)
 
 

@@ -5,7 +5,6 @@ A mistake is a ConfigError that names the file, the key, what was found and what
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -73,6 +72,8 @@ def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeli
         return parse_config({}, registry, name=FILE_NAME, directory=next(above, start))
     if path.is_dir():
         raise ConfigError(f"{path}: must be a file, is a folder")
+    import tomllib
+
     try:
         # Some editors put a byte order mark first.
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))

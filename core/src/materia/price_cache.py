@@ -1,14 +1,14 @@
 """Answers of providers, kept with their time, so that the same question need not be asked again.
 
-One JSON file for each question under the user's cache folder. It holds prices and no secret. A file
-of another format, or one that is damaged, is as good as none.
+One JSON file for each question under the user's cache folder. It holds the question, prices, and no
+secret. A file of another format or question, or one that is damaged, is as good as none.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -19,9 +19,9 @@ from typing import Any
 
 from materia.machines import Billing, Extra, Money, Offer, Requirements
 
-FORMAT = 2
+FORMAT = 3
 KEPT_FOR = timedelta(days=30)
-DIGITS = 20  # of a question's hash, in the name of its file
+DIGITS = 8  # of a question's checksum, in the name of its file; the file has all of the question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class PriceCache:
         """The newest answer to exactly this question, however old; None when there is none."""
         try:
             values = json.loads(self._path(question).read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
+            if values["format"] != FORMAT or values["question"] != _text(question):
                 return None
             return _answer_from(question.provider, values)
         except (OSError, ValueError, KeyError, TypeError, IndexError, InvalidOperation):
@@ -84,7 +84,8 @@ class PriceCache:
         temporary = path.with_suffix(f".{os.getpid()}.part")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(_plain_answer(answer)), encoding="utf-8")
+            values = {"question": _text(question), **_plain_answer(answer)}
+            temporary.write_text(json.dumps(values), encoding="utf-8")
             temporary.replace(path)
             self._forget_old(answer.asked_at)
 
@@ -99,28 +100,31 @@ class PriceCache:
         return tuple(sorted(found))
 
     def _path(self, question: Question) -> Path:
-        needs = question.requirements
-        text = json.dumps(
-            [
-                question.version,
-                needs.vcpus,
-                needs.memory_gib,
-                needs.disk_gib,
-                needs.architectures,
-                needs.dedicated,
-                needs.regions,
-                needs.currency,
-                sorted(question.settings.items()),
-            ],
-            default=str,
-        )
-        digest = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
-        return self._folder / f"{question.provider}-{digest}.json"
+        checksum = zlib.crc32(_text(question).encode())
+        return self._folder / f"{question.provider}-{checksum:0{DIGITS}x}.json"
 
     def _forget_old(self, now: datetime) -> None:
         for path in self._folder.iterdir():
             if now.timestamp() - path.stat().st_mtime > KEPT_FOR.total_seconds():
                 path.unlink()
+
+
+def _text(question: Question) -> str:
+    needs = question.requirements
+    return json.dumps(
+        [
+            question.version,
+            needs.vcpus,
+            needs.memory_gib,
+            needs.disk_gib,
+            needs.architectures,
+            needs.dedicated,
+            needs.regions,
+            needs.currency,
+            sorted(question.settings.items()),
+        ],
+        default=str,
+    )
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from materia.asking import PATIENCE, ask_each
 from materia.cost import length_text
@@ -16,8 +16,10 @@ from materia.hookspecs import Opening
 from materia.machines import Offer, Requirements
 from materia.plugins import Found, open_plugin
 from materia.price_cache import Answer, PriceCache, Question, neutral
-from materia.protocols import Provider
 from materia.secrets import redact
+
+if TYPE_CHECKING:
+    from materia.protocols import Provider
 
 # Prices change by the month and stock by the hour; a second look within one costs no request.
 FRESH_FOR = timedelta(hours=1)

@@ -305,3 +305,16 @@ def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str)
             for module in names:
                 assert module in texts or module.partition(".")[0] in sys.stdlib_module_names
             assert not isinstance(node, ast.Match)
+
+
+def test_parts_that_were_left_by_processes_that_are_gone_are_swept(
+    session: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "up").write_bytes(b"content")
+    left = "mkdir -p swept/file.4000001.part; cd swept; touch file.4000002.part f.part"
+    there(session, "sh", "-c", f"{left} file.x.part other.4000001.part")
+
+    session.upload(tmp_path / "up", "swept/file", sha256=sha256(tmp_path / "up"))
+
+    left_over = ["f.part", "file", "file.x.part", "other.4000001.part"]
+    assert sorted(there(session, "ls", "-A", "swept")) == left_over

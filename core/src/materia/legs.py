@@ -81,7 +81,10 @@ class LegRun:
             MateriaError: a stage failed.
         """
         if owned:
-            with self._machine(user_data="", public_key="") as instance:
+            with (
+                self._machine(user_data="", public_key="") as instance,
+                self._running.signals.released(),
+            ):
                 for stage in self._leg.stages:
                     self._local_stage(stage, instance)
             return
@@ -97,6 +100,7 @@ class LegRun:
         )
         with (
             self._machine(user_data=user_data(config), public_key=login_key.public) as instance,
+            self._running.signals.released(),
             _worker(instance, login_key, host_key) as worker,
         ):
             self._prepare(worker, artifact)

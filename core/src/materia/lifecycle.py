@@ -65,7 +65,11 @@ def ephemeral_instance(
 ) -> Iterator[Instance]:
     """An instance that can be reached; it is gone when the block is left, however it is left.
 
+    Signals are held back in the block, as one between its end and the destroying would leave the
+    instance there: release them inside.
+
     Raises:
+        Interrupted: a signal came; nothing is left.
         ProviderError: it could not be created or reached; nothing is left of it.
         OrphanError: it could not be destroyed, or nobody knows whether it was created.
     """
@@ -83,7 +87,7 @@ def ephemeral_instance(
             with interrupts.released():
                 reached = provider.wait_for_ssh(instance, timeout=ready_timeout)
                 life.ready(reached)
-                yield reached
+            yield reached
         finally:
             _end(provider, instance, life, patience)
 

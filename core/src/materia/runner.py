@@ -210,6 +210,7 @@ def _run_all(running: Running) -> list[StageReport]:
     setbacks = _Setbacks()
     number = 0
     while remaining:
+        running.signals.let_through()
         plan = _plan(pipeline, remaining, market, setbacks)
         leg = plan.legs[0]
         provider = leg.chosen.offer.provider

@@ -46,24 +46,40 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold signals back in this block; one that came is raised when it ends well."""
+        """Hold signals back in this block; one that came is raised when it ends well.
+
+        When the block fails, its error says more; the signal is raised by whoever goes on, at
+        `let_through` or before another such block.
+        """
+        if not self._held:
+            self.let_through()
         self._held = True
-        yield
-        self._release()
+        try:
+            yield
+        except Exception:
+            self._held = False
+            raise
+        self.let_through()
+
+    def let_through(self) -> None:
+        """Hold signals back no longer.
+
+        Raises:
+            Interrupted: one has come meanwhile.
+        """
+        if self._waiting is not None:
+            self._held = True
+            raise Interrupted(self._waiting)
+        self._held = False
 
     @contextmanager
     def released(self) -> Iterator[None]:
         """Let them through again, for the long part of a `held` block."""
-        self._release()
+        self.let_through()
         try:
             yield
         finally:
             self._held = True
-
-    def _release(self) -> None:
-        if self._waiting is not None:
-            raise Interrupted(self._waiting)
-        self._held = False
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""Faults that a run on rented machines meets, whole: real SDKs, emulated clouds, real OpenSSH."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.rented import Rented
+from fakes.workshop import Workshop
+from materia.testing.cloud import sandbox
+from materia.testing.cloud.faults import Fault
+
+pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
+EXTRACT = ("pipeline", "run", "extract", "--sample", "--json", "--provider")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What workers run is put together once for all tests, in all their processes."""
+    return tmp_path_factory.getbasetemp().parent / "cache"
+
+
+@pytest.fixture
+def rent(workshop: Workshop, cache: Path) -> Iterator[Callable[..., Rented]]:
+    made: list[Rented] = []
+
+    def start(*providers: str) -> Rented:
+        rented = Rented(workshop, providers, cache=cache)
+        made.append(rented)
+        return rented
+
+    yield start
+    for rented in made:
+        with rented:
+            pass
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    """Read standard error until it has said *word*."""
+    assert process.stderr is not None
+    heard = []
+    for line in process.stderr:
+        heard.append(line)
+        if word in line:
+            return
+    raise AssertionError(f"it never said {word}: {''.join(heard)}")
+
+
+def test_who_is_interrupted_while_one_machine_is_refused_asks_for_no_other(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner")
+    hetzner = rented.clouds["hetzner"]
+    hetzner.faults.next(*hetzner.create_call, Fault(error="sold_out", slow=1))
+
+    with rented.start(*EXTRACT, "hetzner") as process:
+        wait_for(process, '"state": "asked"')
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+
+    creates = [one for one in hetzner.exchanges if (one.method, one.path) == hetzner.create_call]
+    assert process.returncode == 130, said
+    assert "trying the next offer" in said
+    assert len(creates) == 1
+    assert rented.left() == []

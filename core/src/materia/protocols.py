@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from materia.machines import Instance, InstanceRequest, Offer, Requirements
-from materia.model import (
-    FetchRequest,
-    FetchResult,
-    Known,
-    LoadReport,
-    LoadRequest,
-    Partition,
-    PartitionsRequest,
-    PublishRequest,
-    RawFile,
-    Table,
-)
+if TYPE_CHECKING:
+    from materia.machines import Instance, InstanceRequest, Offer, Requirements
+    from materia.model import (
+        FetchRequest,
+        FetchResult,
+        Known,
+        LoadReport,
+        LoadRequest,
+        Partition,
+        PartitionsRequest,
+        PublishRequest,
+        RawFile,
+        Table,
+    )
 
 
 class Provider(Protocol):

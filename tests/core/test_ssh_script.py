@@ -370,6 +370,7 @@ def test_a_worker_that_hears_nothing_for_a_lease_ends_the_script(
     dead: list[bool] = []
 
     def fall_silent() -> None:
+        assert eventually(lambda: runs(worker, "806"))
         worker.machine.silence()
         dead.append(eventually(lambda: not runs(worker, "806"), seconds=5))
         worker.machine.heal()

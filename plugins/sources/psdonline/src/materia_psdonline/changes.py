@@ -21,10 +21,11 @@ from materia_psdonline.history import (
     STAMPS,
     VALUES,
     encode,
+    gather_lines,
     lines,
 )
 from materia_psdonline.rows import parse, read_labels, refuse_duplicates
-from materia_psdonline.spans import Moved, OutOfStepError, Place
+from materia_psdonline.spans import Moved, OutOfStepError, Place, Spans
 from materia_psdonline.text import as_csv, diff_texts, unpacked
 
 # Above this many changed lines (a tenth of a full release leaves and comes) parsing the whole text
@@ -86,8 +87,11 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     balance = ", ".join(BALANCE)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE balances_touched AS
-        SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added;
-        CREATE OR REPLACE TEMP TABLE lines_before AS FROM {lines(place, "balances_touched")};
+        SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added
+    """)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE lines_before AS
+        FROM {gather_lines(connection, place, "balances_touched")};
         CREATE OR REPLACE TEMP TABLE lines_after AS
         SELECT * FROM lines_before AS old
         WHERE NOT EXISTS (SELECT 1 FROM lines_removed AS gone WHERE {_same("old", "gone")})
@@ -105,6 +109,7 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
         before="lines_before",
         known=known,
         labels=labels,
+        gathered=(VALUES, STAMPS),
     )
 
 
@@ -147,20 +152,17 @@ def _change(
     before: str,
     known: Labels,
     labels: Labels,
+    gathered: tuple[Spans, ...] = (),
 ) -> Moved:
     """Apply the difference from *before* (SQL) to `lines_after`; both hold whole balances."""
     was = encode(connection, before, "balances_before")
     now = encode(connection, "lines_after", "balances_after")
     refuse_duplicates(connection, "lines_after", "balances_after")
     for spans, old, new in zip((VALUES, STAMPS), was, now, strict=True):
-        for target, left, right in ((spans.removed, old, new), (spans.added, new, old)):
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {target} AS "
-                f"SELECT {spans.row} FROM ({left}) EXCEPT SELECT {spans.row} FROM ({right})"
-            )
+        spans.create_changes(connection, old, new)
     _fill_labels(connection, known, labels)
     try:
-        moved = [spans.change(connection, place) for spans in ALL_SPANS]
+        moved = [spans.change(connection, place, gathered=spans in gathered) for spans in ALL_SPANS]
     except OutOfStepError as error:
         raise NotTheseLinesError from error
     return moved[0]

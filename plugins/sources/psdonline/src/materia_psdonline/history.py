@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import product
+from string import ascii_uppercase, digits
 
 import duckdb
 from materia.model import RawFile
@@ -28,12 +30,14 @@ from materia_psdonline.spans import Moved, Place, Spans
 
 # A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums
 # are exact. Codes are kept as numbers, which load twice as fast as text; their width is checked on
-# the way in and restored on the way out.
+# the way in and restored on the way out. Those of countries are an enumeration of all there can be:
+# a type that is in use cannot grow.
+COUNTRIES = tuple(map("".join, product(digits + ascii_uppercase, repeat=2)))
 BALANCE = ("commodity_code", "country_code", "market_year")
 KEY = (*BALANCE, "attribute_id")
 LINE = {
     "commodity_code": "INTEGER",
-    "country_code": "VARCHAR",
+    "country_code": "psd_country",
     "market_year": "SMALLINT",
     "attribute_id": "SMALLINT",
     "unit_id": "TINYINT",
@@ -75,8 +79,10 @@ _resolved = """
 VIEWS = f"""
 -- The rows of the newest release, codes as numbers.
 CREATE OR REPLACE VIEW raw.psd_current AS
-SELECT v.archive, {_resolved}, v.first_release
-FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance});
+SELECT * REPLACE (country_code::VARCHAR AS country_code) FROM (
+    SELECT v.archive, {_resolved}, v.first_release
+    FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance})
+);
 
 -- What the newest of the loaded releases at or before a month said, in the columns of the files.
 CREATE OR REPLACE MACRO as_of(release) AS TABLE
@@ -105,7 +111,7 @@ line AS (
 SELECT
     lpad(line.commodity_code::VARCHAR, 7, '0') AS Commodity_Code,
     commodity.label AS Commodity_Description,
-    line.country_code AS Country_Code,
+    line.country_code::VARCHAR AS Country_Code,
     country.label AS Country_Name,
     line.market_year AS Market_Year,
     line.calendar_year AS Calendar_Year,
@@ -148,8 +154,9 @@ class Loaded:
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing; once more changes nothing."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
-    archives = ", ".join(f"'{stem(file)}'" for file in KNOWN_FILES)
-    connection.execute(f"CREATE TYPE IF NOT EXISTS psd_archive AS ENUM ({archives})")
+    for name, values in (("psd_archive", map(stem, KNOWN_FILES)), ("psd_country", COUNTRIES)):
+        listed = ", ".join(map(literal, values))
+        connection.execute(f"CREATE TYPE IF NOT EXISTS {name} AS ENUM ({listed})")
     for spans in ALL_SPANS:
         connection.execute(spans.ddl())
     connection.execute("""
@@ -225,16 +232,20 @@ def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple
     return values, stamps
 
 
-def lines(place: Place, balances: str | None = None) -> str:
-    """SQL for the lines of the release as the tables have it now, without descriptions.
+def lines(place: Place) -> str:
+    """SQL for the lines of the release as the tables have it now, without descriptions."""
+    return _lines_of(VALUES.members(place), STAMPS.members(place))
 
-    Of all its balances, or of those in the table *balances*.
-    """
-    chosen = "" if balances is None else f"SEMI JOIN {balances} USING ({_balance})"
-    return f"""(
-        SELECT {_resolved} FROM (FROM {VALUES.members(place)} {chosen}) AS v
-        JOIN (FROM {STAMPS.members(place)} {chosen}) AS s USING ({_balance})
-    )"""
+
+def gather_lines(connection: duckdb.DuckDBPyConnection, place: Place, balances: str) -> str:
+    """The same for the balances in the table *balances*, whose rows are gathered for it."""
+    for spans in (VALUES, STAMPS):
+        spans.gather(connection, place, balances, _balance)
+    return _lines_of(VALUES.near, STAMPS.near)
+
+
+def _lines_of(values: str, stamps: str) -> str:
+    return f"(SELECT {_resolved} FROM {values} AS v JOIN {stamps} AS s USING ({_balance}))"
 
 
 def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: RawFile) -> None:

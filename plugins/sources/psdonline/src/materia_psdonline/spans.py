@@ -85,6 +85,11 @@ class Spans:
         """Name of the temporary table of rows to put in."""
         return f"{self.name}_added"
 
+    @property
+    def near(self) -> str:
+        """Name of the temporary table that `gather` fills."""
+        return f"{self.name}_near"
+
     def ddl(self) -> str:
         """Statements that create both tables where they are missing."""
         columns = ", ".join(
@@ -129,12 +134,37 @@ class Spans:
             for name in self.columns
         )
 
-    def create_changes(
-        self, connection: duckdb.DuckDBPyConnection, removed: str, added: str
+    def create_changes(self, connection: duckdb.DuckDBPyConnection, was: str, now: str) -> None:
+        """Fill the temporary tables of changes from the rows as they were and as they are (SQL)."""
+        for name, left, right in ((self.removed, was, now), (self.added, now, was)):
+            connection.execute(f"""
+                CREATE OR REPLACE TEMP TABLE {name} AS
+                SELECT {self.row} FROM ({left}) AS l ANTI JOIN ({right}) AS r
+                    ON {self.equal("l", "r")}
+            """)
+
+    def gather(
+        self, connection: duckdb.DuckDBPyConnection, place: Place, chosen: str, by: str
     ) -> None:
-        """Fill the temporary tables of changes from two queries over the same columns."""
-        for name, query in ((self.removed, removed), (self.added, added)):
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+        """Fill the temporary table `near` with the rows of the release that are *chosen*.
+
+        Those whose columns *by* are in the table *chosen*. `row` is where each is kept: among the
+        ended ones when `end_release` says so.
+        """
+        ended = f"""
+            UNION ALL
+            SELECT rowid, end_release, first_release, {self.row}
+            FROM raw.{self.name}_ended SEMI JOIN {chosen} USING ({by})
+            WHERE archive = $archive AND first_release <= $release AND end_release > $release
+        """
+        run = _Run(connection, place)
+        run(f"""
+            CREATE OR REPLACE TEMP TABLE {self.near} AS
+            SELECT rowid AS row, NULL::DATE AS end_release, first_release, {self.row}
+            FROM raw.{self.name} SEMI JOIN {chosen} USING ({by})
+            WHERE archive = $archive AND first_release <= $release
+            {"" if place.after is None else ended}
+        """)
 
     def insert_first(self, connection: duckdb.DuckDBPyConnection, place: Place, rows: str) -> Moved:
         """Put all *rows* (SQL for a relation) in, where nothing of the archive is loaded."""
@@ -142,10 +172,13 @@ class Spans:
         came = run(f"INSERT INTO raw.{self.name} SELECT $archive, {self.row}, $release FROM {rows}")
         return Moved(came=came, went=0)
 
-    def change(self, connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
+    def change(
+        self, connection: duckdb.DuckDBPyConnection, place: Place, *, gathered: bool = False
+    ) -> Moved:
         """Take the rows of `removed` out of the release, and put `added` in.
 
-        Only this release changes: what was current before and after it stays so.
+        Only this release changes: what was current before and after it stays so. When the rows
+        *gathered* hold all that can be in `removed`, it is looked for among them.
 
         Raises:
             OutOfStepError: a row of `removed` is not a member, or one of `added` already is.
@@ -157,7 +190,16 @@ class Spans:
 
         # Out: what is left of a span before the release ends there, what is left after it begins
         # anew.
-        gone = self._match(run, "gone", self.removed, inside, ended_inside if place.after else None)
+        if gathered:
+            gone = run(f"""
+                CREATE OR REPLACE TEMP TABLE gone AS
+                SELECT near.* FROM {self.near} AS near JOIN {self.removed} AS change
+                    ON {self.equal("near", "change")}
+            """)
+        else:
+            gone = self._match(
+                run, "gone", self.removed, inside, ended_inside if place.after else None
+            )
         if gone != (wanted := run(f"FROM {self.removed}", count=True)):
             raise OutOfStepError
         self._delete(run, "gone")

@@ -8,7 +8,7 @@ The records to the far side (`launcher_records`): `w` says whether more is wante
 bytes of a file follow, and `r` is the outcome: what went wrong, or null, and facts of the machine.
 """
 # pathlib, glob and shutil would be half of its start-up:
-# ruff: noqa: PTH101, PTH102, PTH103, PTH105, PTH108, PTH111, PTH112, PTH117, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH111, PTH112, PTH117, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -131,11 +131,12 @@ def unpack(part: str, read: Read, expected: str) -> str:
     inside = Inside(read)
     anything: Any = inside  # that has a `read`
     problem = ""
+    made: set[str] = set()
     os.mkdir(part)
     try:
         with tarfile.open(fileobj=anything, mode="r|", bufsize=CHUNK) as archive:
             for member in archive:
-                put(archive, member, part)
+                put(archive, member, part, made)
     except (tarfile.TarError, UnusableError) as error:
         problem = str(error)
     found = inside.to_the_end()
@@ -144,25 +145,28 @@ def unpack(part: str, read: Read, expected: str) -> str:
     return found
 
 
-def put(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
-    """Write one member; only plain files and folders below *folder* are."""
+def put(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str, made: set[str]) -> None:
+    """Write one member; only plain files and folders below *folder* are, and *made* has these."""
     if os.path.isabs(member.name) or ".." in member.name.split("/"):
         raise UnusableError("it holds " + ascii(member.name))
     path = os.path.join(folder, member.name)
+    above = path if member.isdir() else os.path.dirname(path)
+    if above not in made:  # asking the disk for each of thousands of files takes its time
+        os.makedirs(above, exist_ok=True)
+        made.add(above)
     if member.isdir():
-        os.makedirs(path, exist_ok=True)
         return
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:
         raise UnusableError("it holds " + ascii(member.name) + ", which is no plain file")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
+    mode = 0o755 if member.mode & 0o100 else 0o644
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb", buffering=0) as file:
         block = content.read(CHUNK)
         while block:
-            file.write(block)
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
             block = content.read(CHUNK)
-    if member.mode & 0o100:
-        os.chmod(path, 0o755)  # noqa: S103 -- a program of ours, on a machine of ours
 
 
 class Inside:

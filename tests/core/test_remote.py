@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import signal
 import threading
 import time
@@ -401,6 +403,34 @@ def test_a_machine_that_dies_harms_nothing_and_another_goes_on(
     assert result["unchanged"] == len(before)
     assert kept(sink) == ALL
     assert time.monotonic() - started < 90
+
+
+@pytest.mark.parametrize("when", [1, 4, 11])
+def test_a_stage_that_is_killed_harms_nothing_and_goes_on_where_it_was(
+    booted: Callable[..., Worker], artifact: Artifact, tmp_path: Path, when: int
+) -> None:
+    worker = booted()
+    run = Run(worker, tmp_path)
+    run.write(**MONTHS)
+    sink = CountingSink(tmp_path / "out")
+
+    def kill(_event: Event) -> None:
+        if len(sink.recorded) == when:
+            for process, words in worker.machine.processes().items():
+                if "materia.worker" in words:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+
+    with remote(worker) as machine:
+        machine.prepare(artifact)
+        with pytest.raises(StageError, match=r"was ended by SIGKILL \(out of memory\?\)"):
+            run.extract(machine, sink, act=kill)
+        before = kept(sink)
+        result = run.extract(machine, sink, attempt=2)
+
+    assert before.items() <= ALL.items()
+    assert result["unchanged"] == len(before)
+    assert kept(sink) == ALL
 
 
 def test_a_full_disk_of_the_worker_is_told_and_harms_nothing(

@@ -20,6 +20,7 @@ from materia.artifact.assembly import assemble
 from materia.artifact.closure import find_closure
 from materia.artifact.kept import Kept
 from materia.artifact.own import own_files
+from materia.artifact.target import EXTRACT, WHOLE
 from materia.artifact.uv import Uv, find_uv
 from materia.config import parse_config
 from materia.errors import ArtifactError, ConfigError
@@ -54,11 +55,16 @@ class Workbench(Shelf):
             direct_url='{"url": "file:///somewhere", "dir_info": {}}',
         )
 
-    def build(self, target: Target = ARM, *, kept: Kept | None = None) -> Artifact:
+    def build(
+        self, target: Target = ARM, *, kept: Kept | None = None, stages: tuple[str, ...] = WHOLE
+    ) -> Artifact:
         return assemble(
-            find_closure(["plugin"], self.find),
+            find_closure(
+                ["plugin"], self.find, extras=("transform",) if "transform" in stages else ()
+            ),
             target,
             self.pipeline,
+            stages=stages,
             kept=kept or self.kept,
             uv=Uv(self.folder),
             say=self.said.append,
@@ -118,7 +124,24 @@ def test_the_manifest_says_what_is_in_it(workbench: Workbench) -> None:
         "python": "3.12",
         "sink": "duckdb",
         "source": "psdonline",
+        "stages": ["extract", "transform"],
     }
+
+
+def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workbench) -> None:
+    workbench.plugin("", "thing; extra == 'transform'")
+    small, whole = workbench.build(stages=EXTRACT), workbench.build()
+
+    files = contents(small)
+    assert set(files) == {
+        "lib/plugin-1.0.dist-info/METADATA",
+        "lib/plugin/__init__.py",
+        "manifest.json",
+    }
+    assert json.loads(files["manifest.json"])["stages"] == ["extract"]
+    assert (small.stages, whole.stages) == (("extract",), ("extract", "transform"))
+    assert contents(whole).keys() > files.keys() | {"lib/thing/__init__.py"}
+    assert workbench.build(stages=EXTRACT) == small
 
 
 def test_it_is_named_by_the_hash_of_its_bytes_and_the_same_twice(workbench: Workbench) -> None:

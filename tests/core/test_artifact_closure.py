@@ -39,6 +39,30 @@ def test_extras_are_followed_where_they_are_asked_for(shelf: Shelf) -> None:
     assert names(shelf, "materia-core")[1] == {"base": "1.0", "quick": "1.0", "sql": "1.0"}
 
 
+def test_what_only_the_transform_stage_needs_is_an_extra_of_core_and_of_plugins(
+    shelf: Shelf,
+) -> None:
+    shelf.install("materia-core", requires=['sql; extra == "transform"'])
+    shelf.install("plugin", requires=["http", 'duck; extra == "transform"'])
+    for name in ("sql", "http", "duck"):
+        shelf.install(name)
+
+    small = find_closure(["materia-core", "plugin"], shelf.find, extras=())
+    whole = find_closure(["materia-core", "plugin"], shelf.find)
+
+    assert small.pins.keys() == {"http"}
+    assert whole.pins.keys() == {"duck", "http", "sql"}
+
+
+def test_no_worker_has_a_command_line(shelf: Shelf) -> None:
+    shelf.install("materia-core", requires=["pluggy", "typer>=0.29"])
+    shelf.install("typer", requires=["rich"])
+    for name in ("pluggy", "rich"):
+        shelf.install(name)
+
+    assert names(shelf, "materia-core")[1:] == ({"pluggy": "1.0"}, ("typer",))
+
+
 def test_what_came_from_no_index_is_packed_as_it_is_here(shelf: Shelf) -> None:
     shelf.install("plugin", requires=["mine"])
     shelf.install("mine", direct_url=FOLDER, requires=["theirs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, PathDistribution
@@ -77,4 +78,6 @@ class Shelf:
 def metadata(name: str, version: str, requires: Sequence[str]) -> str:
     """The METADATA of a distribution."""
     lines = [f"Requires-Dist: {one}" for one in requires]
+    extras = {extra for one in requires for extra in re.findall(r"extra == ['\"](\w+)", one)}
+    lines += [f"Provides-Extra: {extra}" for extra in sorted(extras)]
     return "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""])

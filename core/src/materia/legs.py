@@ -152,6 +152,7 @@ class LegRun:
             registry=running.registry,
             pipeline=running.pipeline,
             environment=running.environment,
+            stages=[stage.name for stage in self._leg.stages],
             say=lambda text: running.journal.say(self._leg.stages[0].name, text),
         )
 

@@ -12,15 +12,15 @@ bucket.py     and in an S3 bucket, from where a worker may fetch it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.artifact.assembly import SUFFIX, assemble
-from materia.artifact.closure import CORE, find_closure
+from materia.artifact.closure import CORE, TRANSFORM, find_closure
 from materia.artifact.kept import File, Kept
-from materia.artifact.target import ARCHITECTURES, PYTHONS, Artifact, Target
+from materia.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
 from materia.artifact.uv import Uv
 from materia.errors import ArtifactError
 from materia.machines import Architecture
@@ -48,8 +48,12 @@ def find_or_build(
     pipeline: Pipeline,
     say: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
+    stages: Collection[str] | None = None,
 ) -> Artifact:
     """The artifact of the pipeline's source and sink, as they are installed here.
+
+    Without *stages* it is for all of the pipeline's. For the extract stage alone it is a small one:
+    without what only the transform stage needs, and without a sink that stays at home.
 
     Built when it is not kept from before, and pushed to the bucket of the pipeline when it has one
     and *environment* is given; a bucket that fails is told, and the artifact has no url then.
@@ -62,11 +66,17 @@ def find_or_build(
     """
     target = Target.of(python, architecture)
     source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
+    wanted = [stage.name for stage in pipeline.stages] if stages is None else stages
+    whole = TRANSFORM in wanted
+    roots = [CORE, source.distribution]
+    if whole or sink.plugin.on_worker:
+        roots.append(sink.distribution)
     try:
         artifact = assemble(
-            find_closure((CORE, source.distribution, sink.distribution)),
+            find_closure(roots, extras=(TRANSFORM,) if whole else ()),
             target,
             pipeline,
+            stages=WHOLE if whole else EXTRACT,
             kept=Kept(artifacts_folder(os.environ)),
             uv=Uv(pipeline.directory),
             say=say,

@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from materia.artifact.closure import Closure
+from materia.artifact.closure import TRANSFORM, Closure
 from materia.artifact.kept import File, Kept, copy_into
 from materia.artifact.own import own_files
 from materia.artifact.packages import Own, files_of, resolve, unpack
 from materia.artifact.packing import write_part
-from materia.artifact.target import Artifact, Target
+from materia.artifact.target import WHOLE, Artifact, Target
 from materia.artifact.uv import Uv
 from materia.pipeline import Pipeline
 from materia.stamp import project_files
@@ -33,11 +33,12 @@ def assemble(
     target: Target,
     pipeline: Pipeline,
     *,
+    stages: tuple[str, ...] = WHOLE,
     kept: Kept,
     uv: Uv,
     say: Callable[[str], None],
 ) -> Artifact:
-    """The artifact with these distributions and the project of the pipeline.
+    """The artifact with these distributions, and the project of the pipeline for its transform.
 
     Raises:
         ConfigError: a distribution cannot be packed.
@@ -45,7 +46,7 @@ def assemble(
     """
     own = _own(closure, uv)
     packages = _packages(own, closure, target, kept=kept, uv=uv, say=say)
-    code = _code(own, packages, target, pipeline)
+    code = _code(own, packages, target, pipeline, stages)
     key = _key("artifact", packages.sha256, hashlib.sha256(code).hexdigest())
     file = kept.find(key)
     if file is None:
@@ -59,6 +60,7 @@ def assemble(
             "architecture": target.architecture,
             "source": pipeline.source,
             "sink": pipeline.sink,
+            "stages": stages,
         }
         file = kept.keep(key, write, notes, suffix=SUFFIX)
     return Artifact(
@@ -67,6 +69,7 @@ def assemble(
         python=target.python,
         architecture=target.architecture,
         size=file.size,
+        stages=stages,
     )
 
 
@@ -90,7 +93,8 @@ def _packages(
 ) -> File:
     """The part of the tar that is the same until what is installed changes."""
     needs = [(one.name, one.version, one.needs) for one in own]
-    key = _key("packages", str(target), needs, closure.pins, closure.asked, closure.left_out)
+    asked = (closure.asked, closure.extras, closure.left_out)
+    key = _key("packages", str(target), needs, closure.pins, asked)
     if (file := kept.find(key)) is not None:
         return file
     with kept.held():
@@ -126,9 +130,16 @@ def _new_packages(
         )
 
 
-def _code(own: tuple[Own, ...], packages: File, target: Target, pipeline: Pipeline) -> bytes:
+def _code(
+    own: tuple[Own, ...],
+    packages: File,
+    target: Target,
+    pipeline: Pipeline,
+    stages: tuple[str, ...],
+) -> bytes:
     """The rest of the tar: our own distributions, the project, and what is in it."""
-    files = dict(_code_files(own, pipeline))
+    project = pipeline.project if TRANSFORM in stages else None
+    files = dict(_code_files(own, project))
     manifest = {
         "format": FORMAT,
         "python": target.python,
@@ -136,6 +147,7 @@ def _code(own: tuple[Own, ...], packages: File, target: Target, pipeline: Pipeli
         "platform": target.platform,
         "source": pipeline.source,
         "sink": pipeline.sink,
+        "stages": stages,
         "own": {one.name: one.version for one in own},
         **packages.notes,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -146,13 +158,13 @@ def _code(own: tuple[Own, ...], packages: File, target: Target, pipeline: Pipeli
     return out.getvalue()
 
 
-def _code_files(own: tuple[Own, ...], pipeline: Pipeline) -> Iterator[tuple[str, bytes]]:
+def _code_files(own: tuple[Own, ...], project: Path | None) -> Iterator[tuple[str, bytes]]:
     for one in own:
         for path, content in one.files.items():
             yield f"lib/{path}", content
-    if pipeline.project is not None:
-        for file in project_files(pipeline.project):
-            path = file.relative_to(pipeline.project).as_posix()
+    if project is not None:
+        for file in project_files(project):
+            path = file.relative_to(project).as_posix()
             yield f"project/{path}", file.read_bytes()
 
 

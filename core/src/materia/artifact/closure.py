@@ -14,11 +14,17 @@ from materia.errors import ConfigError
 
 CORE = "materia-core"
 COMPILED = frozenset({".so", ".pyd", ".dylib"})
-EXTRAS: dict[str, tuple[str, ...]] = {CORE: ("transform",)}
+# Of core and of any plugin: what the transform stage alone needs.
+TRANSFORM = "transform"
 # What is asked for by these and used by none of them where nobody looks on. ipywidgets draws in
 # notebooks; it is imported only inside SQLMesh's console for notebooks, and brings IPython, jedi
-# and 17 more: 50 MB of 270.
-NOT_NEEDED = {("sqlmesh", "ipywidgets"), ("rich", "ipywidgets")}
+# and 17 more: 50 MB of 270. A worker has no command line, and reads no .env.
+NOT_NEEDED = {
+    ("sqlmesh", "ipywidgets"),
+    ("rich", "ipywidgets"),
+    (CORE, "typer"),
+    (CORE, "python-dotenv"),
+}
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
@@ -36,12 +42,14 @@ class Closure:
         pins: Version by name of everything else that these may need and that is installed here:
             also of a plugin that is compiled, as only an index can have it for the target.
         asked: The names of such plugins.
+        extras: Wanted of all of *own* and *asked* that have them.
         left_out: Names of what some ask for and none uses.
     """
 
     own: tuple[Distribution, ...]
     pins: Mapping[str, str]
     asked: tuple[str, ...]
+    extras: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
@@ -53,8 +61,10 @@ def installed(name: str) -> Distribution | None:
         return None
 
 
-def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
-    """What the distributions *roots* need, directly or not.
+def find_closure(
+    roots: Iterable[str], find: Find = installed, *, extras: tuple[str, ...] = (TRANSFORM,)
+) -> Closure:
+    """What the distributions *roots* need, directly or not, with these *extras*.
 
     Markers other than extras are not evaluated: for another platform they have another answer. So
     there may be pins of what the target does not need, which do no harm.
@@ -62,15 +72,13 @@ def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
     Raises:
         ConfigError: one of the roots is not installed.
     """
-    waiting: list[tuple[str, tuple[str, ...]]] = [
-        (normalized(root), EXTRAS.get(normalized(root), ())) for root in roots
-    ]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(normalized(root), extras) for root in roots]
     first = {name for name, _ in waiting}
     seen: set[tuple[str, tuple[str, ...]]] = set()
     found: dict[str, Distribution] = {}
     cut: set[str] = set()
     while waiting:
-        name, extras = step = waiting.pop()
+        name, chosen = step = waiting.pop()
         if step in seen:
             continue
         seen.add(step)
@@ -78,7 +86,7 @@ def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
         if distribution is None:  # needed on other platforms only, or missing here too
             continue
         found[name] = distribution
-        for other, wanted in _required(distribution, extras):
+        for other, wanted in _required(distribution, chosen):
             if (name, other) in NOT_NEEDED:
                 cut.add(other)
             else:
@@ -97,6 +105,7 @@ def find_closure(roots: Iterable[str], find: Find = installed) -> Closure:
         own=tuple(found[name] for name in sorted(own)),
         pins={name: found[name].version for name in sorted(found.keys() - own)},
         asked=tuple(sorted(first - own)),
+        extras=extras,
         left_out=tuple(sorted(cut - found.keys())),
     )
 

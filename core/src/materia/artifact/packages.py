@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from materia.artifact.closure import EXTRAS, Closure, normalized
+from materia.artifact.closure import Closure, normalized
 from materia.artifact.own import is_wanted
 from materia.artifact.target import Target
 from materia.artifact.uv import Uv, failed
@@ -38,10 +38,10 @@ class Own:
         head = b"".join(found).decode().partition("\n\n")[0]
         return tuple(line for line in head.splitlines() if line.startswith(NEEDS))
 
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """The ones that a worker needs."""
-        return EXTRAS.get(normalized(self.name), ())
+    def with_extras(self, wanted: tuple[str, ...]) -> str:
+        """Its name, with those of the wanted extras that it has."""
+        has = [extra for extra in wanted if f"Provides-Extra: {extra}" in self.needs]
+        return f"{self.name}[{','.join(has)}]" if has else self.name
 
 
 def _is_metadata(path: str) -> bool:
@@ -61,8 +61,10 @@ def resolve(
         ArtifactError: something cannot be had.
     """
     wanted, left_out, answer = (scratch / f"{name}.txt" for name in ("in", "without", "out"))
-    lines = [_reference(one, scratch) for one in own]
-    lines += [f"{name}=={closure.pins[name]}" for name in closure.asked]
+    lines = [f"{one.with_extras(closure.extras)} @ {_stand_in(one, scratch)}" for one in own]
+    # uv only warns of an extra that there is not.
+    extras = f"[{','.join(closure.extras)}]" if closure.extras else ""
+    lines += [f"{name}{extras}=={closure.pins[name]}" for name in closure.asked]
     wanted.write_text("\n".join([*lines, ""]))
     # An override that is true nowhere: older versions of uv know no other way to leave one out.
     left_out.write_text("".join(f"{name} ; python_version < '0'\n" for name in closure.left_out))
@@ -114,8 +116,8 @@ def _for(target: Target) -> tuple[str, ...]:
     )
 
 
-def _reference(own: Own, scratch: Path) -> str:
-    """One of ours as uv is told of it: a wheel with nothing in it but what it needs."""
+def _stand_in(own: Own, scratch: Path) -> str:
+    """The address of a wheel, for uv, with nothing in it but what one of ours needs."""
     name = own.name.replace("-", "_")
     wheel = scratch / f"{name}-{own.version}-py3-none-any.whl"
     info = f"{name}-{own.version}.dist-info"
@@ -124,8 +126,7 @@ def _reference(own: Own, scratch: Path) -> str:
         archive.writestr(f"{info}/METADATA", "\n".join([*head, *own.needs, ""]))
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    extras = ",".join(own.extras)
-    return f"{own.name}{f'[{extras}]' if extras else ''} @ {wheel.as_uri()}"
+    return wheel.as_uri()
 
 
 def _read(answer: Path) -> dict[str, str]:

@@ -15,6 +15,9 @@ PLATFORMS: dict[Architecture, str] = {
     "x86_64": "x86_64-manylinux_2_28",
     "arm64": "aarch64-manylinux_2_28",
 }
+# The stages that an artifact can be for: fetching needs a twentieth of it.
+EXTRACT = ("extract",)
+WHOLE = ("extract", "transform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Artifact:
         python: `3.11`.
         architecture: Of the processor.
         size: Bytes of the tar.gz.
+        stages: Names of those that it can run.
         url: Where it may be fetched from for 15 minutes without credentials, or None.
     """
 
@@ -74,4 +78,5 @@ class Artifact:
     python: str
     architecture: Architecture
     size: int
+    stages: tuple[str, ...] = WHOLE
     url: str | None = None

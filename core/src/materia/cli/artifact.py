@@ -37,6 +37,8 @@ BUILD_EPILOG = """\
 \b
 An artifact is one tar.gz that needs nothing but Python on the machine: core, the source and
 the sink of the pipeline and what they depend on, as installed here, and the SQLMesh project.
+With --stage extract it is a small one, for machines that only fetch: without SQLMesh, DuckDB,
+the project, and a sink that stays on this machine.
 It holds no provider, no secret and no setting. `materia run` makes the ones it needs by
 itself; this command is for looking at one, and for having them ready.
 
@@ -50,6 +52,7 @@ The Python is that of the system image:
 Examples:
   materia artifact build
   materia artifact build --python 3.11,3.12 --arch x86_64 --arch arm64
+  materia artifact build --stage extract
   materia artifact build --output dist
 """
 PUSH_EPILOG = """\
@@ -74,6 +77,10 @@ Python = Annotated[
     list[str] | None,
     typer.Option("--python", metavar="VERSION", help="3.11 (the default), 3.12 or 3.13."),
 ]
+Stage = Annotated[
+    str | None,
+    typer.Option("--stage", metavar="NAME", help="For this stage alone; extract needs little."),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="DIR", help="Copy them to this folder too."),
@@ -91,6 +98,7 @@ def build(
     *,
     python: Python = None,
     arch: Arch = None,
+    stage: Stage = None,
     output: Output = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -99,7 +107,7 @@ def build(
     """Make one, for Python 3.11 on x86_64 if not told."""
     from materia.cli.words import size
 
-    registry, pipeline = _loaded(context, config)
+    registry, pipeline = _loaded(context, config, stage)
     say = _say(quiet=quiet)
     built = [
         _copied(artifact, output) for artifact in _built(registry, pipeline, python, arch, say)
@@ -109,7 +117,8 @@ def build(
         return
     for artifact in built:
         typer.echo(f"{artifact.path}")
-        say(f"Python {artifact.python} on {artifact.architecture}, {size(artifact.size)}")
+        stages = " and ".join(artifact.stages)
+        say(f"{stages}, Python {artifact.python} on {artifact.architecture}, {size(artifact.size)}")
 
 
 @app.command("push", cls=Command, epilog=PUSH_EPILOG)
@@ -118,6 +127,7 @@ def push(
     *,
     python: Python = None,
     arch: Arch = None,
+    stage: Stage = None,
     quiet: Quiet = False,
     json: Json = False,
     config: Config = None,
@@ -125,7 +135,7 @@ def push(
     """Make one, and put it into the bucket."""
     from materia.errors import ConfigError
 
-    registry, pipeline = _loaded(context, config)
+    registry, pipeline = _loaded(context, config, stage)
     bucket = _bucket(registry, pipeline)
     if bucket is None:
         where = pipeline.file or "materia.toml"
@@ -155,11 +165,13 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
     if json:
         typer.echo(to_json(rows))
         return
-    head = ("artifact", "python", "arch", "source", "sink", "size", "here", "bucket")
+    head = ("artifact", "python", "arch", "stages", "source", "sink", "size", "here", "bucket")
     shown = [
         [
             row["sha256"][:12],
-            *(row[name] or "" for name in ("python", "architecture", "source", "sink")),
+            *(row[name] or "" for name in ("python", "architecture")),
+            " ".join(row["stages"] or ()),
+            *(row[name] or "" for name in ("source", "sink")),
             size(row["size"]),
             *(
                 f"{row[name]:%Y-%m-%d %H:%M}" if row[name] else ""
@@ -173,10 +185,17 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
     )
 
 
-def _loaded(context: typer.Context, config: Path | None) -> tuple[Registry, Pipeline]:
+def _loaded(
+    context: typer.Context, config: Path | None, stage: str | None = None
+) -> tuple[Registry, Pipeline]:
+    from materia.cli.run import stage_called
+
     registry = load_registry(context)
     warn_of_failures(registry)
-    return registry, load_pipeline(registry, config)
+    pipeline = load_pipeline(registry, config)
+    if stage is not None:
+        pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
+    return registry, pipeline
 
 
 def _say(*, quiet: bool) -> Callable[[str], None]:
@@ -240,7 +259,8 @@ def _known(bucket: ArtifactBucket | None) -> list[dict[str, Any]]:
     from materia.artifact import kept_artifacts
 
     pushed = {one.sha256: one for one in (bucket.every() if bucket else ())}
-    nothing = dict.fromkeys(("python", "architecture", "source", "sink", "path", "used_at"))
+    names = ("python", "architecture", "stages", "source", "sink", "path", "used_at")
+    nothing = dict.fromkeys(names)
     rows = []
     for file in kept_artifacts(os.environ):
         there = pushed.pop(file.sha256, None)
@@ -248,6 +268,7 @@ def _known(bucket: ArtifactBucket | None) -> list[dict[str, Any]]:
             {
                 "sha256": file.sha256,
                 "size": file.size,
+                "stages": None,  # not noted before there were two kinds
                 **file.notes,
                 "path": file.path,
                 "used_at": datetime.fromtimestamp(file.used_at, UTC).replace(microsecond=0),

@@ -130,7 +130,7 @@ def run_stages(
     if sample:
         pipeline = sampled(pipeline, registry)
     if stage is not None:
-        pipeline = replace(pipeline, stages=(_stage_called(stage, pipeline),))
+        pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
     shown = EventLines(sys.stderr) if json else Live(sys.stderr, os.environ, quiet=quiet)
     with shown as live, file_named(pipeline):
         report = runner.run(
@@ -154,7 +154,12 @@ def run_stages(
         )
 
 
-def _stage_called(name: str, pipeline: Pipeline) -> Stage:
+def stage_called(name: str, pipeline: Pipeline) -> Stage:
+    """The stage of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
     from materia.errors import ConfigError
     from materia.plugins import suggestion
 

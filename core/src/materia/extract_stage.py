@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from materia.model import (
 )
 from materia.problems import Problem, listing
 from materia.protocols import Sink, Source
+from materia.secrets import redact
 from materia.worker_request import WorkerRequest
 
 THREADS = 4
@@ -87,8 +88,9 @@ def extract(
             counts.failed += 1
             counts.problems.append(_problem(partition, str(result)))
         else:
-            sink.record(request.kept_as, partition, result)
-            _count(counts, partition, result)
+            kept = _without(request.hidden, result)
+            sink.record(request.kept_as, partition, kept)
+            _count(counts, partition, kept)
         emit(Progress(phase="fetch", done=counts.answered, total=counts.asked, unit="partitions"))
     counts.bytes = received.total
     after = sink.known(request.kept_as)
@@ -166,6 +168,13 @@ class _Received:
                 return
             self._said = now
         self._emit(Progress(phase="fetch", done=self.total, total=None, unit="bytes"))
+
+
+def _without(secrets: Sequence[str], result: FetchResult) -> FetchResult:
+    """The result as it may be kept."""
+    if isinstance(result, Refused):
+        return replace(result, reason=redact(result.reason, secrets))
+    return result
 
 
 def _count(counts: _Counts, partition: Partition, result: FetchResult) -> None:

@@ -19,6 +19,7 @@ from materia.events import (
     Output,
     Progress,
     Spent,
+    without,
 )
 from materia.machines import Instance
 from materia.secrets import redact
@@ -59,10 +60,11 @@ class Journal:
 
     def observe(self, stage: str, event: Event) -> None:
         """Show an event, and log what is worth reading afterwards."""
+        event = without(event, self._hidden)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
                 now = datetime.now(UTC)
-                for line in self.clean(text).splitlines() or [""]:
+                for line in text.splitlines() or [""]:
                     self._log.write(f"{now:%Y-%m-%d %H:%M:%S.%f}Z {line}\n")
         self._observe(stage, event)
 

@@ -80,7 +80,7 @@ def _follow(
     end: Result | Failed | None = None
     for line in stdout:
         try:
-            event = events.decode(line, hidden(request))
+            event = events.decode(line, request.hidden)
         except ValueError:  # printed by an interpreter that was not yet ours
             words.append(line.rstrip())
             continue
@@ -121,12 +121,7 @@ def failure(
         reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     else:
         reason = f"ended without a result, exit code {code}"
-    secrets = hidden(request)
+    secrets = request.hidden
     last = redact("\n".join(words), secrets).splitlines()
     reason = redact(reason, secrets)
     return StageError("\n  ".join([f"{request.stage}: the worker {reason}", *last]))
-
-
-def hidden(request: WorkerRequest) -> list[str]:
-    """The values that must not be told."""
-    return [value for secrets in request.secrets.values() for value in secrets.values()]

@@ -16,7 +16,7 @@ from materia.hookspecs import Opening
 from materia.machines import Offer, Requirements
 from materia.plugins import Found, open_plugin
 from materia.price_cache import Answer, PriceCache, Question, neutral
-from materia.secrets import redact
+from materia.secrets import redact, to_hide
 
 if TYPE_CHECKING:
     from materia.protocols import Provider
@@ -130,7 +130,7 @@ def _ask(
 
 def _ask_one(asking: Asking, environment: Mapping[str, str], now: datetime) -> Answer | NoAnswer:
     name = asking.found.plugin.name
-    secrets = [environment.get(secret, "") for secret in asking.found.plugin.secrets]
+    secrets = to_hide(asking.found.plugin.secrets, environment)
     try:
         offers, reason = _offers(asking, environment)
     except MateriaError as error:
@@ -222,7 +222,7 @@ def age(answer: Answer, now: datetime) -> str:
 
 def one_line(text: str, secrets: Sequence[str]) -> str:
     """The text on one line, without the values of *secrets*."""
-    return redact(" ".join(text.split()), [secret for secret in secrets if secret])
+    return redact(" ".join(text.split()), secrets)
 
 
 def named(name: str, text: str) -> str:

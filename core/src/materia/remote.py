@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from materia import events, relay_messages, worker_request
 from materia.errors import StageError
 from materia.events import Failed, Observe, Output, Result
-from materia.launch import failure, hidden
+from materia.launch import failure
 from materia.machines import Architecture
 from materia.protocols import Sink
 from materia.relay import Relay
@@ -155,7 +155,7 @@ class RemoteWorker:
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
             relay = Relay(self._session, sink, folder=Path(folder), stage=stage, kept=kept)
-            return self._follow(script, there, relay, observe, also=hidden(request))
+            return self._follow(script, there, relay, observe, also=request.hidden)
 
     def _follow(
         self,
@@ -164,9 +164,9 @@ class RemoteWorker:
         relay: Relay | None,
         observe: Observe,
         *,
-        also: list[str] | None = None,
+        also: tuple[str, ...] = (),
     ) -> Mapping[str, object]:
-        secrets = [*hidden(request), *(also or ())]
+        secrets = [*request.hidden, *also]
         end: Result | Failed | None = None
 
         def told(line: str) -> None:

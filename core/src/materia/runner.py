@@ -6,6 +6,7 @@ import os
 import secrets as randomness
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +20,11 @@ from materia.budget import check
 from materia.errors import (
     BudgetError,
     CapacityError,
+    CredentialsError,
     MateriaError,
     NoOfferError,
+    OrphanError,
+    ProviderError,
     ReadyTimeoutError,
     WorkerLostError,
 )
@@ -37,6 +41,7 @@ from materia.plugins import Registry
 from materia.price_cache import plain
 from materia.prices import NoAnswer
 from materia.running import Running
+from materia.secrets import all_to_hide
 from materia.signals import Interrupted, interrupts
 from materia.spending import Spending, month_so_far
 from materia.state import State
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
 IN_VAIN_AT_MOST = 3
 # A stage whose worker was lost is begun once more: it is the same to repeat it.
 LOST_AT_MOST = 1
+# A provider whose API fails is asked once more, and then left out.
+FAILED_AT_MOST = 1
 SWEEP_PATIENCE = timedelta(minutes=2)
 
 
@@ -74,12 +81,14 @@ class _Setbacks:
         reasons: Why, one sentence each.
         in_vain: Machines that were paid for and never answered.
         lost: Workers that went out of reach.
+        failed: How often each provider's API failed.
     """
 
     excluded: set[OfferKey] = field(default_factory=set)
     reasons: list[str] = field(default_factory=list)
     in_vain: int = 0
     lost: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -124,12 +133,7 @@ def run(
     """
     started = time.monotonic()
     identity = new_run(datetime.now(UTC))
-    hidden = tuple(
-        value
-        for found in registry.found
-        for name in found.plugin.secrets
-        if (value := environment.get(name))
-    )
+    hidden = all_to_hide(environment, registry)
     with interrupts() as signals, state.hold(identity), state.ledger() as ledger:
         running = Running(
             run=identity,
@@ -231,8 +235,10 @@ def _run_all(running: Running) -> list[StageReport]:
         try:
             with meter_shown(journal, running.spending, leg.stages[0].name):
                 attempt.go(owned=owned)
-        except (CapacityError, ReadyTimeoutError, WorkerLostError) as error:
-            _learn(running, attempt, leg, setbacks, error)
+        except OrphanError:
+            raise
+        except (ProviderError, WorkerLostError) as error:
+            _learn(running, attempt, leg, setbacks, error, market=market)
         finally:
             reports += attempt.reports
         remaining = remaining[len(attempt.reports) :]
@@ -248,11 +254,16 @@ def _learn(
     attempt: LegRun,
     leg: Leg,
     setbacks: _Setbacks,
-    error: CapacityError | ReadyTimeoutError | WorkerLostError,
+    error: ProviderError | WorkerLostError,
+    *,
+    market: Market,
 ) -> None:
     """Take note of what went wrong with a machine, or raise *error* when it is not to be helped."""
     stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
-    if isinstance(error, WorkerLostError):
+    offer = leg.chosen.offer
+    if isinstance(error, WorkerLostError) or (
+        attempt.reached and isinstance(error, ReadyTimeoutError)
+    ):
         setbacks.lost += 1
         if setbacks.lost > LOST_AT_MOST:
             raise error
@@ -260,13 +271,26 @@ def _learn(
         return
     if attempt.reached:
         raise error
-    if isinstance(error, ReadyTimeoutError):
-        setbacks.in_vain += 1
+    if isinstance(error, CapacityError | ReadyTimeoutError):
+        setbacks.in_vain += isinstance(error, ReadyTimeoutError)
         if setbacks.in_vain >= IN_VAIN_AT_MOST:
             raise error
-    setbacks.excluded.add(offer_key(leg.chosen.offer))
+        setbacks.excluded.add(offer_key(offer))
+        next_try = "trying the next offer"
+    else:
+        setbacks.failed[offer.provider] += 1
+        last = isinstance(error, CredentialsError)
+        if not last and setbacks.failed[offer.provider] <= FAILED_AT_MOST:
+            running.journal.say(stage, f"{error}; asking {offer.provider} once more")
+            return
+        if all(other.provider == offer.provider for other in market.offers):
+            raise error
+        setbacks.excluded |= {
+            offer_key(one) for one in market.offers if one.provider == offer.provider
+        }
+        next_try = f"going on without {offer.provider}"
     setbacks.reasons.append(str(error))
-    running.journal.say(stage, f"{error}; trying the next offer")
+    running.journal.say(stage, f"{error}; {next_try}")
 
 
 def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: _Setbacks) -> Plan:

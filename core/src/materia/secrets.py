@@ -20,6 +20,8 @@ AHEAD = 8  # characters that are looked at before the search for a whole form be
 BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of the bucket of artifacts
 # No plugin declares them, and no worker needs them; the first opens every other secret.
 OWN = frozenset({"PULUMI_ACCESS_TOKEN", "AWS_SESSION_TOKEN", *BUCKET_KEYS})
+# Where something is: nobody could delete by hand what was left in ***.
+PLACE = "_REGION"
 
 
 def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[str, str]:
@@ -30,6 +32,22 @@ def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[
         for name, value in environment.items()
         if name not in declared and name not in OWN
     }
+
+
+def to_hide(names: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of those variables that no message may have.
+
+    A variable whose name ends in `_REGION` names a place, and is told.
+    """
+    return tuple(
+        value for name in names if (value := environment.get(name)) and not name.endswith(PLACE)
+    )
+
+
+def all_to_hide(environment: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
+    """The same for every variable that any installed plugin declares, and for our own."""
+    declared = {name for found in registry.found for name in found.plugin.secrets}
+    return to_hide(sorted(declared | OWN), environment)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -108,8 +126,10 @@ def _forms(secret: str) -> Iterator[str]:
     if len(secret.strip()) < SHORTEST:
         return
     raw = secret.encode(errors="surrogatepass")
-    yield secret
-    yield from (line.strip() for line in secret.splitlines())
+    for text in {secret, *(line.strip() for line in secret.splitlines())}:
+        yield text
+        yield shlex.quote(text).removeprefix("'").removesuffix("'")
+        yield text.replace("'", "'\\''")
     yield repr(secret)[1:-1]
     yield repr(raw)[2:-1]
     yield json.dumps(secret)[1:-1]
@@ -117,8 +137,6 @@ def _forms(secret: str) -> Iterator[str]:
     for address in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
         yield address
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), address)
-    yield shlex.quote(secret).removeprefix("'").removesuffix("'")
-    yield secret.replace("'", "'\\''")
     yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", secret)  # as printf %q of bash
     yield raw.hex()
     yield raw.hex().upper()

@@ -21,6 +21,7 @@ from materia.events import Event, Log, Progress
 from materia.model import Known, LoadRequest, PublishRequest, RawFile
 from materia.problems import Problem, listing
 from materia.protocols import Sink, Source
+from materia.secrets import redact
 from materia.stamp import models_stamp
 from materia.worker_request import WorkerRequest
 
@@ -123,6 +124,7 @@ def _build_new(
     problems = []
     for file in files:
         if (reason := load.refused.get(file.partition)) is not None:
+            reason = redact(reason, request.hidden)  # it is kept
             sink.refuse(request.kept_as, file, reason)
             problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
     if problems:

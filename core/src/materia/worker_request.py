@@ -14,6 +14,7 @@ from typing import Any
 
 from materia import relay_messages
 from materia.relay_messages import AtHome
+from materia.secrets import to_hide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,11 @@ class WorkerRequest:
     def kept_as(self) -> str:
         """The name under which the sink keeps this source: sample data never mixes with real."""
         return f"{self.source}-sample" if self.sample else self.source
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The values that no message may have, and nothing that is written down."""
+        return tuple(value for given in self.secrets.values() for value in to_hide(given, given))
 
 
 def encode(request: WorkerRequest) -> str:

@@ -32,6 +32,7 @@ from materia.cli import (
     worker,
 )
 from materia.cli.command import Command, Group
+from materia.cli.unsaid import unsaid
 from materia.errors import MateriaError
 from materia.signals import Interrupted
 
@@ -125,7 +126,7 @@ app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
 def main() -> None:
     """Run the command line and exit.
 
-    Mistakes in the program keep their traceback.
+    Mistakes in the program keep their traceback, but for secrets in its words.
     """
     code = 0
     try:
@@ -140,10 +141,14 @@ def main() -> None:
         code = interrupted.exit_code
     except OSError as error:
         # Standard output alone is written to without a word about where.
-        if error.errno != errno.ENOSPC or error.filename is not None:
-            raise
-        _write(f"materia: standard output cannot be written: {error.strerror}\n")
         code = 1
+        if error.errno == errno.ENOSPC and error.filename is None:
+            _write(f"materia: standard output cannot be written: {error.strerror}\n")
+        else:
+            _write(_traced(error))
+    except Exception as error:  # noqa: BLE001 -- told as Python would
+        code = 1
+        _write(_traced(error))
     code = _flushed(code)
     if left_alone():
         os._exit(code)  # a thread of a plugin that still waits for its service is not waited for
@@ -157,9 +162,15 @@ def _say(error: MateriaError) -> None:
         _write(f"materia: before that: {before}\n")
 
 
+def _traced(error: Exception) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
+
+
 def _write(text: str) -> None:
     with contextlib.suppress(OSError):  # with the terminal gone, the exit code still tells
-        sys.stderr.write(text)
+        sys.stderr.write(unsaid(text))
         sys.stderr.flush()
 
 

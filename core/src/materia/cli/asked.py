@@ -14,6 +14,7 @@ from materia.cli.loading import load_environment, load_pipeline, load_registry, 
 from materia.errors import ConfigError, LedgerError, MateriaError, MissingSecretError
 from materia.plugins import open_plugin
 from materia.prices import named, one_line
+from materia.secrets import to_hide
 
 if TYPE_CHECKING:
     from materia.pipeline import Pipeline
@@ -110,7 +111,7 @@ def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, 
         settings=pipeline.settings["provider", name],
         directory=pipeline.directory,
     )
-    secrets = tuple(environment[secret] for secret in found.plugin.secrets)
+    secrets = to_hide(found.plugin.secrets, environment)
     return Asked(name=name, provider=provider, secrets=secrets)
 
 

@@ -74,8 +74,10 @@ def load_environment(
     """
     import os
 
+    from materia.cli.unsaid import know
     from materia.secret_chain import resolve
     from materia.secret_needs import needs_of
+    from materia.secrets import all_to_hide
 
     if using is None:
         needs = needs_of(registry, pipeline)
@@ -83,6 +85,7 @@ def load_environment(
     else:
         names = [name for one in using for name in one.plugin.secrets]
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
+    know(all_to_hide(found.values, registry))
     for problem in found.problems:
         typer.echo(f"warning: {problem}", err=True)
     return found.values

@@ -15,6 +15,7 @@ from materia.machines import ANY_REGION
 from materia.plugins import open_plugin
 from materia.price_cache import PriceCache, cache_folder, plain
 from materia.prices import named, one_line
+from materia.secrets import to_hide
 
 if TYPE_CHECKING:
     from materia.machines import Instance
@@ -86,7 +87,7 @@ def _ask(
     found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     plugin = found.plugin
-    secrets = [environment.get(name, "") for name in plugin.secrets]
+    secrets = to_hide(plugin.secrets, environment)
     try:
         provider = open_plugin(
             found,

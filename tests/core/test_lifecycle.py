@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes.rental import Rental, offer
-from materia.errors import LedgerError, OrphanError, ProviderError
+from materia.errors import CredentialsError, LedgerError, OrphanError, ProviderError
 from materia.lifecycle import destroy, ephemeral_instance
 from materia.machines import Instance, InstanceRequest
 from materia.signals import Interrupts
@@ -59,6 +59,13 @@ class Unreachable(Rental):
         if self.silent >= 0:
             raise ProviderError("rental: no answer")
         super().destroy_instance(instance)
+
+
+class Forbidding(Rental):
+    """A rental whose provider no longer accepts the credentials."""
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        raise CredentialsError("rental: no")
 
 
 REQUEST = InstanceRequest(
@@ -120,3 +127,11 @@ def test_a_provider_that_never_answers_leaves_an_orphan_that_is_told(tmp_path: P
 
     assert "materia sweep" in str(raised.value)
     assert raised.value.exit_code == 3
+
+
+def test_a_machine_whose_destroying_is_not_allowed_any_more_is_an_orphan(tmp_path: Path) -> None:
+    rental = Forbidding(tmp_path)
+    instance = rental.create_instance(REQUEST)
+
+    with pytest.raises(OrphanError, match=r"still costs money: rental: no; .* they are accepted"):
+        destroy(rental, instance, patience=timedelta(minutes=1))

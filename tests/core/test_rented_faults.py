@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -65,4 +66,20 @@ def test_who_is_interrupted_while_one_machine_is_refused_asks_for_no_other(
     assert process.returncode == 130, said
     assert "trying the next offer" in said
     assert len(creates) == 1
+    assert rented.left() == []
+
+
+def test_an_api_that_fails_is_asked_once_more_and_then_left_out(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner", "oracle")
+    oracle = rented.clouds["oracle"]
+    oracle.faults.next(*oracle.create_call, Fault(error="server_error"), times=None)
+
+    done = rented.run(*EXTRACT, "auto")
+
+    assert done.returncode == 0, done.stderr
+    assert "asking oracle once more" in done.stderr
+    assert "going on without oracle" in done.stderr
+    assert json.loads(done.stdout)["stages"][0]["provider"] == "hetzner"
     assert rented.left() == []

@@ -135,19 +135,21 @@ def destroy(
         try:
             provider.destroy_instance(instance)
             remaining = [one for one in provider.list_instances() if one.name == instance.name]
-        except (OrphanError, CredentialsError):
-            raise  # asking again would change nothing
+        except OrphanError:
+            raise
         except ProviderError as error:
+            refused = isinstance(error, CredentialsError)  # asking again would change nothing
+            if refused or not left:
+                within = "" if refused else f" within {patience.total_seconds() / 60:.3g} min"
+                when = "they are accepted" if refused else "the provider answers"
+                raise OrphanError(
+                    f"{instance.provider}: {instance.name} in {instance.region} (id "
+                    f"{instance.id or 'none'}) could not be destroyed{within} and still costs "
+                    f"money: {error}; run `materia sweep` when {when} again, or delete it by hand"
+                ) from error
             if not said:
                 delayed(str(error))
             said = True
-            if not left:
-                raise OrphanError(
-                    f"{instance.provider}: {instance.name} in {instance.region} (id "
-                    f"{instance.id or 'none'}) could not be destroyed within "
-                    f"{patience.total_seconds() / 60:.3g} min and still costs money: {error}; "
-                    "run `materia sweep` when the provider answers again, or delete it by hand"
-                ) from error
         else:
             if not remaining:
                 return

@@ -33,6 +33,7 @@ class Database:
         self._copy = self._work / path.name
         self._base = self._work / "base.json"
         self._lock: Lock | None = None
+        self._read: tuple[list[int], Publication | None] | None = None
 
     def publication(self) -> Publication | None:
         """What is published, or None.
@@ -41,14 +42,17 @@ class Database:
             BusyError: another process writes to the file.
             SinkError: the file is damaged, or materia did not make it.
         """
-        if not self._target.exists():
+        state = self._fingerprint()
+        if state is None:
             return None
         with opened(self._target, read_only=True, shown=self._path) as connection:
-            return publication.read(connection, self._path)
+            found = publication.read(connection, self._path)
+        self._read = state, found
+        return found
 
     def published(self) -> Path | None:
         """The published file; raises as `publication`."""
-        return self._path if self.publication() else None
+        return self._path if self._known_publication() else None
 
     def checkout(self) -> Path:
         """The working copy; the lock is held until `publish`, or until the sink is gone.
@@ -89,7 +93,7 @@ class Database:
         """
         with naming(self._path):
             self._take_lock()
-            published = self.publication()
+            published = self._known_publication()
             if published is not None and published.run == request.run:
                 self._finish()
                 return published.tables
@@ -108,6 +112,12 @@ class Database:
             self._swap()
             self._finish()
             return tables
+
+    def _known_publication(self) -> Publication | None:
+        """As `publication`; the file is opened only when it is not as it was when it was read."""
+        if self._read is not None and self._read[0] == self._fingerprint():
+            return self._read[1]
+        return self.publication()
 
     def _swap(self) -> None:
         if self._target.exists():

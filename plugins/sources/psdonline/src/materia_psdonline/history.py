@@ -187,10 +187,13 @@ def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:
     ]
 
 
-def touched(connection: duckdb.DuckDBPyConnection) -> set[tuple[date, datetime]]:
+def touched(
+    connection: duckdb.DuckDBPyConnection, schema: str = "raw"
+) -> set[tuple[date, datetime]]:
     """Every time that the difference of a release to the one before it was written, in UTC."""
+    times = f"SELECT release, touched_at FROM {schema}.psd_touched"
     try:
-        return set(connection.execute("SELECT release, touched_at FROM raw.psd_touched").fetchall())
+        return set(connection.execute(times).fetchall())
     except duckdb.CatalogException:
         return set()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 from materia.errors import SourceError
 from materia.model import LoadReport, LoadRequest, RawFile
+from materia.sql import literal
 
 from materia_psdonline import history
 from materia_psdonline.archive import ArchiveError
@@ -84,8 +85,9 @@ def _affected(connection: duckdb.DuckDBPyConnection, published: Path | None) -> 
     """
     before: set[tuple[date, datetime]] = set()
     if published is not None:
-        with duckdb.connect(str(published), read_only=True) as other:
-            before = history.touched(other)
+        connection.execute(f"ATTACH {literal(str(published))} AS published (READ_ONLY)")
+        before = history.touched(connection, "published.raw")
+        connection.execute("DETACH published")
     return tuple(sorted({release for release, _ in history.touched(connection) - before}))
 
 

@@ -232,7 +232,7 @@ def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
     assert said == {
         "create Dev_1": "materia: 'Dev_1' is no name for a worker: it begins with a letter and "
         "has at most 24 of a-z, 0-9 and single -",
-        "ssh nobody": "materia: no worker 'nobody' was made here; there are: none",
-        "destroy nobody": "materia: no worker 'nobody' was made here; there are: none",
+        "ssh nobody": "materia: no worker 'nobody' was made here; `materia worker create` makes one",
+        "destroy nobody": "materia: no worker 'nobody' was made here; `materia worker create` makes one",
         "create --provider local": "materia: local rents no machines: there is nothing to create",
     }

@@ -12,8 +12,8 @@ from materia.machines import Offer, Requirements
 from materia.pipeline import Pipeline, Stage
 from materia.plan import offer_key
 from materia.plan_search import join
-from materia.plugins import Found, Registry, open_plugin
-from materia.price_cache import Answer, PriceCache, cache_folder, neutral
+from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.price_cache import Answer, PriceCache, Question, cache_folder, neutral
 from materia.prices import Asking, NoAnswer, ask_all
 from materia.protocols import Provider
 
@@ -74,39 +74,38 @@ def ask_market(
     needs = asked_for(pipeline.stages)
     if len(found) == 1:
         return _ask_only(found[0], pipeline, environment, needs)
+    lacking = {one.plugin.name: reason for one in found if (reason := _lacking(one, environment))}
+    able = [one for one in found if one.plugin.name not in lacking]
     askings = [
         Asking(
-            found=one,
+            found=_renting(one),
             requirements=need,
             settings=pipeline.settings["provider", one.plugin.name],
             directory=pipeline.directory,
         )
-        for one in found
+        for one in able
         for need in needs
     ]
     answers = ask_all(
         askings,
         environment,
-        cache=PriceCache(cache_folder(environment)),
+        cache=_Unread(cache_folder(environment)),
         now=datetime.now(UTC),
         source="provider",
         waiting=waiting,
     )
     offers: list[Offer] = []
-    unanswered = []
+    unanswered = list(lacking.values())
     providers = {}
-    for number, one in enumerate(found):
+    for number, one in enumerate(able):
         given = answers[number * len(needs) : (number + 1) * len(needs)]
         some = [answer for answer in given if isinstance(answer, Answer)]
-        if reason := _why_not(one, given, some):
-            unanswered.append(reason)
+        if not some:
+            unanswered.append(next(answer for answer in given if isinstance(answer, NoAnswer)))
             continue
-        try:
-            providers[one.plugin.name] = _open(one, pipeline, environment)
-        except MissingSecretError as error:  # its prices are public, its machines are not
-            unanswered.append(NoAnswer(provider=one.plugin.name, reason=str(error)))
-            continue
+        providers[one.plugin.name] = _open(one, pipeline, environment)
         offers += different(offer for answer in some for offer in answer.offers)
+    unanswered.sort(key=lambda one: one.provider)
     if not offers:
         reasons = [one.reason for one in unanswered]
         raise NoOfferError("\n  ".join(["nothing can be rented now", *reasons]))
@@ -141,16 +140,25 @@ def different(offers: Iterable[Offer]) -> list[Offer]:
     return list(machines.values())
 
 
-def _why_not(
-    found: Found[Any], given: Sequence[Answer | NoAnswer], some: Sequence[Answer]
-) -> NoAnswer | None:
-    """Why nothing can be rented of a provider, or None."""
-    if not some:
-        return next(answer for answer in given if isinstance(answer, NoAnswer))
-    for answer in some:
-        if answer.public or answer.remark:  # refused credentials, or prices kept from before
-            return NoAnswer(provider=found.plugin.name, reason=answer.remark)
+class _Unread(PriceCache):
+    """Keeps answers for those who compare prices; whoever rents asks anew."""
+
+    def read(self, _question: Question) -> None:
+        """Nothing."""
+
+
+def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
+    """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
+    try:
+        take_secrets(found, environment)
+    except MissingSecretError as error:
+        return NoAnswer(provider=found.plugin.name, reason=str(error))
     return None
+
+
+def _renting(found: Found[Provider]) -> Found[Provider]:
+    """The provider as it is asked with credentials, and not at all when it refuses them."""
+    return replace(found, plugin=replace(found.plugin, public_offers=None))
 
 
 def _ask_only(

@@ -45,7 +45,8 @@ def reason_lines(passed_over: Iterable[PassedOver]) -> list[str]:
     for provider, rows in groupby(counted(passed_over), key=lambda row: row[0]):
         texts = [f"{count} x {reason}" for _, reason, count in rows]
         if len(texts) > REASONS:
-            texts[REASONS:] = [f"and {len(texts) - REASONS} more reasons"]
+            more = len(texts) - REASONS
+            texts[REASONS:] = ["and 1 more reason" if more == 1 else f"and {more} more reasons"]
         lines.append(f"{provider}: {'; '.join(texts)}")
     return lines
 

@@ -108,8 +108,9 @@ def _machine_moments(machine: MachineRow) -> Iterator[tuple[datetime, str]]:
         machine.intended_at,
         f"{name}: {machine.provider} is asked for {machine.instance_type} in {place}",
     )
-    if machine.created_at:
-        yield machine.created_at, f"{name}: created{f', id {machine.id}' if machine.id else ''}"
+    if machine.created_at:  # by the provider's clock, in whole seconds
+        at = max(machine.created_at, machine.intended_at)
+        yield at, f"{name}: created{f', id {machine.id}' if machine.id else ''}"
     if machine.ready_at:
         yield machine.ready_at, f"{name}: answers{f' at {machine.host}' if machine.host else ''}"
     if machine.destroying_at:

@@ -72,11 +72,7 @@ def list_secrets(
 
 @app.command("check", cls=Command, epilog=CHECK_EPILOG)
 def check(context: typer.Context, *, json: Json = False, config: Config = None) -> None:
-    """Check that the secrets of the configured pipeline are all there.
-
-    Raises:
-        typer.Exit: with 2, when some are not.
-    """
+    """Check that the secrets of the configured pipeline are all there."""
     from materia.secret_needs import unmet
 
     needs, found, pipeline = _look(context, config, everything=False)

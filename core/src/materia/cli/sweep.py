@@ -98,7 +98,7 @@ def sweep(
     if json:
         typer.echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
     else:
-        typer.echo("\n".join(line for one in sweeps for line in as_text(one)))
+        _tell(sweeps)
     for lacking in unasked:
         word = "" if lacking.exit_code else "left out: "
         typer.echo(f"materia: {word}{lacking.reason}", err=True)
@@ -109,6 +109,12 @@ def sweep(
             typer.echo(f"materia: {reason}", err=True)
     if code := exit_code(sweeps, unasked):
         raise typer.Exit(code)
+
+
+def _tell(sweeps: list[Swept]) -> None:
+    for one in sweeps:
+        for line in as_text(one):
+            typer.echo(line)
 
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:

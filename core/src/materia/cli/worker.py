@@ -202,7 +202,5 @@ def _unknown(state: State, name: str) -> str:
     from materia.plugins import suggestion
 
     names = [worker.name for worker in worker_keys.workers(state)]
-    return (
-        f"no worker {name!r} was made here{suggestion(name, names)}; there are: "
-        f"{', '.join(names) or 'none'}"
-    )
+    there = f"there are: {', '.join(names)}" if names else "`materia worker create` makes one"
+    return f"no worker {name!r} was made here{suggestion(name, names)}; {there}"

@@ -103,6 +103,13 @@ def test_two_names_are_a_project_of_the_default_organization(esc: Esc) -> None:
     assert read(esc, "beanflows/prod") == read(esc)
 
 
+def test_a_token_without_a_default_organization_can_still_name_one(esc: Esc) -> None:
+    esc.environments["team/default/prod"] = {"environmentVariables": {"PLAIN": "old"}}
+    esc.faults.next("GET", "/api/user/*", Fault(error="forbidden"))
+
+    assert read(esc, "team/prod") == {"PLAIN": "old"}
+
+
 @pytest.mark.parametrize("default", ["acme", ""])
 def test_two_names_are_an_organization_when_there_is_no_such_project(
     esc: Esc, default: str
@@ -238,8 +245,10 @@ def test_an_address_that_is_not_of_the_service_is_told(esc: Esc, url: str) -> No
     assert "PULUMI_BACKEND_URL is no address" in refusal(esc, url=url)
 
 
-def test_a_token_is_sent_in_clear_to_this_machine_only(esc: Esc) -> None:
-    assert "must begin with https://" in refusal(esc, url="http://esc.example.org")
+@pytest.mark.parametrize("host", ["esc.example.org", "127.example.org", "10.0.0.1", "[fe80::1]"])
+def test_a_token_is_sent_in_clear_to_this_machine_only(esc: Esc, host: str) -> None:
+    assert "must begin with https://" in refusal(esc, url=f"http://{host}:{esc.url.split(':')[-1]}")
+    assert read(esc, url=esc.url.replace("127.0.0.1", "localhost"))["PLAIN"] == "seen"
 
 
 def test_a_server_that_is_not_there_is_told(esc: Esc) -> None:

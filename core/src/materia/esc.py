@@ -33,7 +33,6 @@ VARIABLES = "environmentVariables"
 CONNECT_SECONDS = 5.0
 PATIENCE = timedelta(seconds=30)  # opening may fetch credentials of other services first
 PAUSES_SECONDS = (0.5, 1.0)  # between three tries
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class EscError(Exception):
@@ -153,7 +152,9 @@ def _places(api: _Api, parts: list[str]) -> Iterator[list[str]]:
         return
     try:
         organization = api.ask("GET", "/api/user/organizations/default").get("GitHubLogin")
-    except _AbsentError:  # older servers know no default
+    except _PassingError:
+        raise
+    except EscError:  # older servers know no default, and tokens of teams and stacks have none
         organization = None
     if isinstance(organization, str) and organization:
         yield [organization, *parts]
@@ -164,9 +165,18 @@ def _base(url: str) -> str:
     split = urlsplit(url)
     if split.scheme not in {"http", "https"} or not split.hostname:
         raise EscError("PULUMI_BACKEND_URL is no address of Pulumi Cloud; unset it, or set another")
-    if split.scheme == "http" and split.hostname not in LOOPBACK:
+    if split.scheme == "http" and not _is_here(split.hostname):
         raise EscError("PULUMI_BACKEND_URL must begin with https://, as a token is sent there")
     return f"{split.scheme}://{split.netloc}"
+
+
+def _is_here(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @contextmanager

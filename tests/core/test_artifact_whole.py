@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import platform
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,15 +59,40 @@ def artifact(workshop: Workshop, command: str, cache: Path, *options: str, **sec
     return json.loads(done.stdout)
 
 
+def test_two_builds_that_share_nothing_are_the_same_bytes(
+    workshop: Workshop, cache: Path, tmp_path: Path
+) -> None:
+    fetching = ("--stage", "extract")
+    (built,) = artifact(workshop, "build", cache, *fetching)
+    (again,) = artifact(
+        workshop, "build", tmp_path / "other", *fetching, "--output", str(tmp_path / "out")
+    )
+
+    assert again["sha256"] == built["sha256"]
+    assert Path(again["path"]).parent == tmp_path / "out"
+    assert Path(again["path"]).read_bytes() == Path(built["path"]).read_bytes()
+
+
+def test_what_only_fetches_gets_no_sqlmesh_no_duckdb_and_no_sink_that_stays_at_home(
+    workshop: Workshop, cache: Path
+) -> None:
+    (small,) = artifact(workshop, "build", cache, "--stage", "extract")
+    listed = artifact(workshop, "list", cache)
+
+    with tarfile.open(fileobj=gzip.open(small["path"]), mode="r|") as tar:
+        inside = {entry.name.split("/")[1] for entry in tar if "/" in entry.name}
+    assert inside >= {"materia", "materia_psdonline", "pluggy", "httpx"}
+    assert inside.isdisjoint({"sqlmesh", "duckdb", "typer", "materia_duckdb"})
+    assert small["size"] < 3_000_000
+    (row,) = [one for one in listed if one["sha256"] == small["sha256"]]
+    assert (small["stages"], row["stages"]) == (["extract"], ["extract"])
+
+
 def test_a_stage_runs_from_it_with_nothing_else_than_python(
     workshop: Workshop, cache: Path, tmp_path: Path
 ) -> None:
     workshop.write("materia.toml", f"[transform]\nproject = {json.dumps(str(PROJECT))}\n")
     (built,) = artifact(workshop, "build", cache)
-    (again,) = artifact(workshop, "build", tmp_path / "other", "--output", str(tmp_path / "out"))
-    assert again["sha256"] == built["sha256"]
-    assert Path(again["path"]).parent == tmp_path / "out"
-    assert Path(again["path"]).read_bytes() == Path(built["path"]).read_bytes()
 
     machine = tmp_path / "machine"
     for folder in ("data", "scratch"):
@@ -93,8 +120,9 @@ def test_it_is_pushed_once_and_listed(workshop: Workshop, cache: Path, server: S
     )
     secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
-    (first,) = artifact(workshop, "push", cache, **secrets)
-    (second,) = artifact(workshop, "push", cache, **secrets)
+    fetching = ("--stage", "extract")
+    (first,) = artifact(workshop, "push", cache, *fetching, **secrets)
+    (second,) = artifact(workshop, "push", cache, *fetching, **secrets)
     listed = artifact(workshop, "list", cache, **secrets)
 
     assert (first["new"], second["new"]) == (True, False)
@@ -120,6 +148,7 @@ def test_a_run_gets_an_address_or_is_told_why_there_is_none(
             registry=registry,
             pipeline=replace(pipeline, artifacts=bucket),
             say=said.append,
+            stages=["extract"],
             environment={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET},
         )
 

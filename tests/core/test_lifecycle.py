@@ -32,6 +32,9 @@ class Written:
     def refused(self, _reason: str, /) -> None:
         self._step("refused")
 
+    def undone(self) -> None:
+        self._step("undone")
+
     def created(self, _instance: Instance, /) -> None:
         self._step("created")
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from materia.testing.cloud import sandbox
 from materia.testing.cloud.faults import Fault
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
+PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
 EXTRACT = ("pipeline", "run", "extract", "--sample", "--json", "--provider")
 
 
@@ -83,3 +85,21 @@ def test_an_api_that_fails_is_asked_once_more_and_then_left_out(
     assert "going on without oracle" in done.stderr
     assert json.loads(done.stdout)["stages"][0]["provider"] == "hetzner"
     assert rented.left() == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_books(
+    rent: Callable[..., Rented], provider: str
+) -> None:
+    rented = rent(provider)
+    cloud = rented.clouds[provider]
+    # As often as a create is repeated before it is given up.
+    cloud.faults.next(*cloud.create_call, Fault(drop="after"), times=2)
+
+    done = rented.run(*EXTRACT, provider)
+
+    assert done.returncode == 0, done.stderr
+    assert rented.left() == []
+    machines = rented.ledger(json.loads(done.stdout)["run"])["machines"]
+    paid = sum(Decimal(one["cost"]["amount"]) for one in machines if one["cost"])
+    assert round(paid, 2) == round(rented.billed(), 2)

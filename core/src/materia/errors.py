@@ -13,7 +13,7 @@ MateriaError                     exit 1
 ├── NoOfferError                 exit 4   no provider can run the stage
 ├── BudgetError                  exit 4   the plan, or the run, would pass the cap
 ├── BusyError                    exit 5   another process holds what this one needs
-├── LedgerError                  exit 1   the record of runs failed; machines are destroyed all the same
+├── LedgerError                  exit 1   the record of runs failed; machines are destroyed anyway
 ├── ArtifactError                exit 1   what a worker runs cannot be made, or not be pushed
 ├── SourceError                  exit 1   a partition could not be fetched or loaded
 ├── SinkError                    exit 1   the sink could not keep or publish something
@@ -62,7 +62,13 @@ class MissingSecretError(MateriaError):
 
 
 class ProviderError(MateriaError):
-    """A provider's API failed."""
+    """A provider's API failed.
+
+    Attributes:
+        made: Whether a machine was made all the same, and removed again: it has to be paid for.
+    """
+
+    made: bool = False
 
 
 class CredentialsError(ProviderError):

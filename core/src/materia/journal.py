@@ -116,6 +116,11 @@ class MachineLife:
         self.journal.ledger.machine_failed(self.row.name, self.journal.clean(reason))
         self._tell("refused")
 
+    def undone(self) -> None:
+        """As in Life."""
+        self.spending.begin(self.row.name, self.row.offer, self.row.intended_at)
+        self._end()
+
     def created(self, instance: Instance, /) -> None:
         """As in Life."""
         now = datetime.now(UTC)
@@ -147,6 +152,9 @@ class MachineLife:
 
     def gone(self, _instance: Instance, /) -> None:
         """As in Life."""
+        self._end()
+
+    def _end(self) -> None:
         now = datetime.now(UTC)
         quote = self.spending.end(self.row.name, now)
         self.journal.ledger.machine_gone(self.row.name, at=now, cost=quote.cost, lines=quote.lines)

@@ -29,7 +29,11 @@ class Life(Protocol):
         ...
 
     def refused(self, reason: str, /) -> None:
-        """The provider made none, and nothing that costs money is left."""
+        """The provider made none."""
+        ...
+
+    def undone(self) -> None:
+        """The provider made one, failed, and removed it again: it is paid for, and gone."""
         ...
 
     def created(self, instance: Instance, /) -> None:
@@ -80,7 +84,10 @@ def ephemeral_instance(
         except OrphanError:
             raise
         except MateriaError as error:
-            life.refused(str(error))
+            if isinstance(error, ProviderError) and error.made:
+                life.undone()
+            else:
+                life.refused(str(error))
             raise
         try:
             life.created(instance)

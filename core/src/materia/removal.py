@@ -35,8 +35,10 @@ def remove(
     console: str,
     patience: timedelta,
     await_late: Callable[[], object] | None = None,
-) -> None:
+) -> bool:
     """Go over everything of the instance again and again, until nothing of it is left.
+
+    Whether there was a machine; False for one whose key alone was there.
 
     Args:
         instance: With its id or, for what is left of one, only its name.
@@ -52,12 +54,14 @@ def remove(
     """
     remains: Sequence[str] = [f"what was made for {instance.name}"]
     problem: MateriaError | None = None
+    made = False
     for _ in poll(patience):
         try:
             if await_late is not None:
                 await_late()
                 await_late = None
             remains, problem = go_over(), None
+            made = made or bool(remains)
         except ForeignError:
             raise
         except (ConfigError, CredentialsError) as error:
@@ -66,7 +70,7 @@ def remove(
         except ProviderError as error:
             problem = error
         if not remains:
-            return
+            return made
     raise OrphanError(
         f"{instance.provider}: this may still be there and cost money: {', '.join(remains)}"
         f"{f' ({problem})' if problem else ''}; delete it at {console}"

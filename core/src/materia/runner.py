@@ -274,7 +274,11 @@ def _learn(
     if isinstance(error, CapacityError | ReadyTimeoutError):
         setbacks.in_vain += isinstance(error, ReadyTimeoutError)
         if setbacks.in_vain >= IN_VAIN_AT_MOST:
-            raise error
+            raise ReadyTimeoutError(
+                f"{error}; with it, {IN_VAIN_AT_MOST} machines were paid for and could not be "
+                "reached, so no other is rented: see whether this network lets SSH out, or choose "
+                "others with --provider"
+            ) from error
         setbacks.excluded.add(offer_key(offer))
         next_try = "trying the next offer"
     else:

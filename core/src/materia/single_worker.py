@@ -259,15 +259,21 @@ class _Maker:
             if instance is not None:
                 self.unmake(provider, instance, row)
             elif isinstance(error, MateriaError) and not isinstance(error, OrphanError):
-                self.ledger.machine_failed(row.name, str(error))
+                if isinstance(error, ProviderError) and error.made:
+                    self.paid(row, said=None)
+                else:
+                    self.ledger.machine_failed(row.name, str(error))
             raise
         return worker
 
     def unmake(self, provider: Provider, instance: Instance, row: MachineRow) -> None:
         self.ledger.machine_destroying(row.name, at=datetime.now(UTC))
         destroy(provider, instance)
+        self.paid(row, said=instance.created_at)
+
+    def paid(self, row: MachineRow, *, said: datetime | None) -> None:
         now = datetime.now(UTC)
-        quote = bill(row, at=now, said=instance.created_at)
+        quote = bill(row, at=now, said=said)
         self.ledger.machine_gone(row.name, at=now, cost=quote.cost, lines=quote.lines)
 
 

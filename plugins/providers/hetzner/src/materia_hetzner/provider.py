@@ -119,9 +119,11 @@ class Hetzner:
                 sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
                 left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
                 try:
-                    remove(project, left, patience=self._patience, late=not sure)
+                    made = remove(project, left, patience=self._patience, late=not sure)
                 except OrphanError as orphan:
                     raise orphan from error
+                if isinstance(error, ProviderError):
+                    error.made = made
                 raise
         host_key = host_key_of(request.user_data) if request.user_data else None
         return replace(project.instance(server), host_key=host_key)

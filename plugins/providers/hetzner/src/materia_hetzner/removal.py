@@ -14,9 +14,9 @@ from materia_hetzner.project import Project, region_of
 CONSOLE = "https://console.hetzner.com"
 
 
-def remove(project: Project, instance: Instance, *, patience: timedelta, late: bool) -> None:
+def remove(project: Project, instance: Instance, *, patience: timedelta, late: bool) -> bool:
     """As `materia.removal.remove`; *late* waits for a server that may not be listed yet."""
-    removal.remove(
+    return removal.remove(
         instance,
         partial(_go_over, project, instance),
         console=CONSOLE,

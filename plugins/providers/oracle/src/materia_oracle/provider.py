@@ -7,12 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from materia.bootstrap import check_size
-from materia.errors import (
-    ConfigError,
-    OrphanError,
-    ReadyTimeoutError,
-)
+from materia.bootstrap import check_size, host_key_of
+from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.polling import poll
@@ -102,8 +98,11 @@ class Oracle:
                     remove(owned, self._patience)
                 except OrphanError as orphan:
                     raise orphan from error
+                if isinstance(error, ProviderError):
+                    error.made = bool(owned.instances)
             raise
-        return described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
+        made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
+        return replace(made, host_key=host_key_of(request.user_data) if request.user_data else None)
 
     def list_instances(self) -> Sequence[Instance]:
         """As the Protocol says; a boot volume without its instance comes with an empty id."""

@@ -125,9 +125,11 @@ class Ovh:
                     sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
                     left = leftover(mark_of(request), provider=PROVIDER, region=region)
                     try:
-                        remove(account, left, patience=self._patience, late=not sure)
+                        made = remove(account, left, patience=self._patience, late=not sure)
                     except OrphanError as orphan:
                         raise orphan from error
+                    if isinstance(error, ProviderError):
+                        error.made = made
                     raise
         instance = account.instance(body, request.offer.instance_type)
         host_key = host_key_of(request.user_data) if request.user_data else None

@@ -13,9 +13,9 @@ from materia_ovh.account import Account
 CONSOLE = "https://www.ovh.com/manager/#/public-cloud"
 
 
-def remove(account: Account, instance: Instance, *, patience: timedelta, late: bool) -> None:
+def remove(account: Account, instance: Instance, *, patience: timedelta, late: bool) -> bool:
     """As `materia.removal.remove`; *late* waits for an instance that may not be listed yet."""
-    removal.remove(
+    return removal.remove(
         instance,
         partial(_go_over, account, instance),
         console=CONSOLE,

@@ -7,12 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
-from materia.bootstrap import check_size
-from materia.errors import (
-    ConfigError,
-    OrphanError,
-    ReadyTimeoutError,
-)
+from materia.bootstrap import check_size, host_key_of
+from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.polling import poll
@@ -198,7 +194,8 @@ class Scaleway:
                         server_id=identity, zone=owned.zone, action=ServerAction.POWERON
                     ),
                 )
-        return owned.instance(server, port=self._ssh_port)
+        host_key = host_key_of(request.user_data) if request.user_data else None
+        return replace(owned.instance(server, port=self._ssh_port), host_key=host_key)
 
     def _launch(self, request: InstanceRequest, owned: Owned, image: str) -> Server:
         held = owned.find_address()
@@ -278,6 +275,8 @@ class Scaleway:
             remove(owned, self._patience)
         except OrphanError as orphan:
             raise orphan from error
+        if isinstance(error, ProviderError):
+            error.made = bool(owned.servers)
 
 
 def _soon(within: timedelta, call: Callable[[], object]) -> None:

@@ -14,12 +14,12 @@ from operator import eq
 
 # What is compared in one step; a difference in it is then searched for in steps of halves.
 BLOCK = 1 << 14
-# How much of each text is at hand: far more than the lines looked at in one step.
-AHEAD = 1 << 20
 # How far to look for the place where both texts go on alike: the 13 lines of a balance lie in the
 # first distance, about 80 lines in the second.
 LOOKS = (1 << 11, 1 << 13)
 LOOK = LOOKS[-1]
+# With less of a text than this at hand, more is fetched.
+LOW = LOOK * 2
 
 
 class LineTooLongError(Exception):
@@ -93,13 +93,13 @@ def _skip_equal(a: _Window, b: _Window) -> None:
 def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int] | None:
     """How many lines to give up on either side until both go on with the same line."""
     # Lines edited in place: the n-th of one side is the n-th of the other again.
+    best = None
     pairs = list(map(eq, a, b))
-    paired = pairs.index(True) if True in pairs else None
-    if paired is not None and (
-        paired < 2 or (set(b).isdisjoint(a[:paired]) and set(a).isdisjoint(b[:paired]))
-    ):
-        return paired, paired
-    best = None if paired is None else (paired, paired)
+    if True in pairs:
+        paired = pairs.index(True)
+        best = (paired, paired)
+        if paired < 2 or (a[paired - 1] not in b and b[paired - 1] not in a):
+            return best
     # Lines inserted or deleted: the nearest line of one side that the other has too.
     where = {line: k for k, line in reversed(list(enumerate(b)))}
     for k, line in enumerate(a):
@@ -127,24 +127,34 @@ class _Window:
         self._ended = False
         self.text = b""
         self.at = 0
+        # A long chunk of which only the beginning is in the text, and where it begins there.
+        self._chunk = b""
+        self._chunk_at = 0
 
     def is_low(self) -> bool:
         """Whether there is more to be had, or nothing left."""
         left = len(self.text) - self.at
-        return left == 0 or (not self._ended and left < LOOK * 2)
+        return left == 0 or (not self._ended and left < LOW)
 
     def fill(self) -> bool:
         """Have enough of the text at hand; whether there is any left."""
-        if not self._ended and len(self.text) - self.at < LOOK * 2:
+        if self._chunk and self.is_low():
+            # The place is in the beginning of the chunk by now: only the seam had to be copied.
+            self.text, self.at = self._chunk, self.at - self._chunk_at
+            self._chunk = b""
+        if not self._ended and self.is_low():
             parts = [self.text[self.at :]]
             size = len(parts[0])
-            while size < AHEAD:
+            while size < LOW:
                 chunk = next(self._chunks, None)
                 if chunk is None:
                     self._ended = True
                     if size and not parts[-1].endswith(b"\n"):
                         parts.append(b"\n")
                     break
+                if len(chunk) > LOW * 2:
+                    self._chunk, self._chunk_at = chunk, size
+                    chunk = chunk[: LOW * 2]
                 if chunk:
                     parts.append(chunk)
                     size += len(chunk)

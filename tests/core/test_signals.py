@@ -157,3 +157,14 @@ def test_a_terminal_that_is_closed_ends_the_run_and_its_worker(folders: Workshop
     assert run.wait(timeout=30) == 129
     assert not alive(int(mark.read_text()))
     assert folders.workers() == []
+
+
+@pytest.mark.parametrize("while_it", ["imports the command line", "loads plugins"])
+def test_ctrl_c_while_it_starts_is_no_traceback(workshop: Workshop, while_it: str) -> None:
+    module = "typer" if while_it == "imports the command line" else "impatient"
+    workshop.module(module, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    workshop.install("impatient", "impatient")
+
+    ended = workshop.run("run")
+
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")

@@ -1,8 +1,18 @@
-"""`python -m materia` is `materia`."""
+"""Where `materia` and `python -m materia` begin."""
 
 from __future__ import annotations
 
-from materia.cli import main
+import sys
+
+
+def main() -> None:
+    """Import the command line and run it."""
+    try:
+        from materia.cli import main as run
+    except KeyboardInterrupt:  # Ctrl-C while it starts
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -49,13 +49,15 @@ def ask_each(
     results: list[T | None] = [None] * len(questions)
     pending = set(range(len(questions)))
     end = time.monotonic() + patience.total_seconds()
-    while pending:
-        waiting(sorted({questions[number][0] for number in pending}))
-        try:
+    try:
+        while pending:
+            waiting(sorted({questions[number][0] for number in pending}))
             number, answer = answers.get(timeout=max(end - time.monotonic(), 0.001))
-        except queue.Empty:
+            results[number] = answer
+            pending.remove(number)
+    except queue.Empty:
+        pass  # of whoever is late
+    finally:
+        if pending:  # also after Ctrl-C
             _left_alone.set()
-            break
-        results[number] = answer
-        pending.remove(number)
     return results

@@ -133,6 +133,8 @@ def main() -> None:
         app()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:  # while the commands are put together, or where nothing was begun
+        code = 130
     except MateriaError as error:
         _say(error)
         code = error.exit_code

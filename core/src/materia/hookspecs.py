@@ -34,12 +34,15 @@ class Setting:
         kind: `text`, `number` (whole), `yes_no` or `texts` (a list of text).
         default: What it is when materia.toml does not say.
         help: One line for the commented file that `materia init` writes.
+        folder: Whether the text may name a folder, as a path or a file: address. A source that
+            reads one is not run on a rented machine, where that folder is not.
     """
 
     name: str
     kind: SettingKind
     default: str | int | bool | tuple[str, ...] | None
     help: str
+    folder: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

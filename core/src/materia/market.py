@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from materia.errors import MissingSecretError, NoOfferError
+from materia.errors import ConfigError, MissingSecretError, NoOfferError
 from materia.machines import Offer, Requirements
 from materia.pipeline import Pipeline, Stage
 from materia.plan import offer_key
@@ -67,10 +67,13 @@ def ask_market(
     A provider that cannot answer stops no other; the only one that was named raises by itself.
 
     Raises:
+        ConfigError: the source reads a folder, and no machine that takes part has it.
         MateriaError: as the only provider raised it.
         NoOfferError: nobody has anything, with one line for each.
     """
     found = who_takes_part(pipeline, registry)
+    if all(one.plugin.rents for one in found):
+        _refuse_folders(pipeline, registry)
     needs = asked_for(pipeline.stages)
     if len(found) == 1:
         return _ask_only(found[0], pipeline, environment, needs)
@@ -138,6 +141,20 @@ def different(offers: Iterable[Offer]) -> list[Offer]:
         for offer in offers
     }
     return list(machines.values())
+
+
+def _refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
+    if pipeline.sample:  # it comes along
+        return
+    for setting in registry.source(pipeline.source).plugin.settings:
+        value = str(pipeline.settings["source", pipeline.source].get(setting.name) or "")
+        scheme, colon, _ = value.partition("://")
+        if setting.folder and value and (not colon or scheme == "file"):
+            raise ConfigError(
+                f"sources.{pipeline.source}.{setting.name} is the folder {value}, which is on this "
+                "machine alone, and a rented one cannot read it; run with --provider local, or "
+                "give an https:// address that can be reached from anywhere"
+            )
 
 
 class _Unread(PriceCache):

@@ -36,6 +36,7 @@ def materia_sources() -> list[Plugin[Source]]:
                     default="https://apps.fas.usda.gov/psdonline/downloads/archives",
                     help="Address of the archive, or a folder (also file://) with a mirror of it: "
                     "YYYY/MM/<file>.",
+                    folder=True,
                 ),
                 Setting(
                     name="first_release",

@@ -256,7 +256,7 @@ def test_an_index_out_of_reach_is_an_error_that_says_so(
 
 
 def test_without_uv_it_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="`pip install uv`"):
+    with pytest.raises(ArtifactError, match="`pip install uv`"):
         find_uv(str(tmp_path), tmp_path)
 
 

@@ -60,9 +60,10 @@ def find_or_build(
     Needs no network when nothing that is installed has changed.
 
     Raises:
-        ConfigError: uv is not installed, or a plugin cannot be packed.
+        ConfigError: a plugin cannot be packed.
         MissingSecretError: the bucket's credentials are not in *environment*.
-        ArtifactError: a package cannot be had for that Python and processor.
+        ArtifactError: uv is not installed, or a package cannot be had for that Python and
+            processor.
     """
     target = Target.of(python, architecture)
     source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)

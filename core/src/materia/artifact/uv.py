@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from materia.errors import ArtifactError, ConfigError
+from materia.errors import ArtifactError
 
 LAST_LINES = 12
 NETWORK = ("Failed to fetch", "error sending request", "dns error", "Could not connect")
@@ -23,7 +23,7 @@ class Uv:
     """The program uv, run in *folder*, whose configuration of indexes it heeds.
 
     Raises:
-        ConfigError: it is not installed.
+        ArtifactError: it is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,12 +63,12 @@ def find_uv(path: str, beside: Path) -> str:
     """The program uv in one of the folders of *path*, or beside this Python.
 
     Raises:
-        ConfigError: it is not installed.
+        ArtifactError: it is not installed.
     """
     for folders in (path, str(beside)):
         if folders and (found := shutil.which("uv", path=folders)):
             return found
-    raise ConfigError(
+    raise ArtifactError(
         "what a worker runs is put together with uv, which is not installed: "
         f"neither on PATH nor in {beside}; install it there with `pip install uv`"
     )

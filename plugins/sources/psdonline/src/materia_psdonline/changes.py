@@ -21,11 +21,10 @@ from materia_psdonline.history import (
     STAMPS,
     VALUES,
     encode,
-    gather_lines,
     lines,
 )
 from materia_psdonline.rows import parse, read_labels, refuse_duplicates
-from materia_psdonline.spans import Moved, OutOfStepError, Place, Spans
+from materia_psdonline.spans import Moved, OutOfStepError, Place
 from materia_psdonline.text import as_csv, diff_texts, unpacked
 
 # Above this many changed lines (a tenth of a full release leaves and comes) parsing the whole text
@@ -89,16 +88,16 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
         CREATE OR REPLACE TEMP TABLE balances_touched AS
         SELECT {balance} FROM lines_removed UNION SELECT {balance} FROM lines_added
     """)
+    for spans in (VALUES, STAMPS):
+        spans.gather(connection, place, "balances_touched", balance)
     connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE lines_before AS
-        FROM {gather_lines(connection, place, "balances_touched")};
         CREATE OR REPLACE TEMP TABLE lines_after AS
-        SELECT * FROM lines_before AS old
-        WHERE NOT EXISTS (SELECT 1 FROM lines_removed AS gone WHERE {_same("old", "gone")})
+        SELECT * FROM {lines(VALUES.near, STAMPS.near)} AS old
+        ANTI JOIN lines_removed AS gone ON {_same("old", "gone")}
         UNION ALL FROM lines_added;
     """)
-    counts = connection.execute("""
-        SELECT (SELECT count(*) FROM lines_before) - (SELECT count(*) FROM lines_removed)
+    counts = connection.execute(f"""
+        SELECT (SELECT count(*) FROM {VALUES.near}) - (SELECT count(*) FROM lines_removed)
             + (SELECT count(*) FROM lines_added) - (SELECT count(*) FROM lines_after)
     """).fetchone()
     if counts != (0,):
@@ -106,10 +105,10 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     return _change(
         connection,
         place,
-        before="lines_before",
+        before=(VALUES.near, STAMPS.near),
         known=known,
         labels=labels,
-        gathered=(VALUES, STAMPS),
+        gathered=True,
     )
 
 
@@ -137,7 +136,7 @@ def replace_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
         moved = _change(
             connection,
             place,
-            before=lines(place),
+            before=(VALUES.members(place), STAMPS.members(place)),
             known=known,
             labels=labels,
         )
@@ -149,23 +148,27 @@ def _change(
     connection: duckdb.DuckDBPyConnection,
     place: Place,
     *,
-    before: str,
+    before: tuple[str, str],
     known: Labels,
     labels: Labels,
-    gathered: tuple[Spans, ...] = (),
+    gathered: bool = False,
 ) -> Moved:
-    """Apply the difference from *before* (SQL) to `lines_after`; both hold whole balances."""
-    was = encode(connection, before, "balances_before")
-    now = encode(connection, "lines_after", "balances_after")
+    """Apply the difference from *before* to `lines_after`; both are whole balances.
+
+    *before* is SQL for values and stamps, *gathered* or not.
+    """
+    after = encode(connection, "lines_after", "balances_after")
     refuse_duplicates(connection, "lines_after", "balances_after")
-    for spans, old, new in zip((VALUES, STAMPS), was, now, strict=True):
-        spans.create_changes(connection, old, new)
+    for spans, was, now in zip((VALUES, STAMPS), before, after, strict=True):
+        spans.create_changes(connection, was, f"({now})")
     _fill_labels(connection, known, labels)
     try:
-        moved = [spans.change(connection, place, gathered=spans in gathered) for spans in ALL_SPANS]
+        moved = VALUES.change(connection, place, gathered=gathered)
+        STAMPS.change(connection, place, gathered=gathered)
+        LABELS.change(connection, place)
     except OutOfStepError as error:
         raise NotTheseLinesError from error
-    return moved[0]
+    return moved
 
 
 def _same(left: str, right: str) -> str:

@@ -235,19 +235,8 @@ def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple
     return values, stamps
 
 
-def lines(place: Place) -> str:
-    """SQL for the lines of the release as the tables have it now, without descriptions."""
-    return _lines_of(VALUES.members(place), STAMPS.members(place))
-
-
-def gather_lines(connection: duckdb.DuckDBPyConnection, place: Place, balances: str) -> str:
-    """The same for the balances in the table *balances*, whose rows are gathered for it."""
-    for spans in (VALUES, STAMPS):
-        spans.gather(connection, place, balances, _balance)
-    return _lines_of(VALUES.near, STAMPS.near)
-
-
-def _lines_of(values: str, stamps: str) -> str:
+def lines(values: str, stamps: str) -> str:
+    """SQL for the lines, without descriptions, that *values* and *stamps* (SQL) stand for."""
     return f"(SELECT {_resolved} FROM {values} AS v JOIN {stamps} AS s USING ({_balance}))"
 
 

@@ -135,11 +135,11 @@ class Spans:
         )
 
     def create_changes(self, connection: duckdb.DuckDBPyConnection, was: str, now: str) -> None:
-        """Fill the temporary tables of changes from the rows as they were and as they are (SQL)."""
+        """Fill the temporary tables of changes from the rows before and after (SQL)."""
         for name, left, right in ((self.removed, was, now), (self.added, now, was)):
             connection.execute(f"""
                 CREATE OR REPLACE TEMP TABLE {name} AS
-                SELECT {self.row} FROM ({left}) AS l ANTI JOIN ({right}) AS r
+                SELECT {self.row} FROM {left} AS l ANTI JOIN {right} AS r
                     ON {self.equal("l", "r")}
             """)
 

@@ -11,6 +11,7 @@ import pytest
 from fakes.rows import NOON, euro, machine_row, run_row
 from materia.errors import ConfigError
 from materia.state import State, state_folder
+from materia.sweep_ledger import close_dead_runs
 
 HOLDER = """
 import sys, time
@@ -105,8 +106,22 @@ def test_a_killed_run_is_unfinished_until_nothing_of_it_is_left(state: State) ->
     assert state.unfinished() == ("one",)
     with state.ledger() as ledger:
         ledger.machine_gone("m", at=NOON, cost=euro("0.01"))
+    assert not state.settle("one")
+    with state.ledger() as ledger:
+        ledger.end_run("one", "interrupted", at=NOON)
     assert state.settle("one")
     assert state.settle("one")
+    assert state.unfinished() == ()
+
+
+def test_a_run_whose_end_could_not_be_written_down_stays_unfinished(state: State) -> None:
+    with state.hold("one"), state.ledger() as ledger:
+        ledger.begin_run(run_row("one"))
+
+    assert state.unfinished() == ("one",)
+    with state.ledger() as ledger:
+        close_dead_runs(state, ledger, at=NOON)
+        assert ledger.run("one").state == "interrupted"
     assert state.unfinished() == ()
 
 

@@ -89,6 +89,12 @@ class Ledger:
             )
             return changed.rowcount > 0
 
+    def is_running(self, run: str) -> bool:
+        """Whether *run* was begun and its end was never written down."""
+        with self._reading() as connection:
+            unended = "SELECT 1 FROM runs WHERE run = ? AND ended_at IS NULL"
+            return connection.execute(unended, (run,)).fetchone() is not None
+
     def save_plan(self, run: str, plan: Mapping[str, object]) -> None:
         """What was planned, ready for JSON; the newest plan counts."""
         with self._writing() as connection:

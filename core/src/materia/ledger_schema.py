@@ -121,7 +121,10 @@ def told(path: Path) -> Iterator[None]:
             raise LedgerError(
                 f"{path}: another process has held the ledger for {BUSY_SECONDS:.0f} s; try again"
             ) from error
-        raise LedgerError(f"{path}: the ledger failed: {error}") from error
+        raise LedgerError(
+            f"{path}: the ledger failed: {error}; see to the disk, and run `materia sweep` when it "
+            "can be written again"
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"materia cannot keep its records in {path}: {error.strerror or error}; make the "

@@ -110,13 +110,13 @@ class State:
         (self._make(self.folder / "alive") / run).write_text(moment.astimezone(UTC).isoformat())
 
     def settle(self, run: str) -> bool:
-        """Forget that *run* was alive, when the ledger knows of no open machine of it.
+        """Forget that *run* was alive, when the ledger has its end and no open machine of it.
 
         Whether nothing is left of it; a second time changes nothing.
         """
         path = self.folder / "alive" / run
         with self.ledger() as ledger:
-            if ledger.machines(run=run, open_only=True):
+            if ledger.is_running(run) or ledger.machines(run=run, open_only=True):
                 return False
         path.unlink(missing_ok=True)
         return True

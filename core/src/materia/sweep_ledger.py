@@ -102,9 +102,12 @@ class SweepLedger:
 def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
     """Write down the end of runs that were killed and of which nothing is left."""
     for run in state.unfinished():
-        if state.settle(run):
-            ledger.end_run(run, "interrupted", at=at, error="its process was killed")
-            forget_run(state, run)
+        if ledger.machines(run=run, open_only=True):
+            continue
+        why = "its process was killed, or could not write down its end"
+        ledger.end_run(run, "interrupted", at=at, error=why)
+        state.settle(run)
+        forget_run(state, run)
 
 
 def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:

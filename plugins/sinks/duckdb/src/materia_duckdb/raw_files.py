@@ -179,7 +179,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or path
+        where = error.filename2 or error.filename or path  # of a copy, where it goes to
         raise SinkError(
             f"{where}: {error.strerror or error}; what was kept before is unharmed: "
             "see to it and run again"

@@ -87,6 +87,21 @@ def test_an_api_that_fails_is_asked_once_more_and_then_left_out(
     assert rented.left() == []
 
 
+def test_an_answer_that_is_lost_at_the_only_provider_ends_no_run(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner")
+    hetzner = rented.clouds["hetzner"]
+    for call in (hetzner.offers_call, hetzner.create_call, hetzner.delete_call):
+        hetzner.faults.next(*call, Fault(drop="before"))
+
+    done = rented.run(*EXTRACT, "hetzner")
+
+    assert done.returncode == 0, done.stderr
+    assert hetzner.faults.pending == 0
+    assert rented.left() == []
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_books(
     rent: Callable[..., Rented], provider: str

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from materia.errors import ConfigError, MissingSecretError, NoOfferError
+from materia.errors import (
+    ConfigError,
+    CredentialsError,
+    MissingSecretError,
+    NoOfferError,
+    ProviderError,
+)
 from materia.machines import Offer, Requirements
 from materia.pipeline import Pipeline, Stage
 from materia.plan import offer_key
@@ -17,6 +24,7 @@ from materia.price_cache import Answer, PriceCache, Question, cache_folder, neut
 from materia.prices import Asking, NoAnswer, ask_all
 from materia.protocols import Provider
 
+AGAIN_SECONDS = 1.0
 NOBODY = (
     "no provider that rents machines is installed; add one as an extra, for example "
     "`uv sync --extra hetzner`, or use --provider local"
@@ -190,7 +198,7 @@ def _ask_only(
     nothing: NoOfferError | None = None
     for need in needs:
         try:
-            offers += provider.offers(need)
+            offers += _offers(provider, need)
         except NoOfferError as error:  # for this need
             nothing = error
     if nothing and not offers:
@@ -200,6 +208,17 @@ def _ask_only(
         owned=frozenset() if found.plugin.rents else frozenset({name}),
         providers={name: provider},
     )
+
+
+def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
+    """What it offers; an API that fails is asked once more, as nobody else can be."""
+    try:
+        return provider.offers(need)
+    except CredentialsError:
+        raise
+    except ProviderError:
+        time.sleep(AGAIN_SECONDS)
+        return provider.offers(need)
 
 
 def _open(found: Found[Any], pipeline: Pipeline, environment: Mapping[str, str]) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -36,19 +37,27 @@ def rental(tmp_path: Path) -> Rental:
 
 
 @pytest.fixture
+def other(tmp_path: Path) -> Rental:
+    return Rental(tmp_path / "others")
+
+
+@pytest.fixture
 def heard() -> list[tuple[str, Event]]:
     return []
 
 
 @pytest.fixture
-def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]]) -> Run:
-    """Runs the stage extract of the folder pipeline on the rental."""
+def run_extract(
+    folders: Workshop, rental: Rental, other: Rental, heard: list[tuple[str, Event]]
+) -> Run:
+    """Runs the stage extract of the folder pipeline on the rental, or on those that are named."""
     from materia.config import STAGES
 
     rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental, rents=False)
     registry = Registry(
         found=(
             found("provider", rented),
+            found("provider", replace(rented, name="other", open=lambda _: other)),
             found("source", folder.materia_sources()[0]),
             found("sink", folder.materia_sinks()[0]),
         ),
@@ -63,14 +72,15 @@ def run_extract(folders: Workshop, rental: Rental, heard: list[tuple[str, Event]
         project=None,
         settings={
             ("provider", "rental"): {},
+            ("provider", "other"): {},
             ("source", "folder"): {"folder": "in"},
             ("sink", "folder"): {"folder": "out"},
         },
     )
 
-    def go() -> RunReport:
+    def go(*providers: str) -> RunReport:
         return run(
-            pipeline,
+            replace(pipeline, providers=providers or pipeline.providers),
             registry,
             folders.environment(),
             state=State(folders.home / "state"),
@@ -115,6 +125,20 @@ def test_without_a_machine_each_offer_is_told_with_its_reason(
         "  rental: cheap is sold out",
         "  rental: dear is sold out",
     ]
+
+
+def test_a_provider_that_refuses_ten_times_gives_way_to_the_others(
+    run_extract: Run, rental: Rental, other: Rental
+) -> None:
+    names = [f"cheap-{number}" for number in range(12)]
+    rental.sold = [offer(name, hourly="0.01") for name in names]
+    rental.sold_out = set(names)
+    other.sold = [offer("dear", hourly="1")]
+
+    report = run_extract("rental", "other")
+
+    assert report.stages[0].provider == "other"
+    assert len(rental.asked) == 10
 
 
 def test_a_failed_stage_leaves_no_instance(

@@ -41,6 +41,7 @@ class Rental:
         sold_out: Names of instance types that cannot be had after all.
         keeps: Whether a destroyed instance stays on its list.
         host: The address it gives its machines; None is this one.
+        asked: Names of the instances it was asked for.
         created: Names of the instances it made.
         destroyed: Names of the instances it was told to destroy.
         running: What is on its list.
@@ -51,6 +52,7 @@ class Rental:
     sold_out: set[str] = field(default_factory=set)
     keeps: bool = False
     host: str | None = None
+    asked: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     destroyed: list[str] = field(default_factory=list)
     running: dict[str, Instance] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class Rental:
         return self.sold
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
+        self.asked.append(request.name)
         if request.offer.instance_type in self.sold_out:
             raise CapacityError(f"rental: {request.offer.instance_type} is sold out")
         folder = self.folder / request.name

@@ -56,6 +56,8 @@ IN_VAIN_AT_MOST = 3
 LOST_AT_MOST = 1
 # A provider whose API fails is asked once more, and then left out.
 FAILED_AT_MOST = 1
+# Refusals of one provider, a quota say, until the others are turned to.
+REFUSED_AT_MOST = 10
 SWEEP_PATIENCE = timedelta(minutes=2)
 
 
@@ -82,6 +84,7 @@ class _Setbacks:
         in_vain: Machines that were paid for and never answered.
         lost: Workers that went out of reach.
         failed: How often each provider's API failed.
+        refused: How many of its offers each provider refused.
     """
 
     excluded: set[OfferKey] = field(default_factory=set)
@@ -89,6 +92,7 @@ class _Setbacks:
     in_vain: int = 0
     lost: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -280,21 +284,32 @@ def _learn(
                 "others with --provider"
             ) from error
         setbacks.excluded.add(offer_key(offer))
+        setbacks.refused[offer.provider] += 1
         next_try = "trying the next offer"
+        if setbacks.refused[offer.provider] == REFUSED_AT_MOST and _leave_out(
+            setbacks, market, offer.provider
+        ):
+            next_try = f"going on without {offer.provider}"
     else:
         setbacks.failed[offer.provider] += 1
         last = isinstance(error, CredentialsError)
         if not last and setbacks.failed[offer.provider] <= FAILED_AT_MOST:
             running.journal.say(stage, f"{error}; asking {offer.provider} once more")
             return
-        if all(other.provider == offer.provider for other in market.offers):
+        if not _leave_out(setbacks, market, offer.provider):
             raise error
-        setbacks.excluded |= {
-            offer_key(one) for one in market.offers if one.provider == offer.provider
-        }
         next_try = f"going on without {offer.provider}"
     setbacks.reasons.append(str(error))
     running.journal.say(stage, f"{error}; {next_try}")
+
+
+def _leave_out(setbacks: _Setbacks, market: Market, provider: str) -> bool:
+    """Exclude all that *provider* offers, unless nobody else has an offer left; whether it did."""
+    its = {offer_key(one) for one in market.offers if one.provider == provider}
+    if {offer_key(one) for one in market.offers} <= its | setbacks.excluded:
+        return False
+    setbacks.excluded |= its
+    return True
 
 
 def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: _Setbacks) -> Plan:

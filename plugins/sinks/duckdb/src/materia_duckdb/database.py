@@ -11,6 +11,8 @@ Views hold the name of their database, which DuckDB takes from the file's: so bo
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from materia.errors import BusyError, SinkError
@@ -65,19 +67,17 @@ class Database:
             self._take_lock()
             self._fold()
             durable.sweep(self._work)
-            if self._continues():
-                return self._copy
-            self._base.unlink(missing_ok=True)
-            remove(self._copy)
-            if self._target.exists():
-                # Open to read, so that nobody can write to it meanwhile.
-                with opened(self._target, read_only=True, shown=self._path):
-                    base = self._fingerprint()
-                    durable.copy(self._target, self._copy)
-            else:
+            with self._held():
+                if self._continues():
+                    return self._copy
+                self._base.unlink(missing_ok=True)
+                remove(self._copy)
                 base = self._fingerprint()
-                with opened(self._copy, read_only=False):
-                    pass
+                if base is not None:
+                    durable.copy(self._target, self._copy)
+                else:
+                    with opened(self._copy, read_only=False):
+                        pass
             durable.write(self._base, json.dumps(base))
             return self._copy
 
@@ -119,14 +119,18 @@ class Database:
             return self._read[1]
         return self.publication()
 
-    def _swap(self) -> None:
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep what is published open to read: a writer that came now would lose what it writes."""
         if self._target.exists():
-            # Open to read until it is done: a writer that came now would lose what it writes.
-            # (No other descriptor of the file may be closed here: that would drop DuckDB's lock.)
             with opened(self._target, read_only=True, shown=self._path):
-                self._refuse_changed()
-                self._copy.replace(self._target)
+                yield
         else:
+            yield
+
+    def _swap(self) -> None:
+        # No other descriptor of the published file may be closed here: DuckDB's lock would go too.
+        with self._held():
             self._refuse_changed()
             self._copy.replace(self._target)
         durable.sync(self._target.parent)
@@ -145,7 +149,7 @@ class Database:
 
     def _fold(self) -> None:
         """Check the published file, and write a log that a killed writer left into it."""
-        self.publication()
+        self._known_publication()
         if not self._target.exists():
             log(self._target).unlink(missing_ok=True)  # of a database that was deleted
         elif log(self._target).exists():

@@ -94,7 +94,7 @@ def test_who_cannot_rent_is_left_out_with_the_remedy(rented: Workshop) -> None:
 
     assert plan["legs"][0]["chosen"]["provider"] == "seconds"
     assert plan["unanswered"] == [
-        {"provider": "hours", "reason": "hours: set HOURS_TOKEN to use it"}
+        {"provider": "hours", "reason": "hours: set HOURS_TOKEN to use it", "lacking": True}
     ]
 
 

@@ -108,7 +108,7 @@ def test_a_sold_out_offer_gives_way_to_the_next(
 
     assert run_extract().stages[0].result["fetched"] == 2
     said = "rental: cheap is sold out; trying the next offer"
-    assert ("extract", Log(level="info", message=said)) in heard
+    assert ("extract", Log(level="warning", message=said)) in heard
 
 
 def test_without_a_machine_each_offer_is_told_with_its_reason(

@@ -177,7 +177,7 @@ def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer
     try:
         take_secrets(found, environment)
     except MissingSecretError as error:
-        return NoAnswer(provider=found.plugin.name, reason=str(error))
+        return NoAnswer(provider=found.plugin.name, reason=str(error), lacking=True)
     return None
 
 

@@ -33,10 +33,12 @@ class NoAnswer:
     Attributes:
         provider: Its name.
         reason: One line, with the remedy; it begins with the provider's name.
+        lacking: Whether all that is wrong is that its credentials are not set.
     """
 
     provider: str
     reason: str
+    lacking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

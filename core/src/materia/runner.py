@@ -211,7 +211,8 @@ def _run_all(running: Running) -> list[StageReport]:
     first = pipeline.stages[0].name
     market = ask_market(pipeline, running.registry, running.environment)
     for unanswered in market.unanswered:
-        journal.say(first, f"left out: {unanswered.reason}")
+        expected = unanswered.lacking and not pipeline.providers
+        journal.say(first, f"left out: {unanswered.reason}", warning=not expected)
     _sweep(running, market)
     remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
     reports: list[StageReport] = []
@@ -271,7 +272,8 @@ def _learn(
         setbacks.lost += 1
         if setbacks.lost > LOST_AT_MOST:
             raise error
-        running.journal.say(stage, f"{error}; running {stage} again on another machine")
+        again = f"{error}; running {stage} again on another machine"
+        running.journal.say(stage, again, warning=True)
         return
     if attempt.reached:
         raise error
@@ -294,13 +296,14 @@ def _learn(
         setbacks.failed[offer.provider] += 1
         last = isinstance(error, CredentialsError)
         if not last and setbacks.failed[offer.provider] <= FAILED_AT_MOST:
-            running.journal.say(stage, f"{error}; asking {offer.provider} once more")
+            again = f"{error}; asking {offer.provider} once more"
+            running.journal.say(stage, again, warning=True)
             return
         if not _leave_out(setbacks, market, offer.provider):
             raise error
         next_try = f"going on without {offer.provider}"
     setbacks.reasons.append(str(error))
-    running.journal.say(stage, f"{error}; {next_try}")
+    running.journal.say(stage, f"{error}; {next_try}", warning=True)
 
 
 def _leave_out(setbacks: _Setbacks, market: Market, provider: str) -> bool:
@@ -389,7 +392,7 @@ def _sweep(running: Running, market: Market) -> None:
                     message = (
                         f"{left.instance.name} was left by an earlier run and is destroyed now"
                     )
-                    running.journal.say(first, message)
+                    running.journal.say(first, message, warning=True)
             continue
         reason = result or f"{name}: no answer; run `materia sweep` later"
         running.journal.say(first, f"not swept: {reason}", warning=True)

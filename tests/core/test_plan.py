@@ -222,6 +222,7 @@ def test_no_machine_for_a_stage_is_told_with_each_provider_and_its_reasons() -> 
         "  acme: 2 x less than 4 vCPU",
         "  bolt: 1 x sold out",
         "  ovh: set OVH_APPLICATION_KEY to use it",
+        "  try again later, name other providers, or ask for less under [stages.<name>]",
     ]
 
 

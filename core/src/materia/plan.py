@@ -30,7 +30,7 @@ from materia.plan_search import (
     join,
     rank_all,
 )
-from materia.plan_words import Cut, machine_text, names, reason_lines, sharing
+from materia.plan_words import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia.selection import PassedOver, Ranking, in_order, passed_over_order
 
 # A machine lives at most as long as its stages may run, and these two: until it can be reached and
@@ -180,7 +180,8 @@ def make_plan(
         key=lambda one: (one[0], one[1]),
     )
     if not ordered:
-        raise NoOfferError("\n  ".join([*planning.nothing(tuple(stages)), *unanswered]))
+        reasons = [*planning.nothing(tuple(stages)), *unanswered, INSTEAD]
+        raise NoOfferError("\n  ".join(reasons))
     _, _, cut, chain = ordered[0]
     legs = planning.legs(cut, chain)
     others = [planning.alternative(one, other) for _, _, one, other in ordered[1:]]

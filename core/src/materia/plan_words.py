@@ -12,6 +12,7 @@ from materia.pipeline import Stage
 from materia.selection import PassedOver
 
 REASONS = 3  # of one provider
+INSTEAD = "try again later, name other providers, or ask for less under [stages.<name>]"
 # "2 vCPU, 4 needed", "8 GiB of memory, 16 needed": one reason, whatever there was instead.
 TOO_LITTLE = re.compile(r"[\d.]+ (vCPU|GiB of \w+), ([\d.]+) needed")
 # The stages of each machine.

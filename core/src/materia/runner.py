@@ -37,6 +37,7 @@ from materia.model import RunReport, StageReport
 from materia.pipeline import Pipeline, Stage
 from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
 from materia.plan_values import plan_values
+from materia.plan_words import INSTEAD
 from materia.plugins import Registry
 from materia.price_cache import plain
 from materia.prices import NoAnswer
@@ -330,7 +331,7 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks:
         if not setbacks.reasons:
             raise
         head = f"nothing to run the stage {stages[0].name} on"
-        raise NoOfferError("\n  ".join([head, *setbacks.reasons])) from error
+        raise NoOfferError("\n  ".join([head, *setbacks.reasons, INSTEAD])) from error
 
 
 def _chosen(leg: Leg) -> str:

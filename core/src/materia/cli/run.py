@@ -49,7 +49,8 @@ A run that was cut off, at any point, goes on where it stopped. A file that cann
 used is put aside, everything else is done, and the exit code is 1. Progress is shown
 when standard error is a terminal; NO_COLOR is honoured. With --json, the report is on
 standard output, and every event on standard error as it happens, one JSON object a line;
-a stage that failed leaves standard output empty.
+other lines there, such as the reason of a failure, are for people. A run that failed leaves
+standard output empty.
 
 \b
 Rented machines are destroyed when their stages are done, have failed or were interrupted.

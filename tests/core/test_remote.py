@@ -445,7 +445,7 @@ def test_a_full_disk_of_the_worker_is_told_and_harms_nothing(
         pytest.raises(StageError, match=r"cannot copy small\.tar.gz .* No space left on device"),
     ):
         machine.prepare(artifact)
-    machines.disk_bytes = 5_500_000
+    machines.disk_bytes = 4_500_000
     worker = boot(machines)
     run = Run(worker, tmp_path)
     large = "a,1\n" * 500_000

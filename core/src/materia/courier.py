@@ -41,7 +41,7 @@ class UnusableError(Exception):
 
 
 def done(error: str | None = None, **more: object) -> None:
-    """Say how it ended, and where."""
+    """Say how it ended, and where; after an error this ends, as something may be left unread."""
     say(
         b"r",
         error=error,
@@ -50,6 +50,8 @@ def done(error: str | None = None, **more: object) -> None:
         machine=os.uname().machine,
         **more,
     )
+    if error is not None:
+        os._exit(0)
 
 
 def receive(order: Order) -> None:
@@ -283,5 +285,5 @@ def reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """Obey one order."""
+    """Obey orders: starting this for each file would take longer than most files."""
     serve({"receive": receive, "fetch": fetch, "send": send, "look": look})

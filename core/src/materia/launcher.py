@@ -31,7 +31,7 @@ import threading
 import time
 from queue import SimpleQueue
 
-from materia.launcher_records import Order, record, say, serve, write
+from materia.launcher_records import Order, record, say, take_order, write
 
 CHUNK = 65536
 STARTING_SECONDS = 0.5  # between the making of a keeper's folder and its socket
@@ -353,5 +353,6 @@ def relay_input(keeper: socket.socket) -> None:
 
 
 def main() -> None:
-    """Obey one order."""
-    serve({"run": run})
+    """Obey one order: this process is for one command."""
+    run(take_order())
+    os._exit(0)

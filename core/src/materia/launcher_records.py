@@ -1,7 +1,7 @@
 """How the programs that are sent to a rented machine talk: sent along with each of them.
 
-Each is given an order, its length and then JSON, and answers with records: a kind, a length, a line
-end, and that many bytes. Standard library only, Python 3.9 and later.
+Each is given orders, one after the other, their length and then JSON, and answers with records: a
+kind, a length, a line end, and that many bytes. Standard library only, Python 3.9 and later.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def take_order() -> Order:
 
 
 def serve(programs: Mapping[str, Callable[[Order], None]]) -> None:
-    """Take one order, obey it, and end."""
-    given = take_order()
-    programs[given["do"]](given)
-    os._exit(0)
+    """Take orders and obey them, until the far side is gone."""
+    while True:
+        given = take_order()
+        programs[given["do"]](given)

@@ -90,7 +90,7 @@ class LegRun:
             return
         from materia.bootstrap import cloud_config, generate_key, user_data
 
-        artifact = self._artifact(_remembered_python(self._running.state, self._offer.provider))
+        artifacts = self._artifacts(_remembered_python(self._running.state, self._offer.provider))
         login_key, host_key = generate_key(), generate_key()
         config = cloud_config(
             login_key=login_key.public,
@@ -103,8 +103,9 @@ class LegRun:
             self._running.signals.released(),
             _worker(instance, login_key, host_key) as worker,
         ):
-            self._prepare(worker, artifact)
-            for stage in self._leg.stages:
+            artifacts = self._prepare(worker, artifacts)
+            for stage, artifact in zip(self._leg.stages, artifacts, strict=True):
+                worker.prepare(artifact)
                 self._remote_stage(stage, worker)
 
     def _expires_at(self) -> datetime:
@@ -142,28 +143,36 @@ class LegRun:
             self.reached = True
             yield instance
 
-    def _artifact(self, python: str) -> Artifact:
+    def _artifacts(self, python: str) -> list[Artifact]:
+        """One for each stage: fetching begins with a small one, and need not wait for the rest."""
         from materia.artifact import find_or_build
 
         running = self._running
-        return find_or_build(
-            python=python,
-            architecture=self._offer.architecture,
-            registry=running.registry,
-            pipeline=running.pipeline,
-            environment=running.environment,
-            stages=[stage.name for stage in self._leg.stages],
-            say=lambda text: running.journal.say(self._leg.stages[0].name, text),
-        )
+        return [
+            find_or_build(
+                python=python,
+                architecture=self._offer.architecture,
+                registry=running.registry,
+                pipeline=running.pipeline,
+                environment=running.environment,
+                stages=[stage.name],
+                say=lambda text: running.journal.say(self._leg.stages[0].name, text),
+            )
+            for stage in self._leg.stages
+        ]
 
-    def _prepare(self, worker: RemoteWorker, artifact: Artifact) -> None:
+    def _prepare(self, worker: RemoteWorker, artifacts: list[Artifact]) -> list[Artifact]:
+        """Begin to bring what the stages need, and return it, for the Python that is there."""
         python, architecture = worker.probe()
-        if (python, architecture) != (artifact.python, artifact.architecture):
+        if (python, architecture) != (artifacts[0].python, artifacts[0].architecture):
             message = f"the machine has Python {python} on {architecture}"
             self._running.journal.say(self._leg.stages[0].name, message)
-            artifact = self._artifact(python)
+            artifacts = self._artifacts(python)
         _remember_python(self._running.state, self._offer.provider, python)
-        worker.prepare(artifact)
+        worker.prepare(artifacts[0])
+        for artifact in artifacts[1:]:
+            worker.bring(artifact)
+        return artifacts
 
     def _local_stage(self, stage: Stage, instance: Instance) -> None:
         running = self._running

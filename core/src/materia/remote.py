@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -57,6 +58,7 @@ class RemoteWorker:
         self._session = Session(login, timeout=timeout)
         self._facts: Mapping[str, Any] | None = None
         self._artifact: str | None = None
+        self._coming: dict[str, Future[Mapping[str, Any]]] = {}
 
     def probe(self) -> tuple[str, Architecture]:
         """Its version of Python, such as `3.11`, and its processor.
@@ -66,14 +68,25 @@ class RemoteWorker:
             WorkerLostError: it is out of reach.
         """
         if self._facts is None:
+            self._session.expect_script()
             self._facts = self._session.look()
         return self._judged(self._facts)
 
-    def prepare(self, artifact: Artifact) -> None:
-        """Bring the artifact there, unpacked; nothing of it runs before its hash is right.
+    def bring(self, artifact: Artifact) -> None:
+        """Begin to bring an artifact there, while a stage runs from another one.
 
         The worker fetches it from its address when it has one; else, or when that fails, it is sent
-        from here. A second time costs one round trip.
+        from here. `prepare` waits for it, and raises what went wrong.
+        """
+        if artifact.sha256 not in self._coming:
+            self._coming[artifact.sha256] = self._session.bring(
+                artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
+            )
+
+    def prepare(self, artifact: Artifact) -> None:
+        """Have the artifact there, unpacked; nothing of it runs before its hash is right.
+
+        Brought as by `bring`. A second time costs one round trip.
 
         Raises:
             StageError: it is for another Python or processor, did not arrive whole, or there is no
@@ -81,22 +94,17 @@ class RemoteWorker:
             WorkerLostError: the worker is out of reach.
             OSError: it cannot be read here.
         """
-        place = f"{ARTIFACTS}/{artifact.sha256}"
         if self._facts is not None:
             self._refuse_other(artifact)
-        facts = None
-        if artifact.url is not None:
-            try:
-                facts = self._session.fetch(
-                    artifact.url, place, sha256=artifact.sha256, unpack=True
-                )
-            except StageError:
-                facts = None  # whatever hinders the bucket, the way from here is left
-        if facts is None:
-            facts = self._session.upload(artifact.path, place, sha256=artifact.sha256, unpack=True)
-        self._facts = facts
+        self.bring(artifact)
+        coming = self._coming.pop(artifact.sha256)
+        try:
+            self._facts = coming.result()
+        except BaseException:
+            coming.cancel()
+            raise
         self._refuse_other(artifact)
-        self._artifact = f"{facts['home']}/{place}"
+        self._artifact = f"{self._facts['home']}/{_place(artifact)}"
 
     def run(
         self,
@@ -136,9 +144,11 @@ class RemoteWorker:
         )
         script = Script(
             id=identity,
-            argv=("python3", "-P", "-m", "materia.worker"),
+            # -S: what an image's own packages bring is no concern of the stage.
+            argv=("python3", "-SP", "-m", "materia.worker"),
             directory=str(stage),
-            environment={"PYTHONPATH": f"{self._artifact}/lib"},
+            # The machine will not live to read the bytecode.
+            environment={"PYTHONPATH": f"{self._artifact}/lib", "PYTHONDONTWRITEBYTECODE": "1"},
             limit=limit,
             lease=self._lease,
         )
@@ -238,6 +248,10 @@ class RemoteWorker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _place(artifact: Artifact) -> str:
+    return f"{ARTIFACTS}/{artifact.sha256}"
 
 
 def script_id(run: str, stage: str, attempt: int) -> str:

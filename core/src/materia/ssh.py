@@ -168,7 +168,6 @@ class Session:
             OSError: it cannot be read here.
         """
         order = {"do": "receive", "path": destination, "sha256": sha256, "unpack": unpack}
-        order["bytes"] = path.stat().st_size
         return self._well(
             self._loop.call(ssh_copy.send_file(self._connection, path, order)),
             f"cannot copy {path.name} to the worker",
@@ -183,6 +182,26 @@ class Session:
             self._loop.call(ssh_copy.ask(self._connection, order, "fetching a file")),
             "the worker cannot fetch its file",
         )
+
+    def bring(
+        self, path: Path, url: str | None, destination: str, *, sha256: str
+    ) -> Future[Mapping[str, Any]]:
+        """Begin to bring a tar.gz there and unpack it; scripts and copies may go on meanwhile.
+
+        The worker fetches it from *url* if it can, else it is copied. Otherwise as `upload`: the
+        future has what that returns or raises.
+        """
+        order = {"do": "receive", "path": destination, "sha256": sha256, "unpack": True}
+
+        async def come() -> Mapping[str, Any]:
+            outcome = await ssh_copy.bring(self._connection, path, url, order)
+            return self._well(outcome, f"cannot copy {path.name} to the worker")
+
+        return self._loop.submit(come())
+
+    def expect_script(self) -> None:
+        """Start what starts a script: when one is run next, that takes less time."""
+        self._loop.call(self._connection.expect("run"))
 
     def download(self, source: str, path: Path, *, sha256: str | None = None) -> None:
         """Copy a file from the worker, under that name only once its hash was verified here.

@@ -28,6 +28,8 @@ from materia.script import Login
 if TYPE_CHECKING:
     import asyncssh
 
+    Process = asyncssh.SSHClientProcess[bytes]
+
 T = TypeVar("T")
 DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 seconds
 ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
@@ -51,7 +53,8 @@ for name, text in {texts!r}.items():
     exec(compile(text, name, "exec"), module.__dict__)
 module.main()
 """
-PROGRAMS = {"run": "launcher"}  # all others are the courier's
+COURIER = "courier"
+PROGRAMS = {"run": "launcher"}  # all other orders are the courier's
 PATIENCE = timedelta(seconds=60)
 Words = dict[str, Any]
 
@@ -208,6 +211,7 @@ class Connection:
         self._connection = connection
         self._number = 0
         self._again = asyncio.Lock()
+        self._ready: dict[str, asyncio.Future[Process]] = {}  # programs that wait for an order
 
     @property
     def number(self) -> int:
@@ -225,6 +229,7 @@ class Connection:
             if self._number != number:
                 return
             await self.close()
+            self._ready.clear()
             self._connection = await _log_in(self.login, limit)
             self._number += 1
 
@@ -233,14 +238,37 @@ class Connection:
         self._connection.abort()
         await self._connection.wait_closed()
 
-    async def launch(self, order: Words) -> asyncssh.SSHClientProcess[bytes]:
-        """The program for an order, started on the worker and given it."""
-        text = program(PROGRAMS.get(order["do"], "courier"))
-        process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
+    async def launch(self, order: Words) -> Process:
+        """The program for an order on the worker, given it; one that waits, or a new one."""
+        name = PROGRAMS.get(order["do"], COURIER)
+        ready = self._ready.pop(name, None)
+        process = await (self._start(name) if ready is None else ready)
+        given = json.dumps(order).encode()
+        process.stdin.write(b"%d\n%b" % (len(given), given))
+        return process
+
+    async def expect(self, what: str) -> None:
+        """Have the program for an order of that kind start already: python3 takes its time."""
+        name = PROGRAMS.get(what, COURIER)
+        if name not in self._ready:
+            starting = self._ready[name] = asyncio.create_task(self._start(name))
+            # When it is never asked for, nobody else hears why it failed.
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def give_back(self, process: Process, number: int) -> None:
+        """Keep a courier that has done its order, over the connection of that *number*."""
+        if number != self._number or COURIER in self._ready:
+            process.close()
+            return
+        self._ready[COURIER] = asyncio.get_running_loop().create_future()
+        self._ready[COURIER].set_result(process)
+
+    async def _start(self, name: str) -> Process:
+        text = program(name)
+        process: Process = await self._connection.create_process(
             START.format(bytes=len(text)), encoding=None
         )
-        given = json.dumps(order).encode()
-        process.stdin.write(b"%b%d\n%b" % (text, len(given), given))
+        process.stdin.write(text)
         return process
 
 
@@ -273,9 +301,7 @@ async def once_more(connection: Connection, limit: timedelta, number: int, what:
         raise lost(connection.login, what, error) from error
 
 
-async def read_record(
-    process: asyncssh.SSHClientProcess[bytes], login: Login
-) -> tuple[bytes, bytes]:
+async def read_record(process: Process, login: Login) -> tuple[bytes, bytes]:
     """The next record of a launcher: its kind and its bytes.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from materia.errors import StageError
 from materia.ssh_connection import Connection, Words, broken, lost, once_more, read_record
 
 if TYPE_CHECKING:
-    import asyncssh
+    from materia.ssh_connection import Process
 
 COPY_ATTEMPTS = 3
 CHUNK_BYTES = 1 << 18
@@ -26,10 +27,24 @@ async def ask(connection: Connection, order: Words, what: str) -> Words:
         WorkerLostError: the connection cannot be made again, or breaks each time.
     """
 
-    async def attempt(process: asyncssh.SSHClientProcess[bytes]) -> Words:
+    async def attempt(process: Process) -> Words:
         return await _outcome(process, connection)
 
     return await _each_time(connection, order, attempt, what)
+
+
+async def bring(connection: Connection, path: Path, url: str | None, order: Words) -> Words:
+    """Have the worker fetch a file from *url*, or copy it there when that cannot be; the outcome.
+
+    Raises:
+        WorkerLostError: the connection cannot be made again, or breaks each time.
+        OSError: it cannot be read here.
+    """
+    if url is not None:
+        outcome = await ask(connection, {**order, "do": "fetch", "url": url}, "fetching a file")
+        if outcome["error"] is None:
+            return outcome
+    return await send_file(connection, path, order)
 
 
 async def send_file(connection: Connection, path: Path, order: Words) -> Words:
@@ -40,8 +55,9 @@ async def send_file(connection: Connection, path: Path, order: Words) -> Words:
         OSError: it cannot be read here.
     """
     with path.open("rb") as file:
+        order = {**order, "bytes": os.fstat(file.fileno()).st_size}
 
-        async def attempt(process: asyncssh.SSHClientProcess[bytes]) -> Words:
+        async def attempt(process: Process) -> Words:
             if order["unpack"]:
                 _, payload = await read_record(process, connection.login)
                 if not json.loads(payload)["wanted"]:
@@ -68,7 +84,7 @@ async def receive_file(connection: Connection, source: str, part: Path) -> Words
         WorkerLostError: the connection cannot be made again, or breaks each time.
     """
 
-    async def attempt(process: asyncssh.SSHClientProcess[bytes]) -> Words:
+    async def attempt(process: Process) -> Words:
         kind, payload = await read_record(process, connection.login)
         words: Words = json.loads(payload)
         if kind != b"s":
@@ -82,9 +98,7 @@ async def receive_file(connection: Connection, source: str, part: Path) -> Words
     return await _each_time(connection, order, attempt, f"copying {source}")
 
 
-async def _receive(
-    process: asyncssh.SSHClientProcess[bytes], size_bytes: int, write: Callable[[bytes], object]
-) -> str:
+async def _receive(process: Process, size_bytes: int, write: Callable[[bytes], object]) -> str:
     digest = hashlib.sha256()
     left = size_bytes
     while left:
@@ -122,7 +136,7 @@ def _full(path: Path, error: OSError) -> StageError:
 async def _each_time(
     connection: Connection,
     order: Words,
-    attempt: Callable[[asyncssh.SSHClientProcess[bytes]], Awaitable[Words]],
+    attempt: Callable[[Process], Awaitable[Words]],
     what: str,
 ) -> Words:
     left = COPY_ATTEMPTS
@@ -131,17 +145,24 @@ async def _each_time(
         try:
             process = await connection.launch(order)
             try:
-                return await attempt(process)
-            finally:
+                outcome = await attempt(process)
+            except BaseException:
                 process.close()
+                raise
+            if outcome["error"] is None:
+                connection.give_back(process, number)
+            else:
+                process.close()  # it has ended
         except broken() as error:
             left -= 1
             if not left:
                 raise lost(connection.login, what, error) from error
             await once_more(connection, connection.patience, number, what)
+        else:
+            return outcome
 
 
-async def _outcome(process: asyncssh.SSHClientProcess[bytes], connection: Connection) -> Words:
+async def _outcome(process: Process, connection: Connection) -> Words:
     _, payload = await read_record(process, connection.login)
     words: Words = json.loads(payload)
     return words

@@ -25,7 +25,7 @@ from materia.ssh_connection import (
 )
 
 if TYPE_CHECKING:
-    import asyncssh
+    from materia.ssh_connection import Process
 
 # What the worker holds at most for a far side that does not answer; its script then waits.
 WINDOW_BYTES = 8 << 20
@@ -58,7 +58,7 @@ class Follower:
         self._heard = time.monotonic()
         self._stopping = False
         self._task: asyncio.Task[Any] | None = None
-        self._process: asyncssh.SSHClientProcess[bytes] | None = None
+        self._process: Process | None = None
 
     def told(self, offset: int) -> None:
         """Say, from another thread, that everything up to *offset* was told."""
@@ -126,7 +126,7 @@ class Follower:
             self._process = None
             beats.cancel()
 
-    async def _listen(self, process: asyncssh.SSHClientProcess[bytes]) -> Words:
+    async def _listen(self, process: Process) -> Words:
         host = self._connection.login.host
         while True:
             kind, payload = await read_record(process, self._connection.login)
@@ -152,7 +152,7 @@ class Follower:
                 return end
             self.records.put((kind, payload, self._has))
 
-    async def _beat(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+    async def _beat(self, process: Process) -> None:
         pause = min(self._script.lease.total_seconds() / 4, 5.0)
         while not process.stdin.is_closing():
             with suppress(*broken()):

@@ -26,7 +26,10 @@ Mistakes in the program itself (TypeError, KeyError, ...) are not here and keep 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class MateriaError(Exception):
@@ -47,6 +50,12 @@ class PluginError(MateriaError):
     exit_code = 2
 
 
+def together(names: Sequence[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 class MissingSecretError(MateriaError):
     """A variable that a plugin declared is not set anywhere."""
 
@@ -55,7 +64,7 @@ class MissingSecretError(MateriaError):
     def __init__(self, plugin: str, names: tuple[str, ...]) -> None:
         self.plugin = plugin
         self.names = names
-        super().__init__(f"{plugin}: set {' and '.join(names)} to use it")
+        super().__init__(f"{plugin}: set {together(names)} to use it")
 
     def __reduce__(self) -> tuple[type[MissingSecretError], tuple[str, tuple[str, ...]]]:
         return type(self), (self.plugin, self.names)

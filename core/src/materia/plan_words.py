@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from materia.errors import together
 from materia.machines import Offer
 from materia.pipeline import Stage
 from materia.selection import PassedOver
@@ -21,8 +22,7 @@ Cut = tuple[tuple[Stage, ...], ...]
 
 def names(stages: Sequence[Stage]) -> str:
     """`extract`, `extract and transform`, `a, b and c`."""
-    *most, last = (stage.name for stage in stages)
-    return f"{', '.join(most)} and {last}" if most else last
+    return together([stage.name for stage in stages])
 
 
 def machine_text(offer: Offer) -> str:

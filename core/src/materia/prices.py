@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from materia.asking import PATIENCE, ask_each
 from materia.cost import length_text
-from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
+from materia.errors import (
+    CredentialsError,
+    MateriaError,
+    MissingSecretError,
+    ProviderError,
+    together,
+)
 from materia.hookspecs import Opening
 from materia.machines import Offer, Requirements
 from materia.plugins import Found, open_plugin
@@ -173,7 +179,7 @@ def _offers(asking: Asking, environment: Mapping[str, str]) -> tuple[Sequence[Of
 
 def _public(name: str, error: MateriaError) -> str:
     if isinstance(error, MissingSecretError):
-        return f"{name}: public prices; set {' and '.join(error.names)} to see what can be had"
+        return f"{name}: public prices; set {together(error.names)} to see what can be had"
     return f"{name}: public prices, as it refused the credentials: {error}"
 
 

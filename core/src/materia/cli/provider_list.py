@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from materia.asking import PATIENCE, ask_each
 from materia.cli.words import many
 from materia.cost import length_text
-from materia.errors import CredentialsError, MateriaError
+from materia.errors import CredentialsError, MateriaError, together
 from materia.machines import ANY_REGION
 from materia.plugins import open_plugin
 from materia.price_cache import PriceCache, cache_folder, plain
@@ -134,7 +134,7 @@ def _paragraph(one: Mapping[str, Any]) -> list[str]:
     lines = [f"{one['name']}{used}: {one['summary']}"]
     state = str(one["credentials"])
     if one["missing"]:
-        state += f": set {' and '.join(one['missing'])} to use it"
+        state += f": set {together(one['missing'])} to use it"
         state += "; its prices are public" if one["public_prices"] else ""
     lines.append(f"  credentials  {state}")
     if one["regions"]:

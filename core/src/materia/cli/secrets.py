@@ -160,9 +160,11 @@ def _as_text(described: Sequence[Mapping[str, Any]], *, everything: bool) -> str
 
 
 def _remedies(lacking: Sequence[Need], found: Resolved, *, auto: bool) -> str:
+    from materia.errors import together
+
     lines = ["materia: secrets are missing"]
     for need in lacking:
-        names = " and ".join(name for name in need.names if name not in found.origin)
+        names = together([name for name in need.names if name not in found.origin])
         enough = "; one provider is enough" if auto and need.kind == "provider" else ""
         lines.append(f"  {need.kind} {need.name}: set {names} to use it{enough}")
     return "\n".join(lines)

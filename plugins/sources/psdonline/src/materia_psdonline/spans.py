@@ -184,6 +184,10 @@ class Spans:
             OutOfStepError: a row of `removed` is not a member, or one of `added` already is.
         """
         run = _Run(connection, place)
+        wanted = run(f"FROM {self.removed}", count=True)
+        came = run(f"FROM {self.added}", count=True)
+        if wanted == came == 0:
+            return Moved(came=0, went=0)
         current, ended, row, key = self.name, f"{self.name}_ended", self.row, ", ".join(self.key)
         inside = "span.first_release <= $release"
         ended_inside = f"{inside} AND span.end_release > $release"
@@ -200,7 +204,7 @@ class Spans:
             gone = self._match(
                 run, "gone", self.removed, inside, ended_inside if place.after else None
             )
-        if gone != (wanted := run(f"FROM {self.removed}", count=True)):
+        if gone != wanted:
             raise OutOfStepError
         self._delete(run, "gone")
         run(f"""
@@ -243,7 +247,7 @@ class Spans:
                 SELECT $archive, {row}, first_release, coalesce(end_release, $after)
                 FROM {grown} WHERE NOT ({stays}) ORDER BY {key}
             """)
-        return Moved(came=run(f"FROM {self.added}", count=True), went=wanted)
+        return Moved(came=came, went=wanted)
 
     def remove(self, connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
         """Forget a release; all others stay as they are."""

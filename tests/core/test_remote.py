@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -131,6 +132,39 @@ def kept(sink: Sink) -> dict[str, str]:
             assert path is not None
             found[key] = path.read_text()
     return found
+
+
+def test_another_artifact_comes_while_a_stage_runs(
+    booted: Callable[..., Worker], artifact: Artifact, tmp_path: Path
+) -> None:
+    worker = booted()
+    run = Run(worker, tmp_path)
+    run.write(m01="a,1\n")
+    sink = FolderSink(tmp_path / "out")
+    other, damaged = (variant(artifact, tmp_path / name) for name in ("other", "damaged"))
+    damaged.path.write_bytes(damaged.path.read_bytes()[:-30])
+    with remote(worker) as machine:
+        machine.prepare(artifact)
+        machine.bring(other)
+        machine.bring(damaged)
+        first = run.extract(machine, sink)
+        machine.prepare(other)
+        again = run.extract(machine, sink, attempt=2)
+        with pytest.raises(StageError, match="what arrived has the hash"):
+            machine.prepare(damaged)
+
+    assert (first["fetched"], again["unchanged"]) == (1, 1)
+    artifacts = {path.name for path in (home(worker) / ".materia/artifacts").iterdir()}
+    assert artifacts == {artifact.sha256, other.sha256}
+
+
+def variant(artifact: Artifact, path: Path) -> Artifact:
+    """An artifact of the same files and other bytes."""
+    content = artifact.path.read_bytes() + gzip.compress(b"", mtime=len(path.name))
+    path.write_bytes(content)
+    return replace(
+        artifact, path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content)
+    )
 
 
 def test_an_extract_brings_its_files_home(

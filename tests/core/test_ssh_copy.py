@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import sys
 import tarfile
 import threading
@@ -251,6 +252,7 @@ def test_an_artifact_is_fetched_by_the_worker_or_else_sent_from_here(
 
 
 ECHO = """
+import signal
 import sys
 print("ready", flush=True)
 for line in sys.stdin:
@@ -318,3 +320,29 @@ def test_parts_that_were_left_by_processes_that_are_gone_are_swept(
 
     left_over = ["f.part", "file", "file.x.part", "other.4000001.part"]
     assert sorted(there(session, "ls", "-A", "swept")) == left_over
+
+
+def test_one_python_serves_all_files_of_a_connection_until_it_is_killed(
+    booted: Callable[..., Worker], tmp_path: Path
+) -> None:
+    worker = booted()
+    (tmp_path / "up").write_bytes(b"content")
+
+    def pythons() -> list[int]:
+        processes = worker.machine.processes().items()
+        return [pid for pid, arguments in processes if arguments[:2] == ["python3", "-ISc"]]
+
+    with worker.session() as session:
+        for name in ("one", "two", "three"):
+            session.upload(tmp_path / "up", name, sha256=sha256(tmp_path / "up"))
+            session.download(name, tmp_path / name)
+        (first,) = pythons()
+        with pytest.raises(StageError, match="No such file"):
+            session.download("none", tmp_path / "none")
+        session.download("one", tmp_path / "one")
+        (second,) = pythons()
+        os.kill(second, signal.SIGKILL)
+        session.download("two", tmp_path / "again")
+
+    assert first != second
+    assert (tmp_path / "again").read_bytes() == b"content"

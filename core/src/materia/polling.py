@@ -8,6 +8,7 @@ from datetime import timedelta
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+GROWTH = 1.25  # so what is waited for is seen at most a quarter too late
 
 
 def poll(timeout: timedelta) -> Iterator[timedelta]:
@@ -27,5 +28,5 @@ def poll(timeout: timedelta) -> Iterator[timedelta]:
     while (left := deadline - time.monotonic()) > 0:
         yield timedelta(seconds=left)
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
     yield timedelta(0)

@@ -62,6 +62,6 @@ def request(offer: Offer, name: str = "materia-r1-extract") -> InstanceRequest:
         stage="extract",
         offer=offer,
         expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-        user_data="#cloud-config\n",
+        user_data="",
         public_key="ssh-ed25519 AAAA",
     )

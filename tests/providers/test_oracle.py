@@ -102,6 +102,25 @@ def test_what_the_plugin_opens_can_rent(cloud: Cloud) -> None:
     assert cloud.still_billed() == []
 
 
+def test_line_ends_that_were_copied_with_the_credentials_do_no_harm(cloud: Cloud) -> None:
+    (plugin,) = materia_providers()
+    copied = {name: f"{value}\n" for name, value in cloud.secrets().items()}
+
+    provider = plugin.open(replace(opening(cloud), secrets=copied))
+
+    assert provider.offers(NEEDS)
+
+
+def test_a_key_that_is_none_is_refused_and_not_told(cloud: Cloud) -> None:
+    (plugin,) = materia_providers()
+    secrets = {**cloud.secrets(), "OCI_CLI_KEY_CONTENT": "passwörd"}
+
+    with pytest.raises(CredentialsError, match="OCI_CLI_KEY_CONTENT has a character") as raised:
+        plugin.open(replace(opening(cloud), secrets=secrets))
+
+    assert "passw" not in str(raised.value)
+
+
 # Offers
 
 

@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 from materia import Opening
-from materia.errors import ConfigError
+from materia.errors import ConfigError, CredentialsError
 
 from materia_oracle.launch import TABLE
 from materia_oracle.provider import Oracle
@@ -31,11 +31,12 @@ def open_provider(opening: Opening) -> Oracle:
             )
     return Oracle(
         {
-            "user": secrets["OCI_CLI_USER"],
-            "tenancy": secrets["OCI_CLI_TENANCY"],
-            "fingerprint": secrets["OCI_CLI_FINGERPRINT"],
+            # A line end that was copied with it goes into a header, which nobody can send.
+            "user": secrets["OCI_CLI_USER"].strip(),
+            "tenancy": secrets["OCI_CLI_TENANCY"].strip(),
+            "fingerprint": secrets["OCI_CLI_FINGERPRINT"].strip(),
             "key_content": _key(secrets["OCI_CLI_KEY_CONTENT"]),
-            "region": secrets["OCI_CLI_REGION"],
+            "region": secrets["OCI_CLI_REGION"].strip(),
         },
         compartment=str(settings.get("compartment") or ""),
         subnet=str(settings.get("subnet") or ""),
@@ -47,5 +48,14 @@ def open_provider(opening: Opening) -> Oracle:
 
 
 def _key(text: str) -> str:
-    """The PEM text; variables of CI systems often have its line ends as backslash and n."""
+    """The PEM text; variables of CI systems often have its line ends as backslash and n.
+
+    Raises:
+        CredentialsError: it is no PEM text.
+    """
+    if not text.isascii():
+        raise CredentialsError(
+            "oracle: OCI_CLI_KEY_CONTENT has a character that no key has; give it the whole text "
+            "of the .pem file"
+        )
     return text if "\n" in text.strip() else text.replace("\\n", "\n")

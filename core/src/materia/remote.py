@@ -79,7 +79,7 @@ class RemoteWorker:
         from here. `prepare` waits for it, and raises what went wrong.
         """
         if artifact.sha256 not in self._coming:
-            self._coming[artifact.sha256] = self._session.bring(
+            self._coming[artifact.sha256] = self._session.bring_meanwhile(
                 artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
             )
 
@@ -96,13 +96,14 @@ class RemoteWorker:
         """
         if self._facts is not None:
             self._refuse_other(artifact)
-        self.bring(artifact)
-        coming = self._coming.pop(artifact.sha256)
-        try:
-            self._facts = coming.result()
-        except BaseException:
-            coming.cancel()
-            raise
+        coming = self._coming.pop(artifact.sha256, None)
+        self._facts = (
+            self._session.bring(
+                artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
+            )
+            if coming is None
+            else coming.result()
+        )
         self._refuse_other(artifact)
         self._artifact = f"{self._facts['home']}/{_place(artifact)}"
 

@@ -14,8 +14,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -284,6 +284,26 @@ async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnectio
         return await asyncssh.connect(login.host, login.port, sock=line, **options)
 
     return await _until(attempt, f"{login.host}:{login.port}", limit)
+
+
+@asynccontextmanager
+async def another(login: Login, what: str) -> AsyncIterator[Connection]:
+    """A connection beside the one that is there, for *what*.
+
+    Raises:
+        HostKeyError: another host key answers there now.
+        WorkerLostError: nothing does, for a minute.
+    """
+    try:
+        connection = await Connection.open(login, PATIENCE)
+    except HostKeyError:
+        raise
+    except ReadyTimeoutError as error:
+        raise lost(login, what, error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def once_more(connection: Connection, limit: timedelta, number: int, what: str) -> None:

@@ -2,11 +2,11 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test build bench sweep clean
+.PHONY: help lint format test build bench bench-rented sweep clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 lint:  ## Check format, lint, types, the lock file and the CI file.
 	$(UV) lock --check
@@ -27,6 +27,9 @@ build:  ## Build a wheel and a source archive of each distribution into dist/.
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py
+
+bench-rented:  ## Measure what materia adds on a rented machine, against ssh by hand.
+	$(RUN) python benchmarks/rented.py
 
 sweep:  ## Destroy what is past its deadline on every provider whose credentials are set.
 	$(UV) run $(foreach name,hetzner oracle ovh scaleway,--extra $(name)) materia sweep --all-providers

@@ -84,9 +84,9 @@ class Rented:
         kept |= {"XDG_CACHE_HOME": str(self._cache), "UV_CACHE_DIR": uv_cache()}
         return {name: value for one in (kept, *secrets) for name, value in one.items()}
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
-        return self.workshop.run(*arguments, environment=self.environment())
+    def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end, with *more* variables."""
+        return self.workshop.run(*arguments, environment={**self.environment(), **more})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start and go on."""

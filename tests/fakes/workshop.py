@@ -24,15 +24,27 @@ class Workshop:
             folder.mkdir()
 
     def install(
-        self, name: str, module: str, *, distribution: str = "", version: str = "1.2"
+        self,
+        name: str,
+        module: str,
+        *,
+        distribution: str = "",
+        version: str = "1.2",
+        files: tuple[str, ...] = (),
     ) -> None:
-        """Put an entry point *name* for *module* on the path, as installing a package does."""
+        """Put an entry point *name* for *module* on the path, as installing a package does.
+
+        With *files*, its modules, it is one that can be packed for workers.
+        """
         distribution = distribution or f"materia-{name}"
         meta = self._site / f"{distribution.replace('-', '_')}-{version}.dist-info"
         meta.mkdir()
         text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         (meta / "METADATA").write_text(text)
         (meta / "entry_points.txt").write_text(f"[materia]\n{name} = {module}\n")
+        if files:
+            notes = [f"{meta.name}/{note}" for note in ("METADATA", "entry_points.txt", "RECORD")]
+            (meta / "RECORD").write_text("".join(f"{path},,\n" for path in (*files, *notes)))
 
     def module(self, name: str, text: str) -> None:
         """Put a module of this text on the path."""

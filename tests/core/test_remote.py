@@ -476,7 +476,9 @@ def test_a_full_disk_of_the_worker_is_told_and_harms_nothing(
     machines.disk_bytes = 600_000
     with (
         remote(boot(machines)) as machine,
-        pytest.raises(StageError, match=r"cannot copy small\.tar.gz .* No space left on device"),
+        pytest.raises(
+            StageError, match=r"cannot copy small\.tar.gz .* No space left on device; .*disk_gib"
+        ),
     ):
         machine.prepare(artifact)
     machines.disk_bytes = 4_500_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import errno
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -245,7 +246,9 @@ class Session:
 
     def _well(self, outcome: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         if outcome["error"] is not None:
-            raise StageError(f"{self._login.host}: {what}: {outcome['error']}")
+            full = outcome["error"] == os.strerror(errno.ENOSPC)
+            remedy = "; ask for more with disk_gib under [stages.<name>]" if full else ""
+            raise StageError(f"{self._login.host}: {what}: {outcome['error']}{remedy}")
         return outcome
 
     def close(self) -> None:

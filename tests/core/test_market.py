@@ -55,6 +55,15 @@ def test_a_source_that_reads_a_folder_is_not_run_on_a_rented_machine(
     assert "--provider local" in ended.stderr
 
 
+def test_a_worker_by_hand_has_nothing_to_do_with_the_source(workshop: Workshop) -> None:
+    workshop.write("mirror/2024/01/readme", "")
+    workshop.write("materia.toml", '[sources.psdonline]\nbase_url = "mirror"\n')
+
+    ended = workshop.run("worker", "create", "--provider", "hetzner")
+
+    assert ended.stderr == "materia: hetzner: set HCLOUD_TOKEN to use it\n"
+
+
 def test_the_sample_comes_along_and_an_address_is_reached_from_anywhere(workshop: Workshop) -> None:
     plans = []
     for text, options in (("mirror", ["--sample"]), ("https://example.org/mirror", [])):

@@ -75,13 +75,10 @@ def ask_market(
     A provider that cannot answer stops no other; the only one that was named raises by itself.
 
     Raises:
-        ConfigError: the source reads a folder, and no machine that takes part has it.
         MateriaError: as the only provider raised it.
         NoOfferError: nobody has anything, with one line for each.
     """
     found = who_takes_part(pipeline, registry)
-    if all(one.plugin.rents for one in found):
-        _refuse_folders(pipeline, registry)
     needs = asked_for(pipeline.stages)
     if len(found) == 1:
         return _ask_only(found[0], pipeline, environment, needs)
@@ -151,8 +148,15 @@ def different(offers: Iterable[Offer]) -> list[Offer]:
     return list(machines.values())
 
 
-def _refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
+def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
+    """Refuse a source that reads a folder here, when only rented machines take part.
+
+    Raises:
+        ConfigError: it does.
+    """
     if pipeline.sample:  # it comes along
+        return
+    if not all(one.plugin.rents for one in who_takes_part(pipeline, registry)):
         return
     for setting in registry.source(pipeline.source).plugin.settings:
         value = str(pipeline.settings["source", pipeline.source].get(setting.name) or "")

@@ -32,7 +32,7 @@ from materia.events import Event, Observe
 from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
 from materia.legs import LegRun
-from materia.market import Market, ask_market
+from materia.market import Market, ask_market, refuse_folders
 from materia.model import RunReport, StageReport
 from materia.pipeline import Pipeline, Stage
 from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
@@ -113,6 +113,7 @@ def plan_run(
         NoOfferError: no provider can run a stage.
         MateriaError: as the only provider raised it.
     """
+    refuse_folders(pipeline, registry)
     market = ask_market(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
     return Planned(plan=_plan(pipeline, stages, market, _Setbacks()), unanswered=market.unanswered)
@@ -210,6 +211,7 @@ def _recorded(running: Running) -> Iterator[None]:
 def _run_all(running: Running) -> list[StageReport]:
     pipeline, journal = running.pipeline, running.journal
     first = pipeline.stages[0].name
+    refuse_folders(pipeline, running.registry)
     market = ask_market(pipeline, running.registry, running.environment)
     for unanswered in market.unanswered:
         expected = unanswered.lacking and not pipeline.providers

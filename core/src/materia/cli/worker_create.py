@@ -77,9 +77,11 @@ def create(
     """Rent the cheapest machine that will do, and say how to get in."""
     from dataclasses import replace
 
+    from materia.errors import NoOfferError
     from materia.machines import Requirements
     from materia.market import ask_market, who_takes_part
     from materia.pipeline import Stage
+    from materia.plan_words import reason_lines
     from materia.runner import new_run
     from materia.selection import rank
     from materia.single_worker import STAGE, Wanted, create_worker
@@ -114,6 +116,9 @@ def create(
         typer.echo(f"materia: left out: {lacking.reason}", err=True)
     now = datetime.now(UTC)
     ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
+    if not ranking.quotes:
+        reasons = reason_lines(ranking.passed_over)
+        raise NoOfferError("\n  ".join(["no machine is like that; ask for less", *reasons]))
     create_worker(
         Wanted(
             run=new_run(now), name=name, lifetime=lifetime, directory=pipeline.directory.absolute()

@@ -141,5 +141,6 @@ def uv_cache() -> str:
     """Where uv keeps what it downloaded: the home folder of a test is empty."""
     if given := os.environ.get("UV_CACHE_DIR"):
         return given
-    asked = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
+    command = ["uv", "cache", "dir"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
     return asked.stdout.strip()

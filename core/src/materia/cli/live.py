@@ -61,7 +61,7 @@ class Live:
     def observe(self, stage: str, event: Event) -> None:  # noqa: C901 -- one case for each event
         """Take in one event of a run."""
         with self._lock:
-            if stage != self._stage:
+            if stage != self._stage and not _of_a_machine(event):
                 self._stage, self._newest, self._started = stage, {}, time.monotonic()
             match event:
                 case Progress():
@@ -123,6 +123,11 @@ class Live:
         with contextlib.suppress(OSError):  # the terminal is gone, and the run goes on or ends well
             self._stream.write(text)
             self._stream.flush()
+
+
+def _of_a_machine(event: Event) -> bool:
+    """Whether it tells of a machine under way, which may have gone on to its next stage."""
+    return isinstance(event, Spent) or (isinstance(event, Machine) and event.state != "asked")
 
 
 def progress_line(

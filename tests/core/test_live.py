@@ -1,0 +1,110 @@
+"""What is on the screen while a run is under way."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from fakes.workshop import wait_until
+from materia.cli.live import EventLines, Live, progress_line
+from materia.events import Event, Log, Machine, MachineState, Progress, Spent
+
+PLAIN = {"NO_COLOR": "1"}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def last(self) -> str:
+        """The line that is there now."""
+        return self.getvalue().rpartition("\r\x1b[K")[2]
+
+
+def machine(state: MachineState, *, hourly: str = "0.10", cost: str = "") -> Machine:
+    return Machine(
+        name="materia-1-extract",
+        state=state,
+        provider="hetzner",
+        place="fsn1",
+        instance_type="cpx32",
+        hourly=hourly,
+        currency="EUR",
+        cost=cost,
+    )
+
+
+EVENTS: list[tuple[str, Event]] = [
+    ("extract", Log(level="info", message="about 0.10 EUR")),
+    ("extract", Log(level="warning", message="cpx22 is sold out; trying the next offer")),
+    ("extract", machine("asked")),
+    ("extract", machine("created")),
+    ("extract", machine("ready")),
+    ("extract", Progress(phase="fetch", done=3, total=3, unit="partitions")),
+    ("transform", Progress(phase="load", done=1, total=3, unit="partitions")),
+    ("extract", Spent(amount="0.0577", currency="EUR")),
+]
+
+
+def test_the_line_tells_the_stage_its_progress_time_money_and_machine() -> None:
+    progress = [
+        Progress(phase="fetch", done=3, total=230, unit="partitions"),
+        Progress(phase="fetch", done=24_100_000, total=None, unit="bytes"),
+    ]
+    spent = Spent(amount="0.0577", currency="EUR")
+
+    line = progress_line("extract", progress, 67.2, where="hetzner cpx32 in fsn1", spent=spent)
+
+    assert line == (
+        "extract  fetch 3/230 partitions, 24.1 MB  1:07  0.0577 EUR  hetzner cpx32 in fsn1"
+    )
+
+
+def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> None:
+    terminal = Terminal()
+    with Live(terminal, PLAIN, quiet=False) as live:
+        for event in EVENTS:
+            live.observe(*event)
+        wait_until(lambda: "0.0577 EUR" in terminal.last(), "the money is shown")
+        line = terminal.last()
+        live.observe("extract", machine("gone", cost="0.0577"))
+        wait_until(lambda: "hetzner" not in terminal.last(), "the machine has left the line")
+        after = terminal.last()
+
+    assert line.startswith("transform  load 1/3 partitions  0:0")
+    assert line.endswith("0.0577 EUR  hetzner cpx32 in fsn1")
+    assert after.startswith("transform  load 1/3 partitions  0:0")
+    assert terminal.last() == "", "nothing of the line is left in the end"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_without_a_terminal_only_money_and_warnings_are_told(quiet: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    stream = io.StringIO()
+    with Live(stream, {}, quiet=quiet) as live:
+        for event in [*EVENTS, ("extract", machine("gone", cost="0.0577"))]:
+            live.observe(*event)
+
+    warning = "warning: cpx22 is sold out; trying the next offer"
+    rented = "rented hetzner cpx32 in fsn1 (materia-1-extract)"
+    gone = "hetzner cpx32 in fsn1 is gone; it cost 0.0577 EUR"
+    assert stream.getvalue().splitlines() == ([warning] if quiet else [warning, rented, gone])
+
+
+def test_a_machine_of_ones_own_is_not_rented() -> None:
+    stream = io.StringIO()
+    with Live(stream, {}, quiet=False) as live:
+        live.observe("extract", machine("created", hourly="0"))
+
+    assert stream.getvalue() == ""
+
+
+def test_for_programs_every_event_is_a_line() -> None:
+    stream = io.StringIO()
+    with EventLines(stream) as lines:
+        for event in EVENTS:
+            lines.observe(*event)
+
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [one["stage"] for one in told] == [stage for stage, _ in EVENTS]
+    assert [one["event"] for one in told[:4]] == ["log", "log", "machine", "machine"]

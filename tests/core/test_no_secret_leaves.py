@@ -74,3 +74,17 @@ def test_each_line_of_a_secret_is_hidden_however_a_shell_quotes_it() -> None:
 
 def test_places_are_told_and_what_is_not_set_hides_nothing() -> None:
     assert to_hide(("LOUD_TOKEN", "LOUD_REGION", "ABSENT"), SECRETS) == (TOKEN,)
+
+
+def test_what_builds_packages_for_workers_gets_no_secret(loud: Workshop) -> None:
+    program = loud.write("bin/uv", '#!/bin/sh\nenv > "$OUT"\nexit 1\n')
+    program.chmod(0o755)
+    out = loud.directory / "seen"
+    path = f"{program.parent}:/usr/bin:/bin"
+
+    ended = loud.run("artifact", "build", environment={**SECRETS, "PATH": path, "OUT": str(out)})
+
+    assert ended.returncode == 1, ended.stderr
+    seen = out.read_text()
+    assert f"PATH={path}" in seen
+    assert "LOUD" not in seen

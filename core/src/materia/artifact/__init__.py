@@ -24,6 +24,7 @@ from materia.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Arti
 from materia.artifact.uv import Uv
 from materia.errors import ArtifactError
 from materia.machines import Architecture
+from materia.secrets import without_secrets
 
 if TYPE_CHECKING:
     from materia.pipeline import Pipeline
@@ -79,7 +80,7 @@ def find_or_build(
             pipeline,
             stages=WHOLE if whole else EXTRACT,
             kept=Kept(artifacts_folder(os.environ)),
-            uv=Uv(pipeline.directory),
+            uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
             say=say,
         )
     except OSError as error:  # a full disk, a folder that may not be written to

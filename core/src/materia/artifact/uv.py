@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from materia.errors import ArtifactError
@@ -22,22 +23,26 @@ NOT_OURS = ("UV_COMPILE_BYTECODE", "UV_PYTHON", "UV_TARGET", "UV_PREFIX", "UV_EX
 class Uv:
     """The program uv, run in *folder*, whose configuration of indexes it heeds.
 
+    It runs programs of others, that build packages: they get the variables of *environment*, which
+    are those of this process when there is none.
+
     Raises:
         ArtifactError: it is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._environment = os.environ if environment is None else environment
         self._program = find_uv(os.environ.get("PATH", ""), Path(sys.executable).parent)
 
     def run(self, *arguments: str, offline: bool = False) -> str | None:
         """Run to the end; None when it succeeded, else what it said."""
         more = ("--offline",) if offline else ()
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+        given = {name: value for name, value in self._environment.items() if name not in NOT_OURS}
         result = subprocess.run(
             [self._program, "--quiet", "--no-python-downloads", *more, *arguments],
             cwd=self._folder,
-            env={**environment, "NO_COLOR": "1"},
+            env={**given, "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

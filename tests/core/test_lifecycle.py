@@ -32,7 +32,7 @@ class Written:
     def refused(self, _reason: str, /) -> None:
         self._step("refused")
 
-    def undone(self) -> None:
+    def undone(self, _made: str, /) -> None:
         self._step("undone")
 
     def created(self, _instance: Instance, /) -> None:

@@ -102,6 +102,25 @@ def test_an_answer_that_is_lost_at_the_only_provider_ends_no_run(
     assert rented.left() == []
 
 
+def paid(rented: Rented, run: str) -> Decimal:
+    machines = rented.ledger(run)["machines"]
+    return sum((Decimal(one["cost"]["amount"]) for one in machines if one["cost"]), Decimal(0))
+
+
+def test_what_a_refused_machine_costs_all_the_same_is_in_the_books(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("scaleway")
+    scaleway = rented.clouds["scaleway"]  # where an address is reserved first, for an hour at least
+    scaleway.faults.next(*scaleway.create_call, Fault(error="sold_out"))
+
+    done = rented.run(*EXTRACT, "scaleway")
+
+    assert done.returncode == 0, done.stderr
+    assert rented.left() == []
+    assert round(paid(rented, json.loads(done.stdout)["run"]), 2) == round(rented.billed(), 2)
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_books(
     rent: Callable[..., Rented], provider: str
@@ -115,6 +134,4 @@ def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_b
 
     assert done.returncode == 0, done.stderr
     assert rented.left() == []
-    machines = rented.ledger(json.loads(done.stdout)["run"])["machines"]
-    paid = sum(Decimal(one["cost"]["amount"]) for one in machines if one["cost"])
-    assert round(paid, 2) == round(rented.billed(), 2)
+    assert round(paid(rented, json.loads(done.stdout)["run"]), 2) == round(rented.billed(), 2)

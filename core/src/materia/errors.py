@@ -26,7 +26,7 @@ Mistakes in the program itself (TypeError, KeyError, ...) are not here and keep 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +74,10 @@ class ProviderError(MateriaError):
     """A provider's API failed.
 
     Attributes:
-        made: Whether a machine was made all the same, and removed again: it has to be paid for.
+        made: What was made all the same, and removed again: it has to be paid for. Empty: nothing.
     """
 
-    made: bool = False
+    made: Literal["", "address", "machine"] = ""
 
 
 class CredentialsError(ProviderError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from materia.events import (
     Event,
@@ -23,6 +23,7 @@ from materia.events import (
 )
 from materia.machines import Instance
 from materia.secrets import redact
+from materia.spending import addresses_of
 
 if TYPE_CHECKING:
     from materia.ledger import Ledger
@@ -116,9 +117,10 @@ class MachineLife:
         self.journal.ledger.machine_failed(self.row.name, self.journal.clean(reason))
         self._tell("refused")
 
-    def undone(self) -> None:
+    def undone(self, made: Literal["address", "machine"], /) -> None:
         """As in Life."""
-        self.spending.begin(self.row.name, self.row.offer, self.row.intended_at)
+        offer = self.row.offer if made == "machine" else addresses_of(self.row.offer)
+        self.spending.begin(self.row.name, offer, self.row.intended_at)
         self._end()
 
     def created(self, instance: Instance, /) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.machines import Instance, InstanceRequest
@@ -32,8 +32,8 @@ class Life(Protocol):
         """The provider made none."""
         ...
 
-    def undone(self) -> None:
-        """The provider made one, failed, and removed it again: it is paid for, and gone."""
+    def undone(self, made: Literal["address", "machine"], /) -> None:
+        """The provider made one, or its address, and removed it again: paid for, and gone."""
         ...
 
     def created(self, instance: Instance, /) -> None:
@@ -85,7 +85,7 @@ def ephemeral_instance(
             raise
         except MateriaError as error:
             if isinstance(error, ProviderError) and error.made:
-                life.undone()
+                life.undone(error.made)
             else:
                 life.refused(str(error))
             raise

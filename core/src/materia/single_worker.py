@@ -27,6 +27,7 @@ from materia.ledger_rows import MachineRow, RunRow, RunState
 from materia.lifecycle import READY_TIMEOUT, destroy
 from materia.machines import Instance, InstanceRequest, Money
 from materia.signals import Interrupted, Interrupts, interrupts
+from materia.spending import addresses_of
 from materia.sweep_ledger import bill, instance_of, unseen_end
 from materia.worker_keys import Worker
 
@@ -260,7 +261,8 @@ class _Maker:
                 self.unmake(provider, instance, row)
             elif isinstance(error, MateriaError) and not isinstance(error, OrphanError):
                 if isinstance(error, ProviderError) and error.made:
-                    self.paid(row, said=None)
+                    offer = row.offer if error.made == "machine" else addresses_of(row.offer)
+                    self.paid(replace(row, offer=offer), said=None)
                 else:
                     self.ledger.machine_failed(row.name, str(error))
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -71,6 +71,16 @@ class Spending:
 def _cost(use: _Use, at: datetime) -> Quote:
     length = max(at - use.created_at, timedelta(0))
     return cost(use.offer, length, use.created_at)
+
+
+def addresses_of(offer: Offer) -> Offer:
+    """What of an offer its addresses cost, when there was no machine to them."""
+    return replace(
+        offer,
+        hourly=Money(Decimal(0), offer.hourly.currency),
+        monthly_cap=None,
+        extras=tuple(extra for extra in offer.extras if "address" in extra.name),
+    )
 
 
 def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:

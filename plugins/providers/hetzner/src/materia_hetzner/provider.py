@@ -123,7 +123,7 @@ class Hetzner:
                 except OrphanError as orphan:
                     raise orphan from error
                 if isinstance(error, ProviderError):
-                    error.made = made
+                    error.made = "machine" if made else ""
                 raise
         host_key = host_key_of(request.user_data) if request.user_data else None
         return replace(project.instance(server), host_key=host_key)

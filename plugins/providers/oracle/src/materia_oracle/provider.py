@@ -99,7 +99,7 @@ class Oracle:
                 except OrphanError as orphan:
                     raise orphan from error
                 if isinstance(error, ProviderError):
-                    error.made = bool(owned.instances)
+                    error.made = "machine" if owned.instances else ""
             raise
         made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
         return replace(made, host_key=host_key_of(request.user_data) if request.user_data else None)

@@ -129,7 +129,7 @@ class Ovh:
                     except OrphanError as orphan:
                         raise orphan from error
                     if isinstance(error, ProviderError):
-                        error.made = made
+                        error.made = "machine" if made else ""
                     raise
         instance = account.instance(body, request.offer.instance_type)
         host_key = host_key_of(request.user_data) if request.user_data else None

@@ -276,7 +276,7 @@ class Scaleway:
         except OrphanError as orphan:
             raise orphan from error
         if isinstance(error, ProviderError):
-            error.made = bool(owned.servers)
+            error.made = "machine" if owned.servers else "address" if owned.addresses else ""
 
 
 def _soon(within: timedelta, call: Callable[[], object]) -> None:

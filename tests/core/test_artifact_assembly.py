@@ -116,7 +116,7 @@ def test_the_manifest_says_what_is_in_it(workbench: Workbench) -> None:
     assert manifest.pop("files").keys() >= {"lib/plugin/__init__.py", "project/models/one.sql"}
     assert manifest == {
         "architecture": "arm64",
-        "format": 1,
+        "format": 2,
         "left_out": [],
         "own": {"plugin": "1.0"},
         "packages": {"compiled": "2.0", "thing": "1.0"},

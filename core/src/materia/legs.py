@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -91,6 +92,8 @@ class LegRun:
         from materia.bootstrap import cloud_config, generate_key, user_data
 
         artifacts = self._artifacts(_remembered_python(self._running.state, self._offer.provider))
+        # Takes a tenth of a second, which nobody waits for while the machine boots.
+        threading.Thread(target=_import_ssh, daemon=True).start()
         login_key, host_key = generate_key(), generate_key()
         config = cloud_config(
             login_key=login_key.public,
@@ -266,6 +269,11 @@ def _worker(instance: Instance, login_key: KeyPair, host_key: KeyPair) -> Iterat
     login = Login(host=instance.host, port=instance.port, key=login_key, host_key=host_key.public)
     with RemoteWorker(login, timeout=LOGIN_TIMEOUT) as worker:
         yield worker
+
+
+def _import_ssh() -> None:
+    with suppress(ImportError):  # it is told where it is needed
+        import asyncssh  # noqa: F401 -- for those who import it later
 
 
 def instance_name(run: str, stage: str, number: int = 1) -> str:

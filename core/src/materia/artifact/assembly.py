@@ -24,7 +24,7 @@ from materia.pipeline import Pipeline
 from materia.stamp import project_files
 
 # Part of every key: another way of packing makes other bytes of the same files.
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".tar.gz"
 
 

@@ -14,6 +14,7 @@ from fakes.rented import Rented
 from fakes.workshop import Workshop
 from materia.testing.cloud import sandbox
 from materia.testing.cloud.faults import Fault
+from materia_duckdb.sink import DuckDBSink
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
@@ -135,3 +136,56 @@ def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_b
     assert done.returncode == 0, done.stderr
     assert rented.left() == []
     assert round(paid(rented, json.loads(done.stdout)["run"]), 2) == round(rented.billed(), 2)
+
+
+def creates(rented: Rented, name: str) -> int:
+    """How often that cloud was asked for a machine."""
+    cloud = rented.clouds[name]
+    return [(one.method, one.path) for one in cloud.exchanges].count(cloud.create_call)
+
+
+def test_nothing_is_rented_while_another_process_holds_the_database(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner")
+    folder = rented.workshop.directory
+    other = DuckDBSink(database=folder / "materia.duckdb", raw=folder / "raw")
+    other.checkout()
+
+    done = rented.run("run", "--sample", "--provider", "hetzner")
+
+    assert done.returncode == 5, done.stderr
+    assert "another materia is at work" in done.stderr
+    assert creates(rented, "hetzner") == 0
+
+
+def test_nothing_is_rented_when_a_later_stage_could_not_be_sent_what_it_runs(
+    rent: Callable[..., Rented], tmp_path: Path
+) -> None:
+    rented = rent("oracle")
+    nowhere = {
+        "XDG_CACHE_HOME": str(tmp_path / "nothing-kept"),
+        "UV_CACHE_DIR": str(tmp_path / "no-packages"),
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+    }
+
+    done = rented.run("run", "--sample", "--provider", "oracle", **nowhere)
+
+    assert done.returncode == 1, done.stderr
+    assert "the package index cannot be reached" in done.stderr
+    assert creates(rented, "oracle") == 0
+
+
+def test_of_many_refusals_the_first_are_said_and_the_others_counted(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner")
+    hetzner = rented.clouds["hetzner"]
+    hetzner.faults.next(*hetzner.create_call, Fault(error="quota"), times=None)
+
+    done = rented.run(*EXTRACT, "hetzner")
+
+    last = done.stderr.partition("materia: nothing to run")[2]
+    assert done.returncode == 4, done.stderr
+    assert len(last.splitlines()) == 6, last
+    assert "more were refused; see `materia runs show`" in last

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from materia.journal import MachineLife
 from materia.launch import run_worker
 from materia.ledger_rows import MachineRow, StageRow, StageState
 from materia.lifecycle import ephemeral_instance
-from materia.machines import Instance, InstanceRequest, Offer
+from materia.machines import Architecture, Instance, InstanceRequest, Offer
 from materia.model import StageReport
 from materia.pipeline import Stage
 from materia.plan import Leg
@@ -91,7 +92,7 @@ class LegRun:
             return
         from materia.bootstrap import cloud_config, generate_key, user_data
 
-        artifacts = self._artifacts(_remembered_python(self._running.state, self._offer.provider))
+        artifacts = artifacts_of(self._running, self._leg)
         # Takes a tenth of a second, which nobody waits for while the machine boots.
         threading.Thread(target=_import_ssh, daemon=True).start()
         login_key, host_key = generate_key(), generate_key()
@@ -146,31 +147,13 @@ class LegRun:
             self.reached = True
             yield instance
 
-    def _artifacts(self, python: str) -> list[Artifact]:
-        """One for each stage: fetching begins with a small one, and need not wait for the rest."""
-        from materia.artifact import find_or_build
-
-        running = self._running
-        return [
-            find_or_build(
-                python=python,
-                architecture=self._offer.architecture,
-                registry=running.registry,
-                pipeline=running.pipeline,
-                environment=running.environment,
-                stages=[stage.name],
-                say=lambda text: running.journal.say(self._leg.stages[0].name, text),
-            )
-            for stage in self._leg.stages
-        ]
-
     def _prepare(self, worker: RemoteWorker, artifacts: list[Artifact]) -> list[Artifact]:
         """Begin to bring what the stages need, and return it, for the Python that is there."""
         python, architecture = worker.probe()
         if (python, architecture) != (artifacts[0].python, artifacts[0].architecture):
             message = f"the machine has Python {python} on {architecture}"
             self._running.journal.say(self._leg.stages[0].name, message)
-            artifacts = self._artifacts(python)
+            artifacts = artifacts_of(self._running, self._leg, python, architecture)
         _remember_python(self._running.state, self._offer.provider, python)
         worker.prepare(artifacts[0])
         for artifact in artifacts[1:]:
@@ -280,6 +263,46 @@ def instance_name(run: str, stage: str, number: int = 1) -> str:
     """A name that every cloud takes, `a-z`, `0-9` and `-`, at most 63; each machine has its own."""
     end = f"-{number}" if number > 1 else ""
     return f"{f'materia-{run}-{stage}'.lower()[: 63 - len(end)]}{end}"
+
+
+def artifacts_of(
+    running: Running,
+    leg: Leg,
+    python: str | None = None,
+    architecture: Architecture | None = None,
+) -> list[Artifact]:
+    """What the stages of *leg* run, one for each: fetching begins with a small one at once.
+
+    Args:
+        running: The run.
+        leg: What they are for.
+        python: That its machine has; what the provider's had last time when it is not yet known.
+        architecture: That its machine has; that of the offer when it is not yet known.
+
+    Raises:
+        ArtifactError: one cannot be put together.
+    """
+    from materia.artifact import find_or_build
+
+    offer = leg.chosen.offer
+    python = python or _remembered_python(running.state, offer.provider)
+    architecture = architecture or offer.architecture
+    found = []
+    for stage in leg.stages:
+        key = (stage.name, python, architecture)
+        known = running.artifacts.get(key)
+        if known is None or known.url is not None:  # an address is valid for minutes only
+            running.artifacts[key] = find_or_build(
+                python=python,
+                architecture=architecture,
+                registry=running.registry,
+                pipeline=running.pipeline,
+                environment=running.environment,
+                stages=[stage.name],
+                say=partial(running.journal.say, leg.stages[0].name),
+            )
+        found.append(running.artifacts[key])
+    return found
 
 
 def _remembered_python(state: State, provider: str) -> str:

@@ -6,10 +6,9 @@ import os
 import secrets as randomness
 import socket
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -19,23 +18,20 @@ from materia.asking import ask_each
 from materia.budget import check
 from materia.errors import (
     BudgetError,
-    CapacityError,
-    CredentialsError,
     MateriaError,
     NoOfferError,
     OrphanError,
     ProviderError,
-    ReadyTimeoutError,
     WorkerLostError,
 )
 from materia.events import Event, Observe
 from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
-from materia.legs import LegRun
+from materia.legs import LegRun, artifacts_of
 from materia.market import Market, ask_market, refuse_folders
 from materia.model import RunReport, StageReport
 from materia.pipeline import Pipeline, Stage
-from materia.plan import Leg, OfferKey, Plan, make_plan, offer_key
+from materia.plan import Leg, Plan, make_plan
 from materia.plan_values import plan_values
 from materia.plan_words import INSTEAD
 from materia.plugins import Registry
@@ -43,6 +39,7 @@ from materia.price_cache import plain
 from materia.prices import NoAnswer
 from materia.running import Running
 from materia.secrets import all_to_hide
+from materia.setbacks import Setbacks
 from materia.signals import Interrupted, interrupts
 from materia.spending import Spending, month_so_far
 from materia.state import State
@@ -51,14 +48,6 @@ from materia.sweep import Swept, sweep_provider
 if TYPE_CHECKING:
     from materia.ledger import Ledger
 
-# Machines that were paid for and never answered; more than that is not bad luck.
-IN_VAIN_AT_MOST = 3
-# A stage whose worker was lost is begun once more: it is the same to repeat it.
-LOST_AT_MOST = 1
-# A provider whose API fails is asked once more, and then left out.
-FAILED_AT_MOST = 1
-# Refusals of one provider, a quota say, until the others are turned to.
-REFUSED_AT_MOST = 10
 SWEEP_PATIENCE = timedelta(minutes=2)
 
 
@@ -73,27 +62,6 @@ class Planned:
 
     plan: Plan
     unanswered: tuple[NoAnswer, ...]
-
-
-@dataclass(slots=True)
-class _Setbacks:
-    """What went wrong so far in a run, and is not tried again.
-
-    Attributes:
-        excluded: Offers that cannot be had after all.
-        reasons: Why, one sentence each.
-        in_vain: Machines that were paid for and never answered.
-        lost: Workers that went out of reach.
-        failed: How often each provider's API failed.
-        refused: How many of its offers each provider refused.
-    """
-
-    excluded: set[OfferKey] = field(default_factory=set)
-    reasons: list[str] = field(default_factory=list)
-    in_vain: int = 0
-    lost: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -116,7 +84,7 @@ def plan_run(
     refuse_folders(pipeline, registry)
     market = ask_market(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
-    return Planned(plan=_plan(pipeline, stages, market, _Setbacks()), unanswered=market.unanswered)
+    return Planned(plan=_plan(pipeline, stages, market, Setbacks()), unanswered=market.unanswered)
 
 
 def run(
@@ -219,7 +187,7 @@ def _run_all(running: Running) -> list[StageReport]:
     _sweep(running, market)
     remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
     reports: list[StageReport] = []
-    setbacks = _Setbacks()
+    setbacks = Setbacks()
     number = 0
     while remaining:
         running.signals.let_through()
@@ -237,6 +205,7 @@ def _run_all(running: Running) -> list[StageReport]:
                 remaining = remaining[1:]
                 continue
             _check_budget(running, plan)
+            _make_ready(running, plan, market)
             journal.say(leg.stages[0].name, _chosen(leg))
         number += 1
         attempt = LegRun(running, leg, market.providers[provider], number=number)
@@ -246,79 +215,38 @@ def _run_all(running: Running) -> list[StageReport]:
         except OrphanError:
             raise
         except (ProviderError, WorkerLostError) as error:
-            _learn(running, attempt, leg, setbacks, error, market=market)
+            stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
+            next_try = setbacks.learn(
+                error, leg, stage=stage, reached=attempt.reached, market=market
+            )
+            journal.say(stage, f"{error}; {next_try}", warning=True)
         finally:
             reports += attempt.reports
         remaining = remaining[len(attempt.reports) :]
     return reports
 
 
+def _make_ready(running: Running, plan: Plan, market: Market) -> None:
+    """Find out what would stop the run later, while nothing is rented: it would be paid for.
+
+    Raises:
+        BusyError: another process holds the database of the sink.
+        ArtifactError: what a worker runs cannot be put together.
+    """
+    rented = [leg for leg in plan.legs if leg.chosen.offer.provider not in market.owned]
+    for leg in rented:
+        artifacts_of(running, leg)
+    names = [stage.name for leg in plan.legs for stage in leg.stages]
+    # A stage on this machine opens the sink itself, and would find it held by us.
+    if len(rented) == len(plan.legs) and "transform" in names:
+        running.hold_sink()
+
+
 def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
     return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
 
 
-def _learn(
-    running: Running,
-    attempt: LegRun,
-    leg: Leg,
-    setbacks: _Setbacks,
-    error: ProviderError | WorkerLostError,
-    *,
-    market: Market,
-) -> None:
-    """Take note of what went wrong with a machine, or raise *error* when it is not to be helped."""
-    stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
-    offer = leg.chosen.offer
-    if isinstance(error, WorkerLostError) or (
-        attempt.reached and isinstance(error, ReadyTimeoutError)
-    ):
-        setbacks.lost += 1
-        if setbacks.lost > LOST_AT_MOST:
-            raise error
-        again = f"{error}; running {stage} again on another machine"
-        running.journal.say(stage, again, warning=True)
-        return
-    if attempt.reached:
-        raise error
-    if isinstance(error, CapacityError | ReadyTimeoutError):
-        setbacks.in_vain += isinstance(error, ReadyTimeoutError)
-        if setbacks.in_vain >= IN_VAIN_AT_MOST:
-            raise ReadyTimeoutError(
-                f"{error}; with it, {IN_VAIN_AT_MOST} machines were paid for and could not be "
-                "reached, so no other is rented: see whether this network lets SSH out, or choose "
-                "others with --provider"
-            ) from error
-        setbacks.excluded.add(offer_key(offer))
-        setbacks.refused[offer.provider] += 1
-        next_try = "trying the next offer"
-        if setbacks.refused[offer.provider] == REFUSED_AT_MOST and _leave_out(
-            setbacks, market, offer.provider
-        ):
-            next_try = f"going on without {offer.provider}"
-    else:
-        setbacks.failed[offer.provider] += 1
-        last = isinstance(error, CredentialsError)
-        if not last and setbacks.failed[offer.provider] <= FAILED_AT_MOST:
-            again = f"{error}; asking {offer.provider} once more"
-            running.journal.say(stage, again, warning=True)
-            return
-        if not _leave_out(setbacks, market, offer.provider):
-            raise error
-        next_try = f"going on without {offer.provider}"
-    setbacks.reasons.append(str(error))
-    running.journal.say(stage, f"{error}; {next_try}", warning=True)
-
-
-def _leave_out(setbacks: _Setbacks, market: Market, provider: str) -> bool:
-    """Exclude all that *provider* offers, unless nobody else has an offer left; whether it did."""
-    its = {offer_key(one) for one in market.offers if one.provider == provider}
-    if {offer_key(one) for one in market.offers} <= its | setbacks.excluded:
-        return False
-    setbacks.excluded |= its
-    return True
-
-
-def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: _Setbacks) -> Plan:
+def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: Setbacks) -> Plan:
     try:
         return make_plan(
             stages,
@@ -333,7 +261,7 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks:
         if not setbacks.reasons:
             raise
         head = f"nothing to run the stage {stages[0].name} on"
-        raise NoOfferError("\n  ".join([head, *setbacks.reasons, INSTEAD])) from error
+        raise NoOfferError("\n  ".join([head, *setbacks.lines(), INSTEAD])) from error
 
 
 def _chosen(leg: Leg) -> str:

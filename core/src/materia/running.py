@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from materia.journal import Journal
+from materia.machines import Architecture
 from materia.pipeline import Pipeline, Stage
 from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
@@ -15,6 +16,9 @@ from materia.signals import Interrupts
 from materia.spending import Spending
 from materia.state import State
 from materia.worker_request import WorkerRequest
+
+if TYPE_CHECKING:
+    from materia.artifact import Artifact
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Running:
         spending: What its machines cost.
         signals: Held back while a machine is made or destroyed.
         attempts: How often each stage was begun.
+        artifacts: What workers run, by stage, version of Python and processor, as far as it was
+            put together for this run.
     """
 
     run: str
@@ -46,6 +52,7 @@ class Running:
     spending: Spending
     signals: Interrupts
     attempts: dict[str, int] = field(default_factory=dict)
+    artifacts: dict[tuple[str, str, Architecture], Artifact] = field(default_factory=dict)
     _home_sink: Sink | None = None
 
     @property
@@ -65,6 +72,15 @@ class Running:
         if self._home_sink is None:
             self._home_sink = self._open(self.sink)
         return self._home_sink
+
+    def hold_sink(self) -> None:
+        """Take the lock of a sink that stays here, until the run has ended or has published.
+
+        Raises:
+            BusyError: another process has it.
+        """
+        if (sink := self.home_sink()) is not None:
+            sink.checkout()
 
     def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
         """What a stage is asked, with the secrets of its source and sink and no others.

@@ -89,12 +89,13 @@ def test_every_extra_of_the_readme_is_one() -> None:
         assert name in extras
 
 
-def test_the_benchmark_says_how_to_use_it() -> None:
+@pytest.mark.parametrize(("name", "option"), [("run", "--releases"), ("rented", "--pairs")])
+def test_a_benchmark_says_how_to_use_it(name: str, option: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/run.py", "--help"],
+        [sys.executable, ROOT / f"benchmarks/{name}.py", "--help"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0
-    assert "--releases" in done.stdout
+    assert option in done.stdout

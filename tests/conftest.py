@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +26,12 @@ def folders(workshop: Workshop) -> Workshop:
     workshop.write("in/2024-01.csv", "apples,1\npears,2\n")
     workshop.write("in/2024-02.csv", "apples,3\n")
     return workshop
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: tests wait half of their time, for servers, machines and processes."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from urllib.request import urlopen
 
 import pytest
-from fakes.rented import uv_cache
+from fakes.rented import with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia import worker_request
@@ -49,7 +49,7 @@ def server() -> Iterator[S3Server]:
 
 def artifact(workshop: Workshop, command: str, cache: Path, *options: str, **secrets: str) -> Any:
     target = ("--python", HERE.python, "--arch", HERE.architecture)
-    environment = {"XDG_CACHE_HOME": str(cache), "UV_CACHE_DIR": uv_cache(), **secrets}
+    environment = {**with_packages(), "XDG_CACHE_HOME": str(cache), **secrets}
     done = workshop.run(
         *("artifact", command, "--json", *options),
         *(target if command != "list" else ()),

@@ -98,7 +98,7 @@ def planned(chain: Sequence[Stage], some: Sequence[Offer], start: datetime) -> P
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some_stages, some_offers, moments)
 def test_no_cut_and_no_choice_of_machines_is_cheaper(
     chain: list[Stage], some: list[Offer], start: datetime
@@ -119,7 +119,7 @@ def test_no_cut_and_no_choice_of_machines_is_cheaper(
     assert [stage for leg in found.legs for stage in leg.stages] == chain
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some_stages, some_offers, moments, st.randoms(use_true_random=False))
 def test_the_order_of_the_offers_does_not_matter(
     chain: list[Stage], some: list[Offer], start: datetime, chance: random.Random
@@ -130,7 +130,7 @@ def test_the_order_of_the_offers_does_not_matter(
     assert planned(chain, shuffled, start) == planned(chain, some, start)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some_stages, some_offers, moments)
 def test_every_offer_is_in_the_ranking_of_every_leg_or_passed_over(
     chain: list[Stage], some: list[Offer], start: datetime
@@ -151,7 +151,7 @@ def test_every_offer_is_in_the_ranking_of_every_leg_or_passed_over(
         assert all(one <= other + EXACT for one, other in pairwise(makes_the_plan))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some_stages, some_offers, moments)
 def test_what_is_excluded_is_never_chosen_again(
     chain: list[Stage], some: list[Offer], start: datetime
@@ -185,7 +185,7 @@ def test_nothing_shorter_costs_more_than_the_worst_case_whenever_it_starts(
     assert cost(offer, short, start).cost.amount <= worst_case(offer, longest).cost.amount + EXACT
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some_stages, some_offers, moments)
 def test_the_worst_is_never_less_than_what_is_expected(
     chain: list[Stage], some: list[Offer], start: datetime

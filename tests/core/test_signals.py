@@ -162,7 +162,10 @@ def test_a_terminal_that_is_closed_ends_the_run_and_its_worker(folders: Workshop
 @pytest.mark.parametrize("while_it", ["imports the command line", "loads plugins"])
 def test_ctrl_c_while_it_starts_is_no_traceback(workshop: Workshop, while_it: str) -> None:
     module = "typer" if while_it == "imports the command line" else "impatient"
-    workshop.module(module, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    # Whoever runs the tests in the background has it ignored.
+    as_in_a_terminal = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    interrupt = "os.kill(os.getpid(), signal.SIGINT)"
+    workshop.module(module, f"import os, signal\n{as_in_a_terminal}\n{interrupt}\n")
     workshop.install("impatient", "impatient")
 
     ended = workshop.run("run")

@@ -80,8 +80,7 @@ class Rented:
     def environment(self) -> dict[str, str]:
         """With credentials, and with what was built once for all tests."""
         secrets = [cloud.secrets() for cloud in self.clouds.values()]
-        kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        kept |= {"XDG_CACHE_HOME": str(self._cache), "UV_CACHE_DIR": uv_cache()}
+        kept = {**with_packages(), "XDG_CACHE_HOME": str(self._cache)}
         return {name: value for one in (kept, *secrets) for name, value in one.items()}
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -135,6 +134,12 @@ class Rented:
 def events(stderr: str) -> list[Mapping[str, Any]]:
     """The events that `--json` wrote."""
     return [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+
+
+def with_packages() -> dict[str, str]:
+    """What uv needs of this environment to find packages: a test's own has nothing."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**passed_on, "UV_CACHE_DIR": uv_cache()}
 
 
 def uv_cache() -> str:

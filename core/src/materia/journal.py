@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from materia.errors import BudgetError
 from materia.events import (
     Event,
     Failed,
@@ -100,16 +101,30 @@ class Journal:
 
 @dataclass(slots=True, kw_only=True)
 class MachineLife:
-    """Writes down the life of one machine; see `lifecycle.Life`."""
+    """Writes down the life of one machine; see `lifecycle.Life`.
+
+    Attributes:
+        journal: Where.
+        spending: What it adds to.
+        row: The machine.
+        stage: The first that it is for.
+        affordable: Raises BudgetError when it is not, now that it is written down.
+    """
 
     journal: Journal
     spending: Spending
     row: MachineRow
     stage: str
+    affordable: Callable[[], None] = lambda: None
 
     def asked(self) -> None:
-        """As in Life."""
+        """As in Life; raises BudgetError before anything is asked for."""
         self.journal.ledger.intend_machine(self.row)
+        try:
+            self.affordable()
+        except BudgetError as error:
+            self.refused(str(error))
+            raise
         self._tell("asked")
 
     def refused(self, reason: str, /) -> None:

@@ -27,6 +27,7 @@ from materia.protocols import Provider
 from materia.running import Running
 from materia.secrets import without_secrets
 from materia.signals import Interrupted
+from materia.spending import refuse_over_month
 from materia.state import State
 
 if TYPE_CHECKING:
@@ -142,7 +143,19 @@ class LegRun:
             user_data=user_data,
             public_key=public_key,
         )
-        life = MachineLife(journal=running.journal, spending=running.spending, row=row, stage=first)
+        life = MachineLife(
+            journal=running.journal,
+            spending=running.spending,
+            row=row,
+            stage=first,
+            affordable=lambda: refuse_over_month(
+                running.pipeline.budget,
+                running.journal.ledger,
+                running.pipeline.exchange,
+                worst=leg.worst,
+                now=datetime.now(UTC),
+            ),
+        )
         with ephemeral_instance(self._provider, request, running.signals, life) as instance:
             self.reached = True
             yield instance

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from materia.budget import Budget, check
 from materia.cost import Quote, cost
 from materia.currency import Exchange
 from materia.machines import Money, Offer
@@ -91,3 +92,24 @@ def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
     """
     amounts = [exchange.convert(one)[0].amount for one in ledger.month_spent(now.date(), now)]
     return Money(sum(amounts, Decimal(0)), exchange.shown)
+
+
+def refuse_over_month(
+    budget: Budget, ledger: Ledger, exchange: Exchange, *, worst: Money, now: datetime
+) -> None:
+    """Look at the month once more, when a machine is written down that costs *worst* at most.
+
+    Two runs that begin at one moment both found room under the cap, and each now sees the other.
+
+    Raises:
+        BudgetError: with it the month could cost more than it may.
+    """
+    if budget.monthly is None:
+        return
+    month = month_so_far(ledger, exchange, now)
+    check(
+        replace(budget, max_cost=None),
+        worst=worst,
+        spent_in_run=Money(Decimal(0), worst.currency),
+        month=Money(month.amount - worst.amount, month.currency),
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -101,6 +103,28 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
         name: round(amount, 4) for name, amount in charged.items()
     }
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
+
+
+@pytest.mark.parametrize("ended", ["destroyed", "interrupted"])
+def test_a_ledger_that_cannot_be_written_keeps_no_machine_alive(place: Place, ended: str) -> None:
+    with place.state.ledger():
+        pass
+    with closing(sqlite3.connect(place.state.ledger_file)) as ledger:
+        ledger.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON machines WHEN NEW.state = 'destroying' "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    if ended == "destroyed":
+        place.run("worker", "create", "dev")
+        place.run("worker", "destroy", "dev")
+    else:
+        place.cloud.behaviour.boot = timedelta(minutes=5)
+        process = place.workshop.start("worker", "create", "dev", environment=place.secrets)
+        wait_until(lambda: bool(place.cloud.still_billed()), "a machine")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert [line.kind for line in place.cloud.still_billed()] == []
 
 
 def test_no_other_host_key_is_accepted_and_only_its_owner_may_read_the_key(place: Place) -> None:

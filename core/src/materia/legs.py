@@ -57,6 +57,7 @@ class LegRun:
         self._provider = provider
         self._number = number
         self._begun = time.monotonic()
+        self._expires_at = datetime.now(UTC) + leg.deadline
 
     @property
     def _offer(self) -> Offer:
@@ -101,7 +102,7 @@ class LegRun:
             login_key=login_key.public,
             host_key=host_key,
             now=datetime.now(UTC),
-            expires_at=self._expires_at(),
+            expires_at=self._expires_at,
         )
         with (
             self._machine(user_data=user_data(config), public_key=login_key.public) as instance,
@@ -112,9 +113,6 @@ class LegRun:
             for stage, artifact in zip(self._leg.stages, artifacts, strict=True):
                 worker.prepare(artifact)
                 self._remote_stage(stage, worker)
-
-    def _expires_at(self) -> datetime:
-        return datetime.now(UTC) + self._leg.deadline
 
     @contextmanager
     def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
@@ -131,7 +129,7 @@ class LegRun:
             offer=offer,
             estimate=leg.chosen.cost,
             worst=leg.worst,
-            expires_at=self._expires_at(),
+            expires_at=self._expires_at,
             intended_at=datetime.now(UTC),
         )
         request = InstanceRequest(

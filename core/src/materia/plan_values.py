@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from materia.cost import Quote
 from materia.machines import Offer
 from materia.pipeline import Stage
 from materia.plan import Leg, Plan, offer_key
 from materia.plan_words import counted
-from materia.price_cache import plain
+from materia.price_cache import plain, quote_values
 
 # Quotes of one leg: there may be thousands, and nobody goes on to the hundredth.
 LIMIT = 10
@@ -39,7 +38,7 @@ def _leg(leg: Leg) -> Mapping[str, Any]:
         "worst_case": leg.worst_case,
         "arrival": plain(leg.arrival),
         "chosen": _key(leg.chosen.offer),
-        "quotes": [_quote(quote) for quote in quotes[:LIMIT]],
+        "quotes": [quote_values(quote) for quote in quotes[:LIMIT]],
         "more_quotes": max(len(quotes) - LIMIT, 0),
         "passed_over": [
             {"provider": provider, "reason": reason, "count": count}
@@ -62,17 +61,3 @@ def _stage(stage: Stage) -> Mapping[str, Any]:
 def _key(offer: Offer) -> Mapping[str, str]:
     values: Mapping[str, str] = plain(offer_key(offer))
     return values
-
-
-def _quote(quote: Quote) -> Mapping[str, Any]:
-    """As `materia providers price --json` has it."""
-    return {
-        "offer": plain(quote.offer),
-        "start": plain(quote.start),
-        "duration": plain(quote.duration),
-        "egress_gib": plain(quote.egress_gib),
-        "cost": plain(quote.shown),
-        "own_cost": plain(quote.cost),
-        "rates": plain(quote.rates),
-        "lines": plain(quote.lines),
-    }

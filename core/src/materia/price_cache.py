@@ -15,9 +15,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from materia.machines import Billing, Extra, Money, Offer, Requirements
+
+if TYPE_CHECKING:
+    from materia.cost import Quote
 
 FORMAT = 3
 KEPT_FOR = timedelta(days=30)
@@ -157,6 +160,20 @@ def plain(value: Any) -> Any:
             return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         case _:
             return value
+
+
+def quote_values(quote: Quote) -> dict[str, Any]:
+    """A quote as JSON takes it: `cost` in the currency of the comparison, `own_cost` in its own."""
+    return {
+        "offer": plain(quote.offer),
+        "start": plain(quote.start),
+        "duration": plain(quote.duration),
+        "egress_gib": plain(quote.egress_gib),
+        "cost": plain(quote.shown),
+        "own_cost": plain(quote.cost),
+        "rates": plain(quote.rates),
+        "lines": plain(quote.lines),
+    }
 
 
 def _plain_answer(answer: Answer) -> dict[str, Any]:

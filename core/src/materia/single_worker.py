@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from materia.budget import worst_case
 from materia.errors import (
     CapacityError,
     ConfigError,
+    LedgerError,
     MateriaError,
     NoOfferError,
     OrphanError,
@@ -140,7 +142,8 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
             return None
         run, by_hand = instances[0].run, instances[0].stage == STAGE
         _refuse_busy(state, name, run, by_hand=by_hand)
-        ledger.machine_destroying(name, at=datetime.now(UTC))
+        with suppress(LedgerError):  # as in `unmake`
+            ledger.machine_destroying(name, at=datetime.now(UTC))
         for instance in instances:
             destroy(provider, instance)
         cost = None
@@ -269,7 +272,8 @@ class _Maker:
         return worker
 
     def unmake(self, provider: Provider, instance: Instance, row: MachineRow) -> None:
-        self.ledger.machine_destroying(row.name, at=datetime.now(UTC))
+        with suppress(LedgerError):  # a full disk must not cost money; `paid` tells of it
+            self.ledger.machine_destroying(row.name, at=datetime.now(UTC))
         destroy(provider, instance)
         self.paid(row, said=instance.created_at)
 

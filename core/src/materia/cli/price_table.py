@@ -13,7 +13,7 @@ from materia.cli.words import many, table
 from materia.cost import Line, Quote, length_text
 from materia.currency import Rate
 from materia.machines import Money, Requirements
-from materia.price_cache import Answer, plain
+from materia.price_cache import Answer, plain, quote_values
 from materia.prices import NoAnswer
 from materia.selection import Ranking
 
@@ -232,7 +232,7 @@ def as_json(
             {
                 "name": one.name,
                 "requirements": plain(one.requirements),
-                "quotes": [_quote(quote) for quote in one.shown(limit)],
+                "quotes": [quote_values(quote) for quote in one.shown(limit)],
                 "passed_over": [
                     {
                         "provider": passed.offer.provider,
@@ -247,19 +247,6 @@ def as_json(
             }
             for one in comparisons
         ],
-    }
-
-
-def _quote(quote: Quote) -> Mapping[str, Any]:
-    return {
-        "offer": plain(quote.offer),
-        "start": plain(quote.start),
-        "duration": plain(quote.duration),
-        "egress_gib": plain(quote.egress_gib),
-        "cost": plain(quote.shown),
-        "own_cost": plain(quote.cost),
-        "rates": plain(quote.rates),
-        "lines": plain(quote.lines),
     }
 
 

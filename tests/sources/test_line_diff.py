@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia_psdonline.line_diff import LineTooLongError, diff_lines
+from materia_psdonline.line_diff import LineDiff, LineTooLongError, diff_lines
 
 # Few distinct lines, so that they repeat and move; some long enough to fill windows.
 line = st.sampled_from([b"a", b"b", b"c", b"", b'0410000,"Wheat"', b"x" * 700, b"y" * 3000])
@@ -26,11 +26,12 @@ def lines_of(text: bytes) -> Counter[bytes]:
 def test_removed_and_added_lines_lead_from_one_text_to_the_other(
     old: bytes, new: bytes, size: int
 ) -> None:
-    found = diff_lines(in_chunks(old, size), in_chunks(new, size + 7), limit=1000)
+    found = diff_lines(in_chunks(old, size), in_chunks(new, size + 7), limit=1 << 20)
 
     assert found is not None
-    assert lines_of(old) - Counter(found.removed) + Counter(found.added) == lines_of(new)
-    assert not Counter(found.removed) & Counter(found.added)
+    removed, added = lines_of(found.removed), lines_of(found.added)
+    assert not removed - lines_of(old)
+    assert lines_of(old) - removed + added == lines_of(new)
 
 
 @given(lines=st.lists(st.integers(0, 9), min_size=1, max_size=400), edits=st.data())
@@ -41,21 +42,45 @@ def test_a_few_edits_in_a_long_text_are_all_that_is_found(
     place = edits.draw(st.integers(0, len(before) - 1))
     after = [*before[:place], b"edited\r\n", *before[place + 1 :]]
 
-    found = diff_lines(before, after, limit=100)
+    found = diff_lines(before, after, limit=10_000)
+
+    assert found == LineDiff(removed=before[place], added=b"edited\r\n")
+
+
+@pytest.mark.parametrize("lines", [1, 100, 10_000])
+def test_lines_put_in_or_taken_out_are_all_that_is_found(lines: int) -> None:
+    text = [b"%07d,a line like others\r\n" % number for number in range(40_000)]
+    less = [*text[:7_000], *text[7_000 + lines :]]
+    gone = b"".join(text[7_000 : 7_000 + lines])
+
+    assert diff_lines(text, less, limit=1 << 20) == LineDiff(removed=gone, added=b"")
+    assert diff_lines(less, text, limit=1 << 20) == LineDiff(removed=b"", added=gone)
+
+
+def test_lines_that_grew_are_all_that_is_found() -> None:
+    old = [b"%07d,%d\r\n" % (number, number % 7) for number in range(40_000)]
+    new = [line.replace(b",3", b",30") if k % 5_000 < 13 else line for k, line in enumerate(old)]
+
+    found = diff_lines(
+        in_chunks(b"".join(old), 99_999), in_chunks(b"".join(new), 70_001), limit=9999
+    )
 
     assert found is not None
-    assert b"\n".join([*found.removed, b""]) == before[place]
-    assert found.added == [b"edited\r"]
+    changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+    between = lines_of(found.removed) & lines_of(found.added)
+    assert lines_of(found.removed) - between == Counter(a[:-1] for a, _ in changed)
+    assert lines_of(found.added) - between == Counter(b[:-1] for _, b in changed)
+    assert between.total() < 13 * 8
 
 
 def test_more_differences_than_the_limit_are_not_listed() -> None:
-    old = [b"%d\n" % number for number in range(100)]
-    new = [b"%d\n" % number for number in range(1000, 1100)]
+    old = [b"%02d\n" % number for number in range(50)]
+    new = [b"%02d\n" % number for number in range(50, 100)]
 
-    assert diff_lines(old, new, limit=199) is None
-    assert diff_lines(old, new, limit=200) is not None
+    assert diff_lines(old, new, limit=299) is None
+    assert diff_lines(old, new, limit=300) is not None
 
 
-def test_a_line_that_fills_the_window_is_not_taken_apart() -> None:
+def test_a_line_longer_than_any_look_is_not_taken_apart() -> None:
     with pytest.raises(LineTooLongError):
-        diff_lines([b"x" * 10_000], [b"y" * 10_000], limit=10)
+        diff_lines([b"x" * 3_000_000], [b"y" * 3_000_000], limit=10)

@@ -27,9 +27,9 @@ from materia_psdonline.rows import parse, read_labels, refuse_duplicates
 from materia_psdonline.spans import Moved, OutOfStepError, Place
 from materia_psdonline.text import as_csv, diff_texts, unpacked
 
-# Above this many changed lines (a tenth of a full release leaves and comes) parsing the whole text
-# is faster than looking at each line.
-DIFF_LIMIT = 400_000
+# Above this many bytes of changed lines (a tenth of a full release leaves and comes) parsing the
+# whole text is faster.
+DIFF_LIMIT = 40_000_000
 Labels = dict[tuple[str, str], str]
 
 

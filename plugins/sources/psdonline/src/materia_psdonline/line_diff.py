@@ -1,70 +1,71 @@
-"""What changed between two texts that are nearly equal, line by line, read as streams.
+"""What changed between two texts that are nearly equal, in whole lines, read as streams.
 
 Two monthly snapshots share 98 lines in 100, byte for byte and in the same order. So whole blocks
-are compared at memory speed, and lines are looked at only where blocks differ. The answer is exact
-as a multiset whatever the texts are; likeness only makes it fast.
+are compared at memory speed, and no line is looked at alone: where texts part, a line a little
+further on that both have tells where they go on alike. The answer is exact as a multiset whatever
+the texts are; likeness only makes it fast.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import eq
 
-# What is compared in one step; a difference in it is then searched for in steps of halves.
+# What is compared in one step; a difference in it is then searched for in steps of halves, down to
+# about a line, and from there line by line.
 BLOCK = 1 << 14
-# How far to look for the place where both texts go on alike: the 13 lines of a balance lie in the
-# first distance, about 80 lines in the second.
-LOOKS = (1 << 11, 1 << 13)
-LOOK = LOOKS[-1]
+GRAIN = 1 << 6
+# How far on to look for a line that both texts have: the 13 lines of a balance lie in the first
+# distance, the 13,000 of a new commodity in the last.
+LOOKS = tuple(1 << power for power in range(11, 21))
 # With less of a text than this at hand, more is fetched.
-LOW = LOOK * 2
+LOW = LOOKS[2] * 2
 
 
 class LineTooLongError(Exception):
-    """A line does not fit into the window; these are not the texts this was made for."""
+    """A line is longer than any look; these are not the texts this was made for."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineDiff:
-    """Lines of the old text that the new one lacks, and the other way round, as multisets.
+    """Whole lines that lead from one text to another, as multisets: less *removed*, and *added*.
 
-    Each without the line feed at its end.
+    A line that stayed may be in both, as often in one as in the other.
     """
 
-    removed: list[bytes]
-    added: list[bytes]
+    removed: bytes
+    added: bytes
 
 
 def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> LineDiff | None:
-    """Compare two texts given as chunks of bytes; None when more than *limit* lines differ.
+    """Compare two texts given as chunks of bytes; None when more than *limit* bytes differ.
+
+    A text whose last line has no line feed is compared as if it had one.
 
     Raises:
-        LineTooLongError: a line is longer than a few thousand bytes.
+        LineTooLongError: a line is longer than a million bytes.
     """
     a, b = _Window(old), _Window(new)
     removed: list[bytes] = []
     added: list[bytes] = []
+    size = 0
     while a.fill() and b.fill():
         _skip_equal(a, b)
-        if a.is_low() or b.is_low():
-            continue
-        for look in LOOKS:
-            lines_a, lines_b = a.lines(look), b.lines(look)
-            if (meeting := _meeting_point(lines_a, lines_b)) is not None:
-                break
-        count_a, count_b = meeting or (len(lines_a), len(lines_b))
-        removed += a.take(lines_a[:count_a])
-        added += b.take(lines_b[:count_b])
-        if len(removed) + len(added) > limit:
-            return None
+        while not (a.is_low() or b.is_low()):
+            until_a, until_b = _meeting_point(a, b)
+            size += until_a - a.at + until_b - b.at
+            if size > limit:
+                return None
+            removed.append(a.take(until_a))
+            added.append(b.take(until_b))
+            _skip_equal(a, b)
     for window, rest in ((a, removed), (b, added)):
         while window.fill():
-            rest.extend(window.take(window.lines()))
-            if len(rest) > limit:
+            rest.append(window.take(len(window.text)))
+            size += len(rest[-1])
+            if size > limit:
                 return None
-    return _cancel(removed, added)
+    return LineDiff(b"".join(removed), b"".join(added))
 
 
 def _skip_equal(a: _Window, b: _Window) -> None:
@@ -78,45 +79,65 @@ def _skip_equal(a: _Window, b: _Window) -> None:
         if text_a.startswith(view[same:stop], same + shift):
             same = stop
             continue
-        while stop - same > 1:  # the first difference lies between them
+        while stop - same > GRAIN:  # the first difference lies between them
             middle = (same + stop) // 2
             if text_a.startswith(view[same:middle], same + shift):
                 same = middle
             else:
                 stop = middle
         break
-    # Only whole lines count: step back to the last line end inside what is equal.
-    if line_end := text_b.rfind(b"\n", b.at, same) + 1:
-        a.at, b.at = line_end + shift, line_end
+    # Only whole lines count: from the last line end inside what is surely equal.
+    place = text_b.rfind(b"\n", b.at, same) + 1 or b.at
+    while (line_end := text_b.find(b"\n", place) + 1) and text_a.startswith(
+        view[place:line_end], place + shift
+    ):
+        place = line_end
+    a.at, b.at = place + shift, place
 
 
-def _meeting_point(a: list[bytes], b: list[bytes]) -> tuple[int, int] | None:
-    """How many lines to give up on either side until both go on with the same line."""
-    # Lines edited in place: the n-th of one side is the n-th of the other again.
-    best = None
-    pairs = list(map(eq, a, b))
-    if True in pairs:
-        paired = pairs.index(True)
-        best = (paired, paired)
-        if paired < 2 or (a[paired - 1] not in b and b[paired - 1] not in a):
-            return best
-    # Lines inserted or deleted: the nearest line of one side that the other has too.
-    where = {line: k for k, line in reversed(list(enumerate(b)))}
-    for k, line in enumerate(a):
-        if best is not None and k >= sum(best):
+def _meeting_point(a: _Window, b: _Window) -> tuple[int, int]:
+    """Where in their texts both go on with a line they share; if nowhere near, a long way on."""
+    for look in LOOKS:
+        a.reach(look * 2)
+        b.reach(look * 2)
+        if (found := _shared_line(a, b, look)) is not None:
+            return _back(a, b, *found)
+        if (found := _shared_line(b, a, look)) is not None:
+            return _back(a, b, *reversed(found))
+    return _back(a, b, a.last_line_end(), b.last_line_end())
+
+
+def _shared_line(one: _Window, other: _Window, look: int) -> tuple[int, int] | None:
+    """Where the line that is *look* bytes on in *one* begins, there and in *other*."""
+    start = one.text.find(b"\n", one.at + look)
+    end = one.text.find(b"\n", start + 1)
+    if start < 0 or end < 0:
+        return None
+    line = one.text[start : end + 1]  # from the line feed before it to its own
+    found = other.text.find(line, other.at, other.at + look * 2)
+    return None if found < 0 else (start + 1, found + 1)
+
+
+def _back(a: _Window, b: _Window, until_a: int, until_b: int) -> tuple[int, int]:
+    """From where both go on alike back to the first line of which they do."""
+    view = memoryview(b.text)
+    same, beyond = 0, min(until_a - a.at, until_b - b.at)
+    while beyond - same > GRAIN:
+        middle = (same + beyond) // 2
+        if a.text.endswith(view[until_b - middle : until_b], a.at, until_a):
+            same = middle
+        else:
+            beyond = middle
+    # Only whole lines count: from the first line end inside what is surely equal.
+    shift = until_b - until_a
+    place = a.text.find(b"\n", until_a - same, until_a) + 1 or until_a
+    while place > a.at:
+        start = a.text.rfind(b"\n", a.at, place - 1) + 1 or a.at
+        same_there = b.text.startswith(a.text[start:place], start + shift)
+        if start + shift < b.at or not same_there or not b.begins_line(start + shift):
             break
-        if (m := where.get(line)) is not None and (best is None or k + m < sum(best)):
-            best = (k, m)
-    return best
-
-
-def _cancel(removed: list[bytes], added: list[bytes]) -> LineDiff:
-    """Take out lines that only moved."""
-    if not set(removed).isdisjoint(added):
-        was, now = Counter(removed), Counter(added)
-        moved = was & now
-        removed, added = list((was - moved).elements()), list((now - moved).elements())
-    return LineDiff(removed, added)
+        place = start
+    return place, place + shift
 
 
 class _Window:
@@ -143,35 +164,56 @@ class _Window:
             self.text, self.at = self._chunk, self.at - self._chunk_at
             self._chunk = b""
         if not self._ended and self.is_low():
-            parts = [self.text[self.at :]]
-            size = len(parts[0])
-            while size < LOW:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    self._ended = True
-                    if size and not parts[-1].endswith(b"\n"):
-                        parts.append(b"\n")
-                    break
-                if len(chunk) > LOW * 2:
-                    self._chunk, self._chunk_at = chunk, size
-                    chunk = chunk[: LOW * 2]
-                if chunk:
-                    parts.append(chunk)
-                    size += len(chunk)
-            self.text = b"".join(parts)
-            self.at = 0
+            self._fetch(LOW, seam=True)
         return self.at < len(self.text)
 
-    def lines(self, look: int = LOOK) -> list[bytes]:
-        """The next whole lines within *look* bytes; at least one, which may be longer."""
-        end = self.text.rfind(b"\n", self.at, self.at + look)
-        if end < 0:
-            end = self.text.find(b"\n", self.at, self.at + LOOK)
-        if end < 0:
-            raise LineTooLongError
-        return self.text[self.at : end].split(b"\n")
+    def reach(self, size: int) -> None:
+        """Have *size* bytes at hand, or all that is left."""
+        if len(self.text) - self.at >= size:
+            return
+        if self._chunk:
+            self.text = self.text[: self._chunk_at] + self._chunk
+            self._chunk = b""
+        if not self._ended:
+            self._fetch(size, seam=False)
 
-    def take(self, lines: list[bytes]) -> list[bytes]:
-        """Step over these lines."""
-        self.at += sum(map(len, lines)) + len(lines)
-        return lines
+    def _fetch(self, size: int, *, seam: bool) -> None:
+        """Add chunks until *size* bytes are at hand; of a long one, only the *seam* at first."""
+        parts = [self.text[self.at :]]
+        have = len(parts[0])
+        while have < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self._ended = True
+                if have and not parts[-1].endswith(b"\n"):
+                    parts.append(b"\n")
+                break
+            if seam and len(chunk) > LOW * 2:
+                self._chunk, self._chunk_at = chunk, have
+                chunk = chunk[: LOW * 2]
+            if chunk:
+                parts.append(chunk)
+                have += len(chunk)
+        self.text = b"".join(parts)
+        self.at = 0
+
+    def begins_line(self, place: int) -> bool:
+        """Whether a line begins at that *place* in the text, which is at `at` or behind it."""
+        return place == self.at or self.text[place - 1] == ord("\n")
+
+    def last_line_end(self) -> int:
+        """Where the last of the lines within the longest look ends.
+
+        Raises:
+            LineTooLongError: there is none.
+        """
+        end = self.text.rfind(b"\n", self.at, self.at + LOOKS[-1]) + 1
+        if not end:
+            raise LineTooLongError
+        return end
+
+    def take(self, until: int) -> bytes:
+        """Step to that place in the text; what was stepped over."""
+        taken = self.text[self.at : until]
+        self.at = until
+        return taken

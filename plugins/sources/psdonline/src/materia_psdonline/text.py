@@ -23,9 +23,9 @@ def unpacked(path: Path, file: str, directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def as_csv(lines: list[bytes], directory: Path) -> Iterator[str]:
-    """The same for a few lines of such a text, without their line feeds, under its header."""
-    with _written([b"\n".join([HEADER + b"\r", *lines, b""])], directory) as name:
+def as_csv(lines: bytes, directory: Path) -> Iterator[str]:
+    """The same for a few lines of such a text, under its header."""
+    with _written([HEADER + b"\r\n", lines], directory) as name:
         yield name
 
 
@@ -50,7 +50,10 @@ def _written(chunks: Iterable[bytes], directory: Path) -> Iterator[str]:
 
 
 def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | None:
-    """Compare the texts of two archives, each unpacked by a thread of its own.
+    """Compare the texts of two archives; the new one is unpacked by a thread of its own.
+
+    One for the old text too would make it slower: whoever compares does not let go of the
+    interpreter, and the others would only wait for it.
 
     The checksum of *old* is not looked at: it is loaded already, so a line of it that changed on
     the disk is found out by not being among the rows.
@@ -60,7 +63,7 @@ def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | Non
         LineTooLongError: as `diff_lines`.
     """
     with (
-        closing(ahead(inflate(old, file))) as before,
+        closing(inflate(old, file)) as before,
         closing(ahead(read_text(new, file))) as after,
     ):
         return diff_lines(before, after, limit=limit)

@@ -4,9 +4,11 @@
 
 Form and rates follow the real files (USDA FAS, PSD Online, releases of 2022-12 and 2025-11): 12
 columns, CRLF, descriptions in quotes, sorted by the descriptions; 13 rows a balance, 31 zeros in
-100; each release is a whole snapshot in which about 2.4 balances in 100 carry a new stamp, those of
-the newest market year among them, and half of these other values in a third of their rows; a new
-market year comes in May. All names and figures are invented. The same arguments give the same text.
+100; each release is a whole snapshot in which 2.4 balances in 100 carry a new stamp: all of the
+newest market year, 39 in 100 of the one before it, 4 of the one before that, one in a thousand of
+all others (as in the grains of 2025-11). Half of these have other values in a third of their rows. A
+new market year comes in May. All names and figures are invented. The same arguments give the same
+text.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def _next_release(
     connection.execute(f"""
         UPDATE balance SET stamp_year = {month.year}, stamp_month = {month.month},
             version = CASE WHEN {revised} < 0.5 THEN {number} + 1 ELSE version END
-        WHERE year = {newest} OR {touched} < 0.6 / (3 + {newest} - year)
+        WHERE {touched} < CASE {newest} - year
+            WHEN 0 THEN 1 WHEN 1 THEN 0.39 WHEN 2 THEN 0.04 ELSE 0.001 END
     """)
 
 

@@ -20,6 +20,7 @@ from materia.testing.crash import Elsewhere, elsewhere
 from materia.testing.opened import Declared
 from materia.testing.sink_publish import ROWS, build, expected, publish_version, request
 from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_duckdb.opening import opened
 from materia_duckdb.sink import DuckDBSink
 
 OLD_HASH = hashlib.sha256(OLD).hexdigest()[:16]
@@ -418,17 +419,40 @@ def test_only_the_working_copy_can_be_published(
     assert not (folder / "materia.duckdb").exists()
 
 
-def test_views_that_name_their_database_still_work_when_published(folder: Path) -> None:
-    sink = DuckDBSink(database=folder / "my prices.duckdb", raw=folder / "raw")
+@pytest.mark.parametrize("name", ["my prices", "memory", "temp", "a.b"])
+def test_views_that_name_their_database_still_work_when_published(folder: Path, name: str) -> None:
+    sink = DuckDBSink(database=folder / f"{name}.duckdb", raw=folder / "raw")
     database = sink.checkout()
     with duckdb.connect(str(database)) as connection:
+        (own,) = connection.execute("SELECT current_database()").fetchall()[0]
         connection.execute("CREATE SCHEMA serving; CREATE TABLE serving.one AS SELECT 1 AS x")
-        connection.execute('CREATE VIEW serving.two AS FROM "my prices".serving.one')
+        connection.execute(f'CREATE VIEW serving.two AS FROM "{own}".serving.one')
     tables = ("serving.one", "serving.two")
     sink.publish(PublishRequest(run="r", database=database, tables=tables, stamp="s"))
 
-    with duckdb.connect(str(folder / "my prices.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(folder / f"{name}.duckdb"), read_only=True) as connection:
         assert connection.execute("FROM serving.two").fetchall() == [(1,)]
+
+
+def test_two_databases_of_one_name_can_be_open_at_once(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "materia.duckdb" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        with opened(path, read_only=False) as connection:
+            connection.execute(f"CREATE TABLE folder AS SELECT '{path.parent.name}' AS name")
+
+    with opened(paths[0], read_only=True) as a, opened(paths[1], read_only=True) as b:
+        assert a.execute("FROM folder").fetchall() == [("a",)]
+        assert b.execute("FROM folder").fetchall() == [("b",)]
+
+
+def test_an_error_while_it_is_open_leaves_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "materia.duckdb"
+    with pytest.raises(SinkError, match="not found"), opened(path, read_only=False) as connection:
+        connection.execute("BEGIN; CREATE TABLE kept_not AS SELECT 1; SELECT no such")
+
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SHOW TABLES").fetchall() == []
 
 
 def test_the_published_file_keeps_its_permissions_and_a_link_stays_a_link(

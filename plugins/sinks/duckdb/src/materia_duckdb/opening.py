@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError, SinkError
+from materia.sql import literal
 
 from materia_duckdb.publication import REMEDY
 
@@ -18,7 +21,18 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-OTHER_CONFIGURATION = "different configuration than existing connections"
+HERE_ALREADY = ("different configuration than existing connections", "Unique file handle conflict")
+# What is open in an instance of DuckDB before a database is: nothing. Not called `memory`, since a
+# file of that name has the same right to be opened.
+NOTHING = "nothing is open"
+# Instances in which nothing is open. To have one takes four times as long as to open a database in
+# it. There may be more, as two databases of one name cannot be open in the same.
+_idle: list[DuckDBPyConnection] = []
+
+
+def import_early() -> None:
+    """Begin to import DuckDB, which takes a while, beside what is done before it is needed."""
+    Thread(target=importlib.import_module, args=("duckdb",)).start()
 
 
 @contextmanager
@@ -34,18 +48,54 @@ def opened(
     import duckdb
 
     where = shown or path
+    connection = _idle.pop() if _idle else _instance()
+    closed = False
     try:
-        connection = duckdb.connect(path, read_only=read_only)
-    except duckdb.Error as error:
-        raise _cannot_open(where, error, folder=path.is_dir(), remedy=remedy) from error
-    try:
-        yield connection
-    except duckdb.Error as error:
-        raise SinkError(
-            f"{where}: {_sentence(error)}; what is published is unharmed: see to it and run again"
-        ) from error
+        try:
+            name = _attach(connection, path, read_only=read_only)
+        except duckdb.Error as error:
+            raise _cannot_open(where, error, folder=path.is_dir(), remedy=remedy) from error
+        try:
+            yield connection
+            connection.execute(f"USE {_quoted(NOTHING)}")
+            connection.execute(f"DETACH {_quoted(name)}")
+            closed = True
+        except duckdb.Error as error:
+            raise SinkError(
+                f"{where}: {_sentence(error)}; what is published is unharmed: "
+                "see to it and run again"
+            ) from error
     finally:
-        connection.close()
+        if closed:
+            _idle.append(connection)
+        else:
+            connection.close()
+
+
+def _instance() -> DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute(f"ATTACH ':memory:' AS {_quoted(NOTHING)}")
+    connection.execute(f"USE {_quoted(NOTHING)}")
+    connection.execute("DETACH memory")
+    return connection
+
+
+def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> str:
+    """Open *path* and make it the database of *connection*; the name that DuckDB gives it."""
+    connection.execute(f"ATTACH {literal(str(path))} {'(READ_ONLY)' if read_only else ''}")
+    found = connection.execute(
+        "SELECT database_name FROM duckdb_databases() "
+        f"WHERE NOT internal AND database_name <> {literal(NOTHING)}"
+    ).fetchone()
+    name = str(found[0]) if found else ""
+    connection.execute(f"USE {_quoted(name)}")
+    return name
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def log(path: Path) -> Path:
@@ -86,7 +136,7 @@ def _cannot_open(
         )
     if "Could not set lock" in message:
         return BusyError(f"{where}: is open in another process; close it there and run again")
-    if OTHER_CONFIGURATION in message:
+    if any(words in message for words in HERE_ALREADY):
         return BusyError(f"{where}: is still open in this process (PID {os.getpid()})")
     if folder:
         return SinkError(f"{where}: is a folder; {remedy}")

@@ -41,6 +41,8 @@ class RawFiles:
     def __init__(self, folder: Path) -> None:
         """Keep them under *folder*, which need not exist yet."""
         self._folder = folder
+        # What was read, and of which state of each file: it is asked for again and again.
+        self._read_before: dict[Path, tuple[tuple[int, ...], Memory]] = {}
 
     def known(self, source: str) -> dict[str, Known]:
         """What was recorded, by partition key.
@@ -54,7 +56,7 @@ class RawFiles:
         found = {}
         with _naming(self._folder):
             for path in sorted(self._of_source(source).rglob(KNOWN)):
-                memory = _read(path)
+                memory = self._read(path)
                 if memory is None:
                     continue  # removed since it was listed
                 known, raw = memory.known, memory.known.raw
@@ -70,12 +72,12 @@ class RawFiles:
         """
         folder = self._of_partition(source, partition.key)
         with _naming(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            durable.sweep(folder)
-            memory = _read(folder / KNOWN)
+            memory = self._read(folder / KNOWN)
             new = after(memory, source, partition, result, now=datetime.now(UTC))
             if new is memory:
                 return
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.sweep(folder)
             match result:
                 case Fetched(raw=raw, path=path):
                     self._keep(path, self._path(source, partition.key, raw), raw)
@@ -94,7 +96,7 @@ class RawFiles:
         """
         folder = self._of_partition(source, raw.partition)
         with _naming(folder):
-            memory = _read(folder / KNOWN)
+            memory = self._read(folder / KNOWN)
             if memory is None or raw.sha256 not in {file.sha256 for file in memory.files}:
                 return
             was_in_use = memory.known.raw is not None and memory.known.raw.sha256 == raw.sha256
@@ -120,6 +122,19 @@ class RawFiles:
         """A kept file, or None."""
         path = self._of_partition(source, partition) / hashed(file, sha256)
         return path if path.is_file() else None
+
+    def _read(self, path: Path) -> Memory | None:
+        """What a `known.json` says, or None; it is replaced by another file when that changes."""
+        try:
+            status = path.stat()
+            state = (status.st_ino, status.st_mtime_ns, status.st_size)
+            before = self._read_before.get(path)
+            if before is None or before[0] != state:
+                before = state, decode(path.read_bytes(), path)
+                self._read_before[path] = before
+        except FileNotFoundError:
+            return None
+        return before[1]
 
     def _keep(self, path: Path, target: Path, raw: RawFile) -> None:
         if not path.exists() and target.is_file():
@@ -159,14 +174,6 @@ def _link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
         durable.sync(target)
     durable.sync(target.parent)
-
-
-def _read(path: Path) -> Memory | None:
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    return decode(text, path)
 
 
 def _write(path: Path, memory: Memory) -> None:

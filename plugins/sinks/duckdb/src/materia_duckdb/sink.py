@@ -8,6 +8,7 @@ from pathlib import Path
 from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 
 from materia_duckdb.database import Database
+from materia_duckdb.opening import import_early
 from materia_duckdb.raw_files import RawFiles
 
 
@@ -20,7 +21,8 @@ class DuckDBSink:
         self._raw = RawFiles(raw)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`."""
+        """As `RawFiles.known`; a run that asks this will ask for the database soon."""
+        import_early()
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:

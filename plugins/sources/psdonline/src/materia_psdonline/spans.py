@@ -135,11 +135,17 @@ class Spans:
         )
 
     def create_changes(self, connection: duckdb.DuckDBPyConnection, was: str, now: str) -> None:
-        """Fill the temporary tables of changes from the rows before and after (SQL)."""
-        for name, left, right in ((self.removed, was, now), (self.added, now, was)):
+        """Fill the temporary tables of changes from the rows before and after (SQL).
+
+        From the rows that `gather` found, those to take out keep where they are.
+        """
+        for name, left, right, columns in (
+            (self.removed, was, now, "l.*"),
+            (self.added, now, was, self.row),
+        ):
             connection.execute(f"""
                 CREATE OR REPLACE TEMP TABLE {name} AS
-                SELECT {self.row} FROM {left} AS l ANTI JOIN {right} AS r
+                SELECT {columns} FROM {left} AS l ANTI JOIN {right} AS r
                     ON {self.equal("l", "r")}
             """)
 
@@ -177,8 +183,8 @@ class Spans:
     ) -> Moved:
         """Take the rows of `removed` out of the release, and put `added` in.
 
-        Only this release changes: what was current before and after it stays so. When the rows
-        *gathered* hold all that can be in `removed`, it is looked for among them.
+        Only this release changes: what was current before and after it stays so. When `removed` was
+        taken from the rows *gathered*, it says where they are.
 
         Raises:
             OutOfStepError: a row of `removed` is not a member, or one of `added` already is.
@@ -194,31 +200,24 @@ class Spans:
 
         # Out: what is left of a span before the release ends there, what is left after it begins
         # anew.
-        if gathered:
-            gone = run(f"""
-                CREATE OR REPLACE TEMP TABLE gone AS
-                SELECT near.* FROM {self.near} AS near JOIN {self.removed} AS change
-                    ON {self.equal("near", "change")}
-            """)
-        else:
-            gone = self._match(
-                run, "gone", self.removed, inside, ended_inside if place.after else None
-            )
-        if gone != wanted:
+        gone = self.removed if gathered else "gone"
+        if not gathered and wanted != self._match(
+            run, gone, self.removed, inside, ended_inside if place.after else None
+        ):
             raise OutOfStepError
-        self._delete(run, "gone")
+        self._delete(run, gone)
         run(f"""
             INSERT INTO raw.{ended} SELECT $archive, {row}, first_release, $release
-            FROM gone WHERE first_release < $release ORDER BY {key}
+            FROM {gone} WHERE first_release < $release ORDER BY {key}
         """)
         if place.after is not None:
             run(f"""
                 INSERT INTO raw.{ended} SELECT $archive, {row}, $after, end_release
-                FROM gone WHERE end_release > $after
+                FROM {gone} WHERE end_release > $after
             """)
             run(f"""
                 INSERT INTO raw.{current} SELECT $archive, {row}, $after
-                FROM gone WHERE end_release IS NULL
+                FROM {gone} WHERE end_release IS NULL
             """)
             if self._match(run, "present", self.added, inside, ended_inside):
                 raise OutOfStepError

@@ -6,8 +6,8 @@ Form and rates follow the real files (USDA FAS, PSD Online, releases of 2022-12 
 columns, CRLF, descriptions in quotes, sorted by the descriptions; 13 rows a balance, 31 zeros in
 100; each release is a whole snapshot in which 2.4 balances in 100 carry a new stamp: all of the
 newest market year, 39 in 100 of the one before it, 4 of the one before that, one in a thousand of
-all others (as in the grains of 2025-11). Half of these have other values in a third of their rows. A
-new market year comes in May. All names and figures are invented. The same arguments give the same
+all others (as in the grains of 2025-11). Half of these have other values in a third of their rows.
+A new market year comes in May. All names and figures are invented. The same arguments give the same
 text.
 """
 

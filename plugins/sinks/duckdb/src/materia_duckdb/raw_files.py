@@ -55,12 +55,12 @@ class RawFiles:
         """
         found = {}
         with _naming(self._folder):
-            for path in sorted(self._of_source(source).rglob(KNOWN)):
-                memory = self._read(path)
+            for folder, _, names in os.walk(self._of_source(source)):
+                memory = self._read(Path(folder) / KNOWN) if KNOWN in names else None
                 if memory is None:
-                    continue  # removed since it was listed
+                    continue  # not one of a partition, or removed since it was listed
                 known, raw = memory.known, memory.known.raw
-                if raw is not None and not self._path(source, memory.partition, raw).is_file():
+                if raw is not None and hashed(raw.file, raw.sha256) not in names:
                     known = replace(known, etag=None, last_modified=None)
                 found[memory.partition] = known
         return dict(sorted(found.items()))

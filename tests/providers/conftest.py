@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from materia.testing.cloud import Clock
+from materia.testing.cloud.service import Service
+
+
+@pytest.fixture
+def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The emulated cloud that a module imports as `Cloud`, with time a hundred times as fast."""
+    with request.module.Cloud(clock=Clock(speed=100)) as cloud:
+        yield cloud

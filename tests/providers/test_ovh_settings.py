@@ -1,0 +1,82 @@
+"""Settings of the ovh plugin, and what the SDK reads of the environment on its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes.ovh_open import opened
+from materia import Opening
+from materia.errors import ConfigError
+from materia.testing.cloud.ovh import Ovh as Cloud
+from materia_ovh import materia_providers, open_ovh
+from materia_ovh.provider import Ovh
+from materia_ovh.settings import Settings, read_settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"api_url": "ovh-eu"}, r"providers.ovh.api_url must be an address"),
+        ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be at most 65535, is 70000"),
+        ({"project": "my project"}, r"providers.ovh.project must be the id .* is 'my project'"),
+        ({"subsidiary": "France"}, r"providers.ovh.subsidiary must be two capital letters"),
+    ],
+)
+def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_settings(values)
+
+
+def test_without_a_project_the_error_says_where_to_find_it(cloud: Cloud) -> None:
+    settings = replace(read_settings(cloud.settings()), project="")
+
+    with pytest.raises(ConfigError, match=r"set providers.ovh.project .* Control Panel"):
+        opened(cloud, settings).list_instances()
+
+
+def test_the_plugin_opens_with_its_declared_defaults(tmp_path: Path) -> None:
+    (plugin,) = materia_providers()
+    settings = {setting.name: setting.default for setting in plugin.settings}
+    secrets = dict.fromkeys(plugin.secrets, "x")
+
+    opening = Opening(secrets=secrets, settings=settings, directory=tmp_path)
+
+    assert isinstance(open_ovh(opening), Ovh)
+    assert read_settings(settings) == Settings()
+
+
+def test_other_credentials_of_the_environment_are_an_error_that_says_which(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVH_CLIENT_ID", "x")
+    monkeypatch.setenv("OVH_CLIENT_SECRET", "y")
+
+    with pytest.raises(ConfigError, match="OVH_CLIENT_ID must not be set"):
+        opened(cloud)
+
+
+@pytest.mark.parametrize("content", [b"application_secret=hush", b"[ovh-eu]\nhush", b"\xff\xfe"])
+def test_a_damaged_configuration_of_the_sdk_is_named_without_its_lines(
+    cloud: Cloud, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "ovh.conf").write_bytes(content)
+    (tmp_path / "materia.toml").write_text(
+        f'[providers.ovh]\napi_url = "{cloud.url}/1.0"\nproject = "{cloud.project}"\n'
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "materia", "providers", "list", "--provider", "ovh"],
+        cwd=tmp_path,
+        env={**os.environ, **cloud.secrets(), "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "ovh: the SDK reads ovh.conf in this folder" in ended.stdout
+    assert "hush" not in ended.stdout + ended.stderr

@@ -22,16 +22,69 @@ def lines_of(text: bytes) -> Counter[bytes]:
     return Counter(text.removesuffix(b"\n").split(b"\n") if text else [])
 
 
+def assert_leads(old: bytes, new: bytes, found: LineDiff | None) -> None:
+    assert found is not None
+    assert all(text.endswith(b"\n") for text in (found.removed, found.added) if text)
+    removed, added = lines_of(found.removed), lines_of(found.added)
+    assert not removed - lines_of(old)
+    assert lines_of(old) - removed + added == lines_of(new)
+
+
+# Places in a text of 6,000 lines, what happens there, and to how many lines.
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 5_999),
+        st.sampled_from(["insert", "delete", "edit", "double", "move"]),
+        st.sampled_from([1, 2, 13, 800]),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    edits=edits,
+    chunk=st.sampled_from([1_000, 40_000, 1_000_000]),
+    end=st.sampled_from([b"", b"\n"]),
+)
+def test_edits_anywhere_in_a_text_of_many_windows_are_found(
+    edits: list[tuple[int, str, int]], chunk: int, end: bytes
+) -> None:
+    before = [b"%d,a line like any other,%d\r" % (k, k % 7) for k in range(6_000)]
+    after = list(before)
+    for number, (place, edit, count) in enumerate(edits):
+        chosen = after[place : place + count]
+        if edit in ("delete", "move", "edit"):
+            del after[place : place + count]
+        if edit == "insert":
+            chosen = [b"%d,new,%d\r" % (number, k) for k in range(count)]
+        elif edit == "edit":
+            chosen = [line + b"%d" % number for line in chosen]
+        if edit != "delete":
+            to = place // 2 if edit == "move" else place
+            after[to:to] = chosen
+    old, new = (b"\n".join(lines) + end for lines in (before, after))
+
+    found = diff_lines(in_chunks(old, chunk), in_chunks(new, chunk + 99), limit=1 << 30)
+
+    assert_leads(old, new, found)
+
+
+def test_a_long_end_without_a_line_feed_gets_one() -> None:
+    old = b"".join(b"%d\n" % number for number in range(10_000))
+    new = old + b"\n".join(b"%d" % number for number in range(10_000, 99_999))
+
+    found = diff_lines(in_chunks(old, 60_000), in_chunks(new, 60_000), limit=1 << 30)
+
+    assert found == LineDiff(b"", new[len(old) :] + b"\n")
+
+
 @given(old=texts, new=texts, size=st.integers(1, 5000))
 def test_removed_and_added_lines_lead_from_one_text_to_the_other(
     old: bytes, new: bytes, size: int
 ) -> None:
     found = diff_lines(in_chunks(old, size), in_chunks(new, size + 7), limit=1 << 20)
 
-    assert found is not None
-    removed, added = lines_of(found.removed), lines_of(found.added)
-    assert not removed - lines_of(old)
-    assert lines_of(old) - removed + added == lines_of(new)
+    assert_leads(old, new, found)
 
 
 @given(lines=st.lists(st.integers(0, 9), min_size=1, max_size=400), edits=st.data())

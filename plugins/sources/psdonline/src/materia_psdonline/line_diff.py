@@ -65,7 +65,12 @@ def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> Lin
             size += len(rest[-1])
             if size > limit:
                 return None
-    return LineDiff(b"".join(removed), b"".join(added))
+    return LineDiff(_whole_lines(removed), _whole_lines(added))
+
+
+def _whole_lines(parts: list[bytes]) -> bytes:
+    text = b"".join(parts)
+    return text if not text or text.endswith(b"\n") else text + b"\n"
 
 
 def _skip_equal(a: _Window, b: _Window) -> None:

@@ -9,6 +9,7 @@ from materia.machines import InstanceRequest, Offer, Requirements
 from materia.testing.cloud.oracle import Oracle as Cloud
 from materia_oracle.provider import Oracle
 
+E4 = "VM.Standard.E4.Flex"
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8), disk_gib=20)
 
 

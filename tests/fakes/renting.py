@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from materia import Opening
 from materia.bootstrap import generate_key
 from materia.machines import InstanceRequest, Offer
+from materia.testing.cloud.service import Service
+
+
+def opening(cloud: Service, **settings: object) -> Opening:
+    """What a plugin is given to open: all that *cloud* says of itself, and *settings*."""
+    return Opening(
+        secrets=cloud.secrets(), settings={**cloud.settings(), **settings}, directory=Path()
+    )
 
 
 def request_for(offer: Offer, stage: str = "extract", **changes: Any) -> InstanceRequest:

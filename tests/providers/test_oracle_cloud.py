@@ -13,14 +13,12 @@ import oci  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fakes.oracle_open import offer_of, opened, request
+from fakes.oracle_open import E4, offer_of, opened, request
 from materia.errors import CredentialsError
 from materia.testing.cloud import Clock, Fault
 from materia.testing.cloud.oracle import Oracle as Cloud
 from materia.testing.cloud.oracle_catalog import DOMAINS
 from materia.testing.cloud.oracle_tenancy import COMPARTMENT, PRICES, SUBNET, V
-
-E4 = "VM.Standard.E4.Flex"
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""Offers of the oracle plugin: shapes, domains, stock, and what is charged in the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fakes.oracle_open import E4, NEEDS, offer_of, opened, request
+from materia.cost import cost
+from materia.errors import NoOfferError
+from materia.testing.cloud import Clock, Fault
+from materia.testing.cloud.oracle import Oracle as Cloud
+
+
+def test_a_shape_is_offered_in_the_domains_that_have_it(cloud: Cloud) -> None:
+    offers = opened(cloud).offers(NEEDS)
+    zones = {
+        name: [one.zone[-1] for one in offers if one.instance_type == name]
+        for name in (E4, "VM.Standard.E6.Flex", "VM.Standard.A1.Flex")
+    }
+
+    assert list(zones.values()) == [["1", "2", "3"], ["1", "3"], ["2"]]
+    assert {one.region for one in offers} == {"eu-frankfurt-1"}
+
+
+def test_shapes_without_a_price_and_shapes_for_free_are_no_offers(cloud: Cloud) -> None:
+    names = {offer.instance_type for offer in opened(cloud).offers(NEEDS)}
+
+    assert "VM.Standard2.2" in names  # a fixed shape: its memory is in the price
+    assert not names & {"VM.Standard.E2.1.Micro", "BM.Standard.E4.128"}
+
+
+def test_stock_is_what_the_capacity_report_says(cloud: Cloud) -> None:
+    cloud.behaviour.sold_out = frozenset({E4})
+    provider = opened(cloud)
+
+    assert offer_of(provider, E4).availability == "unavailable"
+    assert offer_of(provider, "VM.Standard.E5.Flex").availability == "available"
+
+
+def test_an_account_that_may_not_ask_for_capacity_still_sees_prices(cloud: Cloud) -> None:
+    cloud.faults.next("POST", "*/computeCapacityReports", Fault(error="not_found"), times=None)
+
+    assert offer_of(opened(cloud), E4).availability == "unknown"
+
+
+def test_pages_are_walked_to_the_end(cloud: Cloud) -> None:
+    whole = opened(cloud).offers(NEEDS)
+    cloud.page_limit = 2
+
+    paged = opened(cloud).offers(NEEDS)
+
+    assert [one.instance_type for one in paged] == [one.instance_type for one in whole]
+
+
+@pytest.mark.parametrize("asked", ["eu-frankfurt-1", "Emul:EU-FRANKFURT-1-AD-2"])
+def test_a_region_and_a_domain_can_be_asked_for(cloud: Cloud, asked: str) -> None:
+    offers = opened(cloud).offers(replace(NEEDS, regions=(asked,)))
+
+    assert {asked} <= {offer.region for offer in offers} | {offer.zone for offer in offers}
+
+
+def test_another_region_than_the_configured_one_is_no_offer(cloud: Cloud) -> None:
+    with pytest.raises(NoOfferError, match="only the region in OCI_CLI_REGION is in use, not us-"):
+        opened(cloud).offers(replace(NEEDS, regions=("us-ashburn-1",)))
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 61, 600, 3661])
+def test_the_bill_is_what_was_predicted(seconds: int) -> None:
+    with Cloud(clock=Clock(speed=0)) as cloud:
+        cloud.behaviour.delete = timedelta(0)
+        provider = opened(cloud)
+        offer = offer_of(provider, E4)
+        made = provider.create_instance(request(offer))
+        cloud.clock.advance(timedelta(seconds=seconds))
+        provider.destroy_instance(made)
+
+        predicted = cost(offer, timedelta(seconds=seconds)).cost
+
+        assert set(cloud.billed()) == {"EUR"}
+        assert abs(cloud.billed()["EUR"] - predicted.amount) < 10**-20  # Decimal's last digits

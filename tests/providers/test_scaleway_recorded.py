@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
-from materia.testing.cloud import Clock
 from materia.testing.cloud.scaleway import Scaleway as Cloud
 from materia_scaleway import prices
 
@@ -44,12 +42,6 @@ def exchange(file: str, method: str, end: str) -> Any:
         if asked["method"] == method and asked["url"].split("?")[0].endswith(end):
             return answer["body"]
     raise AssertionError(f"{file} has no {method} {end}")
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    with Cloud(clock=Clock(speed=100)) as cloud:
-        yield cloud
 
 
 def asked(cloud: Cloud, path: str) -> Any:

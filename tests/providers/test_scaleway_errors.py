@@ -59,7 +59,7 @@ def test_every_exception_of_the_sdk_and_its_http_client_is_translated() -> None:
 
 
 def test_no_request_waits_for_ever(cloud: Cloud) -> None:
-    cloud.faults.next("*", "*", Fault(slow=0.6), times=None)
+    cloud.faults.next("*", "*", Fault(slow=0.9), times=None)
 
     with pytest.raises(ProviderError, match="no answer in time"):
         opened(cloud).list_instances()

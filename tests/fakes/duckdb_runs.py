@@ -1,4 +1,4 @@
-"""Runs of the duckdb sink that a test starts in another process."""
+"""The duckdb sink in a folder, and runs of it that a test starts in another process."""
 
 from pathlib import Path
 
@@ -9,6 +9,16 @@ from materia.testing.crash import tell
 from materia.testing.opened import Declared
 from materia.testing.sink_publish import build, request
 from materia.testing.sink_raw import JANUARY, SOURCE
+from materia_duckdb.sink import DuckDBSink
+
+
+def open_in(folder: Path) -> DuckDBSink:
+    return DuckDBSink(database=folder / "materia.duckdb", raw=folder / "raw")
+
+
+def files(folder: Path) -> list[str]:
+    """Paths of all files in the folder, as seen from there."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def publish_quickly(declared: Declared, version: int) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fakes.duckdb_runs import open_in
 from fakes.s3 import S3Server
+from fakes.s3_runs import Machine, machines
 from materia_duckdb.sink import DuckDBSink
 
 
@@ -27,3 +28,15 @@ def s3_server() -> Iterator[S3Server]:
     server = S3Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """The name of a new bucket in that store."""
+    return s3_server.new_bucket()
+
+
+@pytest.fixture
+def on(s3_server: S3Server, bucket: str, tmp_path: Path) -> Machine:
+    """Sinks of that bucket, each on a machine of its own: `on("laptop")`."""
+    return machines(s3_server, bucket, tmp_path)

@@ -30,16 +30,6 @@ PASSING = {
 SLOW = ("PUT published.json", r"GET \.duckdb$")
 
 
-@pytest.fixture
-def bucket(s3_server: S3Server) -> str:
-    return s3_server.new_bucket()
-
-
-@pytest.fixture
-def on(s3_server: S3Server, bucket: str, tmp_path: Path) -> Machine:
-    return machines(s3_server, bucket, tmp_path)
-
-
 def copied(fault: Fault, method: str, name: str) -> Fault:
     return Fault(
         method=method,

@@ -19,11 +19,6 @@ from materia.testing.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 
 
 @pytest.fixture
-def bucket(s3_server: S3Server) -> str:
-    return s3_server.new_bucket()
-
-
-@pytest.fixture
 def declared(s3_server: S3Server, bucket: str, tmp_path: Path) -> Declared:
     return Declared(
         kind="sink",

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from fakes.psd import ALL, balances, zip_rows
 from fakes.psd_damage import DAMAGES
+from fakes.psd_november import ARCHIVE, ROWS
 from fakes.psd_world import asked, known_from
 from materia.errors import SourceError
 from materia.model import Absent, Fetched, FetchRequest, FetchResult, Known, Refused, Unchanged
 from materia_psdonline.source import PsdOnline
-
-ROWS = balances("2025-11")
-ARCHIVE = zip_rows(ROWS)
 
 
 @pytest.fixture

@@ -19,24 +19,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fakes.machines import READY, Worker, new_id
+from fakes.machines import READY, Worker, new_id, one_kind
 from materia.artifact import Artifact
 from materia.errors import StageError
 from materia.remote import RemoteWorker
 from materia.script import Script
 from materia.ssh import Session
 from materia.ssh_connection import program
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
+kind = one_kind
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def kind() -> Kind:
-    return "asyncssh" if sandbox.why_not() else "openssh"
 
 
 def sha256(path: Path) -> str:

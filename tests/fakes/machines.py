@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from materia.bootstrap import KeyPair, cloud_config, generate_key, user_data
 from materia.script import Login
 from materia.ssh import Session
+from materia.testing.cloud import sandbox
 from materia.testing.cloud.boot import Booting
-from materia.testing.cloud.machine import Machine, SshMachines
+from materia.testing.cloud.machine import Kind, Machine, SshMachines
 
 READY = timedelta(seconds=20)
 NUMBERS = itertools.count(1)
@@ -66,3 +68,9 @@ def lives(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.fixture(scope="module")
+def one_kind() -> Kind:
+    """Instead of both kinds, with `kind = one_kind`: they differ where a session is, not above."""
+    return "asyncssh" if sandbox.why_not() else "openssh"

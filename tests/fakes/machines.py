@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from materia.bootstrap import KeyPair, cloud_config, generate_key, user_data
+from materia.errors import ReadyTimeoutError
+from materia.launcher import descendants
 from materia.script import Login
-from materia.ssh import Session
+from materia.ssh import Session, wait_until_reachable
 from materia.testing.cloud import sandbox
 from materia.testing.cloud.boot import Booting
 from materia.testing.cloud.machine import Kind, Machine, SshMachines
 
 READY = timedelta(seconds=20)
+SHORT = timedelta(seconds=0.4)
 NUMBERS = itertools.count(1)
 
 
@@ -60,6 +63,19 @@ def boot(machines: SshMachines, **changes: object) -> Worker:
     machine = machines.at(host).wait()
     login = Login(host=host, port=machines.port, key=key, host_key=host_key.public)
     return Worker(machine=machine, login=login, user_data=text)
+
+
+def everything(worker: Worker) -> list[int]:
+    """Every process that exists for the machine, its keepers included."""
+    return [worker.machine._process.pid, *descendants(worker.machine._process.pid)]
+
+
+def answers(worker: Worker) -> bool:
+    try:
+        wait_until_reachable(worker.login.host, worker.login.port, None, SHORT)
+    except ReadyTimeoutError:
+        return False
+    return True
 
 
 def lives(process: int) -> bool:

@@ -12,7 +12,7 @@ from fakes.duckdb_runs import files, open_in
 from materia.errors import BusyError, SinkError
 from materia.model import PublishRequest
 from materia.testing.sink_publish import ROWS, build, expected, publish_version, request
-from materia_duckdb.opening import opened
+from materia_duckdb.opening import opened, remove
 from materia_duckdb.sink import DuckDBSink
 
 
@@ -127,6 +127,21 @@ def test_two_databases_of_one_name_can_be_open_at_once(tmp_path: Path) -> None:
     with opened(paths[0], read_only=True) as a, opened(paths[1], read_only=True) as b:
         assert a.execute("FROM folder").fetchall() == [("a",)]
         assert b.execute("FROM folder").fetchall() == [("b",)]
+
+
+def test_what_does_not_fit_into_memory_lies_beside_the_database_and_then_nowhere(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "materia.duckdb"
+    with opened(path, read_only=False) as connection:
+        connection.execute("SET memory_limit = '50MB'")
+        connection.execute("CREATE TEMP TABLE large AS SELECT hash(range) AS x FROM range(9_000_000)")
+        assert any((tmp_path / "materia.duckdb.tmp").iterdir())
+        connection.execute("RESET memory_limit")
+        connection.execute("DROP TABLE large")
+
+    remove(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_while_it_is_open_leaves_nothing_open(tmp_path: Path) -> None:

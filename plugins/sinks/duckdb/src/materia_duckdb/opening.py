@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -31,8 +31,16 @@ _idle: list[DuckDBPyConnection] = []
 
 
 def import_early() -> None:
-    """Begin to import DuckDB, which takes a while, beside what is done before it is needed."""
-    Thread(target=importlib.import_module, args=("duckdb",)).start()
+    """Begin to import DuckDB, which takes a while, beside what is done before it is needed.
+
+    Without DuckDB nothing happens: whoever needs it says so.
+    """
+
+    def begin() -> None:
+        with suppress(ImportError):
+            importlib.import_module("duckdb")
+
+    Thread(target=begin).start()
 
 
 @contextmanager
@@ -84,6 +92,11 @@ def _instance() -> DuckDBPyConnection:
 
 def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> str:
     """Open *path* and make it the database of *connection*; the name that DuckDB gives it."""
+    import duckdb
+
+    # Beside the database, as if it had an instance of its own; one that has spilled stays there.
+    with suppress(duckdb.NotImplementedException):
+        connection.execute(f"SET temp_directory = {literal(f'{path}.tmp')}")
     connection.execute(f"ATTACH {literal(str(path))} {'(READ_ONLY)' if read_only else ''}")
     found = connection.execute(
         "SELECT database_name FROM duckdb_databases() "

@@ -21,8 +21,9 @@ class DuckDBSink:
         self._raw = RawFiles(raw)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`; a run that asks this will ask for the database soon."""
-        import_early()
+        """As `RawFiles.known`; a run that asks this will ask soon what is published, if anything."""
+        if self._database.exists():
+            import_early()
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:

@@ -21,7 +21,7 @@ class DuckDBSink:
         self._raw = RawFiles(raw)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`; a run that asks this will ask soon what is published, if anything."""
+        """As `RawFiles.known`; whoever asks this will ask soon what is published, if anything."""
         if self._database.exists():
             import_early()
         return self._raw.known(source)

@@ -37,10 +37,6 @@ class Database:
         self._lock: Lock | None = None
         self._read: tuple[list[int], Publication | None] | None = None
 
-    def exists(self) -> bool:
-        """Whether there is a file at all, whatever it holds."""
-        return self._target.exists()
-
     def publication(self) -> Publication | None:
         """What is published, or None.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError, SinkError
@@ -28,19 +26,6 @@ NOTHING = "nothing is open"
 # Instances in which nothing is open. To have one takes four times as long as to open a database in
 # it. There may be more, as two databases of one name cannot be open in the same.
 _idle: list[DuckDBPyConnection] = []
-
-
-def import_early() -> None:
-    """Begin to import DuckDB, which takes a while, beside what is done before it is needed.
-
-    Without DuckDB nothing happens: whoever needs it says so.
-    """
-
-    def begin() -> None:
-        with suppress(ImportError):
-            importlib.import_module("duckdb")
-
-    Thread(target=begin).start()
 
 
 @contextmanager

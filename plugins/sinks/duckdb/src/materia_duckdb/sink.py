@@ -8,7 +8,6 @@ from pathlib import Path
 from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 
 from materia_duckdb.database import Database
-from materia_duckdb.opening import import_early
 from materia_duckdb.raw_files import RawFiles
 
 
@@ -21,9 +20,7 @@ class DuckDBSink:
         self._raw = RawFiles(raw)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`; whoever asks this will ask soon what is published, if anything."""
-        if self._database.exists():
-            import_early()
+        """As `RawFiles.known`."""
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:

@@ -138,8 +138,10 @@ def _back(a: _Window, b: _Window, until_a: int, until_b: int) -> tuple[int, int]
     place = a.text.find(b"\n", until_a - same, until_a) + 1 or until_a
     while place > a.at:
         start = a.text.rfind(b"\n", a.at, place - 1) + 1 or a.at
-        same_there = b.text.startswith(a.text[start:place], start + shift)
-        if start + shift < b.at or not same_there or not b.begins_line(start + shift):
+        there = start + shift
+        if there < b.at or not b.begins_line(there):
+            break
+        if not b.text.startswith(a.text[start:place], there):
             break
         place = start
     return place, place + shift

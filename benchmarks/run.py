@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve().parent
+# The union reads all texts unzipped, 13 GB of them by then.
+UNION_AT_MOST = 64
 # Both peers would phone home, and wait for an answer.
 QUIET = {
     "DISABLE_TELEMETRY": "true",
@@ -235,6 +237,19 @@ def growth(points: Sequence[tuple[int, float]]) -> float:
     return sum((x - middle) * y for x, y in logs) / spread
 
 
+def fit(history: dict[int, tuple[Figures, Figures, Figures | None]], side: int, figure: str) -> str:
+    """How a figure of one side of *history* grows, or nothing to be said.
+
+    The first release has nothing to be compared with: growth is that of the months after it.
+    """
+    points = [
+        (count, getattr(each[side], figure))
+        for count, each in history.items()
+        if count > 1 and each[side] is not None
+    ]
+    return f"{growth(points):.2f}" if len(points) > 1 else ""
+
+
 def main() -> None:
     """Run what the command line says and print Markdown; the figures go to results.json too."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -277,7 +292,11 @@ def main() -> None:
         else:
             rows["ingestr, first month (unzipped before)"] = bench.ingestr(python)
     history = {
-        count: (bench.floor(archives[count - 1]), bench.ours(count), bench.naive(count))
+        count: (
+            bench.floor(archives[count - 1]),
+            bench.ours(count),
+            bench.naive(count) if count <= UNION_AT_MOST else None,
+        )
         for count in counts
     }
     report(folder, options, rows, history)
@@ -287,7 +306,7 @@ def report(
     folder: Path,
     options: argparse.Namespace,
     rows: dict[str, Figures],
-    history: dict[int, tuple[Figures, Figures, Figures]],
+    history: dict[int, tuple[Figures, Figures, Figures | None]],
 ) -> None:
     """Print the tables, and write the figures down."""
     floor = next(iter(rows.values()))
@@ -309,27 +328,30 @@ def report(
     print("\n| a new month on top of | DuckDB, that one | materia | database | union | database |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for count, (alone, ours, naive) in history.items():
+        union = (
+            f"{naive.wall_seconds:.2f} s ({naive.wall_seconds / alone.wall_seconds:.2f}) "
+            f"| {naive.database_mb:.1f} MB"
+            if naive
+            else "not run | "
+        )
         print(
             f"| {count - 1} releases | {alone.wall_seconds:.2f} s (1.00) "
             f"| {ours.wall_seconds:.2f} s ({ours.wall_seconds / alone.wall_seconds:.2f}) "
-            f"| {ours.database_mb:.1f} MB "
-            f"| {naive.wall_seconds:.2f} s ({naive.wall_seconds / alone.wall_seconds:.2f}) "
-            f"| {naive.database_mb:.1f} MB |"
+            f"| {ours.database_mb:.1f} MB | {union} |"
         )
-    # The first release has nothing to be compared with: growth is that of the months after it.
-    later = {count: each for count, each in history.items() if count > 1}
-    if len(later) > 1:
-        fitted = [
-            growth([(count, getattr(each[side], figure)) for count, each in later.items()])
-            for side, figure in (
-                (0, "wall_seconds"), (1, "wall_seconds"), (1, "database_mb"),
-                (2, "wall_seconds"), (2, "database_mb"),
-            )
-        ]  # fmt: skip
-        print("| grows as releases to the power | " + " | ".join(f"{e:.2f}" for e in fitted) + " |")
+    fitted = [
+        fit(history, side, figure)
+        for side, figure in (
+            (0, "wall_seconds"), (1, "wall_seconds"), (1, "database_mb"),
+            (2, "wall_seconds"), (2, "database_mb"),
+        )
+    ]  # fmt: skip
+    print("| grows as releases to the power | " + " | ".join(fitted) + " |")
     results = {
         "rows": {name: asdict(one) for name, one in rows.items()},
-        "history": {count: [asdict(one) for one in each] for count, each in history.items()},
+        "history": {
+            count: [one and asdict(one) for one in each] for count, each in history.items()
+        },
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1))
 

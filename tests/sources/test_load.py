@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import duckdb
 import pytest
 from fakes.psd import ALL, Row, balances, csv_text, zip_text
 from materia.model import LoadReport, LoadRequest, RawFile
+from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "psdonline"
@@ -178,6 +180,59 @@ def test_a_release_in_the_middle_concerns_itself_and_the_next_one(kept: Kept) ->
     assert kept.load(published).affected == (date(2025, 7, 1), date(2025, 8, 1), date(2025, 9, 1))
 
 
+def large_text(seed: int, *, edited_every: int = 0) -> bytes:
+    """144,000 lines, more than DuckDB writes in one piece; *seed* gives nearly all other values."""
+    return b"\r\n".join(
+        [
+            HEADER,
+            *(
+                b'%07d,"C",%s,"K",%d,2020,05,%03d,"A",08,"(1000 MT)",%d.0000'
+                % (410000 + commodity, country, year, attribute, value)
+                for number, (commodity, country, year, attribute) in enumerate(
+                    product(
+                        range(5), (b"A%d" % k for k in range(10)), range(1700, 2020), range(1, 10)
+                    ),
+                )
+                for value in [7 if edited_every and number % edited_every == 0 else number * seed]
+            ),
+            b"",
+        ]
+    )
+
+
+def test_large_releases_that_come_before_one_they_have_little_in_common_with(kept: Kept) -> None:
+    texts = {
+        "2025-11": large_text(2),
+        "2019-01": large_text(1),
+        "2019-02": large_text(1, edited_every=97),
+        "2019-03": large_text(1, edited_every=101),
+    }
+    kept.keep("2025-11", zip_text(texts.pop("2025-11")))
+    kept.load()
+    for month, text in texts.items():
+        kept.keep(month, zip_text(text))
+
+    assert not kept.load().refused
+
+    texts["2025-11"] = large_text(2)
+    for month, text in texts.items():
+        (kept.directory / "release.csv").write_bytes(text)
+        said = "SELECT * REPLACE (Market_Year::INTEGER AS Market_Year, Value::DOUBLE AS Value)"
+        differing = kept.ask(f"""
+            WITH archive AS (
+                {said} FROM read_csv('{kept.directory}/release.csv', all_varchar = true)
+            ),
+            ours AS (
+                {said} FROM (
+                    SELECT * REPLACE (Calendar_Year::VARCHAR AS Calendar_Year) FROM as_of('{month}')
+                )
+            )
+            SELECT (SELECT count(*) FROM ours), count(*)
+            FROM ((FROM archive EXCEPT ALL FROM ours) UNION ALL (FROM ours EXCEPT ALL FROM archive))
+        """)
+        assert differing == [(144_000, 0)], month
+
+
 def test_what_a_killed_run_brought_and_the_next_took_back_is_affected(kept: Kept) -> None:
     kept.keep_rows("2025-06", balances("2025-06"))
     kept.load()
@@ -206,6 +261,7 @@ def test_coffee_of_older_releases_is_known_to_be_labelled_a_year_later(kept: Kep
 KILLED = """
 import pickle, sys, os, signal
 from pathlib import Path
+from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
 from materia.model import LoadRequest
 files, database, directory, after = pickle.loads(bytes.fromhex(sys.argv[1]))

@@ -206,19 +206,21 @@ class Spans:
         ):
             raise OutOfStepError
         self._delete(run, gone)
-        run(f"""
-            INSERT INTO raw.{ended} SELECT $archive, {row}, first_release, $release
-            FROM {gone} WHERE first_release < $release ORDER BY {key}
-        """)
+        run.insert(
+            ended,
+            f"SELECT $archive, {row}, first_release, $release FROM {gone} "
+            "WHERE first_release < $release",
+            order=key,
+        )
         if place.after is not None:
-            run(f"""
-                INSERT INTO raw.{ended} SELECT $archive, {row}, $after, end_release
-                FROM {gone} WHERE end_release > $after
-            """)
-            run(f"""
-                INSERT INTO raw.{current} SELECT $archive, {row}, $after
-                FROM {gone} WHERE end_release IS NULL
-            """)
+            run.insert(
+                ended,
+                f"SELECT $archive, {row}, $after, end_release FROM {gone} "
+                "WHERE end_release > $after",
+            )
+            run.insert(
+                current, f"SELECT $archive, {row}, $after FROM {gone} WHERE end_release IS NULL"
+            )
             if self._match(run, "present", self.added, inside, ended_inside):
                 raise OutOfStepError
 
@@ -228,24 +230,25 @@ class Spans:
         self._match(run, "right_part", self.added, later, later)
         self._delete(run, "left_part")
         self._delete(run, "right_part")
-        grown = f"""(
+        run(f"""
+            CREATE OR REPLACE TEMP TABLE grown AS
             SELECT a.*, coalesce(l.first_release, $release) AS first_release,
                 r.first_release IS NOT NULL AS goes_on, r.end_release
             FROM {self.added} AS a
             LEFT JOIN left_part AS l ON {self.equal("a", "l")}
             LEFT JOIN right_part AS r ON {self.equal("a", "r")}
-        )"""
-        stays = "TRUE" if place.after is None else "goes_on AND end_release IS NULL"
-        run(f"""
-            INSERT INTO raw.{current} SELECT $archive, {row}, first_release
-            FROM {grown} WHERE {stays} ORDER BY {key}
         """)
+        stays = "TRUE" if place.after is None else "goes_on AND end_release IS NULL"
+        run.insert(
+            current, f"SELECT $archive, {row}, first_release FROM grown WHERE {stays}", order=key
+        )
         if place.after is not None:
-            run(f"""
-                INSERT INTO raw.{ended}
-                SELECT $archive, {row}, first_release, coalesce(end_release, $after)
-                FROM {grown} WHERE NOT ({stays}) ORDER BY {key}
-            """)
+            run.insert(
+                ended,
+                f"SELECT $archive, {row}, first_release, coalesce(end_release, $after) "
+                f"FROM grown WHERE NOT ({stays})",
+                order=key,
+            )
         return Moved(came=came, went=wanted)
 
     def remove(self, connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
@@ -265,8 +268,10 @@ class Spans:
         begun = (
             f"SELECT {self.row} FROM raw.{{}} WHERE archive = $archive AND first_release = $release"
         )
-        run(f"CREATE OR REPLACE TEMP TABLE {self.removed} AS {begun.format(current)}")
-        run(f"INSERT INTO {self.removed} {begun.format(ended)}")
+        run(f"""
+            CREATE OR REPLACE TEMP TABLE {self.removed} AS
+            {begun.format(current)} UNION ALL {begun.format(ended)}
+        """)
         run(f"""
             CREATE OR REPLACE TEMP TABLE {self.added} AS
             SELECT {self.row} FROM raw.{ended} WHERE archive = $archive AND end_release = $release
@@ -289,24 +294,25 @@ class Spans:
         self, run: _Run, name: str, change: str, current: str | None, ended: str | None
     ) -> int:
         """A temporary table of the spans that equal a change, with where they are kept."""
-        run(f"""
+        found = "".join(
+            f"""
+                UNION ALL SELECT span.rowid, {end}, span.first_release, change.*
+                FROM raw.{table} AS span JOIN {change} AS change
+                    ON {self.equal("span", "change")}
+                WHERE span.archive = $archive AND {condition}
+            """
+            for table, condition, end in (
+                (self.name, current, "NULL::DATE"),
+                (f"{self.name}_ended", ended, "span.end_release"),
+            )
+            if condition is not None
+        )
+        # In one statement: see `_Run.insert`.
+        return run(f"""
             CREATE OR REPLACE TEMP TABLE {name} AS
-            SELECT 0 AS row, NULL::DATE AS end_release, NULL::DATE AS first_release, {change}.*
-            FROM {change} LIMIT 0
+            (SELECT 0 AS row, NULL::DATE AS end_release, NULL::DATE AS first_release, {change}.*
+            FROM {change} LIMIT 0) {found}
         """)
-        found = 0
-        for table, condition, end in (
-            (self.name, current, "NULL::DATE"),
-            (f"{self.name}_ended", ended, "span.end_release"),
-        ):
-            if condition is not None:
-                found += run(f"""
-                    INSERT INTO {name} SELECT span.rowid, {end}, span.first_release, change.*
-                    FROM raw.{table} AS span JOIN {change} AS change
-                        ON {self.equal("span", "change")}
-                    WHERE span.archive = $archive AND {condition}
-                """)
-        return found
 
     def _delete(self, run: _Run, name: str) -> None:
         for table, kept in ((self.name, "IS NULL"), (f"{self.name}_ended", "IS NOT NULL")):
@@ -334,3 +340,14 @@ class _Run:
             sql = sql.replace(name, value)
         found = self._connection.execute(sql).fetchone()
         return int(found[0]) if found else 0
+
+    def insert(self, table: str, rows: str, *, order: str = "") -> None:
+        """Put *rows* (a SELECT) into a table of the schema `raw`, if there are any.
+
+        Behind a statement that wrote no rows into a table, DuckDB 1.5.6 does not see what a large
+        one writes into it in the same transaction, until the file is opened anew: what is loaded
+        next would be compared with too little. So nothing is written where there is nothing, and
+        temporary tables are filled by one statement each.
+        """
+        if self(f"FROM ({rows})", count=True):
+            self(f"INSERT INTO raw.{table} {rows} {f'ORDER BY {order}' if order else ''}")

@@ -90,6 +90,8 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         (edited(rb",2025,10,", b",2025,13,"), "has '13' as a month code"),
         (edited(rb",BR,", b",,"), "has None as a country code"),
         (edited(rb"(\d)\.0000\r", rb"\1.00001\r"), "has a value with 5 decimals, at most 4"),
+        (edited(rb"(\d)\.0000\r", rb"\1e-7\r"), "has a value with an exponent"),
+        (edited(rb",2023,2025,", rb",2023,2025.4,"), "or a year with a fraction"),
         (edited(rb"(\d)\.0000\r", rb"\1.00x\r"), "line 2 cannot be read: Error when converting"),
         (edited(rb",2023,2025,", b",MMXXIII,2025,"), "'SMALLINT': '0440000,\"Corn\","),
         (edited(rb'"Brazil"', b'"Brasil"'), "describes the country BR as both"),

@@ -57,6 +57,7 @@ WHERE
   release BETWEEN @start_date AND @end_date
   AND kind = 'revised'
   AND previous_unit_id = unit_id
+  AND NOT current_value - previous_value IS NULL
 GROUP BY
   1,
   2,

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 BLOCK = 1 << 14
 GRAIN = 1 << 6
 # How far on to look for a line that both texts have: the 13 lines of a balance lie in the first
-# distance, the 13,000 of a new commodity in the last.
-LOOKS = tuple(1 << power for power in range(11, 21))
+# distance, the 20,000 of a large new commodity in the last.
+LOOKS = tuple(1 << power for power in range(11, 22))
 # With less of a text than this at hand, more is fetched.
 LOW = LOOKS[2] * 2
 
@@ -43,7 +43,7 @@ def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> Lin
     A text whose last line has no line feed is compared as if it had one.
 
     Raises:
-        LineTooLongError: a line is longer than a million bytes.
+        LineTooLongError: a line is longer than two million bytes.
     """
     a, b = _Window(old), _Window(new)
     removed: list[bytes] = []

@@ -29,9 +29,13 @@ LABELLED = {
 }
 KINDS = tuple(LABELLED)
 DECIMALS = 4
-# How many decimals a value has. Nearly all have four zeros, which is quickly seen.
-_DECIMALS = """
-    CASE WHEN suffix(Value, '.0000') THEN 4
+# How many decimals a value has. Nearly all have four zeros, which is quickly seen. What DuckDB
+# would read and round has more than any other.
+ROUNDED = 99
+_DECIMALS = f"""
+    CASE WHEN contains(Market_Year, '.') OR contains(Calendar_Year, '.') THEN {ROUNDED}
+        WHEN suffix(Value, '.0000') THEN 4
+        WHEN contains(lower(Value), 'e') THEN {ROUNDED}
         WHEN contains(Value, '.') THEN strlen(Value) - position('.' IN Value)
         ELSE 0 END
 """
@@ -77,6 +81,8 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
     for second, month, decimals, *texts in groups:
         if second and not MONTH.fullmatch(month or ""):
             raise ArchiveError(f"has {month!r} as a month code")
+        if second and decimals == ROUNDED:
+            raise ArchiveError("has a value with an exponent, or a year with a fraction")
         if second and (decimals or 0) > DECIMALS:
             raise ArchiveError(f"has a value with {decimals} decimals, at most {DECIMALS} are kept")
         for place in (2, 3) if second else (0, 1):

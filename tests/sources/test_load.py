@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from fakes.psd import ALL, Row, balances, csv_text, zip_text
+from fakes.psd import ALL, Row, balances, csv_text, zip_rows, zip_text
 from materia.model import LoadReport, LoadRequest, RawFile
 from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
@@ -153,6 +153,23 @@ def test_a_month_that_changes_changes_only_what_differs(kept: Kept) -> None:
     values = Counter(value for (value,) in kept.ask("SELECT Value FROM as_of('2025-11')"))
     assert values == Counter(Decimal(str(row.value)) for row in revised)
     assert changed
+
+
+def test_a_release_can_be_asked_for_one_of_its_archives(kept: Kept) -> None:
+    kept.keep_rows("2025-10", OCTOBER)
+    kept.load()
+    other = "psd_grains_pulses_csv.zip"
+    kept.files["grains"] = kept.files.pop("2025-10")
+    kept.keep("2025-10", zip_rows(OCTOBER[:7], other), other)
+    kept.load()
+
+    def rows(arguments: str) -> int:
+        ((count,),) = kept.ask(f"SELECT count(*) FROM as_of({arguments})")
+        return int(str(count))
+
+    assert rows("'2025-10', file := 'psd_grains_pulses'") == 7
+    assert rows("'2025-10', file := 'psd_alldata'") == len(OCTOBER)
+    assert rows("DATE '2025-10-01'") == len(OCTOBER) + 7
 
 
 def test_a_new_stamp_alone_is_kept_once_a_balance(kept: Kept) -> None:

@@ -84,9 +84,12 @@ SELECT * REPLACE (country_code::VARCHAR AS country_code) FROM (
     FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance})
 );
 
--- What the newest of the loaded releases at or before a month said, in the columns of the files.
-CREATE OR REPLACE MACRO as_of(release) AS TABLE
-WITH asked AS (SELECT (left(release::VARCHAR, 7) || '-01')::DATE AS day),
+-- What the newest of the loaded releases at or before a month said, in the columns of the files: of
+-- all archives, or of one, by the stem of its file.
+CREATE OR REPLACE MACRO as_of(release, file := NULL) AS TABLE
+WITH asked AS (
+    SELECT (left(release::VARCHAR, 7) || '-01')::DATE AS day, file::VARCHAR AS wanted
+),
 said AS (
     SELECT * EXCLUDE (first_release) FROM raw.psd_value, asked WHERE first_release <= day
     UNION ALL BY NAME
@@ -107,6 +110,7 @@ labels AS (
 ),
 line AS (
     SELECT v.archive, {_resolved} FROM said AS v JOIN stamp AS s USING (archive, {_balance})
+    WHERE v.archive::VARCHAR = coalesce(v.wanted, v.archive::VARCHAR)
 )
 SELECT
     lpad(line.commodity_code::VARCHAR, 7, '0') AS Commodity_Code,

@@ -43,7 +43,12 @@ def test_a_signal_in_a_stage_leaves_no_worker_and_no_folder(
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(folders: Workshop) -> None:
     run, _ = started(folders, "fetch")
     record = folders.directory / "out" / "folder.json"
-    wait_until(record.exists, "first record")
+    wait_until(
+        lambda: (
+            record.exists() and all(one in record.read_text() for one in ("2024-01", "2024-02"))
+        ),
+        "record of both files that do not hang",
+    )
     run.terminate()
     run.communicate(timeout=30)
     folders.write("in/2024-03.csv", "apples,4\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from materia.errors import BusyError, SinkError
 from materia.sql import literal
 
-from materia_duckdb.publication import REMEDY
+from materia_duckdb.publication import REMEDY, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -50,8 +50,8 @@ def opened(
             raise _cannot_open(where, error, folder=path.is_dir(), remedy=remedy) from error
         try:
             yield connection
-            connection.execute(f"USE {_quoted(NOTHING)}")
-            connection.execute(f"DETACH {_quoted(name)}")
+            connection.execute(f"USE {quoted(NOTHING)}")
+            connection.execute(f"DETACH {quoted(name)}")
             closed = True
         except duckdb.Error as error:
             raise SinkError(
@@ -69,8 +69,8 @@ def _instance() -> DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute(f"ATTACH ':memory:' AS {_quoted(NOTHING)}")
-    connection.execute(f"USE {_quoted(NOTHING)}")
+    connection.execute(f"ATTACH ':memory:' AS {quoted(NOTHING)}")
+    connection.execute(f"USE {quoted(NOTHING)}")
     connection.execute("DETACH memory")
     return connection
 
@@ -88,12 +88,8 @@ def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> s
         f"WHERE NOT internal AND database_name <> {literal(NOTHING)}"
     ).fetchone()
     name = str(found[0]) if found else ""
-    connection.execute(f"USE {_quoted(name)}")
+    connection.execute(f"USE {quoted(name)}")
     return name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def log(path: Path) -> Path:

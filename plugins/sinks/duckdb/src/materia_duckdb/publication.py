@@ -78,7 +78,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
     tables = tuple(
         Table(
             name=name,
-            rows=_count(connection, f"{catalog}.{_quoted(*name.split('.', 1))}"),
+            rows=_count(connection, f"{catalog}.{quoted(*name.split('.', 1))}"),
             description=comments[name] or "",
         )
         for name in request.tables
@@ -117,8 +117,9 @@ def _count(connection: DuckDBPyConnection, table: str) -> int:
 
 def _catalog(connection: DuckDBPyConnection) -> str:
     row = connection.execute("SELECT current_database()").fetchone()
-    return _quoted(str(row[0]) if row else "")
+    return quoted(str(row[0]) if row else "")
 
 
-def _quoted(*names: str) -> str:
+def quoted(*names: str) -> str:
+    """Names as SQL, the last one inside the ones before it."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)

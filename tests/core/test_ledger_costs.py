@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from fakes.rows import FREE, MINUTE, NOON, OFFER, machine_row, run_row, stage_row, write_machine
+from fakes.rows import FREE, MINUTE, NOON, OFFER, machine_row, run_row, write_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from materia.cost import cost
@@ -34,6 +34,7 @@ def test_a_machine_of_two_stages_is_divided_by_their_time_to_the_last_digit(
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 10**10), min_size=1, max_size=5), offers(), durations(20))
 def test_shares_sum_to_the_whole(lengths: list[int], offer: Offer, duration: timedelta) -> None:
+    from materia.ledger_bills import Attempt, billed
     from materia.ledger_costs import cost_rows
 
     stages = tuple(f"s{number}" for number in range(len(lengths)))
@@ -42,11 +43,11 @@ def test_shares_sum_to_the_whole(lengths: list[int], offer: Offer, duration: tim
         machine_row(stages=stages, offer=offer), state="gone", gone_at=NOON, cost=bill.cost
     )
     attempts = [
-        replace(stage_row(name), ended_at=NOON + timedelta(microseconds=length))
+        Attempt("one", "m", name, NOON, NOON + timedelta(microseconds=length))
         for name, length in zip(stages, lengths, strict=True)
     ]
 
-    rows = cost_rows([machine], attempts, NOON)
+    rows = cost_rows([billed(machine, NOON)] if machine.rented else [], attempts, NOON)
 
     assert len(rows) == (len(stages) if machine.rented else 0)
     if rows:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fakes.rows import NOON, euro, machine_row, run_row
+from fakes.rows import MINUTE, NOON, euro, machine_row, run_row, write_machine
 from materia.errors import ConfigError
-from materia.state import State, state_folder
+from materia.state import KEPT_RUNS, State, state_folder
 from materia.sweep_ledger import close_dead_runs
 
 HOLDER = """
@@ -221,3 +221,34 @@ def test_a_folder_of_somebody_else_is_told(tmp_path: Path) -> None:
 
     assert "/materia-state: Permission denied; make the folder writable" in ended.stdout
     assert "MATERIA_STATE_DIR" in ended.stdout
+
+
+def test_plans_and_logs_of_old_runs_go_and_what_they_cost_stays(state: State) -> None:
+    with state.ledger() as ledger:
+        for number in range(KEPT_RUNS + 3):
+            run = f"run-{number:04}"
+            ledger.begin_run(run_row(run))
+            ledger.save_plan(run, {"cost": "1"})
+            if number != 1:  # this one has not ended
+                ledger.end_run(run, "ok", at=NOON)
+            (state.run_folder(run) / "extract.1.log").write_text("fetched\n")
+        write_machine(ledger, machine_row(run="run-0000"), lengths=(MINUTE,))
+
+        for _ in range(2):
+            state.prune()
+
+            lost = [row.run for row in ledger.runs() if ledger.plan(row.run) is None]
+            assert sorted(lost) == ["run-0000", "run-0002"]
+            logs = {folder.name for folder in (state.folder / "runs").iterdir()}
+            assert len(logs) == KEPT_RUNS + 1
+            assert logs.isdisjoint(lost)
+        assert len(ledger.costs(now=NOON)) == 1
+
+
+def test_a_label_that_is_no_identity_of_a_run_is_no_path(state: State, tmp_path: Path) -> None:
+    (state.folder / "alive").mkdir(parents=True)
+    (tmp_path / "secret").touch()
+
+    for name in ("../../secret", str(tmp_path / "secret"), "", ".", "a/b", "a\0b", "-"):
+        assert not state.was_left(name)
+        assert not state.is_alive(name)

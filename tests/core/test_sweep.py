@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -231,3 +232,58 @@ class TestCommand:
         assert done.returncode == 0
         assert "materia: left out: hetzner: set HCLOUD_TOKEN to use it\n" in done.stderr
         assert "graveyard: nothing is left behind\n" in done.stdout
+
+    def test_a_run_that_the_ledger_has_lost_is_named_and_swept_at_every_provider(
+        self, yard: Workshop, killed: Ledger
+    ) -> None:
+        bury(yard.directory, "m", run="one", until=datetime.now(UTC) + timedelta(hours=1))
+        killed.close()
+        state = State(yard.home / ".local/state/materia")
+        for file in state.folder.glob("ledger.db*"):
+            file.unlink()
+
+        named = yard.run("sources", environment=TOKEN)
+        swept = yard.run("sweep", environment=TOKEN)
+
+        assert (
+            "run one was started here, did not end well, and is not in the ledger" in named.stderr
+        )
+        assert "graveyard: destroyed m (g1, volume) in north: its run is over" in swept.stdout
+        assert "left out: hetzner" in swept.stderr
+        assert state.unfinished() == ("one",)  # it is young: a list may be behind
+
+        long_ago = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
+        os.utime(state.folder / "alive" / "one", (long_ago, long_ago))
+        again = yard.run("sweep", "--all-providers", environment=TOKEN)
+
+        assert again.returncode == 0
+        assert state.unfinished() == ()
+
+    def test_a_machine_of_a_run_that_is_unknown_here_is_named_with_its_deadline(
+        self, yard: Workshop
+    ) -> None:
+        until = datetime(2035, 1, 2, 22, 14, tzinfo=UTC)
+        bury(yard.directory, "m", run="elsewhere", until=until)
+
+        done = yard.run("sweep", "--provider=graveyard", environment=TOKEN)
+
+        assert done.returncode == 0
+        assert done.stdout == (
+            "graveyard: kept m (g1, volume) in north: its run is not known on this computer; its "
+            "deadline is 2035-01-02 22:14 UTC\n"
+        )
+
+    def test_a_sweep_with_a_damaged_ledger_fails_though_it_destroys_what_it_can(
+        self, yard: Workshop
+    ) -> None:
+        state = State(yard.home / ".local/state/materia")
+        died(state, "one")
+        state.ledger_file.write_bytes(b"no database" * 1000)
+        grave = bury(yard.directory, "m", run="one", until=datetime.now(UTC) + timedelta(hours=1))
+
+        done = yard.run("sweep", environment=TOKEN)
+
+        assert done.returncode == 1
+        assert not grave.exists()
+        assert f"{state.ledger_file}: the ledger is damaged" in done.stderr
+        assert state.unfinished() == ("one",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,9 @@ import materia_ovh.settings
 import pytest
 from fakes import oracle_open, scaleway_open
 from fakes.leftovers import HOUR, Tenant, died, intend, remember
-from materia.errors import OrphanError
+from materia.errors import ConfigError, OrphanError
 from materia.protocols import Provider
+from materia.provider_clock import check_clock, provider_time
 from materia.state import State
 from materia.sweep import EXPIRED, RUN_OVER, sweep_provider
 from materia.testing.cloud import Behaviour, Clock
@@ -28,6 +31,7 @@ from materia.testing.cloud.service import Service
 from materia.testing.cloud.services import SERVICES, service_class
 
 QUICK = timedelta(milliseconds=50)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(params=sorted(SERVICES))
@@ -145,6 +149,86 @@ def test_a_machine_that_comes_late_to_the_list_is_waited_for(
         assert [one.instance.name for one in swept.found] == [request.name]
         assert [row.state for row in ledger.machines()] == ["gone"]
     assert bill_of(cloud) == set()
+
+
+@pytest.mark.parametrize("seconds", [0.8, 60])
+def test_a_created_machine_that_no_list_shows_yet_is_destroyed_and_stays_in_the_books(
+    cloud: Service, tenant: Tenant, state: State, seconds: float
+) -> None:
+    """Its run was killed right after the answer to its create was written down."""
+    begun = datetime.now(UTC) - timedelta(seconds=29)  # a sweep waits for a second and no longer
+    request = tenant.request()
+    cloud.behaviour.invisible = timedelta(seconds=seconds)
+    with state.ledger() as ledger:
+        intend(ledger, request, at=begun)
+        instance = tenant.rent(request)
+        ledger.machine_created(
+            request.name, id=instance.id, region=instance.region, created_at=begun, at=begun
+        )
+
+        sweep = partial(sweep_provider, tenant.provider, name=cloud.provider, state=state)
+        swept = sweep(now=datetime.now(UTC))
+
+        if seconds > 1:
+            assert [row.name for row in swept.pending] == [request.name]
+            assert [row.state for row in ledger.machines()] == ["destroying"]
+        cloud.behaviour.invisible = timedelta(0)
+        sweep(now=datetime.now(UTC))
+        assert bill_of(cloud) == set()
+        sweep(now=datetime.now(UTC) + 6 * MINUTE)
+        assert [row.state for row in ledger.machines()] == ["gone"]
+
+
+@pytest.mark.parametrize("damage", ["lost", "damaged", "emptied", "newer", "unwritable"])
+def test_a_ledger_that_cannot_tell_hides_no_machine_of_this_computer(
+    cloud: Service, tenant: Tenant, state: State, damage: str
+) -> None:
+    mine, other = tenant.request(), tenant.request(stage="transform")
+    with state.ledger() as ledger:
+        remember(ledger, mine, tenant.rent)
+    died(state, mine.run)
+    tenant.rent(other)
+    file = state.ledger_file
+    for beside in (file.with_name("ledger.db-wal"), file.with_name("ledger.db-shm")):
+        beside.unlink(missing_ok=True)
+    match damage:
+        case "lost":
+            file.unlink()
+        case "damaged":
+            file.write_bytes(b"no database" * 1000)
+        case "emptied":
+            file.write_bytes(b"")
+        case "newer":
+            with closing(sqlite3.connect(file)) as connection:
+                connection.execute("PRAGMA user_version = 99")
+        case "unwritable":
+            file.unlink()
+            file.mkdir()
+
+    close_unknown = state.unfinished()
+    swept = sweep_provider(tenant.provider, name=cloud.provider, state=state, now=datetime.now(UTC))
+
+    assert close_unknown == (mine.run,)
+    assert [one.instance.name for one in swept.found] == [mine.name]
+    assert [(one.instance.name, one.alive) for one in swept.kept] == [(other.name, False)]
+    assert bool(swept.remark) == (damage not in {"lost", "emptied"})
+    assert [one.name for one in tenant.provider.list_instances()] == [other.name]
+
+
+def test_a_deadline_is_compared_with_the_clock_of_the_provider(
+    cloud: Service, tenant: Tenant
+) -> None:
+    right = provider_time(tenant.provider)
+    cloud.behaviour.clock_ahead = -3 * HOUR  # this computer's clock is 3 hours ahead
+
+    wrong = provider_time(tenant.provider)
+
+    assert not right.is_off
+    assert wrong.is_off
+    assert abs(datetime.now(UTC) - 3 * HOUR - wrong.now) < MINUTE
+    assert "3 h ahead of the provider's" in wrong.sentence(cloud.provider)
+    with pytest.raises(ConfigError, match="Nothing was rented"):
+        check_clock(tenant.provider, cloud.provider)
 
 
 def test_everything_that_a_second_attempt_is_known_by_can_be_read_back(tenant: Tenant) -> None:

@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 
 from materia.cost import Line
 from materia.errors import ConfigError
+from materia.ledger_bills import ATTEMPTS, GONE_MACHINES, attempt, billed, gone_machine
 from materia.ledger_costs import cost_rows, spent, time_needed
 from materia.ledger_rows import (
     CostRow,
@@ -95,6 +96,12 @@ class Ledger:
             unended = "SELECT 1 FROM runs WHERE run = ? AND ended_at IS NULL"
             return connection.execute(unended, (run,)).fetchone() is not None
 
+    def knows(self, run: str) -> bool:
+        """Whether a run of exactly this identity was begun."""
+        with self._reading() as connection:
+            known = "SELECT 1 FROM runs WHERE run = ?"
+            return connection.execute(known, (run,)).fetchone() is not None
+
     def save_plan(self, run: str, plan: Mapping[str, object]) -> None:
         """What was planned, ready for JSON; the newest plan counts."""
         with self._writing() as connection:
@@ -160,6 +167,25 @@ class Ledger:
     def machine_failed(self, name: str, reason: str) -> bool:
         """Nothing was created, and nothing is owed."""
         return self._machine(name, "refused", reason=reason)
+
+    def prune_plans(self, *, newest: int) -> tuple[str, ...]:
+        """Drop the plans of all but the *newest* ended runs; the identities of those that stay.
+
+        What was run, rented and paid stays for ever. A second time changes nothing.
+        """
+        with self._writing() as connection:
+            kept = connection.execute(
+                "SELECT run FROM runs WHERE ended_at IS NULL UNION "
+                "SELECT run FROM (SELECT run FROM runs ORDER BY run DESC LIMIT ?)",
+                (newest,),
+            ).fetchall()
+            names = [run for (run,) in kept]
+            connection.execute(
+                "UPDATE runs SET plan = NULL WHERE plan IS NOT NULL AND run NOT IN "
+                f"({', '.join('?' * len(names))})",
+                names,
+            )
+        return tuple(names)
 
     def begin_stage(self, row: StageRow) -> None:
         """A worker is started."""
@@ -239,12 +265,18 @@ class Ledger:
         return self._rows(Note, "notes", "run = ? ORDER BY at, number", run)
 
     def costs(self, *, since: datetime | None = None, now: datetime) -> tuple[CostRow, ...]:
-        """What rented machines cost by month, provider and stage; those wanted since *since*."""
+        """What rented machines cost by month, provider and stage; those wanted since *since*.
+
+        Three queries, whatever the number of runs, of no more columns than the sums need.
+        """
         begin = column(since) if since else ""
-        machines = self._rows(MachineRow, "machines", "intended_at >= ? ORDER BY number", begin)
-        runs = {machine.run for machine in machines}
-        stages = [stage for run in sorted(runs) for stage in self.stages(run)]
-        return cost_rows(machines, stages, now)
+        with self._reading() as connection:
+            gone = connection.execute(GONE_MACHINES, (begin,)).fetchall()
+            attempts = connection.execute(ATTEMPTS, (begin,)).fetchall()
+        still_open = self._rows(MachineRow, "machines", f"intended_at >= ? AND {IS_OPEN}", begin)
+        machines = [gone_machine(row) for row in gone]
+        machines += [billed(row, now) for row in still_open if row.rented]
+        return cost_rows(machines, map(attempt, attempts), now)
 
     def month_spent(self, month: date, now: datetime) -> tuple[Money, ...]:
         """What machines wanted in the month of the day *month* cost, one amount for each currency.

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import median
+from typing import NamedTuple
 
-from materia.cost import MICROSECOND, cost
+from materia.cost import MICROSECOND
+from materia.ledger_bills import Attempt, BilledMachine, cost_so_far
 from materia.ledger_rows import CostRow, MachineRow, StageRow
 from materia.machines import Money
 
 NOTHING = timedelta(0)
-
-
-def cost_so_far(machine: MachineRow, now: datetime) -> Money:
-    """What *machine* came to, or comes to when it is gone *now*; in the currency of its price.
-
-    One that was asked for and never heard of counts as if it existed since.
-    """
-    if machine.cost is not None:
-        return machine.cost
-    if machine.state == "refused":
-        return Money(Decimal(0), machine.offer.hourly.currency)
-    start = machine.created_at or machine.intended_at
-    return cost(machine.offer, machine.lasted(now), start).cost
+BILLIONTH = Decimal("1e-9")
 
 
 def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
@@ -43,75 +33,101 @@ def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
 
 
 def cost_rows(
-    machines: Iterable[MachineRow], stages: Iterable[StageRow], now: datetime
+    machines: Iterable[BilledMachine], attempts: Iterable[Attempt], now: datetime
 ) -> tuple[CostRow, ...]:
     """What rented machines cost by month, provider and stage, in that order."""
-    on_machine: dict[tuple[str, str], list[StageRow]] = {}
-    for stage in stages:
-        on_machine.setdefault((stage.run, stage.machine), []).append(stage)
-    rows: dict[tuple[str, ...], CostRow] = {}
+    on_machine: dict[tuple[str, str], list[Attempt]] = {}
+    for attempt in attempts:
+        on_machine.setdefault((attempt.run, attempt.machine), []).append(attempt)
+    sums: dict[tuple[str, ...], _Sum] = {}
     for machine in machines:
-        if not machine.rented or machine.state == "refused":
-            continue
-        for row in _shares(machine, on_machine.get((machine.run, machine.name), []), now):
-            key = (row.month, row.provider, row.stage, row.cost.currency, row.estimate.currency)
-            rows[key] = _sum(rows[key], row) if key in rows else row
-    return tuple(rows[key] for key in sorted(rows))
-
-
-def _sum(one: CostRow, other: CostRow) -> CostRow:
-    return replace(
-        one,
-        machines=one.machines + other.machines,
-        open=one.open + other.open,
-        time=one.time + other.time,
-        estimate=replace(one.estimate, amount=one.estimate.amount + other.estimate.amount),
-        cost=replace(one.cost, amount=one.cost.amount + other.cost.amount),
+        for share in _shares(machine, on_machine.get((machine.run, machine.name), ()), now):
+            key = (
+                machine.month,
+                machine.provider,
+                share.stage,
+                machine.cost.currency,
+                machine.estimate.currency,
+            )
+            found = sums.get(key)
+            if found is None:
+                found = sums[key] = _Sum()
+            found.machines += 1
+            found.open += machine.is_open
+            found.time += share.time
+            found.estimate += share.estimate
+            found.cost += share.cost
+    return tuple(
+        CostRow(
+            month=key[0],
+            provider=key[1],
+            stage=key[2],
+            machines=found.machines,
+            open=found.open,
+            time=found.time,
+            estimate=Money(found.estimate, key[4]),
+            cost=Money(found.cost, key[3]),
+        )
+        for key, found in sorted(sums.items(), key=lambda item: item[0])
     )
 
 
-def _shares(machine: MachineRow, stages: Sequence[StageRow], now: datetime) -> list[CostRow]:
-    """The machine divided among its stages by the time they took; the parts sum to the whole."""
+@dataclass(slots=True)
+class _Sum:
+    machines: int = 0
+    open: int = 0
+    time: timedelta = NOTHING
+    estimate: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+
+
+class _Share(NamedTuple):
+    """The part of a machine that one stage had."""
+
+    stage: str
+    time: timedelta
+    estimate: Decimal
+    cost: Decimal
+
+
+def _shares(machine: BilledMachine, attempts: Sequence[Attempt], now: datetime) -> list[_Share]:
+    """The machine divided among its stages by the time they took, to a billionth.
+
+    The last part has what is left over, so the parts sum to the whole.
+    """
     weights = dict.fromkeys(machine.stages or ("",), NOTHING)
-    for stage in stages:
-        weights[stage.stage] = weights.get(stage.stage, NOTHING) + _length(machine, stage, now)
+    for attempt in attempts:
+        # An attempt whose end was never written down ended with its machine.
+        ended = attempt.ended_at or machine.gone_at or now
+        length = max(ended - attempt.started_at, NOTHING)
+        weights[attempt.stage] = weights.get(attempt.stage, NOTHING) + length
+    if len(weights) == 1:
+        [only] = weights
+        return [_Share(only, machine.time, machine.estimate.amount, machine.cost.amount)]
     if not any(weights.values()):
         weights = dict.fromkeys(weights, MICROSECOND)
-    whole = cost_so_far(machine, now)
-    amounts = _divided(whole.amount, weights)
-    estimates = _divided(machine.estimate.amount, weights)
-    times = _divided(Decimal(machine.lasted(now) // MICROSECOND), weights)
-    return [
-        CostRow(
-            month=f"{machine.intended_at:%Y-%m}",
-            provider=machine.provider,
-            stage=name,
-            machines=1,
-            open=int(machine.is_open),
-            time=int(times[name]) * MICROSECOND,
-            estimate=replace(machine.estimate, amount=estimates[name]),
-            cost=replace(whole, amount=amounts[name]),
+    total = sum(weights.values(), NOTHING) // MICROSECOND
+    left = _Share("", machine.time, machine.estimate.amount, machine.cost.amount)
+    *first, last = weights
+    shares = []
+    for name in first:
+        weight = weights[name] // MICROSECOND
+        share = _Share(
+            name,
+            machine.time * weight // total,
+            (machine.estimate.amount * weight / total).quantize(BILLIONTH),
+            (machine.cost.amount * weight / total).quantize(BILLIONTH),
         )
-        for name in weights
-    ]
+        shares.append(share)
+        left = _Share(
+            "", left.time - share.time, left.estimate - share.estimate, left.cost - share.cost
+        )
+    return [*shares, left._replace(stage=last)]
 
 
 def _length(machine: MachineRow, stage: StageRow, now: datetime) -> timedelta:
-    # An attempt nobody saw the end of ended with its machine.
+    # An attempt whose end was never written down ended with its machine.
     return max((stage.ended_at or machine.gone_at or now) - stage.started_at, NOTHING)
-
-
-def _divided(whole: Decimal, weights: Mapping[str, timedelta]) -> dict[str, Decimal]:
-    """*whole* in proportion to *weights*, to a billionth; the last part has what is left over."""
-    total = sum(weights.values(), NOTHING)
-    parts: dict[str, Decimal] = {}
-    left = whole
-    for name, weight in weights.items():
-        part = whole * (weight // MICROSECOND) / (total // MICROSECOND)
-        parts[name] = part.quantize(Decimal("1e-9"))
-        left -= parts[name]
-    parts[name] += left
-    return parts
 
 
 def time_needed(

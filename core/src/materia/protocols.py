@@ -7,9 +7,9 @@ is missing. Requests grow by fields with defaults; methods never gain a paramete
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from materia.machines import Instance, InstanceRequest, Offer, Requirements
@@ -58,6 +58,18 @@ class Provider(Protocol):
 
         An unknown instance is not an error. Raises OrphanError with what remains.
         """
+        ...
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """What a provider may promise besides: the time by which its API lives.
+
+    Deadlines are compared with it. Without it, the clock of the computer counts.
+    """
+
+    def clock(self) -> datetime | None:
+        """The provider's time, in UTC, or None while it cannot be read; raises nothing."""
         ...
 
 

@@ -7,7 +7,7 @@ import secrets as randomness
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,6 +37,7 @@ from materia.plan_words import INSTEAD
 from materia.plugins import Registry
 from materia.price_cache import plain
 from materia.prices import NoAnswer
+from materia.provider_clock import provider_time
 from materia.running import Running
 from materia.secrets import all_to_hide
 from materia.setbacks import Setbacks
@@ -124,6 +125,8 @@ def run(
         with _recorded(running):
             reports = _run_all(running)
         total = running.spending.total(datetime.now(UTC))
+    with suppress(MateriaError):  # the next run removes what is old
+        state.prune()
     return RunReport(
         run=identity,
         stages=tuple(reports),
@@ -308,9 +311,9 @@ def _sweep(running: Running, market: Market) -> None:
 
     def sweep(name: str) -> Swept | MateriaError:
         try:
-            return sweep_provider(
-                market.providers[name], name=name, state=running.state, now=datetime.now(UTC)
-            )
+            provider = market.providers[name]
+            now = provider_time(provider).now
+            return sweep_provider(provider, name=name, state=running.state, now=now)
         except MateriaError as error:
             return error
 

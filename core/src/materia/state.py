@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from materia.ledger import Ledger
 
 VARIABLE = "MATERIA_STATE_DIR"
+KEPT_RUNS = 200  # a run keeps some 25 kB of plan and two logs
+RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a provider's label may hold anything
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
@@ -75,6 +79,21 @@ class State:
         """Where the log of an attempt is; neither it nor its folder is made."""
         return self.folder / "runs" / run / f"{stage}.{attempt}.log"
 
+    def prune(self) -> None:
+        """Remove plans and logs of all but the newest KEPT_RUNS runs; twice changes nothing.
+
+        Those of a run that has not ended stay. What cannot be removed stays until the next time.
+
+        Raises:
+            LedgerError: the ledger failed.
+        """
+        with self.ledger() as ledger:
+            kept = set(ledger.prune_plans(newest=KEPT_RUNS))
+        with suppress(OSError), os.scandir(self.folder / "runs") as entries:
+            for entry in entries:
+                if RUN.fullmatch(entry.name) and entry.name not in kept:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
     @contextmanager
     def hold(self, run: str) -> Iterator[None]:
         """The run is alive inside the block, and until this process ends however it ends.
@@ -121,9 +140,31 @@ class State:
         path.unlink(missing_ok=True)
         return True
 
-    def is_alive(self, run: str) -> bool:
-        """Whether the run's process lives, or it is kept until later."""
-        return self._seen(run) == "alive"
+    def is_alive(self, run: str, *, now: datetime | None = None) -> bool:
+        """Whether the run's process lives, or it is kept until after *now*.
+
+        Args:
+            run: Its identity.
+            now: In UTC, by a clock that can be trusted; the computer's own when missing.
+        """
+        return self._seen(run, now) == "alive"
+
+    def was_left(self, run: str, *, now: datetime | None = None) -> bool:
+        """Whether the run was started here, is not alive, and was never settled."""
+        return self._seen(run, now) == "dead"
+
+    def age(self, run: str) -> timedelta:
+        """How long ago the run began, by its file in `alive/`; zero when there is none."""
+        try:
+            began = (self.folder / "alive" / run).stat().st_mtime
+        except OSError:
+            return timedelta(0)
+        return datetime.now(UTC) - datetime.fromtimestamp(began, UTC)
+
+    def forget(self, run: str) -> None:
+        """Forget a run that is not alive and of which nothing is left; twice changes nothing."""
+        if self.was_left(run):
+            (self.folder / "alive" / run).unlink(missing_ok=True)
 
     def unfinished(self) -> tuple[str, ...]:
         """Identities of the runs that are not alive and have not been settled, sorted.
@@ -138,7 +179,9 @@ class State:
         runs = (name for name in sorted(names) if not name.startswith("."))
         return tuple(run for run in runs if self._seen(run) == "dead")
 
-    def _seen(self, run: str) -> Literal["alive", "dead", "settled"]:
+    def _seen(self, run: str, now: datetime | None = None) -> Literal["alive", "dead", "settled"]:
+        if not RUN.fullmatch(run):
+            return "settled"
         try:
             descriptor = os.open(self.folder / "alive" / run, os.O_RDONLY)
         except OSError:
@@ -153,7 +196,7 @@ class State:
         finally:
             os.close(descriptor)
         with suppress(ValueError):
-            return "alive" if datetime.fromisoformat(kept) > datetime.now(UTC) else "dead"
+            return "alive" if datetime.fromisoformat(kept) > (now or datetime.now(UTC)) else "dead"
         return "dead"
 
     def _make(self, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from materia.lifecycle import destroy
 from materia.machines import Instance, Money
 from materia.polling import poll
 from materia.protocols import Provider
-from materia.sweep_ledger import SweepLedger, instance_of, unseen_end
+from materia.sweep_ledger import FORGOTTEN, SweepLedger, instance_of
 
 if TYPE_CHECKING:
     from materia.ledger_rows import MachineRow
@@ -28,7 +28,9 @@ EXPIRED = "its deadline has passed"
 RUN_OVER = "its run is over"
 # A provider that cannot be reached is not waited for: the next sweep goes on.
 PATIENCE = timedelta(minutes=1)
-# A machine whose create was never answered appears in the list up to so much later.
+# A machine that was asked for appears in the provider's list up to this much later. The sweep waits
+# that long. An entry that the list does not show stays open for FORGOTTEN: then a later sweep, and
+# not this one, may close it.
 LATE_TO_LIST = timedelta(seconds=30)
 
 
@@ -46,6 +48,19 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is there and may not be destroyed now.
+
+    Attributes:
+        instance: The machine, or what is left of one.
+        alive: Whether its run is alive here; else this computer knows nothing of the run.
+    """
+
+    instance: Instance
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """What one sweep of one provider found, and did.
 
@@ -55,7 +70,9 @@ class Swept:
         left: Why it is still there, by the name of the instance.
         costs: What the destroyed ones came to, by name, as far as the ledger knows their prices.
         vanished: Machines of dead runs that the ledger had as open and the provider has no more.
-        pending: Machines that a dead run was about to create and that have not appeared so far.
+        pending: Machines of dead runs that are too young to be written off: the provider's list
+            may not show them yet.
+        kept: What is listed and stays: of a run that is alive, or unknown here before its deadline.
         dry_run: Whether nothing was to be changed.
         remark: What went wrong with the ledger, or empty.
     """
@@ -66,6 +83,7 @@ class Swept:
     costs: Mapping[str, Money] = field(default_factory=dict)
     vanished: tuple[MachineRow, ...] = ()
     pending: tuple[MachineRow, ...] = ()
+    kept: tuple[Kept, ...] = ()
     dry_run: bool = False
     remark: str = ""
 
@@ -135,32 +153,39 @@ def try_sweep(
         return now + timedelta(seconds=time.monotonic() - began)
 
     listed = provider.list_instances()
-    with SweepLedger(state) as books:
+    with SweepLedger(state, now=now) as books:
         rows = books.open_rows(name)
-        dead = [row for row in rows.values() if not state.is_alive(row.run)]
+        dead = [row for row in rows.values() if not state.is_alive(row.run, now=now)]
         late = [] if dry_run else _late(dead, listed, now)
         if late:
             listed = _await_late(provider, late, listed, now)
         found = leftovers(listed, now=now, dead_runs=books.is_dead)
+        kept = _kept(listed, found, alive=lambda run: state.is_alive(run, now=now))
         unlisted = _unlisted(dead, listed)
         if dry_run:
-            intents = tuple(row for row in unlisted if row.state == "intent")
-            return Swept(provider=name, found=found, pending=intents, dry_run=True)
+            young = tuple(row for row in unlisted if _is_young(row, now))
+            return Swept(
+                provider=name,
+                found=found,
+                pending=young,
+                kept=kept,
+                dry_run=True,
+                remark=books.remark,
+            )
         left: dict[str, str] = {}
         costs: dict[str, Money] = {}
         pending: list[MachineRow] = []
         for one in found:
-            instance = one.instance
-            row = rows.get(instance.name)
-            # A key, say, that was made before the machine it is for.
-            before = row if row and row.state == "intent" and not instance.id else None
-            if before is None:
+            row = rows.get(one.instance.name)
+            # A key or an address is listed under the name of its machine before the machine is.
+            instance = replace(one.instance, id=one.instance.id or (row.id if row else ""))
+            shown = bool(one.instance.id)
+            if shown or (row and row.id):
                 books.destroying(instance.name, at=clock())
             if reason := _destroyed(provider, instance):
                 left[instance.name] = reason
-                continue
-            if before is not None:
-                pending += books.never_seen(before, at=clock())
+            elif row is not None and not shown:
+                pending += books.never_listed(row, at=clock())
             elif quote := books.gone(row, instance, at=clock()):
                 costs[instance.name] = quote.cost
         vanished, more_pending, more_left = _settle_unlisted(provider, unlisted, books, clock)
@@ -174,8 +199,25 @@ def try_sweep(
             costs=costs,
             vanished=tuple(vanished),
             pending=tuple(pending),
+            kept=kept,
             remark=books.remark,
         )
+
+
+def _kept(
+    listed: Iterable[Instance], found: Iterable[Leftover], *, alive: Callable[[str], bool]
+) -> tuple[Kept, ...]:
+    leaving = {one.instance.name for one in found}
+    return tuple(
+        Kept(instance=one, alive=bool(one.run) and alive(one.run))
+        for one in listed
+        if one.name not in leaving
+    )
+
+
+def _is_young(row: MachineRow, now: datetime) -> bool:
+    """Whether the provider's list may still be behind."""
+    return now - _asked_at(row) < FORGOTTEN
 
 
 def _destroyed(provider: Provider, instance: Instance) -> str:
@@ -192,13 +234,14 @@ def _destroyed(provider: Provider, instance: Instance) -> str:
 def _late(
     rows: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
 ) -> list[MachineRow]:
-    """Machines that may be there already and be in no list yet."""
+    """Machines that may exist already and that no list shows yet."""
     machines = [instance for instance in listed if instance.id]  # a key alone is no machine
-    return [
-        row
-        for row in _unlisted(rows, machines)
-        if row.state == "intent" and now - row.intended_at < LATE_TO_LIST
-    ]
+    return [row for row in _unlisted(rows, machines) if now - _asked_at(row) < LATE_TO_LIST]
+
+
+def _asked_at(row: MachineRow) -> datetime:
+    """When its create was last known to be under way; the ledger's own clock."""
+    return row.created_at or row.intended_at
 
 
 def _unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> list[MachineRow]:
@@ -210,7 +253,7 @@ def _await_late(
     provider: Provider, late: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
 ) -> Sequence[Instance]:
     """The list, once all that may be late is in it, or too old to be late."""
-    youngest = max(row.intended_at for row in late)
+    youngest = max(_asked_at(row) for row in late)
     for _ in poll(min(youngest + LATE_TO_LIST - now, LATE_TO_LIST)):
         with suppress(ProviderError):  # the list from before does until it answers again
             listed = provider.list_instances()
@@ -230,14 +273,16 @@ def _settle_unlisted(
     pending: list[MachineRow] = []
     left: dict[str, str] = {}
     for row in unlisted:
-        if row.state == "intent":
-            pending += books.never_seen(row, at=clock())
+        if row.state == "intent":  # there is no identity by which it could be destroyed
+            pending += books.never_listed(row, at=clock())
             continue
         instance = instance_of(row)
         # Lists can be behind: asked for by its identity, it may be there all the same.
+        books.destroying(row.name, at=clock())
         if reason := _destroyed(provider, instance):
             left[row.name] = reason
-            continue
-        books.gone(row, instance, at=unseen_end(row, clock()))
-        vanished.append(row)
+        elif still := books.never_listed(row, at=clock()):
+            pending += still
+        else:
+            vanished.append(row)
     return vanished, pending, left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from materia.ledger_rows import MachineRow
     from materia.state import State
 
-# Until then a later sweep looks again; the provider itself has given up on it by then.
-INTENT_FORGOTTEN = timedelta(minutes=5)
+# A machine that the provider's list does not show is written off when it is this old: until then
+# the list may be behind, and a later sweep looks again.
+FORGOTTEN = timedelta(minutes=5)
 
 
 class SweepLedger:
     """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, now: datetime) -> None:
         self._state = state
+        self._now = now
         self._ledger: Ledger | None = None
         self.remark = ""
 
@@ -57,14 +59,20 @@ class SweepLedger:
         return {row.name: row for row in rows if row.provider == provider}
 
     def is_dead(self, run: str) -> bool:
-        """Whether the ledger has that run, and it is not alive."""
-        if self._ledger is None or self._state.is_alive(run):
+        """Whether that run was started here and is not alive.
+
+        The file that a run leaves in `alive/` says so too: a ledger that is lost or damaged hides
+        no machine of this computer.
+        """
+        if self._state.is_alive(run, now=self._now):
+            return False
+        if self._state.was_left(run, now=self._now):
+            return True
+        if self._ledger is None:
             return False
         try:
-            return self._ledger.run(run).run == run
-        except ConfigError:  # no run of ours
-            return False
-        except LedgerError as error:
+            return self._ledger.knows(run)
+        except (ConfigError, LedgerError) as error:
             self.remark = str(error)
             return False
 
@@ -83,11 +91,17 @@ class SweepLedger:
             self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
         return quote
 
-    def never_seen(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
-        """The row, while its machine may still appear; then it is written off."""
-        if at - row.intended_at < INTENT_FORGOTTEN:
+    def never_listed(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
+        """The row, while the provider's list may be behind; then it is closed.
+
+        One that was never created is written off without a cost, another is taken to have ended
+        when it was destroyed, or at its deadline.
+        """
+        if row.rented and at - (row.created_at or row.intended_at) < FORGOTTEN:
             return [row]
-        if self._ledger is not None:
+        if row.state != "intent":
+            self.gone(row, instance_of(row), at=unseen_end(row, at))
+        elif self._ledger is not None:
             with self._forgiving():
                 self._ledger.machine_failed(row.name, "its run was killed, and it never appeared")
         return []
@@ -100,9 +114,13 @@ class SweepLedger:
 
 
 def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
-    """Write down the end of runs that were killed and of which nothing is left."""
+    """Write down the end of runs that were killed and of which nothing is left.
+
+    A run that the ledger does not know stays as it is: the ledger was lost, and what the run rented
+    may still be there.
+    """
     for run in state.unfinished():
-        if ledger.machines(run=run, open_only=True):
+        if not ledger.knows(run) or ledger.machines(run=run, open_only=True):
             continue
         why = "its process was killed, or could not write down its end"
         ledger.end_run(run, "interrupted", at=at, error=why)
@@ -142,3 +160,18 @@ def instance_of(row: MachineRow) -> Instance:
 def unseen_end(row: MachineRow, now: datetime) -> datetime:
     """When a machine ended that somebody else destroyed: at its deadline at the latest."""
     return row.destroying_at or min(now, row.expires_at)
+
+
+def forget_unknown_runs(state: State) -> None:
+    """Forget dead runs that the ledger does not know, after a sweep of every provider.
+
+    One that died less than FORGOTTEN ago stays: its machine may not be listed yet. Nothing is
+    forgotten while the ledger cannot be read.
+    """
+    runs = state.unfinished()
+    if not runs:
+        return
+    with suppress(ConfigError, LedgerError), state.ledger() as ledger:
+        for run in runs:
+            if not ledger.knows(run) and state.age(run) > FORGOTTEN:
+                state.forget(run)

@@ -76,7 +76,10 @@ def open_all(
     pipeline = load_pipeline(registry, config)
     for name in names:
         registry.provider(name)
-    needed = set(names) or _with_machines(state)
+    with_machines = _with_machines(state)
+    # What a run rented that the ledger has lost can be anywhere.
+    every = every or (not names and with_machines is None)
+    needed = set(names) or with_machines or set()
     if not names and not every:
         needed |= set(pipeline.providers)
     chosen = set(needed)
@@ -115,13 +118,15 @@ def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, 
     return Asked(name=name, provider=provider, secrets=secrets)
 
 
-def _with_machines(state: State) -> set[str]:
+def _with_machines(state: State) -> set[str] | None:
+    """Those that have machines in the ledger; None when the ledger cannot say so."""
+    left = state.unfinished()
     if not state.ledger_file.exists():
-        return set()
-    # A ledger that cannot be read is told of by who works with it, and stops no sweep.
+        return None if left else set()
     with suppress(ConfigError, LedgerError), state.ledger() as ledger:
-        return {row.provider for row in ledger.machines(open_only=True)}
-    return set()
+        names = {row.provider for row in ledger.machines(open_only=True)}
+        return names if all(ledger.knows(run) for run in left) else None
+    return None  # the command that works with the ledger says what is wrong with it
 
 
 def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:

@@ -38,11 +38,21 @@ def _tell(state: State, runs: Sequence[str]) -> None:
         with state.ledger() as ledger:
             close_dead_runs(state, ledger, at=now)
             for run in runs:
+                if not ledger.knows(run):
+                    typer.echo(f"materia: {unknown(run)}", err=True)
                 for row in ledger.machines(run=run, open_only=True):
                     if row.rented:
                         typer.echo(f"materia: {sentence(row, now)}", err=True)
     except MateriaError as error:  # the command itself has nothing to do with it
         typer.echo(f"materia: warning: {error}", err=True)
+
+
+def unknown(run: str) -> str:
+    """What a run may have left that the ledger has lost, and what to do."""
+    return (
+        f"run {run} was started here, did not end well, and is not in the ledger; it may have left "
+        "a machine: materia sweep --all-providers"
+    )
 
 
 def sentence(row: MachineRow, now: datetime) -> str:

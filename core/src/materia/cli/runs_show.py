@@ -12,7 +12,7 @@ from materia.cli.runs_plan import plan_text
 from materia.cli.runs_table import amounts, cost_word, ended_word, run_values, what
 from materia.cli.words import elapsed, many, size, table
 from materia.cost import money_text
-from materia.ledger_costs import cost_so_far
+from materia.ledger_bills import cost_so_far
 from materia.ledger_rows import MachineRow, Note, RunRow, StageRow
 from materia.ledger_values import from_plain
 from materia.machines import Money

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from materia.cli.words import elapsed, table
 from materia.cost import money_text
-from materia.ledger_costs import cost_so_far
+from materia.ledger_bills import cost_so_far
 from materia.ledger_rows import CostRow, MachineRow, RunRow
 from materia.ledger_values import from_plain
 from materia.machines import Money

@@ -16,7 +16,9 @@ from materia.cli.waiting import Waiting
 if TYPE_CHECKING:
     from materia.cli.asked import Unasked
     from materia.machines import Instance
-    from materia.sweep import Leftover, Swept
+    from materia.protocols import Provider
+    from materia.state import State
+    from materia.sweep import Kept, Leftover, Swept
 
 EPILOG = """\
 \b
@@ -31,7 +33,8 @@ nor anything that materia did not make.
 It needs nothing but credentials, so it can run anywhere by the clock:
   */15 * * * *  materia sweep --all-providers
 It exits with 3 while something is left, and with 1 or 2 when a provider that should
-have been asked was not.
+have been asked was not, or the ledger cannot be read. Deadlines are compared with the
+provider's own clock.
 
 \b
 Examples:
@@ -71,12 +74,10 @@ def sweep(
 
     With all that belongs to them: volumes, addresses and keys.
     """
-    from datetime import UTC, datetime
-
     from materia.cli.asked import ask, open_all
     from materia.signals import interrupts
     from materia.state import State, state_folder
-    from materia.sweep import Swept, try_sweep
+    from materia.sweep import Swept
 
     names = split(provider)
     if names and all_providers:
@@ -87,14 +88,22 @@ def sweep(
     with interrupts(), Waiting() as waiting:
         for one in asked:
             waiting.show([one.name])
-            question = partial(
-                try_sweep, name=one.name, state=state, now=datetime.now(UTC), dry_run=dry_run
-            )
-            answer = ask(one, question)
+            answer = ask(one, partial(_sweep, name=one.name, state=state, dry_run=dry_run))
             if isinstance(answer, Swept):
                 sweeps.append(answer)
             else:
                 unasked.append(answer)
+    _report(sweeps, unasked, dry_run=dry_run, json=json)
+    code = exit_code(sweeps, unasked)
+    if all_providers and not code and not dry_run:
+        from materia.sweep_ledger import forget_unknown_runs
+
+        forget_unknown_runs(state)
+    if code:
+        raise typer.Exit(code)
+
+
+def _report(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool, json: bool) -> None:
     if json:
         typer.echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
     else:
@@ -107,8 +116,16 @@ def sweep(
             typer.echo(f"materia: warning: {swept.remark}", err=True)
         for reason in swept.left.values():
             typer.echo(f"materia: {reason}", err=True)
-    if code := exit_code(sweeps, unasked):
-        raise typer.Exit(code)
+
+
+def _sweep(provider: Provider, *, name: str, state: State, dry_run: bool) -> Swept:
+    from materia.provider_clock import provider_time
+    from materia.sweep import try_sweep
+
+    time = provider_time(provider)
+    if time.is_off:
+        typer.echo(f"materia: warning: {time.sentence(name)}", err=True)
+    return try_sweep(provider, name=name, state=state, now=time.now, dry_run=dry_run)
 
 
 def _tell(sweeps: list[Swept]) -> None:
@@ -118,12 +135,14 @@ def _tell(sweeps: list[Swept]) -> None:
 
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
-    """3 while something is left, else that of a provider that should have answered, else 0."""
-    from materia.errors import OrphanError
+    """3 while something is left, else 1 or 2 when not everything could be looked at, else 0."""
+    from materia.errors import LedgerError, OrphanError
 
     if any(one.left for one in sweeps):
         return OrphanError.exit_code
-    return max((one.exit_code for one in unasked), default=0)
+    codes = [one.exit_code for one in unasked]
+    codes += [LedgerError.exit_code for one in sweeps if one.remark]
+    return max(codes, default=0)
 
 
 def as_text(swept: Swept) -> list[str]:
@@ -145,11 +164,24 @@ def as_text(swept: Swept) -> list[str]:
         for row in swept.vanished
     ]
     lines += [
-        f"{swept.provider}: {row.name} was asked for and is not there; sweep again after "
-        f"{_forgotten_at(row):%H:%M} UTC to be sure"
+        f"{swept.provider}: {row.name} was asked for and the provider does not list it; sweep "
+        f"again after {_forgotten_at(row):%H:%M} UTC to be sure"
         for row in swept.pending
     ]
-    return lines or [f"{swept.provider}: nothing is left behind"]
+    lines += [_kept(swept.provider, one) for one in swept.kept if not one.alive]
+    if lines:
+        return lines
+    alive = len(swept.kept)
+    more = f"; {alive} of runs that are alive" if alive else ""
+    return [f"{swept.provider}: nothing is left behind{more}"]
+
+
+def _kept(provider: str, one: Kept) -> str:
+    instance = one.instance
+    return (
+        f"{provider}: kept {_what(instance)}: its run is not known on this computer; its deadline "
+        f"is {instance.expires_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> dict[str, Any]:
@@ -159,6 +191,18 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
         "machines": [_json_of(swept, one) for swept in sweeps for one in swept.found],
         "vanished": [row.name for swept in sweeps for row in swept.vanished],
         "pending": [row.name for swept in sweeps for row in swept.pending],
+        "kept": [
+            {
+                "provider": swept.provider,
+                "name": one.instance.name,
+                "run": one.instance.run,
+                "alive": one.alive,
+                "expires_at": one.instance.expires_at.isoformat(),
+            }
+            for swept in sweeps
+            for one in swept.kept
+        ],
+        "warnings": [swept.remark for swept in sweeps if swept.remark],
         "asked": [swept.provider for swept in sweeps],
         "left_out": [one.reason for one in unasked if not one.exit_code],
         "failed": [one.reason for one in unasked if one.exit_code],
@@ -198,6 +242,6 @@ def _what(instance: Instance) -> str:
 
 
 def _forgotten_at(row: Any) -> Any:
-    from materia.sweep_ledger import INTENT_FORGOTTEN
+    from materia.sweep_ledger import FORGOTTEN
 
-    return row.intended_at + INTENT_FORGOTTEN
+    return (row.created_at or row.intended_at) + FORGOTTEN

@@ -14,12 +14,13 @@ import pytest
 
 from materia.errors import MateriaError, OrphanError, ReadyTimeoutError
 from materia.machines import Offer, Requirements
-from materia.protocols import Provider
+from materia.protocols import HasClock, Provider
 from materia.selection import rank
 from materia.testing.provider_scene import ProviderScene, Scene
 from materia.testing.world import World
 
 MOMENT = timedelta(seconds=1)
+MINUTES = timedelta(minutes=5)
 # How long a machine of the world may take to boot; a real one takes minutes.
 BOOT = timedelta(minutes=5)
 IMPOSSIBLE = Requirements(vcpus=100_000, memory_gib=Decimal(10**7))
@@ -209,6 +210,15 @@ class ListPromises(ProviderScene):
         listed = scene.open().list_instances()
 
         assert sorted(one.run for one in listed) == sorted(request.run for request in requests)
+
+    def test_a_clock_if_there_is_one_shows_the_time_in_utc(self, provider: Provider) -> None:
+        if not isinstance(provider, HasClock):
+            pytest.skip("the provider shows no clock: deadlines go by the computer's own")
+        moment = provider.clock()
+
+        assert moment is not None
+        assert moment.utcoffset() == timedelta(0)
+        assert abs(datetime.now(UTC) - moment) < MINUTES
 
     def test_what_hangs_on_an_instance_is_listed_with_it(
         self, provider: Provider, scene: Scene

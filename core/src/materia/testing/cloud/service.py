@@ -47,6 +47,7 @@ class Behaviour:
         boot_fails: It ends in the API's error state when the boot time is over.
         never_deletes: Delete is answered as always, and the instance stays.
         sold_out: Instance types that cannot be had: a create is refused; offers say so.
+        clock_ahead: How far the Date header of every answer is ahead of this computer's clock.
     """
 
     boot: timedelta = timedelta(seconds=5)
@@ -56,6 +57,7 @@ class Behaviour:
     boot_fails: bool = False
     never_deletes: bool = False
     sold_out: frozenset[str] = frozenset()
+    clock_ahead: timedelta = timedelta(0)
 
 
 class Service(ABC):
@@ -347,6 +349,11 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
         self.wfile.flush()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header: by the service's own clock."""
+        ahead = self.server.service.behaviour.clock_ahead.total_seconds()
+        return super().date_time_string((timestamp or time.time()) + ahead)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as the parent has it
         """Say nothing; `Service.exchanges` has it all."""

@@ -30,6 +30,7 @@ from materia.errors import (
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of, read_mark
 from materia.polling import poll
+from materia.provider_clock import read_date_header
 from materia.removal import leftover
 
 from materia_hetzner.offers import PROVIDER, read_offers
@@ -71,6 +72,10 @@ class Hetzner:
             token, self._settings, request_timeout=request_timeout, first_retry=first_retry
         )
         self._project = Project(client, self._settings, settle=settle)
+
+    def clock(self) -> datetime | None:
+        """The time of the API, or None while it does not answer."""
+        return read_date_header(self._settings.api_url)
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """Every server type in every location, with its availability, in the account's currency.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from materia.bootstrap import check_size, host_key_of
@@ -12,6 +12,7 @@ from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeout
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.polling import poll
+from materia.provider_clock import read_date_header
 
 from materia_oracle.client import Place, connect
 from materia_oracle.errors import GoneError, UnansweredError
@@ -71,6 +72,10 @@ class Oracle:
         self._price_list_url = price_list_url
         self._patience = patience
         self._settle = settle
+
+    def clock(self) -> datetime | None:
+        """The time of the API, or None while it does not answer."""
+        return read_date_header(str(self._clients.identity.base_client.endpoint))
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says: the shapes of each availability domain, sized to what is needed."""

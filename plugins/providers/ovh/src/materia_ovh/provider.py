@@ -26,6 +26,7 @@ from materia.errors import (
 from materia.machines import Attached, Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of
 from materia.polling import poll
+from materia.provider_clock import read_date_header
 from materia.removal import leftover
 
 from materia_ovh.account import Account, Key, open_client
@@ -69,6 +70,10 @@ class Ovh:
         self._patience = patience
         client = open_client(credentials, settings, request_timeout=request_timeout)
         self._account = Account(client, settings, settle=settle)
+
+    def clock(self) -> datetime | None:
+        """The time of the API, or None while it does not answer."""
+        return read_date_header(self._settings.api_url)
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """Every Linux flavor of the project's regions, with its stock and quota.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from materia.bootstrap import check_size, host_key_of
 from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.polling import poll
+from materia.provider_clock import read_date_header
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
 from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
@@ -62,12 +63,17 @@ class Scaleway:
         self._apis = connect(
             client, timeout.total_seconds(), first_retry=first_retry.total_seconds()
         )
+        self._api_url = api_url
         self._project = project
         self._zones = zones
         self._image = image
         self._ssh_port = ssh_port
         self._patience = patience
         self._settle = settle
+
+    def clock(self) -> datetime | None:
+        """The time of the API, or None while it does not answer."""
+        return read_date_header(self._api_url)
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says; Scaleway has prices in EUR alone."""

@@ -53,7 +53,9 @@ def printed(process: subprocess.Popen[str]) -> dict[str, str]:
 
 def test_what_it_prints_is_enough_to_rent_a_machine(running: subprocess.Popen[str]) -> None:
     environment = printed(running)
-    settings = tomllib.loads(Path(environment["MATERIA_CONFIG"]).read_text())["providers"]
+    settings = tomllib.loads(Path(environment["MATERIA_PROVIDER_SETTINGS"]).read_text())[
+        "providers"
+    ]
     provider = Hetzner(
         environment["HCLOUD_TOKEN"],
         Settings(api_url=settings["hetzner"]["api_url"]),
@@ -77,7 +79,7 @@ def test_what_it_prints_is_enough_to_rent_a_machine(running: subprocess.Popen[st
     assert f"instance {made.id}" in told
     assert "ovh: nothing charged, nothing left" in told
     assert running.returncode == 0
-    assert not Path(environment["MATERIA_CONFIG"]).exists()
+    assert not written.exists()
 
 
 def test_a_name_that_is_no_service_is_an_error_that_lists_them(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_settings_are_written_as_toml() -> None:
 def test_secrets_are_quoted_for_a_shell(tmp_path: Path) -> None:
     with Cloud() as cloud:
         cloud.token = "it's; rm -rf $HOME\nsecond line"  # noqa: S105 -- none
-        text = exports([cloud], tmp_path / "materia.toml")
+        text = exports([cloud], tmp_path / "providers.toml", state=tmp_path / "state")
 
     script = f'{text}\nprintf %s "$HCLOUD_TOKEN"'
     done = subprocess.run(
@@ -129,3 +131,45 @@ def test_the_bill_names_what_was_left() -> None:
 
     assert line.startswith("hetzner: 0.0008 EUR charged, volume ")
     assert line.endswith(" left")
+
+
+def test_the_pipeline_its_result_and_the_ledger_of_the_user_stay_as_they_are(
+    running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    environment = printed(running)
+    home = tmp_path / "home"
+    work = tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    (work / "materia.toml").write_text(
+        '[sinks.duckdb]\npath = "mine.duckdb"\n[budget]\nmonthly = "0.30"\n'
+        '[providers.hetzner]\nregions = ["hel1"]\n'
+    )
+    shell = {"PATH": os.environ["PATH"], "HOME": str(home)}
+
+    def materia(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", COMMAND, *words],
+            cwd=work,
+            env={**shell, **more},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    prices = materia("providers", "price", "--provider", "hetzner", "--all", **environment)
+    run = materia("run", "--sample", "--json", **environment)
+    runs = materia("runs", **environment)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=20)
+    after = materia("runs")
+    ended = materia("sources", **environment)
+
+    assert prices.returncode == 0, prices.stderr
+    assert run.returncode == 0, run.stderr
+    assert "ok" in runs.stdout
+    assert (work / "mine.duckdb").exists()
+    assert after.stdout.startswith("no runs yet")
+    assert ended.returncode == 2
+    assert "unset MATERIA_PROVIDER_SETTINGS and MATERIA_STATE_DIR" in ended.stderr

@@ -21,6 +21,7 @@ from materia.pipeline import Bucket, Pipeline, Stage, default_deadline
 from materia.plugins import KINDS, Kind, Registry
 
 FILE_NAME = "materia.toml"
+PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
 PROJECT = "transform/sqlmesh_materia"
 DEFAULTS: dict[Kind, str] = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
 AUTO = "auto"
@@ -56,33 +57,60 @@ def find_config(start: Path) -> Path | None:
     return None
 
 
-def load_config(registry: Registry, *, path: Path | None, start: Path) -> Pipeline:
+def load_config(
+    registry: Registry, *, path: Path | None, start: Path, provider_settings: Path | None = None
+) -> Pipeline:
     """The pipeline that *path* describes, or the nearest materia.toml at or above *start*.
 
     Without one, the pipeline is at home in the nearest folder that has the default project, so that
     it is the same from every subfolder of a clone; without that too, in *start*.
 
+    The tables `[providers.NAME]` of the file *provider_settings* replace those of materia.toml:
+    `materia emulator` points the providers at itself by it, and leaves everything else in force.
+
     Raises:
-        ConfigError: the file cannot be read, or a key is wrong.
+        ConfigError: a file cannot be read, or a key is wrong.
         PluginError: a table names a plugin that is not installed.
     """
     path = path or find_config(start)
+    replaced = {} if provider_settings is None else _providers_in(provider_settings)
     if path is None:
         above = (folder for folder in (start, *start.parents) if (folder / PROJECT).is_dir())
-        return parse_config({}, registry, name=FILE_NAME, directory=next(above, start))
+        document, directory, name = {}, next(above, start), FILE_NAME
+    else:
+        document, directory, name = _read(path), path.resolve().parent, str(path)
+    tables = document.get("providers", {})
+    if replaced and isinstance(tables, dict):  # anything else is refused with its key
+        document["providers"] = {**tables, **replaced}
+    pipeline = parse_config(document, registry, name=name, directory=directory)
+    return replace(pipeline, file=path)
+
+
+def _read(path: Path) -> dict[str, object]:
     if path.is_dir():
         raise ConfigError(f"{path}: must be a file, is a folder")
     import tomllib
 
     try:
         # Some editors put a byte order mark first.
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
-    pipeline = parse_config(document, registry, name=str(path), directory=path.resolve().parent)
-    return replace(pipeline, file=path)
+
+
+def _providers_in(path: Path) -> dict[str, object]:
+    try:
+        tables = _read(path).get("providers")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{PROVIDER_SETTINGS}: {error}; an emulator that wrote it has ended: unset "
+            f"{PROVIDER_SETTINGS} and MATERIA_STATE_DIR, or open a new terminal"
+        ) from error
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{PROVIDER_SETTINGS}: {path}: has no table [providers.NAME]")
+    return tables
 
 
 def parse_config(

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-In another terminal, paste the lines it prints. From then on, there,
+In another terminal, run the line that it prints first (`. FILE`). From then on, there,
   materia providers price            compares the emulated providers
   materia providers list --check     says whether each accepts its credentials
-What was charged, and what was forgotten, is told at the end.
+  materia run --provider auto        rents from them
+
+\b
+Your materia.toml stays in force but for its tables [providers.NAME], and results go
+where it says. The ledger is one of its own (MATERIA_STATE_DIR), so that no machine
+and no cost of the emulator is ever among the real ones; it goes with the emulator.
+At its end it says what each provider charged, and what was left there.
 Needs the packages of `materia-core[testing]`.
 """
 NAMES = ("hetzner", "oracle", "ovh", "scaleway")
@@ -74,7 +80,7 @@ def emulator(
         behind = stack.enter_context(_machines()) if machines else None
         services = [stack.enter_context(one) for one in _services(chosen, speed, behind)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="materia-emulator-")))
-        config = folder / "materia.toml"
+        config = folder / "providers.toml"
         port = {"ssh_port": behind.port} if behind and behind.port != 22 else {}
         tables = {
             service.provider: {**service.settings(), **port}
@@ -86,7 +92,11 @@ def emulator(
             typer.echo(f"materia: the plugin for {name} is not installed", err=True)
         if behind and behind.why_stand_in:
             typer.echo(f"materia: a stand-in for OpenSSH answers: {behind.why_stand_in}", err=True)
-        typer.echo(exports(services, config))
+        lines = exports(services, config, state=folder / "state")
+        script = folder / "environment.sh"
+        script.touch(mode=0o600)
+        script.write_text(f"{lines}\n", encoding="utf-8")
+        typer.echo(f"# . {shlex.quote(str(script))}\n{lines}")
         try:
             with interrupts():
                 threading.Event().wait()
@@ -94,9 +104,12 @@ def emulator(
             typer.echo(bill(services), err=True)
 
 
-def exports(services: Sequence[Service], config: Path) -> str:
-    """Lines for a shell: the credentials of *services*, and where the settings are."""
-    variables = {"MATERIA_CONFIG": str(config)}
+def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:
+    """Lines for a shell: the credentials of *services*, their settings, and their own ledger."""
+    from materia.config import PROVIDER_SETTINGS
+    from materia.state import VARIABLE as STATE
+
+    variables = {PROVIDER_SETTINGS: str(config), STATE: str(state)}
     for service in services:
         variables |= service.secrets()
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
@@ -105,7 +118,7 @@ def exports(services: Sequence[Service], config: Path) -> str:
 
 
 def toml(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """A materia.toml with the settings of each provider."""
+    """The settings of each provider, as tables of materia.toml."""
     lines = ["# Written by `materia emulator`; gone when it ends.", ""]
     for name, settings in tables.items():
         lines.append(f"[providers.{name}]")

@@ -39,16 +39,19 @@ def load_pipeline(
     *provider*, `auto` or names, and *max_cost*, in the configured currency, are used in the place
     of what it says.
     """
+    import os
     from dataclasses import replace
 
-    from materia.config import load_config, parse_providers
+    from materia.config import PROVIDER_SETTINGS, load_config, parse_providers
     from materia.errors import ConfigError
 
     try:
         start = Path.cwd()
     except FileNotFoundError as error:
         raise ConfigError("the current folder was deleted; change to another one") from error
-    pipeline = load_config(registry, path=config, start=start)
+    given = os.environ.get(PROVIDER_SETTINGS, "")
+    settings = Path(given) if given else None
+    pipeline = load_config(registry, path=config, start=start, provider_settings=settings)
     if provider is not None:
         pipeline = replace(pipeline, providers=parse_providers([provider], registry))
     if max_cost is not None:

@@ -53,9 +53,8 @@ def printed(process: subprocess.Popen[str]) -> dict[str, str]:
 
 def test_what_it_prints_is_enough_to_rent_a_machine(running: subprocess.Popen[str]) -> None:
     environment = printed(running)
-    settings = tomllib.loads(Path(environment["MATERIA_PROVIDER_SETTINGS"]).read_text())[
-        "providers"
-    ]
+    written = Path(environment["MATERIA_PROVIDER_SETTINGS"])
+    settings = tomllib.loads(written.read_text())["providers"]
     provider = Hetzner(
         environment["HCLOUD_TOKEN"],
         Settings(api_url=settings["hetzner"]["api_url"]),

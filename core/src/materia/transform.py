@@ -94,6 +94,9 @@ def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
     from materia import sqlmesh_console
+    from materia.sqlmesh_state import drop_other_state, running_versions
+
+    upgraded = drop_other_state(request.database, running_versions())
 
     built: set[str] = set()
 
@@ -115,7 +118,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=console.audits,
         tests=tests,
-        warnings=tuple(console.warnings),
+        warnings=(*([upgraded] if upgraded else []), *console.warnings),
     )
 
 

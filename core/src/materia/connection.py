@@ -23,10 +23,10 @@ def connection_text(error: BaseException, address: str = "") -> str:
 
     Args:
         error: As httpx, requests, urllib3 or an SDK on top of them raised it.
-        address: What was asked; only its host is named.
+        address: What was asked, where the error does not say; only its host is named.
     """
     chain = list(_chain(error))
-    host = urlsplit(address).hostname or "the server"
+    host = _host([address, *(_asked(one) for one in chain)])
     for one in chain:
         text = _known(one, host)
         if text:
@@ -42,6 +42,24 @@ def connection_text(error: BaseException, address: str = "") -> str:
     if any("SSL" in kind or "TLS" in kind for kind in kinds) or "SSL:" in texts:
         return f"no TLS connection to {host}; check the address, and that nothing cuts it off"
     return f"no connection to {host} ({type(error).__name__})"
+
+
+def _asked(error: BaseException) -> str:
+    """The address of the request that an error of httpx or requests carries."""
+    try:
+        return str(getattr(getattr(error, "request", None), "url", "") or "")
+    except RuntimeError:  # httpx raises it where there is none
+        return ""
+
+
+def _host(addresses: list[str]) -> str:
+    for address in addresses:
+        try:
+            if host := urlsplit(address).hostname:
+                return host
+        except ValueError:  # an address that is none
+            continue
+    return "the server"
 
 
 def _known(error: BaseException, host: str) -> str:

@@ -83,6 +83,12 @@ class LeftOut:
         if line not in self._entries:
             self._entries.append(line)
 
+    def join(self, other: LeftOut) -> None:
+        """Add what *other* has."""
+        self.errors += other.errors
+        self._places += other._places
+        self._entries += [line for line in other._entries if line not in self._entries]
+
     def lines(self) -> tuple[str, ...]:
         """A line for each: every place, and the first of the entries with a count of the rest."""
         entries, rest = self._entries[:LINES], len(self._entries) - LINES

@@ -11,6 +11,7 @@ from typing import Any
 from materia.entries import Entries, LeftOut, amount
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
+from materia.once import Once, unkept
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place
@@ -20,7 +21,10 @@ from materia_oracle.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 
 
 def offers_of(
-    place: Place, requirements: Requirements, price_list_url: str = ""
+    place: Place,
+    requirements: Requirements,
+    price_list_url: str = "",
+    once: Once | None = None,
 ) -> Sequence[Offer]:
     """The offers of all availability domains.
 
@@ -28,10 +32,11 @@ def offers_of(
         NoOfferError: the region is not among those required, or has nothing with a price.
         ProviderError: shapes or prices cannot be read.
     """
+    once = once or unkept()
     wanted = {region.casefold() for region in requirements.regions}
     domains = [
         domain
-        for domain in domains_of(place)
+        for domain in once.ask("domains", partial(domains_of, place))
         if not wanted or wanted & {place.region.casefold(), domain.casefold()}
     ]
     if not domains:
@@ -39,13 +44,15 @@ def offers_of(
             f"oracle: only the region in OCI_CLI_REGION is in use, not "
             f"{', '.join(requirements.regions)}"
         )
-    prices = fetch(price_list_url, requirements.currency)
+    currency = requirements.currency
+    prices = once.ask(("prices", currency), partial(fetch, price_list_url, currency))
 
     left = LeftOut(PROVIDER)
 
     def ask(domain: str) -> list[Offer]:
         with left.place(domain):
-            shapes = _shapes(place, domain, left)
+            shapes, odd = once.ask(("shapes", domain), partial(_shapes, place, domain))
+            left.join(odd)
             stock = _stock(place, domain, shapes, requirements)
             return offers(
                 shapes,
@@ -79,7 +86,8 @@ def domains_of(place: Place) -> list[str]:
         return sorted(str(one.name) for one in found if one.name)
 
 
-def _shapes(place: Place, domain: str, left: LeftOut) -> list[Shape]:
+def _shapes(place: Place, domain: str) -> tuple[list[Shape], LeftOut]:
+    left = LeftOut(PROVIDER)
     found = place.clients.every(
         f"list shapes in {domain}",
         place.clients.compute.list_shapes,
@@ -92,7 +100,7 @@ def _shapes(place: Place, domain: str, left: LeftOut) -> list[Shape]:
         with left.entry(f"{one.shape} in {domain}"):
             if _rentable(one):  # one that is listed once for each image it can boot
                 shapes[one.shape] = _shape(one)
-    return [shapes[name] for name in sorted(shapes)]
+    return [shapes[name] for name in sorted(shapes)], left
 
 
 def _stock(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from materia import Opening
 from materia.entries import Entries, LeftOut
@@ -29,7 +30,8 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
         asked = ", ".join(requirements.regions)
         raise NoOfferError(f"oracle: {asked} is no region of Oracle's, as eu-frankfurt-1 is one")
     url = str(opening.settings.get("price_list_url") or "")
-    prices = fetch(url, requirements.currency)
+    currency = requirements.currency
+    prices = opening.once.ask(("prices", currency), partial(fetch, url, currency))
     shapes = listed_shapes(prices)
     left = LeftOut(PROVIDER)
     # Prices are equal in all commercial regions; an account alone can tell which it may use.

@@ -73,6 +73,8 @@ def _known(error: BaseException, host: str) -> str:
         return f"the name {host} is not known here; check the address and this machine's network"
     if isinstance(error, ConnectionRefusedError):
         return f"{host} refuses the connection; check the address"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return f"{host} closed the connection without an answer"
     return "no answer in time" if isinstance(error, TimeoutError) else ""
 
 

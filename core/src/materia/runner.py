@@ -329,6 +329,8 @@ def _sweep(running: Running, market: Market) -> None:
     results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Swept):
+            for line in result.unseen:
+                running.journal.say(first, f"not swept: {line}", warning=True)
             for left in result.found:
                 if left.instance.name not in result.left:
                     message = (

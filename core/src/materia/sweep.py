@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from materia.entries import left_out_of
 from materia.errors import MateriaError, OrphanError, ProviderError
 from materia.lifecycle import destroy
 from materia.machines import Instance, Money
@@ -58,6 +59,7 @@ class Swept:
         pending: Machines that a dead run was about to create and that have not appeared so far.
         dry_run: Whether nothing was to be changed.
         remark: What went wrong with the ledger, or empty.
+        unseen: A line for each place that the provider could not list: it was not swept.
     """
 
     provider: str
@@ -68,6 +70,7 @@ class Swept:
     pending: tuple[MachineRow, ...] = ()
     dry_run: bool = False
     remark: str = ""
+    unseen: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Do nothing when nothing is left.
@@ -143,12 +146,16 @@ def try_sweep(
             listed = _await_late(provider, late, listed, now)
         found = leftovers(listed, now=now, dead_runs=books.is_dead)
         unlisted = _unlisted(dead, listed)
+        unseen = left_out_of(listed)
         if dry_run:
             intents = tuple(row for row in unlisted if row.state == "intent")
-            return Swept(provider=name, found=found, pending=intents, dry_run=True)
+            return Swept(provider=name, found=found, pending=intents, dry_run=True, unseen=unseen)
+        # In a place that could not be listed it may be there: nothing is concluded from the list.
+        hidden = [row for row in unlisted if unseen and row.state == "intent"]
+        unlisted = [row for row in unlisted if row not in hidden]
         left: dict[str, str] = {}
         costs: dict[str, Money] = {}
-        pending: list[MachineRow] = []
+        pending: list[MachineRow] = [*hidden]
         for one in found:
             instance = one.instance
             row = rows.get(instance.name)
@@ -175,6 +182,7 @@ def try_sweep(
             vanished=tuple(vanished),
             pending=tuple(pending),
             remark=books.remark,
+            unseen=unseen,
         )
 
 

@@ -31,7 +31,7 @@ nor anything that materia did not make.
 It needs nothing but credentials, so it can run anywhere by the clock:
   */15 * * * *  materia sweep --all-providers
 It exits with 3 while something is left, and with 1 or 2 when a provider that should
-have been asked was not.
+have been asked was not, or could not list a part of what is there.
 
 \b
 Examples:
@@ -105,7 +105,7 @@ def sweep(
     for swept in sweeps:
         if swept.remark:
             typer.echo(f"materia: warning: {swept.remark}", err=True)
-        for reason in swept.left.values():
+        for reason in (*swept.left.values(), *swept.unseen):
             typer.echo(f"materia: {reason}", err=True)
     if code := exit_code(sweeps, unasked):
         raise typer.Exit(code)
@@ -118,12 +118,13 @@ def _tell(sweeps: list[Swept]) -> None:
 
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
-    """3 while something is left, else that of a provider that should have answered, else 0."""
-    from materia.errors import OrphanError
+    """3 while something is left, else that of whoever should have answered, else 0."""
+    from materia.errors import OrphanError, ProviderError
 
     if any(one.left for one in sweeps):
         return OrphanError.exit_code
-    return max((one.exit_code for one in unasked), default=0)
+    unseen = ProviderError.exit_code if any(one.unseen for one in sweeps) else 0
+    return max((one.exit_code for one in unasked), default=unseen)
 
 
 def as_text(swept: Swept) -> list[str]:
@@ -149,7 +150,8 @@ def as_text(swept: Swept) -> list[str]:
         f"{_forgotten_at(row):%H:%M} UTC to be sure"
         for row in swept.pending
     ]
-    return lines or [f"{swept.provider}: nothing is left behind"]
+    where = " where it could be listed" if swept.unseen else ""
+    return lines or [f"{swept.provider}: nothing is left behind{where}"]
 
 
 def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> dict[str, Any]:
@@ -159,6 +161,7 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
         "machines": [_json_of(swept, one) for swept in sweeps for one in swept.found],
         "vanished": [row.name for swept in sweeps for row in swept.vanished],
         "pending": [row.name for swept in sweeps for row in swept.pending],
+        "unseen": [line for swept in sweeps for line in swept.unseen],
         "asked": [swept.provider for swept in sweeps],
         "left_out": [one.reason for one in unasked if not one.exit_code],
         "failed": [one.reason for one in unasked if one.exit_code],

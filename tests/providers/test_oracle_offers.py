@@ -113,6 +113,7 @@ def test_what_is_launched_is_what_was_priced(
 def test_a_shape_that_cannot_be_read_costs_that_shape_alone(cloud: Cloud, odd: object) -> None:
     def spoil(_: Request, answer: Answer) -> Answer:
         body = answer.body
+        assert isinstance(body, list)
         (e5,) = [one for one in body if one["shape"] == "VM.Standard.E5.Flex"]
         others = [one for one in body if one is not e5]
         return replace(answer, body=[{**e5, "ocpuOptions": odd}, *others])

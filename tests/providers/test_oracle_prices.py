@@ -134,7 +134,7 @@ def test_a_shape_is_sized_and_priced_by_what_its_processor_gives_for_an_ocpu(
 
     found = offer_of(prices, shape, needs)
 
-    assert (found.vcpus, found.memory_gib) == (vcpus, memory)
+    assert (found.vcpus, found.memory_gib) == (vcpus, Decimal(memory))
     assert found.hourly.amount == Decimal(price)
     assert found.architecture == ("arm64" if ".A" in shape else "x86_64")
 
@@ -183,9 +183,9 @@ def test_the_public_list_offers_no_shape_larger_than_its_processor_allows(cloud:
     found = offers(listed_shapes(prices), prices, needs, region="eu-frankfurt-1")
 
     sizes = {one.instance_type: (one.vcpus, one.memory_gib) for one in found}
-    assert sizes["VM.Standard.A1.Flex"] == (80, 512)
-    assert sizes["VM.Standard.A4.Flex"] == (90, 700)
-    assert sizes["VM.Optimized3.Flex"] == (36, 256)
+    assert sizes["VM.Standard.A1.Flex"] == (80, Decimal(512))
+    assert sizes["VM.Standard.A4.Flex"] == (90, Decimal(700))
+    assert sizes["VM.Optimized3.Flex"] == (36, Decimal(256))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ def test_a_subsidiary_that_is_refused_is_told_in_the_words_of_the_api_with_the_r
 
 def test_a_catalog_in_another_currency_than_its_subsidiarys_is_not_believed(cloud: Cloud) -> None:
     def spoil(_: Request, answer: Answer) -> Answer:
+        assert isinstance(answer.body, dict)
         return replace(answer, body={**answer.body, "locale": {"currencyCode": "INR"}})
 
     cloud.faults.next(*cloud.offers_call, Fault(alter=spoil), times=None)

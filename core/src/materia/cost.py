@@ -300,7 +300,7 @@ def egress_lines(offer: Offer, egress_gib: Decimal) -> list[Line]:
 
 
 def _moment(day: date | None) -> datetime | None:
-    return day and datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @lru_cache(maxsize=64)  # thousands of offers share a few rules

@@ -129,19 +129,20 @@ def _rules(billing: Billing) -> None:
 
 
 def _money(money: Money, what: str, currency: str, *, least: Decimal = Decimal(0)) -> Decimal:
+    code: object = money.currency
     if not isinstance(money.amount, Decimal):
         raise ValueError(f"its {what} is {money.amount!r}, not a decimal")  # noqa: TRY004 -- an odd entry, not a fault of this program
     # With no rounding of its own: a multiple of a price may have more digits than the price.
     exact = amount(money.amount, what, most=MOST_OF_AN_HOUR * 1000)
     if exact < least or (what == "price of an hour" and exact > MOST_OF_AN_HOUR):
         raise ValueError(f"its {what} is {exact:f} {money.currency}, which cannot be")
-    if not isinstance(money.currency, str) or not CURRENCY.fullmatch(money.currency):
-        raise ValueError(f"its currency is {money.currency!r}")
+    if not isinstance(code, str) or not CURRENCY.fullmatch(code):
+        raise ValueError(f"its currency is {code!r}")
     if money.currency != currency:
         raise ValueError(f"its {what} is in {money.currency}, its other prices in {currency}")
     return exact
 
 
-def _moment(moment: datetime) -> None:
+def _moment(moment: object) -> None:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise ValueError("the moment of its price has no time zone")

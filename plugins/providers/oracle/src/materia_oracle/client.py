@@ -69,7 +69,7 @@ class Clients:
         return self.once(doing, call)
 
     def every(
-        self, doing: str, call: Callable[..., Any], left: LeftOut | None = None, **options: Any
+        self, doing: str, call: Callable[..., Any], left: LeftOut | None = None, /, **options: Any
     ) -> list[Any]:
         """Everything on all pages of a list operation.
 

@@ -50,11 +50,12 @@ def offers_of(
     left = LeftOut(PROVIDER)
 
     def ask(domain: str) -> list[Offer]:
+        found: list[Offer] = []
         with left.place(domain):
             shapes, odd = once.ask(("shapes", domain), partial(_shapes, place, domain))
             left.join(odd)
             stock = _stock(place, domain, shapes, requirements)
-            return offers(
+            found += offers(
                 shapes,
                 prices,
                 requirements,
@@ -63,7 +64,7 @@ def offers_of(
                 stock=stock,
                 left=left,
             )
-        return []
+        return found
 
     with ThreadPoolExecutor(max_workers=len(domains)) as pool:
         found = [offer for answer in pool.map(ask, domains) for offer in answer]

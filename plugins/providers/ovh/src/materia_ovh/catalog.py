@@ -87,11 +87,12 @@ def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
         said = _said(answer)
         kind = RefusedError if NOT_SERVED in said.lower() else ProviderError
         raise kind(f"ovh: cannot read the prices at {url}: {said}")
-    locale = body.get("locale") if isinstance(body, dict) else None
+    catalog = body if isinstance(body, dict) else {}
+    locale = catalog.get("locale")
     currency = locale.get("currencyCode") if isinstance(locale, dict) else None
-    if not isinstance(currency, str) or not isinstance(body.get("addons"), list):
+    if not isinstance(currency, str) or not isinstance(catalog.get("addons"), list):
         raise ProviderError(f"ovh: cannot read the prices at {url}: it is no catalog")
-    if not body["addons"]:
+    if not catalog["addons"]:
         raise ProviderError(f"ovh: cannot read the prices at {url}: the catalog is empty")
     expected = CURRENCIES.get(subsidiary, currency)
     if currency != expected:
@@ -99,7 +100,7 @@ def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
             f"ovh: cannot read the prices at {url}: they are in {printable(currency)}, and "
             f"{subsidiary} quotes in {expected}"
         )
-    return Catalog(body=body, source=url, currency=currency)
+    return Catalog(body=catalog, source=url, currency=currency)
 
 
 def _said(answer: httpx.Response) -> str:

@@ -67,7 +67,7 @@ def read_offers(
     """
     left = LeftOut(PROVIDER)
     currency = str(catalog["locale"]["currencyCode"])
-    plans = {
+    plans: dict[object, tuple[Mapping[str, Any], Decimal]] = {
         plan: (addon, hourly)
         for addon in catalog["addons"]
         for plan, hourly in _priced(addon, left)
@@ -78,9 +78,10 @@ def read_offers(
             if str(flavor["osType"]).lower() != "linux":
                 continue
             codes = flavor.get("planCodes") or {}
-            addon, hourly = plans.get(codes.get("hourly"), (None, None))
-            if addon is None or hourly is None:
+            found = plans.get(codes.get("hourly"))
+            if found is None:
                 continue
+            addon, hourly = found
             region, name = word(flavor["region"], "region"), word(flavor["name"], "name")
             offer = _offer(
                 addon,

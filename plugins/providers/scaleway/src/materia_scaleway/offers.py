@@ -43,16 +43,17 @@ def offers_of(
     once = once or unkept()
 
     def ask(zone: str) -> Sequence[Offer]:
+        found: list[Offer] = []
         with left.place(zone):
             try:
                 answers, odd = once.ask(zone, partial(_answers, apis, zone))
             except GoneError:
                 if zones.chosen:
                     raise
-                return ()
+                return found
             left.join(odd)
-            return prices.offers(answers, requirements, left)
-        return ()
+            found += prices.offers(answers, requirements, left)
+        return found
 
     with ThreadPoolExecutor(max_workers=len(asked.names)) as pool:
         found = [offer for offers in pool.map(ask, asked.names) for offer in offers]

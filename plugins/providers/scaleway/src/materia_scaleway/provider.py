@@ -102,13 +102,14 @@ class Scaleway:
         left = LeftOut(PROVIDER)
 
         def ask(zone: str) -> list[Instance]:
+            found: list[Instance] = []
             with left.place(zone):
                 try:
-                    return instances_of(self._apis, zone)
+                    found += instances_of(self._apis, zone)
                 except GoneError:
                     if self._zones.chosen:
                         raise
-            return []
+            return found
 
         with ThreadPoolExecutor(max_workers=len(self._zones.names)) as pool:
             found = list(pool.map(ask, self._zones.names))

@@ -128,6 +128,8 @@ def _address_prices(
     """What an IPv4 address costs, by location; None where that cannot be read."""
     found: dict[str, Extra | None] = {}
     with left.entry("the prices of addresses"):
+        if not pricing.get("primary_ips"):
+            raise ValueError("the API has none")
         for kind in pricing.get("primary_ips") or ():
             if word(kind["type"], "kind") != "ipv4":
                 continue

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hcloud.images import Image
 from hcloud.locations import Location
@@ -19,7 +20,7 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer, Server, ServerCreatePublicNetwork
 from hcloud.ssh_keys import BoundSSHKey, SSHKey
 from materia.bootstrap import check_size, host_key_of
-from materia.entries import Entries
+from materia.entries import Entries, LeftOut
 from materia.errors import (
     CapacityError,
     CredentialsError,
@@ -84,9 +85,10 @@ class Hetzner:
             NoOfferError: a region in materia.toml is none of Hetzner's, or nothing has a price.
         """
         project, settings, once = self._project, self._settings, self._once
+        types, left = once.ask("types", self._types)
         with translated("read prices"):
             offers = read_offers(
-                once.ask("types", lambda: list(project.pages("/server_types", "server_types"))),
+                types,
                 once.ask("pricing", lambda: project.client.request("GET", "/pricing")["pricing"]),
                 source=settings.api_url,
                 now=datetime.now(UTC),
@@ -102,7 +104,21 @@ class Hetzner:
             lines = ["hetzner: the API lists no server type with a price", *offers.left_out]
             raise NoOfferError("; ".join(lines))
         chosen = [offer for offer in offers if not wanted or offer.region.lower() in wanted]
-        return Entries(chosen, offers.left_out)
+        return Entries(chosen, (*left.lines(), *offers.left_out))
+
+    def _types(self) -> tuple[list[dict[str, Any]], LeftOut]:
+        """The server types of all pages; of a list that breaks off what came before.
+
+        Raises:
+            ProviderError: not even the first page can be read.
+        """
+        found: list[dict[str, Any]] = []
+        left = LeftOut(PROVIDER)
+        with left.place("the rest of the list of types"), translated("list server types"):
+            found.extend(self._project.pages("/server_types", "server_types"))
+        if left.errors and not found:
+            raise left.errors[0]
+        return found, left
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         """A server of that name, or the one that is there already.

@@ -8,14 +8,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from materia.entries import Entries, LeftOut, amount
+from materia.entries import Entries, LeftOut, amount, word
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
 from materia.once import Once, unkept
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place
-from materia_oracle.errors import translated
 from materia_oracle.price_list import fetch
 from materia_oracle.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 
@@ -32,11 +31,11 @@ def offers_of(
         NoOfferError: the region is not among those required, or has nothing with a price.
         ProviderError: shapes or prices cannot be read.
     """
-    once = once or unkept()
+    once, left = once or unkept(), LeftOut(PROVIDER)
     wanted = {region.casefold() for region in requirements.regions}
     domains = [
         domain
-        for domain in once.ask("domains", partial(domains_of, place))
+        for domain in once.ask("domains", partial(domains_of, place, left))
         if not wanted or wanted & {place.region.casefold(), domain.casefold()}
     ]
     if not domains:
@@ -46,8 +45,6 @@ def offers_of(
         )
     currency = requirements.currency
     prices = once.ask(("prices", currency), partial(fetch, price_list_url, currency))
-
-    left = LeftOut(PROVIDER)
 
     def ask(domain: str) -> list[Offer]:
         found: list[Offer] = []
@@ -77,14 +74,23 @@ def offers_of(
     return Entries(found, lines)
 
 
-def domains_of(place: Place) -> list[str]:
-    """The availability domains of the region, by name."""
-    found = place.clients.again(
-        "list availability domains",
-        partial(place.clients.identity.list_availability_domains, place.compartment),
-    ).data
-    with translated("read availability domains"):
-        return sorted(str(one.name) for one in found if one.name)
+def domains_of(place: Place, left: LeftOut | None = None) -> list[str]:
+    """The availability domains of the region, by name; one without a name is told to *left*.
+
+    Raises:
+        ProviderError: there is none.
+    """
+    left = LeftOut(PROVIDER) if left is None else left
+    listing = place.clients.identity.list_availability_domains
+    found = []
+    for one in place.clients.every(
+        "list availability domains", partial(listing, place.compartment), left
+    ):
+        with left.entry("an availability domain"):
+            found.append(word(one.name, "name"))
+    if not found:
+        raise ProviderError("; ".join([f"oracle: {place.region} lists no domain", *left.lines()]))
+    return sorted(found)
 
 
 def _shapes(place: Place, domain: str) -> tuple[list[Shape], LeftOut]:
@@ -138,7 +144,8 @@ def _stock(
     except ProviderError:
         return {}  # availability is then unknown, and the prices still stand
     said = getattr(report, "shape_availabilities", None) or ()
-    return {str(one.instance_shape): str(one.availability_status) for one in said}
+    stock = [(getattr(one, "instance_shape", ""), one) for one in said]  # it may be anything
+    return {str(name): str(getattr(one, "availability_status", "")) for name, one in stock}
 
 
 def _rentable(shape: Any) -> bool:

@@ -128,7 +128,7 @@ def _volume(apis: Apis, zone: str, left: LeftOut) -> tuple[Money, str]:
     path = f"/block/v1/zones/{zone}/volume-types"
     kinds: Sequence[Any] = ()
     with suppress(GoneError), translated(f"volume prices in {zone}"):
-        kinds = apis.blocks.read(path, page=1, page_size=PAGE_SIZE)["volume_types"]
+        kinds = list(apis.blocks.read(path, page=1, page_size=PAGE_SIZE)["volume_types"])
     for kind in kinds:
         with left.entry(f"the price of volumes in {zone}"):
             if kind["type"] == prices.SBS_TYPE:

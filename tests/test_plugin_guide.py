@@ -1,5 +1,6 @@
 """docs/plugins.md quotes materia-acme as it is, and leaves nothing out that a plugin must have."""
 
+import doctest
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -49,6 +50,13 @@ def test_its_other_examples_run() -> None:
         assert isinstance(kept, type)
         assert issubclass(kept, materia.testing.contract.Contract)
         assert len(kept.deviations()) == 1
+
+
+def test_its_sessions_give_what_they_say() -> None:
+    result = doctest.testfile(str(ROOT / "docs/plugins.md"), module_relative=False)
+
+    assert result.attempted > 5
+    assert result.failed == 0
 
 
 @pytest.mark.parametrize("protocol", [Provider, Source, Sink])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 from fakes import rentals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from materia import Opening
+from materia.entries import Entries
 from materia.errors import ProviderError
-from materia.machines import Offer, Requirements
+from materia.machines import Money, Offer, Requirements
 from materia.plugins import Found
 from materia.price_cache import Answer, PriceCache, Question, cache_folder
 from materia.prices import Asking, NoAnswer, ask_all
@@ -286,3 +288,99 @@ def test_an_answer_is_dated_when_it_was_asked_for(cache: PriceCache) -> None:
 
     assert isinstance(kept, Answer)
     assert kept.asked_at == moment
+
+
+def test_an_offer_that_cannot_be_true_is_left_out_of_an_answer_and_of_the_kept_one(
+    cache: PriceCache,
+) -> None:
+    given = given_by(lambda offers: [replace(offers[0], hourly=Money(Decimal(0), "EUR")), *offers])
+
+    (fresh,) = ask(given, cache=cache)
+    (kept,) = ask(given, cache=cache, now=NOW + timedelta(minutes=1))
+
+    for answer in (fresh, kept):
+        assert isinstance(answer, Answer)
+        assert all(offer.hourly.amount > 0 for offer in answer.offers)
+        (line,) = answer.left_out
+        assert line.startswith("hours: ")
+        assert "its price of an hour is 0 EUR, which cannot be" in line
+
+
+def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache) -> None:
+    given = given_by(lambda offers: [replace(offers[0], disk_gib=0)])
+
+    (reason,) = reasons(ask(given, cache=cache))
+
+    assert reason.startswith("hours: it offered nothing: hours: ")
+    assert reason.endswith("its disk is 0, which cannot be")
+
+
+def test_what_a_plugin_left_out_is_part_of_its_answer(cache: PriceCache) -> None:
+    lines = ["hours: moon-2 is left out: HTTP 503"]
+    given = given_by(lambda offers: Entries(offers, lines))
+
+    (answer,) = ask(given, cache=cache)
+
+    assert isinstance(answer, Answer)
+    assert list(answer.left_out) == lines
+
+
+def test_a_provider_is_opened_once_for_all_its_questions(cache: PriceCache) -> None:
+    opened: list[Opening] = []
+    needs = [replace(NEEDS, vcpus=vcpus) for vcpus in (1, 2, 4)]
+    plugin = PLUGINS["hours"]
+
+    def open_counted(opening: Opening) -> Provider:
+        opened.append(opening)
+        return plugin.open(opening)
+
+    askings = [asking("hours", need) for need in needs]
+    counted = [
+        replace(one, found=replace(one.found, plugin=replace(plugin, open=open_counted)))
+        for one in askings
+    ]
+    counted = [replace(one, found=counted[0].found) for one in counted]
+
+    results = ask(*counted, cache=cache)
+
+    assert not reasons(results)
+    assert len(opened) == 1
+    asked: list[int] = []
+    for _ in needs:
+        opened[0].once.ask("the list", lambda: asked.append(1))
+    assert asked == [1]
+
+
+def test_the_time_to_load_an_sdk_is_not_the_time_to_answer(cache: PriceCache) -> None:
+    plugin = PLUGINS["hours"]
+
+    def open_slowly(opening: Opening) -> Provider:
+        time.sleep(1)
+        return plugin.open(opening)
+
+    slow = asking("hours")
+    slow = replace(
+        slow, found=replace(slow.found, plugin=replace(slow.found.plugin, open=open_slowly))
+    )
+
+    (answer,) = ask(slow, cache=cache, patience=timedelta(seconds=0.7))
+
+    assert isinstance(answer, Answer)
+
+
+def given_by(change: Callable[[Sequence[Offer]], Sequence[Offer]]) -> Asking:
+    """A question to `hours` whose offers are changed on their way."""
+    plugin = PLUGINS["hours"]
+
+    class Changed:
+        def __init__(self, inner: Provider) -> None:
+            self._inner = inner
+
+        def offers(self, requirements: Requirements) -> Sequence[Offer]:
+            return change(self._inner.offers(requirements))
+
+    def open_changed(opening: Opening) -> Provider:
+        return cast("Provider", Changed(plugin.open(opening)))
+
+    one = asking("hours")
+    return replace(one, found=replace(one.found, plugin=replace(plugin, open=open_changed)))

@@ -59,4 +59,4 @@ def flavor(**changes: Any) -> dict[str, Any]:
 def read(flavors: list[dict[str, Any]], *addons: dict[str, Any]) -> list[Offer]:
     """What the plugin offers when it is told of these."""
     catalog = {"locale": {"currencyCode": "EUR"}, "addons": list(addons or [addon()])}
-    return read_offers(catalog, flavors, source="s", now=NOW)
+    return list(read_offers(catalog, flavors, source="s", now=NOW))

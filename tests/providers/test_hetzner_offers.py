@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -66,7 +67,7 @@ PRICING: dict[str, Any] = {
 
 
 def read(*types: Mapping[str, Any]) -> list[Offer]:
-    return read_offers(types, PRICING, source="https://api.hetzner.cloud/v1", now=NOW)
+    return list(read_offers(types, PRICING, source="https://api.hetzner.cloud/v1", now=NOW))
 
 
 def test_an_offer_has_the_net_prices_of_its_location_and_the_address_beside_it() -> None:
@@ -134,6 +135,77 @@ def test_types_recorded_before_availability_was_published_are_read_as_unknown() 
     assert offer.availability == "unavailable"
 
 
+def spoilt(change: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A second type with one field of it, or of its first price, set to *value*."""
+    kind: dict[str, Any] = json.loads(json.dumps(server_type(name="odd")))
+    *path, last = change
+    inner: Any = kind
+    for step in path:
+        inner = inner[0] if step == "0" else inner[step]
+    inner[last] = value
+    return kind
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, -1, 0, 10**30, "many", float("nan")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("memory",),
+        ("cores",),
+        ("disk",),
+        ("architecture",),
+        ("prices", "0", "price_hourly"),
+        ("prices", "0", "price_hourly", "net"),
+        ("prices", "0", "price_monthly"),
+        ("prices", "0", "price_monthly", "net"),
+        ("prices", "0", "location"),
+    ],
+)
+def test_a_type_that_cannot_be_read_costs_that_type_alone(
+    change: tuple[str, ...], value: Any
+) -> None:
+    found = read_offers([spoilt(change, value), server_type()], PRICING, source="s", now=NOW)
+
+    assert [offer.instance_type for offer in found] == ["ccx13"]
+    if value != "many" or change[-1] not in {"architecture", "location"}:  # of others' making
+        (line,) = found.left_out
+        assert line.startswith("hetzner: the type odd")
+
+
+@pytest.mark.parametrize("field", ["memory", "cores", "disk", "cpu_type", "name", "architecture"])
+def test_a_type_without_a_field_costs_that_type_alone(field: str) -> None:
+    odd = server_type()
+    del odd[field]
+
+    found = read_offers([odd, 7, None, server_type()], PRICING, source="s", now=NOW)
+
+    assert [offer.instance_type for offer in found] == ["ccx13"]
+    assert f"is left out: it has no {field}" in found.left_out[0]
+
+
+@pytest.mark.parametrize("net", [None, "0", "-1", "free", "Infinity", 0.0008])
+def test_a_location_whose_address_has_no_price_is_left_out(net: Any) -> None:
+    pricing = json.loads(json.dumps(PRICING))
+    addresses = pricing["primary_ips"][1]["prices"]
+    addresses.append({**addresses[0], "location": "hel1", "price_hourly": {"net": net}})
+    prices = [{**server_type()["prices"][0], "location": place} for place in ("fsn1", "hel1")]
+    kind = server_type(prices=prices, locations=[])
+
+    found = read_offers([kind], pricing, source="s", now=NOW)
+
+    assert [offer.region for offer in found] == ["fsn1"]
+    assert any("IPv4 address in hel1 is left out" in line for line in found.left_out)
+
+
+def test_traffic_that_has_no_price_is_not_free() -> None:
+    price = {**server_type()["prices"][0], "price_per_tb_traffic": None}
+
+    (offer,) = read(server_type(prices=[price]))
+
+    with pytest.raises(ValueError, match="no price known above 0 GiB"):
+        cost(offer, timedelta(hours=1), egress_gib=Decimal(1))
+
+
 def test_every_page_of_the_server_types_is_read(cloud: Cloud) -> None:
     provider = opened(cloud)
 
@@ -153,7 +225,7 @@ def test_a_region_of_the_settings_that_is_no_location_is_an_error_that_names_the
 
 
 def test_only_the_regions_of_the_settings_are_offered(cloud: Cloud) -> None:
-    settings = replace(read_settings(cloud.settings()), regions=("hel1",))
+    settings = replace(read_settings(cloud.settings()), regions=("HEL1",))
 
     assert {offer.region for offer in opened(cloud, settings).offers(Requirements())} == {"hel1"}
 

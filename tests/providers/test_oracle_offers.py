@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from fakes.oracle_open import E4, NEEDS, offer_of, opened, request
 from materia.cost import cost
+from materia.entries import left_out_of
 from materia.errors import NoOfferError
 from materia.testing.cloud import Clock, Fault
+from materia.testing.cloud.exchange import Answer, Request
 from materia.testing.cloud.oracle import Oracle as Cloud
 
 
@@ -80,3 +83,61 @@ def test_the_bill_is_what_was_predicted(seconds: int) -> None:
 
         assert set(cloud.billed()) == {"EUR"}
         assert abs(cloud.billed()["EUR"] - predicted.amount) < 10**-20  # Decimal's last digits
+
+
+@pytest.mark.parametrize(
+    ("shape", "domain", "ocpus"),
+    [("VM.Standard.A1.Flex", 2, 2), ("VM.Standard.A2.Flex", 3, 1), ("VM.Standard.A4.Flex", 3, 1)],
+)
+def test_what_is_launched_is_what_was_priced(
+    cloud: Cloud, shape: str, domain: int, ocpus: int
+) -> None:
+    provider = opened(cloud)
+    offer = offer_of(provider, shape, domain)
+
+    made = provider.create_instance(request(offer))
+
+    (launch,) = [
+        json.loads(one.body)
+        for one in cloud.exchanges
+        if one.method == "POST" and one.path.endswith("/instances")
+    ]
+    assert launch["shapeConfig"] == {"ocpus": float(ocpus), "memoryInGBs": 8.0}
+    assert offer.vcpus == 2
+    provider.destroy_instance(made)
+
+
+@pytest.mark.parametrize(
+    "odd", [7, "many", [], {"min": 1, "max": "many"}, {"min": 1, "max": None}, {"max": -4}]
+)
+def test_a_shape_that_cannot_be_read_costs_that_shape_alone(cloud: Cloud, odd: object) -> None:
+    def spoil(_: Request, answer: Answer) -> Answer:
+        body = answer.body
+        assert isinstance(body, list)
+        (e5,) = [one for one in body if one["shape"] == "VM.Standard.E5.Flex"]
+        others = [one for one in body if one is not e5]
+        return replace(answer, body=[{**e5, "ocpuOptions": odd}, *others])
+
+    cloud.faults.next("GET", "*/shapes", Fault(alter=spoil), times=None)
+    found = opened(cloud).offers(NEEDS)
+
+    assert "VM.Standard.E5.Flex" not in {one.instance_type for one in found}
+    assert E4 in {one.instance_type for one in found}
+    assert left_out_of(found)
+
+
+def test_a_domain_that_does_not_answer_is_named_and_the_others_are_offered(cloud: Cloud) -> None:
+    def fail(request: Request, answer: Answer) -> Answer:
+        return cloud.errors["server_error"] if "AD-2" in request.target else answer
+
+    cloud.faults.next("GET", "*/shapes", Fault(alter=fail), times=None)
+    found = opened(cloud).offers(NEEDS)
+
+    assert {one.zone[-1] for one in found} == {"1", "3"}
+    (line,) = left_out_of(found)
+    assert line.startswith("oracle: Emul:EU-FRANKFURT-1-AD-2 is left out: list shapes in ")
+
+
+@pytest.mark.parametrize("asked", ["EU-FRANKFURT-1", "emul:eu-frankfurt-1-ad-2"])
+def test_a_region_is_found_however_it_is_written(cloud: Cloud, asked: str) -> None:
+    assert opened(cloud).offers(replace(NEEDS, regions=(asked,)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import httpx
 import pytest
 from fakes.oracle_open import NEEDS
 from materia import Opening
+from materia.cost import cost
+from materia.entries import LeftOut
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
 from materia.testing.cloud import Fault
@@ -19,7 +21,14 @@ from materia.testing.cloud.oracle import Oracle as Cloud
 from materia.testing.cloud.oracle_tenancy import PRICES
 from materia_oracle.price_list import PriceList, fetch, parse
 from materia_oracle.public import offers_without_credentials
-from materia_oracle.shapes import Shape, Size, listed_shapes, offers, size
+from materia_oracle.shapes import (
+    Shape,
+    Size,
+    listed_shapes,
+    offers,
+    read_offer_size,
+    size,
+)
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared/data/providers/oci"
 recorded = pytest.mark.skipif(
@@ -59,6 +68,14 @@ VOLUMES = (
 )
 
 
+def series(name: str) -> list[Any]:
+    """The two rows of a series: 0.02 for an OCPU and 0.002 for a gigabyte."""
+    return [
+        item("B1", f"{name} - OCPU", "OCPU Per Hour", payg(0.02)),
+        item("B2", f"{name} - Memory", "Gigabyte Per Hour", payg(0.002)),
+    ]
+
+
 def flex(name: str, *, most: int = 64) -> Shape:
     return Shape(
         name=name,
@@ -92,13 +109,128 @@ def test_a_flexible_shape_is_as_small_as_the_needs_allow(
     assert size(flex("VM.Standard.E5.Flex"), needs) == Size(ocpus=ocpus, memory_gb=Decimal(gb))
 
 
-def test_an_ampere_ocpu_is_one_vcpu_and_any_other_is_two(cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("shape", "vcpus", "memory", "price"),
+    [
+        ("VM.Standard.A1.Flex", 2, 8, "0.0320"),
+        ("VM.Standard.A1.Flex", 4, 16, "0.0640"),
+        ("VM.Standard.A1.Flex", 8, 32, "0.1280"),
+        ("VM.Standard.A2.Flex", 2, 8, "0.0300"),
+        ("VM.Standard.A2.Flex", 4, 16, "0.0600"),
+        ("VM.Standard.A2.Flex", 8, 32, "0.1200"),
+        ("VM.Standard.A4.Flex", 2, 8, "0.0354"),
+        ("VM.Standard.A4.Flex", 4, 16, "0.0708"),
+        ("VM.Standard.A4.Flex", 8, 32, "0.1416"),
+        ("VM.Standard.E4.Flex", 2, 8, "0.0370"),
+        ("VM.Standard.E4.Flex", 4, 16, "0.0740"),
+        ("VM.Standard.E4.Flex", 8, 32, "0.1480"),
+    ],
+)
+def test_a_shape_is_sized_and_priced_by_what_its_processor_gives_for_an_ocpu(
+    cloud: Cloud, shape: str, vcpus: int, memory: int, price: str
+) -> None:
     prices = fetch(f"{cloud.url}{PRICES}/", "USD")
-    arm = offer_of(prices, "VM.Standard.A1.Flex")
-    x86 = offer_of(prices, "VM.Standard.E4.Flex")
+    needs = replace(NEEDS, vcpus=vcpus, memory_gib=Decimal(memory))
 
-    assert (arm.architecture, arm.vcpus, arm.hourly.amount) == ("arm64", 2, Decimal("0.032"))
-    assert (x86.architecture, x86.vcpus, x86.hourly.amount) == ("x86_64", 2, Decimal("0.037"))
+    found = offer_of(prices, shape, needs)
+
+    assert (found.vcpus, found.memory_gib) == (vcpus, Decimal(memory))
+    assert found.hourly.amount == Decimal(price)
+    assert found.architecture == ("arm64" if ".A" in shape else "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("listed", "shape", "vcpus"),
+    [
+        ("OCI - Compute - Standard - A4 Ax", "VM.Standard.A4.Ax.Flex", 2),
+        ("OCI - Compute - Standard - E6 Ax", "VM.Standard.E6.Ax.Flex", 2),
+        ("OCI - Compute - Standard - X12 Ax", "VM.Standard4.Ax.Flex", 2),
+        ("Compute - Standard - E7", "VM.Standard.E7.Flex", 2),
+        ("Compute - Standard - X9", "VM.Standard3.Flex", 2),
+    ],
+)
+def test_a_shape_has_the_series_of_its_name_also_when_it_is_new_or_accelerated(
+    listed: str, shape: str, vcpus: int
+) -> None:
+    prices = read({"items": [*VOLUMES, *series(listed)]})
+
+    assert prices is not None
+    assert [one.name for one in listed_shapes(prices)] == [shape]
+    found = offer_of(prices, shape)
+    assert (found.vcpus, found.hourly.amount) == (vcpus, Decimal("0.036"))
+    assert read_offer_size(found) == (1.0, 8.0)
+
+
+def test_an_arm_series_whose_ocpu_is_not_known_is_left_out_with_a_line() -> None:
+    prices = read({"items": [*VOLUMES, *series("Compute - Standard - A6")]})
+    assert prices is not None
+    left = LeftOut("oracle")
+
+    shapes = listed_shapes(prices)
+
+    assert offers(shapes, prices, NEEDS, region="eu-frankfurt-1", left=left) == []
+    (line,) = left.lines()
+    assert line == (
+        "oracle: VM.Standard.A6.Flex is left out: how many vCPUs its OCPU gives is not known to "
+        "this version"
+    )
+
+
+def test_the_public_list_offers_no_shape_larger_than_its_processor_allows(cloud: Cloud) -> None:
+    prices = fetch(f"{cloud.url}{PRICES}/", "USD")
+    needs = replace(NEEDS, vcpus=500, memory_gib=Decimal(5000))
+
+    found = offers(listed_shapes(prices), prices, needs, region="eu-frankfurt-1")
+
+    sizes = {one.instance_type: (one.vcpus, one.memory_gib) for one in found}
+    assert sizes["VM.Standard.A1.Flex"] == (80, Decimal(512))
+    assert sizes["VM.Standard.A4.Flex"] == (90, Decimal(700))
+    assert sizes["VM.Optimized3.Flex"] == (36, Decimal(256))
+
+
+@pytest.mark.parametrize(
+    "price",
+    [None, 0, -0.03, "0.03", [], {}, True, 1e12, 1e-9, float("nan"), float("inf")],
+)
+@pytest.mark.parametrize("row", [2, 3], ids=["OCPU", "memory"])
+def test_a_price_that_cannot_be_costs_its_series_alone(price: object, row: int) -> None:
+    items = [*VOLUMES, *series("Compute - Standard - E4"), *series("Compute - Standard - E5")]
+    items[row]["currencyCodeLocalizations"][0]["prices"][0]["value"] = price
+
+    prices = read({"items": items})
+
+    assert prices is not None
+    found = offers(listed_shapes(prices), prices, NEEDS, region="eu-frankfurt-1")
+    assert [one.instance_type for one in found] == ["VM.Standard.E5.Flex"]
+    (line,) = prices.left_out
+    assert line.startswith("oracle: Compute - Standard - E4 - ")
+    assert " in the price list is left out: its price " in line
+
+
+@pytest.mark.parametrize("metric", ["Gigabyte Per Hour", "Server Per Hour", None])
+def test_a_row_is_not_taken_for_an_ocpu_by_its_name_alone(metric: str | None) -> None:
+    items = [*VOLUMES, *series("Compute - Standard - E4"), *series("Compute - Standard - E5")]
+    items[2]["metricName"] = metric
+
+    prices = read({"items": items})
+
+    assert prices is not None
+    assert set(prices.series) == {("Standard", "E5")}
+    assert "is priced by" in prices.left_out[0]
+
+
+def test_traffic_without_a_price_in_the_list_is_not_free(cloud: Cloud) -> None:
+    prices = fetch(f"{cloud.url}{PRICES}/", "USD")
+    (found,) = offers(
+        [flex("VM.Standard.E4.Flex")],
+        replace(prices, egress={}),
+        NEEDS,
+        region="eu-frankfurt-1",
+    )
+
+    assert cost(found, timedelta(hours=1)).cost.amount > 0
+    with pytest.raises(ValueError, match="no price known"):
+        cost(found, timedelta(hours=1), egress_gib=Decimal(1))
 
 
 def test_the_free_tier_is_never_the_price() -> None:
@@ -164,6 +296,8 @@ def test_without_credentials_every_series_of_the_list_is_offered(cloud: Cloud) -
     assert {offer.instance_type for offer in found} == {
         "VM.Optimized3.Flex",
         "VM.Standard.A1.Flex",
+        "VM.Standard.A2.Flex",
+        "VM.Standard.A4.Flex",
         "VM.Standard.E4.Flex",
         "VM.Standard.E5.Flex",
         "VM.Standard.E6.Flex",
@@ -216,12 +350,11 @@ def test_the_recorded_list_prices_every_series_that_was_sold() -> None:
         one.instance_type: one.hourly.amount
         for one in offers(listed_shapes(prices), prices, NEEDS, region="eu-frankfurt-1")
     }
-    # One OCPU (two for Ampere) and 8 GB, by hand; A1's free tier is all that this copy kept.
+    # One OCPU and 8 GB, by hand. Of A1 this copy kept the free tier alone, which is no price.
     assert found == {
         "VM.Optimized3.Flex": Decimal("0.066"),
-        "VM.Standard.A1.Flex": Decimal(0),
-        "VM.Standard.A2.Flex": Decimal("0.044"),
-        "VM.Standard.A4.Flex": Decimal("0.0492"),
+        "VM.Standard.A2.Flex": Decimal("0.030"),
+        "VM.Standard.A4.Flex": Decimal("0.0354"),
         "VM.Standard.E3.Flex": Decimal("0.037"),
         "VM.Standard.E4.Flex": Decimal("0.037"),
         "VM.Standard.E5.Flex": Decimal("0.046"),
@@ -229,6 +362,7 @@ def test_the_recorded_list_prices_every_series_that_was_sold() -> None:
         "VM.Standard3.Flex": Decimal("0.052"),
     }
     assert {"X7", "E2"} <= {name for _, name in prices.series}
+    assert any("A1 - OCPU in the price list is left out" in line for line in prices.left_out)
 
 
 @recorded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from materia.cost import cost
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Requirements
 from materia.testing.cloud import Behaviour, Clock, Fault
+from materia.testing.cloud.exchange import Answer, Request
 from materia.testing.cloud.ovh import Ovh as Cloud
 from materia_ovh import public_offers
-from materia_ovh.offers import read_public_offers
+from materia_ovh.offers import read_offers, read_public_offers
 from materia_ovh.settings import read_settings
 
 
@@ -125,12 +126,140 @@ def test_the_shape_that_others_describe_is_read() -> None:
     assert (offer.instance_type, offer.hourly.amount) == ("b3-8", Decimal("0.0576"))
 
 
-def test_prices_come_in_the_currency_asked_for(cloud: Cloud) -> None:
-    provider = opened(cloud)
+@pytest.mark.parametrize(
+    ("continent", "asked", "given"),
+    [
+        ("eu", "EUR", "EUR"),
+        ("eu", "GBP", "GBP"),
+        ("eu", "PLN", "PLN"),
+        ("eu", "USD", "EUR"),
+        ("eu", "CAD", "EUR"),
+        ("eu", "INR", "EUR"),
+        ("ca", "EUR", "USD"),
+        ("ca", "CAD", "CAD"),
+        ("ca", "USD", "USD"),
+        ("us", "EUR", "USD"),
+    ],
+)
+def test_prices_come_in_the_currency_asked_for_or_in_one_that_the_api_has(
+    continent: str, asked: str, given: str
+) -> None:
+    with Cloud(continent=continent) as cloud:
+        offers = opened(cloud).offers(Requirements(currency=asked))
 
-    for currency in ("EUR", "USD", "GBP", "PLN"):
-        offers = provider.offers(Requirements(currency=currency))
-        assert {offer.hourly.currency for offer in offers} == {currency}
+    assert {offer.hourly.currency for offer in offers} == {given}
+
+
+def test_a_subsidiary_that_is_refused_is_told_in_the_words_of_the_api_with_the_remedy(
+    cloud: Cloud,
+) -> None:
+    settings = replace(read_settings(cloud.settings()), subsidiary="CA")
+
+    with pytest.raises(ProviderError) as caught:
+        opened(cloud, settings).offers(Requirements())
+
+    assert str(caught.value).endswith(
+        "ovhSubsidiary=CA: HTTP 400: invalid ovhSubsidiary; asked for CA; set "
+        "providers.ovh.subsidiary to one that the API at providers.ovh.api_url serves, or "
+        "providers.ovh.api_url to the API that serves yours"
+    )
+
+
+def test_a_catalog_in_another_currency_than_its_subsidiarys_is_not_believed(cloud: Cloud) -> None:
+    def spoil(_: Request, answer: Answer) -> Answer:
+        assert isinstance(answer.body, dict)
+        return replace(answer, body={**answer.body, "locale": {"currencyCode": "INR"}})
+
+    cloud.faults.next(*cloud.offers_call, Fault(alter=spoil), times=None)
+
+    with pytest.raises(ProviderError, match="they are in INR, and IE quotes in EUR"):
+        opened(cloud).offers(Requirements())
+
+
+@pytest.mark.parametrize("currency", ["GBP", "PLN"])
+def test_traffic_out_of_asia_is_free_in_no_currency(cloud: Cloud, currency: str) -> None:
+    offers = opened(cloud).offers(Requirements(currency=currency))
+    asia = next(one for one in offers if one.region == "SGP1" and one.instance_type == "b3-8")
+
+    assert cost(asia, timedelta(hours=1), egress_gib=Decimal(1024)).cost.amount > 0
+    with pytest.raises(ValueError, match="no price known above 1024 GiB"):
+        cost(asia, timedelta(hours=1), egress_gib=Decimal(2000))
+
+
+def test_a_price_that_the_code_knows_is_dated_when_it_was_read() -> None:
+    (asia,) = read([flavor(region="SGP1")])
+
+    (traffic,) = [
+        line
+        for line in cost(asia, timedelta(hours=1), egress_gib=Decimal(2000)).lines
+        if line.name == "traffic out"
+    ]
+
+    assert traffic.read_on == date(2026, 11, 23)
+    assert f"{traffic.as_of:%Y-%m-%d}" == "2026-11-23"
+
+
+@pytest.mark.parametrize(
+    "price",
+    [None, 0, -5_760_000, "5760000", [], {}, True, 1, 10**30, float("nan"), float("inf")],
+)
+def test_a_price_that_cannot_be_costs_its_plan_alone(price: Any) -> None:
+    odd = addon("c3-4.consumption", price)
+    catalog = {"locale": {"currencyCode": "EUR"}, "addons": [odd, addon()]}
+    flavors = [flavor(), flavor(name="c3-4", planCodes={"hourly": "c3-4.consumption"})]
+
+    for found in (
+        read_offers(catalog, flavors, source="s", now=NOW),
+        read_public_offers(catalog, source="s", now=NOW),
+    ):
+        assert [one.instance_type for one in found] == ["b3-8"]
+        (line,) = found.left_out
+        assert line.startswith("ovh: the plan c3-4.consumption is left out: its price is ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ram": None},
+        {"ram": "8"},
+        {"ram": 64},
+        {"vcpus": None},
+        {"vcpus": 0},
+        {"vcpus": 2.5},
+        {"disk": None},
+        {"disk": 0},
+        {"region": None},
+        {"name": 7},
+        {"planCodes": "b3-8.consumption"},
+        {"planCodes": {"hourly": []}},
+    ],
+)
+def test_a_flavor_that_cannot_be_read_costs_that_flavor_alone(changes: dict[str, Any]) -> None:
+    catalog = {"locale": {"currencyCode": "EUR"}, "addons": [addon()]}
+
+    found = read_offers(catalog, [flavor(**changes), flavor(region="SBG5")], source="s", now=NOW)
+
+    assert [one.region for one in found] == ["SBG5"]
+    assert len(found.left_out) == 1
+
+
+@pytest.mark.parametrize("named", ["GRA11", "gra11"])
+def test_without_credentials_a_region_with_one_zone_has_the_prices_of_all(
+    cloud: Cloud, tmp_path: Path, named: str
+) -> None:
+    opening = Opening(secrets={}, settings={"api_url": f"{cloud.url}/1.0"}, directory=tmp_path)
+
+    offers = public_offers(opening, Requirements(regions=(named, "fsn1")))
+
+    assert {offer.region for offer in offers} == {"GRA11"}
+    with pytest.raises(NoOfferError, match="fsn1 is no region whose prices"):
+        public_offers(opening, Requirements(regions=("fsn1",)))
+
+
+def test_a_region_of_the_settings_is_found_however_it_is_written(cloud: Cloud) -> None:
+    settings = replace(read_settings(cloud.settings()), regions=("gra11",))
+
+    assert {one.region for one in opened(cloud, settings).offers(Requirements())} == {"GRA11"}
 
 
 def test_a_subsidiary_in_the_settings_decides_the_currency(cloud: Cloud) -> None:

@@ -24,12 +24,50 @@ from materia_ovh.settings import Settings, read_settings
         ({"api_url": "ovh-eu"}, r"providers.ovh.api_url must be an address"),
         ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be at most 65535, is 70000"),
         ({"project": "my project"}, r"providers.ovh.project must be the id .* is 'my project'"),
-        ({"subsidiary": "France"}, r"providers.ovh.subsidiary must be two capital letters"),
+        (
+            {"subsidiary": "France"},
+            r"must be one of OVHcloud's, such as FR, is 'France'; eu.api.ovh.com has CZ, DE, ES,",
+        ),
+        ({"subsidiary": "EU"}, r"providers.ovh.subsidiary must be one of OVHcloud's"),
+        (
+            {"subsidiary": "WE"},
+            r"'WE', which eu.api.ovh.com does not serve: it has CZ, .*https://ca.api.ovh.com/1.0",
+        ),
+        (
+            {"subsidiary": "FR", "api_url": "https://ca.api.ovh.com/1.0/"},
+            r"'FR', which ca.api.ovh.com does not serve: .* https://eu.api.ovh.com/1.0",
+        ),
+        (
+            {"subsidiary": "CA", "api_url": "https://api.us.ovhcloud.com/1.0"},
+            r"'CA', which api.us.ovhcloud.com does not serve",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_settings(values)
+
+
+@pytest.mark.parametrize(
+    ("url", "currency", "asked"),
+    [
+        ("https://eu.api.ovh.com/1.0", "EUR", ("IE",)),
+        ("https://eu.api.ovh.com/1.0", "GBP", ("GB", "IE")),
+        ("https://eu.api.ovh.com/1.0", "USD", ("IE",)),
+        ("https://eu.api.ovh.com/1.0", "CAD", ("IE",)),
+        ("https://api.ovh.com/1.0", "SGD", ("IE",)),
+        ("https://ca.api.ovh.com/1.0", "EUR", ("WE",)),
+        ("https://ca.api.ovh.com/1.0", "USD", ("WE",)),
+        ("https://CA.api.ovh.com/1.0", "CAD", ("CA", "WE")),
+        ("https://api.us.ovhcloud.com/1.0", "EUR", ("US",)),
+        ("http://127.0.0.1:4711/1.0", "USD", ("WE", "US", "IE")),
+        ("http://127.0.0.1:4711/1.0", "CHF", ("IE", "WE", "US")),
+    ],
+)
+def test_an_api_is_asked_for_a_subsidiary_that_it_serves(
+    url: str, currency: str, asked: tuple[str, ...]
+) -> None:
+    assert read_settings({"api_url": url}).subsidiaries_for(currency) == asked
 
 
 def test_without_a_project_the_error_says_where_to_find_it(cloud: Cloud) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
 from materia import Opening
 from materia.cost import cost
+from materia.entries import left_out_of
 from materia.errors import NoOfferError
 from materia.testing.cloud import Clock, Fault
+from materia.testing.cloud.exchange import Answer, Request
 from materia.testing.cloud.scaleway import Scaleway as Cloud
 from materia_scaleway import materia_providers
 
@@ -138,3 +141,80 @@ def test_without_credentials_the_catalog_still_answers(cloud: Cloud) -> None:
     assert "DEV1-L" in names
     assert "ENT1-S" not in names
     assert {one.status for one in cloud.exchanges} == {200}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hourly_price", 0),
+        ("hourly_price", -0.04),
+        ("hourly_price", "0.04"),
+        ("hourly_price", 1e12),
+        ("hourly_price", 0.0001),  # the catalog says another price
+        ("ram", None),
+        ("ram", 0),
+        ("ncpus", None),
+        ("ncpus", "4"),
+        ("arch", None),
+        ("capabilities", 7),
+    ],
+)
+def test_a_type_that_cannot_be_read_costs_that_type_alone(
+    cloud: Cloud, field: str, value: object
+) -> None:
+    def spoil(_: Request, answer: Answer) -> Answer:
+        body: Any = answer.body
+        if "DEV1-L" in body["servers"]:
+            body["servers"]["DEV1-L"][field] = value
+        return answer
+
+    whole = {one.instance_type for one in opened(cloud).offers(NEEDS)}
+    cloud.faults.next("GET", "*/products/servers", Fault(alter=spoil), times=None)
+    found = opened(cloud).offers(NEEDS)
+
+    assert {one.instance_type for one in found} == whole - {"DEV1-L"}
+    assert any("DEV1-L in fr-par-1 is left out" in line for line in left_out_of(found))
+
+
+@pytest.mark.parametrize("value", [None, "missing"])
+def test_a_type_whose_price_only_the_catalog_has_is_offered_at_that(
+    cloud: Cloud, value: object
+) -> None:
+    def spoil(_: Request, answer: Answer) -> Answer:
+        body: Any = answer.body
+        kind = body["servers"].get("DEV1-L")
+        if kind is not None and value is None:
+            kind["hourly_price"] = None
+        elif kind is not None:
+            del kind["hourly_price"]
+        return answer
+
+    cloud.faults.next("GET", "*/products/servers", Fault(alter=spoil), times=None)
+
+    assert offer_of(opened(cloud), "DEV1-L").hourly.amount == Decimal("0.04284")
+
+
+def test_a_type_without_any_price_is_no_offer(cloud: Cloud) -> None:
+    def spoil(_: Request, answer: Answer) -> Answer:
+        body: Any = answer.body
+        for kind in body["servers"].values():
+            kind["hourly_price"] = None
+        return answer
+
+    cloud.faults.next("GET", "*/products/servers", Fault(alter=spoil), times=None)
+    cloud.faults.next(*cloud.offers_call, Fault(error="not_found"), times=None)
+
+    with pytest.raises(NoOfferError, match="its price of an hour is missing"):
+        opened(cloud).offers(NEEDS)
+
+
+def test_prices_that_the_code_knows_are_dated_when_they_were_read(cloud: Cloud) -> None:
+    offer = offer_of(opened(cloud), "DEV1-L")
+
+    machine, address, volume = cost(offer, timedelta(hours=1)).lines
+
+    assert (machine.read_on, volume.read_on) == (None, None)
+    assert address.read_on == date(2026, 11, 23)
+    assert address.as_of == datetime(2026, 11, 23, tzinfo=UTC)
+    assert address.source == address.rule_source
+    assert "ip-billing" in address.rule_source

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import materia_hetzner.provider
 import materia_hetzner.settings
@@ -248,7 +249,7 @@ def test_everything_that_a_second_attempt_is_known_by_can_be_read_back(tenant: T
 
 def impatient(cloud: Service) -> Provider:
     """As `opened`, and soon tired of waiting for a delete."""
-    short = {"patience": timedelta(seconds=0.6), "settle": timedelta(seconds=0.2)}
+    short: dict[str, Any] = {"patience": timedelta(seconds=0.6), "settle": timedelta(seconds=0.2)}
     secrets, settings = cloud.secrets(), cloud.settings()
     match cloud:
         case Hetzner():

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=20)
+# To import an SDK: the largest takes a second on an idle machine, and many on a busy one.
+OPENING_PATIENCE = timedelta(seconds=60)
 _left_alone = threading.Event()
 
 
@@ -28,6 +30,7 @@ def ask_each(
     *,
     patience: timedelta = PATIENCE,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
+    prepare: Sequence[Callable[[], object]] = (),
 ) -> list[T | None]:
     """What each question gave, in their order; None for one that took too long.
 
@@ -36,28 +39,64 @@ def ask_each(
 
     Args:
         questions: A name for people, and what gives the answer without raising.
-        patience: How long to wait for all of them together.
+        patience: How long to wait for all of them together, or for each after its *prepare*.
         waiting: Called with the sorted names of those still to come, whenever they change.
+        prepare: What each does first, one for each question; it raises nothing. It has a time of
+            its own, and *patience* with a question begins after it.
     """
-    answers: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    events: queue.SimpleQueue[tuple[int, T | _Ready]] = queue.SimpleQueue()
 
     def ask(number: int, question: Callable[[], T]) -> None:
-        answers.put((number, question()))
+        if prepare:
+            prepare[number]()
+            events.put((number, _READY))
+        events.put((number, question()))
 
+    seconds = patience.total_seconds()
+    first = seconds + (OPENING_PATIENCE.total_seconds() if prepare else 0.0)
+    ends = dict.fromkeys(range(len(questions)), time.monotonic() + first)
     for number, (_, question) in enumerate(questions):
         threading.Thread(target=ask, args=(number, question), daemon=True).start()
     results: list[T | None] = [None] * len(questions)
-    pending = set(range(len(questions)))
-    end = time.monotonic() + patience.total_seconds()
+    late = False
     try:
-        while pending:
-            waiting(sorted({questions[number][0] for number in pending}))
-            number, answer = answers.get(timeout=max(end - time.monotonic(), 0.001))
-            results[number] = answer
-            pending.remove(number)
-    except queue.Empty:
-        pass  # of whoever is late
+        while ends:
+            waiting(sorted({questions[number][0] for number in ends}))
+            late = _next(events, ends, results, seconds) or late
     finally:
-        if pending:  # also after Ctrl-C
+        if ends or late:  # also after Ctrl-C
             _left_alone.set()
     return results
+
+
+class _Ready:
+    """That a question is about to be asked."""
+
+
+_READY = _Ready()
+
+
+def _next(
+    events: queue.SimpleQueue[tuple[int, T | _Ready]],
+    ends: dict[int, float],
+    results: list[T | None],
+    seconds: float,
+) -> bool:
+    """Wait for an answer, or for somebody's time to be over; whether it was."""
+    while True:
+        try:
+            end = min(ends.values())
+            number, event = events.get(timeout=max(end - time.monotonic(), 0.001))
+        except queue.Empty:
+            for number in [one for one, until in ends.items() if until <= time.monotonic()]:
+                del ends[number]
+                return True
+            continue
+        if number not in ends:
+            continue  # it was too late
+        if isinstance(event, _Ready):
+            ends[number] = time.monotonic() + seconds
+            continue
+        results[number] = event
+        del ends[number]
+        return False

@@ -32,6 +32,7 @@ class Line:
         rule: How the quantity came about, for people.
         source: Where the price was read.
         as_of: When the price was read, in UTC.
+        read_on: The same day, when a person read it and no request; otherwise None.
         rule_source: Where the rule was read; may be empty.
         rule_read_on: When the rule was read there, or None.
     """
@@ -46,6 +47,7 @@ class Line:
     as_of: datetime
     rule_source: str = ""
     rule_read_on: date | None = None
+    read_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +264,10 @@ def _extra_lines(
                 amount=part.amount,
                 rule=describe(billing, estimated=metered.begin is None) + part.rule,
                 source=extra.source,
-                as_of=extra.as_of or offer.price_as_of,
+                as_of=_moment(extra.read_on) or extra.as_of or offer.price_as_of,
                 rule_source=billing.source,
                 rule_read_on=billing.read_on,
+                read_on=extra.read_on,
             )
 
 
@@ -290,9 +293,14 @@ def egress_lines(offer: Offer, egress_gib: Decimal) -> list[Line]:
         amount=Money(price.amount * above, price.currency),
         rule=f"{egress_gib} GiB, of which {allowance} costs nothing",
         source=offer.egress_source or offer.price_source,
-        as_of=offer.price_as_of,
+        as_of=_moment(offer.egress_read_on) or offer.price_as_of,
+        read_on=offer.egress_read_on,
     )
     return [line]
+
+
+def _moment(day: date | None) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @lru_cache(maxsize=64)  # thousands of offers share a few rules

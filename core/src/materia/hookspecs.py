@@ -8,11 +8,13 @@ Importing the module must stay cheap, so SDKs are imported inside `open`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import pluggy
+
+from materia.once import Once, unkept
 
 if TYPE_CHECKING:
     from materia.machines import Offer, Requirements
@@ -53,11 +55,13 @@ class Opening:
         secrets: The variables it declared, and no others.
         settings: A value for every setting it declared.
         directory: Folder that relative paths in the settings start from.
+        once: Asks the service the same thing once while a command compares what it offers.
     """
 
     secrets: Mapping[str, str]
     settings: Mapping[str, object]
     directory: Path
+    once: Once = field(default_factory=unkept, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

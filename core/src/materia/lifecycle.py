@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Literal, Protocol
 
+from materia.entries import left_out_of
 from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.machines import Instance, InstanceRequest
 from materia.polling import poll
@@ -141,7 +142,7 @@ def destroy(
     for left in poll(patience):
         try:
             provider.destroy_instance(instance)
-            remaining = [one for one in provider.list_instances() if one.name == instance.name]
+            remaining = _listed(provider, instance)
         except OrphanError:
             raise
         except ProviderError as error:
@@ -164,3 +165,17 @@ def destroy(
                 f"{instance.provider}: {instance.name} in {instance.region} was destroyed but is "
                 f"still listed (id {remaining[0].id or 'none'}); delete it by hand"
             )
+
+
+def _listed(provider: Provider, instance: Instance) -> list[Instance]:
+    """What the provider still lists under the name of *instance*.
+
+    Raises:
+        ProviderError: nothing, and the list says nothing of the place where it was.
+    """
+    listed = provider.list_instances()
+    remaining = [one for one in listed if one.name == instance.name]
+    unseen = [line for line in left_out_of(listed) if instance.region in line]
+    if unseen and not remaining:
+        raise ProviderError("; ".join(unseen))
+    return remaining

@@ -87,6 +87,7 @@ class Extra:
         billing: How its time is rounded; None means as the instance's.
         source: Where the price was read.
         as_of: When the price was read, in UTC; None means with the offer's.
+        read_on: When a person read it at *source*, for a price that no request told; or None.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Extra:
     monthly_cap: Money | None = None
     billing: Billing | None = None
     as_of: datetime | None = None
+    read_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ class Offer:
         egress_included_gib: Traffic out that costs nothing, in GiB; None means all of it.
         egress_per_gib: Price of one GiB above that, or None.
         egress_source: Where the two were read; empty means at `price_source`.
+        egress_read_on: When a person read them there, for prices that no request told; or None.
         retires_on: The day after which it is no longer sold, or None.
     """
 
@@ -145,6 +148,7 @@ class Offer:
     egress_source: str = ""
     retires_on: date | None = None
     zone: str = ""
+    egress_read_on: date | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError when the offer asks for amounts in more than one currency."""

@@ -16,6 +16,8 @@ from materia.errors import (
     ProviderError,
 )
 from materia.machines import Offer, Requirements
+from materia.offer_check import checked
+from materia.once import Once
 from materia.pipeline import Pipeline, Stage
 from materia.plan import offer_key
 from materia.plan_search import join
@@ -40,12 +42,14 @@ class Market:
         unanswered: Who did not, each with the reason and the remedy.
         owned: Names of providers whose machines are already there and cost nothing.
         providers: Those who answered, opened, by name.
+        left_out: What could not be read or believed of those who answered, a line each.
     """
 
     offers: tuple[Offer, ...]
     unanswered: tuple[NoAnswer, ...] = ()
     owned: frozenset[str] = frozenset()
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
@@ -103,6 +107,7 @@ def ask_market(
         waiting=waiting,
     )
     offers: list[Offer] = []
+    left_out: dict[str, None] = {}
     unanswered = list(lacking.values())
     providers = {}
     for number, one in enumerate(able):
@@ -113,6 +118,7 @@ def ask_market(
             continue
         providers[one.plugin.name] = _open(one, pipeline, environment)
         offers += different(offer for answer in some for offer in answer.offers)
+        left_out |= dict.fromkeys(line for answer in some for line in answer.left_out)
     unanswered.sort(key=lambda one: one.provider)
     if not offers:
         reasons = [one.reason for one in unanswered]
@@ -122,6 +128,7 @@ def ask_market(
         unanswered=tuple(unanswered),
         owned=frozenset(one.plugin.name for one in found if not one.plugin.rents),
         providers=providers,
+        left_out=tuple(left_out),
     )
 
 
@@ -196,21 +203,28 @@ def _ask_only(
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
 ) -> Market:
-    provider = _open(found, pipeline, environment)
+    provider = _open(found, pipeline, environment, once=Once())
     name = found.plugin.name
     offers: list[Offer] = []
+    left_out: dict[str, None] = {}
     nothing: NoOfferError | None = None
     for need in needs:
         try:
-            offers += _offers(provider, need)
+            given = checked(_offers(provider, need), provider=name, rents=found.plugin.rents)
         except NoOfferError as error:  # for this need
             nothing = error
+            continue
+        offers += given
+        left_out |= dict.fromkeys(given.left_out)
     if nothing and not offers:
         raise nothing
+    if not offers:
+        raise NoOfferError("\n  ".join([f"{name}: it offered nothing", *left_out]))
     return Market(
         offers=tuple(replace(offer, provider=name) for offer in different(offers)),
         owned=frozenset() if found.plugin.rents else frozenset({name}),
         providers={name: provider},
+        left_out=tuple(left_out),
     )
 
 
@@ -225,7 +239,14 @@ def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
         return provider.offers(need)
 
 
-def _open(found: Found[Any], pipeline: Pipeline, environment: Mapping[str, str]) -> Any:
+def _open(
+    found: Found[Any],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    once: Once | None = None,
+) -> Any:
     name = found.plugin.name
     settings = pipeline.settings["provider", name]
-    return open_plugin(found, environment, settings=settings, directory=pipeline.directory)
+    return open_plugin(
+        found, environment, settings=settings, directory=pipeline.directory, once=once
+    )

@@ -17,6 +17,7 @@ from materia import hookspecs
 from materia.entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
+from materia.once import Once, unkept
 
 if TYPE_CHECKING:
     from materia.protocols import Provider, Sink, Source
@@ -209,14 +210,22 @@ def open_plugin(
     *,
     settings: Mapping[str, object],
     directory: Path,
+    once: Once | None = None,
 ) -> T:
     """Open a plugin with the variables it declared, taken from *environment*.
+
+    With *once* it asks its service the same thing once.
 
     Raises:
         MissingSecretError: some of them are not set.
     """
-    secrets = take_secrets(found, environment)
-    return found.plugin.open(Opening(secrets=secrets, settings=settings, directory=directory))
+    opening = Opening(
+        secrets=take_secrets(found, environment),
+        settings=settings,
+        directory=directory,
+        once=once or unkept(),
+    )
+    return found.plugin.open(opening)
 
 
 def _how_to_install(kind: Kind, name: str) -> str:

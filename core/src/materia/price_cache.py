@@ -22,7 +22,7 @@ from materia.machines import Billing, Extra, Money, Offer, Requirements
 if TYPE_CHECKING:
     from materia.cost import Quote
 
-FORMAT = 3
+FORMAT = 4
 KEPT_FOR = timedelta(days=30)
 DIGITS = 8  # of a question's checksum, in the name of its file; the file has all of the question
 
@@ -38,6 +38,7 @@ class Answer:
         public: Whether it was asked without credentials.
         cached: Whether this is an earlier answer, kept.
         remark: What a reader should know of it, one line; may be empty.
+        left_out: A line for each entry, zone or list that could not be read or believed.
     """
 
     provider: str
@@ -46,6 +47,7 @@ class Answer:
     public: bool = False
     cached: bool = False
     remark: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,7 @@ def _plain_answer(answer: Answer) -> dict[str, Any]:
         "provider": answer.provider,
         "asked_at": answer.asked_at.isoformat(),
         "public": answer.public,
+        "left_out": list(answer.left_out),
         "billings": [plain(billing) for billing in billings],
         "extras": [plain(group) for group in extras],
         "offers": offers,
@@ -222,8 +225,9 @@ def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
                 given[name] = _money(given[name])
         if "egress_included_gib" in given:
             given["egress_included_gib"] = Decimal(given["egress_included_gib"])
-        if "retires_on" in given:
-            given["retires_on"] = date.fromisoformat(given["retires_on"])
+        for name in ("retires_on", "egress_read_on"):
+            if name in given:
+                given[name] = date.fromisoformat(given[name])
         offers.append(Offer(provider=provider, **given))
     return Answer(
         provider=provider,
@@ -231,6 +235,7 @@ def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
         asked_at=datetime.fromisoformat(values["asked_at"]).astimezone(UTC),
         public=bool(values["public"]),
         cached=True,
+        left_out=tuple(str(line) for line in values["left_out"]),
     )
 
 
@@ -258,4 +263,6 @@ def _extra(values: Mapping[str, Any]) -> Extra:
         given["billing"] = _billing(given["billing"])
     if given["as_of"] is not None:
         given["as_of"] = datetime.fromisoformat(given["as_of"])
+    if given["read_on"] is not None:
+        given["read_on"] = date.fromisoformat(given["read_on"])
     return Extra(hourly=hourly, **given)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from materia.asking import PATIENCE, ask_each
 from materia.cost import length_text
+from materia.entries import left_out_of
 from materia.errors import (
     CredentialsError,
     MateriaError,
@@ -20,6 +21,8 @@ from materia.errors import (
 )
 from materia.hookspecs import Opening
 from materia.machines import Offer, Requirements
+from materia.offer_check import checked
+from materia.once import Once
 from materia.plugins import Found, open_plugin
 from materia.price_cache import Answer, PriceCache, Question, neutral
 from materia.secrets import redact, to_hide
@@ -86,8 +89,10 @@ def ask_all(
 ) -> list[Answer | NoAnswer]:
     """An answer, or the reason for none, of each asking, in their order.
 
-    The providers are asked at the same time, each in a thread of its own. One that has not
-    answered when *patience* is over is left alone and has no answer.
+    The providers are asked at the same time, each in a thread of its own, opened once and asked
+    one need after the other. One that has not answered when *patience* is over is left alone and
+    has no answer; the time to import its SDK is not counted. An offer that cannot be true is left
+    out of an answer, with a line.
 
     Args:
         askings: Whom to ask for what.
@@ -96,7 +101,7 @@ def ask_all(
         now: In UTC.
         source: `any` takes what was kept within the last hour and asks for the rest, `provider`
             asks for everything, `cache` asks nobody.
-        patience: How long to wait for all of them together.
+        patience: How long to wait for each of them.
         waiting: Called with the names of those that have not answered, whenever they change.
     """
     results: dict[int, Answer | NoAnswer] = {}
@@ -124,57 +129,124 @@ def _ask(
     patience: timedelta,
     waiting: Callable[[Sequence[str]], None],
 ) -> dict[int, Answer | NoAnswer]:
-    questions = [
-        (askings[number].found.plugin.name, partial(_ask_one, askings[number], environment, now))
-        for number in numbers
-    ]
-    results = {}
-    given = ask_each(questions, patience=patience, waiting=waiting)
-    for number, (name, _), answer in zip(numbers, questions, given, strict=True):
-        reason = f"{name}: no answer within {length_text(patience)}; try again later"
-        results[number] = answer or NoAnswer(provider=name, reason=reason)
-    return results
-
-
-def _ask_one(asking: Asking, environment: Mapping[str, str], now: datetime) -> Answer | NoAnswer:
-    name = asking.found.plugin.name
-    secrets = to_hide(asking.found.plugin.secrets, environment)
-    try:
-        offers, reason = _offers(asking, environment)
-    except MateriaError as error:
-        return NoAnswer(provider=name, reason=named(name, one_line(str(error), secrets)))
-    except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
-        text = f"its plugin failed: {type(error).__name__}: {error}"
-        return NoAnswer(provider=name, reason=named(name, one_line(text, secrets)))
-    if not offers:
-        return NoAnswer(provider=name, reason=f"{name}: it offered nothing and did not say why")
-    return Answer(
-        provider=name,
-        offers=tuple(replace(offer, provider=name) for offer in offers),
-        asked_at=now,
-        public=bool(reason),
-        remark=one_line(reason, secrets),
+    results: dict[int, Answer | NoAnswer] = {}
+    visits: list[_Visit] = []
+    for number in numbers:
+        asking = askings[number]
+        visit = next((one for one in visits if one.is_to(asking)), None)
+        if visit is None:
+            visit = _Visit(asking, environment, now)
+            visits.append(visit)
+        visit.numbers.append(number)
+    ask_each(
+        [
+            (visit.name, partial(visit.ask, askings, results))  # what is there when it is too late
+            for visit in visits
+        ],
+        patience=patience,
+        waiting=waiting,
+        prepare=[visit.open for visit in visits],
     )
+    given = dict(results)  # who is late may still answer
+    for number in numbers:
+        name = askings[number].found.plugin.name
+        reason = f"{name}: no answer within {length_text(patience)}; try again later"
+        given.setdefault(number, NoAnswer(provider=name, reason=reason))
+    return given
 
 
-def _offers(asking: Asking, environment: Mapping[str, str]) -> tuple[Sequence[Offer], str]:
-    """The offers, and why they are only the public ones, if they are."""
-    plugin = asking.found.plugin
-    needs = neutral(asking.requirements)
-    try:
-        provider = open_plugin(
-            asking.found, environment, settings=asking.settings, directory=asking.directory
-        )
-        return provider.offers(needs), ""
-    except (MissingSecretError, CredentialsError) as error:
-        if plugin.public_offers is None:
-            raise
-        opening = Opening(secrets={}, settings=asking.settings, directory=asking.directory)
+class _Visit:
+    """One provider, opened once for all that it is asked."""
+
+    def __init__(self, asking: Asking, environment: Mapping[str, str], now: datetime) -> None:
+        self._asking = asking
+        self._environment = environment
+        self._now = now
+        self._once = Once()
+        self._provider: Provider | None = None
+        self._failure: Exception | None = None
+        self.name = asking.found.plugin.name
+        self.numbers: list[int] = []
+
+    def is_to(self, asking: Asking) -> bool:
+        """Whether *asking* is a question to the same provider."""
+        mine = self._asking
+        return asking.found == mine.found and asking.settings == mine.settings
+
+    def open(self) -> None:
+        """Import the plugin's SDK and open it; a failure is told with each answer."""
+        one = self._asking
         try:
-            return plugin.public_offers(opening, needs), _public(plugin.name, error)
-        except MateriaError as failure:
-            remedy = str(error).removeprefix(f"{plugin.name}: ")
-            raise ProviderError(f"{failure}; {remedy}") from failure
+            self._provider = open_plugin(
+                one.found,
+                self._environment,
+                settings=one.settings,
+                directory=one.directory,
+                once=self._once,
+            )
+        except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
+            self._failure = error
+
+    def ask(self, askings: Sequence[Asking], results: dict[int, Answer | NoAnswer]) -> None:
+        """Put an answer, or the reason for none, into *results* for each of its numbers."""
+        for number in self.numbers:
+            results[number] = self._answer(askings[number])
+
+    def _answer(self, asking: Asking) -> Answer | NoAnswer:
+        name, plugin = self.name, asking.found.plugin
+        secrets = to_hide(plugin.secrets, self._environment)
+        try:
+            offers, reason = self._offers(asking)
+            found = checked(
+                (_by_name(offer, name) for offer in offers), provider=name, rents=plugin.rents
+            )
+            left_out = tuple(
+                one_line(line, secrets) for line in (*left_out_of(offers), *found.left_out)
+            )
+        except MateriaError as error:
+            return NoAnswer(provider=name, reason=named(name, one_line(str(error), secrets)))
+        except Exception as error:  # noqa: BLE001 -- as above
+            text = f"its plugin failed: {type(error).__name__}: {error}"
+            return NoAnswer(provider=name, reason=named(name, one_line(text, secrets)))
+        if not found:
+            why = f": {'; '.join(left_out)}" if left_out else " and did not say why"
+            return NoAnswer(provider=name, reason=f"{name}: it offered nothing{why}")
+        return Answer(
+            provider=name,
+            offers=tuple(found),
+            asked_at=self._now,
+            public=bool(reason),
+            remark=one_line(reason, secrets),
+            left_out=left_out,
+        )
+
+    def _offers(self, asking: Asking) -> tuple[Sequence[Offer], str]:
+        """The offers, and why they are only the public ones, if they are."""
+        plugin = asking.found.plugin
+        needs = neutral(asking.requirements)
+        try:
+            if self._failure is not None:
+                raise self._failure
+            assert self._provider is not None  # noqa: S101 -- opened, or failed
+            return self._provider.offers(needs), ""
+        except (MissingSecretError, CredentialsError) as error:
+            if plugin.public_offers is None:
+                raise
+            opening = Opening(
+                secrets={},
+                settings=asking.settings,
+                directory=asking.directory,
+                once=self._once,
+            )
+            try:
+                return plugin.public_offers(opening, needs), _public(plugin.name, error)
+            except MateriaError as failure:
+                remedy = str(error).removeprefix(f"{plugin.name}: ")
+                raise ProviderError(f"{failure}; {remedy}") from failure
+
+
+def _by_name(offer: object, provider: str) -> object:
+    return replace(offer, provider=provider) if isinstance(offer, Offer) else offer
 
 
 def _public(name: str, error: MateriaError) -> str:

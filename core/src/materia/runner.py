@@ -59,10 +59,12 @@ class Planned:
     Attributes:
         plan: Which machines its stages would run on.
         unanswered: Providers that could not say what they offer, with the reason.
+        left_out: What could not be read or believed of those who did, a line each.
     """
 
     plan: Plan
     unanswered: tuple[NoAnswer, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -85,7 +87,11 @@ def plan_run(
     refuse_folders(pipeline, registry)
     market = ask_market(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
-    return Planned(plan=_plan(pipeline, stages, market, Setbacks()), unanswered=market.unanswered)
+    return Planned(
+        plan=_plan(pipeline, stages, market, Setbacks()),
+        unanswered=market.unanswered,
+        left_out=market.left_out,
+    )
 
 
 def run(
@@ -187,6 +193,8 @@ def _run_all(running: Running) -> list[StageReport]:
     for unanswered in market.unanswered:
         expected = unanswered.lacking and not pipeline.providers
         journal.say(first, f"left out: {unanswered.reason}", warning=not expected)
+    for line in market.left_out:
+        journal.say(first, line, warning=True)
     _sweep(running, market)
     remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
     reports: list[StageReport] = []
@@ -199,7 +207,10 @@ def _run_all(running: Running) -> list[StageReport]:
         provider = leg.chosen.offer.provider
         owned = provider in market.owned
         if not number:
-            without_answer = {"unanswered": plain(market.unanswered)}
+            without_answer = {
+                "unanswered": plain(market.unanswered),
+                "left_out": list(market.left_out),
+            }
             journal.ledger.save_plan(running.run, {**plan_values(plan), **without_answer})
         if not owned:
             if (result := running.needs_no_machine(remaining[0])) is not None:
@@ -258,7 +269,7 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks:
             exchange=pipeline.exchange,
             excluded=setbacks.excluded,
             owned=market.owned,
-            unanswered=[one.reason for one in market.unanswered],
+            unanswered=[*(one.reason for one in market.unanswered), *market.left_out],
         )
     except NoOfferError as error:
         if not setbacks.reasons:
@@ -321,6 +332,8 @@ def _sweep(running: Running, market: Market) -> None:
     results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Swept):
+            for line in result.unseen:
+                running.journal.say(first, f"not swept: {line}", warning=True)
             for left in result.found:
                 if left.instance.name not in result.left:
                     message = (

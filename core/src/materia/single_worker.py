@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from materia import worker_keys
 from materia.bootstrap import cloud_config, generate_key, user_data
 from materia.budget import worst_case
+from materia.entries import left_out_of
 from materia.errors import (
     CapacityError,
     ConfigError,
@@ -136,8 +137,11 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
     """
     with interrupts() as signals, state.ledger() as ledger, signals.held():
         rows = [row for row in ledger.machines(open_only=True) if row.name == name]
-        listed = [one for one in provider.list_instances() if one.name == name]
+        there = provider.list_instances()
+        listed = [one for one in there if one.name == name]
         instances = listed or [instance_of(row) for row in rows]
+        if not instances and (unseen := left_out_of(there)):
+            raise ProviderError("; ".join(unseen))  # it may be where nobody could look
         if not instances:
             return None
         run, by_hand = instances[0].run, instances[0].stage == STAGE

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from materia.entries import left_out_of
 from materia.errors import MateriaError, OrphanError, ProviderError
 from materia.lifecycle import destroy
 from materia.machines import Instance, Money
@@ -75,6 +76,7 @@ class Swept:
         kept: What is listed and stays: of a run that is alive, or unknown here before its deadline.
         dry_run: Whether nothing was to be changed.
         remark: What went wrong with the ledger, or empty.
+        unseen: A line for each place that the provider could not list: it was not swept.
     """
 
     provider: str
@@ -86,6 +88,7 @@ class Swept:
     kept: tuple[Kept, ...] = ()
     dry_run: bool = False
     remark: str = ""
+    unseen: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Do nothing when nothing is left.
@@ -162,6 +165,7 @@ def try_sweep(
         found = leftovers(listed, now=now, dead_runs=books.is_dead)
         kept = _kept(listed, found, alive=lambda run: state.is_alive(run, now=now))
         unlisted = _unlisted(dead, listed)
+        unseen = left_out_of(listed)
         if dry_run:
             young = tuple(row for row in unlisted if _is_young(row, now))
             return Swept(
@@ -171,10 +175,14 @@ def try_sweep(
                 kept=kept,
                 dry_run=True,
                 remark=books.remark,
+                unseen=unseen,
             )
+        # In a place that could not be listed it may be there: nothing is concluded from the list.
+        hidden = [row for row in unlisted if unseen and row.state == "intent"]
+        unlisted = [row for row in unlisted if row not in hidden]
         left: dict[str, str] = {}
         costs: dict[str, Money] = {}
-        pending: list[MachineRow] = []
+        pending: list[MachineRow] = [*hidden]
         for one in found:
             row = rows.get(one.instance.name)
             # A key or an address is listed under the name of its machine before the machine is.
@@ -201,6 +209,7 @@ def try_sweep(
             pending=tuple(pending),
             kept=kept,
             remark=books.remark,
+            unseen=unseen,
         )
 
 

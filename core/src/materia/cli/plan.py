@@ -87,7 +87,13 @@ def show_plan(
         planned = runner.plan_run(pipeline, registry, environment, ledger=ledger)
         month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
     found = planned.plan
-    shown = Shown(plan=found, unanswered=planned.unanswered, budget=budget, month=month)
+    shown = Shown(
+        plan=found,
+        unanswered=planned.unanswered,
+        budget=budget,
+        month=month,
+        left_out=planned.left_out,
+    )
     typer.echo(to_json(as_json(shown)) if json else as_text(shown))
     nothing = Money(Decimal(0), exchange.shown)
     check(

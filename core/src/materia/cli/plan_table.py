@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from materia.budget import Budget
-from materia.cli.price_table import marks, minute, money, needs_text, short
+from materia.cli.price_table import marks, minute, money, needs_text, short, unit_price
 from materia.cli.words import many, table
 from materia.cost import Line, Quote, length_text
 from materia.machines import Money
@@ -44,12 +44,14 @@ class Shown:
         unanswered: Who did not say what they offer, and why.
         budget: The caps.
         month: What the ledger has for this calendar month, or None when there is no cap on it.
+        left_out: What could not be read or believed of those who did, a line each.
     """
 
     plan: Plan
     unanswered: Sequence[NoAnswer]
     budget: Budget
     month: Money | None = None
+    left_out: Sequence[str] = ()
 
 
 def as_json(shown: Shown) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def as_json(shown: Shown) -> dict[str, Any]:
     return {
         **plan_values(shown.plan),
         "unanswered": [plain(one) for one in shown.unanswered],
+        "left_out": list(shown.left_out),
         "max_cost": plain(shown.budget.max_cost),
         "monthly": plain(shown.budget.monthly),
         "month_so_far": plain(shown.month),
@@ -70,6 +73,9 @@ def as_text(shown: Shown) -> str:
     if shown.unanswered:
         reasons = "\n".join(f"  {one.reason}" for one in shown.unanswered)
         blocks.append(f"providers that cannot be asked now:\n{reasons}")
+    if shown.left_out:
+        lines = "\n".join(f"  {line}" for line in shown.left_out)
+        blocks.append(f"not part of what was offered:\n{lines}")
     blocks.append("\n".join(_sharing(plan)))
     blocks.append("\n".join(_sums(shown)))
     return "\n\n".join(blocks)
@@ -151,8 +157,7 @@ def _chosen(leg: Leg) -> str:
 def _sum(line: Line) -> str:
     """Figures as far as a reader needs them; the exact ones are in the JSON."""
     quantity = f"{round(line.quantity, 4).normalize():f}"
-    price = f"{round(line.price.amount, 6).normalize():f}"
-    return f"{quantity} {line.unit} x {price} = {money(line.amount)}"
+    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
 
 
 def _passed_over(leg: Leg) -> list[str]:

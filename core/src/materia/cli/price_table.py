@@ -30,6 +30,7 @@ HEAD = (
     "priced (UTC)",
 )
 SMALL = Decimal("0.0001")
+UNIT_DIGITS = 8  # of a price of one unit: the finest of the four lists has seven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Comparison:
                 continue
             if answer.remark:
                 lines.append(answer.remark)
+            lines += answer.left_out
             if answer.provider not in ranked:
                 lines.append(self._none_fits(answer))
         return lines
@@ -193,7 +195,8 @@ def _detail(quote: Quote) -> str:
     texts = [f"{first}, line by line:"]
     for line in quote.lines:
         texts += [f"  {line.name}: {_sum(line)}", f"      {line.rule}"]
-        texts.append(f"      price: {line.source}, {line.as_of:%Y-%m-%d}")
+        read = "read " if line.read_on else ""
+        texts.append(f"      price: {line.source}, {read}{line.as_of:%Y-%m-%d}")
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
             texts.append(f"      rule: {line.rule_source}{read}")
@@ -203,7 +206,13 @@ def _detail(quote: Quote) -> str:
 
 def _sum(line: Line) -> str:
     quantity = f"{line.quantity.quantize(SMALL, ROUND_HALF_UP).normalize():f}"
-    return f"{quantity} {line.unit} x {line.price.amount:f} = {money(line.amount)}"
+    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
+
+
+def unit_price(price: Money) -> str:
+    """A price of one unit to eight digits; exact ones are in the JSON."""
+    rounded = round(price.amount, UNIT_DIGITS)
+    return f"{rounded.normalize() if rounded else rounded.quantize(Decimal(1)):f}"
 
 
 def _passed_over(comparison: Comparison) -> list[str]:
@@ -260,5 +269,6 @@ def _provider(answer: Answer | NoAnswer) -> Mapping[str, Any]:
         "public": answer.public,
         "cached": answer.cached,
         "remark": answer.remark,
+        "left_out": list(answer.left_out),
         "offers": len(answer.offers),
     }

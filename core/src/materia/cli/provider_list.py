@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from materia.asking import PATIENCE, ask_each
 from materia.cli.words import many
 from materia.cost import length_text
+from materia.entries import left_out_of
 from materia.errors import CredentialsError, MateriaError, together
 from materia.machines import ANY_REGION
 from materia.plugins import open_plugin
@@ -105,7 +106,12 @@ def _ask(
         text = f"its plugin failed: {type(error).__name__}: {error}"
         return {"error": named(plugin.name, one_line(text, secrets))}
     good = {"credentials": "good"} if plugin.secrets else {}
-    return {**good, "instances": [_instance(one) for one in instances]}
+    odd = [one_line(line, secrets) for line in left_out_of(instances)]
+    return {
+        **good,
+        "instances": [_instance(one) for one in instances],
+        "error": "; ".join(odd) or None,
+    }
 
 
 def _instance(instance: Instance) -> dict[str, Any]:

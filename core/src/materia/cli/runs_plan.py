@@ -31,6 +31,7 @@ def plan_text(plan: Values | None) -> str:
     for leg in plan.get("legs") or ():
         lines += [f"  {line}" for line in _leg(leg)]
     lines += [f"  no answer: {one['reason']}" for one in plan.get("unanswered") or ()]
+    lines += [f"  {line}" for line in plan.get("left_out") or ()]
     return "\n".join(lines)
 
 

@@ -33,8 +33,8 @@ nor anything that materia did not make.
 It needs nothing but credentials, so it can run anywhere by the clock:
   */15 * * * *  materia sweep --all-providers
 It exits with 3 while something is left, and with 1 or 2 when a provider that should
-have been asked was not, or the ledger cannot be read. Deadlines are compared with the
-provider's own clock.
+have been asked was not, could not list a part of what is there, or the ledger cannot be
+read. Deadlines are compared with the provider's own clock.
 
 \b
 Examples:
@@ -114,7 +114,7 @@ def _report(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool, json:
     for swept in sweeps:
         if swept.remark:
             typer.echo(f"materia: warning: {swept.remark}", err=True)
-        for reason in swept.left.values():
+        for reason in (*swept.left.values(), *swept.unseen):
             typer.echo(f"materia: {reason}", err=True)
 
 
@@ -136,12 +136,13 @@ def _tell(sweeps: list[Swept]) -> None:
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
     """3 while something is left, else 1 or 2 when not everything could be looked at, else 0."""
-    from materia.errors import LedgerError, OrphanError
+    from materia.errors import LedgerError, OrphanError, ProviderError
 
     if any(one.left for one in sweeps):
         return OrphanError.exit_code
     codes = [one.exit_code for one in unasked]
     codes += [LedgerError.exit_code for one in sweeps if one.remark]
+    codes += [ProviderError.exit_code for one in sweeps if one.unseen]
     return max(codes, default=0)
 
 
@@ -171,9 +172,10 @@ def as_text(swept: Swept) -> list[str]:
     lines += [_kept(swept.provider, one) for one in swept.kept if not one.alive]
     if lines:
         return lines
+    where = " where it could be listed" if swept.unseen else ""
     alive = len(swept.kept)
     more = f"; {alive} of runs that are alive" if alive else ""
-    return [f"{swept.provider}: nothing is left behind{more}"]
+    return [f"{swept.provider}: nothing is left behind{where}{more}"]
 
 
 def _kept(provider: str, one: Kept) -> str:
@@ -203,6 +205,7 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
             for one in swept.kept
         ],
         "warnings": [swept.remark for swept in sweeps if swept.remark],
+        "unseen": [line for swept in sweeps for line in swept.unseen],
         "asked": [swept.provider for swept in sweeps],
         "left_out": [one.reason for one in unasked if not one.exit_code],
         "failed": [one.reason for one in unasked if one.exit_code],

@@ -18,6 +18,8 @@ from materia.cli.price import Names, split
 from materia.cli.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from materia.machines import Instance
     from materia.protocols import Provider
     from materia.state import State
@@ -78,6 +80,7 @@ def list_workers(
     from materia.asking import ask_each
     from materia.cli import worker_table
     from materia.cli.asked import Unasked, ask, open_all
+    from materia.entries import left_out_of
     from materia.state import State, state_folder
 
     state = State(state_folder(os.environ))
@@ -95,6 +98,9 @@ def list_workers(
             unasked.append(answer)
         else:
             listed += [(one.name, instance) for instance in answer]
+            unasked += [
+                Unasked(name=one.name, reason=line, exit_code=1) for line in left_out_of(answer)
+            ]
     rows = worker_table.rows_of(listed, state, now=datetime.now(UTC))
     typer.echo(to_json(rows) if json else worker_table.as_text(rows))
     for lacking in unasked:
@@ -193,8 +199,8 @@ def destroy(
         raise typer.Exit(code)
 
 
-def _listed(provider: Provider) -> list[Instance]:
-    return list(provider.list_instances())
+def _listed(provider: Provider) -> Sequence[Instance]:
+    return provider.list_instances()
 
 
 def _unknown(state: State, name: str) -> str:

@@ -114,6 +114,8 @@ def create(
         market = ask_market(pipeline, registry, environment, waiting=waiting.show)
     for lacking in market.unanswered:
         typer.echo(f"materia: left out: {lacking.reason}", err=True)
+    for line in market.left_out:
+        typer.echo(f"materia: {line}", err=True)
     now = datetime.now(UTC)
     ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
     if not ranking.quotes:

@@ -8,9 +8,13 @@ service.faults.cut(3, handled=True)           # ... and the line stays dead: a k
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from materia.testing.cloud.exchange import Answer, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +27,13 @@ class Fault:
             `after` it had its full effect.
         slow: Seconds between the effect and the answer, by the wall clock: a client that waits
             less than that has gone away, and what it asked for has happened.
+        alter: What the service answers in the place of its answer, which is a new one each time.
     """
 
     error: str | None = None
     drop: Literal["before", "after"] | None = None
     slow: float = 0.0
+    alter: Callable[[Request, Answer], Answer] | None = None
 
 
 @dataclass(slots=True, kw_only=True)

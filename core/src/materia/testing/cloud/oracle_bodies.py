@@ -109,7 +109,7 @@ def instance_body(instance: Instance, now: datetime) -> dict[str, Any]:
         "shapeConfig": {
             "ocpus": instance.ocpus,
             "memoryInGBs": instance.memory_gb,
-            "vcpus": int(instance.ocpus * (1 if instance.shape.arm else 2)),
+            "vcpus": int(instance.ocpus * instance.shape.vcpus_per_ocpu),
             "baselineOcpuUtilization": None,
             "gpus": 0,
             "localDisks": 0,

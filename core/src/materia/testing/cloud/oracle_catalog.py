@@ -28,6 +28,10 @@ GIGABYTES = "Gigabytes Per Hour"
 OUTBOUND = "Outbound Data Transfer - Originating in"
 # Part number, name, metric, category, price in USD.
 PRODUCTS = (
+    ("B109529", "Compute - Standard - A2 OCPU", OCPU, VM, "0.014"),
+    ("B109530", "Compute - Standard - A2 Memory", GIGABYTES, VM, "0.002"),
+    ("B112145", "OCI - Compute - Standard - A4 - OCPU", OCPU, VM, "0.0138"),
+    ("B112146", "OCI - Compute - Standard - A4 - Memory", "Gigabyte Per Hour", VM, "0.0027"),
     ("B111129", "OCI - Compute - Standard - E6 - OCPU", OCPU, VM, "0.03"),
     ("B111130", "OCI - Compute - Standard - E6 - Memory", GIGABYTES, VM, "0.002"),
     ("B88318", "Compute - Windows OS", OCPU, "Compute - OS Images", "0.092"),
@@ -92,10 +96,19 @@ class Shape:
         )
         return usd * RATES[currency]
 
+    @property
+    def vcpus_per_ocpu(self) -> int:
+        """What Oracle's page of shapes says: two, but for Arm's A1 one."""
+        return 1 if ".A1." in self.name else 2
+
 
 SHAPES = (
     Shape(name="VM.Standard.A1.Flex", ocpu="0.01", memory="0.0015", arm=True, domains=(2,),
           most_ocpus=80, billing="LIMITED_FREE"),
+    Shape(name="VM.Standard.A2.Flex", ocpu="0.014", memory="0.002", arm=True, domains=(3,),
+          most_ocpus=78),
+    Shape(name="VM.Standard.A4.Flex", ocpu="0.0138", memory="0.0027", arm=True, domains=(3,),
+          most_ocpus=45),
     Shape(name="VM.Standard.E2.1.Micro", ocpu="0", memory="0", fixed=(1, 1),
           billing="ALWAYS_FREE", subcore=True),
     Shape(name="VM.Standard.E4.Flex", ocpu="0.025", memory="0.0015"),

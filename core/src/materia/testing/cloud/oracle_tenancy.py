@@ -309,7 +309,7 @@ class Tenancy(Service):
             user_data=decoded(instance.metadata),
             authorized_keys=tuple(key for key in keys if key.strip()),
             login="ubuntu",
-            vcpus=int(instance.ocpus * (1 if instance.shape.arm else 2)),
+            vcpus=int(instance.ocpus * instance.shape.vcpus_per_ocpu),
             memory_gib=Decimal(str(instance.memory_gb)),
             disk_gib=sum(sizes),
             boot_seconds=self.boot_seconds,

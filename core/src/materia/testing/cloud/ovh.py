@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 
 from materia.testing.cloud.exchange import Answer, BadBody, Refusal, Request, route
 from materia.testing.cloud.ovh_catalog import (
-    CURRENCIES,
     FLAVORS,
     IMAGES,
     NO_QUOTA,
     REGIONS,
+    SERVED,
     SOLD_OUT,
     Flavor,
     catalog,
@@ -130,10 +130,9 @@ class Ovh(OvhProject):
     def get_catalog(self, request: Request) -> Answer:
         """The price list of a subsidiary, in its currency."""
         subsidiary = request.first("ovhSubsidiary")
-        if subsidiary not in CURRENCIES:
-            return error(
-                400, "BadParameters", f"[ovhSubsidiary] Given data ({subsidiary}) is not valid"
-            )
+        if subsidiary not in SERVED[self.continent]:
+            # As seen for one of another continent: github.com/ovh/python-ovh, issue 143.
+            return error(400, "BadRequest", "invalid ovhSubsidiary")
         return Answer(body=catalog(subsidiary))
 
     @route("GET", "/1.0/cloud/project")

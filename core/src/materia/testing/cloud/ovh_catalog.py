@@ -20,7 +20,11 @@ CURRENCIES = {
     "GB": ("GBP", Decimal("0.87"), 20),
     "PL": ("PLN", Decimal("4.25"), 23),
     "WE": ("USD", Decimal("1.15"), 0),
+    "CA": ("CAD", Decimal("1.6"), 0),
+    "US": ("USD", Decimal("1.15"), 0),
 }
+# Which of them each of the real APIs serves; it refuses those of another continent.
+SERVED = {"eu": ("IE", "FR", "GB", "PL"), "ca": ("WE", "CA"), "us": ("US",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

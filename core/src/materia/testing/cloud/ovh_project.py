@@ -26,14 +26,18 @@ class OvhProject(Service):
 
     Attributes:
         skew: How far the service's clock is ahead of the client's.
+        continent: Which of the real APIs it stands for: eu, ca or us.
         project: Id of the project.
     """
 
     provider = "ovh"
 
-    def __init__(self, *, skew: timedelta = timedelta(hours=2), **options: Any) -> None:
+    def __init__(
+        self, *, skew: timedelta = timedelta(hours=2), continent: str = "eu", **options: Any
+    ) -> None:
         super().__init__(**options)
         self.skew = skew
+        self.continent = continent
         self.application_key = "emulatedovhapplk"
         self.application_secret = "emulated-ovh-application-secret"  # noqa: S105 -- opens only this
         self.consumer_key = "emulated-ovh-consumer-key"

@@ -267,6 +267,8 @@ class Service(ABC):
         else:
             with self.lock:
                 answer = self.decorate(request, self._route(request))
+            if fault.alter is not None:
+                answer = fault.alter(request, answer)
             if fault.drop == "after":
                 answer = None
         time.sleep(fault.slow)

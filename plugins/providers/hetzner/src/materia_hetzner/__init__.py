@@ -10,7 +10,8 @@ def open_hetzner(opening: Opening) -> Provider:
     from materia_hetzner.provider import Hetzner
     from materia_hetzner.settings import read_settings
 
-    return Hetzner(opening.secrets["HCLOUD_TOKEN"], read_settings(opening.settings))
+    settings = read_settings(opening.settings)
+    return Hetzner(opening.secrets["HCLOUD_TOKEN"], settings, once=opening.once)
 
 
 @hookimpl

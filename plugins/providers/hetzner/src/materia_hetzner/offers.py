@@ -11,12 +11,16 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from materia.entries import Entries, LeftOut, amount, amount_in, whole, word
 from materia.machines import Architecture, Availability, Billing, Cpu, Extra, Money, Offer
 
 PROVIDER = "hetzner"
 ARCHITECTURES: Mapping[str, Architecture] = {"x86": "x86_64", "arm": "arm64"}
 CPUS: Mapping[str, Cpu] = {"dedicated": "dedicated", "shared": "shared"}
 GIB = 1024**3
+LEAST = Decimal(
+    "0.0001"
+)  # in any currency: the cheapest thing with a price is an address, at 0.0008
 # A started hour is a whole one, from creation, running or not.
 BILLING = Billing(
     increment=timedelta(hours=1),
@@ -29,9 +33,11 @@ BILLING = Billing(
 
 
 def read_offers(
-    types: Sequence[Mapping[str, Any]], pricing: Mapping[str, Any], *, source: str, now: datetime
-) -> list[Offer]:
+    types: Sequence[Any], pricing: Mapping[str, Any], *, source: str, now: datetime
+) -> Entries[Offer]:
     """Every type in every location it has a price for.
+
+    A type, or its price in one location, that cannot be read is left out, with a line.
 
     Args:
         types: The bodies of `GET /server_types`.
@@ -39,56 +45,75 @@ def read_offers(
         source: The address of the API, for the offers to name.
         now: When both were read, in UTC.
     """
-    currency = str(pricing["currency"])
-    addresses = _address_prices(pricing)
+    left = LeftOut(PROVIDER)
+    currency = word(pricing["currency"], "currency")
+    addresses = _address_prices(pricing, currency, source, left)
     offers = []
     for kind in types:
-        architecture = ARCHITECTURES.get(kind["architecture"])
-        if architecture is None:
-            continue
-        places = {place["name"]: place for place in kind.get("locations") or ()}
-        for price in kind.get("prices") or ():
-            location = str(price["location"])
-            if places and location not in places:
-                continue  # a price is kept where the type is no longer sold
-            place = places.get(location, {})
-            retires_on = _retires_on(place.get("deprecation") or kind.get("deprecation"))
-            extras: tuple[Extra, ...] = ()
-            if address := addresses.get(location):
-                extras = (
-                    Extra(
-                        name="IPv4 address",
-                        hourly=Money(_net(address["price_hourly"]), currency),
-                        monthly_cap=Money(_net(address["price_monthly"]), currency),
-                        source=f"{source}/pricing",
-                    ),
-                )
-            offers.append(
-                Offer(
-                    provider=PROVIDER,
-                    region=location,
-                    instance_type=str(kind["name"]),
-                    vcpus=int(kind["cores"]),
-                    cpu=CPUS.get(kind["cpu_type"], "unknown"),
-                    architecture=architecture,
-                    memory_gib=_plain(Decimal(str(kind["memory"]))),
-                    disk_gib=int(kind["disk"]),
-                    hourly=Money(_net(price["price_hourly"]), currency),
-                    billing=BILLING,
-                    availability=_availability(place, retires_on, now.date()),
-                    price_as_of=now,
-                    price_source=f"{source}/server_types",
-                    monthly_cap=Money(_net(price["price_monthly"]), currency),
-                    extras=extras,
-                    **_egress(price, currency),
-                    retires_on=retires_on,
-                )
-            )
-    return offers
+        with left.entry(_named(kind)):
+            if word(kind["architecture"], "architecture") not in ARCHITECTURES:
+                continue
+            machine = _machine(kind)
+            places = {place["name"]: place for place in kind.get("locations") or ()}
+            for price in kind.get("prices") or ():
+                with left.entry(f"{_named(kind)} in {_place(price)}"):
+                    location = word(price["location"], "location")
+                    if places and location not in places:
+                        continue  # a price is kept where the type is no longer sold
+                    place = places.get(location, {})
+                    retires_on = _retires_on(place.get("deprecation") or kind.get("deprecation"))
+                    offers.append(
+                        Offer(
+                            **machine,
+                            region=location,
+                            hourly=_money(price, "price_hourly", currency),
+                            availability=_availability(place, retires_on, now.date()),
+                            price_as_of=now,
+                            price_source=f"{source}/server_types",
+                            monthly_cap=_money(price, "price_monthly", currency),
+                            extras=_address_in(location, addresses),
+                            **_egress(price, currency),
+                            retires_on=retires_on,
+                        )
+                    )
+    return Entries(offers, left.lines())
 
 
-def _net(price: Mapping[str, str]) -> Decimal:
-    return _plain(Decimal(price["net"]))
+def _named(kind: Any) -> str:
+    """What a line calls a type, which may be anything."""
+    return f"the type {kind.get('name')}" if isinstance(kind, dict) else "a type"
+
+
+def _place(price: Any) -> str:
+    return str(price.get("location")) if isinstance(price, dict) else "a location"
+
+
+def _machine(kind: Mapping[str, Any]) -> dict[str, Any]:
+    """What an offer of the type has in every location.
+
+    Raises:
+        ValueError: one of its sizes is missing, or cannot be.
+    """
+    return {
+        "provider": PROVIDER,
+        "instance_type": word(kind["name"], "name"),
+        "vcpus": whole(kind["cores"], "number of cores"),
+        "cpu": CPUS.get(str(kind["cpu_type"]), "unknown"),
+        "architecture": ARCHITECTURES[kind["architecture"]],
+        "memory_gib": _plain(amount(kind["memory"], "memory", least=Decimal("0.1"))),
+        "disk_gib": whole(kind["disk"], "disk"),
+        "billing": BILLING,
+    }
+
+
+def _money(price: Mapping[str, Any], name: str, currency: str) -> Money:
+    """A net price of the API, which writes them as text.
+
+    Raises:
+        ValueError: it is missing, nothing, or cannot be.
+    """
+    net = amount_in(price[name]["net"], name, least=LEAST)
+    return Money(_plain(net), currency)
 
 
 def _plain(number: Decimal) -> Decimal:
@@ -97,24 +122,55 @@ def _plain(number: Decimal) -> Decimal:
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
 
-def _address_prices(pricing: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {
-        str(price["location"]): price
-        for kind in pricing.get("primary_ips") or ()
-        if kind["type"] == "ipv4"
-        for price in kind["prices"]
-        if _net(price["price_hourly"])
-    }
+def _address_prices(
+    pricing: Mapping[str, Any], currency: str, source: str, left: LeftOut
+) -> dict[str, Extra | None]:
+    """What an IPv4 address costs, by location; None where that cannot be read."""
+    found: dict[str, Extra | None] = {}
+    with left.entry("the prices of addresses"):
+        if not pricing.get("primary_ips"):
+            raise ValueError("the API has none")
+        for kind in pricing.get("primary_ips") or ():
+            if word(kind["type"], "kind") != "ipv4":
+                continue
+            for price in kind["prices"]:
+                place = _place(price)
+                found[place] = None
+                with left.entry(f"the price of an IPv4 address in {place}"):
+                    found[place] = Extra(
+                        name="IPv4 address",
+                        hourly=_money(price, "price_hourly", currency),
+                        monthly_cap=_money(price, "price_monthly", currency),
+                        source=f"{source}/pricing",
+                    )
+    return found
+
+
+def _address_in(location: str, addresses: Mapping[str, Extra | None]) -> tuple[Extra, ...]:
+    """The address that comes with a server there; nothing where the API prices none anywhere.
+
+    Raises:
+        ValueError: its price there is not known: without it an offer would be too cheap.
+    """
+    if not addresses:
+        return ()
+    address = addresses.get(location)
+    if address is None:
+        raise ValueError("the price of its IPv4 address is not known")
+    return (address,)
 
 
 def _egress(price: Mapping[str, Any], currency: str) -> dict[str, Any]:
     # Traffic is counted in powers of 1024: the API calls 20 TB 21990232555520 bytes.
     included, per_tb = price.get("included_traffic"), price.get("price_per_tb_traffic")
     if included is None or per_tb is None:
-        return {}
+        return {"egress_included_gib": Decimal(0)}  # no price is known, and it is not free
+    whole_gib = amount(included, "included traffic", most=Decimal(10**18)) / GIB
     return {
-        "egress_included_gib": _plain(Decimal(int(included)) / GIB),
-        "egress_per_gib": Money(_net(per_tb) / 1024, currency),
+        "egress_included_gib": _plain(whole_gib),
+        "egress_per_gib": Money(
+            _money(price, "price_per_tb_traffic", currency).amount / 1024, currency
+        ),
     }
 
 

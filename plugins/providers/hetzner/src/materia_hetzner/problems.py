@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import requests
 from hcloud import APIException, HCloudException
 from hcloud.actions import ActionException
+from materia.connection import connection_text
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 
 # The offer cannot be had now: the next one is tried.
@@ -84,9 +85,9 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
             f"hetzner: cannot {doing}: HCLOUD_TOKEN has a character that no token has, such as a "
             "space or the end of a line; copy it again"
         )
-    if isinstance(error, requests.exceptions.Timeout):
-        reason = "no answer in time"
-    elif isinstance(error, HCloudException | requests.exceptions.RequestException):
+    if isinstance(error, requests.exceptions.RequestException):
+        reason = connection_text(error)
+    elif isinstance(error, HCloudException):
         reason = f"{type(error).__name__}: {error}"
     elif isinstance(error, KeyError | TypeError | ValueError | AttributeError):
         # The SDK takes answers apart without looking: another service than Hetzner's has answered.

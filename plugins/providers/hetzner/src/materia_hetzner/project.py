@@ -59,7 +59,10 @@ class Project:
         while page:
             answer = self.client.request("GET", path, params={"page": page, "per_page": 50})
             yield from answer[key]
-            page = answer.get("meta", {}).get("pagination", {}).get("next_page")
+            following = answer.get("meta", {}).get("pagination", {}).get("next_page")
+            if following is not None and (type(following) is not int or following <= page):
+                raise ValueError(f"after page {page} comes {following!r}")
+            page = following
 
     def named(self, name: str) -> BoundServer | None:
         """The server of that name.

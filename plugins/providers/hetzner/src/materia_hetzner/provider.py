@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hcloud.images import Image
 from hcloud.locations import Location
@@ -19,6 +20,7 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer, Server, ServerCreatePublicNetwork
 from hcloud.ssh_keys import BoundSSHKey, SSHKey
 from materia.bootstrap import check_size, host_key_of
+from materia.entries import Entries, LeftOut
 from materia.errors import (
     CapacityError,
     CredentialsError,
@@ -29,6 +31,7 @@ from materia.errors import (
 )
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of, read_mark
+from materia.once import Once, unkept
 from materia.polling import poll
 from materia.provider_clock import read_date_header
 from materia.removal import leftover
@@ -54,6 +57,7 @@ class Hetzner:
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=10),
         first_retry: timedelta = timedelta(seconds=0.5),
+        once: Once | None = None,
     ) -> None:
         """Open the project; asks the API nothing yet.
 
@@ -65,9 +69,11 @@ class Hetzner:
             settle: How long a server that was just made may be missing from the API's answers.
             first_retry: The SDK repeats a request that met a rate limit, a conflict, a gateway
                 error or a time limit five times, after 1, 2, 4, 8 and 16 times this.
+            once: Asks for prices once for several needs; by default each asks anew.
         """
         self._settings = settings or Settings()
         self._patience = patience
+        self._once = once or unkept()
         client = open_client(
             token, self._settings, request_timeout=request_timeout, first_retry=first_retry
         )
@@ -83,24 +89,41 @@ class Hetzner:
         Raises:
             NoOfferError: a region in materia.toml is none of Hetzner's, or nothing has a price.
         """
-        project, settings = self._project, self._settings
+        project, settings, once = self._project, self._settings, self._once
+        types, left = once.ask("types", self._types)
         with translated("read prices"):
             offers = read_offers(
-                list(project.pages("/server_types", "server_types")),
-                project.client.request("GET", "/pricing")["pricing"],
+                types,
+                once.ask("pricing", lambda: project.client.request("GET", "/pricing")["pricing"]),
                 source=settings.api_url,
                 now=datetime.now(UTC),
             )
         regions = {offer.region for offer in offers}
-        if unknown := sorted(set(settings.regions) - regions):
+        wanted = {region.lower() for region in settings.regions}
+        if unknown := sorted(wanted - {region.lower() for region in regions}):
             raise NoOfferError(
                 f"hetzner: nothing is sold in {', '.join(unknown)} (providers.hetzner.regions); "
                 f"known: {', '.join(sorted(regions)) or 'no location at all'}"
             )
         if not offers:
-            raise NoOfferError("hetzner: the API lists no server type with a price")
-        chosen = settings.regions or regions
-        return [offer for offer in offers if offer.region in chosen]
+            lines = ["hetzner: the API lists no server type with a price", *offers.left_out]
+            raise NoOfferError("; ".join(lines))
+        chosen = [offer for offer in offers if not wanted or offer.region.lower() in wanted]
+        return Entries(chosen, (*left.lines(), *offers.left_out))
+
+    def _types(self) -> tuple[list[dict[str, Any]], LeftOut]:
+        """The server types of all pages; of a list that breaks off what came before.
+
+        Raises:
+            ProviderError: not even the first page can be read.
+        """
+        found: list[dict[str, Any]] = []
+        left = LeftOut(PROVIDER)
+        with left.place("the rest of the list of types"), translated("list server types"):
+            found.extend(self._project.pages("/server_types", "server_types"))
+        if left.errors and not found:
+            raise left.errors[0]
+        return found, left
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         """A server of that name, or the one that is there already.

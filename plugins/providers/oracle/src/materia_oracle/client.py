@@ -6,6 +6,7 @@ With a retry strategy of its own it would repeat `Out of host capacity`, which c
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 import oci  # type: ignore[import-untyped]
+from materia.entries import ODD, LeftOut, reason_of
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
     ComputeClient,
@@ -66,15 +68,64 @@ class Clients:
                 time.sleep(pause)
         return self.once(doing, call)
 
-    def every(self, doing: str, call: Callable[..., Any], **options: Any) -> list[Any]:
-        """Everything on all pages of a list operation."""
+    def every(
+        self, doing: str, call: Callable[..., Any], left: LeftOut | None = None, /, **options: Any
+    ) -> list[Any]:
+        """Everything on all pages of a list operation.
+
+        An entry that the SDK cannot read is told to *left*.
+
+        Raises:
+            UnansweredError: there is one, and no *left*: the list is not whole.
+        """
         found: list[Any] = []
         while True:
             answer = self.again(doing, partial(call, **options))
-            found += answer.data
+            if not isinstance(answer.data, list):
+                raise UnansweredError(f"oracle: {doing}: the answer is no list")
+            for one in answer.data:
+                if not isinstance(one, Unreadable):
+                    found.append(one)
+                elif left is not None:
+                    left.add(f"an entry of {doing}", one.reason)
+                else:
+                    raise UnansweredError(f"oracle: {doing}: an entry cannot be read: {one.reason}")
             if not answer.has_next_page:
                 return found
             options["page"] = answer.next_page
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An entry of a list that the SDK made nothing of."""
+
+    reason: str
+
+
+def _by_entry(client: Any) -> Any:
+    """The *client*, reading lists entry by entry: the SDK's own way loses all for one of them."""
+    whole = client.base_client.deserialize_response_data
+
+    def read(data: bytes, kind: str, *rest: Any) -> Any:
+        if not kind.startswith("list["):
+            return whole(data, kind, *rest)
+        entries = json.loads(data)
+        if not isinstance(entries, list):
+            return None
+        return [
+            one(entry, kind.removeprefix("list[").removesuffix("]"), *rest) for entry in entries
+        ]
+
+    def one(entry: object, kind: str, *rest: Any) -> Any:
+        if not isinstance(entry, dict):
+            return Unreadable(f"it is {type(entry).__name__}, not an object")
+        try:
+            return whole(json.dumps(entry).encode(), kind, *rest)
+        except ODD as error:
+            return Unreadable(reason_of(error))
+
+    client.base_client.deserialize_response_data = read
+    return client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +156,9 @@ def connect(
     given = dict(config)
     with translated("read the credentials"):
         return Clients(
-            compute=ComputeClient(given, **options),
-            volumes=BlockstorageClient(given, **options),
-            network=VirtualNetworkClient(given, **options),
-            identity=IdentityClient(given, **options),
+            compute=_by_entry(ComputeClient(given, **options)),
+            volumes=_by_entry(BlockstorageClient(given, **options)),
+            network=_by_entry(VirtualNetworkClient(given, **options)),
+            identity=_by_entry(IdentityClient(given, **options)),
             first_retry=first_retry,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from materia.connection import connection_text
 from materia.errors import CapacityError, CredentialsError, ProviderError
 from oci import exceptions  # type: ignore[import-untyped]
 
@@ -51,8 +52,8 @@ def translated(doing: str) -> Iterator[None]:
             "OCI_CLI_REGION"
         ) from error
     except SDK_ERRORS as error:
-        kind = type(error).__name__
-        raise UnansweredError(f"oracle: {doing}: no answer ({kind})") from error
+        reason = connection_text(error)
+        raise UnansweredError(f"oracle: {doing}: no answer: {reason}") from error
     except (ValueError, TypeError, AttributeError) as error:
         kind = type(error).__name__
         raise UnansweredError(f"oracle: {doing}: the answer cannot be read ({kind})") from error

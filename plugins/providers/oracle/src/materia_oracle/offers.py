@@ -8,18 +8,22 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from materia.entries import Entries, LeftOut, amount, word
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
+from materia.once import Once, unkept
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place
-from materia_oracle.errors import translated
 from materia_oracle.price_list import fetch
-from materia_oracle.shapes import GB_PER_OCPU, Shape, offers, size
+from materia_oracle.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 
 
 def offers_of(
-    place: Place, requirements: Requirements, price_list_url: str = ""
+    place: Place,
+    requirements: Requirements,
+    price_list_url: str = "",
+    once: Once | None = None,
 ) -> Sequence[Offer]:
     """The offers of all availability domains.
 
@@ -27,52 +31,83 @@ def offers_of(
         NoOfferError: the region is not among those required, or has nothing with a price.
         ProviderError: shapes or prices cannot be read.
     """
+    once, left = once or unkept(), LeftOut(PROVIDER)
+    wanted = {region.casefold() for region in requirements.regions}
     domains = [
         domain
-        for domain in domains_of(place)
-        if not requirements.regions
-        or place.region in requirements.regions
-        or domain in requirements.regions
+        for domain in once.ask("domains", partial(domains_of, place, left))
+        if not wanted or wanted & {place.region.casefold(), domain.casefold()}
     ]
     if not domains:
         raise NoOfferError(
             f"oracle: only the region in OCI_CLI_REGION is in use, not "
             f"{', '.join(requirements.regions)}"
         )
-    prices = fetch(price_list_url, requirements.currency)
+    currency = requirements.currency
+    prices = once.ask(("prices", currency), partial(fetch, price_list_url, currency))
 
     def ask(domain: str) -> list[Offer]:
-        shapes = _shapes(place, domain)
-        stock = _stock(place, domain, shapes, requirements)
-        return offers(shapes, prices, requirements, region=place.region, zone=domain, stock=stock)
+        found: list[Offer] = []
+        with left.place(domain):
+            shapes, odd = once.ask(("shapes", domain), partial(_shapes, place, domain))
+            left.join(odd)
+            stock = _stock(place, domain, shapes, requirements)
+            found += offers(
+                shapes,
+                prices,
+                requirements,
+                region=place.region,
+                zone=domain,
+                stock=stock,
+                left=left,
+            )
+        return found
 
     with ThreadPoolExecutor(max_workers=len(domains)) as pool:
         found = [offer for answer in pool.map(ask, domains) for offer in answer]
+    if not found and left.errors:
+        raise left.errors[0]
+    lines = (*prices.left_out, *left.lines())
     if not found:
-        raise NoOfferError(f"oracle: no shape in {place.region} that the price list knows")
-    return found
+        head = f"oracle: no shape in {place.region} that the price list knows"
+        raise NoOfferError("; ".join([head, *lines]))
+    return Entries(found, lines)
 
 
-def domains_of(place: Place) -> list[str]:
-    """The availability domains of the region, by name."""
-    found = place.clients.again(
-        "list availability domains",
-        partial(place.clients.identity.list_availability_domains, place.compartment),
-    ).data
-    return sorted(one.name for one in found)
+def domains_of(place: Place, left: LeftOut | None = None) -> list[str]:
+    """The availability domains of the region, by name; one without a name is told to *left*.
+
+    Raises:
+        ProviderError: there is none.
+    """
+    left = LeftOut(PROVIDER) if left is None else left
+    listing = place.clients.identity.list_availability_domains
+    found = []
+    for one in place.clients.every(
+        "list availability domains", partial(listing, place.compartment), left
+    ):
+        with left.entry("an availability domain"):
+            found.append(word(one.name, "name"))
+    if not found:
+        raise ProviderError("; ".join([f"oracle: {place.region} lists no domain", *left.lines()]))
+    return sorted(found)
 
 
-def _shapes(place: Place, domain: str) -> list[Shape]:
+def _shapes(place: Place, domain: str) -> tuple[list[Shape], LeftOut]:
+    left = LeftOut(PROVIDER)
     found = place.clients.every(
         f"list shapes in {domain}",
         place.clients.compute.list_shapes,
+        left,
         compartment_id=place.compartment,
         availability_domain=domain,
     )
-    # A shape is listed once for each image it can boot.
-    with translated(f"read shapes in {domain}"):
-        shapes = {one.shape: _shape(one) for one in found if _rentable(one)}
-    return [shapes[name] for name in sorted(shapes)]
+    shapes = {}
+    for one in found:
+        with left.entry(f"{one.shape} in {domain}"):
+            if _rentable(one):  # one that is listed once for each image it can boot
+                shapes[one.shape] = _shape(one)
+    return [shapes[name] for name in sorted(shapes)], left
 
 
 def _stock(
@@ -108,9 +143,9 @@ def _stock(
         ).data
     except ProviderError:
         return {}  # availability is then unknown, and the prices still stand
-    return {
-        one.instance_shape: one.availability_status for one in report.shape_availabilities or ()
-    }
+    said = getattr(report, "shape_availabilities", None) or ()
+    stock = [(getattr(one, "instance_shape", ""), one) for one in said]  # it may be anything
+    return {str(name): str(getattr(one, "availability_status", "")) for name, one in stock}
 
 
 def _rentable(shape: Any) -> bool:
@@ -119,12 +154,17 @@ def _rentable(shape: Any) -> bool:
 
 
 def _shape(shape: Any) -> Shape:
+    """A shape as a value.
+
+    Raises:
+        ValueError: one of its sizes is missing, or cannot be.
+    """
     ocpus, memory = shape.ocpu_options, shape.memory_options
-    fixed = Decimal(str(shape.memory_in_gbs or 0))
     low, high = (Decimal(figure) for figure in GB_PER_OCPU)
     if not shape.is_flexible or ocpus is None or memory is None:
-        count = int(shape.ocpus or 0)
-        per = fixed / count if count else Decimal(0)
+        fixed = amount(shape.memory_in_gbs, "memory", least=Decimal(1))
+        count = int(amount(shape.ocpus, "number of OCPUs", least=Decimal(1)))
+        per = fixed / count
         return Shape(
             name=shape.shape,
             ocpus=(count, count),
@@ -132,15 +172,15 @@ def _shape(shape: Any) -> Shape:
             gb_per_ocpu=(per, per),
             cpu="burstable" if shape.is_subcore else "dedicated",
         )
+    most = amount(ocpus.max, "most OCPUs", least=Decimal(1))
+    fewest = amount(ocpus.min or 1, "fewest OCPUs", most=most)
+    largest = amount(memory.max_in_g_bs, "largest memory", least=Decimal(1))
     return Shape(
         name=shape.shape,
-        ocpus=(max(int(ocpus.min or 1), 1), int(ocpus.max or 1)),
-        memory_gb=(
-            Decimal(str(memory.min_in_g_bs or 1)),
-            Decimal(str(memory.max_in_g_bs or fixed)),
-        ),
+        ocpus=(max(int(fewest), 1), int(most)),
+        memory_gb=(amount(memory.min_in_g_bs or 1, "smallest memory", most=largest), largest),
         gb_per_ocpu=(
-            Decimal(str(memory.min_per_ocpu_in_gbs or low)),
-            Decimal(str(memory.max_per_ocpu_in_gbs or high)),
+            amount(memory.min_per_ocpu_in_gbs or low, "least memory of an OCPU"),
+            amount(memory.max_per_ocpu_in_gbs or high, "most memory of an OCPU"),
         ),
     )

@@ -44,6 +44,7 @@ def open_provider(opening: Opening) -> Oracle:
         ssh_port=int(str(settings.get("ssh_port") or 22)),
         api_url=str(settings.get("api_url") or "").rstrip("/"),
         price_list_url=str(settings.get("price_list_url") or ""),
+        once=opening.once,
     )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import httpx
+from materia.connection import connection_text
+from materia.entries import LeftOut, amount
 from materia.errors import ProviderError
 
 URL = "https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/"
@@ -25,12 +27,19 @@ PERFORMANCE = "B91962"  # one performance unit of a gigabyte for a month
 EGRESS_WEST = "B88327"
 EGRESS_PACIFIC = "B93455"
 EGRESS_MIDDLE = "B93456"
+EGRESS = (EGRESS_WEST, EGRESS_PACIFIC, EGRESS_MIDDLE)
+PARTS = frozenset({STORAGE, PERFORMANCE, *EGRESS})
+NO_END = Decimal("1e18")  # of a tier; the list itself writes 999999999999999
 # `Compute - Standard - E5 - OCPU`, `OCI - Compute - Standard - A4 - Memory`, `Compute - Virtual
-# Machine Standard - X7`, `Compute - Standard - A2 OCPU`.
+# Machine Standard - X7`, `Compute - Standard - A2 OCPU`, `OCI - Compute - Standard - E6 Ax - OCPU`.
 NAME = re.compile(
-    r"\bCompute - (?:Virtual Machine )?(Standard|Optimized) - ([A-Z]\d+)"
-    r"(?:\s*-?\s*(?:OCPU|Memory))?$"
+    r"\bCompute - (?:Virtual Machine )?(Standard|Optimized) - ([A-Z]\d+(?: Ax)?)"
+    r"(?:\s*-?\s*(OCPU|Memory))?$"
 )
+# Less than this, in any currency, is no price: in January 2026 the list had 0.01 USD for an OCPU
+# and 0.0015 for a gigabyte of memory at least, and no currency's unit is worth four dollars.
+LEAST_OF_AN_OCPU = Decimal("0.0005")
+LEAST_OF_A_GB = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,7 @@ class PriceList:
         egress: Tiers of a gigabyte of traffic, by part number.
         as_of: When it was read, in UTC.
         source: Its address.
+        left_out: A line for each row that has a price which cannot be.
     """
 
     currency: str
@@ -86,13 +96,14 @@ class PriceList:
     egress: Mapping[str, Sequence[Tier]]
     as_of: datetime
     source: str
+    left_out: tuple[str, ...] = ()
 
 
 def fetch(url: str, currency: str) -> PriceList:
     """The list in *currency*, or in USD where Oracle does not sell in it.
 
     Raises:
-        ProviderError: it cannot be had or read.
+        ProviderError: it does not come, or cannot be read.
     """
     for code in dict.fromkeys((currency, "USD")):
         address = f"{url or URL}?currencyCode={code}"
@@ -112,8 +123,8 @@ def _get(address: str) -> Any:
         status = error.response.status_code
         raise ProviderError(f"oracle: the price list answers HTTP {status}: {address}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        kind = type(error).__name__
-        raise ProviderError(f"oracle: the price list does not answer ({kind})") from error
+        reason = connection_text(error, address)
+        raise ProviderError(f"oracle: the price list does not answer: {reason}") from error
     except ValueError as error:
         raise ProviderError(f"oracle: the price list is not JSON: {address}") from error
 
@@ -127,69 +138,106 @@ def parse(body: Any, currency: str, *, source: str, as_of: datetime) -> PriceLis
     items = body.get("items") if isinstance(body, dict) else None
     if not isinstance(items, list):
         raise ProviderError(f"oracle: the price list has no items: {source}")
+    left = LeftOut("oracle")
     tiers: dict[str, Sequence[Tier]] = {}
-    rows: list[tuple[tuple[str, str], bool, Decimal]] = []
+    rows: dict[tuple[tuple[str, str], bool], Decimal] = {}
+    priced = False
     for item in items:
-        steps = _tiers(item, currency)
-        if not steps:
+        if not isinstance(item, dict):
             continue
-        tiers[str(item.get("partNumber"))] = steps
         name = re.sub(r"\s+", " ", str(item.get("displayName", ""))).strip()
-        if (found := NAME.search(name)) and "@Customer" not in name:
-            per_gb = str(item.get("metricName", "")).startswith("Gigabyte")
-            rows.append(((found[1], found[2]), per_gb, _price(steps)))
-    if not tiers:
+        part = str(item.get("partNumber"))
+        found = None if "@Customer" in name else NAME.search(name)
+        if found is None and part not in PARTS:
+            priced = priced or bool(_localized(item, currency))
+            continue
+        with left.entry(f"{name or part} in the price list"):
+            steps = _tiers(item, currency)
+            priced = priced or bool(steps)
+            if not steps:
+                continue
+            per_gb = found is None or _is_memory(found[3], str(item.get("metricName", "")))
+            _check(steps[-1], least=LEAST_OF_A_GB if per_gb else LEAST_OF_AN_OCPU)
+            if found:
+                rows[(found[1], found[2]), per_gb] = steps[-1].price
+            else:
+                tiers[part] = steps
+    if not priced and not left:
         return None
-    memory = {key: price for key, per_gb, price in rows if per_gb}
     series = {
-        key: Series(family=key[0], name=key[1], ocpu=price, memory=memory.get(key))
-        for key, per_gb, price in rows
+        key: Series(family=key[0], name=key[1], ocpu=price, memory=rows.get((key, True)))
+        for (key, per_gb), price in rows.items()
         if not per_gb
     }
     missing = [part for part in (STORAGE, PERFORMANCE) if part not in tiers]
     if missing or not series:
         what = ", ".join(missing) or "compute"
-        raise ProviderError(f"oracle: the price list lacks {what}: {source}")
+        said = "; ".join([f"the price list lacks {what}: {source}", *left.lines()])
+        raise ProviderError(f"oracle: {said}")
     return PriceList(
         currency=currency,
         series=series,
-        storage=_price(tiers[STORAGE]),
-        performance=_price(tiers[PERFORMANCE]),
-        egress={
-            part: tiers[part]
-            for part in (EGRESS_WEST, EGRESS_PACIFIC, EGRESS_MIDDLE)
-            if part in tiers
-        },
+        storage=tiers[STORAGE][-1].price,
+        performance=tiers[PERFORMANCE][-1].price,
+        egress={part: tiers[part] for part in EGRESS if part in tiers},
         as_of=as_of,
         source=source,
+        left_out=left.lines(),
     )
+
+
+def _is_memory(named: str | None, metric: str) -> bool:
+    """Whether a row of compute prices memory; its name, where that says so, and its unit agree.
+
+    Raises:
+        ValueError: they do not, so nothing says what the price is of.
+    """
+    for unit, memory in (("Gigabyte", True), ("OCPU", False)):
+        if metric.startswith(unit) and named in {None, "Memory" if memory else "OCPU"}:
+            return memory
+    raise ValueError(f"it is priced by {metric!r}")
+
+
+def _localized(item: Mapping[str, Any], currency: str) -> Sequence[Any]:
+    """The prices of a row in that currency, as the list has them."""
+    places = item.get("currencyCodeLocalizations") or ()
+    if not isinstance(places, list | tuple):
+        return ()
+    for one in places:
+        if isinstance(one, dict) and one.get("currencyCode") == currency:
+            prices = one.get("prices") or ()
+            return prices if isinstance(prices, list) else ()
+    return ()
 
 
 def _tiers(item: Mapping[str, Any], currency: str) -> list[Tier]:
-    """The pay-as-you-go tiers, from the first to the last."""
-    prices: Iterable[Mapping[str, Any]] = next(
-        (
-            one.get("prices") or ()
-            for one in item.get("currencyCodeLocalizations") or ()
-            if one.get("currencyCode") == currency
-        ),
-        (),
-    )
-    found = [
-        Tier(
-            price=Decimal(str(price["value"])),
-            above=Decimal(str(price.get("rangeMin") or 0)),
-            up_to=Decimal(str(price["rangeMax"])) if price.get("rangeMax") is not None else None,
+    """The pay-as-you-go tiers, from the first to the last.
+
+    Raises:
+        ValueError: one of them is none: a price that is read in part may lack its dear half.
+    """
+    found = []
+    for price in _localized(item, currency):
+        if price.get("model", "PAY_AS_YOU_GO") != "PAY_AS_YOU_GO":
+            continue
+        above, up_to = price.get("rangeMin"), price.get("rangeMax")
+        found.append(
+            Tier(
+                price=amount(price["value"], "price"),
+                above=amount(0 if above is None else above, "tier", most=NO_END),
+                up_to=None if up_to is None else amount(up_to, "tier", most=NO_END),
+            )
         )
-        for price in prices
-        if price.get("model", "PAY_AS_YOU_GO") == "PAY_AS_YOU_GO" and price.get("value") is not None
-    ]
     return sorted(found, key=lambda tier: tier.above)
 
 
-def _price(tiers: Sequence[Tier]) -> Decimal:
-    """Above every free amount: what one more unit costs an account that has used those up."""
-    return tiers[-1].price
+def _check(last: Tier, *, least: Decimal) -> None:
+    """Of the tiers the last is the price: what one more unit costs above every free amount.
+
+    Raises:
+        ValueError: it is nothing, or next to nothing.
+    """
+    amount(last.price, "price above the free amount", least=least)
 
 
 def egress_part(region: str) -> str:

@@ -11,6 +11,7 @@ from materia.bootstrap import check_size, host_key_of
 from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
+from materia.once import Once, unkept
 from materia.polling import poll
 from materia.provider_clock import read_date_header
 
@@ -44,13 +45,15 @@ class Oracle:
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=5),
         first_retry: timedelta = timedelta(milliseconds=200),
+        once: Once | None = None,
     ) -> None:
         """Ask nothing yet.
 
         *config* is the SDK's: user, tenancy, fingerprint, key_content and region. *timeout* is for
         the answer to one request; *patience* for how long something may take to be created or
         destroyed; *settle* for how long a new instance may be in no list; a request that is safe
-        to repeat is repeated after *first_retry*, and once more later.
+        to repeat is repeated after *first_retry*, and once more later. With *once* prices and
+        shapes are asked for once for several needs.
 
         Raises:
             CredentialsError: the SDK does not take *config*.
@@ -70,6 +73,7 @@ class Oracle:
         self._image = image
         self._ssh_port = ssh_port
         self._price_list_url = price_list_url
+        self._once = once or unkept()
         self._patience = patience
         self._settle = settle
 
@@ -79,7 +83,7 @@ class Oracle:
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says: the shapes of each availability domain, sized to what is needed."""
-        return offers_of(self._place, requirements, self._price_list_url)
+        return offers_of(self._place, requirements, self._price_list_url, self._once)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         """As the Protocol says; the launch itself is idempotent by its retry token.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from materia import Opening
+from materia.entries import Entries, LeftOut
 from materia.errors import NoOfferError
 from materia.machines import ANY_REGION, Offer, Requirements
 
 from materia_oracle.price_list import fetch
-from materia_oracle.shapes import listed_shapes, offers
+from materia_oracle.shapes import PROVIDER, listed_shapes, offers
 
 REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
 
@@ -22,16 +24,20 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
         NoOfferError: the regions asked for are not Oracle's.
         ProviderError: the list cannot be had.
     """
-    regions = [region for region in requirements.regions if REGION.fullmatch(region)]
+    named = [region.lower() for region in requirements.regions]
+    regions = [region for region in named if REGION.fullmatch(region)]
     if requirements.regions and not regions:
         asked = ", ".join(requirements.regions)
         raise NoOfferError(f"oracle: {asked} is no region of Oracle's, as eu-frankfurt-1 is one")
     url = str(opening.settings.get("price_list_url") or "")
-    prices = fetch(url, requirements.currency)
+    currency = requirements.currency
+    prices = opening.once.ask(("prices", currency), partial(fetch, url, currency))
     shapes = listed_shapes(prices)
+    left = LeftOut(PROVIDER)
     # Prices are equal in all commercial regions; an account alone can tell which it may use.
-    return [
+    found = [
         offer
         for region in regions or [ANY_REGION]
-        for offer in offers(shapes, prices, requirements, region=region)
+        for offer in offers(shapes, prices, requirements, region=region, left=left)
     ]
+    return Entries(found, (*prices.left_out, *left.lines()))

@@ -1,20 +1,19 @@
 """Shapes -> offers: sized to what is needed, priced from the list. Pure functions.
 
-Oracle's price list: "1 OCPU on x86 = 2 vCPUs, 1 OCPU on Arm (Ampere) = 1 vCPU"; at a minimum a
-minute is charged, then seconds; the same for block volumes (oracle.com/cloud/price-list, notes to
-Compute and Block Volume).
+At a minimum a minute is charged, then seconds; the same for block volumes (oracle.com/cloud/
+price-list, notes to Compute and Block Volume). What an OCPU gives is in `processors.py`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal
 
+from materia.entries import LeftOut
+from materia.errors import NoOfferError
 from materia.machines import (
-    Architecture,
     Availability,
     Billing,
     Cpu,
@@ -25,6 +24,7 @@ from materia.machines import (
 )
 
 from materia_oracle.price_list import PriceList, Series, egress_part
+from materia_oracle.processors import Processor, processor_of, series_of, shape_of
 
 PROVIDER = "oracle"
 PER_SECOND = Billing(
@@ -39,10 +39,6 @@ BOOT_VOLUME_VPUS = 10  # "balanced"
 HOURS_A_MONTH = 744
 # What a flexible shape gives where nothing says more (Oracle docs, "Flexible shapes").
 GB_PER_OCPU = (1, 64)
-# Series that are not part of their shapes' names.
-NUMBERED = {("Standard", "1"): "X5", ("Standard", "2"): "X7", ("Standard", "3"): "X9",
-            ("Optimized", "3"): "X9"}  # fmt: skip
-SHAPE = re.compile(r"VM\.(Standard|Optimized)(\d*)(?:\.([A-Z]\d+))?\.(Flex|\d+)")
 STOCK: Mapping[str, Availability] = {
     "AVAILABLE": "available",
     "OUT_OF_HOST_CAPACITY": "unavailable",
@@ -71,28 +67,17 @@ class Shape:
     @property
     def series(self) -> tuple[str, str] | None:
         """Family and name in the price list, or None when it cannot be told."""
-        found = SHAPE.fullmatch(self.name)
-        if found is None:
-            return None
-        family, number, series, _ = found.groups()
-        name = series or NUMBERED.get((family, number))
-        return (family, name) if name else None
+        return series_of(self.name)
+
+    @property
+    def processor(self) -> Processor | None:
+        """What its OCPU gives, or None when it cannot be told."""
+        return processor_of(self.series)
 
     @property
     def flexible(self) -> bool:
         """Whether OCPUs and memory are chosen."""
         return self.name.endswith(".Flex")
-
-    @property
-    def architecture(self) -> Architecture:
-        """Ampere's series begin with A."""
-        series = self.series
-        return "arm64" if series is not None and series[1].startswith("A") else "x86_64"
-
-    @property
-    def vcpus_per_ocpu(self) -> int:
-        """Hardware threads."""
-        return 1 if self.architecture == "arm64" else 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +89,19 @@ class Size:
 
 
 def size(shape: Shape, requirements: Requirements) -> Size | None:
-    """The smallest size of *shape* that is enough, or its largest; None: a shape without sizes.
+    """The smallest size of *shape* that is enough, or its largest; None: its sizes are not known.
 
     A shape that is too small still gives an offer: whoever asks filters.
     """
     fewest, most = shape.ocpus
     smallest, largest = shape.memory_gb
     low, high = shape.gb_per_ocpu
-    if most < 1 or largest < 1 or high <= 0:
+    processor = shape.processor
+    if processor is None or most < 1 or largest < 1 or high <= 0:
         return None
     memory = max(requirements.memory_gib.to_integral_value(ROUND_CEILING), smallest)
     memory = min(memory, largest)
-    by_cpu = -(-requirements.vcpus // shape.vcpus_per_ocpu)
+    by_cpu = -(-requirements.vcpus // processor.vcpus_per_ocpu)
     by_memory = int((memory / high).to_integral_value(ROUND_CEILING))
     ocpus = min(max(by_cpu, by_memory, fewest, 1), most)
     memory = min(max(memory, low * ocpus), high * ocpus, largest)
@@ -123,11 +109,20 @@ def size(shape: Shape, requirements: Requirements) -> Size | None:
 
 
 def read_offer_size(offer: Offer) -> tuple[float, float] | None:
-    """OCPUs and memory in GB that an offer of a flexible shape stands for; None for a fixed one."""
+    """OCPUs and memory in GB that an offer of a flexible shape stands for; None for a fixed one.
+
+    Raises:
+        NoOfferError: what an OCPU of that shape gives is not known, so its price was not known.
+    """
     if not offer.instance_type.endswith(".Flex"):
         return None
-    per_ocpu = 1 if offer.architecture == "arm64" else 2
-    return offer.vcpus / per_ocpu, float(offer.memory_gib)
+    processor = processor_of(series_of(offer.instance_type))
+    if processor is None:
+        raise NoOfferError(
+            f"oracle: {offer.instance_type} cannot be launched: how many vCPUs its OCPU gives is "
+            "not known; ask for prices again"
+        )
+    return offer.vcpus / processor.vcpus_per_ocpu, float(offer.memory_gib)
 
 
 def offers(
@@ -138,13 +133,24 @@ def offers(
     region: str,
     zone: str = "",
     stock: Mapping[str, str] | None = None,
+    left: LeftOut | None = None,
 ) -> list[Offer]:
-    """An offer for each shape that has a price; a shape without one is left out."""
-    found = [
-        _offer(shape, prices, requirements, region=region, zone=zone, stock=stock or {})
-        for shape in shapes
-    ]
-    return [offer for offer in found if offer is not None]
+    """An offer for each shape that has a price; a shape without one is left out.
+
+    What has a price and cannot be sized is told to *left*.
+    """
+    left = LeftOut(PROVIDER) if left is None else left
+    found = []
+    for shape in shapes:
+        priced = shape.series in prices.series
+        if priced and shape.processor is None:
+            left.add(shape.name, "how many vCPUs its OCPU gives is not known to this version")
+            continue
+        with left.entry(f"{shape.name} in {zone or region}"):
+            offer = _offer(shape, prices, requirements, region=region, zone=zone, stock=stock or {})
+            if offer is not None:
+                found.append(offer)
+    return found
 
 
 def _offer(
@@ -157,9 +163,11 @@ def _offer(
     stock: Mapping[str, str],
 ) -> Offer | None:
     series = prices.series.get(shape.series) if shape.series else None
-    chosen = size(shape, requirements)
+    chosen, processor = size(shape, requirements), shape.processor
+    if series is None or processor is None or chosen is None:
+        return None
     # A flexible shape pays for its memory: without that price it has none.
-    if series is None or chosen is None or (shape.flexible and series.memory is None):
+    if shape.flexible and series.memory is None:
         return None
     disk = max(requirements.disk_gib, BOOT_VOLUME_GB)
     monthly = (prices.storage + BOOT_VOLUME_VPUS * prices.performance) * disk
@@ -169,9 +177,9 @@ def _offer(
         region=region,
         zone=zone,
         instance_type=shape.name,
-        vcpus=chosen.ocpus * shape.vcpus_per_ocpu,
+        vcpus=chosen.ocpus * processor.vcpus_per_ocpu,
         cpu=shape.cpu,
-        architecture=shape.architecture,
+        architecture=processor.architecture,
         memory_gib=Decimal(f"{chosen.memory_gb.normalize():f}"),
         disk_gib=disk,
         hourly=Money(_hourly(series, chosen), prices.currency),
@@ -198,26 +206,24 @@ def _hourly(series: Series, chosen: Size) -> Decimal:
 
 def _egress(prices: PriceList, region: str) -> tuple[Decimal | None, Money | None]:
     tiers = prices.egress.get(egress_part(region), ())
-    if not tiers or tiers[-1].price == 0:
-        return None, None
+    if not tiers:
+        return Decimal(0), None  # without a price in the list it is not known, and not free
     return tiers[-1].above, Money(tiers[-1].price, prices.currency)
 
 
 def listed_shapes(prices: PriceList) -> list[Shape]:
-    """The flexible shapes of the price list, with the limits that all of them have."""
-    numbers = {(family, series): number for (family, number), series in NUMBERED.items()}
+    """The flexible shapes of the price list, at most as large as their processor allows."""
     shapes = []
     for (family, series), price in sorted(prices.series.items()):
         if price.memory is None:
             continue  # a fixed shape: nothing here says how large it is
-        number = numbers.get((family, series), "")
-        name = f"VM.{family}{number}.Flex" if number else f"VM.{family}.{series}.Flex"
+        processor = processor_of((family, series))
         low, high = GB_PER_OCPU
         shapes.append(
             Shape(
-                name=name,
-                ocpus=(1, 64),
-                memory_gb=(Decimal(1), Decimal(1024)),
+                name=shape_of(family, series),
+                ocpus=(1, processor.most_ocpus if processor else 1),
+                memory_gb=(Decimal(1), Decimal(processor.most_memory_gb if processor else 1)),
                 gb_per_ocpu=(Decimal(low), Decimal(high)),
             )
         )

@@ -34,7 +34,7 @@ def open_ovh(opening: Opening) -> Provider:
         # The SDK reads its files when it is imported and again when it is opened.
         from materia_ovh.provider import Ovh
 
-        return Ovh(credentials, settings)
+        return Ovh(credentials, settings, once=opening.once)
     except (Error, UnicodeDecodeError) as error:
         # Without its own words, which quote the line, and with it perhaps a secret.
         raise ConfigError(
@@ -49,7 +49,7 @@ def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offe
     from materia_ovh.catalog import read_public_offers
     from materia_ovh.settings import read_settings
 
-    return read_public_offers(read_settings(opening.settings), requirements)
+    return read_public_offers(read_settings(opening.settings), requirements, opening.once)
 
 
 @hookimpl
@@ -85,7 +85,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="subsidiary",
                     kind="text",
                     default="",
-                    help="Who bills you, for example FR; empty takes one that has the currency.",
+                    help="Who bills you, for example FR; empty takes one of the API's.",
                 ),
                 Setting(
                     name="ssh_port",

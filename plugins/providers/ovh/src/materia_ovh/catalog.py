@@ -6,59 +6,136 @@ The SDK refuses to start without credentials, so this goes without it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
+from materia.connection import connection_text
+from materia.entries import Entries, printable
 from materia.errors import NoOfferError, ProviderError
 from materia.machines import Offer, Requirements
+from materia.once import Once
 
 from materia_ovh import offers
 from materia_ovh.settings import Settings
+from materia_ovh.subsidiaries import CURRENCIES
 
 TIMEOUT = timedelta(seconds=30)
+# What an API says of a subsidiary that another one serves.
+NOT_SERVED = "invalid ovhsubsidiary"
 
 
-def catalog_url(settings: Settings, currency: str) -> str:
-    """Where prices in that currency are listed."""
-    subsidiary = settings.subsidiary_for(currency)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """The price list of one subsidiary.
+
+    Attributes:
+        body: As the API sent it.
+        source: Its address.
+        currency: ISO 4217 code of its prices.
+    """
+
+    body: Mapping[str, Any]
+    source: str
+    currency: str
+
+
+class RefusedError(ProviderError):
+    """The API does not serve that subsidiary; another one may be asked."""
+
+
+def catalog_url(settings: Settings, subsidiary: str) -> str:
+    """Where the prices of a subsidiary are listed."""
     return f"{settings.api_url}/order/catalog/public/cloud?ovhSubsidiary={subsidiary}"
 
 
 def read_catalog(
-    settings: Settings, currency: str, *, timeout: timedelta = TIMEOUT
-) -> Mapping[str, Any]:
-    """The catalog, as the API sends it.
+    settings: Settings, currency: str, *, once: Once, timeout: timedelta = TIMEOUT
+) -> Catalog:
+    """The catalog in *currency*, or in another one where the API has none in it.
 
     Raises:
         ProviderError: it cannot be read, or is none.
     """
-    url = catalog_url(settings, currency)
+    asked = settings.subsidiaries_for(currency)
+    refusal: RefusedError | None = None
+    for subsidiary in asked:
+        url = catalog_url(settings, subsidiary)
+        try:
+            return once.ask(("catalog", url), partial(_read, url, subsidiary, timeout))
+        except RefusedError as error:
+            refusal = refusal or error
+    remedy = (
+        "set providers.ovh.subsidiary to one that the API at providers.ovh.api_url serves, or "
+        "providers.ovh.api_url to the API that serves yours"
+    )
+    raise ProviderError(f"{refusal}; asked for {', '.join(asked)}; {remedy}") from refusal
+
+
+def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
     try:
         answer = httpx.get(url, timeout=timeout.total_seconds(), follow_redirects=True)
-        answer.raise_for_status()
-        catalog = answer.json()
-        if not catalog["addons"] or not catalog["locale"]["currencyCode"]:
-            raise ProviderError(f"ovh: the catalog at {url} is empty")
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        body = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = connection_text(error, url)
+        raise ProviderError(f"ovh: cannot read the prices at {url}: {reason}") from error
+    except ValueError as error:
+        raise ProviderError(f"ovh: cannot read the prices at {url}: it is not JSON") from error
+    if not answer.is_success:
+        said = _said(answer)
+        kind = RefusedError if NOT_SERVED in said.lower() else ProviderError
+        raise kind(f"ovh: cannot read the prices at {url}: {said}")
+    catalog = body if isinstance(body, dict) else {}
+    locale = catalog.get("locale")
+    currency = locale.get("currencyCode") if isinstance(locale, dict) else None
+    if not isinstance(currency, str) or not isinstance(catalog.get("addons"), list):
+        raise ProviderError(f"ovh: cannot read the prices at {url}: it is no catalog")
+    if not catalog["addons"]:
+        raise ProviderError(f"ovh: cannot read the prices at {url}: the catalog is empty")
+    expected = CURRENCIES.get(subsidiary, currency)
+    if currency != expected:
         raise ProviderError(
-            f"ovh: cannot read the prices at {url}: {type(error).__name__}: {error}"
-        ) from error
-    return dict(catalog)
+            f"ovh: cannot read the prices at {url}: they are in {printable(currency)}, and "
+            f"{subsidiary} quotes in {expected}"
+        )
+    return Catalog(body=catalog, source=url, currency=currency)
 
 
-def read_public_offers(settings: Settings, requirements: Requirements) -> Sequence[Offer]:
-    """The price list without availability.
+def _said(answer: httpx.Response) -> str:
+    """The status, and OVHcloud's own sentence where there is one."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return f"HTTP {answer.status_code}"
+    message = body.get("message") if isinstance(body, dict) else None
+    words = f": {printable(message)}" if isinstance(message, str) and message else ""
+    return f"HTTP {answer.status_code}{words}"
+
+
+def read_public_offers(
+    settings: Settings, requirements: Requirements, once: Once
+) -> Sequence[Offer]:
+    """The price list without availability, in the regions asked for or in any.
 
     Raises:
-        NoOfferError: it prices no instance.
+        NoOfferError: it prices no instance, or none in the regions asked for.
     """
-    currency = requirements.currency
-    catalog, source = read_catalog(settings, currency), catalog_url(settings, currency)
-    try:
-        found = offers.read_public_offers(catalog, source=source, now=datetime.now(UTC))
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ProviderError(f"ovh: the catalog at {source} cannot be read: {error!r}") from error
+    regions = offers.public_regions(requirements.regions)
+    if requirements.regions and not regions:
+        raise NoOfferError(
+            f"ovh: {', '.join(requirements.regions)} is no region whose prices the public catalog "
+            "tells apart, as GRA11 is one"
+        )
+    catalog = read_catalog(settings, requirements.currency, once=once)
+    found = offers.read_public_offers(
+        catalog.body, regions=regions, source=catalog.source, now=datetime.now(UTC)
+    )
     if not found:
-        raise NoOfferError("ovh: the catalog prices no Linux instance by the hour")
-    return found
+        lines = "; ".join(found.left_out)
+        raise NoOfferError(
+            "ovh: the catalog prices no Linux instance by the hour"
+            + (f": {lines}" if lines else "")
+        )
+    return Entries(found, found.left_out)

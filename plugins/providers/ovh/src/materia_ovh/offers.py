@@ -8,11 +8,13 @@ day.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from materia.entries import Entries, LeftOut, amount, whole, word
 from materia.machines import ANY_REGION, Availability, Billing, Cpu, Money, Offer
 
 PROVIDER = "ovh"
@@ -28,19 +30,34 @@ BILLING = Billing(
 # Traffic out is free but for Asia-Pacific: 1 TB a month and project, then 0.01 EUR a GB.
 ASIA_PACIFIC = ("SGP", "SYD", "YNM", "AP-")
 EGRESS_SOURCE = "https://www.ovhcloud.com/en/public-cloud/prices/"
+EGRESS_READ_ON = date(2026, 11, 23)
+# The page has it in these; in any other currency its price is not known, and it is not free.
 EGRESS = {"EUR": Decimal("0.01"), "USD": Decimal("0.0109")}
 # Where the catalog is silent, a flavor of 500 or more is taken to be in MiB.
 FIRST_MIB = 500
+# The catalog counts in hundred-millionths of its currency.
+PARTS = -8
+LEAST_PARTS, MOST_PARTS = (
+    Decimal(10_000),
+    Decimal(10**14),
+)  # of an hour: less is no price in any of its currencies
+# Regions with one zone, which all have the prices of the plans without an ending.
+ONE_ZONE = re.compile(r"(?:GRA|SBG|BHS|RBX|WAW|DE|UK|SGP|SYD|YNM|VIN|HIL)\d{1,2}|RBX-A")
+MOST_MIB = Decimal(10**9)
+# A flavor's memory and the catalog's are the same, or GB and GiB of the same.
+TOLERANCE = Decimal("0.15")
 
 
 def read_offers(
     catalog: Mapping[str, Any],
-    flavors: Iterable[Mapping[str, Any]],
+    flavors: Iterable[Any],
     *,
     source: str,
     now: datetime,
-) -> list[Offer]:
+) -> Entries[Offer]:
     """Every Linux flavor of the project that the catalog prices by the hour.
+
+    A plan or a flavor that cannot be read is left out, with a line.
 
     Args:
         catalog: The body of `GET /order/catalog/public/cloud`.
@@ -48,61 +65,90 @@ def read_offers(
         source: The address of the catalog, for the offers to name.
         now: When both were read, in UTC.
     """
+    left = LeftOut(PROVIDER)
     currency = str(catalog["locale"]["currencyCode"])
-    plans = {addon["planCode"]: addon for addon in catalog["addons"] if _hourly(addon) is not None}
+    plans: dict[object, tuple[Mapping[str, Any], Decimal]] = {
+        plan: (addon, hourly)
+        for addon in catalog["addons"]
+        for plan, hourly in _priced(addon, left)
+    }
     offers: dict[tuple[str, str], Offer] = {}
     for flavor in flavors:
-        addon = plans.get((flavor.get("planCodes") or {}).get("hourly"))
-        if addon is None or str(flavor["osType"]).lower() != "linux":
-            continue
-        region, name = str(flavor["region"]), str(flavor["name"])
-        offer = _offer(
-            addon,
-            region=region,
-            name=name,
-            vcpus=int(flavor["vcpus"]),
-            memory_gib=_gib(flavor["ram"], _technical(addon).get("memory")),
-            disk_gib=int(flavor["disk"]),
-            availability=_availability(flavor),
-            currency=currency,
-            source=source,
-            now=now,
-        )
-        known = offers.get((region, name))
-        if known is None or known.availability != "available":
-            offers[region, name] = offer
-    return list(offers.values())
+        with left.entry(_named(flavor, "flavor")):
+            if str(flavor["osType"]).lower() != "linux":
+                continue
+            codes = flavor.get("planCodes") or {}
+            found = plans.get(codes.get("hourly"))
+            if found is None:
+                continue
+            addon, hourly = found
+            region, name = word(flavor["region"], "region"), word(flavor["name"], "name")
+            offer = _offer(
+                addon,
+                region=region,
+                name=name,
+                vcpus=whole(flavor["vcpus"], "number of vCPUs"),
+                memory_gib=_gib(flavor["ram"], _technical(addon).get("memory")),
+                disk_gib=whole(flavor["disk"], "disk"),
+                availability=_availability(flavor),
+                hourly=Money(hourly, currency),
+                source=source,
+                now=now,
+            )
+            known = offers.get((region, name))
+            if known is None or known.availability != "available":
+                offers[region, name] = offer
+    return Entries(offers.values(), left.lines())
 
 
-def read_public_offers(catalog: Mapping[str, Any], *, source: str, now: datetime) -> list[Offer]:
+def public_regions(named: Iterable[str]) -> tuple[str, ...]:
+    """Those of the regions *named* whose prices anyone can tell, as OVHcloud writes them."""
+    return tuple(name.upper() for name in named if ONE_ZONE.fullmatch(name.upper()))
+
+
+def read_public_offers(
+    catalog: Mapping[str, Any], *, regions: Iterable[str] = (), source: str, now: datetime
+) -> Entries[Offer]:
     """Every Linux plan of the regions with one zone; where it can be had, only an account sees."""
+    left = LeftOut(PROVIDER)
     currency = str(catalog["locale"]["currencyCode"])
-    offers: dict[str, Offer] = {}
+    offers: dict[tuple[str, str], Offer] = {}
     for addon in catalog["addons"]:
-        technical = _technical(addon)
-        name = str(addon.get("invoiceName") or addon["planCode"].split(".")[0])
-        cores = (technical.get("cpu") or {}).get("cores")
-        memory = (technical.get("memory") or {}).get("size")
-        linux = str((technical.get("os") or {}).get("family", "linux")).lower() == "linux"
-        plain = addon["planCode"].endswith((f"{name}.consumption", f"{name}.hour.consumption"))
-        if _hourly(addon) is None or not plain or not linux or not cores or not memory:
-            continue
-        if "active" not in ((addon.get("blobs") or {}).get("tags") or ["active"]):
-            continue
-        disks = (technical.get("storage") or {}).get("disks") or [{}]
-        offers[name] = _offer(
-            addon,
-            region=ANY_REGION,
-            name=name,
-            vcpus=int(cores),
-            memory_gib=_plain(Decimal(str(memory))),
-            disk_gib=int(disks[0].get("capacity") or 0),
-            availability="unknown",
-            currency=currency,
-            source=source,
-            now=now,
-        )
-    return list(offers.values())
+        for plan, hourly in _priced(addon, left):
+            with left.entry(_named(addon, "plan")):
+                technical = _technical(addon)
+                name = word(addon.get("invoiceName") or plan.split(".")[0], "name")
+                linux = str((technical.get("os") or {}).get("family", "linux")).lower() == "linux"
+                plain = plan.endswith((f"{name}.consumption", f"{name}.hour.consumption"))
+                tags = (addon.get("blobs") or {}).get("tags") or ["active"]
+                if not plain or not linux or "active" not in tags:
+                    continue
+                cores = whole((technical.get("cpu") or {}).get("cores"), "number of vCPUs")
+                memory = amount((technical.get("memory") or {}).get("size"), "memory")
+                disks = (technical.get("storage") or {}).get("disks") or [{}]
+                for region in tuple(regions) or (ANY_REGION,):
+                    offers[region, name] = _offer(
+                        addon,
+                        region=region,
+                        name=name,
+                        vcpus=cores,
+                        memory_gib=_plain(memory),
+                        disk_gib=whole(disks[0].get("capacity"), "disk"),
+                        availability="unknown",
+                        hourly=Money(hourly, currency),
+                        source=source,
+                        now=now,
+                    )
+    return Entries(offers.values(), left.lines())
+
+
+def _named(entry: Any, kind: str) -> str:
+    """What a line calls an entry, which may be anything."""
+    if not isinstance(entry, dict):
+        return f"a {kind}"
+    name = entry.get("planCode") or entry.get("name") or "without a name"
+    place = f" in {entry['region']}" if entry.get("region") else ""
+    return f"the {kind} {name}{place}"
 
 
 def _offer(
@@ -114,11 +160,12 @@ def _offer(
     memory_gib: Decimal,
     disk_gib: int,
     availability: Availability,
-    currency: str,
+    hourly: Money,
     source: str,
     now: datetime,
 ) -> Offer:
-    charged = region.startswith(ASIA_PACIFIC) and currency in EGRESS
+    charged = region.startswith(ASIA_PACIFIC)
+    price = EGRESS.get(hourly.currency) if charged else None
     return Offer(
         provider=PROVIDER,
         region=region,
@@ -128,25 +175,40 @@ def _offer(
         architecture="x86_64",
         memory_gib=memory_gib,
         disk_gib=disk_gib,
-        hourly=Money(_hourly(addon) or Decimal(0), currency),
+        hourly=hourly,
         billing=BILLING,
         availability=availability,
         price_as_of=now,
         price_source=source,
         egress_included_gib=Decimal(1024) if charged else None,
-        egress_per_gib=Money(EGRESS[currency], currency) if charged else None,
+        egress_per_gib=Money(price, hourly.currency) if price is not None else None,
         egress_source=EGRESS_SOURCE,
+        egress_read_on=EGRESS_READ_ON,
     )
 
 
+def _priced(addon: Any, left: LeftOut) -> Iterator[tuple[str, Decimal]]:
+    """The plan of an instance and its price of one hour; nothing for any other addon."""
+    found: list[tuple[str, Decimal]] = []
+    with left.entry(_named(addon, "plan")):
+        if addon.get("product") != "publiccloud-instance":
+            return
+        plan = word(addon["planCode"], "code")
+        hourly = _hourly(addon)
+        if hourly is not None:
+            found.append((plan, hourly))
+        elif "consumption" in plan.split("."):
+            raise ValueError("it has no price of an hour")
+    yield from found
+
+
 def _hourly(addon: Mapping[str, Any]) -> Decimal | None:
-    """The price of one hour; the catalog counts hundred-millionths of the currency."""
-    if addon.get("product") != "publiccloud-instance":
-        return None
+    """The price of one hour; None for a plan that is not paid by the hour."""
     for pricing in addon.get("pricings") or ():
         by_use = "consumption" in (pricing.get("capacities") or [pricing.get("type")])
         if by_use and pricing.get("intervalUnit") == "hour" and pricing.get("interval", 1) == 1:
-            return _plain(Decimal(str(pricing["price"])).scaleb(-8))
+            parts = amount(pricing["price"], "price", least=LEAST_PARTS, most=MOST_PARTS)
+            return _plain(parts.scaleb(PARTS))
     return None
 
 
@@ -163,7 +225,7 @@ def _availability(flavor: Mapping[str, Any]) -> Availability:
         return "unavailable"
     if flavor.get("quota") == 0:
         return "no_quota"
-    return "available" if flavor.get("available") else "unknown"
+    return "available" if flavor.get("available") is True else "unknown"
 
 
 def _technical(addon: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,13 +236,19 @@ def _gib(ram: object, memory: Mapping[str, Any] | None) -> Decimal:
     """A flavor's memory: its `ram` is documented in GiB and was seen in MiB.
 
     The one of both that is nearer to what the catalog says of the plan.
+
+    Raises:
+        ValueError: it is missing, or the catalog says something else altogether.
     """
-    number = Decimal(str(ram))
+    number = amount(ram, "memory", least=Decimal("0.1"), most=MOST_MIB)
     size = (memory or {}).get("size")
     if size is None:
         return _plain(number / 1024 if number >= FIRST_MIB else number)
-    told = Decimal(str(size))
-    return _plain(min((number, number / 1024), key=lambda either: abs(either - told)))
+    told = amount(size, "memory in the catalog", least=Decimal("0.1"))
+    nearest = min((number, number / 1024), key=lambda either: abs(either - told))
+    if abs(nearest - told) > told * TOLERANCE:
+        raise ValueError(f"its memory is {number:f}, and {told:f} GB in the catalog")
+    return _plain(nearest)
 
 
 def _plain(number: Decimal) -> Decimal:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from materia.connection import connection_text
 from materia.errors import (
     CapacityError,
     ConfigError,
@@ -18,7 +19,7 @@ from materia.errors import (
     ProviderError,
 )
 from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
-from requests.exceptions import InvalidHeader, RequestException, Timeout
+from requests.exceptions import InvalidHeader, RequestException
 
 CAPACITY = re.compile(
     r"quota|no valid host|stock|capacity|not enough (resources|hosts)|exceeds? .*limit",
@@ -80,12 +81,12 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
             "key has, such as a space or the end of a line; copy them again"
         )
     if isinstance(error, exceptions.HTTPError):
-        reason = "no answer in time" if isinstance(cause, Timeout) else f"{cause}"
+        reason = connection_text(cause)
         return ProviderError(f"ovh: cannot {doing}: {reason}")
     if isinstance(error, exceptions.APIError):
         return _of_api(error, doing)
     if isinstance(error, RequestException):
-        return ProviderError(f"ovh: cannot {doing}: {type(error).__name__}: {error}")
+        return ProviderError(f"ovh: cannot {doing}: {connection_text(error)}")
     if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
         # Neither the SDK nor the API promises the shape of an answer: this one is not OVHcloud's.
         return ProviderError(f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}")

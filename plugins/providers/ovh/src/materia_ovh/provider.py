@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from materia.bootstrap import check_size, host_key_of
+from materia.entries import Entries
 from materia.errors import (
     CapacityError,
     ConfigError,
@@ -25,12 +26,13 @@ from materia.errors import (
 )
 from materia.machines import Attached, Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of
+from materia.once import Once, unkept
 from materia.polling import poll
 from materia.provider_clock import read_date_header
 from materia.removal import leftover
 
 from materia_ovh.account import Account, Key, open_client
-from materia_ovh.catalog import catalog_url, read_catalog
+from materia_ovh.catalog import read_catalog
 from materia_ovh.credentials import Credentials
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
@@ -52,6 +54,7 @@ class Ovh:
         request_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=10),
+        once: Once | None = None,
     ) -> None:
         """Open the project; asks the API nothing yet.
 
@@ -61,6 +64,7 @@ class Ovh:
             request_timeout: For one answer.
             patience: How long a destroy goes on before it reports an orphan.
             settle: How long an instance that was just made may be missing from answers.
+            once: Asks for prices once for several needs; by default each asks anew.
 
         Raises:
             ConfigError: the SDK finds OVH_CLIENT_ID set as well and refuses to choose.
@@ -68,6 +72,7 @@ class Ovh:
         self._settings = settings
         self._request_timeout = request_timeout
         self._patience = patience
+        self._once = once or unkept()
         client = open_client(credentials, settings, request_timeout=request_timeout)
         self._account = Account(client, settings, settle=settle)
 
@@ -84,22 +89,26 @@ class Ovh:
             NoOfferError: a region in materia.toml is not active, or nothing has a price.
         """
         settings, currency = self._settings, requirements.currency
-        flavors = self._account.get("the list of flavors", "/flavor")
-        catalog = read_catalog(settings, currency, timeout=self._request_timeout)
+        flavors = self._once.ask(
+            "flavors", lambda: self._account.get("the list of flavors", "/flavor")
+        )
+        catalog = read_catalog(settings, currency, once=self._once, timeout=self._request_timeout)
         with translated("read prices"):
             offers = read_offers(
-                catalog, flavors, source=catalog_url(settings, currency), now=datetime.now(UTC)
+                catalog.body, flavors, source=catalog.source, now=datetime.now(UTC)
             )
         regions = {offer.region for offer in offers}
-        if unknown := sorted(set(settings.regions) - regions):
+        wanted = {region.upper() for region in settings.regions}
+        if unknown := sorted(wanted - {region.upper() for region in regions}):
             raise NoOfferError(
                 f"ovh: the project has nothing to rent in {', '.join(unknown)} "
                 f"(providers.ovh.regions); active: {', '.join(sorted(regions)) or 'none'}"
             )
         if not offers:
-            raise NoOfferError("ovh: no flavor of the project has a price by the hour")
-        chosen = settings.regions or regions
-        return [offer for offer in offers if offer.region in chosen]
+            lines = ["ovh: no flavor of the project has a price by the hour", *offers.left_out]
+            raise NoOfferError("; ".join(lines))
+        chosen = [offer for offer in offers if not wanted or offer.region.upper() in wanted]
+        return Entries(chosen, offers.left_out)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         """An instance of that name, or the one that is there already.

@@ -9,17 +9,7 @@ from typing import cast
 
 from materia.errors import ConfigError
 
-# Subsidiaries that quote in a currency; OVHcloud's API console, enumeration OvhSubsidiary, 2026-08.
-SUBSIDIARIES: Mapping[str, str] = {
-    "EUR": "IE",
-    "USD": "WE",
-    "GBP": "GB",
-    "PLN": "PL",
-    "CAD": "CA",
-    "AUD": "AU",
-    "SGD": "SG",
-    "INR": "IN",
-}
+from materia_ovh.subsidiaries import api_at, api_of, candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +20,7 @@ class Settings:
         project: Id of the Public Cloud project; empty when only prices are read.
         regions: Names of regions; empty means all.
         image: Name of a public image.
-        subsidiary: Two letters, or empty for the one that quotes in the currency asked for.
+        subsidiary: As OVHcloud names it, or empty for one that quotes in the currency asked for.
         ssh_port: Where a worker's SSH server listens.
         api_url: Without a slash at its end.
     """
@@ -42,9 +32,9 @@ class Settings:
     ssh_port: int = 22
     api_url: str = "https://eu.api.ovh.com/1.0"
 
-    def subsidiary_for(self, currency: str) -> str:
-        """Whose prices to read when prices in that currency are wanted."""
-        return self.subsidiary or SUBSIDIARIES.get(currency, SUBSIDIARIES["EUR"])
+    def subsidiaries_for(self, currency: str) -> tuple[str, ...]:
+        """Whose prices to read, in order, when prices in that currency are wanted."""
+        return (self.subsidiary,) if self.subsidiary else candidates(self.api_url, currency)
 
 
 def read_settings(values: Mapping[str, object]) -> Settings:
@@ -66,10 +56,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
             f"digits, is {project!r}"
         )
     subsidiary = str(values.get("subsidiary") or "")
-    if subsidiary and not re.fullmatch(r"[A-Z]{2,4}", subsidiary):
-        raise ConfigError(
-            f"providers.ovh.subsidiary must be two capital letters such as FR, is {subsidiary!r}"
-        )
+    _check_subsidiary(subsidiary, url)
     port = cast("int", values.get("ssh_port") or default.ssh_port)
     if port > 65535:
         raise ConfigError(f"providers.ovh.ssh_port must be at most 65535, is {port}")
@@ -81,3 +68,26 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         ssh_port=port,
         api_url=url,
     )
+
+
+def _check_subsidiary(subsidiary: str, url: str) -> None:
+    """Refuse a subsidiary that the API at *url* does not serve.
+
+    Raises:
+        ConfigError: it is one of another API, or of none.
+    """
+    if not subsidiary:
+        return
+    here, there = api_at(url), api_of(subsidiary)
+    if there is None:
+        served = f"; {here.hosts[0]} has {', '.join(here.served)}" if here else ""
+        raise ConfigError(
+            f"providers.ovh.subsidiary must be one of OVHcloud's, such as FR, is "
+            f"{subsidiary!r}{served}"
+        )
+    if here is not None and here is not there:
+        raise ConfigError(
+            f"providers.ovh.subsidiary is {subsidiary!r}, which {here.hosts[0]} does not serve: it "
+            f"has {', '.join(here.served)}; for {subsidiary} set providers.ovh.api_url to "
+            f"https://{there.hosts[0]}/1.0"
+        )

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+from materia.connection import connection_text
+from materia.entries import ODD
 from materia.errors import CapacityError, CredentialsError, ProviderError
 from scaleway_core.api import ScalewayException
 
@@ -40,7 +42,7 @@ def translated(doing: str) -> Iterator[None]:
         raise _refusal(doing, error) from error
     except requests.RequestException as error:
         raise UnansweredError(f"scaleway: {doing}: {_connection(error)}") from error
-    except TypeError as error:
+    except ODD as error:
         raise UnansweredError(f"scaleway: {doing}: the answer cannot be read: {error}") from error
 
 
@@ -89,6 +91,4 @@ def _said(body: Mapping[str, Any]) -> str:
 def _connection(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return "the answer is not JSON"
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    return f"no connection ({type(error).__name__})"
+    return connection_text(error)

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from materia.errors import NoOfferError, ProviderError
+from materia.entries import Entries, LeftOut
+from materia.errors import NoOfferError
 from materia.machines import Money, Offer, Requirements
-from scaleway.instance.v1 import ServerType  # type: ignore[import-untyped]
+from materia.once import Once, unkept
 
 from materia_scaleway import prices
-from materia_scaleway.client import Apis, pages
+from materia_scaleway.client import PAGE_SIZE, Apis, pages
 from materia_scaleway.errors import GoneError, translated
 from materia_scaleway.zones import Zones
 
 
-def offers_of(apis: Apis, zones: Zones, requirements: Requirements) -> Sequence[Offer]:
+def offers_of(
+    apis: Apis, zones: Zones, requirements: Requirements, once: Once | None = None
+) -> Entries[Offer]:
     """The offers of all zones; with the keys of an account also what is in stock.
+
+    A zone that does not answer is left out, with a line; one that Scaleway does not have any more
+    without, unless the user named it.
 
     Raises:
         NoOfferError: none of the zones is in the regions that are required, or has anything.
-        ProviderError: the first failure, in the order of the zones; a zone that Scaleway does not
-            have any more is left out, unless the user named it.
+        ProviderError: no zone answers.
     """
     asked = zones.within(requirements.regions)
     if not asked.names:
@@ -31,57 +39,71 @@ def offers_of(apis: Apis, zones: Zones, requirements: Requirements) -> Sequence[
             f"in use: {', '.join(zones.names)}"
         )
 
-    def ask(zone: str) -> list[Offer] | ProviderError:
-        try:
-            return prices.offers(_answers(apis, zone), requirements)
-        except GoneError as error:
-            if zones.chosen:
-                return error
-            return []
-        except ProviderError as error:
-            return error
+    left = LeftOut(prices.PROVIDER)
+    once = once or unkept()
+
+    def ask(zone: str) -> Sequence[Offer]:
+        found: list[Offer] = []
+        with left.place(zone):
+            try:
+                answers, odd = once.ask(zone, partial(_answers, apis, zone))
+            except GoneError:
+                if zones.chosen:
+                    raise
+                return found
+            left.join(odd)
+            found += prices.offers(answers, requirements, left)
+        return found
 
     with ThreadPoolExecutor(max_workers=len(asked.names)) as pool:
-        answers = list(pool.map(ask, asked.names))
-    found: list[Offer] = []
-    for answer in answers:
-        if isinstance(answer, ProviderError):
-            raise answer
-        found += answer
+        found = [offer for offers in pool.map(ask, asked.names) for offer in offers]
+    if not found and left.errors:
+        raise left.errors[0]
     if not found:
-        raise NoOfferError(f"scaleway: nothing for sale in {', '.join(asked.names)}")
-    return found
+        head = f"scaleway: nothing for sale in {', '.join(asked.names)}"
+        raise NoOfferError("; ".join([head, *left.lines()]))
+    return Entries(found, left.lines())
 
 
-def _answers(apis: Apis, zone: str) -> prices.Zone:
+def _answers(apis: Apis, zone: str) -> tuple[prices.Zone, LeftOut]:
+    left = LeftOut(prices.PROVIDER)
     account = apis.instances.client.secret_key is not None
     kinds = _kinds(apis, zone) if account else None
-    stock = _stock(apis, zone) if account else {}
-    volume, source = _volume(apis, zone) if account else (prices.SBS_HOURLY_PER_GB, prices.PRICING)
-    try:
+    products: list[Any] = []
+    stock: Mapping[str, str] = {}
+    volume, source = prices.SBS_HOURLY_PER_GB, ""
+    if kinds is None:
         with translated(f"prices in {zone}"):
             products = apis.catalog.products(zone)
-    except GoneError:
-        if kinds is None:
-            raise
-        products = []  # the server types have prices too, only not as decimals
+    else:
+        # The types have prices too, though not as decimals; without their stock it is unknown.
+        with left.place(f"the stock of {zone}"):
+            stock = _stock(apis, zone)
+        with left.place(f"the price of volumes in {zone}"):
+            volume, source = _volume(apis, zone, left)
+        doing = translated(f"prices in {zone}")
+        with left.place(f"the catalog of {zone}"), suppress(GoneError), doing:
+            products = apis.catalog.products(zone)
     url = apis.catalog.client.api_url
-    return prices.Zone(
+    answers = prices.Zone(
         name=zone,
         products=products,
         kinds=kinds,
         stock=stock,
         volume=volume,
-        volume_source=source,
+        volume_source=source or prices.PRICING,
+        volume_read_on=None if source else prices.READ_ON,
         as_of=datetime.now(UTC),
         source=f"{url}{apis.catalog.path}?product_types=instance&zone={zone}",
     )
+    return answers, left
 
 
-def _kinds(apis: Apis, zone: str) -> Mapping[str, ServerType]:
-    def page(number: int) -> tuple[list[tuple[str, ServerType]], object]:
-        answer = apis.instances.list_servers_types(zone=zone, page=number)
-        return list(answer.servers.items()), answer.total_count
+def _kinds(apis: Apis, zone: str) -> Mapping[str, Any]:
+    def page(number: int) -> tuple[list[tuple[str, Any]], object]:
+        path = f"/instance/v1/zones/{zone}/products/servers"
+        body = apis.instances.read(path, page=number, per_page=PAGE_SIZE)
+        return list(body["servers"].items()), body.get("total_count")
 
     with translated(f"server types in {zone}"):
         return dict(pages(page))
@@ -89,29 +111,27 @@ def _kinds(apis: Apis, zone: str) -> Mapping[str, ServerType]:
 
 def _stock(apis: Apis, zone: str) -> Mapping[str, str]:
     def page(number: int) -> tuple[list[tuple[str, str]], object]:
-        answer = apis.instances.get_server_types_availability(zone=zone, page=number)
-        found = [(name, str(one.availability)) for name, one in answer.servers.items()]
-        return found, answer.total_count
+        path = f"/instance/v1/zones/{zone}/products/servers/availability"
+        body = apis.instances.read(path, page=number, per_page=PAGE_SIZE)
+        found = [
+            (name, str(one.get("availability")) if isinstance(one, dict) else "")
+            for name, one in body["servers"].items()
+        ]
+        return found, body.get("total_count")
 
     with translated(f"stock in {zone}"):
         return dict(pages(page))
 
 
-def _volume(apis: Apis, zone: str) -> tuple[Money, str]:
-    """The price of a GB-hour of boot volume, and where it was read."""
-    try:
-        with translated(f"volume prices in {zone}"):
-            kinds = apis.blocks.list_volume_types(zone=zone).volume_types
-    except GoneError:
-        kinds = []
+def _volume(apis: Apis, zone: str, left: LeftOut) -> tuple[Money, str]:
+    """The price of a GB-hour of boot volume, and where it was read: nowhere for the known one."""
+    path = f"/block/v1/zones/{zone}/volume-types"
+    kinds: Sequence[Any] = ()
+    with suppress(GoneError), translated(f"volume prices in {zone}"):
+        kinds = list(apis.blocks.read(path, page=1, page_size=PAGE_SIZE)["volume_types"])
     for kind in kinds:
-        if kind.type_ == prices.SBS_TYPE and kind.pricing is not None:
-            price = prices.exact(
-                {
-                    "units": kind.pricing.units,
-                    "nanos": kind.pricing.nanos,
-                    "currency_code": kind.pricing.currency_code,
-                }
-            )
-            return price, f"{apis.blocks.client.api_url}/block/v1/zones/{zone}/volume-types"
-    return prices.SBS_HOURLY_PER_GB, prices.PRICING
+        with left.entry(f"the price of volumes in {zone}"):
+            if kind["type"] == prices.SBS_TYPE:
+                price = prices.exact(kind["pricing"])
+                return price, f"{apis.blocks.client.api_url}{path}"
+    return prices.SBS_HOURLY_PER_GB, ""

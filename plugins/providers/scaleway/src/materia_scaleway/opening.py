@@ -34,6 +34,7 @@ def open_provider(opening: Opening) -> Scaleway:
         image=str(settings.get("image") or "ubuntu_noble"),
         ssh_port=int(str(settings.get("ssh_port") or 22)),
         api_url=_api_url(opening),
+        once=opening.once,
     )
 
 
@@ -45,7 +46,7 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
         ProviderError: the catalog does not answer.
     """
     apis = connect(Client(api_url=_api_url(opening)), 10.0)
-    return offers_of(apis, _zones(opening), requirements)
+    return offers_of(apis, _zones(opening), requirements, opening.once)
 
 
 def make_client(access_key: str, secret_key: str, project: str, api_url: str) -> Client:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
+from materia.entries import LeftOut, amount, whole, word
 from materia.machines import (
     Architecture,
     Availability,
@@ -36,11 +37,17 @@ STARTED_HOURS = Billing(increment=HOUR, minimum=HOUR, source=DOCS, read_on=date(
 # The catalog's unit is the hour, but for GPU types the minute: as recorded on 2026-07-01, L4-1-24G
 # was EUR 0.013125 there and 0.7875 an hour in the list of server types.
 UNITS = {"minute": timedelta(minutes=1), "hour": HOUR, "day": timedelta(days=1)}
-# No API tells the price of an address. Scaleway's pricing page, read 2026-11.
+# No API tells the price of an address, and only an account is told that of a volume. Both as a
+# person read them on the pages named; SBS with 5,000 IOPS.
+READ_ON = date(2026, 11, 23)
 IPV4_HOURLY = Money(Decimal("0.004"), "EUR")
 IPV4_MINIMUM = Money(Decimal("0.01"), "EUR")
-# Only an account is told the price of a volume. SBS with 5,000 IOPS, Scaleway's pricing page.
+IPV4_BILLING = replace(STARTED_HOURS, source=IP_DOCS)
 SBS_HOURLY_PER_GB = Money(Decimal("0.000118"), "EUR")
+LEAST = Decimal("0.000001")  # of an hour or a minute: less is no price
+LEAST_BYTES = 64 * 1024**2
+# Catalog and list of types say the same price; further apart, one of them was misread.
+APART = Decimal("1.5")
 SBS_TYPE = "sbs_5k"
 # What may still be created (the status of a product in the catalog).
 SOLD = frozenset(
@@ -70,17 +77,6 @@ STOCK: Mapping[str, Availability] = {
 }
 
 
-class ServerKind(Protocol):
-    """What is used of the SDK's ServerType."""
-
-    hourly_price: float
-    ncpus: int
-    ram: int
-    arch: Any
-    end_of_service: bool
-    capabilities: Any
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
     """What one zone answered.
@@ -88,22 +84,24 @@ class Zone:
     Attributes:
         name: For example `fr-par-1`.
         products: Of the public catalog, as JSON.
-        kinds: Server types by name, as the SDK reads them; None without credentials.
+        kinds: Server types by name, as JSON; None without credentials.
         stock: Availability by name of the server type.
         volume: Price of one GB of block volume for one hour.
         volume_source: Where that was read.
+        volume_read_on: When a person read it there; None when a request did.
         as_of: When all this was read, in UTC.
         source: Address of the catalog.
     """
 
     name: str
-    products: Sequence[Mapping[str, Any]]
-    kinds: Mapping[str, ServerKind] | None
+    products: Sequence[Any]
+    kinds: Mapping[str, Any] | None
     stock: Mapping[str, str]
     volume: Money
     volume_source: str
     as_of: datetime
     source: str
+    volume_read_on: date | None = None
 
 
 def region_of(zone: str) -> str:
@@ -117,20 +115,30 @@ def volume_gb(disk_gib: int) -> int:
 
 
 def exact(money: Mapping[str, Any]) -> Money:
-    """The amount of a price in units and nanos (billionths), without rounding."""
-    amount = Decimal(int(money.get("units") or 0)) + Decimal(int(money.get("nanos") or 0)) / 10**9
-    return Money(amount, str(money["currency_code"]))
+    """The amount of a price in units and nanos (billionths), without rounding.
+
+    Raises:
+        ValueError: it is missing, nothing, or cannot be.
+    """
+    units = whole(money.get("units") or 0, "price", least=0)
+    nanos = whole(money.get("nanos") or 0, "price", least=0, most=10**9 - 1)
+    total = amount(Decimal(units) + Decimal(nanos) / 10**9, "price", least=LEAST)
+    return Money(total, word(money["currency_code"], "currency"))
 
 
 def hourly_of(product: Mapping[str, Any]) -> Money | None:
-    """The price of an hour, whatever unit it is told in; None for a unit that is not of time."""
+    """The price of an hour, whatever unit it is told in; None for a unit that is not of time.
+
+    Raises:
+        ValueError: it is missing, nothing, or cannot be.
+    """
     price = exact(product["price"]["retail_price"])
     measure = product.get("unit_of_measure") or {}
     unit = UNITS.get(str(measure.get("unit", "hour")))
     if unit is None:
         return None
-    whole = unit * int(measure.get("size") or 1)
-    return Money(price.amount * (HOUR // MICROSECOND) / (whole // MICROSECOND), price.currency)
+    length = unit * whole(measure.get("size") or 1, "unit")
+    return Money(price.amount * (HOUR // MICROSECOND) / (length // MICROSECOND), price.currency)
 
 
 def billing_of(product: Mapping[str, Any]) -> Billing:
@@ -140,40 +148,53 @@ def billing_of(product: Mapping[str, Any]) -> Billing:
     return STARTED_HOURS
 
 
-def offers(zone: Zone, requirements: Requirements) -> list[Offer]:
-    """Every type that may be created in *zone*, with the disk that *requirements* ask for."""
-    products = {_type(product): product for product in zone.products}
-    if zone.kinds is None:
-        found = [_from_catalog(zone, name, requirements) for name in products]
-    else:
-        found = [
-            _from_kind(zone, name, kind, products.get(name), requirements)
-            for name, kind in zone.kinds.items()
-        ]
-    return [offer for offer in found if offer is not None]
+def offers(zone: Zone, requirements: Requirements, left: LeftOut | None = None) -> list[Offer]:
+    """Every type that may be created in *zone*, with the disk that *requirements* ask for.
+
+    A type or a product that cannot be read is told to *left*.
+    """
+    left = LeftOut(PROVIDER) if left is None else left
+    products: dict[str, Mapping[str, Any]] = {}
+    for product in zone.products:
+        with left.entry(f"a product in {zone.name}"):
+            products[_type(product)] = product
+    found = []
+    for name in products if zone.kinds is None else zone.kinds:
+        with left.entry(f"{name} in {zone.name}"):
+            product = products.get(name)
+            if zone.kinds is None:
+                offer = _from_catalog(zone, name, products[name], requirements)
+            else:
+                offer = _from_kind(zone, name, zone.kinds[name], product, requirements)
+            if offer is not None:
+                found.append(offer)
+    return found
 
 
 def _type(product: Mapping[str, Any]) -> str:
     instance = product.get("properties", {}).get("instance", {})
-    return str(instance.get("offer_id") or product.get("product", ""))
+    return word(instance.get("offer_id") or product.get("product"), "name")
 
 
-def _from_catalog(zone: Zone, name: str, requirements: Requirements) -> Offer | None:
-    product = {_type(product): product for product in zone.products}[name]
+def _from_catalog(
+    zone: Zone, name: str, product: Mapping[str, Any], requirements: Requirements
+) -> Offer | None:
     hardware = product.get("properties", {}).get("hardware") or {}
     cpu = hardware.get("cpu") or {}
-    architecture = ARCHITECTURES.get(str(cpu.get("arch")))
-    vcpus = int((cpu.get("virtual") or {}).get("count") or cpu.get("threads") or 0)
-    memory = int((hardware.get("ram") or {}).get("size") or 0)
+    architecture = ARCHITECTURES.get(word(cpu.get("arch"), "architecture"))
+    if architecture is None or not _sold(product):
+        return None
     hourly = hourly_of(product)
-    if architecture is None or not vcpus or not memory or not _sold(product) or hourly is None:
+    if hourly is None:
         return None
     return _offer(
         zone,
         name,
         requirements,
-        vcpus=vcpus,
-        memory=memory,
+        vcpus=whole((cpu.get("virtual") or {}).get("count") or cpu.get("threads"), "vCPUs"),
+        memory=whole(
+            (hardware.get("ram") or {}).get("size"), "memory", least=LEAST_BYTES, most=10**15
+        ),
         architecture=architecture,
         hourly=hourly,
         product=product,
@@ -183,32 +204,47 @@ def _from_catalog(zone: Zone, name: str, requirements: Requirements) -> Offer | 
 def _from_kind(
     zone: Zone,
     name: str,
-    kind: ServerKind,
+    kind: Mapping[str, Any],
     product: Mapping[str, Any] | None,
     requirements: Requirements,
 ) -> Offer | None:
-    architecture = ARCHITECTURES.get(str(kind.arch))
+    architecture = ARCHITECTURES.get(word(kind.get("arch"), "architecture"))
     # Types for Windows carry its licence in their price and boot nothing else.
-    if architecture is None or kind.end_of_service or name.endswith("-WIN"):
+    if architecture is None or kind.get("end_of_service") or name.endswith("-WIN"):
         return None
-    if kind.capabilities is not None and kind.capabilities.block_storage is False:
+    if (kind.get("capabilities") or {}).get("block_storage") is False:
         return None
     if product is not None and not _sold(product):
         return None
-    # The API sends a JSON number, and repr gives back the digits it was written with.
-    hourly = Money(Decimal(repr(kind.hourly_price)), "EUR")
-    if product is not None:
-        hourly = hourly_of(product) or hourly
     return _offer(
         zone,
         name,
         requirements,
-        vcpus=kind.ncpus,
-        memory=kind.ram,
+        vcpus=whole(kind.get("ncpus"), "number of vCPUs"),
+        memory=whole(kind.get("ram"), "memory", least=LEAST_BYTES, most=10**15),
         architecture=architecture,
-        hourly=hourly,
+        hourly=_agreed(kind, product),
         product=product or {},
     )
+
+
+def _agreed(kind: Mapping[str, Any], product: Mapping[str, Any] | None) -> Money:
+    """The price of an hour: the catalog's, which is exact, unless the type itself contradicts it.
+
+    Raises:
+        ValueError: neither has one that can be, or they contradict each other.
+    """
+    listed = hourly_of(product) if product is not None else None
+    if listed is not None and kind.get("hourly_price") is None:
+        return listed
+    told = amount(kind.get("hourly_price"), "price of an hour", least=LEAST)
+    if listed is None:
+        return Money(told, "EUR")
+    if not told / APART <= listed.amount <= told * APART:
+        raise ValueError(
+            f"its price is {told:f} in the list of types, {listed.amount:f} in the catalog"
+        )
+    return listed
 
 
 def _offer(
@@ -243,21 +279,25 @@ def _offer(
                 name="IPv4 address",
                 hourly=IPV4_HOURLY,
                 minimum=IPV4_MINIMUM,
+                billing=IPV4_BILLING,
                 source=IP_DOCS,
+                read_on=READ_ON,
             ),
             Extra(
                 name=f"block volume, {gb} GB",
                 hourly=Money(zone.volume.amount * gb, zone.volume.currency),
                 source=zone.volume_source,
+                read_on=zone.volume_read_on,
             ),
         ),
         egress_source=DOCS,
+        egress_read_on=READ_ON,
         retires_on=_retires_on(product),
     )
 
 
 def _sold(product: Mapping[str, Any]) -> bool:
-    return str(product.get("status", "general_availability")) in SOLD
+    return word(product.get("status", "general_availability"), "status") in SOLD
 
 
 def _cpu(name: str, product: Mapping[str, Any]) -> Cpu:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from materia.bootstrap import check_size, host_key_of
+from materia.entries import Entries, LeftOut
 from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
+from materia.once import Once, unkept
 from materia.polling import poll
 from materia.provider_clock import read_date_header
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
@@ -47,12 +49,14 @@ class Scaleway:
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=5),
         first_retry: timedelta = timedelta(milliseconds=200),
+        once: Once | None = None,
     ) -> None:
         """Ask nothing yet.
 
         *timeout* is for the answer to one request; *patience* for how long something may take to
         be created or destroyed; *settle* for how long a new server may be in no list; a request
-        that is safe to repeat is repeated after *first_retry*, and once more later.
+        that is safe to repeat is repeated after *first_retry*, and once more later. With *once*
+        prices are asked for once for several needs.
 
         Raises:
             CredentialsError: a key does not have the form of one.
@@ -69,6 +73,7 @@ class Scaleway:
         self._image = image
         self._ssh_port = ssh_port
         self._patience = patience
+        self._once = once or unkept()
         self._settle = settle
 
     def clock(self) -> datetime | None:
@@ -77,7 +82,7 @@ class Scaleway:
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """As the Protocol says; Scaleway has prices in EUR alone."""
-        return offers_of(self._apis, self._zones, requirements)
+        return offers_of(self._apis, self._zones, requirements, self._once)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         """As the Protocol says: an address, the server on it, its user data, then the power.
@@ -96,19 +101,28 @@ class Scaleway:
             raise
 
     def list_instances(self) -> Sequence[Instance]:
-        """As the Protocol says; what is left without a server comes with an empty id."""
+        """As the Protocol says; what is left without a server comes with an empty id.
+
+        A zone that does not answer is left out, with a line; ProviderError when none does.
+        """
+        left = LeftOut(PROVIDER)
 
         def ask(zone: str) -> list[Instance]:
-            try:
-                return instances_of(self._apis, zone)
-            except GoneError:
-                if self._zones.chosen:
-                    raise
-                return []
+            found: list[Instance] = []
+            with left.place(zone):
+                try:
+                    found += instances_of(self._apis, zone)
+                except GoneError:
+                    if self._zones.chosen:
+                        raise
+            return found
 
         with ThreadPoolExecutor(max_workers=len(self._zones.names)) as pool:
             found = list(pool.map(ask, self._zones.names))
-        return [replace(one, port=self._ssh_port) for zone in found for one in zone]
+        if len(left.errors) == len(self._zones.names):
+            raise left.errors[0]
+        listed = [replace(one, port=self._ssh_port) for zone in found for one in zone]
+        return Entries(listed, left.lines())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
         """As the Protocol says; a server that is locked, or stopped again, will never answer."""

@@ -39,12 +39,15 @@ class Zones:
         """Those in one of *regions*, which may be zones too; empty means all."""
         if not regions:
             return self
-        names = tuple(name for name in self.names if name in regions or region_of(name) in regions)
+        wanted = {region.casefold() for region in regions}
+        names = tuple(name for name in self.names if wanted & {name, region_of(name)})
         return replace(self, names=names)
 
 
 def zones(wanted: tuple[str, ...]) -> Zones:
     """The zones that are named in *wanted*, by themselves or by their region; empty means all.
+
+    Capitals do not matter.
 
     Raises:
         ConfigError: there is no zone or region of a name.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError
+from materia.sql import LOCKED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,7 +23,8 @@ def tables_in(database: Path) -> dict[str, int]:
     import duckdb
 
     try:
-        connection = duckdb.connect(str(database), read_only=True)
+        # What is in it was made elsewhere: no view reads more than the database itself.
+        connection = duckdb.connect(str(database.resolve()), read_only=True, config=dict(LOCKED))
     except duckdb.IOException as error:
         raise BusyError(f"{database} cannot be read now: {error}") from error
     with connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import typer
+from materia.cli.output import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,9 @@ def _tell(state: State, runs: Sequence[str]) -> None:
             for run in runs:
                 for row in ledger.machines(run=run, open_only=True):
                     if row.rented:
-                        typer.echo(f"materia: {sentence(row, now)}", err=True)
+                        echo(f"materia: {sentence(row, now)}", err=True)
     except MateriaError as error:  # the command itself has nothing to do with it
-        typer.echo(f"materia: warning: {error}", err=True)
+        echo(f"materia: warning: {error}", err=True)
 
 
 def sentence(row: MachineRow, now: datetime) -> str:

@@ -16,6 +16,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json, MaxCost, ProviderName, Sample
+from materia.cli.output import echo
 
 EPILOG = """\
 \b
@@ -88,7 +89,7 @@ def show_plan(
         month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
     found = planned.plan
     shown = Shown(plan=found, unanswered=planned.unanswered, budget=budget, month=month)
-    typer.echo(to_json(as_json(shown)) if json else as_text(shown))
+    echo(to_json(as_json(shown)) if json else as_text(shown))
     nothing = Money(Decimal(0), exchange.shown)
     check(
         budget,

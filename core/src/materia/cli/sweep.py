@@ -10,6 +10,7 @@ import typer
 
 from materia.cli.loading import to_json
 from materia.cli.options import Config, Json, complete_provider
+from materia.cli.output import echo
 from materia.cli.price import split
 from materia.cli.waiting import Waiting
 
@@ -96,17 +97,17 @@ def sweep(
             else:
                 unasked.append(answer)
     if json:
-        typer.echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
+        echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
     else:
         _tell(sweeps)
     for lacking in unasked:
         word = "" if lacking.exit_code else "left out: "
-        typer.echo(f"materia: {word}{lacking.reason}", err=True)
+        echo(f"materia: {word}{lacking.reason}", err=True)
     for swept in sweeps:
         if swept.remark:
-            typer.echo(f"materia: warning: {swept.remark}", err=True)
+            echo(f"materia: warning: {swept.remark}", err=True)
         for reason in swept.left.values():
-            typer.echo(f"materia: {reason}", err=True)
+            echo(f"materia: {reason}", err=True)
     if code := exit_code(sweeps, unasked):
         raise typer.Exit(code)
 
@@ -114,7 +115,7 @@ def sweep(
 def _tell(sweeps: list[Swept]) -> None:
     for one in sweeps:
         for line in as_text(one):
-            typer.echo(line)
+            echo(line)
 
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:

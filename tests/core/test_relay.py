@@ -199,6 +199,7 @@ class Pair:
                 cast("Session", self.session),
                 self.real,
                 request=request(self.folder, stage),
+                partitions={"2026-01", "2026-02"},
                 folder=self.folder / "passing",
                 stage=self.folder / "there",
                 kept=self.folder / kept,

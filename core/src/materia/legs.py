@@ -193,6 +193,7 @@ class LegRun:
                     attempt=running.attempts[stage.name],
                     limit=stage.deadline,
                     observe=running.journal.observe,
+                    partitions=running.partitions(stage),
                 )
             )
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 LAYERS = ("raw", "staging", "cleaned", "serving")
 
 
-def tables_in(database: Path) -> dict[str, int]:
+def tables_in(database: Path) -> dict[str, int | None]:
     """Rows of each table and view in the layers, by name, in the order of the layers.
+
+    None for a view that cannot be counted: it reads something outside of the database.
 
     Raises:
         BusyError: another process has the file open to write.
@@ -36,6 +38,12 @@ def tables_in(database: Path) -> dict[str, int]:
         return {f"{schema}.{name}": _rows(connection, schema, name) for schema, name in names}
 
 
-def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int:
-    found = connection.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
+def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int | None:
+    import duckdb
+
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    try:
+        found = connection.execute(f"select count(*) from {quoted}").fetchone()
+    except duckdb.Error:
+        return None
     return int(found[0]) if found else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Relay:
         sink: Sink,
         *,
         request: WorkerRequest,
+        partitions: Collection[str] | None,
         folder: Path,
         stage: Path,
         kept: Path,
@@ -61,6 +62,7 @@ class Relay:
             session: To the worker.
             sink: The opened sink.
             request: What the worker was asked to do.
+            partitions: Keys of those that the source has; None: only the worker can see that.
             folder: An existing folder here, for files on their way.
             stage: The stage's own folder on the worker.
             kept: The folder of raw files there.
@@ -68,6 +70,7 @@ class Relay:
         self._session = session
         self._sink = sink
         self._request = request
+        self._partitions = partitions
         self.tables: tuple[Table, ...] | None = None
         self.database: Path | None = None
         self._folder = folder
@@ -85,7 +88,7 @@ class Relay:
             MalformedError: it is no message of this stage; nothing of it was done.
             MateriaError: of the sink; or a file did not arrive whole.
         """
-        refuse_foreign(message, self._request)
+        refuse_foreign(message, self._request, self._partitions)
         self._session.tell(relay_messages.encode(number, self._answer(message)))
 
     def _knows(self, source: str, partition: str) -> bool:

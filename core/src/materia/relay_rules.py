@@ -6,7 +6,7 @@ this stage of this run is for, and that its parts do not contradict one another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from materia.codec import MalformedError
 from materia.model import Absent, Fetched, Partition, RawFile, Refused, Unchanged
@@ -29,8 +29,16 @@ STAGES: Mapping[str, tuple[type[Message], ...]] = {
 }
 
 
-def refuse_foreign(message: Message, request: WorkerRequest) -> None:
+def refuse_foreign(
+    message: Message, request: WorkerRequest, partitions: Collection[str] | None
+) -> None:
     """Return when the worker that was asked *request* may say that.
+
+    Args:
+        message: What it says.
+        request: What it was asked to do.
+        partitions: Keys of those that the source has, as home sees it; None when only the worker
+            can see that.
 
     Raises:
         MalformedError: it may not.
@@ -41,8 +49,10 @@ def refuse_foreign(message: Message, request: WorkerRequest) -> None:
     match message:
         case AskKnown(source=source):
             _refuse_source(source, {request.source, request.kept_as})
-        case Record():
+        case Record(source=source):
             _refuse_source(message.source, {request.kept_as})
+            if partitions is not None and message.partition.key not in partitions:
+                raise MalformedError(f"{message.partition.key!r} is no partition of {source!r}")
             _refuse_contradiction(message)
         case AskRaw(source=source) | Refuse(source=source):
             _refuse_source(source, {request.kept_as})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -135,6 +135,7 @@ class RemoteWorker:
         attempt: int,
         limit: timedelta,
         observe: Observe,
+        partitions: Collection[str] | None = None,
     ) -> Mapping[str, object]:
         """Run one stage there and return its result.
 
@@ -146,6 +147,8 @@ class RemoteWorker:
             attempt: 1 for the first.
             limit: The stage is ended when it takes longer.
             observe: Told what happens, in the caller's thread, with secrets hidden.
+            partitions: Keys of those that the source has, and the worker may record; None when
+                that cannot be seen from here.
 
         Raises:
             StageError: the stage failed by itself, or ran out of memory, disk or time.
@@ -186,7 +189,13 @@ class RemoteWorker:
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
             relay = Relay(
-                self._session, sink, request=there, folder=Path(folder), stage=stage, kept=kept
+                self._session,
+                sink,
+                request=there,
+                partitions=partitions,
+                folder=Path(folder),
+                stage=stage,
+                kept=kept,
             )
             return self._follow(script, there, relay, observe, also=request.hidden)
 

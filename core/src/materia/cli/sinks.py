@@ -92,5 +92,7 @@ def _holdings(holds: Mapping[str, Any]) -> list[str]:
     if holds["database"] is None:
         return [*lines, "  nothing is published yet; `materia run` does it"]
     lines.append(f"  published in {holds['database']}")
-    lines += [f"    {name}  {many(rows, 'row')}" for name, rows in holds["tables"].items()]
+    for name, rows in holds["tables"].items():
+        counted = "cannot be counted" if rows is None else many(rows, "row")
+        lines.append(f"    {name}  {counted}")
     return lines

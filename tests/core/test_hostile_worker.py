@@ -36,6 +36,7 @@ EXTRACT = {
     "an absolute partition": UNREADABLE,
     "a partition with ESC": UNREADABLE,
     "a partition that is a list": UNREADABLE,
+    "a partition of its own": UNREADABLE,
     "a file above": UNREADABLE,
     "a file with a folder": UNREADABLE,
     "a long file name": UNREADABLE,

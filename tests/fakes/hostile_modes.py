@@ -128,6 +128,7 @@ EXTRACT: dict[str, Mode] = {
     "an absolute partition": recorded("/etc/cron.d"),
     "a partition with ESC": recorded(f"2026{ESC}"),
     "a partition that is a list": recorded(partition=["2026-01"]),
+    "a partition of its own": recorded("2026-03"),
     "a file above": recorded(name="../../.bashrc"),
     "a file with a folder": recorded(name="a/b"),
     "a long file name": recorded(name="x" * 5000),

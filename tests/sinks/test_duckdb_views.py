@@ -59,7 +59,7 @@ def test_a_view_of_its_own_database_is_published_with_its_rows(tmp_path: Path, s
         [
             *OWN,
             f'CREATE VIEW s."a view (AS x)" ("b AS c") AS {sql}'
-            if "SELECT i FROM t" == sql
+            if sql == "SELECT i FROM t"
             else f"CREATE VIEW s.v AS {sql}",
         ],
         "s.a view (AS x)" if sql == "SELECT i FROM t" else "s.v",
@@ -87,8 +87,10 @@ OUTSIDE = [
     ("CREATE VIEW s.v AS FROM (SUMMARIZE s.t)", "a description of tables"),
     ("CREATE VIEW s.v AS SELECT (SELECT content FROM read_text('{file}')) FROM s.t", "read_text()"),
     (
-        "CREATE VIEW s.v AS SELECT * FROM s.t WHERE i IN "
-        "(SELECT size FROM (SELECT * FROM read_text('{file}')))",
+        (
+            "CREATE VIEW s.v AS SELECT * FROM s.t WHERE i IN "
+            "(SELECT size FROM (SELECT * FROM read_text('{file}')))"
+        ),
         "read_text()",
     ),
     (
@@ -96,8 +98,10 @@ OUTSIDE = [
         "read_text()",
     ),
     (
-        "CREATE VIEW s.v AS SELECT 1 FROM "
-        "range((SELECT ascii(substr(content, 1, 1)) FROM read_text('{file}'))::BIGINT)",
+        (
+            "CREATE VIEW s.v AS SELECT 1 FROM "
+            "range((SELECT ascii(substr(content, 1, 1)) FROM read_text('{file}'))::BIGINT)"
+        ),
         "read_text()",
     ),
     ("CREATE MACRO s.v() AS TABLE FROM read_text('{file}')", "read_text()"),
@@ -108,8 +112,10 @@ OUTSIDE = [
         "read_text()",
     ),
     (
-        "CREATE MACRO s.read_text(p) AS TABLE SELECT 1; "
-        "CREATE VIEW s.v AS FROM read_text('{file}')",
+        (
+            "CREATE MACRO s.read_text(p) AS TABLE SELECT 1; "
+            "CREATE VIEW s.v AS FROM read_text('{file}')"
+        ),
         "read_text()",
     ),
     (
@@ -117,8 +123,10 @@ OUTSIDE = [
         ".csv'",
     ),
     (
-        "CREATE VIEW s.v AS SELECT * FROM "
-        "(WITH duckdb_databases AS (SELECT 1) FROM duckdb_databases), duckdb_databases",
+        (
+            "CREATE VIEW s.v AS SELECT * FROM "
+            "(WITH duckdb_databases AS (SELECT 1) FROM duckdb_databases), duckdb_databases"
+        ),
         "'duckdb_databases'",
     ),
 ]

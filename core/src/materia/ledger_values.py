@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from materia.machines import Money
 from materia.price_cache import plain
+from materia.printable import printable
 
 T = TypeVar("T")
 Column = str | int | float | None
@@ -27,8 +28,10 @@ _READ: dict[Any, Callable[[Any], Any]] = {
 def column(value: Any) -> Column:
     """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
     match value:
-        case None | str() | int():
+        case None | int():
             return value
+        case str():
+            return printable(value)  # names are a provider's
         case datetime():
             # All of one length, so that their order is that of the texts.
             return value.astimezone(UTC).isoformat(timespec="microseconds")

@@ -145,6 +145,6 @@ def hashed(file: str, sha256: str) -> str:
         SinkError: the hash is none, and could lead elsewhere as a part of a path.
     """
     if not SHA256.fits(sha256):
-        raise SinkError(f"{file!r}: {sha256[:80]!r} is not {SHA256.what}")
+        raise SinkError(f"{file!r}: {sha256[:80]!r} is not a SHA-256 in 64 hex digits; run again")
     plain = PurePosixPath(name(file))
     return f"{plain.stem}.{sha256[:16]}{plain.suffix}"

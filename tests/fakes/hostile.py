@@ -156,7 +156,7 @@ class Hostile:
         main: Any = sys.modules["__main__"]
         spec = getattr(main, "__spec__", None)
         if mode != "good" and spec is not None and spec.name == "materia.worker":
-            from hostile_modes import MODES
+            from hostile_modes import MODES  # type: ignore[import-not-found]
 
             worker = Worker()
             MODES[mode](worker)

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hostile import BUILT, ESC, LINE, RESULT, Worker
+from hostile import (  # type: ignore[import-not-found]  # they lie beside one another on a worker
+    BUILT,
+    ESC,
+    LINE,
+    RESULT,
+    Worker,
+)
 
 Mode = Callable[[Worker], None]
 

@@ -28,10 +28,8 @@ _READ: dict[Any, Callable[[Any], Any]] = {
 def column(value: Any) -> Column:
     """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
     match value:
-        case None | int():
-            return value
-        case str():
-            return printable(value)  # names are a provider's
+        case None | str() | int():
+            return printable(value) if isinstance(value, str) else value  # a provider's word
         case datetime():
             # All of one length, so that their order is that of the texts.
             return value.astimezone(UTC).isoformat(timespec="microseconds")

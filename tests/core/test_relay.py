@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from materia import relay_messages, worker_request
 from materia.errors import BusyError, SinkError
+from materia.forms import FILE_NAME, PARTITION_KEY
 from materia.model import (
     Absent,
     Fetched,
@@ -25,27 +26,43 @@ from materia.model import (
     PublishRequest,
     RawFile,
     Refused,
-    Table,
     Unchanged,
 )
 from materia.protocols import Sink
 from materia.relay import Relay
-from materia.relay_messages import AtHome, CheckOut, Publish, Record
+from materia.relay_messages import (
+    AskKnown,
+    AskPublished,
+    AskRaw,
+    AskStamp,
+    AtHome,
+    CheckOut,
+    Message,
+    Publish,
+    Record,
+    Refuse,
+)
 from materia.relayed_sink import Home, RelayedSink
 from materia.ssh import Session
 from materia.worker_request import WorkerRequest
 from materia_duckdb.sink import DuckDBSink
 
 TEXT = st.text(max_size=12)
-WHEN = st.datetimes(timezones=st.just(UTC))
+WHEN = st.datetimes(datetime(1990, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 -- the zone is beside it
+SHA256 = st.text("0123456789abcdef", min_size=64, max_size=64)
+PRINTED = st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\")
+FILE = st.text(PRINTED, min_size=1, max_size=12).filter(FILE_NAME.fits)
+KEY = st.lists(FILE, min_size=1, max_size=3).map("/".join).filter(PARTITION_KEY.fits)
+TABLE = st.sampled_from(["serving.obt_x", "t", "raw.psd-1", "a.ü$"])
+COUNT = st.integers(0, 2**63 - 1)
 RAW = st.builds(
     RawFile,
-    partition=TEXT,
-    file=TEXT,
+    partition=KEY,
+    file=FILE,
     url=TEXT,
-    sha256=TEXT,
+    sha256=SHA256,
     content=TEXT,
-    size=st.integers(0),
+    size=COUNT,
     etag=st.none() | TEXT,
     last_modified=st.none() | TEXT,
     fetched_at=WHEN,
@@ -57,28 +74,36 @@ RESULT = st.one_of(
     st.builds(Absent),
     st.builds(Refused, reason=TEXT, etag=TEXT, last_modified=TEXT, path=st.none()),
 )
-PARTITION = st.builds(Partition, key=TEXT, url=TEXT, file=TEXT)
-VALUES = st.one_of(
-    st.builds(Record, source=TEXT, partition=PARTITION, result=RESULT, sha256=st.none() | TEXT),
-    st.dictionaries(TEXT, KNOWN, max_size=3),
-    st.just(CheckOut()),
-    st.tuples(TEXT, st.none() | st.just(Path("/a b/ü"))),
-    st.lists(st.builds(Table, name=TEXT, rows=st.integers(), description=TEXT)).map(tuple),
+PARTITION = st.builds(Partition, key=KEY, url=TEXT, file=FILE)
+SOURCE = st.sampled_from(["psdonline", "a-sample", "b_2"])
+THERE = st.none() | st.just(Path("/a b/ü"))
+ASKS_RAW = AskRaw(source="a", partition="p", file="f", sha256="0" * 64)
+MESSAGES = st.one_of(
+    st.builds(Record, source=SOURCE, partition=PARTITION, result=RESULT, sha256=st.none() | SHA256),
+    st.sampled_from([CheckOut(), AskStamp(), AskPublished(), AskKnown(source="a")]),
+    st.builds(Refuse, source=SOURCE, raw=RAW, reason=TEXT),
+    st.builds(AskRaw, source=SOURCE, partition=KEY, file=FILE, sha256=SHA256),
     st.builds(
         Publish,
-        sha256=TEXT,
+        sha256=SHA256,
         request=st.builds(
             PublishRequest,
             run=TEXT,
             database=st.just(Path("x.duckdb")),
-            tables=st.lists(TEXT, max_size=3).map(tuple),
+            tables=st.lists(TABLE, max_size=3).map(tuple),
             stamp=TEXT,
         ),
     ),
 )
+ANSWERS = st.one_of(
+    st.tuples(st.just(AskKnown(source="a")), st.dictionaries(KEY, KNOWN, max_size=3)),
+    st.tuples(st.just(ASKS_RAW), THERE),
+    st.tuples(st.just(AskStamp()), st.none() | TEXT),
+    st.tuples(st.just(CheckOut()), st.tuples(TEXT, THERE)),
+)
 
 
-@given(number=st.integers(0), value=VALUES)
+@given(number=COUNT, value=MESSAGES)
 def test_a_message_is_one_line_and_comes_back_equal(number: int, value: object) -> None:
     line = relay_messages.encode(number, value)
 
@@ -86,12 +111,22 @@ def test_a_message_is_one_line_and_comes_back_equal(number: int, value: object) 
     assert relay_messages.decode(line) == (number, value)
 
 
+@given(number=COUNT, exchange=ANSWERS)
+def test_an_answer_comes_back_as_what_its_message_asked_for(
+    number: int, exchange: tuple[Message, object]
+) -> None:
+    asked, value = exchange
+    line = relay_messages.encode(number, value)
+
+    assert relay_messages.decode_answer(line, {number: asked}) == (number, value)
+
+
 @pytest.mark.parametrize("line", ["", "hello", '{"event": "log"}', '{"relays": 1}', "[]"])
 def test_a_line_that_is_no_message_is_told_apart(line: str) -> None:
     assert relay_messages.decode(line) is None
 
 
-@given(known=st.dictionaries(TEXT, st.dictionaries(TEXT, KNOWN, max_size=3), max_size=2))
+@given(known=st.dictionaries(TEXT, st.dictionaries(KEY, KNOWN, max_size=3), max_size=2))
 def test_a_request_takes_along_what_is_known_at_home(known: dict[str, dict[str, Known]]) -> None:
     request = WorkerRequest(
         run="r",
@@ -133,6 +168,19 @@ class OneMachine:
         shutil.copyfile(source, target)
 
 
+def request(folder: Path, stage: str) -> WorkerRequest:
+    return WorkerRequest(
+        run="r1",
+        stage=stage,
+        source="acme",
+        sink="duckdb",
+        settings={"source": {}, "sink": {}},
+        secrets={"source": {}, "sink": {}},
+        directory=folder,
+        workspace=folder,
+    )
+
+
 class Pair:
     """A sink at home, and the same as a worker sees it."""
 
@@ -146,18 +194,28 @@ class Pair:
         self.relayed = self.seen_by_a_worker()
 
     def seen_by_a_worker(self, kept: str = "kept", *, spare: float = 0.0) -> RelayedSink:
-        relay = Relay(
-            cast("Session", self.session),
-            self.real,
-            folder=self.folder / "passing",
-            stage=self.folder / "there",
-            kept=self.folder / kept,
-        )
+        relays = {
+            stage: Relay(
+                cast("Session", self.session),
+                self.real,
+                request=request(self.folder, stage),
+                partitions={"2026-01", "2026-02"},
+                folder=self.folder / "passing",
+                stage=self.folder / "there",
+                kept=self.folder / kept,
+            )
+            for stage in ("extract", "transform")
+        }
 
         def write(line: str) -> None:
             found = relay_messages.decode(line)
             assert found is not None
-            relay.obey(*found)
+            if isinstance(found[1], Record):
+                relays[
+                    "transform"
+                ]._known.clear()  # in a run, the next stage has a relay of its own
+            stage = "extract" if isinstance(found[1], Record) else "transform"
+            relays[stage].obey(*found)
 
         self.session.home = Home(write)
         at_home = AtHome(known={"acme": self.real.known("acme")}, kept=self.folder / kept)

@@ -18,8 +18,9 @@ from materia.worker import _fault_of_the_machine
 from materia.worker_request import WorkerRequest
 
 TEXT = st.text(max_size=20)
+COUNT = st.integers(0, 2**63 - 1)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXT,
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
@@ -27,8 +28,8 @@ EVENTS = st.one_of(
     st.builds(
         Progress,
         phase=TEXT,
-        done=st.integers(0),
-        total=st.none() | st.integers(0),
+        done=COUNT,
+        total=st.none() | COUNT,
         unit=st.sampled_from(["partitions", "bytes"]),
     ),
     st.builds(Log, level=st.sampled_from(["info", "warning"]), message=TEXT),
@@ -54,7 +55,9 @@ def test_what_is_not_an_event_is_refused(line: str) -> None:
 
 
 @given(
-    settings=st.dictionaries(TEXT, st.none() | TEXT | st.integers() | st.tuples(TEXT, TEXT)),
+    settings=st.dictionaries(
+        TEXT, st.none() | TEXT | st.integers(-(2**62), 2**62) | st.tuples(TEXT, TEXT)
+    ),
     secrets=st.dictionaries(TEXT, TEXT),
     project=st.none() | st.just(Path("/srv/project")),
 )

@@ -11,7 +11,9 @@ import pytest
 from fakes.duckdb_runs import files, open_in
 from materia.errors import BusyError, SinkError
 from materia.model import PublishRequest
+from materia.sql import LOCKED
 from materia.testing.sink_publish import ROWS, build, expected, publish_version, request
+from materia_duckdb import opening
 from materia_duckdb.opening import opened, remove
 from materia_duckdb.sink import DuckDBSink
 
@@ -130,14 +132,13 @@ def test_two_databases_of_one_name_can_be_open_at_once(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_into_memory_lies_beside_the_database_and_then_nowhere(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(opening, "LOCKED", {"memory_limit": "'50MB'", **LOCKED})
     path = tmp_path / "materia.duckdb"
     with opened(path, read_only=False) as connection:
-        connection.execute("SET memory_limit = '50MB'")
         connection.execute("CREATE TEMP TABLE large AS SELECT hash(range) FROM range(9_000_000)")
         assert any((tmp_path / "materia.duckdb.tmp").iterdir())
-        connection.execute("RESET memory_limit")
         connection.execute("DROP TABLE large")
 
     remove(path)

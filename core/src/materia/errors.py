@@ -150,10 +150,26 @@ class StageError(MateriaError):
     """A stage failed; the message has its last words."""
 
 
+# What a stage can fail of. The others say what became of a machine or of money, which the runner
+# finds out for itself: a worker that says "sold out" shall not have another machine rented.
+OF_A_STAGE = frozenset(
+    kind.__name__
+    for kind in (
+        *(ConfigError, PluginError, MissingSecretError, BusyError),
+        *(SourceError, SinkError, StageError),
+    )
+)
+
+
+def error_of_worker(kind: str, message: str) -> MateriaError:
+    """As `error_called`, of a worker: StageError for a class that no stage fails of."""
+    return error_called(kind if kind in OF_A_STAGE else StageError.__name__, message)
+
+
 def error_called(kind: str, message: str) -> MateriaError:
     """The error of the class called *kind*, StageError for a name not in the tree.
 
-    A worker reports its error as a class name and a sentence, over a stream.
+    Another process reports its error as a class name and a sentence, over a stream.
     """
     found = globals().get(kind)
     if not isinstance(found, type) or not issubclass(found, MateriaError):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
+from materia import codec
+from materia.forms import Count
+from materia.printable import printable_all
 from materia.secrets import redact_all
 
 Unit = Literal["partitions", "bytes", "models"]
@@ -29,8 +32,8 @@ class Progress:
     """
 
     phase: str
-    done: int
-    total: int | None
+    done: Count
+    total: Count | None
     unit: Unit
 
 
@@ -119,6 +122,7 @@ class Spent:
 
 
 Event = Progress | Log | Result | Failed | Output | Machine | Spent
+Said = Progress | Log | Result | Failed  # by a worker; the rest is the runner's own to say
 Observe = Callable[[str, Event], None]
 _KINDS: dict[str, type[Event]] = {
     "progress": Progress,
@@ -130,29 +134,53 @@ _KINDS: dict[str, type[Event]] = {
     "spent": Spent,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_SAID: dict[str, type[Said]] = {
+    "progress": Progress,
+    "log": Log,
+    "result": Result,
+    "failed": Failed,
+}
+BEGINNING = '{"event": '  # as `encode` writes it
 
 
 def encode(event: Event) -> str:
     """The event as one line without its end."""
-    return json.dumps({"event": _NAMES[type(event)], **asdict(event)})
+    if isinstance(event, Log | Failed):  # a message of SQL may be longer than the far side takes
+        event = replace(event, message=event.message[: codec.LONGEST_TEXT])
+    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}).replace("\x7f", "\\u007f")
 
 
 def without(event: Event, secrets: Iterable[str]) -> Event:
-    """The event with *secrets* hidden in all its text."""
-    if isinstance(event, Log | Result | Failed | Output):  # the others have no words of a plugin
-        return type(event)(**redact_all(asdict(event), secrets))
-    return event
+    """The event with *secrets* hidden in what a plugin may have worded, and all of it printable."""
+    values = printable_all(asdict(event))
+    if isinstance(event, Log | Result | Failed | Output):
+        secrets = tuple(secrets)
+        # Twice, as what is taken out between may have stood in the middle of a secret.
+        values = redact_all(printable_all(redact_all(asdict(event), secrets)), secrets)
+    return type(event)(**values)
 
 
-def decode(line: str, secrets: Iterable[str] = ()) -> Event:
-    """The event in one line, with *secrets* hidden in all its text.
+def is_said(line: str) -> bool:
+    """Whether a worker means this line to be an event."""
+    return line.startswith(BEGINNING)
+
+
+def decode(line: str, secrets: Iterable[str] = ()) -> Said:
+    """The event in one line of a worker, with *secrets* hidden in all its text.
 
     Raises:
-        ValueError: the line is not an event.
+        MalformedError: the line is not an event.
     """
     try:
-        values = redact_all(json.loads(line), tuple(secrets))
-        event: Event = _KINDS[values.pop("event")](**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an event: {line[:200]!r}") from error
+        event = _said(codec.parse(line))
+    except codec.MalformedError as error:
+        raise codec.MalformedError(f"not an event: {error}") from error
+    return type(event)(**redact_all(asdict(event), tuple(secrets)))
+
+
+def _said(values: Any) -> Said:
+    name = values.pop("event", None) if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in _SAID:
+        raise codec.MalformedError("it is of no kind that a worker may say")
+    event: Said = codec.decode(_SAID[name], values)
     return event

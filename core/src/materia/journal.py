@@ -23,6 +23,7 @@ from materia.events import (
     without,
 )
 from materia.machines import Instance
+from materia.printable import printable
 from materia.secrets import redact
 from materia.spending import addresses_of
 
@@ -36,7 +37,10 @@ BEAT_SECONDS = 1.0
 
 
 class Journal:
-    """The journal of one run. What comes in is without secrets afterwards, wherever it goes."""
+    """The journal of one run.
+
+    What comes in is without secrets and control characters afterwards, wherever it goes.
+    """
 
     def __init__(
         self, run: str, *, state: State, ledger: Ledger, observe: Observe, hidden: tuple[str, ...]
@@ -51,8 +55,9 @@ class Journal:
         self._phase = ""
 
     def clean(self, text: str) -> str:
-        """*text* without secrets."""
-        return redact(text, self._hidden)
+        """*text* without secrets and control characters."""
+        # Twice, as what is taken out between may have stood in the middle of a secret.
+        return redact(printable(redact(text, self._hidden)), self._hidden)
 
     def say(self, stage: str, message: str, *, warning: bool = False) -> None:
         """A sentence of the runner's own: shown, logged, and part of the run's timeline."""

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
-from materia import events, worker_request
-from materia.errors import MateriaError, StageError, error_called
+from materia import events, stage_results, worker_request
+from materia.codec import LONGEST_LINE, MalformedError
+from materia.errors import MateriaError, StageError, error_of_worker
 from materia.events import Failed, Observe, Result
 from materia.machines import Instance
+from materia.printable import printable
 from materia.secrets import redact
 from materia.worker_request import WorkerRequest
 
@@ -70,7 +72,8 @@ def run_worker(
         stdout.close()
         stderr.close()
     if isinstance(end, Result) and code == 0:
-        return end.values
+        with _understood(request):
+            return stage_results.checked(request.stage, end.values)
     raise failure(request, end, code, words)
 
 
@@ -78,21 +81,32 @@ def _follow(
     stdout: IO[str], request: WorkerRequest, observe: Observe, words: deque[str]
 ) -> Result | Failed | None:
     end: Result | Failed | None = None
-    for line in stdout:
-        try:
-            event = events.decode(line, request.hidden)
-        except ValueError:  # printed by an interpreter that was not yet ours
+    while line := stdout.readline(LONGEST_LINE):
+        if not events.is_said(line):  # printed by an interpreter that was not yet ours
             words.append(line.rstrip())
             continue
+        with _understood(request):
+            event = events.decode(line, request.hidden)
         if isinstance(event, (Result, Failed)):
             end = event
         observe(request.stage, event)
     return end
 
 
+@contextlib.contextmanager
+def _understood(request: WorkerRequest) -> Iterator[None]:
+    try:
+        yield
+    except MalformedError as error:
+        raise StageError(
+            f"{request.stage}: the worker sent a message that materia cannot read: {error}"
+        ) from error
+
+
 def _listen(stderr: IO[str], words: deque[str]) -> None:
     with contextlib.suppress(ValueError):  # closed under it, when the worker was stopped
-        words.extend(line.rstrip() for line in stderr)
+        while line := stderr.readline(LONGEST_LINE):
+            words.append(line.rstrip())
 
 
 def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:
@@ -113,15 +127,22 @@ def failure(
     A *code* below zero is the number of a signal.
     """
     if isinstance(end, Failed) and end.expected:
-        return error_called(end.kind, end.message)
+        return error_of_worker(end.kind, printable(end.message))
     if isinstance(end, Failed):
         reason = f"failed with {end.kind}: {end.message}"
     elif code < 0:
-        name = signal.Signals(-code).name
+        name = _signal(-code)
         reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     else:
         reason = f"ended without a result, exit code {code}"
     secrets = request.hidden
-    last = redact("\n".join(words), secrets).splitlines()
-    reason = redact(reason, secrets)
+    last = redact(printable("\n".join(words)), secrets).splitlines()
+    reason = redact(printable(reason), secrets)
     return StageError("\n  ".join([f"{request.stage}: the worker {reason}", *last]))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a worker may say what it likes
+        return f"signal {number}"

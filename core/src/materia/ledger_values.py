@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from materia.machines import Money
 from materia.price_cache import plain
+from materia.printable import printable
 
 T = TypeVar("T")
 Column = str | int | float | None
@@ -28,7 +29,7 @@ def column(value: Any) -> Column:
     """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
     match value:
         case None | str() | int():
-            return value
+            return printable(value) if isinstance(value, str) else value  # a provider's word
         case datetime():
             # All of one length, so that their order is that of the texts.
             return value.astimezone(UTC).isoformat(timespec="microseconds")

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from materia.errors import MateriaError, WorkerLostError
-from materia.events import Log
+from materia.events import Output
 from materia.journal import MachineLife
 from materia.launch import run_worker
 from materia.ledger_rows import MachineRow, StageRow, StageState
@@ -193,6 +193,7 @@ class LegRun:
                     attempt=running.attempts[stage.name],
                     limit=stage.deadline,
                     observe=running.journal.observe,
+                    partitions=running.partitions(stage),
                 )
             )
 
@@ -220,7 +221,8 @@ class LegRun:
                 try:
                     yield results.append
                 except MateriaError as failure:
-                    running.journal.observe(stage.name, Log(level="info", message=str(failure)))
+                    # For the log alone: the error itself is shown when the run has ended.
+                    running.journal.observe(stage.name, Output(text=str(failure)))
                     raise
             state = "ok"
         except Interrupted as interrupted:

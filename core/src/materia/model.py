@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from materia.forms import Count, FileName, PartitionKey, Sha256, TableName
 from materia.machines import Money
 
 
@@ -23,9 +24,9 @@ class Partition:
         file: Name of the raw file, for example `psd_alldata_csv.zip`.
     """
 
-    key: str
+    key: PartitionKey
     url: str
-    file: str
+    file: FileName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +46,12 @@ class RawFile:
         fetched_at: In UTC.
     """
 
-    partition: str
-    file: str
+    partition: PartitionKey
+    file: FileName
     url: str
-    sha256: str
+    sha256: Sha256
     content: str
-    size: int
+    size: Count
     etag: str | None
     last_modified: str | None
     fetched_at: datetime
@@ -215,8 +216,8 @@ class Table:
         description: One line for an analyst.
     """
 
-    name: str
-    rows: int
+    name: TableName
+    rows: Count
     description: str
 
 
@@ -233,7 +234,7 @@ class PublishRequest:
 
     run: str
     database: Path
-    tables: tuple[str, ...]
+    tables: tuple[TableName, ...]
     stamp: str
 
 

@@ -25,6 +25,7 @@ from materia.offer_check import checked
 from materia.once import Once
 from materia.plugins import Found, open_plugin
 from materia.price_cache import Answer, PriceCache, Question, neutral
+from materia.printable import on_one_line
 from materia.secrets import redact, to_hide
 
 if TYPE_CHECKING:
@@ -301,8 +302,8 @@ def age(answer: Answer, now: datetime) -> str:
 
 
 def one_line(text: str, secrets: Sequence[str]) -> str:
-    """The text on one line, without the values of *secrets*."""
-    return redact(" ".join(text.split()), secrets)
+    """The text on one line, without the values of *secrets* and without control characters."""
+    return redact(on_one_line(redact(text, secrets)), secrets)
 
 
 def named(name: str, text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError
+from materia.sql import LOCKED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
 LAYERS = ("raw", "staging", "cleaned", "serving")
 
 
-def tables_in(database: Path) -> dict[str, int]:
+def tables_in(database: Path) -> dict[str, int | None]:
     """Rows of each table and view in the layers, by name, in the order of the layers.
+
+    None for a view that cannot be counted: it reads something outside of the database.
 
     Raises:
         BusyError: another process has the file open to write.
@@ -22,7 +25,8 @@ def tables_in(database: Path) -> dict[str, int]:
     import duckdb
 
     try:
-        connection = duckdb.connect(str(database), read_only=True)
+        # What is in it was made elsewhere: no view reads more than the database itself.
+        connection = duckdb.connect(str(database.resolve()), read_only=True, config=dict(LOCKED))
     except duckdb.IOException as error:
         raise BusyError(f"{database} cannot be read now: {error}") from error
     with connection:
@@ -34,6 +38,12 @@ def tables_in(database: Path) -> dict[str, int]:
         return {f"{schema}.{name}": _rows(connection, schema, name) for schema, name in names}
 
 
-def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int:
-    found = connection.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
+def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int | None:
+    import duckdb
+
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    try:
+        found = connection.execute(f"select count(*) from {quoted}").fetchone()
+    except duckdb.Error:
+        return None
     return int(found[0]) if found else 0

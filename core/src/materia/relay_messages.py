@@ -9,23 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from materia.model import (
-    Absent,
-    Fetched,
-    FetchResult,
-    Known,
-    Partition,
-    PublishRequest,
-    RawFile,
-    Refused,
-    Table,
-    Unchanged,
-)
+from materia import codec
+from materia.codec import MalformedError
+from materia.forms import FileName, PartitionKey, Range, Sha256, SourceName
+from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +37,17 @@ class AtHome:
 class Record:
     """Keep this. `result` has the path of the file, if any; `sha256` is its hash."""
 
-    source: str
+    source: SourceName
     partition: Partition
     result: FetchResult
-    sha256: str | None
+    sha256: Sha256 | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
     """Put this kept file aside."""
 
-    source: str
+    source: SourceName
     raw: RawFile
     reason: str
 
@@ -65,17 +56,17 @@ class Refuse:
 class AskKnown:
     """What is known now; answered as `Sink.known` does."""
 
-    source: str
+    source: SourceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskRaw:
     """Send this raw file; answered by its path, or None."""
 
-    source: str
-    partition: str
-    file: str
-    sha256: str
+    source: SourceName
+    partition: PartitionKey
+    file: FileName
+    sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,60 +89,60 @@ class Publish:
     """Publish this; answered by the tables and where the database is at home."""
 
     request: PublishRequest
-    sha256: str
+    sha256: Sha256
 
 
 Message = Record | Refuse | AskKnown | AskRaw | AskStamp | AskPublished | CheckOut | Publish
-_TYPES: Mapping[str, type[Any]] = {
-    one.__name__: one
-    for one in (
-        *(AtHome, Record, Refuse, AskKnown, AskRaw, AskStamp, AskPublished, CheckOut, Publish),
-        *(Absent, Fetched, Known, Partition, PublishRequest, RawFile, Refused, Table, Unchanged),
-    )
+# What each is answered by.
+ANSWERS: Mapping[type[Message], Any] = {
+    Record: None,
+    Refuse: None,
+    AskKnown: Mapping[PartitionKey, Known],
+    AskRaw: Path | None,
+    AskStamp: str | None,
+    AskPublished: Path | None,
+    CheckOut: tuple[str, Path | None],
+    Publish: tuple[tuple[Table, ...], Path | None],
 }
-
-
-def plain(value: object) -> object:
-    """A value of the kinds above, as JSON has it."""
-    if is_dataclass(value):
-        parts = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return {"type": type(value).__name__, **parts}
-    if isinstance(value, datetime):
-        return {"type": "datetime", "text": value.isoformat()}
-    if isinstance(value, Path):
-        return {"type": "path", "text": str(value)}
-    if isinstance(value, Mapping):
-        return {"type": "mapping", "items": [[key, plain(item)] for key, item in value.items()]}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
-
-
-def whole(value: object) -> Any:
-    """What `plain` was given; a list comes back as a tuple."""
-    if isinstance(value, list):
-        return tuple(whole(item) for item in value)
-    if not isinstance(value, dict):
-        return value
-    match value["type"]:
-        case "datetime":
-            return datetime.fromisoformat(value["text"])
-        case "path":
-            return Path(value["text"])
-        case "mapping":
-            return {key: whole(item) for key, item in value["items"]}
-    parts = {name: whole(part) for name, part in value.items() if name != "type"}
-    return _TYPES[value["type"]](**parts)
+BEGINNING = '{"relay": '  # as `encode` writes it, and no event does
+# What home knows of thousands of partitions is one answer; what a worker asks is short.
+LONGEST_ANSWER = 1 << 28
 
 
 def encode(number: int, value: object) -> str:
     """A message, or its answer under the same number, as one line without its end."""
-    return json.dumps({"relay": number, "value": plain(value)})
+    return json.dumps({"relay": number, "value": codec.encode(value)})
 
 
-def decode(line: str) -> tuple[int, Any] | None:
-    """Number and value of a message or an answer; None for a line that is neither."""
-    if not line.startswith('{"relay": '):  # as `encode` writes it, and no event does
+def decode(line: str) -> tuple[int, Message] | None:
+    """Number and value of a message; None for a line that is none.
+
+    Raises:
+        MalformedError: it begins as a message, and is none that home understands.
+    """
+    if not line.startswith(BEGINNING):
         return None
-    values = json.loads(line)
-    return values["relay"], whole(values["value"])
+    number, value = _numbered(line, longest=codec.LONGEST_LINE)
+    message: Message = codec.decode(Message, value)
+    return number, message
+
+
+def decode_answer(line: str, asked: Mapping[int, Message]) -> tuple[int, Any] | None:
+    """Number and value of the answer to one of the messages *asked*; None for any other line.
+
+    Raises:
+        MalformedError: it begins as an answer, and answers none of them.
+    """
+    if not line.startswith(BEGINNING):
+        return None
+    number, value = _numbered(line, longest=LONGEST_ANSWER)
+    if number not in asked:
+        raise MalformedError(f"number {number} was not asked")
+    return number, codec.decode(ANSWERS[type(asked[number])], value)
+
+
+def _numbered(line: str, *, longest: int) -> tuple[int, object]:
+    values = codec.parse(line, longest=longest)
+    if not isinstance(values, dict) or values.keys() != {"relay", "value"}:
+        raise MalformedError("it has no number and value")
+    return codec.decode(Annotated[int, Range(0)], values["relay"]), values["value"]

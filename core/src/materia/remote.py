@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from materia import events, relay_messages, worker_request
-from materia.errors import StageError
+from materia import codec, events, relay_messages, stage_results, worker_request
+from materia.codec import MalformedError
+from materia.errors import StageError, WorkerLostError
 from materia.events import Failed, Observe, Output, Result
+from materia.forms import Form, Range
 from materia.launch import failure
 from materia.machines import Architecture
 from materia.protocols import Sink
@@ -38,6 +41,23 @@ OLDEST_PYTHON = (3, 11)
 PROCESSORS: Mapping[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 ARTIFACTS = ".materia/artifacts"
 LEASE = timedelta(seconds=60)
+HOME = Form("a home folder", re.compile(r"/[\w./-]*"))
+LONGEST_WORD = 2000  # characters of one of the last lines of a stage, in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a worker says of itself.
+
+    Attributes:
+        home: Folder of the login user.
+        python: The first two numbers of its version.
+        machine: Its processor, as uname has it.
+    """
+
+    home: Annotated[str, HOME]
+    python: tuple[Annotated[int, Range(0, 99)], Annotated[int, Range(0, 99)]]
+    machine: Annotated[str, Form("a processor", re.compile(r"[\w.-]+"))]
 
 
 class RemoteWorker:
@@ -56,7 +76,7 @@ class RemoteWorker:
         self._login = login
         self._lease = lease
         self._session = Session(login, timeout=timeout)
-        self._facts: Mapping[str, Any] | None = None
+        self._facts: Facts | None = None
         self._artifact: str | None = None
         self._coming: dict[str, Future[Mapping[str, Any]]] = {}
 
@@ -69,7 +89,7 @@ class RemoteWorker:
         """
         if self._facts is None:
             self._session.expect_script()
-            self._facts = self._session.look()
+            self._facts = self._read(self._session.look())
         return self._judged(self._facts)
 
     def bring(self, artifact: Artifact) -> None:
@@ -97,7 +117,7 @@ class RemoteWorker:
         if self._facts is not None:
             self._refuse_other(artifact)
         coming = self._coming.pop(artifact.sha256, None)
-        self._facts = (
+        self._facts = self._read(
             self._session.bring(
                 artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
             )
@@ -105,7 +125,7 @@ class RemoteWorker:
             else coming.result()
         )
         self._refuse_other(artifact)
-        self._artifact = f"{self._facts['home']}/{_place(artifact)}"
+        self._artifact = f"{self._facts.home}/{_place(artifact)}"
 
     def run(
         self,
@@ -115,6 +135,7 @@ class RemoteWorker:
         attempt: int,
         limit: timedelta,
         observe: Observe,
+        partitions: Collection[str] | None = None,
     ) -> Mapping[str, object]:
         """Run one stage there and return its result.
 
@@ -126,6 +147,8 @@ class RemoteWorker:
             attempt: 1 for the first.
             limit: The stage is ended when it takes longer.
             observe: Told what happens, in the caller's thread, with secrets hidden.
+            partitions: Keys of those that the source has, and the worker may record; None when
+                that cannot be seen from here.
 
         Raises:
             StageError: the stage failed by itself, or ran out of memory, disk or time.
@@ -135,7 +158,7 @@ class RemoteWorker:
         if self._facts is None or self._artifact is None:
             raise RuntimeError("a stage needs the artifact: call prepare first")
         identity = script_id(request.run, request.stage, attempt)
-        home = Path(self._facts["home"])
+        home = Path(self._facts.home)
         stage = home / ".materia" / "stages" / identity
         there = replace(
             request,
@@ -165,7 +188,15 @@ class RemoteWorker:
             at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
-            relay = Relay(self._session, sink, folder=Path(folder), stage=stage, kept=kept)
+            relay = Relay(
+                self._session,
+                sink,
+                request=there,
+                partitions=partitions,
+                folder=Path(folder),
+                stage=stage,
+                kept=kept,
+            )
             return self._follow(script, there, relay, observe, also=request.hidden)
 
     def _follow(
@@ -182,14 +213,14 @@ class RemoteWorker:
 
         def told(line: str) -> None:
             nonlocal end
-            if relay is not None and (message := relay_messages.decode(line)):
-                relay.obey(*message)
-                return
-            try:
+            with self._understood():
+                if relay is not None and (message := relay_messages.decode(line)):
+                    relay.obey(*message)
+                    return
+                if not events.is_said(line):  # printed by an interpreter that was not yet ours
+                    erred(line)
+                    return
                 event = events.decode(line, secrets)
-            except ValueError:  # printed by an interpreter that was not yet ours
-                erred(line)
-                return
             if isinstance(event, Result | Failed):
                 end = event
             observe(request.stage, event)
@@ -205,8 +236,9 @@ class RemoteWorker:
                 "was ended; set a longer one in materia.toml, or see in the log what it waited for"
             )
         if ended.ok and isinstance(end, Result):
-            return end.values
-        last = [redact(line, secrets) for line in ended.last_words]
+            with self._understood():
+                return _result(request, end, relay)
+        last = [redact(line, secrets)[:LONGEST_WORD] for line in ended.last_words]
         raise failure(request, end, ended.status, last)
 
     def _refuse_other(self, artifact: Artifact) -> None:
@@ -218,8 +250,25 @@ class RemoteWorker:
                 f"{wanted[0]} on {wanted[1]}"
             )
 
-    def _judged(self, facts: Mapping[str, Any]) -> tuple[str, Architecture]:
-        python = tuple(facts["python"])
+    def _read(self, facts: Mapping[str, Any]) -> Facts:
+        names = {field.name for field in fields(Facts)}
+        with self._understood():
+            found: Facts = codec.decode(Facts, {k: v for k, v in facts.items() if k in names})
+        return found
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Give the worker up when it says what cannot be: what else it says is not believed."""
+        try:
+            yield
+        except MalformedError as error:
+            raise WorkerLostError(
+                f"{self._login.host}: the worker sent a message that materia cannot read: {error}; "
+                "it is given up"
+            ) from error
+
+    def _judged(self, facts: Facts) -> tuple[str, Architecture]:
+        python = facts.python
         version = ".".join(map(str, python))
         if python < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -227,10 +276,10 @@ class RemoteWorker:
                 f"{self._login.host}: has Python {version}, and a worker needs {oldest} or later; "
                 "choose another image"
             )
-        processor = PROCESSORS.get(facts["machine"])
+        processor = PROCESSORS.get(facts.machine)
         if processor is None:
             raise StageError(
-                f"{self._login.host}: has a processor {facts['machine']!r}, and artifacts are for "
+                f"{self._login.host}: has a processor {facts.machine!r}, and artifacts are for "
                 f"{' and '.join(sorted(set(PROCESSORS.values())))}"
             )
         return version, processor
@@ -249,6 +298,15 @@ class RemoteWorker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _result(request: WorkerRequest, end: Result, relay: Relay | None) -> Mapping[str, object]:
+    """What the stage did; where the sink is at home, what home knows better is home's."""
+    values = stage_results.checked(request.stage, end.values)
+    if relay is not None and request.stage == "transform":
+        return stage_results.at_home(values, relay.tables, relay.database)
+    # A sink that the worker opened lay in a folder that goes with the worker.
+    return {**values, "database": None} if "database" in values else values
 
 
 def _place(artifact: Artifact) -> str:

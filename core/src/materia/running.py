@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from materia.errors import MateriaError
 from materia.journal import Journal
 from materia.machines import Architecture
+from materia.model import PartitionsRequest
 from materia.pipeline import Pipeline, Stage
 from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
@@ -19,6 +22,10 @@ from materia.worker_request import WorkerRequest
 
 if TYPE_CHECKING:
     from materia.artifact import Artifact
+
+
+# A worker's clock may be ahead of this one, and a month begin there first.
+CLOCKS = timedelta(days=2)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,10 +136,29 @@ class Running:
             version=self.source.version,
         )
 
-    def _open(self, found: Found[Any]) -> Any:
+    def partitions(self, stage: Stage) -> frozenset[str] | None:
+        """Keys of all partitions that an extract may record: those of the source, and those kept.
+
+        A worker that says another is not believed. None when the source cannot tell here, or when
+        there is nothing to record here.
+        """
+        sink = self.home_sink()
+        if stage.name != "extract" or sink is None:
+            return None
+        pipeline = self.pipeline
+        request = self.request(stage, workspace=Path(), at_home=True)
+        more = (self.source.plugin.sample or {}) if pipeline.sample else {}
+        asking = PartitionsRequest(known={}, now=datetime.now(UTC) + CLOCKS, everything=True)
+        try:
+            found = self._open(self.source, **more).partitions(asking)
+        except MateriaError:
+            return None
+        return frozenset({one.key for one in found} | set(sink.known(request.kept_as)))
+
+    def _open(self, found: Found[Any], **settings: object) -> Any:
         return open_plugin(
             found,
             self.environment,
-            settings=self.pipeline.settings[found.kind, found.plugin.name],
+            settings={**self.pipeline.settings[found.kind, found.plugin.name], **settings},
             directory=self.pipeline.directory,
         )

@@ -1,4 +1,4 @@
-"""Values written into SQL text.
+"""Values written into SQL text, and settings for a database that somebody else has made.
 
 DuckDB takes parameters too, but its Python client imports NumPy and pandas, where they are
 installed, at the first statement that has one: half a second (seen with DuckDB 1.5.6, 2026-11).
@@ -6,7 +6,19 @@ installed, at the first statement that has one: half a second (seen with DuckDB 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
+
+# An instance of DuckDB with these reads no file, asks no address and loads no extension, whatever
+# a view in the database says; the last one makes the others final.
+LOCKED: Mapping[str, str] = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
 
 
 def literal(value: str | int | date | datetime | None) -> str:

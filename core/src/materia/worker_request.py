@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from materia import relay_messages
-from materia.relay_messages import AtHome
+from materia import codec
+from materia.relay_messages import LONGEST_ANSWER, AtHome
 from materia.secrets import to_hide
 
 
@@ -66,21 +65,22 @@ class WorkerRequest:
 def encode(request: WorkerRequest) -> str:
     """The request as one line without its end."""
     values = asdict(replace(request, at_home=None))
-    values["at_home"] = relay_messages.plain(request.at_home)
+    values["at_home"] = codec.encode(request.at_home)
     return json.dumps(values, default=str)
 
 
 def decode(line: str) -> WorkerRequest:
-    """The request in one line; what was a tuple in the settings is one again."""
-    values: dict[str, Any] = json.loads(line)
-    values["settings"] = {
+    """The request in one line; what was a tuple in the settings is one again.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    request: WorkerRequest = codec.decode(WorkerRequest, codec.parse(line, longest=LONGEST_ANSWER))
+    settings = {
         kind: {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in settings.items()
         }
-        for kind, settings in values["settings"].items()
+        for kind, settings in request.settings.items()
     }
-    for name in ("directory", "workspace", "project"):
-        values[name] = None if values[name] is None else Path(values[name])
-    values["at_home"] = relay_messages.whole(values["at_home"])
-    return WorkerRequest(**values)
+    return replace(request, settings=settings)

@@ -32,8 +32,10 @@ from materia.cli import (
     worker,
 )
 from materia.cli.command import Command, Group
+from materia.cli.output import echo
 from materia.cli.unsaid import unsaid
 from materia.errors import MateriaError
+from materia.printable import printable
 from materia.signals import Interrupted
 
 EPILOG = """\
@@ -68,7 +70,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"materia-core {version('materia-core')}")
+        echo(f"materia-core {version('materia-core')}")
         raise typer.Exit
 
 
@@ -172,7 +174,8 @@ def _traced(error: Exception) -> str:
 
 def _write(text: str) -> None:
     with contextlib.suppress(OSError):  # with the terminal gone, the exit code still tells
-        sys.stderr.write(unsaid(text))
+        # Once more, as what is taken out between may have stood in the middle of a secret.
+        sys.stderr.write(unsaid(printable(unsaid(text))))
         sys.stderr.flush()
 
 

@@ -18,6 +18,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json, Quiet
+from materia.cli.output import echo
 from materia.cli.price import Arch, split
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ def build(
         _copied(artifact, output) for artifact in _built(registry, pipeline, python, arch, say)
     ]
     if json:
-        typer.echo(to_json([asdict(artifact) for artifact in built]))
+        echo(to_json([asdict(artifact) for artifact in built]))
         return
     for artifact in built:
-        typer.echo(f"{artifact.path}")
+        echo(f"{artifact.path}")
         stages = " and ".join(artifact.stages)
         say(f"{stages}, Python {artifact.python} on {artifact.architecture}, {size(artifact.size)}")
 
@@ -148,11 +149,11 @@ def push(
         pushed.append({**asdict(artifact), "new": new})
         if not json:
             done = "pushed" if new else "was there"
-            typer.echo(f"{bucket}/sha256/{artifact.sha256}.tar.gz  {done}")
+            echo(f"{bucket}/sha256/{artifact.sha256}.tar.gz  {done}")
     if json:
         for one in pushed:
             del one["url"]  # whoever has it can fetch
-        typer.echo(to_json(pushed))
+        echo(to_json(pushed))
 
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)
@@ -163,7 +164,7 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
     registry, pipeline = _loaded(context, config)
     rows = _known(_bucket(registry, pipeline))
     if json:
-        typer.echo(to_json(rows))
+        echo(to_json(rows))
         return
     head = ("artifact", "python", "arch", "stages", "source", "sink", "size", "here", "bucket")
     shown = [
@@ -180,9 +181,7 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
         ]
         for row in rows
     ]
-    typer.echo(
-        table(shown, head=head) if rows else "no artifacts; `materia artifact build` makes one"
-    )
+    echo(table(shown, head=head) if rows else "no artifacts; `materia artifact build` makes one")
 
 
 def _loaded(
@@ -199,7 +198,7 @@ def _loaded(
 
 
 def _say(*, quiet: bool) -> Callable[[str], None]:
-    return (lambda _: None) if quiet else (lambda text: typer.echo(text, err=True))
+    return (lambda _: None) if quiet else (lambda text: echo(text, err=True))
 
 
 def _built(

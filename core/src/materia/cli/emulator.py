@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from materia.cli.loading import load_registry
+from materia.cli.output import echo
 from materia.errors import ConfigError, PluginError
 from materia.signals import Interrupted, interrupts
 
@@ -89,19 +90,19 @@ def emulator(
         }
         config.write_text(toml(tables), encoding="utf-8")
         for name in sorted(set(chosen) - installed):
-            typer.echo(f"materia: the plugin for {name} is not installed", err=True)
+            echo(f"materia: the plugin for {name} is not installed", err=True)
         if behind and behind.why_stand_in:
-            typer.echo(f"materia: a stand-in for OpenSSH answers: {behind.why_stand_in}", err=True)
+            echo(f"materia: a stand-in for OpenSSH answers: {behind.why_stand_in}", err=True)
         lines = exports(services, config, state=folder / "state")
         script = folder / "environment.sh"
         script.touch(mode=0o600)
         script.write_text(f"{lines}\n", encoding="utf-8")
-        typer.echo(f"# . {shlex.quote(str(script))}\n{lines}")
+        echo(f"# . {shlex.quote(str(script))}\n{lines}")
         try:
             with interrupts():
                 threading.Event().wait()
         except Interrupted:
-            typer.echo(bill(services), err=True)
+            echo(bill(services), err=True)
 
 
 def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:

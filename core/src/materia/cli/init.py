@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from materia.cli.loading import load_registry
+from materia.cli.output import echo
 
 EPILOG = """\
 \b
@@ -40,4 +41,4 @@ def init(
         ) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
-    typer.echo(f"wrote {path}: every key at its default; uncomment what you want to change")
+    echo(f"wrote {path}: every key at its default; uncomment what you want to change")

@@ -15,6 +15,7 @@ from typing import Self, TextIO
 
 from materia.cli.words import elapsed, size
 from materia.events import Event, Failed, Log, Machine, Output, Progress, Result, Spent, encode
+from materia.printable import on_one_line, printable
 
 BEAT_SECONDS = 0.2
 CLEAR = "\r\x1b[K"
@@ -98,7 +99,9 @@ class Live:
         elif machine.state == "gone":
             self._say(f"{where} is gone; it cost {Decimal(machine.cost):.4f} {machine.currency}")
 
-    def _say(self, line: str) -> None:
+    def _say(self, text: str) -> None:
+        # What follows in a message is set in: a worker cannot speak in the runner's own voice.
+        line = printable(text).replace("\n", "\n  ")
         self._write(f"{CLEAR if self._draws else ''}{line}\n")
 
     def _beat(self) -> None:
@@ -114,7 +117,7 @@ class Live:
                     spent=self._spent,
                 )
                 width = shutil.get_terminal_size().columns - 1
-                line = line[:width]
+                line = (line if line.isprintable() else on_one_line(line))[:width]
                 if self._bold:
                     line = line.replace(self._stage, f"{BOLD}{self._stage}{PLAIN}", 1)
                 self._write(CLEAR + line)

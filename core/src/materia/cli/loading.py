@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from materia.cli.output import echo
+
 if TYPE_CHECKING:
     from materia.pipeline import Pipeline
     from materia.plugins import Found, Registry
@@ -90,7 +92,7 @@ def load_environment(
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
     know(all_to_hide(found.values, registry))
     for problem in found.problems:
-        typer.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     return found.values
 
 
@@ -110,7 +112,7 @@ def file_named(pipeline: Pipeline) -> Iterator[None]:
 def warn_of_failures(registry: Registry) -> None:
     """One line for each plugin that could not be loaded."""
     for failure in registry.failures:
-        typer.echo(
+        echo(
             f"warning: the plugin {failure.name!r} of {failure.distribution} is left out: "
             f"{failure.error}",
             err=True,
@@ -121,4 +123,4 @@ def to_json(value: Any) -> str:
     """For programs: dates and decimals as text, frozen values as objects."""
     import json
 
-    return json.dumps(value, indent=2, default=str)
+    return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")

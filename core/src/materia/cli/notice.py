@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import typer
+from materia.cli.output import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,12 +39,12 @@ def _tell(state: State, runs: Sequence[str]) -> None:
             close_dead_runs(state, ledger, at=now)
             for run in runs:
                 if not ledger.knows(run):
-                    typer.echo(f"materia: {unknown(run)}", err=True)
+                    echo(f"materia: {unknown(run)}", err=True)
                 for row in ledger.machines(run=run, open_only=True):
                     if row.rented:
-                        typer.echo(f"materia: {sentence(row, now)}", err=True)
+                        echo(f"materia: {sentence(row, now)}", err=True)
     except MateriaError as error:  # the command itself has nothing to do with it
-        typer.echo(f"materia: warning: {error}", err=True)
+        echo(f"materia: warning: {error}", err=True)
 
 
 def unknown(run: str) -> str:

@@ -16,6 +16,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json, MaxCost, ProviderName, Sample
+from materia.cli.output import echo
 
 EPILOG = """\
 \b
@@ -94,7 +95,7 @@ def show_plan(
         month=month,
         left_out=planned.left_out,
     )
-    typer.echo(to_json(as_json(shown)) if json else as_text(shown))
+    echo(to_json(as_json(shown)) if json else as_text(shown))
     nothing = Money(Decimal(0), exchange.shown)
     check(
         budget,

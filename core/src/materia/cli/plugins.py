@@ -6,6 +6,7 @@ import typer
 
 from materia.cli.loading import load_registry, to_json
 from materia.cli.options import Json
+from materia.cli.output import echo
 
 EPILOG = """\
 \b
@@ -50,8 +51,8 @@ def plugins(context: typer.Context, *, json: Json = False) -> None:
         for failure in registry.failures
     ]
     if json:
-        typer.echo(to_json(rows))
+        echo(to_json(rows))
         return
     head = ("kind", "name", "version", "distribution", "status", "error")
     shown = [[str(row[column] or "") for column in head] for row in rows]
-    typer.echo(table(shown, head=head) if rows else "no plugins are installed")
+    echo(table(shown, head=head) if rows else "no plugins are installed")

@@ -19,6 +19,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json, complete_provider
+from materia.cli.output import echo
 from materia.cli.quantities import duration, size_gib
 from materia.cli.waiting import Waiting
 
@@ -222,12 +223,12 @@ def price(
         timeout=timeout,
     )
     if not provider and not any(found.plugin.rents for found in registry.of_kind("provider")):
-        typer.echo(NOBODY_RENTS, err=True)
+        echo(NOBODY_RENTS, err=True)
     rows = None if everything else limit
     if json:
-        typer.echo(to_json(as_json(comparisons, now=now, limit=rows)))
+        echo(to_json(as_json(comparisons, now=now, limit=rows)))
     else:
-        typer.echo("\n\n".join(as_text(one, limit=rows) for one in comparisons))
+        echo("\n\n".join(as_text(one, limit=rows) for one in comparisons))
     if chart is not None and not (json and chart == TERMINAL):
         _draw(comparisons, pipeline, chart, quiet=json)
     empty = [one for one in comparisons if not one.ranking.quotes]
@@ -326,11 +327,11 @@ def _draw(
         currency = pipeline.exchange.shown
         if target == TERMINAL:
             text = f"{draw(curves, title=one.name, currency=currency)}\n{leads_text(curves)}"
-            typer.echo(f"\n{text}")
+            echo(f"\n{text}")
             continue
         path = Path(target)
         if number:  # the second stage has a picture of its own
             path = path.with_stem(f"{path.stem}-{one.name}")
         save(curves, path, title=title, currency=currency, mark=expected)
         if not quiet:
-            typer.echo(f"\n{leads_text(curves)}\ndrawn to {path}")
+            echo(f"\n{leads_text(curves)}\ndrawn to {path}")

@@ -16,6 +16,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 from materia.cli.price import EPILOG, ChartCommand, Names, Timeout, price, split
 from materia.cli.waiting import Waiting
 
@@ -76,7 +77,7 @@ def list_providers(
             timeout=timeout,
             waiting=waiting.show,
         )
-    typer.echo(to_json(described) if json else as_text(described))
+    echo(to_json(described) if json else as_text(described))
     if check:
         states = {one["credentials"] for one in described}
         failed = any(one["error"] for one in described)

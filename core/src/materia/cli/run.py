@@ -29,6 +29,7 @@ from materia.cli.options import (
     Quiet,
     Sample,
 )
+from materia.cli.output import echo
 
 if TYPE_CHECKING:
     from materia.pipeline import Pipeline, Stage
@@ -144,9 +145,9 @@ def run_stages(
             observe=live.observe,
         )
     if json:
-        typer.echo(to_json(asdict(report)))
+        echo(to_json(asdict(report)))
     elif not quiet:
-        typer.echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
+        echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
     if problems := problems_of(report):
         many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
         raise SourceError(

@@ -13,6 +13,7 @@ import typer
 from materia.cli.command import Command, Group
 from materia.cli.loading import to_json
 from materia.cli.options import Json
+from materia.cli.output import echo
 from materia.cli.quantities import duration
 
 if TYPE_CHECKING:
@@ -132,12 +133,12 @@ def runs(
         rows = ledger.runs(limit=limit, since=since) if ledger else ()
         values = list_values(rows, state, ledger, datetime.now(UTC)) if ledger else []
     if json:
-        typer.echo(to_json(values))
+        echo(to_json(values))
     elif values:
-        typer.echo(list_text(values))
+        echo(list_text(values))
     else:
         when = f" since {since:%Y-%m-%d %H:%M} UTC" if since else " yet"
-        typer.echo(f"no runs{when}; they are kept in {state.folder}")
+        echo(f"no runs{when}; they are kept in {state.folder}")
 
 
 @app.command("show", cls=Command, epilog=SHOW_EPILOG)
@@ -152,7 +153,7 @@ def show(context: typer.Context, run: Run = None, *, json: Json = False) -> None
             raise ConfigError(f"there are no runs yet; they are kept in {state.folder}")
         row = newest[0] if run is None else ledger.run(run)
         values = show_values(row, state, ledger, datetime.now(UTC))
-    typer.echo(to_json(values) if json or _json_before(context) else show_text(values))
+    echo(to_json(values) if json or _json_before(context) else show_text(values))
 
 
 @app.command("cost", cls=Command, epilog=COST_EPILOG)
@@ -164,7 +165,7 @@ def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> 
         now = datetime.now(UTC)
         rows = ledger.costs(since=since, now=now) if ledger else ()
     values = cost_values(rows, since)
-    typer.echo(to_json(values) if json or _json_before(context) else cost_text(values))
+    echo(to_json(values) if json or _json_before(context) else cost_text(values))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from materia.cli.command import Command, Group
 from materia.cli.loading import load_pipeline, load_registry, to_json, warn_of_failures
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +65,9 @@ def list_secrets(
     needs, found, _ = _look(context, config, everything=everything)
     described = [_described(need, found) for need in needs]
     if json:
-        typer.echo(to_json({"needs": described, "problems": list(found.problems)}))
+        echo(to_json({"needs": described, "problems": list(found.problems)}))
         return
-    typer.echo(_as_text(described, everything=everything))
+    echo(_as_text(described, everything=everything))
     _warn(found)
 
 
@@ -86,14 +87,14 @@ def check(context: typer.Context, *, json: Json = False, config: Config = None) 
             "needs": described,
             "problems": list(found.problems),
         }
-        typer.echo(to_json(whole))
+        echo(to_json(whole))
     else:
-        typer.echo(_as_text(described, everything=False))
+        echo(_as_text(described, everything=False))
         _warn(found)
         if not lacking:
-            typer.echo("every secret that is needed was found")
+            echo("every secret that is needed was found")
         else:
-            typer.echo(_remedies(lacking, found, auto=not pipeline.providers), err=True)
+            echo(_remedies(lacking, found, auto=not pipeline.providers), err=True)
     if lacking:
         raise typer.Exit(2)
 
@@ -121,7 +122,7 @@ def _look(
 
 def _warn(found: Resolved) -> None:
     for problem in found.problems:
-        typer.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
 
 
 def _described(need: Need, found: Resolved) -> dict[str, Any]:

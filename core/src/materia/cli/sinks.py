@@ -9,6 +9,7 @@ import typer
 
 from materia.cli.loading import load_environment, load_pipeline, load_registry, to_json
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 
 if TYPE_CHECKING:
     from materia.model import Known
@@ -32,13 +33,13 @@ def sinks(context: typer.Context, *, config: Config = None, json: Json = False) 
     for one in found:
         one["holds"] = _holds(registry, pipeline) if one["in_use"] else None
     if json:
-        typer.echo(to_json(found))
+        echo(to_json(found))
         return
     texts = [
         "\n".join([*as_text(one), *(_holdings(one["holds"]) if one["holds"] else [])])
         for one in found
     ]
-    typer.echo("\n\n".join(texts) if texts else "no sinks are installed")
+    echo("\n\n".join(texts) if texts else "no sinks are installed")
 
 
 def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
@@ -91,5 +92,7 @@ def _holdings(holds: Mapping[str, Any]) -> list[str]:
     if holds["database"] is None:
         return [*lines, "  nothing is published yet; `materia run` does it"]
     lines.append(f"  published in {holds['database']}")
-    lines += [f"    {name}  {many(rows, 'row')}" for name, rows in holds["tables"].items()]
+    for name, rows in holds["tables"].items():
+        counted = "cannot be counted" if rows is None else many(rows, "row")
+        lines.append(f"    {name}  {counted}")
     return lines

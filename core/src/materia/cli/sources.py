@@ -6,6 +6,7 @@ import typer
 
 from materia.cli.loading import load_pipeline, load_registry, to_json
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 
 EPILOG = """\
 \b
@@ -25,7 +26,7 @@ def sources(context: typer.Context, *, config: Config = None, json: Json = False
         for one in registry.of_kind("source")
     ]
     if json:
-        typer.echo(to_json(found))
+        echo(to_json(found))
         return
     texts = []
     for one in found:
@@ -33,4 +34,4 @@ def sources(context: typer.Context, *, config: Config = None, json: Json = False
         if one["sample"]:
             lines.append("  brings a sample: materia run --sample")
         texts.append("\n".join(lines))
-    typer.echo("\n\n".join(texts) if texts else "no sources are installed")
+    echo("\n\n".join(texts) if texts else "no sources are installed")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from materia.cli.words import many, size, table
+from materia.forms import TABLE_NAME
 from materia.model import RunReport, StageReport
 from materia.problems import Problem
 from materia.published import LAYERS
@@ -37,14 +40,28 @@ def summary(report: RunReport, *, here: Path, python: str) -> str:
 
 
 def look_command(database: str, table_name: str, *, here: Path, python: str) -> str:
-    """A command that prints the first rows of a table."""
+    """A command that prints the first rows of a table, quoted for a shell and for SQL."""
     path = Path(database)
     shown = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
     code = (
-        f"import duckdb; duckdb.connect({shown!r}, read_only=True)"
-        f".sql('from {table_name} limit 10').show()"
+        f"import duckdb; duckdb.connect({_python_text(shown)}, read_only=True)"
+        f".sql({_python_text(f'from {_identifier(table_name)} limit 10')}).show()"
     )
-    return f'{python} -c "{code}"'
+    return f"{python} -c {shlex.quote(code)}"
+
+
+def _python_text(text: str) -> str:
+    """*text* as Python writes it, in the quotes that a shell leaves alone where that can be."""
+    written = json.dumps(text, ensure_ascii=False)
+    return written if text.isprintable() else ascii(text)
+
+
+def _identifier(table_name: str) -> str:
+    """The name of a table as SQL writes it; one that is no plain name is quoted in its parts."""
+    if TABLE_NAME.fits(table_name) and table_name.replace(".", "").isidentifier():
+        return table_name
+    parts = table_name.split(".", 1)
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def _result(stage: StageReport) -> Mapping[str, Any]:

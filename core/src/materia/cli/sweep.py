@@ -10,6 +10,7 @@ import typer
 
 from materia.cli.loading import to_json
 from materia.cli.options import Config, Json, complete_provider
+from materia.cli.output import echo
 from materia.cli.price import split
 from materia.cli.waiting import Waiting
 
@@ -105,17 +106,17 @@ def sweep(
 
 def _report(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool, json: bool) -> None:
     if json:
-        typer.echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
+        echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
     else:
         _tell(sweeps)
     for lacking in unasked:
         word = "" if lacking.exit_code else "left out: "
-        typer.echo(f"materia: {word}{lacking.reason}", err=True)
+        echo(f"materia: {word}{lacking.reason}", err=True)
     for swept in sweeps:
         if swept.remark:
-            typer.echo(f"materia: warning: {swept.remark}", err=True)
+            echo(f"materia: warning: {swept.remark}", err=True)
         for reason in (*swept.left.values(), *swept.unseen):
-            typer.echo(f"materia: {reason}", err=True)
+            echo(f"materia: {reason}", err=True)
 
 
 def _sweep(provider: Provider, *, name: str, state: State, dry_run: bool) -> Swept:
@@ -124,14 +125,14 @@ def _sweep(provider: Provider, *, name: str, state: State, dry_run: bool) -> Swe
 
     time = provider_time(provider)
     if time.is_off:
-        typer.echo(f"materia: warning: {time.sentence(name)}", err=True)
+        echo(f"materia: warning: {time.sentence(name)}", err=True)
     return try_sweep(provider, name=name, state=state, now=time.now, dry_run=dry_run)
 
 
 def _tell(sweeps: list[Swept]) -> None:
     for one in sweeps:
         for line in as_text(one):
-            typer.echo(line)
+            echo(line)
 
 
 def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:

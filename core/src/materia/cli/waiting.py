@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Self
 
+from materia.printable import on_one_line
+
 
 class Waiting:
     """One line on a terminal that names who has not answered; nothing where nobody looks."""
@@ -26,5 +28,5 @@ class Waiting:
 
     def _write(self, text: str) -> None:
         if self._draws:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{on_one_line(text)}")
             sys.stderr.flush()

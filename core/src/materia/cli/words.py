@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from materia.printable import printable
+
 
 def size(count: int) -> str:
     """Bytes in decimal units, as download pages show them: `24.1 MB`."""
@@ -27,8 +29,14 @@ def many(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
+def _cell(text: str) -> str:
+    """On one line: a name from outside makes no row of its own."""
+    return " ".join(printable(text).splitlines()).replace("\t", " ")
+
+
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
     """Columns under their names, each as wide as it needs; empty columns are left out."""
+    rows = [[_cell(text) for text in row] for row in rows]
     kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[row[index] for index in kept] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -14,6 +14,7 @@ from materia.cli import worker_create
 from materia.cli.command import Command, Group
 from materia.cli.loading import to_json
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 from materia.cli.price import Names, split
 from materia.cli.waiting import Waiting
 
@@ -102,10 +103,10 @@ def list_workers(
                 Unasked(name=one.name, reason=line, exit_code=1) for line in left_out_of(answer)
             ]
     rows = worker_table.rows_of(listed, state, now=datetime.now(UTC))
-    typer.echo(to_json(rows) if json else worker_table.as_text(rows))
+    echo(to_json(rows) if json else worker_table.as_text(rows))
     for lacking in unasked:
         word = "" if lacking.exit_code else "left out: "
-        typer.echo(f"materia: {word}{lacking.reason}", err=True)
+        echo(f"materia: {word}{lacking.reason}", err=True)
     if code := max((lacking.exit_code for lacking in unasked), default=0):
         raise typer.Exit(code)
 
@@ -186,15 +187,15 @@ def destroy(
                 break
         if gone is not None:
             cost = f"; it cost {money_text(gone.cost)}" if gone.cost else ""
-            typer.echo(f"{gone.instance.provider}: {name} is gone{cost}")
+            echo(f"{gone.instance.provider}: {name} is gone{cost}")
         elif card is not None and not unasked:
             worker_keys.forget(state, card)
-            typer.echo(f"{name} was gone already; its keys are removed")
+            echo(f"{name} was gone already; its keys are removed")
         elif not unasked:
-            typer.echo(f"materia: {_unknown(state, name)}", err=True)
+            echo(f"materia: {_unknown(state, name)}", err=True)
             code = ConfigError.exit_code
     for lacking in unasked:
-        typer.echo(f"materia: {lacking.reason}", err=True)
+        echo(f"materia: {lacking.reason}", err=True)
     if code := max(code, *(lacking.exit_code for lacking in unasked), 0):
         raise typer.Exit(code)
 

@@ -18,6 +18,7 @@ from materia.cli.loading import (
     warn_of_failures,
 )
 from materia.cli.options import Config, Json
+from materia.cli.output import echo
 from materia.cli.price import Arch, Dedicated, Disk, Memory, Names, Region, Vcpus, split
 from materia.cli.waiting import Waiting
 
@@ -113,9 +114,9 @@ def create(
     with Waiting() as waiting:
         market = ask_market(pipeline, registry, environment, waiting=waiting.show)
     for lacking in market.unanswered:
-        typer.echo(f"materia: left out: {lacking.reason}", err=True)
+        echo(f"materia: left out: {lacking.reason}", err=True)
     for line in market.left_out:
-        typer.echo(f"materia: {line}", err=True)
+        echo(f"materia: {line}", err=True)
     now = datetime.now(UTC)
     ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
     if not ranking.quotes:
@@ -129,13 +130,13 @@ def create(
         market.providers,
         state=state,
         afford=partial(_afford, pipeline, state),
-        say=lambda text: typer.echo(f"materia: {text}", err=True),
+        say=lambda text: echo(f"materia: {text}", err=True),
         announce=partial(_announce, json=json),
     )
 
 
 def _announce(worker: Worker, quote: Quote, *, json: bool) -> None:
-    typer.echo(to_json(_json_of_worker(worker, quote)) if json else _made_text(worker, quote))
+    echo(to_json(_json_of_worker(worker, quote)) if json else _made_text(worker, quote))
 
 
 def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from materia.errors import SinkError
+from materia.forms import SHA256
 from materia.model import (
     Absent,
     Fetched,
@@ -112,12 +113,23 @@ def decode(text: bytes, where: object) -> Memory:
         raw = None if in_use is None else next(file for file in files if file.sha256 == in_use)
         values["checked_at"] = datetime.fromisoformat(values["checked_at"])
         partition = values.pop("partition")
+        for file in files:
+            _refuse_odd(file, partition)
         return Memory(partition=partition, known=Known(raw=raw, **values), files=files)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise SinkError(
             f"{where}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
             "fetches the partition again"
         ) from error
+
+
+def _refuse_odd(file: RawFile, partition: object) -> None:
+    """Raise ValueError when no path can be made of *file*: who wrote that is not believed."""
+    if not SHA256.fits(file.sha256):
+        raise ValueError(f"{file.sha256!r} is not {SHA256.what}")
+    name(file.file)  # a TypeError, when it is no text
+    if file.partition != partition:
+        raise ValueError(f"{file.partition!r} is not its partition")
 
 
 def name(text: str) -> str:
@@ -127,6 +139,12 @@ def name(text: str) -> str:
 
 
 def hashed(file: str, sha256: str) -> str:
-    """Name of a kept file: with the beginning of its hash, so that it is never changed."""
+    """Name of a kept file: with the beginning of its hash, so that it is never changed.
+
+    Raises:
+        SinkError: the hash is none, and could lead elsewhere as a part of a path.
+    """
+    if not SHA256.fits(sha256):
+        raise SinkError(f"{file!r}: {sha256[:80]!r} is not a SHA-256 in 64 hex digits; run again")
     plain = PurePosixPath(name(file))
     return f"{plain.stem}.{sha256[:16]}{plain.suffix}"

@@ -1,4 +1,8 @@
-"""A DuckDB file, opened and removed; what DuckDB says of one that cannot be opened."""
+"""A DuckDB file, opened and removed; what DuckDB says of one that cannot be opened.
+
+The file may come from a machine that is trusted with its stage alone. So it is opened in an
+instance of DuckDB that reads and writes this one file, loads nothing, and cannot be told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import BusyError, SinkError
-from materia.sql import literal
+from materia.sql import LOCKED, literal
 
 from materia_duckdb.publication import REMEDY, quoted
 
@@ -23,9 +27,11 @@ HERE_ALREADY = ("different configuration than existing connections", "Unique fil
 # What is open in an instance of DuckDB before a database is: nothing. Not called `memory`, since a
 # file of that name has the same right to be opened.
 NOTHING = "nothing is open"
-# Instances in which nothing is open. To have one takes four times as long as to open a database in
-# it. There may be more, as two databases of one name cannot be open in the same.
-_idle: list[DuckDBPyConnection] = []
+# What DuckDB 1.5 puts beside a database.
+BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+# Instances in which nothing is open, by the file that they may open. To have one takes some ten
+# times as long as to open a database in it.
+_idle: dict[Path, list[DuckDBPyConnection]] = {}
 
 
 @contextmanager
@@ -41,7 +47,8 @@ def opened(
     import duckdb
 
     where = shown or path
-    connection = _idle.pop() if _idle else _instance()
+    idle = _idle.setdefault(path.absolute(), [])
+    connection = idle.pop() if idle else _instance(path)
     closed = False
     try:
         try:
@@ -60,28 +67,30 @@ def opened(
             ) from error
     finally:
         if closed:
-            _idle.append(connection)
+            idle.append(connection)
         else:
             connection.close()
 
 
-def _instance() -> DuckDBPyConnection:
+def _instance(path: Path) -> DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect()
     connection.execute(f"ATTACH ':memory:' AS {quoted(NOTHING)}")
     connection.execute(f"USE {quoted(NOTHING)}")
     connection.execute("DETACH memory")
+    # Beside the database, as if it had an instance of its own; one that has spilled stays there.
+    connection.execute(f"SET temp_directory = {literal(f'{path}.tmp')}")
+    names = dict.fromkeys((str(path), str(path.absolute()), str(path.resolve())))
+    allowed = ", ".join(literal(name + end) for name in names for end in BESIDE)
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    for setting, value in LOCKED.items():
+        connection.execute(f"SET {setting} = {value}")
     return connection
 
 
 def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> str:
     """Open *path* and make it the database of *connection*; the name that DuckDB gives it."""
-    import duckdb
-
-    # Beside the database, as if it had an instance of its own; one that has spilled stays there.
-    with suppress(duckdb.NotImplementedException):
-        connection.execute(f"SET temp_directory = {literal(f'{path}.tmp')}")
     connection.execute(f"ATTACH {literal(str(path))} {'(READ_ONLY)' if read_only else ''}")
     found = connection.execute(
         "SELECT database_name FROM duckdb_databases() "

@@ -5,6 +5,7 @@ The schema is not called `materia`: DuckDB finds that ambiguous in a database of
 
 from __future__ import annotations
 
+import threading
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,12 @@ from materia.errors import SinkError
 from materia.model import PublishRequest, Table
 from materia.sql import literal
 
+from materia_duckdb.views import refuse_reaching_out
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
 REMEDY = (
     "move it away, and the next run builds it anew from the raw files, "
     "or name another file as sinks.duckdb.path in materia.toml"
@@ -61,7 +65,12 @@ def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
 
 
 def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Table, ...]:
-    """Let the database say what it is, and return its tables."""
+    """Let the database say what it is, and return its tables.
+
+    Raises:
+        SinkError: a table is missing, or a view reaches out of the database.
+    """
+    refuse_reaching_out(connection, request.database)
     catalog = _catalog(connection)
     comments: dict[str, str | None] = dict(
         connection.execute(
@@ -111,7 +120,14 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
 
 
 def _count(connection: DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    """Its rows; a view that would take for ever is not waited for, as a machine may be paid for."""
+    late = threading.Timer(COUNT_SECONDS, connection.interrupt)
+    late.daemon = True
+    late.start()
+    try:
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    finally:
+        late.cancel()
     return int(row[0]) if row else 0
 
 

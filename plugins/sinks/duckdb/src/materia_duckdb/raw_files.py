@@ -121,7 +121,7 @@ class RawFiles:
     def find(self, source: str, partition: str, file: str, sha256: str) -> Path | None:
         """A kept file, or None."""
         path = self._of_partition(source, partition) / hashed(file, sha256)
-        return path if path.is_file() else None
+        return path if path.is_file() and not path.is_symlink() else None
 
     def _read(self, path: Path) -> Memory | None:
         """What a `known.json` says, or None; it is replaced by another file when that changes."""
@@ -148,7 +148,18 @@ class RawFiles:
         return self._folder / name(source)
 
     def _of_partition(self, source: str, partition: str) -> Path:
-        return self._of_source(source).joinpath(*map(name, partition.split("/")))
+        """Its folder, which lies below the one of all raw files, links included.
+
+        Raises:
+            SinkError: a link leads out of there.
+        """
+        folder = self._of_source(source).joinpath(*map(name, partition.split("/")))
+        if not folder.resolve().is_relative_to(self._folder.resolve()):
+            raise SinkError(
+                f"{folder}: a link leads out of {self._folder}; remove the link, and name the "
+                "folder of all raw files as sinks.duckdb.raw in materia.toml"
+            )
+        return folder
 
     def _path(self, source: str, partition: str, raw: RawFile) -> Path:
         return self._of_partition(source, partition) / hashed(raw.file, raw.sha256)

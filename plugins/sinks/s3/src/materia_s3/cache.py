@@ -37,8 +37,15 @@ class Cache:
         self._objects = objects
 
     def path(self, name: str) -> Path:
-        """Where the copy of an object is, or would be."""
-        return self.folder.joinpath(*name.split("/"))
+        """Where the copy of an object is, or would be: below the folder, links included.
+
+        Raises:
+            SinkError: the name leads out of there, or a link does.
+        """
+        path = self.folder.joinpath(*name.split("/"))
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+            raise SinkError(f"{self._objects.address.url(name)}: its copy would be at {path}")
+        return path
 
     def fetch(self, name: str, sha256: str) -> Path | None:
         """A copy of an object with that hash; None when there is neither copy nor object.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from materia.errors import SinkError
+from materia.forms import FILE_NAME, SHA256
 from materia.model import Table
 
 from materia_s3.objects import Found
@@ -103,9 +104,21 @@ def decode(text: bytes, where: str) -> Pointer:
         )
         tables = tuple(Table(**table) for table in values.pop("tables"))
         published_at = datetime.fromisoformat(values.pop("published_at"))
-        return Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+        return _not_odd(
+            Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SinkError(
             f"{where}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
             "builds the database anew from the raw files"
         ) from error
+
+
+def _not_odd(pointer: Pointer) -> Pointer:
+    """Raise ValueError unless it names a database as `database_name` does: a path is made of it."""
+    file = pointer.object.rpartition("/")[2]
+    if not SHA256.fits(pointer.sha256) or not FILE_NAME.fits(file):
+        raise ValueError(f"{pointer.sha256!r} is not {SHA256.what}")
+    if pointer.object != database_name(pointer.sha256, file):
+        raise ValueError(f"{pointer.object!r} is no name of a database")
+    return pointer

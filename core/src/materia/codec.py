@@ -1,0 +1,316 @@
+"""JSON from outside as frozen values that cannot be wrong: decode by type hints, and encode.
+
+A field decodes as its annotation says: of which type, of which form (`forms`), within which bounds.
+Whatever is wrong with the text or the value is one exception with one sentence, never another.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from materia.forms import LARGEST, Form, Range
+
+LONGEST_LINE = 1 << 20  # characters of one message
+LONGEST_TEXT = 1 << 16  # characters of one text in it
+LONGEST_PATH = 4096
+DEEPEST = 16  # lists and objects inside of one another, where any JSON may stand
+YEARS = range(1990, 2200)
+LONGEST_TIME = timedelta(days=366 * 100)
+SHOWN = 60  # characters of what is wrong, in a message
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class MalformedError(ValueError):
+    """A text is no JSON, or not of the value it should be; the message says where and why."""
+
+
+def encode(value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
+    """A value as JSON takes it; a dataclass says which it is, so that one of several is known."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Path():
+            return str(value)
+        case date():  # a moment is a date too
+            return value.isoformat()
+        case Decimal():
+            return f"{value:f}"
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {str(key): encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [encode(item) for item in value]
+        case _ if is_dataclass(value):
+            parts = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+            return {"type": type(value).__name__, **parts}
+    raise TypeError(f"{type(value).__name__} has no form in JSON here")
+
+
+def parse(text: str, *, longest: int = LONGEST_LINE) -> Any:
+    """What a text of JSON says.
+
+    Raises:
+        MalformedError: it is too long, too deep, or no JSON.
+    """
+    if len(text) > longest:
+        raise MalformedError(f"it has {len(text):,} characters, and {longest:,} is the most")
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise MalformedError("it is nested too deeply") from error
+    except ValueError as error:
+        raise MalformedError(f"it is no JSON: {_shown(text)}") from error
+
+
+def decode(kind: Any, value: Any) -> Any:
+    """*value*, from JSON, as a value of *kind*: a type as it stands in annotations.
+
+    Raises:
+        MalformedError: it is not one.
+    """
+    kind, rules = _bare(kind)
+    found = _decoded(kind, value)
+    for rule in rules:
+        if found is not None:
+            _keep(rule, found)
+    return found
+
+
+def _decoded(kind: Any, value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
+    if get_origin(kind) in {Union, UnionType}:
+        return _one_of(get_args(kind), value)
+    if kind in {Any, object}:
+        return _plain(value, DEEPEST)
+    if kind in {None, NoneType}:
+        return value if value is None else _wrong(value, "null")
+    if get_origin(kind) is Literal:
+        return value if _in(value, get_args(kind)) else _wrong(value, " or ".join(get_args(kind)))
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _dataclass(kind, value)
+    if get_origin(kind) is tuple:
+        return _tuple(get_args(kind), value)
+    if get_origin(kind) is Mapping or kind is Mapping:
+        return _mapping(get_args(kind) or (str, object), value)
+    read = _SCALARS.get(kind)
+    if read is None:
+        raise TypeError(f"{kind} has no form in JSON here")
+    return read(value)
+
+
+def _dataclass(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        _wrong(value, f"a {kind.__name__}")
+    given = dict(value)
+    if given.pop("type", kind.__name__) != kind.__name__:
+        _wrong(value["type"], f"the type {kind.__name__}")
+    hints, names = _hints(kind), {field.name: field for field in fields(kind)}
+    if unknown := given.keys() - names.keys():
+        raise MalformedError(f"a {kind.__name__} has no {_shown(min(unknown))}")
+    found = {}
+    for name, field in names.items():
+        if name in given:
+            with _inside(name):
+                found[name] = decode(hints[name], given[name])
+        elif _is_needed(field):
+            raise MalformedError(f"a {kind.__name__} without {name}")
+    return kind(**found)
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+    """The value of the one kind that its JSON type, or the name in it, stands for."""
+    if value is None and NoneType in kinds:
+        return None
+    others = [kind for kind in kinds if kind is not NoneType]
+    if len(others) == 1:
+        return decode(others[0], value)
+    named: dict[str, Any] = {}
+    for kind in others:
+        if isinstance(kind, type) and is_dataclass(kind):
+            named[kind.__name__] = kind
+    if len(named) != len(others):
+        raise TypeError(f"{kinds}: only dataclasses can be told apart")
+    name = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in named:
+        _wrong(name, " or ".join(named))
+    return decode(named[name], value)
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        _wrong(value, "a list")
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise MalformedError(f"a list of {len(value)} in the place of {len(kinds)}")
+    found = []
+    for number, (kind, item) in enumerate(zip(kinds, value, strict=True)):
+        with _inside(str(number)):
+            found.append(decode(kind, item))
+    return tuple(found)
+
+
+def _mapping(kinds: tuple[Any, ...], value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        _wrong(value, "an object")
+    found = {}
+    for key, item in value.items():
+        with _inside(ascii(key)[1 : SHOWN + 1]):
+            found[decode(kinds[0], key)] = decode(kinds[1], item)
+    return found
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if not depth:
+        raise MalformedError("it is nested too deeply")
+    if isinstance(value, dict):
+        return {_text(key): _plain(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, depth - 1) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    return _text(value) if isinstance(value, str) else _float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        _wrong(value, "a text")
+    if len(value) > LONGEST_TEXT:
+        raise MalformedError(f"a text of {len(value):,} characters")
+    return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+
+
+def _bool(value: Any) -> bool:
+    return value if isinstance(value, bool) else _wrong(value, "true or false")
+
+
+def _int(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        _wrong(value, "a whole number")
+    return value if -LARGEST <= value <= LARGEST else _wrong(value, "a number of 64 bits")
+
+
+def _float(value: Any) -> int | float:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _wrong(value, "a number")
+    return _int(value)
+
+
+def _decimal(value: Any) -> Decimal:
+    if not isinstance(value, str) or _AMOUNT.fullmatch(value) is None:
+        _wrong(value, "an amount")
+    return Decimal(value)
+
+
+def _timedelta(value: Any) -> timedelta:
+    seconds = _float(value)
+    if not abs(seconds) <= LONGEST_TIME.total_seconds():
+        _wrong(value, "a length of time")
+    return timedelta(seconds=seconds)
+
+
+def _datetime(value: Any) -> datetime:
+    if not isinstance(value, str) or len(value) > SHOWN:
+        _wrong(value, "a moment")
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        _wrong(value, "a moment")
+    if found.tzinfo is None or found.year not in YEARS:
+        _wrong(value, "a moment with its zone")
+    return found
+
+
+def _date(value: Any) -> date:
+    try:
+        found = date.fromisoformat(value)
+    except (ValueError, TypeError):
+        _wrong(value, "a day")
+    return found if found.year in YEARS else _wrong(value, "a day")
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_PATH or "\0" in value:
+        _wrong(value, "a path")
+    return Path(value)
+
+
+_SCALARS: Mapping[Any, Any] = {
+    str: _text,
+    bool: _bool,
+    int: _int,
+    float: _float,
+    Decimal: _decimal,
+    timedelta: _timedelta,
+    datetime: _datetime,
+    date: _date,
+    Path: _path,
+}
+
+
+def _keep(rule: Any, value: Any) -> None:
+    if isinstance(rule, Form) and not rule.fits(value):
+        _wrong(value, rule.what)
+    if isinstance(rule, Range) and not rule.least <= value <= rule.most:
+        _wrong(value, f"a number from {rule.least:,} to {rule.most:,}")
+
+
+def _bare(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    if get_origin(kind) is Annotated:
+        return kind.__origin__, kind.__metadata__
+    return kind, ()
+
+
+def _in(value: Any, choices: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(one) and value == one for one in choices)
+
+
+def _is_needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@contextmanager
+def _inside(name: str) -> Iterator[None]:
+    """Say in which part it is wrong."""
+    try:
+        yield
+    except MalformedError as error:
+        raise MalformedError(f"{name}: {error}") from error.__cause__
+
+
+def _no_number(_text: str) -> NoReturn:
+    raise ValueError("no number")
+
+
+def _wrong(value: Any, wanted: str) -> NoReturn:
+    raise MalformedError(f"{_shown(value)} is not {wanted}")
+
+
+def _shown(value: Any) -> str:
+    """As ASCII, so that it can be shown; what is large is never written out whole."""
+    if isinstance(value, str):
+        shown = ascii(value[: SHOWN + 1])
+    elif isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value):,}"
+    elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        return "a number of more than 64 bits"
+    else:
+        shown = ascii(value)
+    return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}..."

@@ -119,6 +119,7 @@ async def send_file(connection: Connection, path: Path, order: Words) -> Words:
                 while block := file.read(CHUNK_BYTES):
                     program.write(block)
                     await program.drain()
+                    await asyncio.sleep(0)  # a break is heard of in between alone
             return await program.values(b"r", outcome_of)
 
         return await _each_time(connection, order, attempt, f"copying {path.name}")
@@ -205,6 +206,7 @@ async def _each_time(connection: Connection, order: Words, attempt: Attempt, wha
             way.lasts(0)
             outcome = await _tried(connection, order, attempt, what, way)
             if outcome.get("torn") and way.begin:
+                way.bytes = 0
                 outcome = await _tried(connection, order, attempt, what, way)
             return outcome
     except TimeoutError as error:

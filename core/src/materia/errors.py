@@ -96,6 +96,10 @@ class HostKeyError(ReadyTimeoutError):
     """What answers at an instance's address shows another host key than the one sent to it."""
 
 
+class OtherMachineError(ProviderError):
+    """A machine has another Python or processor than expected; what it would run is not made."""
+
+
 class OrphanError(ProviderError):
     """Something that costs money could not be destroyed; the message says what, where and how."""
 

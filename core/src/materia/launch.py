@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from materia import events, worker_request
@@ -20,6 +20,8 @@ from materia.secrets import redact
 from materia.worker_request import WorkerRequest
 
 LAST_LINES = 40
+LONGEST_LINE = 1 << 20  # characters; a longer one is read in pieces
+LONGEST_WORDS = 2000  # of a line that stands in an error
 STOP_SECONDS = 5.0  # the worker ends itself within 2 s of losing its life line
 
 
@@ -78,11 +80,11 @@ def _follow(
     stdout: IO[str], request: WorkerRequest, observe: Observe, words: deque[str]
 ) -> Result | Failed | None:
     end: Result | Failed | None = None
-    for line in stdout:
+    for line in _lines(stdout):
         try:
             event = events.decode(line, request.hidden)
         except ValueError:  # printed by an interpreter that was not yet ours
-            words.append(line.rstrip())
+            words.append(_last(line))
             continue
         if isinstance(event, (Result, Failed)):
             end = event
@@ -92,7 +94,17 @@ def _follow(
 
 def _listen(stderr: IO[str], words: deque[str]) -> None:
     with contextlib.suppress(ValueError):  # closed under it, when the worker was stopped
-        words.extend(line.rstrip() for line in stderr)
+        for line in _lines(stderr):
+            words.append(_last(line))
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """The lines of a stream, one without an end in pieces: it may not fill the memory."""
+    return iter(lambda: stream.readline(LONGEST_LINE), "")
+
+
+def _last(line: str) -> str:
+    return line.rstrip()[-LONGEST_WORDS:]
 
 
 def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:
@@ -117,7 +129,8 @@ def failure(
     if isinstance(end, Failed):
         reason = f"failed with {end.kind}: {end.message}"
     elif code < 0:
-        name = signal.Signals(-code).name
+        known = {one.value: one.name for one in signal.Signals}
+        name = known.get(-code, f"signal {-code}")  # most real-time signals have no name
         reason = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     else:
         reason = f"ended without a result, exit code {code}"

@@ -10,11 +10,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO
 
 from materia import events, worker_request
 from materia.errors import MateriaError, StageError, error_called
 from materia.events import Failed, Observe, Result
+from materia.local_process import lock_for_process, note_group
 from materia.machines import Instance
 from materia.secrets import redact
 from materia.worker_request import WorkerRequest
@@ -43,17 +45,20 @@ def run_worker(
     """
     if instance.host is not None:
         raise StageError(f"{request.stage}: {instance.provider} is not this machine")
-    process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
-        [sys.executable, "-P", "-m", "materia.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=instance.directory,
-        env={**environment, "TMPDIR": instance.directory},
-        start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
-        encoding="utf-8",
-        errors="replace",
-    )
+    with lock_for_process(Path(instance.directory)) as lock:
+        process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
+            [sys.executable, "-P", "-m", "materia.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=instance.directory,
+            env={**environment, "TMPDIR": instance.directory},
+            start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
+            pass_fds=(lock,),
+            encoding="utf-8",
+            errors="replace",
+        )
+        note_group(lock, process.pid)
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     if stdin is None or stdout is None or stderr is None:
         raise AssertionError("all three streams are pipes")

@@ -28,8 +28,8 @@ COURIER = "courier"
 PROGRAMS = {"run": "launcher"}  # all other orders are the courier's
 # What each is sent with, in the order in which they import one another.
 SENT = {
-    "launcher": ("launcher_records", "launcher"),
-    COURIER: ("launcher_records", "courier_part", "courier"),
+    "launcher": ("core_dumps", "launcher_records", "launcher"),
+    COURIER: ("core_dumps", "launcher_records", "courier_part", "courier"),
 }
 STOP_SECONDS = 5.0  # for the word that something has ended
 BEGIN_SECONDS = 60.0  # from login to the first word of our program, on a machine that is busy

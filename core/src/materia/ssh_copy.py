@@ -153,7 +153,7 @@ async def receive_file(
             digest = hashlib.sha256()
         with _opened(part, way.begin, size) as file:
             while order["begin"] < size:
-                block = await program.bytes(min(size - order["begin"], CHUNK_BYTES))
+                block = await program.some(min(size - order["begin"], CHUNK_BYTES))
                 digest.update(block)
                 _write(part, file, block)
                 order["begin"] += len(block)

@@ -155,7 +155,7 @@ class Program:
         except MalformedError as error:
             raise self._unreadable(error) from error
 
-    async def bytes(self, most: int) -> bytes:
+    async def some(self, most: int) -> bytes:
         """Some of the bytes that follow a record, at most so many.
 
         Raises:

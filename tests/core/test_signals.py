@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop, alive, wait_until
+from materia.launcher import descendants
 from materia.signals import Interrupted, interrupts
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -176,3 +178,40 @@ def test_ctrl_c_while_it_starts_is_no_traceback(workshop: Workshop, while_it: st
     ended = workshop.run("run")
 
     assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with interrupts():
+            os.kill(os.getpid(), number)
+            assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_run_in_the_background_of_a_script_does_not_hear_an_interrupt(folders: Workshop) -> None:
+    folders.write("in/2024-03.csv", "#hang\n")
+    mark = folders.directory / "in" / "hanging-in-fetch"
+    run = subprocess.Popen(
+        ["/bin/sh", "-c", '"$@" & wait', "sh", *folders.command("run")],
+        cwd=folders.directory,
+        env=folders.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: mark.exists() and mark.read_text() != "", "hanging")
+    (background,) = [one for one in descendants(run.pid) if b"run" in words(one)]
+
+    os.kill(background, signal.SIGINT)
+    os.kill(background, signal.SIGTERM)
+    _, said = run.communicate(timeout=30)
+
+    assert said == "materia: ended by SIGTERM; nothing is left half done\n"
+
+
+def words(process: int) -> list[bytes]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    return []

@@ -25,7 +25,7 @@ from materia.errors import StageError
 from materia.remote import RemoteWorker
 from materia.script import Script
 from materia.ssh import Session
-from materia.ssh_connection import program
+from materia.ssh_program import SENT, program
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind
@@ -292,7 +292,7 @@ def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Dict)
     ]
-    assert list(texts) == ["materia.launcher_records", f"materia.{name}"]
+    assert list(texts) == [f"materia.{one}" for one in SENT[name]]
     for source in texts.values():
         tree = ast.parse(source, feature_version=(3, 9))
         for node in ast.walk(tree):
@@ -309,6 +309,8 @@ def test_parts_that_were_left_by_processes_that_are_gone_are_swept(
     (tmp_path / "up").write_bytes(b"content")
     left = "mkdir -p swept/file.4000001.part; cd swept; touch file.4000002.part f.part"
     there(session, "sh", "-c", f"{left} file.x.part other.4000001.part")
+
+    there(session, "sh", "-c", "cd swept; touch file.0123456789abcdef.part")
 
     session.upload(tmp_path / "up", "swept/file", sha256=sha256(tmp_path / "up"))
 

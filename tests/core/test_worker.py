@@ -207,3 +207,25 @@ def test_a_fault_of_the_machine_is_told_apart_from_a_mistake(
     error: Exception, sentence: str | None
 ) -> None:
     assert _fault_of_the_machine(error) == sentence
+
+
+FLOOD = """
+import os, sys
+if "materia.worker" in sys.orig_argv:
+    for _ in range(30):
+        os.write({stream}, b"x" * 1_000_000)
+    os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_an_endless_line_of_a_worker_here_ends_in_a_short_sentence(
+    folders: Workshop, stream: int
+) -> None:
+    folders.module("sitecustomize", FLOOD.format(stream=stream))
+
+    done = folders.run("pipeline", "run", "extract")
+
+    assert done.returncode == 1
+    assert "the worker ended without a result, exit code 3" in done.stderr
+    assert len(done.stderr) < 100_000

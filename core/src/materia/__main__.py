@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from materia.core_dumps import switch_off
+
 
 def main() -> None:
     """Import the command line and run it."""
+    switch_off()
     try:
         from materia.cli import main as run
     except KeyboardInterrupt:  # Ctrl-C while it starts

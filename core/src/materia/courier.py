@@ -2,10 +2,12 @@
 
 Standard library only, Python 3.9 and later. A file gets its name only when its hash is right. A
 tar.gz can be unpacked while it arrives: into a folder beside, which gets its name only when the
-hash of the whole is right, so nothing in it can be used before.
+hash of the whole is right, so nothing in it can be used before. What arrived before a connection
+broke stays in a part (`Part`), and the next one goes on behind it.
 
-The records to the far side (`launcher_records`): `w` says whether more is wanted, `s` how many
-bytes of a file follow, and `r` is the outcome: what went wrong, or null, and facts of the machine.
+The records to the far side (`launcher_records`): `w` says whether more is wanted and how much is
+there, `s` how many bytes a file has and from where on they follow, and `r` is the outcome: what
+went wrong, or null, and facts of the machine.
 """
 # pathlib, glob and shutil would be half of its start-up:
 # ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH111, PTH112, PTH117, PTH118, PTH120, PTH123, PTH208
@@ -18,22 +20,20 @@ import os
 import sys
 import threading
 import zlib
-from collections.abc import Callable
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
+from materia.courier_part import CHUNK, IDENTITY, PART, Part, Read, locked
 from materia.launcher_records import NOBODY, Order, say, serve, write
 
 if TYPE_CHECKING:
     import tarfile
 
-CHUNK = 1 << 18
 READ_AHEAD = 8
 GZIP = 31  # zlib's number for it
 FETCH_SECONDS = 30.0  # without a byte
-PART = ".part"
-
-Read = Callable[[], bytes]
+ALL_OF_IT = 416  # RFC 9110, 15.5.17: nothing lies behind what is there already
+PARTIAL = 206
 
 
 class UnusableError(Exception):
@@ -56,9 +56,18 @@ def done(error: str | None = None, **more: object) -> None:
 
 def receive(order: Order) -> None:
     """Take what comes on standard input."""
-    left = order["bytes"]
+    if order["unpack"] and os.path.isdir(order["path"]):
+        say(b"w", wanted=False)
+        done()
+        return
+    part = open_part(order, anew=not order["ask"])
+    if part.has > order["bytes"]:
+        part.empty()
+    if order["ask"]:
+        say(b"w", wanted=True, has=part.has)
+    left = order["bytes"] - part.has
 
-    def read() -> bytes:
+    def more() -> bytes:
         nonlocal left
         if not left:
             return b""
@@ -68,58 +77,96 @@ def receive(order: Order) -> None:
         left -= len(block)
         return block
 
-    if order["unpack"]:
-        there = os.path.isdir(order["path"])
-        say(b"w", wanted=not there)
-        if there:
-            done()
-            return
-    take(order, read)
+    take(order, part, more)
 
 
 def fetch(order: Order) -> None:
     """Take what an address gives."""
     if order["unpack"] and os.path.isdir(order["path"]):
+        say(b"w", wanted=False)
         done()
         return
-    from urllib.request import Request, urlopen
-
+    part = open_part(order, anew=False)
+    say(b"w", wanted=True, has=part.has)
     try:
-        with urlopen(Request(order["url"]), timeout=FETCH_SECONDS) as answer:  # noqa: S310 -- as told
-            take(order, lambda: answer.read(CHUNK))
+        with asked(order["url"], part) as answer:
+
+            def more() -> bytes:
+                try:
+                    block: bytes = answer.read(CHUNK)
+                except Exception:
+                    part.whole = False
+                    raise
+                return block
+
+            take(order, part, more)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the file can come another way
         done(reason(error).replace(order["url"], "the address"))  # which lets anyone in
 
 
-def take(order: Order, read: Read) -> None:
+def asked(url: str, part: Part) -> Any:
+    """The answer of an address: what lies behind the part, or all, and then the part is empty."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    request = Request(url)  # noqa: S310 -- as told
+    if part.has:
+        request.add_header("Range", f"bytes={part.has}-")
+    try:
+        answer = urlopen(request, timeout=FETCH_SECONDS)  # noqa: S310 -- as told
+    except HTTPError as error:
+        if error.code != ALL_OF_IT or not part.has:
+            raise
+        part.empty()
+        return asked(url, part)
+    begins = str(answer.headers.get("Content-Range", "")).startswith(f"bytes {part.has}-")
+    if part.has and not (answer.status == PARTIAL and begins):
+        part.empty()
+    return answer
+
+
+def open_part(order: Order, *, anew: bool) -> Part:
+    """The part of what an order is about; an error is told, and ends this."""
+    path = order["path"]
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        part = Part(f"{path}.{order['sha256'][:IDENTITY]}{PART}", anew=anew)
+        sweep(path, part.path)
+    except OSError as failure:
+        done(reason(failure))
+    return part
+
+
+def take(order: Order, part: Part, more: Read) -> None:
     """Make `path` of what is read, and say whether it is there now with the right hash."""
     path = order["path"]
-    # Another one may be stuck on a connection that broke: it has a part of its own.
-    part = f"{path}.{os.getpid()}{PART}"
+    made = f"{path}.{os.getpid()}{PART}" if order["unpack"] else part.path
+    torn = False
+    read = part.then(more, needed=not order["unpack"])
     try:
-        sweep(path)
-        os.makedirs(os.path.dirname(part) or ".", exist_ok=True)
-        found = unpack(part, read, order["sha256"]) if order["unpack"] else store(part, read)
-        error = None if found == order["sha256"] else "what arrived has the hash " + found
+        found = unpack(made, read, order["sha256"]) if order["unpack"] else hash_of(read)
+        torn = found != order["sha256"]
+        error = "what arrived has the hash " + found if torn else None
         if error is None and not (order["unpack"] and os.path.isdir(path)):
-            os.replace(part, path)
+            os.replace(made, path)
     except (OSError, UnusableError) as failure:
         error = reason(failure)
     finally:
-        remove(part)
-    done(error)
+        if order["unpack"]:
+            remove(made)
+        if part.whole:
+            remove(part.path)
+    done(error, torn=torn)
 
 
-def store(part: str, read: Read) -> str:
-    """Write what is read, and return its SHA-256."""
+def hash_of(read: Read) -> str:
+    """The SHA-256 of all that is read."""
     digest = hashlib.sha256()
-    with open(part, "wb") as file:
-        while True:
-            block = read()
-            if not block:
-                return digest.hexdigest()
-            digest.update(block)
-            file.write(block)
+    while True:
+        block = read()
+        if not block:
+            return digest.hexdigest()
+        digest.update(block)
 
 
 def unpack(part: str, read: Read, expected: str) -> str:
@@ -231,19 +278,22 @@ class Inside:
 
 
 def send(order: Order) -> None:
-    """Send a file, and its hash after it."""
+    """Send a file from some byte on, and the hash of the whole after it."""
     digest = hashlib.sha256()
     try:
         with open(order["path"], "rb") as file:
-            left = os.fstat(file.fileno()).st_size
-            say(b"s", bytes=left)
-            while left:
-                block = file.read(min(left, CHUNK))
+            size = os.fstat(file.fileno()).st_size
+            begin = order["begin"] if order["begin"] <= size else 0
+            say(b"s", bytes=size, begin=begin)
+            at = 0
+            while at < size:
+                block = file.read(min((begin if at < begin else size) - at, CHUNK))
                 if not block:  # somebody shortens it, and the far side must not wait for the rest
                     sys.exit(NOBODY)
                 digest.update(block)
-                write(block)
-                left -= len(block)
+                if at >= begin:
+                    write(block)
+                at += len(block)
     except OSError as failure:
         done(reason(failure))
     else:
@@ -255,15 +305,20 @@ def look(_order: Order) -> None:
     done()
 
 
-def sweep(path: str) -> None:
-    """Remove the parts that processes which are gone left of *path*."""
+def sweep(path: str, own: str) -> None:
+    """Remove the parts that others left of *path*, unless somebody is at them; *own* stays."""
     folder, name = os.path.split(path)
     with contextlib.suppress(OSError):  # there is no such folder yet
         for part in os.listdir(folder or "."):
             owner = part[len(name) + 1 : -len(PART)]
-            ours = part == name + "." + owner + PART and owner.isdigit()
-            if ours and not os.path.isdir("/proc/" + owner):
-                remove(os.path.join(folder, part))
+            there = os.path.join(folder, part)
+            if part != name + "." + owner + PART or there == own:
+                continue
+            if len(owner) == IDENTITY:
+                if not locked(there):
+                    remove(there)
+            elif owner.isdigit() and not os.path.isdir("/proc/" + owner):
+                remove(there)
 
 
 def remove(path: str) -> None:

@@ -9,6 +9,7 @@ MateriaError                     exit 1
 │   ├── CapacityError            exit 1   this offer cannot be had; the next one is tried
 │   ├── ReadyTimeoutError        exit 1   the instance never answered; destroyed, then the next one
 │   │   └── HostKeyError         exit 1   somebody else answered at its address, and was not trusted
+│   ├── OtherMachineError        exit 1   it has another Python or processor; rented once more
 │   └── OrphanError              exit 3   something could not be destroyed and still costs money
 ├── NoOfferError                 exit 4   no provider can run the stage
 ├── BudgetError                  exit 4   the plan, or the run, would pass the cap
@@ -94,6 +95,10 @@ class ReadyTimeoutError(ProviderError):
 
 class HostKeyError(ReadyTimeoutError):
     """What answers at an instance's address shows another host key than the one sent to it."""
+
+
+class OtherMachineError(ProviderError):
+    """A machine has another Python or processor than expected; what it would run is not made."""
 
 
 class OrphanError(ProviderError):

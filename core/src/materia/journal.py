@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal
 
 from materia.errors import BudgetError
 from materia.events import (
@@ -26,6 +26,7 @@ from materia.machines import Instance
 from materia.printable import printable
 from materia.secrets import redact
 from materia.spending import addresses_of
+from materia.stage_log import StageLog
 
 if TYPE_CHECKING:
     from materia.ledger import Ledger
@@ -51,7 +52,7 @@ class Journal:
         self._observe = observe
         self._hidden = hidden
         self._lock = threading.Lock()
-        self._log: TextIO | None = None
+        self._log: StageLog | None = None
         self._phase = ""
 
     def clean(self, text: str) -> str:
@@ -70,9 +71,7 @@ class Journal:
         event = without(event, self._hidden)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
-                now = datetime.now(UTC)
-                for line in text.splitlines() or [""]:
-                    self._log.write(f"{now:%Y-%m-%d %H:%M:%S.%f}Z {line}\n")
+                self._log.write(datetime.now(UTC), text)
         self._observe(stage, event)
 
     def _words(self, event: Event) -> str:
@@ -93,15 +92,15 @@ class Journal:
     @contextmanager
     def log_of(self, stage: str, attempt: int) -> Iterator[None]:
         """While this block runs, events go to the log of that stage."""
-        path = self._folder / f"{stage}.{attempt}.log"
-        with path.open("a", encoding="utf-8", buffering=1) as file:
+        log = StageLog(self._folder / f"{stage}.{attempt}.log")
+        with self._lock:
+            self._log, self._phase = log, ""
+        try:
+            yield
+        finally:
             with self._lock:
-                self._log, self._phase = file, ""
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._log = None
+                self._log = None
+                log.close(datetime.now(UTC))
 
 
 @dataclass(slots=True, kw_only=True)

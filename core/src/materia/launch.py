@@ -10,18 +10,21 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO
 
 from materia import events, stage_results, worker_request
 from materia.codec import LONGEST_LINE, MalformedError
 from materia.errors import MateriaError, StageError, error_of_worker
 from materia.events import Failed, Observe, Result
+from materia.local_process import lock_for_process, note_group
 from materia.machines import Instance
 from materia.printable import printable
 from materia.secrets import redact
 from materia.worker_request import WorkerRequest
 
 LAST_LINES = 40
+LONGEST_WORDS = 2000  # of a line that stands in an error
 STOP_SECONDS = 5.0  # the worker ends itself within 2 s of losing its life line
 
 
@@ -43,17 +46,20 @@ def run_worker(
     """
     if instance.host is not None:
         raise StageError(f"{request.stage}: {instance.provider} is not this machine")
-    process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
-        [sys.executable, "-P", "-m", "materia.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=instance.directory,
-        env={**environment, "TMPDIR": instance.directory},
-        start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
-        encoding="utf-8",
-        errors="replace",
-    )
+    with lock_for_process(Path(instance.directory)) as lock:
+        process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
+            [sys.executable, "-P", "-m", "materia.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=instance.directory,
+            env={**environment, "TMPDIR": instance.directory},
+            start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
+            pass_fds=(lock,),
+            encoding="utf-8",
+            errors="replace",
+        )
+        note_group(lock, process.pid)
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     if stdin is None or stdout is None or stderr is None:
         raise AssertionError("all three streams are pipes")
@@ -81,9 +87,9 @@ def _follow(
     stdout: IO[str], request: WorkerRequest, observe: Observe, words: deque[str]
 ) -> Result | Failed | None:
     end: Result | Failed | None = None
-    while line := stdout.readline(LONGEST_LINE):
+    for line in _lines(stdout):
         if not events.is_said(line):  # printed by an interpreter that was not yet ours
-            words.append(line.rstrip())
+            words.append(_last(line))
             continue
         with _understood(request):
             event = events.decode(line, request.hidden)
@@ -105,8 +111,17 @@ def _understood(request: WorkerRequest) -> Iterator[None]:
 
 def _listen(stderr: IO[str], words: deque[str]) -> None:
     with contextlib.suppress(ValueError):  # closed under it, when the worker was stopped
-        while line := stderr.readline(LONGEST_LINE):
-            words.append(line.rstrip())
+        for line in _lines(stderr):
+            words.append(_last(line))
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """The lines of a stream, one without an end in pieces: it may not fill the memory."""
+    return iter(lambda: stream.readline(LONGEST_LINE), "")
+
+
+def _last(line: str) -> str:
+    return line.rstrip()[-LONGEST_WORDS:]
 
 
 def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:

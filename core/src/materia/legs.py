@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from materia.errors import MateriaError, WorkerLostError
+from materia.errors import MateriaError, OtherMachineError, StageError, WorkerLostError
 from materia.events import Output
 from materia.journal import MachineLife
 from materia.launch import run_worker
 from materia.ledger_rows import MachineRow, StageRow, StageState
 from materia.lifecycle import ephemeral_instance
-from materia.machines import Architecture, Instance, InstanceRequest, Offer
+from materia.machine_facts import MachineFacts, expected, remember
+from materia.machines import Instance, InstanceRequest, Offer
 from materia.model import StageReport
 from materia.pipeline import Stage
 from materia.plan import Leg
@@ -28,7 +27,6 @@ from materia.running import Running
 from materia.secrets import without_secrets
 from materia.signals import Interrupted
 from materia.spending import refuse_over_month
-from materia.state import State
 
 if TYPE_CHECKING:
     from materia.artifact import Artifact
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from materia.remote import RemoteWorker
 
 LOGIN_TIMEOUT = timedelta(minutes=1)
-# What the images have that the providers boot without being told otherwise: Debian 12.
-USUAL_PYTHON = "3.11"
 
 
 class LegRun:
@@ -159,13 +155,33 @@ class LegRun:
             yield instance
 
     def _prepare(self, worker: RemoteWorker, artifacts: list[Artifact]) -> list[Artifact]:
-        """Begin to bring what the stages need, and return it, for the Python that is there."""
-        python, architecture = worker.probe()
-        if (python, architecture) != (artifacts[0].python, artifacts[0].architecture):
-            message = f"the machine has Python {python} on {architecture}"
-            self._running.journal.say(self._leg.stages[0].name, message)
-            artifacts = artifacts_of(self._running, self._leg, python, architecture)
-        _remember_python(self._running.state, self._offer.provider, python)
+        """Begin to bring what the stages need, and return it, for the Python that is there.
+
+        Raises:
+            OtherMachineError: nothing is made for that; it would take its time, at the machine's
+                price.
+            StageError: nothing can be.
+        """
+        from materia.artifact.target import PYTHONS
+
+        found = MachineFacts(*worker.probe())
+        if found.python not in PYTHONS:
+            raise StageError(
+                f"{self._offer.provider}: the machine has Python {found.python}, and a worker runs "
+                f"{PYTHONS[0]} to {PYTHONS[-1]}; choose another image"
+            )
+        offer, running = self._offer, self._running
+        settings = running.pipeline.settings["provider", offer.provider]
+        remember(running.state, offer.provider, settings, offer.architecture, found)
+        made = MachineFacts(artifacts[0].python, artifacts[0].architecture)
+        if found != made:
+            keys = [(stage.name, found) for stage in self._leg.stages]
+            if not all(key in running.artifacts for key in keys):
+                raise OtherMachineError(
+                    f"{offer.provider}: {offer.instance_type} in {offer.region} has {found}, and "
+                    f"what it would run was made for {made}"
+                )
+            artifacts = [running.artifacts[key] for key in keys]
         worker.prepare(artifacts[0])
         for artifact in artifacts[1:]:
             worker.bring(artifact)
@@ -278,19 +294,10 @@ def instance_name(run: str, stage: str, number: int = 1) -> str:
     return f"{f'materia-{run}-{stage}'.lower()[: 63 - len(end)]}{end}"
 
 
-def artifacts_of(
-    running: Running,
-    leg: Leg,
-    python: str | None = None,
-    architecture: Architecture | None = None,
-) -> list[Artifact]:
+def artifacts_of(running: Running, leg: Leg) -> list[Artifact]:
     """What the stages of *leg* run, one for each: fetching begins with a small one at once.
 
-    Args:
-        running: The run.
-        leg: What they are for.
-        python: That its machine has; what the provider's had last time when it is not yet known.
-        architecture: That its machine has; that of the offer when it is not yet known.
+    Never called while a machine is rented: putting one together can take a minute.
 
     Raises:
         ArtifactError: one cannot be put together.
@@ -298,43 +305,27 @@ def artifacts_of(
     from materia.artifact import find_or_build
 
     offer = leg.chosen.offer
-    python = python or _remembered_python(running.state, offer.provider)
-    architecture = architecture or offer.architecture
+    settings = running.pipeline.settings["provider", offer.provider]
+    facts = expected(running.state, offer.provider, settings, offer.architecture)
+
+    def say(message: str) -> None:
+        if message not in running.said:  # of the small one and of the large one
+            running.said.add(message)
+            running.journal.say(leg.stages[0].name, message)
+
     found = []
     for stage in leg.stages:
-        key = (stage.name, python, architecture)
+        key = (stage.name, facts)
         known = running.artifacts.get(key)
         if known is None or known.url is not None:  # an address is valid for minutes only
             running.artifacts[key] = find_or_build(
-                python=python,
-                architecture=architecture,
+                python=facts.python,
+                architecture=facts.architecture,
                 registry=running.registry,
                 pipeline=running.pipeline,
                 environment=running.environment,
                 stages=[stage.name],
-                say=partial(running.journal.say, leg.stages[0].name),
+                say=say,
             )
         found.append(running.artifacts[key])
     return found
-
-
-def _remembered_python(state: State, provider: str) -> str:
-    """What the provider's machines had last time: the artifact is built before one is rented."""
-    try:
-        known = json.loads((state.folder / "pythons.json").read_text(encoding="utf-8"))
-        return str(known[provider])
-    except (OSError, ValueError, KeyError, TypeError):
-        return USUAL_PYTHON
-
-
-def _remember_python(state: State, provider: str, python: str) -> None:
-    path = state.folder / "pythons.json"
-    known: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
-    if known.get(provider) == python:
-        return
-    temporary = path.with_suffix(".part")
-    with suppress(OSError):  # only saves time
-        temporary.write_text(json.dumps({**known, provider: python}), encoding="utf-8")
-        temporary.replace(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from materia.errors import MateriaError
 from materia.journal import Journal
-from materia.machines import Architecture
+from materia.machine_facts import MachineFacts
 from materia.model import PartitionsRequest
 from materia.pipeline import Pipeline, Stage
 from materia.plugins import Found, Registry, open_plugin, take_secrets
@@ -44,8 +44,9 @@ class Running:
         spending: What its machines cost.
         signals: Held back while a machine is made or destroyed.
         attempts: How often each stage was begun.
-        artifacts: What workers run, by stage, version of Python and processor, as far as it was
-            put together for this run.
+        artifacts: What workers run, by stage and what the machine has, as far as it was put
+            together for this run.
+        said: What was said of putting it together.
     """
 
     run: str
@@ -59,7 +60,8 @@ class Running:
     spending: Spending
     signals: Interrupts
     attempts: dict[str, int] = field(default_factory=dict)
-    artifacts: dict[tuple[str, str, Architecture], Artifact] = field(default_factory=dict)
+    artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
 
     @property

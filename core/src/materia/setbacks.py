@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from materia.errors import (
     CapacityError,
     CredentialsError,
+    OtherMachineError,
     ProviderError,
     ReadyTimeoutError,
     WorkerLostError,
@@ -35,6 +36,7 @@ class Setbacks:
         excluded: Offers that cannot be had after all.
         reasons: Why, one sentence each, with the name of the provider.
         in_vain: Machines that were paid for and never answered.
+        others: How often a machine of each offer had another Python or processor than expected.
         lost: Workers that went out of reach.
         failed: How often each provider's API failed.
         refused: How many of its offers each provider refused.
@@ -43,6 +45,7 @@ class Setbacks:
     excluded: set[OfferKey] = field(default_factory=set)
     reasons: list[tuple[str, str]] = field(default_factory=list)
     in_vain: int = 0
+    others: Counter[OfferKey] = field(default_factory=Counter)
     lost: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -86,6 +89,8 @@ class Setbacks:
             if self.lost > LOST_AT_MOST:
                 raise error
             return f"running {stage} again on another machine"
+        if isinstance(error, OtherMachineError):
+            return self._another(error, leg)
         if reached:
             raise error
         if isinstance(error, CapacityError | ReadyTimeoutError):
@@ -100,6 +105,18 @@ class Setbacks:
             next_try = f"going on without {offer.provider}"
         self.reasons.append((offer.provider, str(error)))
         return next_try
+
+    def _another(self, error: OtherMachineError, leg: Leg) -> str:
+        """What it has is remembered, so the same offer does the next time."""
+        offer = offer_key(leg.chosen.offer)
+        self.others[offer] += 1
+        if self.others.total() >= IN_VAIN_AT_MOST:
+            raise error
+        if self.others[offer] == 1:
+            return "renting it once more, when what it runs is made for that"
+        self.excluded.add(offer)
+        self.reasons.append((offer.provider, str(error)))
+        return "trying the next offer"
 
     def _refused(self, error: CapacityError | ReadyTimeoutError, leg: Leg, market: Market) -> str:
         offer = leg.chosen.offer

@@ -86,16 +86,15 @@ class Interrupts:
 def interrupts() -> Iterator[Interrupts]:
     """Turn SIGINT, SIGTERM and SIGHUP into Interrupted while this block runs.
 
-    Outside the main thread Python installs no handlers, and nothing changes. A SIGHUP that was
-    ignored, as under nohup, stays ignored.
+    Outside the main thread Python installs no handlers, and nothing changes. One that was ignored
+    from the start stays ignored: SIGHUP under nohup, SIGINT of a shell's background job.
     """
     state = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield state
         return
-    before = {number: signal.getsignal(number) for number in ENDING}
-    if before[signal.SIGHUP] == signal.SIG_IGN:
-        del before[signal.SIGHUP]
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: one for number, one in handlers.items() if one != signal.SIG_IGN}
     for number in before:
         signal.signal(number, state.receive)
     try:

@@ -12,6 +12,7 @@ import codecs
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from materia import ssh_connection, ssh_copy
+from materia import ssh_connection, ssh_copy, ssh_program, ssh_records
 from materia.errors import StageError
 from materia.script import Exit, Login, Script
 from materia.ssh_connection import Connection
@@ -28,6 +29,7 @@ from materia.ssh_follow import Follower
 
 T = TypeVar("T")
 LONGEST_LINE = 1 << 20  # characters; a longer one is told in pieces
+LONGEST_WORDS = 2000  # of a line that stands in an error
 
 
 def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: timedelta) -> None:
@@ -99,13 +101,16 @@ class Session:
         follower = Follower(self._connection, script)
 
         def erred(line: str) -> None:
-            follower.last_words.append(line)
+            follower.last_words.append(line[-LONGEST_WORDS:])
             on_error_line(line)
 
         texts = {b"o": _Lines(on_line), b"e": _Lines(erred)}
-        future: Future[ssh_connection.Words] | None = None
+        future: Future[ssh_records.Words] | None = None
         self._follower = follower
-        self._connection.patience = script.lease  # files that are copied meanwhile are for it
+        # Files that are copied meanwhile are for it.
+        self._connection.patience = script.lease
+        longest = script.limit + script.grace + script.lease
+        self._connection.copies_until = time.monotonic() + longest.total_seconds()
         try:
             future = self._loop.submit(follower.follow())
             future.add_done_callback(lambda _: follower.records.put(None))
@@ -118,12 +123,13 @@ class Session:
             if future is not None:
                 self._loop.submit(follower.stop())
                 with suppress(Exception, CancelledError):  # what led here says more
-                    future.result(script.grace.total_seconds() + ssh_connection.STOP_SECONDS)
+                    future.result(script.grace.total_seconds() + ssh_program.STOP_SECONDS)
                 future.cancel()
             raise
         finally:
             self._follower = None
             self._connection.patience = ssh_connection.PATIENCE
+            self._connection.copies_until = None
         for text in texts.values():
             text.feed(b"", final=True)
         return Exit(
@@ -234,7 +240,7 @@ class Session:
         what = f"cannot copy {source} from the worker"
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            copying = ssh_copy.receive_file(self._connection, source, part)
+            copying = ssh_copy.receive_file(self._connection, source, part, sha256=sha256)
             outcome = self._well(self._loop.call(copying), what)
             if outcome["sha256"] != (sha256 or outcome["sent"]):
                 raise StageError(

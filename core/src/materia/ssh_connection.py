@@ -10,30 +10,27 @@ launcher sent; `env=` is dropped silently by a stock server, so nothing is passe
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.bootstrap import LOGIN_USER
-from materia.errors import HostKeyError, ReadyTimeoutError, StageError, WorkerLostError
+from materia.errors import HostKeyError, ReadyTimeoutError, WorkerLostError
 from materia.script import Login
+from materia.ssh_program import COURIER, PROGRAMS, Program
+from materia.ssh_records import Words
 
 if TYPE_CHECKING:
     import asyncssh
 
-    Process = asyncssh.SSHClientProcess[bytes]
-
 T = TypeVar("T")
 DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 seconds
 ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
-STOP_SECONDS = 5.0  # for the word that something has ended
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.25
 # The only kind we make; a server that has no such key cannot be ours.
@@ -41,22 +38,11 @@ HOST_KEY_KIND = "ssh-ed25519"
 # A dead connection is noticed after 20 s; an outage of 15 s is survived.
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
-# The program itself comes on standard input: arguments are for everybody to see, and it is long.
-START = """exec python3 -ISc 'import os
-text = b""
-while len(text) < {bytes}: text += os.read(0, {bytes} - len(text)) or os._exit(66)
-exec(compile(text, "materia-launcher", "exec"))'"""
-# What it sends along of ours is there to be imported before it runs.
-LOAD = """import sys, types
-for name, text in {texts!r}.items():
-    module = sys.modules[name] = types.ModuleType(name)
-    exec(compile(text, name, "exec"), module.__dict__)
-module.main()
-"""
-COURIER = "courier"
-PROGRAMS = {"run": "launcher"}  # all other orders are the courier's
 PATIENCE = timedelta(seconds=60)
-Words = dict[str, Any]
+# A line that breaks is told of in our own sentences. Without a handler of its own, what a library
+# remarks about it (`socket.send() raised exception.`) would go to standard error.
+for _library in ("asyncio", "asyncssh"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 async def see_server(host: str, port: int, host_key: str | None, limit: timedelta) -> None:
@@ -187,31 +173,24 @@ def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutE
     return ReadyTimeoutError(f"{where} did not answer over SSH within {waited}: {why}")
 
 
-@cache
-def program(name: str) -> bytes:
-    """The text of a program for a worker, with what it imports of ours."""
-    texts = {
-        f"materia.{module}": files("materia").joinpath(f"{module}.py").read_text("utf-8")
-        for module in ("launcher_records", name)
-    }
-    return LOAD.format(texts=texts).encode()
-
-
 class Connection:
     """A connection to one worker, which can be made again.
 
     Attributes:
         login: How it is made.
         patience: How long it is tried again for a file that is copied.
+        copies_until: When a file that is copied must be there, on the loop's clock; None leaves
+            that to its size.
     """
 
     def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
         self.login = login
         self.patience = PATIENCE
+        self.copies_until: float | None = None
         self._connection = connection
         self._number = 0
         self._again = asyncio.Lock()
-        self._ready: dict[str, asyncio.Future[Process]] = {}  # programs that wait for an order
+        self._ready: dict[str, asyncio.Future[Program]] = {}  # programs that wait for an order
 
     @property
     def number(self) -> int:
@@ -238,14 +217,13 @@ class Connection:
         self._connection.abort()
         await self._connection.wait_closed()
 
-    async def launch(self, order: Words) -> Process:
+    async def launch(self, order: Words) -> Program:
         """The program for an order on the worker, given it; one that waits, or a new one."""
         name = PROGRAMS.get(order["do"], COURIER)
         ready = self._ready.pop(name, None)
-        process = await (self._start(name) if ready is None else ready)
-        given = json.dumps(order).encode()
-        process.stdin.write(b"%d\n%b" % (len(given), given))
-        return process
+        program = await (self._start(name) if ready is None else ready)
+        program.order(order)
+        return program
 
     async def expect(self, what: str) -> None:
         """Have the program for an order of that kind start already: python3 takes its time."""
@@ -255,21 +233,16 @@ class Connection:
             # When it is never asked for, nobody else hears why it failed.
             starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
-    def give_back(self, process: Process, number: int) -> None:
+    def give_back(self, program: Program, number: int) -> None:
         """Keep a courier that has done its order, over the connection of that *number*."""
         if number != self._number or COURIER in self._ready:
-            process.close()
+            program.close()
             return
         self._ready[COURIER] = asyncio.get_running_loop().create_future()
-        self._ready[COURIER].set_result(process)
+        self._ready[COURIER].set_result(program)
 
-    async def _start(self, name: str) -> Process:
-        text = program(name)
-        process: Process = await self._connection.create_process(
-            START.format(bytes=len(text)), encoding=None
-        )
-        process.stdin.write(text)
-        return process
+    async def _start(self, name: str) -> Program:
+        return await Program.start(self._connection, self.login, name)
 
 
 async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
@@ -319,31 +292,6 @@ async def once_more(connection: Connection, limit: timedelta, number: int, what:
         raise
     except ReadyTimeoutError as error:
         raise lost(connection.login, what, error) from error
-
-
-async def read_record(process: Process, login: Login) -> tuple[bytes, bytes]:
-    """The next record of a launcher: its kind and its bytes.
-
-    Raises:
-        StageError: the launcher cannot run there.
-        EOFError, OSError, asyncssh.Error: the connection broke.
-    """
-    try:
-        head = await process.stdout.readuntil(b"\n")
-        kind, length = head.split()
-        return kind, await process.stdout.readexactly(int(length))
-    except asyncio.IncompleteReadError as error:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait_closed()
-        # None is a lost connection, and a launcher that was killed may have started something.
-        if process.exit_status is not None and process.exit_status > 0:
-            words = (await process.stderr.read()).decode(errors="replace").strip()
-            raise StageError(
-                f"{login.host}: the worker's python3 cannot start (exit code "
-                f"{process.exit_status}): {words[-500:]}"
-            ) from error
-        raise
 
 
 def lost(login: Login, what: str, error: Exception) -> WorkerLostError:

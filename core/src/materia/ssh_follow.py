@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from contextlib import suppress
 from datetime import timedelta
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from materia.errors import WorkerLostError
 from materia.script import Script
-from materia.ssh_connection import (
-    DIAL_SECONDS,
-    STOP_SECONDS,
-    Connection,
-    Words,
-    broken,
-    lost,
-    once_more,
-    read_record,
-)
-
-if TYPE_CHECKING:
-    from materia.ssh_connection import Process
+from materia.ssh_connection import DIAL_SECONDS, Connection, broken, lost, once_more
+from materia.ssh_program import STOP_SECONDS, Program
+from materia.ssh_records import Words, end_of
 
 # What the worker holds at most for a far side that does not answer; its script then waits.
 WINDOW_BYTES = 8 << 20
+KINDS = b"oexg"
 LAST_WORDS = 50
 
 
@@ -58,7 +48,7 @@ class Follower:
         self._heard = time.monotonic()
         self._stopping = False
         self._task: asyncio.Task[Any] | None = None
-        self._process: Process | None = None
+        self._program: Program | None = None
 
     def told(self, offset: int) -> None:
         """Say, from another thread, that everything up to *offset* was told."""
@@ -76,12 +66,12 @@ class Follower:
     async def stop(self) -> None:
         """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
         self._stopping = True
-        if self._process is None:
+        if self._program is None:
             if self._task is not None:
                 self._task.cancel()
         else:
             with suppress(*broken()):
-                self._process.stdin.write(b"stop\n")
+                self._program.write(b"stop\n")
 
     async def follow(self) -> Words:
         """How the script ended: `status` and `reason`."""
@@ -111,25 +101,25 @@ class Follower:
             ) from error
 
     async def _attached(self) -> Words:
-        process = await self._connection.launch(self._order())
-        self._process = process
+        program = await self._connection.launch(self._order())
+        self._program = program
         self._sent = 0  # the worker knows which of them it has
         if self._stopping:
-            process.stdin.write(b"stop\n")
-        beats = asyncio.create_task(self._beat(process))
+            program.write(b"stop\n")
+        beats = asyncio.create_task(self._beat(program))
         try:
-            return await self._listen(process)
+            return await self._listen(program)
         except BaseException:
-            process.close()
+            program.close()
             raise
         finally:
-            self._process = None
+            self._program = None
             beats.cancel()
 
-    async def _listen(self, process: Process) -> Words:
+    async def _listen(self, program: Program) -> Words:
         host = self._connection.login.host
         while True:
-            kind, payload = await read_record(process, self._connection.login)
+            kind, payload = await program.record(KINDS)
             self._heard = time.monotonic()
             if kind == b"g":
                 raise WorkerLostError(
@@ -141,23 +131,28 @@ class Follower:
             self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
             if kind == b"x":
                 # The channel closes by itself when the worker has heard that.
-                process.stdin.write(b"%d\n" % self._has)
-                process.stdin.write_eof()
-                end: Words = json.loads(payload)
+                program.write(b"%d\n" % self._has)
+                program.write_eof()
+                end = program.read(end_of, payload)
                 if end["reason"] == "lost":
                     raise WorkerLostError(
                         f"{host}: the worker heard nothing for "
                         f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
                     )
                 return end
+            if self._has - self._told > 2 * WINDOW_BYTES:
+                raise WorkerLostError(
+                    f"{host}: the worker sends more of {self._script.id} than it was asked for, so "
+                    "it is given up"
+                )
             self.records.put((kind, payload, self._has))
 
-    async def _beat(self, process: Process) -> None:
+    async def _beat(self, program: Program) -> None:
         pause = min(self._script.lease.total_seconds() / 4, 5.0)
-        while not process.stdin.is_closing():
+        while not program.closed:
             with suppress(*broken()):
                 lines = self._lines[self._sent :]
-                process.stdin.write(b"%b%d\n" % (b"".join(lines), self._told))
+                program.write(b"%b%d\n" % (b"".join(lines), self._told))
                 self._sent += len(lines)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

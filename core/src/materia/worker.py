@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from materia import events, worker_request
+from materia.core_dumps import switch_off
 from materia.errors import MateriaError, SinkError
 from materia.events import Event, Failed, Result
 from materia.protocols import Sink
@@ -30,6 +31,7 @@ FULL = os.strerror(errno.ENOSPC)
 
 def main() -> int:
     """Serve one request; 0 when the stage succeeded."""
+    switch_off()
     write = _take_output()
     home = Home(write)
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from materia.errors import NoOfferError, OrphanError, ProviderError
+from materia.local_process import end_process
 from materia.machines import (
     Architecture,
     Billing,
@@ -34,6 +36,10 @@ MACHINES: dict[str, Architecture] = {
     "arm64": "arm64",
 }
 GIB = 1024**3
+# A folder of ours by its name, with the run it belongs to.
+WORKER = re.compile(r"materia-(\d{8})t(\d{6})-([0-9a-f]{6})-")
+# A folder without a lock is in the making for so long at most.
+YOUNG = timedelta(minutes=1)
 KEPT = ("provider", "id", "name", "run", "stage", "region", "expires_at", "directory")
 
 
@@ -122,11 +128,11 @@ class Local:
                 if (instance := self._read(folder) or self._unmarked(folder)) is None:
                     continue
                 now = datetime.now(UTC)
-                expires_at = (
-                    max(instance.expires_at, now + timedelta(minutes=1))
-                    if self._in_use(folder)
-                    else min(instance.expires_at, now)
-                )
+                expires_at = instance.expires_at
+                if self._in_use(folder):
+                    expires_at = max(expires_at, now + YOUNG)
+                elif (folder / LOCK).exists() or (folder / MARKER).exists():
+                    expires_at = min(expires_at, now)
                 found.append(replace(instance, expires_at=expires_at))
         except OSError as error:
             raise ProviderError(f"local: cannot list {self._directory}: {error}") from error
@@ -137,9 +143,13 @@ class Local:
         return replace(instance, host=None)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """Remove the folder and all that is in it; one that is gone already is not an error."""
+        """Remove the folder and all that is in it; one that is gone already is not an error.
+
+        A stage whose run was killed may still be ending in it: that is waited for.
+        """
         folder = self._directory / instance.name
         try:
+            end_process(folder)
             self._remove(folder)
         except OSError as error:
             raise OrphanError(
@@ -199,17 +209,22 @@ class Local:
         return instance if (instance.provider, instance.name) == (PROVIDER, folder.name) else None
 
     def _unmarked(self, folder: Path) -> Instance | None:
-        """What is left of a worker whose run was killed while it was made or removed."""
-        if not (folder / LOCK).exists():
+        """What is left of a worker whose run was killed while it was made or removed.
+
+        One without a lock may be of a run that makes it now: its name says which run that is.
+        """
+        found = WORKER.match(folder.name)
+        if not folder.is_dir() or not (found or (folder / LOCK).exists()):
             return None
+        made_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         return Instance(
             provider=PROVIDER,
             id=folder.name,
             name=folder.name,
-            run="",
+            run=f"{found[1]}T{found[2]}-{found[3]}" if found else "",
             stage="",
             region="here",
-            expires_at=datetime.now(UTC),
+            expires_at=made_at + YOUNG,
             directory=str(folder),
         )
 

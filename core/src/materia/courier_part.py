@@ -1,0 +1,102 @@
+"""What has arrived of a file on a rented machine, kept to go on behind it after a break.
+
+Sent along with the courier: standard library only, Python 3.9 and later.
+"""
+# ruff: noqa: PTH123 -- pathlib would be half of its start-up
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+
+CHUNK = 1 << 18
+PART = ".part"
+IDENTITY = 16  # hex digits of a hash in the name of a part
+LOCK = "hhqqi"  # struct flock, fcntl(2), of 64-bit Linux: kind, whence, start, length, holder
+LOCK_SECONDS = 5.0
+
+Read = Callable[[], bytes]
+
+
+class Part:
+    """What has arrived of a file; it stays when a connection breaks.
+
+    Attributes:
+        has: Its bytes from before.
+        whole: Whether all came that was to come; else it stays, also when what came is not right.
+    """
+
+    def __init__(self, path: str, *, anew: bool) -> None:
+        self.path = path
+        self.whole = True
+        self._kept = True
+        self._number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self.own()
+        if anew:
+            os.ftruncate(self._number, 0)
+        self.has = os.fstat(self._number).st_size
+
+    def own(self) -> None:
+        """Lock it. Another that has it is stuck on a connection that broke, and is ended."""
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.lockf(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                asked = struct.pack(LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+                holder = struct.unpack(LOCK, fcntl.fcntl(self._number, fcntl.F_GETLK, asked))[-1]
+                if holder > 0:
+                    with contextlib.suppress(OSError):
+                        os.kill(holder, signal.SIGKILL)
+                if time.monotonic() > end:
+                    raise OSError(errno.EBUSY, "another copy of it is under way") from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def empty(self) -> None:
+        """Begin from nothing."""
+        os.ftruncate(self._number, 0)
+        self.has = 0
+
+    def then(self, more: Read, *, needed: bool) -> Read:
+        """What it has, and then *more*, which is added to it; not *needed*, it may lack room."""
+        left = self.has
+
+        def read() -> bytes:
+            nonlocal left
+            if left:
+                block = os.read(self._number, min(left, CHUNK))
+                left -= len(block)
+                return block
+            block = more()
+            if self._kept:
+                try:
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[os.write(self._number, rest) :]
+                except OSError:
+                    if needed:
+                        raise
+                    self._kept = False
+                    os.ftruncate(self._number, 0)
+            return block
+
+        os.lseek(self._number, 0, os.SEEK_SET)
+        return read
+
+
+def locked(path: str) -> bool:
+    """Whether another process has a lock on a file; one that cannot be opened counts as locked."""
+    try:
+        with open(path, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from materia.errors import NoOfferError, ProviderError
+from materia.http_client import client
 from materia.machines import Offer, Requirements
 
 from materia_ovh import offers
@@ -35,7 +36,8 @@ def read_catalog(
     """
     url = catalog_url(settings, currency)
     try:
-        answer = httpx.get(url, timeout=timeout.total_seconds(), follow_redirects=True)
+        with client(url, timeout=timeout.total_seconds(), follow_redirects=True) as asked:
+            answer = asked.get(url)
         answer.raise_for_status()
         catalog = answer.json()
         if not catalog["addons"] or not catalog["locale"]["currencyCode"]:

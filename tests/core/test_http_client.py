@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from materia.errors import ConfigError
+from materia.errors import VariableError
 from materia.http_client import client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_a_variable_that_cannot_be_used_is_an_error_when_the_client_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "gopher://x")
-    with pytest.raises(ConfigError, match="ALL_PROXY is gopher://x"):
+    with pytest.raises(VariableError, match="ALL_PROXY is gopher://x"):
         client("http://there.example/")
 
 
@@ -94,7 +94,7 @@ def test_a_host_that_httpx_cannot_read_is_told_like_any_other(
     try:
         with client("http://there.example/") as asked:
             asked.get("http://there.example/")
-    except (ConfigError, httpx.ConnectError) as error:
+    except (VariableError, httpx.ConnectError) as error:
         assert "HTTP_PROXY" in str(error)  # noqa: PT017 -- one or the other
 
 

@@ -9,7 +9,7 @@ import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.errors import ConfigError
+from materia.errors import VariableError
 from materia.http_environment import Proxy, certificates, check_httpx, check_requests, proxy_for
 
 HTTPS = "https://apps.fas.usda.gov/psdonline"
@@ -117,7 +117,7 @@ def test_a_proxy_that_cannot_be_used_is_named_with_its_cure_and_without_its_pass
     value: str, told: str
 ) -> None:
     for variable in ("HTTPS_PROXY", "all_proxy"):
-        with pytest.raises(ConfigError) as raised:
+        with pytest.raises(VariableError) as raised:
             proxy_url({variable: value})
         message = str(raised.value)
 
@@ -149,7 +149,7 @@ def test_a_socks_proxy_is_used_where_its_package_is_installed() -> None:
 def test_any_proxy_is_taken_or_refused_in_one_line(value: str) -> None:
     try:
         proxy_url({"HTTPS_PROXY": value})
-    except ConfigError as error:
+    except VariableError as error:
         assert str(error).isprintable()  # noqa: PT017 -- or it is taken
 
 
@@ -176,17 +176,17 @@ def test_certificates_that_cannot_be_read_are_told_with_their_variable(tmp_path:
     for path, reason in cases.items():
         told = f"{path}, {reason}; set it to a file of PEM certificates, or unset it"
         for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            with pytest.raises(ConfigError) as raised:
+            with pytest.raises(VariableError) as raised:
                 check_requests(HTTPS, {variable: path})
             assert str(raised.value) == f"{variable} is {told}"
             check_httpx(HTTPS, {variable: path})
             check_requests("http://127.0.0.1:1/", {variable: path})
-        with pytest.raises(ConfigError) as raised:
+        with pytest.raises(VariableError) as raised:
             check_httpx(HTTPS, {"SSL_CERT_FILE": path})
         assert str(raised.value) == f"SSL_CERT_FILE is {told}"
         check_httpx("http://127.0.0.1:1/", {"SSL_CERT_FILE": path})
-    with pytest.raises(ConfigError, match="SSL_CERT_DIR is /no/such, which is not a folder"):
+    with pytest.raises(VariableError, match="SSL_CERT_DIR is /no/such, which is not a folder"):
         check_httpx(HTTPS, {"SSL_CERT_DIR": "/no/such"})
-    with pytest.raises(ConfigError, match="SSL_CERT_FILE is "):
+    with pytest.raises(VariableError, match="SSL_CERT_FILE is "):
         check_httpx(HTTPS, {"SSL_CERT_FILE": str(tmp_path)})
     check_requests(HTTPS, {"REQUESTS_CA_BUNDLE": str(tmp_path)})

@@ -41,7 +41,7 @@ def test_a_run_says_which_variable_cannot_be_used(
 
     assert ended.returncode == 2
     assert len(told(ended).splitlines()) == 1
-    assert f"{variable} is " in ended.stderr
+    assert ended.stderr.startswith(f"materia: {variable} is ")
     assert "or unset it" in ended.stderr
 
 

@@ -24,7 +24,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from materia.errors import ConfigError
+from materia.errors import VariableError
 
 if TYPE_CHECKING:
     import httpx
@@ -195,7 +195,7 @@ def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client
     headers = {**HEADERS, "authorization": f"token {token}"}
     try:
         made = make_client(base, base_url=base, headers=headers, timeout=timeout)
-    except ConfigError as error:
+    except VariableError as error:
         raise EscError(str(error)) from error
     with made as client:
         yield client

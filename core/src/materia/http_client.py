@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from materia.errors import ConfigError
+from materia.errors import VariableError
 from materia.http_environment import Proxy, certificates, check_httpx, proxy_for
 
 # httpx also is a command, whose imports (click, rich) take longer than all the rest of it: 0.15 s
@@ -31,7 +31,7 @@ def client(url: str, **options: Any) -> httpx.Client:
         options: As for `httpx.Client`.
 
     Raises:
-        ConfigError: a variable of the environment cannot be used; the message names it.
+        VariableError: a variable of the environment cannot be used; the message names it.
     """
     environ = dict(os.environ)
     check_httpx(url, environ)
@@ -49,14 +49,14 @@ class _Transport(httpx.BaseTransport):
         self._lock = threading.Lock()
 
     def prepare(self, url: str) -> tuple[httpx.HTTPTransport, Proxy | None]:
-        """What goes to *url*, and by which proxy; ConfigError when the environment forbids it."""
+        """What goes to *url*, and by which proxy; VariableError when the environment forbids it."""
         proxy = proxy_for(url, self._environ, socks="socksio")
         try:
             return self._through(url.partition(":")[0], proxy), proxy
         except (httpx.InvalidURL, ValueError) as error:
             if proxy is None:
                 raise
-            raise ConfigError(
+            raise VariableError(
                 f"{proxy.variable} is {proxy.shown}, which is not an address; set it to a proxy "
                 "such as http://proxy.example:3128, or unset it"
             ) from error
@@ -64,7 +64,7 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         try:
             through, proxy = self.prepare(str(request.url))
-        except ConfigError as error:  # only after a redirect: `client` looked at the rest
+        except VariableError as error:  # only after a redirect: `client` looked at the rest
             raise httpx.UnsupportedProtocol(str(error), request=request) from error
         try:
             return through.handle_request(request)

@@ -18,7 +18,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from materia.errors import ConfigError
+from materia.errors import VariableError
 
 SHOWN = 100  # of a value in a message
 CERTIFICATES = "set it to a file of PEM certificates, or unset it"
@@ -43,7 +43,7 @@ def check_httpx(url: str, environ: Mapping[str, str]) -> None:
     """See that a client of httpx can ask *url*.
 
     Raises:
-        ConfigError: a variable cannot be used; the message names it, its value and its cure.
+        VariableError: a variable cannot be used; the message names it, its value and its cure.
     """
     proxy_for(url, environ, socks="socksio")
     if url.startswith("https:"):
@@ -54,7 +54,7 @@ def check_requests(url: str, environ: Mapping[str, str]) -> None:
     """See that a client of requests, such as a provider's SDK, can ask *url*.
 
     Raises:
-        ConfigError: as `check_httpx`.
+        VariableError: as `check_httpx`.
     """
     proxy_for(url, environ, socks="socks")
     variable = next(
@@ -70,14 +70,14 @@ def certificates(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The file, or else the folder, of certificates that are trusted in place of the usual ones.
 
     Raises:
-        ConfigError: it is not there, or has no certificate.
+        VariableError: it is not there, or has no certificate.
     """
     if file := environ.get("SSL_CERT_FILE"):
         _check_bundle("SSL_CERT_FILE", Path(file))
         return file, None
     if folder := environ.get("SSL_CERT_DIR"):
         if not any(Path(one).is_dir() for one in folder.split(os.pathsep)):
-            raise ConfigError(
+            raise VariableError(
                 f"SSL_CERT_DIR is {_plain(folder)}, which is not a folder; set it to a folder of "
                 "PEM certificates, or unset it"
             )
@@ -89,12 +89,12 @@ def _check_bundle(variable: str, path: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError as error:
-        raise ConfigError(
+        raise VariableError(
             f"{variable} is {_plain(str(path))}, which has no certificate; {CERTIFICATES}"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(
+        raise VariableError(
             f"{variable} is {_plain(str(path))}, which cannot be read ({reason}); {CERTIFICATES}"
         ) from error
 
@@ -108,7 +108,7 @@ def proxy_for(url: str, environ: Mapping[str, str], *, socks: str) -> Proxy | No
         socks: The package without which a client can use no SOCKS proxy.
 
     Raises:
-        ConfigError: the variable that names the proxy cannot be used.
+        VariableError: the variable that names the proxy cannot be used.
     """
     split = urlsplit(url)
     variable = _variable_for(split.scheme, environ)
@@ -117,7 +117,7 @@ def proxy_for(url: str, environ: Mapping[str, str], *, socks: str) -> Proxy | No
     value = environ[variable].strip()
     shown = _without_user(value)
     if (fault := _fault(value, socks)) is not None:
-        raise ConfigError(
+        raise VariableError(
             f"{variable} is {shown}, {fault}; set it to a proxy such as http://proxy.example:3128, "
             "or unset it"
         )

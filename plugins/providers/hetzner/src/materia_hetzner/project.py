@@ -32,7 +32,7 @@ def open_client(
     """The SDK's client, with a time limit and retries that can be hurried.
 
     Raises:
-        ConfigError: a variable for proxies or certificates cannot be used.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(settings.api_url, os.environ)
     client = hcloud.Client(

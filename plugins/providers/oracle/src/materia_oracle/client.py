@@ -99,7 +99,7 @@ def connect(
 
     Raises:
         CredentialsError: the SDK does not take the configuration.
-        ConfigError: a variable for proxies or certificates cannot be used.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(api_url or f"https://iaas.{config['region']}.oraclecloud.com", os.environ)
     options: dict[str, Any] = {"retry_strategy": NO_RETRY, "timeout": (CONNECT_SECONDS, seconds)}

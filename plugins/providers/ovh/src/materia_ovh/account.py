@@ -36,7 +36,7 @@ def open_client(
     ovh.conf has that name, so nothing is read from there.
 
     Raises:
-        ConfigError: a variable for proxies or certificates cannot be used.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(settings.api_url, os.environ)
     ovh.client.ENDPOINTS.setdefault(settings.api_url, settings.api_url)

@@ -187,7 +187,7 @@ def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis
 
     Raises:
         ValueError: the SDK refuses the form of a key; its message repeats the key, so do not.
-        ConfigError: a variable for proxies or certificates cannot be used.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(client.api_url, os.environ)
     session = requests.Session()

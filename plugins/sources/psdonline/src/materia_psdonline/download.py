@@ -74,7 +74,7 @@ class Downloader:
         patience: How long to bear with its server.
 
     Raises:
-        ConfigError: one of these variables cannot be used.
+        VariableError: one of these variables cannot be used.
     """
 
     def __init__(self, base: str, patience: Patience) -> None:

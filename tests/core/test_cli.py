@@ -219,6 +219,7 @@ def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:
         "bytes": 26,
         "absent": 0,
         "quarantined": [],
+        "denied": [],
     }
     assert sinks["folder"]["holds"]["tables"] == {"raw.lines": 3, "serving.fct_line": 3}
     assert "holds 2 partitions of folder, newest 2024-02, 26 bytes" in text

@@ -51,7 +51,7 @@ def test_values_are_taken_as_they_are_written(path: Path) -> None:
     )
 
 
-@given(st.text(st.characters(exclude_characters="'\\", exclude_categories=["Cs"]), min_size=1))
+@given(st.text(st.characters(exclude_characters="'", exclude_categories=["Cs"]), min_size=1))
 def test_any_value_in_single_quotes_comes_back(
     tmp_path_factory: pytest.TempPathFactory, value: str
 ) -> None:
@@ -60,6 +60,86 @@ def test_any_value_in_single_quotes_comes_back(
     path.chmod(0o600)
 
     assert read_env_file(path).values == {"NAME": value.replace("\r\n", "\n").replace("\r", "\n")}
+
+
+# Written, and what it means; None is a line that cannot be read. As docs/secrets.md says.
+TABLE = [
+    (r"'pa\\ss'", r"pa\\ss"),
+    (r"'abc\'", "abc\\"),
+    (r"'it\'s'", None),
+    (r"'it'\''s'", None),
+    ("'a' # why", "a"),
+    ("'a'# why", "a"),
+    ("'a' b", None),
+    ("'a", None),
+    ("''", ""),
+    (r'"pa\\ss"', r"pa\ss"),
+    (r'"abc\\"', "abc\\"),
+    (r'"abc\"', None),
+    (r'"it\'s"', "it's"),
+    (r'"a\"b"', 'a"b'),
+    (r'"a\tb\n"', "a\tb\n"),
+    (r'"a\d\x41"', r"a\d\x41"),
+    ('"a\'b"', "a'b"),
+    ("'a\"b'", 'a"b'),
+    ("\"'a'\"", "'a'"),
+    (r"pa\\ss", r"pa\\ss"),
+    ("it's", "it's"),
+    ("a'b'", "a'b'"),
+    ("a b", "a b"),
+    ("a #b", "a"),
+    ("a#b", "a#b"),
+    ("#b", "#b"),
+    (" #b", ""),
+    ("a=b", "a=b"),
+    ("$HOME", "$HOME"),
+    ("'$(rm -r x)`y`'", "$(rm -r x)`y`"),
+    ("\u00a0\u00e4 ", "\u00e4"),
+]
+
+
+@pytest.mark.parametrize(("written_so", "meant"), TABLE)
+def test_a_value_means_what_the_page_says(path: Path, written_so: str, meant: str | None) -> None:
+    file = written(path, f"BEFORE=1\nNAME={written_so}\nAFTER=2\n")
+
+    expected = {"BEFORE": "1", "AFTER": "2", **({"NAME": meant} if meant else {})}
+    assert file.values == expected
+    assert bool(file.problems) == (meant is None)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("NAME=v", "NAME"),
+        ("  NAME = v", "NAME"),
+        ("export NAME=v", "NAME"),
+        ("export\tNAME = v", "NAME"),
+        ("export=v", "export"),
+        ("export =v", "export"),
+        ("exportNAME=v", "exportNAME"),
+        ("NAME: x=v", None),
+        ("'NAME'=v", None),
+        ("=v", None),
+        ("NAME", None),
+    ],
+)
+def test_a_name_is_one_word_before_the_sign(path: Path, line: str, name: str | None) -> None:
+    file = written(path, line)
+
+    assert file.values == ({name: "v"} if name else {})
+    assert bool(file.problems) == (name is None)
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_in_the_file_it_is_read_to_its_end(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.mktemp("env") / ".env"
+    path.write_text(text.replace("'", "").replace('"', "") + "\nLAST=1", "utf-8", "surrogatepass")
+    path.chmod(0o600)
+    file = read_env_file(path)
+
+    assert file.values.get("LAST") == "1" or "UTF-8" in file.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -102,15 +102,41 @@ def test_a_source_that_only_fails_is_not_asked_two_hundred_times(workshop: Works
     assert lines[-1].endswith("were not asked for: all before them failed")
 
 
-def test_a_mistake_in_a_source_ends_the_stage_with_its_traceback(folders: Workshop) -> None:
-    folders.write("in/2024-03.csv", "#crash nowhere\n")
+def test_a_mistake_in_a_source_is_the_trouble_of_one_partition_and_told_with_its_place(
+    folders: Workshop,
+) -> None:
+    crashed = folders.write("in/2024-03.csv", "#crash nowhere\n")
+    folders.write("in/2024-06.csv", "apples,6\n")
 
     ended = folders.run("pipeline", "run", "extract")
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("materia: extract: the worker failed with KeyError: 'nowhere'\n")
-    assert "  Traceback (most recent call last):\n" in ended.stderr
-    assert folders.workers() == []
+    head, told = ended.stderr.splitlines()
+    assert head == "materia: 1 partition of folder could not be used; everything else was done"
+    assert told.startswith(
+        f"  2024-03: {crashed.as_uri()}: the source failed with KeyError: 'nowhere' "
+        "(folder_source.py, line "
+    )
+    assert counted(extracted(folders, code=1))["in_use"] == 3
+
+
+def test_a_partition_that_the_source_denies_is_warned_of_and_stays_in_what_is_published(
+    folders: Workshop,
+) -> None:
+    before = folders.run("run", "--json")
+    denied = folders.write("in/2024-01.csv", "#absent\n")
+    again = folders.run("run", "--json")
+    shown = folders.run("sinks").stdout
+
+    assert (before.returncode, again.returncode) == (0, 0), again.stderr
+    extract, transform = json.loads(again.stdout)["stages"]
+    assert counted(extract["result"]) == {"asked": 2, "unchanged": 1, "in_use": 2}
+    assert extract["result"]["denied"] == 1
+    [denial] = extract["result"]["denials"]
+    assert (denial["partition"], denial["url"]) == ("2024-01", denied.as_uri())
+    assert transform["result"]["published"] is False
+    assert "kept, though the source denies it: 2024-01" in shown
+    assert "1 denied" in folders.run("pipeline", "run", "extract").stdout
 
 
 def test_a_worker_that_dies_is_told_with_its_last_words(folders: Workshop) -> None:

@@ -130,14 +130,13 @@ def test_an_error_of_the_stage_is_the_class_it_was(
         with pytest.raises(SourceError, match=r"2026-01.*the server is down"):
             run.extract(machine, sink)
         run.write(m01="#crash a mistake\n")
-        with pytest.raises(StageError, match=r"failed with KeyError: 'a mistake'\n.*Traceback"):
+        with pytest.raises(SourceError, match=r"2026-01.*failed with KeyError: 'a mistake' \("):
             run.extract(machine, sink, attempt=2)
         run.write(m01="#die\n")
         with pytest.raises(StageError, match=r"was ended by SIGKILL \(out of memory\?\)\n.*last"):
             run.extract(machine, sink, attempt=3)
 
     said = [event.text for event in run.heard if isinstance(event, Output)]
-    assert "KeyError: 'a mistake'" in said
     assert "last words" in said
 
 

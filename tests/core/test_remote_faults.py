@@ -13,7 +13,7 @@ import pytest
 from fakes.folder_sink import FolderSink
 from fakes.machines import Worker, boot, one_kind
 from materia.artifact import Artifact
-from materia.errors import StageError, WorkerLostError
+from materia.errors import SourceError, StageError, WorkerLostError
 from materia.events import Event, Progress
 from materia.model import FetchResult, Partition
 from materia.testing.cloud.machine import SshMachines
@@ -147,7 +147,7 @@ def test_a_full_disk_of_the_worker_is_told_and_harms_nothing(
     with remote(worker) as machine:
         machine.prepare(artifact)
         run.write_there(m01=large)
-        with pytest.raises(StageError, match="No space left on device"):
+        with pytest.raises(SourceError, match="No space left on device"):
             run.extract(machine, sink)
     machines.disk_bytes = None
     run.worker = boot(machines)

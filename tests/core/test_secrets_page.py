@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from fakes.workshop import Workshop
+from materia.env_file import read_env_file
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "secrets.md").read_text()
 
@@ -50,6 +51,21 @@ def test_a_command_says_what_the_page_says(workshop: Workshop, esc: Esc, block: 
     )
 
     assert done.stdout == expected
+
+
+def test_a_line_of_the_file_means_what_the_page_says(tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `(.+)` \| (.+) \|$", PAGE, re.MULTILINE)
+    for line, meant in rows:
+        path = tmp_path / ".env"
+        path.write_text(f"{line}\n")
+        path.chmod(0o600)
+        file = read_env_file(path)
+        if meant == "cannot be read":
+            assert (file.values, len(file.problems)) == ({}, 1)
+        else:
+            assert file.values == {"A": meant.strip("`")}
+
+    assert len(rows) >= 8
 
 
 def test_the_page_has_examples() -> None:

@@ -47,18 +47,18 @@ class FolderSink:
                 kept = self._kept(source, raw.partition, raw.file, raw.sha256)
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(path, kept)
-                new = replace(new, raw=raw, etag=raw.etag, refused=None)
+                new = Known(url=new.url, checked_at=new.checked_at, raw=raw, etag=raw.etag)
             case Unchanged(etag=etag):
-                new = replace(new, etag=etag)
-            case Refused(reason=reason, etag=etag):
-                new = replace(new, etag=etag, refused=reason)
+                new = replace(new, etag=etag, denied=False)
+            case Refused(reason=reason, etag=etag, sha256=sha256):
+                new = replace(new, etag=etag, refused=reason, refused_sha256=sha256, denied=False)
             case Absent():
-                pass
+                new = replace(new, denied=new.raw is not None)
         self._write(source, {**known, partition.key: new})
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
         known = self.known(source)
-        new = replace(known[raw.partition], raw=None, refused=reason)
+        new = replace(known[raw.partition], raw=None, refused=reason, refused_sha256=raw.sha256)
         self._write(source, {**known, raw.partition: new})
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:

@@ -21,6 +21,7 @@ from materia.model import (
     Fetched,
     FetchRequest,
     FetchResult,
+    Known,
     LoadReport,
     LoadRequest,
     Partition,
@@ -49,13 +50,15 @@ class FolderSource:
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         content = (self._folder / f"{request.partition.key}.csv").read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if request.known and request.known.etag == digest:
-            return Unchanged(etag=digest, last_modified=None)
+        if _has(request.known, digest):
+            return Unchanged(etag=digest, last_modified=None, sha256=digest)
         request.received(len(content))
         word, _, rest = content.decode().partition("\n")[0].partition(" ")
         match word:
             case "#refuse":
-                return Refused(reason=rest, etag=digest, last_modified=None, path=None)
+                return Refused(
+                    reason=rest, etag=digest, last_modified=None, path=None, sha256=digest
+                )
             case "#fail":
                 raise SourceError(rest)
             case "#absent":
@@ -123,3 +126,10 @@ class FolderSource:
         if path is None:
             raise SourceError(f"the raw file of {raw.partition} is lost")
         return path.read_text().splitlines()
+
+
+def _has(known: Known | None, digest: str) -> bool:
+    """Whether the sink has these bytes as the newest."""
+    if known is None or known.refused is not None:
+        return known is not None and known.refused_sha256 == digest
+    return known.raw is not None and known.raw.sha256 == digest

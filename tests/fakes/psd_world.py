@@ -84,6 +84,15 @@ class PsdWorld:
         """Send nothing but the first bytes of each file."""
         self.usda.fail(Fault(kind="short", after=100))
 
+    def tear(self) -> None:
+        """Send the first bytes of each file, of a length that is not said."""
+        self.usda.fail(Fault(kind="unannounced", after=100))
+
+    def contradict(self, key: str, edition: int) -> None:
+        """Put an edition there that looks no newer."""
+        self.publish(key, edition)
+        self.usda.fail(Fault(kind="by the date"))
+
     def vanish(self) -> None:
         """Stop the server."""
         self.usda.stop()

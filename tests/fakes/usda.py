@@ -35,9 +35,11 @@ Kind = Literal[
     "short",  # end the connection in order after `after` bytes, against Content-Length
     "overstated",  # say that there are `after` bytes, and end the connection after those there are
     "understated",  # say and send only `after` bytes, as if that were all
+    "unannounced",  # give no Content-Length, and end the connection after `after` bytes
     "ignore conditions",  # always the whole body, with its ETag
     "ignore range",  # always the whole body when a part is asked for
     "no etag",
+    "by the date",  # 304 to If-Modified-Since alone, whatever If-None-Match says, with the new ETag
     "no validators",  # neither ETag nor Last-Modified
     "hang up",  # close the connection without an answer
 ]
@@ -266,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         length = len(body)
         cut = length
-        if fault is not None and kind in {"stall", "reset", "short", "understated"}:
+        if fault is not None and kind in {"stall", "reset", "short", "understated", "unannounced"}:
             cut = min(fault.after, length)
             length = cut if kind == "understated" else length
         if fault is not None and kind == "overstated":
@@ -274,7 +276,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if status != HTTPStatus.NOT_MODIFIED:
+        if kind == "unannounced":
+            self.close_connection = True
+        elif status != HTTPStatus.NOT_MODIFIED:
             self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command != "HEAD" and status != HTTPStatus.NOT_MODIFIED:
@@ -347,6 +351,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _holds(self, file: File, kind: str | None) -> bool:
         """Whether the client has this very file; If-None-Match goes before If-Modified-Since."""
+        if kind == "by the date" and self.headers.get("If-None-Match") is not None:
+            return True
         if (tags := self.headers.get("If-None-Match")) is not None:
             return kind != "no etag" and file.etag in {tag.strip() for tag in tags.split(",")}
         if (since := self.headers.get("If-Modified-Since")) is not None:

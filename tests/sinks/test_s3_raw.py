@@ -48,7 +48,7 @@ def test_what_has_not_changed_is_not_read_again(
         on("one").record(SOURCE, month, fetched(tmp_path / "in", month, OLD))
     sink = on("two")
     sink.known(SOURCE)
-    on("one").record(SOURCE, months[2], Absent())
+    on("one").record(SOURCE, months[2], Absent(removed=True))
     count = len(s3_server.requests)
     known = sink.known(SOURCE)
     asked = s3_server.since(count)

@@ -93,12 +93,12 @@ def test_a_file_that_was_rebuilt_is_fetched_again(
     assert result.raw.content != known.raw.content
 
 
-def test_a_file_that_is_not_there_is_absent(
+def test_a_file_that_is_not_there_was_taken_away_by_its_owner(
     november: Path, fetch: Callable[..., FetchResult]
 ) -> None:
     november.unlink()
 
-    assert fetch() == Absent()
+    assert fetch() == Absent(removed=True)
 
 
 def test_a_folder_that_is_not_there_any_more_is_an_error(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fakes.psd import balances, csv_text, zip_rows, zip_text
+from fakes.psd_damage import DAMAGES
 from fakes.psd_november import ARCHIVE, NOVEMBER, ROWS, Fetch
 from fakes.psd_world import known_from
 from fakes.usda import Fault, UsdaServer
 from materia.errors import SourceError
-from materia.model import Absent, Fetched, Known, Refused, Unchanged
+from materia.model import Absent, Fetched, Refused, Unchanged
 
 
 def test_an_unchanged_release_costs_one_conditional_request_and_no_bytes(
@@ -27,7 +28,7 @@ def test_an_unchanged_release_costs_one_conditional_request_and_no_bytes(
     assert result == Unchanged(etag=file.etag, last_modified=file.last_modified)
     [request] = usda.since(count)
     assert request.headers["if-none-match"] == file.etag
-    assert request.headers["if-modified-since"] == file.last_modified
+    assert "if-modified-since" not in request.headers
     assert (request.status, request.sent) == (304, 0)
 
 
@@ -70,7 +71,9 @@ def test_an_identical_file_under_a_new_etag_is_unchanged_with_that_etag(
     again = usda.publish(NOVEMBER, ARCHIVE)
     assert again.etag != known.etag
 
-    assert fetch(known=known) == Unchanged(etag=again.etag, last_modified=again.last_modified)
+    assert fetch(known=known) == Unchanged(
+        etag=again.etag, last_modified=again.last_modified, sha256=first.raw.sha256
+    )
     assert list((tmp_path / "in").iterdir()) == []
 
 
@@ -121,38 +124,54 @@ def test_what_was_learnt_at_another_address_is_not_asked_for(
     assert "if-none-match" not in usda.since(count)[0].headers
 
 
-def test_a_release_that_was_there_is_not_given_up_for_a_404(usda: UsdaServer, fetch: Fetch) -> None:
+@pytest.mark.parametrize("status", [403, 404, 410, 451])
+def test_a_release_that_the_server_denies_is_absent_with_its_words(
+    usda: UsdaServer, fetch: Fetch, status: int
+) -> None:
     usda.publish(NOVEMBER, ARCHIVE)
     known = known_from(fetch())
-    usda.remove(NOVEMBER)
+    usda.fail(Fault(kind="status", status=status))
 
-    with pytest.raises(SourceError, match="404 Not Found for a release it had"):
-        fetch(known=known)
+    result = fetch(known=known)
 
-
-def test_a_release_that_is_gone_for_good_is_absent(usda: UsdaServer, fetch: Fetch) -> None:
-    usda.publish(NOVEMBER, ARCHIVE)
-    known = known_from(fetch())
-    usda.fail(Fault(kind="status", status=410))
-
-    assert fetch(known=known) == Absent()
+    assert isinstance(result, Absent)
+    assert result.reason.startswith(f"the server answers {status} ")
+    assert not result.removed
 
 
-def test_a_bad_file_is_not_downloaded_twice(usda: UsdaServer, fetch: Fetch) -> None:
-    file = usda.publish(NOVEMBER, ARCHIVE[:-100])
+def test_a_month_that_was_never_there_and_is_forbidden_is_an_error(
+    usda: UsdaServer, fetch: Fetch
+) -> None:
+    usda.fail(Fault(kind="status", status=403))
+
+    with pytest.raises(SourceError, match="403 Forbidden"):
+        fetch()
+
+
+def test_a_whole_file_of_no_use_is_refused_with_the_validators_it_came_with(
+    usda: UsdaServer, fetch: Fetch
+) -> None:
+    file = usda.publish(NOVEMBER, DAMAGES["a second member"](ROWS))
     refused = fetch()
-    assert isinstance(refused, Refused)
-    known = Known(
-        url=f"{usda.base_url}/{NOVEMBER}",
-        checked_at=datetime.now(UTC),
-        etag=refused.etag,
-        last_modified=refused.last_modified,
-        refused=refused.reason,
-    )
-    count = len(usda.requests)
 
-    assert fetch(known=known) == Unchanged(etag=file.etag, last_modified=file.last_modified)
-    assert [request.sent for request in usda.since(count)] == [0]
+    assert isinstance(refused, Refused)
+    assert (refused.etag, refused.last_modified) == (file.etag, file.last_modified)
+    assert refused.sha256 == hashlib.sha256(file.content).hexdigest()
+    assert len(usda.requests) == 1
+
+
+@pytest.mark.parametrize("how", ["a page", "cut short", "a wrong checksum"])
+def test_a_file_that_may_be_damaged_on_its_way_is_asked_for_twice_and_keeps_no_validator(
+    usda: UsdaServer, fetch: Fetch, how: str
+) -> None:
+    usda.publish(NOVEMBER, DAMAGES[how](ROWS))
+    refused = fetch()
+
+    assert isinstance(refused, Refused)
+    assert (refused.etag, refused.last_modified) == (None, None)
+    first, second = usda.requests
+    assert "cache-control" not in first.headers
+    assert second.headers["cache-control"] == "no-cache"
 
 
 def test_a_good_file_that_comes_back_after_a_bad_one_is_fetched(

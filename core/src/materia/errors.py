@@ -3,6 +3,7 @@
 MateriaError                     exit 1
 ├── ConfigError                  exit 2   materia.toml or an option is wrong
 ├── PluginError                  exit 2   a plugin cannot load, is unknown, or is declared twice
+├── VariableError                exit 2   a variable for proxies or certificates cannot be used
 ├── MissingSecretError           exit 2   a variable is not set; under auto the provider is skipped
 ├── ProviderError                exit 1   the provider's API failed; under auto it is skipped
 │   ├── CredentialsError         exit 1   it refused our credentials; under auto it is skipped
@@ -47,6 +48,12 @@ class ConfigError(MateriaError):
 
 class PluginError(MateriaError):
     """A plugin cannot be loaded, is not installed, or shares its name with another."""
+
+    exit_code = 2
+
+
+class VariableError(MateriaError):
+    """A variable of the environment that HTTP clients read does not say something usable."""
 
     exit_code = 2
 

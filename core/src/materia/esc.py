@@ -24,6 +24,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from materia.errors import VariableError
+
 if TYPE_CHECKING:
     import httpx
 
@@ -183,13 +185,19 @@ def _is_here(host: str) -> bool:
 def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client]:
     try:
         import httpx
+
+        from materia.http_client import client as make_client
     except ImportError as error:
         raise EscError(
             "it needs httpx, which comes with: pip install 'materia-core[esc]'"
         ) from error
     timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
     headers = {**HEADERS, "authorization": f"token {token}"}
-    with httpx.Client(base_url=base, headers=headers, timeout=timeout) as client:
+    try:
+        made = make_client(base, base_url=base, headers=headers, timeout=timeout)
+    except VariableError as error:
+        raise EscError(str(error)) from error
+    with made as client:
         yield client
 
 

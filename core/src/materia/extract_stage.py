@@ -6,14 +6,17 @@ off has kept everything up to then. What goes wrong with one partition harms no 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from materia.errors import SourceError
@@ -32,6 +35,7 @@ from materia.model import (
 from materia.problems import Problem, listing
 from materia.protocols import Sink, Source
 from materia.secrets import redact
+from materia.validators import to_ask_with, to_keep
 from materia.worker_request import WorkerRequest
 
 THREADS = 4
@@ -49,16 +53,19 @@ class _Counts:
     fetched: int = 0
     unchanged: int = 0
     absent: int = 0
+    denied: int = 0
     refused: int = 0
     failed: int = 0
     not_asked: int = 0
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
     quarantined: list[Problem] = field(default_factory=list)
+    denials: list[Problem] = field(default_factory=list)
 
     @property
     def answered(self) -> int:
-        return self.fetched + self.unchanged + self.absent + self.refused + self.failed
+        there = self.fetched + self.unchanged + self.refused
+        return there + self.absent + self.denied + self.failed
 
 
 def extract(
@@ -77,25 +84,22 @@ def extract(
     counts = _Counts(asked=len(asked))
     received = _Received(emit)
     for partition, result in _fetch_all(
-        source,
-        asked,
-        known=known,
-        workspace=request.workspace,
-        received=received,
-        counts=counts,
+        source, asked, known=known, request=request, received=received, counts=counts
     ):
+        before = known.get(partition.key)
         if isinstance(result, SourceError):
             counts.failed += 1
             counts.problems.append(_problem(partition, str(result)))
         else:
             kept = _without(request.hidden, result)
             sink.record(request.kept_as, partition, kept)
-            _count(counts, partition, kept)
+            _count(counts, partition, kept, before)
         emit(Progress(phase="fetch", done=counts.answered, total=counts.asked, unit="partitions"))
     counts.bytes = received.total
     after = sink.known(request.kept_as)
     in_use = sum(one.raw is not None for one in after.values())
     _tell_quarantined(counts, after, emit)
+    _tell_denied(counts, emit)
     if counts.not_asked and in_use:
         message = f"{counts.not_asked} partitions were not asked for: all before them failed"
         emit(Log(level="warning", message=message))
@@ -116,39 +120,86 @@ def _fetch_all(
     partitions: Sequence[Partition],
     *,
     known: Mapping[str, Known],
-    workspace: Path,
+    request: WorkerRequest,
     received: _Received,
     counts: _Counts,
 ) -> Iterator[tuple[Partition, FetchResult | SourceError]]:
     waiting = iter(enumerate(partitions))
-    running: dict[Future[FetchResult], tuple[Partition, Path]] = {}
+    running: dict[Future[FetchResult | SourceError], tuple[Partition, Path]] = {}
     # Not a `with` block: it would wait for servers when the stage is to end at once.
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
     try:
         while True:
             # A small lead keeps the threads busy; more would pile up files nobody recorded.
             for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
-                folder = workspace / f"fetch-{number}"
+                folder = request.workspace / f"fetch-{number}"
                 folder.mkdir(exist_ok=True)
-                asking = FetchRequest(
-                    partition=partition,
-                    known=known.get(partition.key),
-                    directory=folder,
+                one = partial(
+                    _fetch,
+                    source,
+                    partition,
+                    known.get(partition.key),
+                    folder,
+                    everything=request.everything,
                     received=received.add,
                 )
-                running[pool.submit(source.fetch, asking)] = partition, folder
+                running[pool.submit(one)] = partition, folder
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 partition, folder = running.pop(future)
-                error = future.exception()
-                yield partition, error if isinstance(error, SourceError) else future.result()
+                yield partition, future.result()
                 shutil.rmtree(folder, ignore_errors=True)
             if counts.failed == counts.answered >= GIVE_UP_AFTER:
                 counts.not_asked += sum(1 for _ in waiting)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fetch(
+    source: Source,
+    partition: Partition,
+    known: Known | None,
+    folder: Path,
+    *,
+    everything: bool,
+    received: Callable[[int], None],
+) -> FetchResult | SourceError:
+    """What is to be recorded; whatever else goes wrong is the trouble of this partition alone."""
+    asked = FetchRequest(
+        partition=partition,
+        known=to_ask_with(known, partition, everything=everything),
+        directory=folder,
+        received=received,
+    )
+    try:
+        result = source.fetch(asked)
+        if not isinstance(result, Fetched | Unchanged | Absent | Refused):
+            raise TypeError(f"fetch gave {type(result).__name__}")  # noqa: TRY301 -- told below
+        if isinstance(result, Refused) and result.path is not None and result.sha256 is None:
+            result = replace(result, sha256=_sha256(result.path))
+        return to_keep(known, partition, result, everything=everything)
+    except SourceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 -- a mistake in a plugin, with its place
+        kind = type(error).__name__
+        return SourceError(
+            f"{partition.url}: the source failed with {kind}: {error} ({_place(error)})"
+        )
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of the plugin's own folder that was at work."""
+    frames = traceback.extract_tb(error.__traceback__)
+    folder = Path(frames[min(1, len(frames) - 1)].filename).parent
+    last = [frame for frame in frames if Path(frame.filename).parent == folder][-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Received:
@@ -177,12 +228,18 @@ def _without(secrets: Sequence[str], result: FetchResult) -> FetchResult:
     return result
 
 
-def _count(counts: _Counts, partition: Partition, result: FetchResult) -> None:
+def _count(
+    counts: _Counts, partition: Partition, result: FetchResult, before: Known | None
+) -> None:
     match result:
         case Fetched():
             counts.fetched += 1
         case Unchanged():
             counts.unchanged += 1
+        case Absent(removed=False, reason=reason) if before is not None and before.raw is not None:
+            counts.denied += 1
+            said = reason or "the source says that there is no such file"
+            counts.denials.append(_problem(partition, f"{said}, though it had one before"))
         case Absent():
             counts.absent += 1
         case Refused(reason=reason):
@@ -211,3 +268,16 @@ def _tell_quarantined(
                 message=f"{key} is still in quarantine ({instead}): {problem}",
             )
         )
+
+
+def _tell_denied(counts: _Counts, emit: Callable[[Event], None]) -> None:
+    """Warn of partitions that are in use and that the source says it does not have.
+
+    A source that confirms nothing at all and denies what it had is the wrong place, or broken.
+    """
+    if counts.denied and not (counts.fetched or counts.unchanged or counts.refused):
+        counts.problems += counts.denials
+        return
+    for problem in counts.denials:
+        message = f"{problem.partition} stays in use, and is asked for again: {problem}"
+        emit(Log(level="warning", message=message))

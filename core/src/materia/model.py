@@ -65,9 +65,11 @@ class Known:
         url: The address that was asked.
         checked_at: When it was last asked, in UTC.
         raw: The file in use, or None.
-        etag: Of the newest answer, whether accepted or refused.
-        last_modified: Of the newest answer.
+        etag: Of the newest file, in use or in quarantine, when it was verified to be that file's.
+        last_modified: As `etag`.
         refused: Why the newest file is in quarantine, or None.
+        refused_sha256: Of the file in quarantine, in hex, or None.
+        denied: The source says that it has no such partition, though a file of it is in use.
     """
 
     url: str
@@ -76,6 +78,8 @@ class Known:
     etag: str | None = None
     last_modified: str | None = None
     refused: str | None = None
+    refused_sha256: str | None = None
+    denied: bool = False
 
     @property
     def absent(self) -> bool:
@@ -130,15 +134,29 @@ class Unchanged:
     Attributes:
         etag: The newest ETag: a file republished with the same bytes gets a new one.
         last_modified: The newest Last-Modified.
+        sha256: Of the whole file, when it was read again or the server listed its hash. None when
+            validators alone were compared: then the ones known before are kept.
     """
 
     etag: str | None
     last_modified: str | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There is no such partition."""
+    """There is no such partition.
+
+    A file that is kept of it stays in use, and the user is warned: archives lose nothing, servers
+    do.
+
+    Attributes:
+        reason: How the source said so, for the warning.
+        removed: The user's own doing, for example in a folder: the file goes out of use.
+    """
+
+    reason: str = ""
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +165,19 @@ class Refused:
 
     Attributes:
         reason: What is wrong with it.
-        etag: Of the refused answer, so that the same file is not downloaded twice.
-        last_modified: Of the refused answer.
+        etag: Of the refused answer. It is remembered only once a second download, in a later run,
+            has brought the same bytes: until then the fault may be one of the transfer. None when
+            the file itself shows that it did not arrive whole.
+        last_modified: As `etag`.
         path: The file, or None when nothing of it was kept.
+        sha256: Of the file, in hex; taken from `path` when it is not given.
     """
 
     reason: str
     etag: str | None
     last_modified: str | None
     path: Path | None
+    sha256: str | None = None
 
 
 FetchResult = Fetched | Unchanged | Absent | Refused

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from materia.errors import ConfigError, SourceError
+from materia.errors import ConfigError, PluginError, SourceError
 from materia.events import Event, Log, Progress
 from materia.model import Known, LoadRequest, PublishRequest, RawFile
 from materia.problems import Problem, listing
@@ -176,12 +176,12 @@ def _import_ahead(workspace: Path) -> threading.Thread:
     """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
 
     Raises:
-        ConfigError: it is not installed.
+        PluginError: it is not installed.
     """
     if importlib.util.find_spec("sqlmesh") is None:
-        raise ConfigError(
-            "the stage transform needs SQLMesh, which is not installed here; "
-            "install materia-core[transform]"
+        raise PluginError(
+            "the stage transform needs SQLMesh, which is not installed here; it comes with the "
+            "extra `transform`: pip install 'materia-core[transform]'"
         )
     from materia.transform import ENVIRONMENT
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from materia.artifact.target import Artifact
-from materia.errors import ArtifactError, ConfigError, MissingSecretError
+from materia.errors import ArtifactError, MissingSecretError, PluginError
 from materia.pipeline import Bucket
 from materia.secrets import BUCKET_KEYS
 
@@ -42,7 +42,7 @@ class ArtifactBucket:
     """The artifacts in *bucket*.
 
     Raises:
-        ConfigError: obstore is not installed.
+        PluginError: obstore is not installed.
         MissingSecretError: the credentials are not in *environment*.
     """
 
@@ -132,7 +132,7 @@ class ArtifactBucket:
 
 def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store:
     if importlib.util.find_spec("obstore") is None:
-        raise ConfigError(
+        raise PluginError(
             f"the bucket {bucket.url} needs obstore, which is not installed here; "
             f"install materia-core[s3], in a clone: uv sync --extra s3"
         )

@@ -18,12 +18,11 @@ COMPILED = frozenset({".so", ".pyd", ".dylib"})
 TRANSFORM = "transform"
 # What is asked for by these and used by none of them where nobody looks on. ipywidgets draws in
 # notebooks; it is imported only inside SQLMesh's console for notebooks, and brings IPython, jedi
-# and 17 more: 50 MB of 270. A worker has no command line, and reads no .env.
+# and 17 more: 50 MB of 270. A worker has no command line.
 NOT_NEEDED = {
     ("sqlmesh", "ipywidgets"),
     ("rich", "ipywidgets"),
     (CORE, "typer"),
-    (CORE, "python-dotenv"),
 }
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")

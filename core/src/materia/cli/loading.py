@@ -109,6 +109,21 @@ def file_named(pipeline: Pipeline) -> Iterator[None]:
         raise ConfigError(f"{pipeline.file}: {error}") from error
 
 
+def refuse_question_mark(pipeline: Pipeline) -> None:
+    """Say so before anything is fetched: DuckDB takes what follows `?` in a path for parameters.
+
+    Raises:
+        ConfigError: the folder of the pipeline has one.
+    """
+    from materia.errors import ConfigError
+
+    if "?" in str(pipeline.directory):
+        raise ConfigError(
+            f"{pipeline.directory}: DuckDB cannot work in a folder with ? in its name; rename the "
+            "folder, or use another one"
+        )
+
+
 def warn_of_failures(registry: Registry) -> None:
     """One line for each plugin that could not be loaded."""
     for failure in registry.failures:

@@ -16,6 +16,7 @@ from materia.cli.loading import (
     load_environment,
     load_pipeline,
     load_registry,
+    refuse_question_mark,
     to_json,
     warn_of_failures,
 )
@@ -129,6 +130,7 @@ def run_stages(
     registry = load_registry(context)
     warn_of_failures(registry)
     pipeline = load_pipeline(registry, config, provider=provider, max_cost=max_cost)
+    refuse_question_mark(pipeline)
     if sample:
         pipeline = sampled(pipeline, registry)
     if stage is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LAST_LINES = 20
 WIDTH = 200  # of a line of a log
-COUNTS = ("asked", "fetched", "unchanged", "absent", "refused", "failed")
+COUNTS = ("asked", "fetched", "unchanged", "absent", "denied", "refused", "failed")
 Values = dict[str, Any]
 
 

@@ -74,6 +74,7 @@ def _counts(known: Mapping[str, Known]) -> dict[str, object]:
         "bytes": sum(one.raw.size for one in known.values() if one.raw is not None),
         "absent": sum(one.absent for one in known.values()),
         "quarantined": sorted(key for key, one in known.items() if one.refused is not None),
+        "denied": sorted(key for key, one in known.items() if one.denied),
     }
 
 
@@ -89,6 +90,8 @@ def _holdings(holds: Mapping[str, Any]) -> list[str]:
         )
         if counts["quarantined"]:
             lines.append(f"    in quarantine: {', '.join(counts['quarantined'])}")
+        if counts["denied"]:
+            lines.append(f"    kept, though the source denies it: {', '.join(counts['denied'])}")
     if holds["database"] is None:
         return [*lines, "  nothing is published yet; `materia run` does it"]
     lines.append(f"  published in {holds['database']}")

@@ -73,7 +73,7 @@ def _stage_line(stage: StageReport) -> str:
     if stage.stage == "extract":
         counts = [
             f"{result[word]:,} {word}"
-            for word in ("fetched", "unchanged", "absent", "refused", "failed")
+            for word in ("fetched", "unchanged", "absent", "denied", "refused", "failed")
             if result[word]
         ]
         asked = many(result["asked"], "partition")

@@ -56,14 +56,17 @@ def fetched(folder: Path, partition: Partition, content: bytes, *, etag: str = '
     )
 
 
-def refused(folder: Path, content: bytes | None, *, etag: str = '"bad"') -> Refused:
-    """What a source gives for a file that it cannot use."""
-    path = None
+def refused(folder: Path, content: bytes | None, *, etag: str | None = None) -> Refused:
+    """What is recorded of a file that a source cannot use."""
+    path = sha256 = None
     if content is not None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "refused.zip"
         path.write_bytes(content)
-    return Refused(reason="is not a zip archive", etag=etag, last_modified=None, path=path)
+        sha256 = hashlib.sha256(content).hexdigest()
+    return Refused(
+        reason="is not a zip archive", etag=etag, last_modified=None, path=path, sha256=sha256
+    )
 
 
 def kept(sink: Sink, raw: RawFile | None) -> bytes | None:
@@ -154,11 +157,41 @@ class RawFilesContract(Contract):
         assert known.url == JANUARY.url
         assert known.etag is None
 
-    def test_a_partition_that_went_away_is_out_of_use_until_it_comes_back(
-        self, sink: Sink, folder: Path
+    def test_a_partition_that_the_source_denies_stays_in_use(
+        self, sink: Sink, declared: Declared, folder: Path
+    ) -> None:
+        good = fetched(folder, JANUARY, OLD)
+        sink.record(SOURCE, JANUARY, good)
+        sink.record(SOURCE, JANUARY, Absent(reason="the server answers 410"))
+
+        for asked in (sink, declared.open()):
+            known = asked.known(SOURCE)[JANUARY.key]
+            assert known.denied
+            assert not known.absent
+            assert (known.raw, known.etag, known.url) == (good.raw, '"1"', JANUARY.url)
+            assert in_use(asked) == OLD
+
+    @pytest.mark.parametrize("answer", ["unchanged", "fetched", "refused"])
+    def test_a_denied_partition_that_is_there_again_is_denied_no_more(
+        self, sink: Sink, folder: Path, answer: str
     ) -> None:
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, JANUARY, Absent())
+        again: FetchResult = Unchanged(etag='"1"', last_modified=None)
+        if answer == "fetched":
+            again = fetched(folder, JANUARY, NEW)
+        if answer == "refused":
+            again = refused(folder, b"<html>")
+        sink.record(SOURCE, JANUARY, again)
+
+        assert not sink.known(SOURCE)[JANUARY.key].denied
+        assert in_use(sink) == (NEW if answer == "fetched" else OLD)
+
+    def test_a_partition_that_was_taken_away_is_out_of_use_until_it_comes_back(
+        self, sink: Sink, folder: Path
+    ) -> None:
+        sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
+        sink.record(SOURCE, JANUARY, Absent(removed=True))
         gone = sink.known(SOURCE)[JANUARY.key]
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
 
@@ -195,7 +228,8 @@ class RawFilesContract(Contract):
 
         assert known.raw == good.raw
         assert known.refused == "is not a zip archive"
-        assert known.etag == '"bad"'
+        assert known.refused_sha256 == (content and hashlib.sha256(content).hexdigest())
+        assert known.etag is None, "the tag of the file in use would hide the next one"
         assert in_use(sink) == OLD
 
     def test_a_partition_of_which_nothing_could_be_used_is_not_absent(
@@ -212,14 +246,18 @@ class RawFilesContract(Contract):
     ) -> None:
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         sink.record(SOURCE, JANUARY, Unchanged(etag='"bad"', last_modified=None))
+        known = sink.known(SOURCE)[JANUARY.key]
 
-        assert sink.known(SOURCE)[JANUARY.key].refused == "is not a zip archive"
+        assert known.refused == "is not a zip archive"
+        assert known.refused_sha256 == hashlib.sha256(b"<html>").hexdigest()
+        assert known.etag == '"bad"'
 
     def test_a_good_file_after_a_refused_one_is_in_use(self, sink: Sink, folder: Path) -> None:
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
 
-        assert sink.known(SOURCE)[JANUARY.key].refused is None
+        known = sink.known(SOURCE)[JANUARY.key]
+        assert (known.refused, known.refused_sha256, known.etag) == (None, None, '"1"')
         assert in_use(sink) == OLD
 
     def test_a_kept_file_that_cannot_be_loaded_gives_way_to_the_one_before_it(
@@ -233,6 +271,7 @@ class RawFilesContract(Contract):
         for asked in (sink, declared.open()):
             known = asked.known(SOURCE)[JANUARY.key]
             assert known.refused == "has the wrong columns"
+            assert known.refused_sha256 == bad.raw.sha256
             assert known.etag == '"2"', "the refused file would be downloaded again and again"
             assert in_use(asked) == OLD
 

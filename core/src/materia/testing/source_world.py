@@ -20,6 +20,7 @@ from materia.model import (
     Partition,
     PartitionsRequest,
     RawFile,
+    Refused,
 )
 from materia.protocols import Source
 from materia.testing.opened import Declared
@@ -29,6 +30,8 @@ ABILITIES: Mapping[str, str] = {
     "count": "`requests` and `sent` count what the source asks for",
     "rewrap": "a file can be published with the same rows and other bytes",
     "break_off": "an answer can end before its file does",
+    "tear": "an answer can end before its file does, without having said how long that is",
+    "contradict": "an answer can say that nothing has changed, of another file than was asked for",
 }
 
 
@@ -83,12 +86,23 @@ class World(Protocol):
         """From now on end every answer with a file midway."""
         ...
 
+    def tear(self) -> None:
+        """From now on end every answer with a file midway, and announce no length before it."""
+        ...
+
+    def contradict(self, key: str, edition: int) -> None:
+        """Put an edition there, and from now on say "not modified" whenever a condition is sent.
+
+        With the ETag of the file that is there: as servers do that go by a date alone.
+        """
+        ...
+
     def vanish(self) -> None:
         """From now on let nothing be reached at all: the server is down, the folder is gone."""
         ...
 
     def heal(self) -> None:
-        """Undo `break_off` and `vanish`."""
+        """Undo `break_off`, `tear`, `contradict` and `vanish`."""
         ...
 
     def requests(self) -> int:
@@ -140,6 +154,17 @@ def remembered(raw: RawFile) -> Known:
         raw=raw,
         etag=raw.etag,
         last_modified=raw.last_modified,
+    )
+
+
+def refused_before(partition: Partition, result: Refused) -> Known:
+    """What a sink knows after it has recorded a file of no use, of which there was none before."""
+    sha256 = result.sha256 or (sha256_of(result.path) if result.path is not None else None)
+    return Known(
+        url=partition.url,
+        checked_at=datetime.now(UTC),
+        refused=result.reason,
+        refused_sha256=sha256,
     )
 
 

@@ -26,7 +26,7 @@ class AcmeServer:
         self.settings = {"url": f"http://127.0.0.1:{server.server_port}/prices"}
         self._files: dict[str, bytes] = {}
         self._count = self._bytes = 0
-        self._broken = self._gone = False
+        self._broken = self._torn = self._contradicts = self._gone = False
 
     def publish(self, key: str, edition: int) -> None:
         self._files[f"/prices/{key}.csv"] = f"item,price\n{EDITIONS[edition]}".encode()
@@ -43,11 +43,18 @@ class AcmeServer:
     def break_off(self) -> None:
         self._broken = True
 
+    def tear(self) -> None:
+        self._torn = True
+
+    def contradict(self, key: str, edition: int) -> None:
+        self.publish(key, edition)
+        self._contradicts = True
+
     def vanish(self) -> None:
         self._gone = True
 
     def heal(self) -> None:
-        self._broken = self._gone = False
+        self._broken = self._torn = self._contradicts = self._gone = False
 
     def requests(self) -> int:
         return self._count
@@ -68,11 +75,17 @@ class AcmeServer:
         if content is None:
             return 404, "", b""
         current = f'"{hashlib.sha256(content).hexdigest()}"'
-        return (304, current, b"") if etag == current else (200, current, content)
+        same = etag == current or (self._contradicts and etag is not None)
+        return (304, current, b"") if same else (200, current, content)
+
+    @property
+    def announces(self) -> bool:
+        """Whether it says how long a file is."""
+        return not self._torn
 
     def cut(self, content: bytes) -> bytes:
         """As much of the content as gets through."""
-        content = content[: len(content) // 2] if self._broken else content
+        content = content[: len(content) // 2] if self._broken or self._torn else content
         self._bytes += len(content)
         return content
 
@@ -84,7 +97,8 @@ def acme_server() -> Iterator[AcmeServer]:
             status, etag, content = world.answer(self.path, self.headers["If-None-Match"])
             self.send_response(status)
             self.send_header("ETag", etag)
-            self.send_header("Content-Length", str(len(content)))
+            if world.announces:
+                self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(world.cut(content))
 

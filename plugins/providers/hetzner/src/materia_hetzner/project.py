@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from hcloud.servers import BoundServer, Server
 from hcloud.ssh_keys import SSHKey
 from hcloud.volumes import Volume
 from materia.errors import ConfigError
+from materia.http_environment import check_requests
 from materia.machines import Architecture, Attached, Instance
 from materia.marks import NAME, Mark, read_mark
 from materia.polling import poll
@@ -27,7 +29,12 @@ from materia_hetzner.settings import Settings
 def open_client(
     token: str, settings: Settings, *, request_timeout: timedelta, first_retry: timedelta
 ) -> hcloud.Client:
-    """The SDK's client, with a time limit and retries that can be hurried."""
+    """The SDK's client, with a time limit and retries that can be hurried.
+
+    Raises:
+        VariableError: a variable for proxies or certificates cannot be used.
+    """
+    check_requests(settings.api_url, os.environ)
     client = hcloud.Client(
         token=token,
         api_endpoint=settings.api_url,

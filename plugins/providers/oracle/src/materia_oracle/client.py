@@ -19,6 +19,7 @@ os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 import oci  # type: ignore[import-untyped]
 from materia.entries import ODD, LeftOut, reason_of
+from materia.http_environment import check_requests
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
     ComputeClient,
@@ -149,7 +150,9 @@ def connect(
 
     Raises:
         CredentialsError: the SDK does not take the configuration.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
+    check_requests(api_url or f"https://iaas.{config['region']}.oraclecloud.com", os.environ)
     options: dict[str, Any] = {"retry_strategy": NO_RETRY, "timeout": (CONNECT_SECONDS, seconds)}
     if api_url:
         options["service_endpoint"] = api_url

@@ -18,6 +18,7 @@ import httpx
 from materia.connection import connection_text
 from materia.entries import LeftOut, amount
 from materia.errors import ProviderError
+from materia.http_client import client
 
 URL = "https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/"
 TIMEOUT_SECONDS = 15.0
@@ -115,7 +116,8 @@ def fetch(url: str, currency: str) -> PriceList:
 
 def _get(address: str) -> Any:
     try:
-        answer = httpx.get(address, timeout=TIMEOUT_SECONDS, follow_redirects=True)
+        with client(address, timeout=TIMEOUT_SECONDS, follow_redirects=True) as asked:
+            answer = asked.get(address)
         answer.raise_for_status()
         # Prices are decimals on the page; a float would not be.
         return json.loads(answer.text, parse_float=Decimal, parse_int=Decimal)

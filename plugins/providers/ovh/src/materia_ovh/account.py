@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import ovh  # type: ignore[import-untyped]  # the SDK has no types
 import ovh.client  # type: ignore[import-untyped]  # as above
 from materia.errors import ConfigError, ProviderError
+from materia.http_environment import check_requests
 from materia.machines import Attached, Instance
 from materia.marks import Mark
 from materia.polling import poll
@@ -32,7 +34,11 @@ def open_client(
 
     It takes no address, only names of a table, so ours is added under itself. No section of an
     ovh.conf has that name, so nothing is read from there.
+
+    Raises:
+        VariableError: a variable for proxies or certificates cannot be used.
     """
+    check_requests(settings.api_url, os.environ)
     ovh.client.ENDPOINTS.setdefault(settings.api_url, settings.api_url)
     with translated("open the API"):
         return ovh.Client(

@@ -15,6 +15,7 @@ import httpx
 from materia.connection import connection_text
 from materia.entries import Entries, printable
 from materia.errors import NoOfferError, ProviderError
+from materia.http_client import client
 from materia.machines import Offer, Requirements
 from materia.once import Once
 
@@ -76,7 +77,8 @@ def read_catalog(
 
 def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
     try:
-        answer = httpx.get(url, timeout=timeout.total_seconds(), follow_redirects=True)
+        with client(url, timeout=timeout.total_seconds(), follow_redirects=True) as asking:
+            answer = asking.get(url)
         body = answer.json() if answer.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = connection_text(error, url)

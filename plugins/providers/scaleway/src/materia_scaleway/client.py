@@ -8,12 +8,14 @@ functions recurse until an empty page, and its `wait_instance_server` waits for 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
+from materia.http_environment import check_requests
 from scaleway import Client  # type: ignore[import-untyped]
 from scaleway.block.v1 import BlockV1API  # type: ignore[import-untyped]
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API  # type: ignore[import-untyped]
@@ -191,7 +193,9 @@ def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis
 
     Raises:
         ValueError: the SDK refuses the form of a key; its message repeats the key, so do not.
+        VariableError: a variable for proxies or certificates cannot be used.
     """
+    check_requests(client.api_url, os.environ)
     session = requests.Session()
     public = client.secret_key is None
     found = [

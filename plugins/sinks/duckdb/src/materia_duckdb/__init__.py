@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from materia import Opening, Plugin, Setting, Sink, hookimpl
+from materia.errors import ConfigError
 
 
 def open_duckdb(opening: Opening) -> Sink:
@@ -14,7 +15,13 @@ def open_duckdb(opening: Opening) -> Sink:
     def resolve(setting: str) -> Path:
         return opening.directory / Path(str(opening.settings[setting])).expanduser()
 
-    return DuckDBSink(database=resolve("path"), raw=resolve("raw"))
+    database = resolve("path")
+    if "?" in str(database):
+        raise ConfigError(
+            "sinks.duckdb.path must have no ? in it, as DuckDB cannot open a file of such a name, "
+            f"is {database}"
+        )
+    return DuckDBSink(database=database, raw=resolve("raw"))
 
 
 @hookimpl

@@ -6,7 +6,7 @@ Nothing here reads or writes: a sink that keeps raw files elsewhere remembers in
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -30,6 +30,8 @@ QUARANTINE = "quarantine"
 # time: a mirror of 229 releases would be 229 such waits at every run.
 SAME_CHECK = timedelta(days=1)
 MISSING = "nothing of it is kept"
+# What is known of a partition since a later version.
+ADDED = tuple(one for one in fields(Known) if one.name in {"refused_sha256", "denied"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +78,31 @@ def after(
         case Unchanged(etag=etag, last_modified=last_modified):
             if memory is None:
                 raise SinkError(f"{source}: {partition.key} is said to be unchanged, but {MISSING}")
-            before = memory.known
-            known = replace(known, etag=etag, last_modified=last_modified, refused=before.refused)
-            same = replace(known, checked_at=before.checked_at) == before
-            if same and now - before.checked_at < SAME_CHECK:
-                return memory
+            known = replace(
+                memory.known,
+                url=partition.url,
+                checked_at=now,
+                etag=etag,
+                last_modified=last_modified,
+                denied=False,
+            )
+        case Absent(removed=False) if memory is not None and memory.known.raw is not None:
+            # Validators belong to the address that was asked for them, so that stays, too.
+            known = replace(memory.known, checked_at=now, denied=True)
         case Absent():
             known = replace(known, raw=None)
-        case Refused(reason=reason, etag=etag, last_modified=last_modified):
-            known = replace(known, etag=etag, last_modified=last_modified, refused=reason)
+        case Refused(reason=reason, etag=etag, last_modified=last_modified, sha256=sha256):
+            known = replace(
+                known,
+                etag=etag,
+                last_modified=last_modified,
+                refused=reason,
+                refused_sha256=sha256,
+            )
+    if memory is not None and isinstance(result, Unchanged | Absent):
+        same = replace(known, checked_at=memory.known.checked_at) == memory.known
+        if same and now - memory.known.checked_at < SAME_CHECK:
+            return memory
     return replace(so_far, known=known)
 
 
@@ -93,6 +111,9 @@ def encode(memory: Memory) -> str:
     values = {"partition": memory.partition, **asdict(memory.known)}
     values["in_use"] = memory.known.raw.sha256 if memory.known.raw else None
     del values["raw"]
+    for field in ADDED:  # an older materia takes a word it does not know for damage
+        if values[field.name] == field.default:
+            del values[field.name]
     values["files"] = [asdict(file) for file in memory.files]
     return json.dumps(values, default=datetime.isoformat, indent=1) + "\n"
 
@@ -115,7 +136,10 @@ def decode(text: bytes, where: object) -> Memory:
         partition = values.pop("partition")
         for file in files:
             _refuse_odd(file, partition)
-        return Memory(partition=partition, known=Known(raw=raw, **values), files=files)
+        # What a later version adds is left aside, so that two versions can share a sink.
+        words = {one.name for one in fields(Known)}
+        known = Known(raw=raw, **{word: value for word, value in values.items() if word in words})
+        return Memory(partition=partition, known=known, files=files)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise SinkError(
             f"{where}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "

@@ -114,7 +114,8 @@ class RawFiles:
             if not aside.exists():
                 _link(path, aside)
             if was_in_use:
-                memory = replace(memory, known=replace(memory.known, refused=reason))
+                known = replace(memory.known, refused=reason, refused_sha256=raw.sha256)
+                memory = replace(memory, known=known)
             _write(folder / KNOWN, memory)
             path.unlink()
 

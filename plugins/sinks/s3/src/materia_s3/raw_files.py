@@ -123,7 +123,7 @@ class RawFiles:
                 refused = GONE if known.raw is None else known.refused
                 known = replace(known, etag=None, last_modified=None, refused=refused)
             elif was_in_use:
-                known = replace(known, refused=reason)
+                known = replace(known, refused=reason, refused_sha256=raw.sha256)
             return replace(memory, known=known)
 
         word = f"{_of_partition(source, raw.partition)}/{KNOWN}"

@@ -23,6 +23,7 @@ class Arrived:
         size: Its bytes.
         etag: As the server sent it, or None.
         last_modified: As the server sent it, or None.
+        framed: The server said how much there is, so that an end too early would have been noticed.
     """
 
     path: Path
@@ -30,19 +31,13 @@ class Arrived:
     size: int
     etag: str | None
     last_modified: str | None
+    framed: bool = True
 
 
 class TooLargeError(Exception):
-    """More arrives than any release has.
+    """More arrives than any release has."""
 
-    Attributes:
-        etag: Of the answer, or None.
-        last_modified: Of the answer, or None.
-    """
-
-    def __init__(self, etag: str | None, last_modified: str | None) -> None:
-        self.etag = etag
-        self.last_modified = last_modified
+    def __init__(self) -> None:
         super().__init__(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
 
 
@@ -53,6 +48,9 @@ class Part:
         size: Bytes so far.
         etag: Of the answer that the bytes are from, or None.
         last_modified: Of the same answer, or None.
+        length: Bytes of the whole file, as far as the server announced them, or None.
+        framed: As in `Arrived`.
+        continued: What is here can be continued, since its ETag names these very bytes.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
@@ -62,6 +60,9 @@ class Part:
         self.size = 0
         self.etag: str | None = None
         self.last_modified: str | None = None
+        self.length: int | None = None
+        self.framed = True
+        self.continued = False
         self._path = path
         self._received = received
         self._digest = hashlib.sha256()
@@ -75,7 +76,7 @@ class Part:
             TooLargeError: that is more than MAX_FILE_BYTES in all.
         """
         if self.size + len(chunk) > MAX_FILE_BYTES:
-            raise TooLargeError(self.etag, self.last_modified)
+            raise TooLargeError
         self._out.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
@@ -98,6 +99,7 @@ class Part:
             size=self.size,
             etag=self.etag,
             last_modified=self.last_modified,
+            framed=self.framed,
         )
 
     def discard(self) -> None:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from materia.errors import SourceError
+from materia.http_client import client
 from materia.model import Absent, FetchRequest, Known, Unchanged
+from materia.validators import usable_date, usable_etag
 
-from materia_psdonline.answers import length_of, retry_after_seconds, starts_at, still_the_same
+from materia_psdonline.answers import (
+    Span,
+    confirms,
+    length_of,
+    retry_after_seconds,
+    span_of,
+    still_the_same,
+)
 from materia_psdonline.arrival import MAX_FILE_BYTES, Arrived, Part, TooLargeError
-
-# httpx also is a command, whose imports (click, rich) take longer than all the rest of it: 0.15 s
-# of 0.24. None is how Python says that a module is not to be had, and httpx does without.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
-import httpx  # noqa: E402 -- as above
 
 # Pages that come with a 404 or 503 are shorter; more is not worth reading.
 SHORT_ANSWER_BYTES = 1 << 16
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+# There is no such file; 403 is what buckets say of it, and others of anything.
+ABSENT = frozenset({404, 410, 451})
+DENIED = ABSENT | {403}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +68,19 @@ class Downloader:
     """Downloads over connections that are kept open and shared by all threads.
 
     Proxies and certificates come from the usual variables: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.
+
+    Args:
+        base: The address of the archive.
+        patience: How long to bear with its server.
+
+    Raises:
+        VariableError: one of these variables cannot be used.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, base: str, patience: Patience) -> None:
         self._patience = patience
-        self._client = httpx.Client(
+        self._client = client(
+            base,
             timeout=httpx.Timeout(patience.silence, connect=patience.connect),
             follow_redirects=True,
             headers={
@@ -81,8 +95,12 @@ class Downloader:
         """Close the connections."""
         self._client.close()
 
-    def download(self, request: FetchRequest, part_path: Path) -> Arrived | Unchanged | Absent:
+    def download(
+        self, request: FetchRequest, part_path: Path, *, again: bool = False
+    ) -> Arrived | Unchanged | Absent:
         """Ask for the request's partition; a file goes to *part_path*.
+
+        With *again* it is asked for without conditions, from behind every cache on the way.
 
         What arrived before a connection broke is kept for the next attempt, when the server has
         said by a strong ETag what it is a part of.
@@ -92,7 +110,7 @@ class Downloader:
             TooLargeError: the file is far larger than any release.
             OSError: *part_path* cannot be written.
         """
-        download = _Download(self._client, request, part_path, self._patience)
+        download = _Download(self._client, request, part_path, self._patience, again=again)
         attempts = self._patience.attempts if self._reached else 1
         attempt = 1
         try:
@@ -130,7 +148,13 @@ class _Download:
     """The attempts at one partition."""
 
     def __init__(
-        self, client: httpx.Client, request: FetchRequest, part_path: Path, patience: Patience
+        self,
+        client: httpx.Client,
+        request: FetchRequest,
+        part_path: Path,
+        patience: Patience,
+        *,
+        again: bool,
     ) -> None:
         self._client = client
         self._patience = patience
@@ -138,7 +162,11 @@ class _Download:
         self._part_path = part_path
         self._part: Part | None = None
         known = request.known
-        self._known: Known | None = known if known and known.url == request.partition.url else None
+        here = known is not None and known.url == request.partition.url and not again
+        asks = known is not None and (known.etag or known.last_modified)
+        # What conditions are made of; without them a cache on the way is not believed, either.
+        self._known: Known | None = known if here and asks else None
+        self._afresh = known is not None or again
 
     def discard(self) -> None:
         if self._part is not None:
@@ -153,7 +181,12 @@ class _Download:
                     return self._read(response)
                 finally:
                     _use_up(response)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+        except (
+            httpx.InvalidURL,
+            httpx.UnsupportedProtocol,
+            httpx.TooManyRedirects,
+            ValueError,  # a redirect to an address that is none
+        ) as error:
             raise SourceError(f"{url}: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             host = error.request.url.host  # another one after a redirect
@@ -164,67 +197,112 @@ class _Download:
             raise _TryAgainError(str(error) or type(error).__name__) from error
 
     def _headers(self) -> dict[str, str]:
-        if (part := self._part) is not None and part.size:
-            if part.etag and not part.etag.startswith("W/"):
+        part, known = self._part, self._known
+        if part is not None and part.size:
+            if part.continued and part.etag:
                 # The bytes that are here already have answered the condition.
                 return {"Range": f"bytes={part.size}-", "If-Range": part.etag}
             part.start_again()
-        headers = {}
-        if self._known is not None and self._known.etag:
-            headers["If-None-Match"] = self._known.etag
-        if self._known is not None and self._known.last_modified:
-            headers["If-Modified-Since"] = self._known.last_modified
-        return headers
+        if known is None:
+            return {"Cache-Control": "no-cache"} if self._afresh else {}
+        if known.etag:
+            # A date beside it may only be ignored, and servers that do not answer for the date.
+            return {"If-None-Match": known.etag}
+        return {"If-Modified-Since": known.last_modified or ""}
 
     def _read(self, response: httpx.Response) -> Arrived | Unchanged | Absent:
-        url, status = self._request.partition.url, response.status_code
-        etag = response.headers.get("ETag")
-        last_modified = response.headers.get("Last-Modified")
-        if status == 410 or (status == 404 and (self._known is None or self._known.raw is None)):
-            return Absent()
-        if self._known is not None and (
-            status == 304 or (status == 200 and still_the_same(self._known, etag, last_modified))
-        ):
-            # Some servers ignore the condition; what they answer with tells just as well, and
-            # leaving before the body saves it.
-            return Unchanged(
-                etag=etag or self._known.etag,
-                last_modified=last_modified or self._known.last_modified,
-            )
-        answer = f"the server answers {status} {response.reason_phrase}".rstrip()
-        if status in RETRIED:
-            wait = retry_after_seconds(response.headers.get("Retry-After"))
-            raise _TryAgainError(answer, wait=wait)
-        if status == 416 and self._part is not None:
-            self._part.start_again()
-            raise _TryAgainError(f"{answer} when asked for the rest", wait=0.0)
-        if status == 404:
-            # An archive does not lose a release; a server that is being worked on does.
-            raise SourceError(f"{url}: {answer} for a release it had; the copy at hand stays")
-        if status not in {200, 206}:
-            raise SourceError(f"{url}: {answer}")
+        if (answer := self._without_body(response)) is not None:
+            return answer
         if (length_of(response.headers.get("Content-Length")) or 0) > MAX_FILE_BYTES:
-            raise TooLargeError(etag, last_modified)
+            raise TooLargeError
         part = self._part_for(response)
-        part.etag, part.last_modified = etag, last_modified
         deadline = time.monotonic() + self._patience.whole
         for chunk in response.iter_bytes():
             part.write(chunk)
             if time.monotonic() > deadline:
                 raise _TryAgainError(f"the file did not arrive within {self._patience.whole:g} s")
+        if part.length is not None and part.size != part.length:
+            if part.size > part.length:
+                part.start_again()
+            raise _TryAgainError(f"{part.size:,} of {part.length:,} bytes arrived", wait=0.0)
         return part.arrived()
+
+    def _without_body(self, response: httpx.Response) -> Unchanged | Absent | None:
+        """What status and headers alone say; None when the body is to be read."""
+        url, status, headers = self._request.partition.url, response.status_code, response.headers
+        answer = f"the server answers {status} {response.reason_phrase}".rstrip()
+        had_one = self._request.known is not None and self._request.known.raw is not None
+        if status in (DENIED if had_one else ABSENT):
+            return Absent(reason=answer) if had_one else Absent()
+        etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
+        if status == 304:
+            return self._not_modified(etag, last_modified)
+        if status == 200 and (known := self._known) is not None:
+            # Some servers ignore the condition; what they answer with tells just as well, and
+            # leaving before the body saves it.
+            length = length_of(headers.get("Content-Length"))
+            return _unchanged(known) if still_the_same(known, etag, last_modified, length) else None
+        if status in RETRIED:
+            raise _TryAgainError(answer, wait=retry_after_seconds(headers.get("Retry-After")))
+        if status == 416 and self._part is not None:
+            self._part.start_again()
+            raise _TryAgainError(f"{answer} when asked for the rest", wait=0.0)
+        if status not in {200, 206}:
+            raise SourceError(f"{url}: {answer}")
+        return None
+
+    def _not_modified(self, etag: str | None, last_modified: str | None) -> Unchanged:
+        """A 304, when it is about the file that is kept; else that is asked for itself."""
+        known, self._known = self._known, None
+        if known is not None and confirms(known, etag, last_modified):
+            return _unchanged(known)
+        self._afresh = True
+        if self._part is not None:
+            self._part.start_again()
+        asked = "without conditions" if known is None else "about another file"
+        raise _TryAgainError(f"the server answers 304 when asked {asked}", wait=0.0)
 
     def _part_for(self, response: httpx.Response) -> Part:
         """Where the body goes: behind what is here when it is the rest of it, else anew."""
-        if self._part is None:
-            self._part = Part(self._part_path, self._request.received)
+        headers = response.headers
+        part = self._part or Part(self._part_path, self._request.received)
+        self._part = part
+        etag = usable_etag(headers.get("ETag"))
         if response.status_code == 206:
-            if starts_at(response.headers.get("Content-Range")) != self._part.size:
-                self._part.start_again()
+            span = span_of(headers.get("Content-Range"))
+            if span is None or not _continues(span, part, etag):
+                part.start_again()
+                self._known, self._afresh = None, True
                 raise _TryAgainError("the server sent another part than it was asked for", wait=0.0)
-        elif self._part.size:
-            self._part.start_again()
-        return self._part
+            part.length = span.length if part.length is None else part.length
+            part.framed = part.length is not None
+            return part
+        if part.size:
+            part.start_again()
+        plain = headers.get("Content-Encoding", "identity").strip().lower() in {"", "identity"}
+        announced = length_of(headers.get("Content-Length"))
+        part.etag, part.last_modified = etag, usable_date(headers.get("Last-Modified"))
+        part.length = announced if plain else None
+        chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
+        part.framed = announced is not None or chunked
+        part.continued = plain and etag is not None and not etag.startswith("W/")
+        return part
+
+
+def _continues(span: Span, part: Part, etag: str | None) -> bool:
+    """Whether an answer has the rest of what is here, and was asked for it."""
+    return (
+        part.size > 0
+        and part.continued
+        and span.start == part.size
+        and etag in {None, part.etag}
+        and (None in {span.length, part.length} or span.length == part.length)
+    )
+
+
+def _unchanged(known: Known) -> Unchanged:
+    """With the validators of the file that is kept, whatever others the answer has."""
+    return Unchanged(etag=known.etag, last_modified=known.last_modified)
 
 
 def _use_up(response: httpx.Response) -> None:

@@ -17,14 +17,23 @@ from materia_psdonline.arrival import Arrived, Part
 CHUNK = 1 << 20
 
 
+def is_there(partition: Partition) -> bool:
+    """Whether *partition* is in the folder."""
+    return _path(partition).exists()
+
+
 def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
     """Whether *partition* is in the folder, or was; a look into a folder costs nothing."""
     before = known.get(partition.key)
-    return _path(partition).exists() or (before is not None and before.raw is not None)
+    return is_there(partition) or (before is not None and before.raw is not None)
 
 
-def copy(request: FetchRequest, part_path: Path, root: Path) -> Arrived | Unchanged | Absent:
+def copy(
+    request: FetchRequest, part_path: Path, *, root: Path, again: bool = False
+) -> Arrived | Unchanged | Absent:
     """Copy the request's partition, which is somewhere under *root*, to *part_path*.
+
+    A file that was taken away was taken away by its owner. With *again* it is copied in any case.
 
     Raises:
         SourceError: the file is there and cannot be read, or *root* itself has gone.
@@ -36,7 +45,7 @@ def copy(request: FetchRequest, part_path: Path, root: Path) -> Arrived | Unchan
         source = _path(request.partition).open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
         if root.is_dir():
-            return Absent()
+            return Absent(removed=True)
         raise SourceError(f"{url}: the folder {root} is not there") from error
     except OSError as error:
         raise SourceError(f"{url}: cannot be read: {error.strerror or error}") from error
@@ -45,7 +54,7 @@ def copy(request: FetchRequest, part_path: Path, root: Path) -> Arrived | Unchan
         etag = f'"{status.st_mtime_ns:x}:{status.st_size:x}"'
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
         last_modified = email.utils.format_datetime(modified, usegmt=True)
-        if known is not None and known.url == url and known.etag == etag:
+        if not again and known is not None and known.url == url and known.etag == etag:
             return Unchanged(etag=etag, last_modified=last_modified)
         part = Part(part_path, request.received)
         part.etag, part.last_modified = etag, last_modified

@@ -51,10 +51,13 @@ def is_due(partition: Partition, known: Mapping[str, Known], now: datetime) -> b
     """Whether to ask for *partition* now, by what was learnt before.
 
     Asked for are: what was never asked at this address, the newest releases, whatever is newer
-    than all of them, what could not be used, and what has not been asked for a month.
+    than all of them, what could not be used, what the server denied, and what has not been asked
+    for a month.
     """
     before = known.get(partition.key)
     if before is None or before.url != partition.url or before.refused is not None:
+        return True
+    if before.denied:
         return True
     if now - before.checked_at >= SETTLED_FOR:
         return True

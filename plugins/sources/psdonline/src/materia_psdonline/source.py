@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from materia.errors import ConfigError, SourceError
 from materia.model import (
@@ -27,6 +29,7 @@ from materia.model import (
 from materia_psdonline import folder
 from materia_psdonline.archive import ArchiveError, check
 from materia_psdonline.arrival import Arrived, TooLargeError
+from materia_psdonline.damage import damaged
 from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
@@ -34,19 +37,29 @@ if TYPE_CHECKING:
     from materia_psdonline.download import Patience
 
 
+class _Bring(Protocol):
+    """How a partition comes here; *again*: from its server, and out of no cache."""
+
+    def __call__(
+        self, request: FetchRequest, part_path: Path, *, again: bool = False
+    ) -> Arrived | Unchanged | Absent: ...
+
+
 class PsdOnline:
     """The archive of PSD Online, on USDA's server or in a folder."""
 
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         self.settings = settings
-        self._bring: Callable[[FetchRequest, Path], Arrived | Unchanged | Absent]
+        self._bring: _Bring
+        self._patience: Patience | None = None  # with a folder
         if settings.folder is not None:
             self._bring = partial(folder.copy, root=settings.folder)
         else:
             # Reading a folder needs no HTTP client, and importing one takes time.
             from materia_psdonline.download import Downloader, Patience
 
-            downloader = Downloader(patience or Patience())
+            self._patience = patience or Patience()
+            downloader = Downloader(settings.base, self._patience)
             self._bring = downloader.download
             weakref.finalize(self, downloader.close)
 
@@ -69,7 +82,8 @@ class PsdOnline:
         if settings.folder is None:
             return [one for one in every if request.everything or is_due(one, known, request.now)]
         due = [one for one in every if folder.is_due(one, known)]
-        if not due:
+        # With none of its files a folder is another one, or a disk that is not mounted.
+        if not any(map(folder.is_there, due)):
             raise SourceError(
                 f"{settings.folder}: has no release since {settings.first:%Y-%m}, for example "
                 f"{settings.first:%Y/%m}/{settings.files[0]}; set sources.psdonline.base_url to "
@@ -80,25 +94,49 @@ class PsdOnline:
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         """One file of one release, checked as far as that needs no parsing of rows.
 
+        An archive that arrives damaged is asked for again. It is refused when the same bytes come
+        twice; when they differ, or their end was not announced, the damage is the transfer's.
+
         Raises:
-            SourceError: the server or the folder could not be asked; the message has the address.
+            SourceError: the server or the folder could not be asked, or what it sends is damaged on
+                the way; the message has the address.
         """
-        name = f"{request.partition.key.replace('/', '-')}.zip"
-        part = request.directory / f"{name}.part"
+        known = request.known
+        seen = {known.refused_sha256 if known is not None and known.refused is not None else None}
+        attempt = 1
+        while True:
+            arrived = self._ask(request, again=attempt > 1)
+            if not isinstance(arrived, Arrived):
+                return arrived
+            result = _judge(request, arrived)
+            if not isinstance(result, Refused):
+                _aside(request).unlink(missing_ok=True)
+                return result
+            if self._patience is None or not damaged(_aside(request)):
+                return result
+            if arrived.sha256 in seen and arrived.framed:
+                return replace(result, etag=None, last_modified=None)
+            if arrived.sha256 in seen or attempt == self._patience.attempts:
+                _aside(request).unlink()
+                raise SourceError(
+                    f"{request.partition.url}: {result.reason}; it was damaged on its way, or "
+                    f"broke off ({attempt} attempt{'s' if attempt > 1 else ''}): run again"
+                )
+            seen.add(arrived.sha256)
+            time.sleep(self._patience.first_wait * (2 ** (attempt - 1) - 1))  # at once, then later
+            attempt += 1
+
+    def _ask(self, request: FetchRequest, *, again: bool) -> Arrived | Unchanged | Absent | Refused:
+        """One file, not looked at yet."""
         try:
-            arrived = self._bring(request, part)
+            return self._bring(request, _aside(request).with_suffix(".part"), again=again)
         except TooLargeError as error:
-            return Refused(
-                reason=str(error), etag=error.etag, last_modified=error.last_modified, path=None
-            )
+            return Refused(reason=str(error), etag=None, last_modified=None, path=None)
         except OSError as error:
             raise SourceError(
                 f"{request.partition.url}: cannot be written to {request.directory}: "
                 f"{error.strerror or error}"
             ) from error
-        if not isinstance(arrived, Arrived):
-            return arrived
-        return _judge(request, arrived, request.directory / name)
 
     def load(self, request: LoadRequest, /) -> LoadReport:
         """As the protocol says; see `load.py`.
@@ -132,7 +170,12 @@ class PsdOnline:
         return models if models.is_dir() else None
 
 
-def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Unchanged | Refused:
+def _aside(request: FetchRequest) -> Path:
+    """Where a file that is refused lies."""
+    return request.directory / f"{request.partition.key.replace('/', '-')}.refused"
+
+
+def _judge(request: FetchRequest, arrived: Arrived) -> Fetched | Unchanged | Refused:
     """Whether a file that arrived is new, the known one again, or of no use."""
     partition, known = request.partition, request.known
     before = known.raw if known is not None and known.url == partition.url else None
@@ -141,7 +184,9 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
         # after a file that was refused, the one before it has come back.
         if known.refused is None and (known.etag or known.last_modified):
             arrived.path.unlink()
-            return Unchanged(etag=arrived.etag, last_modified=arrived.last_modified)
+            return Unchanged(
+                etag=arrived.etag, last_modified=arrived.last_modified, sha256=arrived.sha256
+            )
         content = before.content
     else:
         try:
@@ -151,7 +196,8 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
                 reason=str(error),
                 etag=arrived.etag,
                 last_modified=arrived.last_modified,
-                path=arrived.path.replace(final.with_suffix(".refused")),
+                path=arrived.path.replace(_aside(request)),
+                sha256=arrived.sha256,
             )
     return Fetched(
         raw=RawFile(
@@ -165,7 +211,7 @@ def _judge(request: FetchRequest, arrived: Arrived, final: Path) -> Fetched | Un
             last_modified=arrived.last_modified,
             fetched_at=datetime.now(UTC),
         ),
-        path=arrived.path.replace(final),
+        path=arrived.path.replace(_aside(request).with_suffix(".zip")),
     )
 
 

@@ -56,14 +56,21 @@ class Ledger:
                         checked_at=known.checked_at,
                         etag=etag,
                         last_modified=last_modified,
+                        denied=False,
                     )
+                case Absent(removed=False) if before is not None and before.raw is not None:
+                    known = replace(before, checked_at=known.checked_at, denied=True)
                 case Absent():
                     pass
-                case Refused(reason=reason, etag=etag, last_modified=last_modified):
+                case Refused(reason=reason, etag=etag, last_modified=last_modified, sha256=sha256):
                     # Acme's files are small: what was refused can be fetched again by hand.
-                    in_use = before.raw if before else None
                     known = replace(
-                        known, raw=in_use, etag=etag, last_modified=last_modified, refused=reason
+                        known,
+                        raw=before.raw if before else None,
+                        etag=etag,
+                        last_modified=last_modified,
+                        refused=reason,
+                        refused_sha256=sha256,
                     )
             _write(connection, source, partition.key, known, files)
 
@@ -72,7 +79,8 @@ class Ledger:
             known, files = _read(connection, source, raw.partition)
             left = [file for file in files if file.sha256 != raw.sha256]
             if known is not None and known.raw is not None and known.raw.sha256 == raw.sha256:
-                known = replace(known, raw=left[-1] if left else None, refused=reason)
+                in_use = left[-1] if left else None
+                known = replace(known, raw=in_use, refused=reason, refused_sha256=raw.sha256)
                 _write(connection, source, raw.partition, known, left)
 
     def _keep(self, path: Path, raw: RawFile) -> None:

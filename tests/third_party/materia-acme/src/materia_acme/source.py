@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -38,7 +39,11 @@ class AcmeSource:
         due = [
             month
             for month in months
-            if request.everything or month not in request.known or month in months[-CHECKED_AGAIN:]
+            if request.everything
+            or (known := request.known.get(month)) is None
+            or known.denied
+            or known.refused is not None
+            or month in months[-CHECKED_AGAIN:]
         ]
         return [Partition(key=month, url=f"{self._url}/{month}.csv", file=FILE) for month in due]
 
@@ -50,8 +55,7 @@ class AcmeSource:
         part = request.directory / f"{FILE}.part"
         try:
             with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 -- as above
-                etag = answer.headers["ETag"]
-                expected = int(answer.headers["Content-Length"])
+                etag, length = answer.headers["ETag"], answer.headers["Content-Length"]
                 with part.open("wb") as file:
                     while block := answer.read(65536):
                         file.write(block)
@@ -59,15 +63,17 @@ class AcmeSource:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 304 and known is not None:
-                return Unchanged(etag=known.etag, last_modified=None)
-            if error.code == 404:
-                return Absent()
+                if error.headers["ETag"] in {None, known.etag}:
+                    return Unchanged(etag=known.etag, last_modified=None)
+                return self.fetch(replace(request, known=None))  # it speaks of another file
+            if error.code in {404, 410}:
+                return Absent(reason=f"the server answers {error.code}")
             raise SourceError(f"{partition.url}: the server answers {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
             raise SourceError(f"{partition.url}: cannot be fetched: {error}") from error
         content = part.read_bytes()
-        if len(content) != expected:
-            raise SourceError(f"{partition.url}: broke off at {len(content)} of {expected} bytes")
+        if length is None or len(content) != int(length):
+            raise SourceError(f"{partition.url}: broke off, {len(content)} of {length} bytes came")
         path = part.rename(request.directory / FILE)
         if not content.startswith(HEADER):
             reason = f"does not begin with {HEADER.decode().strip()!r}"

@@ -1,0 +1,59 @@
+"""Real command lines where something outside of materia.toml is not as it must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.workshop import Workshop
+
+
+def test_a_folder_with_a_question_mark_is_refused_before_anything_is_fetched(
+    folders: Workshop, tmp_path: Path
+) -> None:
+    odd = tmp_path / "why?"
+    folders.directory.rename(odd)
+    folders.directory = odd
+    ended = folders.run("run")
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"materia: {odd}: DuckDB cannot work in a folder with ? in its name; rename the folder, "
+        "or use another one\n"
+    )
+    assert not (odd / ".materia").exists()
+
+
+def test_a_published_file_with_a_question_mark_is_refused_by_its_setting(
+    workshop: Workshop,
+) -> None:
+    workshop.write("materia.toml", '[sinks.duckdb]\npath = "what?.duckdb"\n')
+    ended = workshop.run("sinks")
+
+    assert ended.returncode == 2
+    assert "sinks.duckdb.path must have no ? in it" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["a*b", "[x]", "100% #1; $HOME", "it's", "ü 中"])
+def test_other_odd_folders_work(folders: Workshop, tmp_path: Path, name: str) -> None:
+    odd = tmp_path / name
+    folders.directory.rename(odd)
+    folders.directory = odd
+
+    assert folders.run("run").returncode == 0
+
+
+def test_a_missing_extra_is_named_and_no_file_is_blamed_for_it(folders: Workshop) -> None:
+    folders.module(
+        "sitecustomize",
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'sqlmesh' else find(name, *more)\n",
+    )
+    ended = folders.run("run")
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "materia: the stage transform needs SQLMesh, which is not installed here; it comes with "
+        "the extra `transform`: pip install 'materia-core[transform]'\n"
+    )

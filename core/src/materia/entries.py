@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from materia.errors import CredentialsError, ProviderError
+from materia.printable import on_one_line
 
 T_co = TypeVar("T_co", covariant=True)
 # What taking an answer apart raises when it has another shape than the API's documents say.
@@ -111,7 +112,7 @@ def reason_of(error: Exception) -> str:
 
 def printable(text: str) -> str:
     """On one line, at most 200 characters, without control characters."""
-    line = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+    line = on_one_line(text)
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 

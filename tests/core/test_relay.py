@@ -69,7 +69,12 @@ RAW = st.builds(
 )
 KNOWN = st.builds(Known, url=TEXT, checked_at=WHEN, raw=st.none() | RAW, refused=st.none() | TEXT)
 RESULT = st.one_of(
-    st.builds(Fetched, raw=RAW, path=st.just(Path("/there/x"))),
+    st.builds(
+        Fetched,
+        raw=RAW,
+        path=st.just(Path("/there/x")),
+        remarks=st.lists(TEXT, max_size=2).map(tuple),
+    ),
     st.builds(Unchanged, etag=TEXT, last_modified=st.none()),
     st.builds(Absent),
     st.builds(Refused, reason=TEXT, etag=TEXT, last_modified=TEXT, path=st.none()),

@@ -1,8 +1,8 @@
 """A source that reads `2024-01.csv` and the like; what a file says first decides what happens.
 
 `#refuse WHY`, `#fail WHY`, `#absent`, `#hang`, `#crash`, `#die` act when it is fetched,
-`#load-hang` and `#load-refuse WHY` when it is loaded. Anything else is a good file of
-`name,value` lines.
+`#load-hang` and `#load-refuse WHY` when it is loaded. `#remark WHAT` and `#load-remark WHAT` are
+said of a file that is used. Anything else is a good file of `name,value` lines.
 """
 
 from __future__ import annotations
@@ -83,12 +83,13 @@ class FolderSource:
             last_modified=None,
             fetched_at=datetime.now(UTC),
         )
-        return Fetched(raw=raw, path=path)
+        return Fetched(raw=raw, path=path, remarks=(rest,) if word == "#remark" else ())
 
     def load(self, request: LoadRequest, /) -> LoadReport:
         import duckdb
 
         refused = {}
+        remarks = {}
         loaded = []
         with duckdb.connect(str(request.database)) as connection:
             connection.execute("create schema if not exists raw")
@@ -103,8 +104,10 @@ class FolderSource:
                 if word == "#load-refuse":
                     refused[raw.partition] = rest
                 else:
+                    if word == "#load-remark":
+                        remarks[raw.partition] = (rest,)
                     month = date.fromisoformat(f"{raw.partition}-01")
-                    for line in lines:
+                    for line in lines[word.startswith("#") :]:
                         name, value = line.split(",")
                         connection.execute(
                             "insert into raw.lines values (?, ?, ?)", [month, name, int(value)]
@@ -112,7 +115,7 @@ class FolderSource:
                     loaded.append(raw.partition)
                 request.loaded(raw.partition, left)
         affected = tuple(date.fromisoformat(f"{key}-01") for key in loaded)
-        return LoadReport(loaded=tuple(loaded), affected=affected, refused=refused)
+        return LoadReport(loaded=tuple(loaded), affected=affected, refused=refused, remarks=remarks)
 
     def models(self) -> Path | None:
         return MODELS

@@ -1,14 +1,15 @@
-"""Archives of no use, each in its own way, made from good rows."""
+"""Archives of no use, and archives that are odd and yet in no doubt, made from good rows."""
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fakes.psd import Row, csv_text, zip_text
+from fakes.psd import HEADER, Row, csv_text, zip_text
 from fakes.usda import HTML
 
 
@@ -87,6 +88,138 @@ def _no_number(rows: Sequence[Row]) -> bytes:
     return zip_text(text[: end + 1] + b"many\r\n")
 
 
+def edited(rows: Sequence[Row], pattern: bytes, new: bytes) -> bytes:
+    """The text of *rows* with the first match of *pattern* changed."""
+    text, count = re.subn(pattern, new, csv_text(rows), count=1)
+    assert count, pattern
+    return text
+
+
+def _edit(pattern: bytes, new: bytes) -> Callable[[Sequence[Row]], bytes]:
+    return lambda rows: zip_text(edited(rows, pattern, new))
+
+
+def _every(pattern: bytes, new: bytes) -> Callable[[Sequence[Row]], bytes]:
+    return lambda rows: zip_text(re.sub(pattern, new, csv_text(rows)))
+
+
+def _a_later_release(rows: Sequence[Row]) -> bytes:
+    return zip_text(csv_text([replace(row, stamp="2099-12") for row in rows]))
+
+
+# A line of Brazil's corn begins so, and a line ends so.
+BRAZIL = rb'0440000,"Corn",BR,"Brazil",'
+LAST = rb",(\d+\.\d{4})\r\n"
+# Impossible or in doubt by what is in the lines; the reason has a line and these words.
+IMPOSSIBLE: dict[str, tuple[Callable[[Sequence[Row]], bytes], str]] = {
+    "a later release": (_a_later_release, "edited in 2099-12"),
+    "one later stamp": (_edit(rb",20\d\d,\d\d,004,", b",2031,01,004,"), "edited in 2031-01"),
+    "a later stamp beside month 00": (
+        _edit(rb",20\d\d,\d\d,004,(.*\r\n[^\r]*),20\d\d,\d\d,", rb",2099,00,004,\1,2031,01,"),
+        "edited in 2031-01",
+    ),
+    "a figure of 10^12": (_edit(LAST, b",1000000000000.0000\r\n"), "less than 10^12"),
+    "a figure of -10^12": (_edit(LAST, b",-1000000000000\r\n"), "less than 10^12"),
+    "the largest figure that fits": (_edit(LAST, b",99999999999999.9999\r\n"), "less than 10^12"),
+    "a larger figure": (_edit(LAST, b",999999999999999.9999\r\n"), "less than 10^12"),
+    "market year 9999": (_edit(rb'zil",20\d\d', b'zil",9999'), "9999 as Market_Year"),
+    "market year 1899": (_edit(rb'zil",20\d\d', b'zil",1899'), "1899 as Market_Year"),
+    "market year 2101": (_edit(rb'zil",20\d\d', b'zil",2101'), "2101 as Market_Year"),
+    "calendar year 1899": (_edit(rb",20\d\d,\d\d,004", b",1899,10,004"), "1899 as Calendar_Year"),
+    "calendar year 2101, month 00": (
+        _edit(rb",20\d\d,\d\d,004", b",2101,00,004"),
+        "2101 as Calendar_Year",
+    ),
+    "the world": (_every(rb'BR,"Brazil"', b'00,"World"'), "the sum 00 'World'"),
+    "the world by its name": (_every(rb'BR,"Brazil"', b'WD,"World"'), "the sum WD 'World'"),
+    "a total": (_every(rb'BR,"Brazil"', b'ZY,"World Total"'), "the sum ZY"),
+    "a region": (_every(rb'BR,"Brazil"', b'R4,"South America"'), "the sum R4"),
+    "a code of digits": (_every(rb'BR,"Brazil"', b'99,"Brazil"'), "the sum 99"),
+    "a code of three letters": (_every(rb",BR,", b",BRA,"), "'BRA' as a country code, expected"),
+    "a code in small letters": (_every(rb",BR,", b",br,"), "'br' as a country code, expected"),
+    "NUL in a name": (_edit(rb'"Brazil"', b'"Bra\0zil"'), "control character '\\x00'"),
+    "ESC in a name": (_edit(rb'"Brazil"', b'"\x1b[2JBrazil"'), "control character '\\x1b'"),
+    "a low line in a value": (_edit(LAST, b",1_000.0000\r\n"), "'1_000.0000' as a value"),
+    "a plus": (_edit(LAST, b",+7.0000\r\n"), "'+7.0000' as a value"),
+    "a blank before a value": (_edit(LAST, b", 7.0000\r\n"), "' 7.0000' as a value"),
+    "a blank behind a value": (_edit(LAST, b",7.0000 \r\n"), "'7.0000 ' as a value"),
+    "a tab before a value": (_edit(LAST, b",\t7.0000\r\n"), "'\\t7.0000' as a value"),
+    "an exponent": (_edit(LAST, b",7E+02\r\n"), "'7E+02' as a value"),
+    "a thousands separator": (_edit(LAST, b',"1,000.0000"\r\n'), "'1,000.0000' as a value"),
+    "a word": (_edit(LAST, b",many\r\n"), "'many' as a value"),
+    "NaN": (_edit(LAST, b",NaN\r\n"), "'NaN' as a value"),
+    "infinity": (_edit(LAST, b",-inf\r\n"), "'-inf' as a value"),
+    "five decimals": (_edit(LAST, b",1.00001\r\n"), "5 decimals"),
+    "a year with a sign": (_edit(rb'zil",20', b'zil",+20'), "Market_Year, expected four digits"),
+    "a year with a blank": (_edit(rb'zil",20', b'zil", 20'), "Market_Year, expected four digits"),
+    "a year of two digits": (_edit(rb'zil",20', b'zil",'), "Market_Year, expected four digits"),
+    "month 13": (_edit(rb",20(\d\d),\d\d,004", rb",20\1,13,004"), "'13' as a month code"),
+}
+
+
+def stored(text: bytes) -> bytes:
+    """An archive that does not compress."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("psd_alldata.csv", text)
+    return out.getvalue()
+
+
+def beside(text: bytes, *names: str) -> bytes:
+    """An archive with empty members around the good one."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (*names[:1], "psd_alldata.csv", *names[1:]):
+            archive.writestr(name, text if name == "psd_alldata.csv" else b"")
+    return out.getvalue()
+
+
+def member_called(text: bytes, name: str) -> bytes:
+    """An archive whose one member has that name."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, text)
+    return out.getvalue()
+
+
+def _headed(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda text: zip_text(text.replace(HEADER, change(HEADER), 1))
+
+
+def ended(text: bytes, feeds: Callable[[int], bool]) -> bytes:
+    """The text with a line feed alone behind the lines of which *feeds* says so."""
+    lines = text.split(b"\r\n")[:-1]
+    return b"".join(
+        line + (b"\n" if feeds(number) else b"\r\n") for number, line in enumerate(lines)
+    )
+
+
+# What any reader takes without doubt, from a good text.
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "a byte order mark": lambda text: zip_text(b"\xef\xbb\xbf" + text),
+    "a quoted header": _headed(lambda head: b'"' + head.replace(b",", b'","') + b'"'),
+    "a mark before a quoted header": _headed(
+        lambda head: b'\xef\xbb\xbf"' + head.replace(b",", b'","') + b'"'
+    ),
+    "blanks in the header": _headed(lambda head: head.replace(b",", b" , ") + b" "),
+    "small letters in the header": _headed(bytes.lower),
+    "a stored member": stored,
+    "a member of macOS": lambda text: beside(text, "__MACOSX/._psd_alldata.csv"),
+    "two members and a folder of macOS": lambda text: beside(
+        text, "__MACOSX/", "__MACOSX/._psd_alldata.csv", ".DS_Store"
+    ),
+    "a member beside its shadow": lambda text: beside(text, "._psd_alldata.csv"),
+    "capitals in the member's name": lambda text: member_called(text, "PSD_AllData.CSV"),
+    "line feeds": lambda text: zip_text(ended(text, lambda _: True)),
+    "line feeds below the header": lambda text: zip_text(ended(text, lambda number: number > 0)),
+    "a header with a line feed": lambda text: zip_text(ended(text, lambda number: number == 0)),
+    "seven line feeds": lambda text: zip_text(ended(text, lambda number: number < 7)),
+    "one line feed": lambda text: zip_text(ended(text, lambda number: number == 11)),
+    "every third a line feed": lambda text: zip_text(ended(text, lambda number: number % 3 == 0)),
+    "a last line without an end": lambda text: zip_text(text.rstrip()),
+    "blank lines at the end": lambda text: zip_text(text + b"\r\n\r\n"),
+}
+
 DAMAGES: dict[str, Callable[[Sequence[Row]], bytes]] = {
     "a page": _page,
     "not a zip": _not_a_zip,
@@ -103,4 +236,5 @@ DAMAGES: dict[str, Callable[[Sequence[Row]], bytes]] = {
     "a letter cut in two": _cut_utf8,
     "a key twice": _key_twice,
     "a value that is no number": _no_number,
+    **{how: make for how, (make, _) in IMPOSSIBLE.items()},
 }

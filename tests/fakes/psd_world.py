@@ -51,6 +51,10 @@ class PsdWorld:
         "a byte that is not UTF-8": "UTF-8",
         "a key twice": "2 rows",
         "a value that is no number": "many",
+        "a later release": "edited in 2099-12",
+        "the largest figure that fits": "less than 10^12",
+        "market year 9999": "9999 as Market_Year",
+        "the world": "the sum 00 'World'",
     }
 
     def __init__(self, usda: UsdaServer) -> None:

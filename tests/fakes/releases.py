@@ -49,14 +49,28 @@ class Releases:
             fetched_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
 
+    def withdraw(self, month: str, file: str = ALL) -> None:
+        """Take an archive away."""
+        del self.files[month, file]
+
+    @property
+    def published(self) -> Path:
+        """The database as it was last published; there is none at first."""
+        return self.directory / "published.duckdb"
+
+    def keep_published(self) -> None:
+        """Publish the database as it is."""
+        self.published.write_bytes(self.database.read_bytes())
+
     def load(self) -> LoadReport:
-        """Bring the database to the archives in place."""
+        """Bring the database to the archives in place, compared with what was published."""
         return load(
             LoadRequest(
                 database=self.database,
                 files=tuple(self.files[key] for key in sorted(self.files)),
                 find=lambda _partition, _file, sha256: self.paths.get(sha256),
                 directory=self.directory,
+                published=self.published if self.published.exists() else None,
             )
         )
 

@@ -114,7 +114,7 @@ def row(
         country,
         COUNTRIES[country] + names[1],
         year,
-        2020 + stamp,
+        2010 + stamp,  # before every release: a later stamp would be refused
         f"{stamp:02}",
         attribute,
         ATTRIBUTES[attribute],

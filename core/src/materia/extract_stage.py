@@ -32,7 +32,7 @@ from materia.model import (
     Refused,
     Unchanged,
 )
-from materia.problems import Problem, listing
+from materia.problems import Problem, listing, warn
 from materia.protocols import Sink, Source
 from materia.secrets import redact
 from materia.validators import to_ask_with, to_keep
@@ -61,6 +61,7 @@ class _Counts:
     problems: list[Problem] = field(default_factory=list)
     quarantined: list[Problem] = field(default_factory=list)
     denials: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
 
     @property
     def answered(self) -> int:
@@ -95,6 +96,7 @@ def extract(
             sink.record(request.kept_as, partition, kept)
             _count(counts, partition, kept, before)
         emit(Progress(phase="fetch", done=counts.answered, total=counts.asked, unit="partitions"))
+    warn(counts.remarks, emit)
     counts.bytes = received.total
     after = sink.known(request.kept_as)
     in_use = sum(one.raw is not None for one in after.values())
@@ -225,6 +227,9 @@ def _without(secrets: Sequence[str], result: FetchResult) -> FetchResult:
     """The result as it may be kept."""
     if isinstance(result, Refused):
         return replace(result, reason=redact(result.reason, secrets))
+    if isinstance(result, Fetched) and result.remarks:
+        said = tuple(redact(remark, secrets) for remark in result.remarks)
+        return replace(result, remarks=said)
     return result
 
 
@@ -232,8 +237,9 @@ def _count(
     counts: _Counts, partition: Partition, result: FetchResult, before: Known | None
 ) -> None:
     match result:
-        case Fetched():
+        case Fetched(remarks=remarks):
             counts.fetched += 1
+            counts.remarks += [_problem(partition, remark) for remark in remarks]
         case Unchanged():
             counts.unchanged += 1
         case Absent(removed=False, reason=reason) if before is not None and before.raw is not None:

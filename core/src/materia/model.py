@@ -5,7 +5,7 @@ The pipeline itself is in `pipeline.py`, what is rented in `machines.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -121,10 +121,17 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A new or changed file, complete and checked."""
+    """A new or changed file, complete and checked.
+
+    Attributes:
+        raw: What it is.
+        path: Where it lies; the sink takes it from there.
+        remarks: What a reader of the tables should know of it although it is used; a sentence each.
+    """
 
     raw: RawFile
     path: Path
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +225,10 @@ class LoadReport:
         rows_added: Rows that were not there before.
         rows_ended: Rows that are not in the newest snapshot any more, or no longer at all.
         refused: Reason by partition key, for files that turned out to be unusable.
+        remarks: By partition key what a reader of the tables should know of a file although it is
+            used, a sentence each: rows that are gone, for example. Of all partitions whose rows are
+            not what was published, so that a load which was not followed by a publish is not
+            forgotten.
     """
 
     loaded: tuple[str, ...] = ()
@@ -226,6 +237,7 @@ class LoadReport:
     rows_added: int = 0
     rows_ended: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

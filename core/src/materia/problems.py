@@ -1,16 +1,18 @@
-"""What went wrong with single partitions while everything else went on."""
+"""What went wrong with single partitions, or is worth a warning, while everything else went on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from materia.events import Event, Log
 
 SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A partition that could not be fetched or used.
+    """A partition that could not be fetched or used; or that is used, with a remark.
 
     Attributes:
         partition: Its key.
@@ -34,3 +36,13 @@ def listing(problems: Sequence[Problem]) -> str:
     if (more := len(problems) - SHOWN) > 0:
         lines.append(f"  and {more} more; --json lists all")
     return "\n".join(lines)
+
+
+def warn(remarks: Sequence[Problem], emit: Callable[[Event], None]) -> None:
+    """A warning for each remark of a source about what is used; of very many, the first twenty."""
+    shown = sorted(remarks, key=lambda remark: remark.partition)[:SHOWN]
+    for remark in shown:
+        emit(Log(level="warning", message=f"{remark.partition}: {remark}"))
+    if (more := len(remarks) - len(shown)) > 0:
+        message = f"{more} more warnings of partitions; --json and `materia runs show` list all"
+        emit(Log(level="warning", message=message))

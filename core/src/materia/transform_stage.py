@@ -18,8 +18,8 @@ from pathlib import Path
 
 from materia.errors import ConfigError, PluginError, SourceError
 from materia.events import Event, Log, Progress
-from materia.model import Known, LoadRequest, PublishRequest, RawFile
-from materia.problems import Problem, listing
+from materia.model import Known, LoadReport, LoadRequest, PublishRequest, RawFile
+from materia.problems import Problem, listing, warn
 from materia.protocols import Sink, Source
 from materia.secrets import redact
 from materia.stamp import models_stamp
@@ -127,6 +127,8 @@ def _build_new(
             reason = redact(reason, request.hidden)  # it is kept
             sink.refuse(request.kept_as, file, reason)
             problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
+    remarks = _remarks(load, files, request.hidden)
+    warn(remarks, emit)
     if problems:
         files = _files_in_use(sink.known(request.kept_as))
     if not files:
@@ -169,7 +171,20 @@ def _build_new(
         "tables": [asdict(table) for table in tables],
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],
+        "remarks": [asdict(remark) for remark in remarks],
     }
+
+
+def _remarks(
+    load: LoadReport, files: Sequence[RawFile], secrets: Sequence[str]
+) -> tuple[Problem, ...]:
+    """What the source has to say of partitions that are used, ready to be kept."""
+    urls = {file.partition: file.url for file in files}
+    return tuple(
+        Problem(partition=key, url=urls.get(key, ""), reason=redact(remark, secrets))
+        for key, said in sorted(load.remarks.items())
+        for remark in said
+    )
 
 
 def _import_ahead(workspace: Path) -> threading.Thread:

@@ -17,6 +17,7 @@ from materia.ledger_rows import MachineRow, Note, RunRow, StageRow
 from materia.ledger_values import from_plain
 from materia.machines import Money
 from materia.price_cache import plain
+from materia.problems import Problem
 
 if TYPE_CHECKING:
     from materia.ledger import Ledger
@@ -222,8 +223,13 @@ def _stage(one: Values) -> list[str]:
     expected = "" if one["expected"] is None else f" (expected {elapsed(one['expected'])})"
     first = f"{one['stage']}{_attempt(one['attempt'])}: {one['state']}{took}{expected}"
     lines = [f"{first}, on {one['machine']}"]
-    if did := result_text(one["result"] or {}):
+    result = one["result"] or {}
+    if did := result_text(result):
         lines.append(f"  {did}")
+    lines += [
+        f"  warning: {remark['partition']}: {Problem(**remark)}"
+        for remark in result.get("remarks", [])
+    ]
     lines += [f"  {line}" for line in (one["error"] or "").splitlines()]
     return lines
 

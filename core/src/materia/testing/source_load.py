@@ -77,6 +77,7 @@ class LoadContract(Contract):
             assert sorted(report.loaded) == changed, f"from {before} to {after}"
             assert sorted(report.removed) == sorted(set(before) - set(after))
             assert dict(report.refused) == {}
+            assert set(report.remarks) <= set(after), "a remark is of a partition that is used"
             at_once = loaded_at_once(source, world, files, tmp_path / "new.duckdb")
             assert world.read(database) == at_once, f"from {before} to {after}"
             before = after

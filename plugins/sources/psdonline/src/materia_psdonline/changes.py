@@ -23,9 +23,19 @@ from materia_psdonline.history import (
     encode,
     lines,
 )
-from materia_psdonline.rows import parse, read_labels, refuse_duplicates
+from materia_psdonline.rows import (
+    parse,
+    read_labels,
+    refuse_duplicates,
+    refuse_impossible,
+    refuse_later,
+)
 from materia_psdonline.spans import Moved, OutOfStepError, Place
-from materia_psdonline.text import as_csv, diff_texts, unpacked
+from materia_psdonline.text import (
+    as_csv,
+    diff_texts,
+    unpacked,
+)
 
 # Above this many bytes of changed lines (a tenth of a full release leaves and comes) parsing the
 # whole text is faster.
@@ -76,8 +86,9 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     with as_csv(changes.removed, step.directory) as name:
         parse(connection, name, "lines_removed")
     with as_csv(changes.added, step.directory) as name:
-        parse(connection, name, "lines_added")
         labels = read_labels(connection, name)
+        parse(connection, name, "lines_added")
+    refuse_impossible(connection, "lines_added", place.release)
     known = _labels(connection, place)
     # A code that got another description has it in all its lines, or the file contradicts itself.
     if any(known.get(code, label) != label for code, label in labels.items()):
@@ -112,16 +123,19 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     )
 
 
-def replace_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
-    """Bring a release in by reading all of it.
+def replace_rows(
+    connection: duckdb.DuckDBPyConnection, step: Step, *, one_line_end: bool = False
+) -> Moved:
+    """Bring a release in by reading all of it, or all of it with *one_line_end* for all lines.
 
     Raises:
         ArchiveError: it cannot be used; the message says where and why.
     """
     place = step.place
-    with unpacked(step.path, step.raw.file, step.directory) as name:
+    with unpacked(step.path, step.raw.file, step.directory, one_line_end=one_line_end) as name:
         labels = read_labels(connection, name)
         parse(connection, name, "lines_after")
+    refuse_impossible(connection, "lines_after", place.release)
     if place.start is None:
         values, stamps = encode(connection, "lines_after", "balances_after")
         refuse_duplicates(connection, "lines_after", "balances_after")
@@ -168,6 +182,9 @@ def _change(
         LABELS.change(connection, place)
     except OutOfStepError as error:
         raise NotTheseLinesError from error
+    if place.start is not None and place.start > place.release:
+        # Lines that stayed are of a later release, and may be too late for this one.
+        refuse_later(connection, STAMPS.members(place), place.release)
     return moved
 
 

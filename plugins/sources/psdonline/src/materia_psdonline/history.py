@@ -24,9 +24,9 @@ import duckdb
 from materia.model import RawFile
 from materia.sql import literal
 
-from materia_psdonline.archive import stem
 from materia_psdonline.settings import KNOWN_FILES
 from materia_psdonline.spans import Moved, Place, Spans
+from materia_psdonline.zip_member import stem
 
 # A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums
 # are exact. Codes are kept as numbers, which load twice as fast as text; their width is checked on

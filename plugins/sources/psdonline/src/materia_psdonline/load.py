@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,12 +14,16 @@ from materia.model import LoadReport, LoadRequest, RawFile
 from materia.sql import literal
 
 from materia_psdonline import history
-from materia_psdonline.archive import ArchiveError
+from materia_psdonline.bad_lines import find_bad_lines
 from materia_psdonline.changes import NotTheseLinesError, Step, replace_lines, replace_rows
 from materia_psdonline.history import Loaded
 from materia_psdonline.line_diff import LineTooLongError
 from materia_psdonline.releases import key_of, release_of
+from materia_psdonline.remarks import find_remarks
+from materia_psdonline.rows import LaterError, TwiceError
 from materia_psdonline.spans import Moved, Place
+from materia_psdonline.text import has_mixed_line_ends, unpacked
+from materia_psdonline.zip_member import ArchiveError
 
 # DuckDB's share. The text of one release (198 MB) lies beside it while that is parsed whole.
 MEMORY_LIMIT = "400MB"
@@ -50,7 +55,9 @@ def load(request: LoadRequest) -> LoadReport:
                 done.append(raw.partition)
                 came, went = came + moved.came, went + moved.went
             request.loaded(raw.partition, len(todo) - count)
-        affected = _affected(connection, request.published)
+        with _attached(connection, request.published) as published:
+            affected = _affected(connection, published)
+            remarks = find_remarks(connection, affected, published)
     return LoadReport(
         loaded=tuple(done),
         removed=tuple(removed),
@@ -58,6 +65,7 @@ def load(request: LoadRequest) -> LoadReport:
         rows_added=came,
         rows_ended=went,
         refused=refused,
+        remarks=remarks,
     )
 
 
@@ -80,17 +88,28 @@ def _unwanted(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> Iterator[Pl
             left.remove(entry)
 
 
-def _affected(connection: duckdb.DuckDBPyConnection, published: Path | None) -> tuple[date, ...]:
+@contextmanager
+def _attached(
+    connection: duckdb.DuckDBPyConnection, published: Path | None
+) -> Iterator[str | None]:
+    """The schema of the published raw layer while this block runs, or None."""
+    if published is None:
+        yield None
+        return
+    connection.execute(f"ATTACH {literal(str(published))} AS published (READ_ONLY)")
+    try:
+        yield "published.raw"
+    finally:
+        connection.execute("DETACH published")
+
+
+def _affected(connection: duckdb.DuckDBPyConnection, published: str | None) -> tuple[date, ...]:
     """Releases whose difference to the one before was written since the last publish.
 
     Also by a load that was killed before what follows from it was built, or that took back what
     such a load had brought.
     """
-    before: set[tuple[date, datetime]] = set()
-    if published is not None:
-        connection.execute(f"ATTACH {literal(str(published))} AS published (READ_ONLY)")
-        before = history.touched(connection, "published.raw")
-        connection.execute("DETACH published")
+    before = history.touched(connection, published) if published else set()
     return tuple(sorted({release for release, _ in history.touched(connection) - before}))
 
 
@@ -127,16 +146,45 @@ def _place(loaded: Sequence[Loaded], release: date, archive: str) -> Place:
 
 def _load_one(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
     """Load one release in one transaction."""
-    for replace in (replace_lines, replace_rows):
+    ways: list[Callable[[duckdb.DuckDBPyConnection, Step], Moved]] = [replace_lines, replace_rows]
+    refused: ArchiveError | None = None
+    while ways:
+        replace = ways.pop(0)
         try:
             with _transaction(connection):
                 moved = replace(connection, step)
                 history.record_release(connection, step.place, step.raw)
                 return moved
-        except (ArchiveError, LineTooLongError, NotTheseLinesError):
-            if replace is replace_rows:
-                raise
-    raise AssertionError("reading all rows returns or raises")
+        except (LineTooLongError, NotTheseLinesError):
+            continue
+        except ArchiveError as error:
+            refused = error
+            if replace is replace_rows and _may_be_read_otherwise(step):
+                ways = [partial(replace_rows, one_line_end=True)]
+    if refused is None:
+        raise AssertionError("reading all rows returns or refuses")
+    raise _with_lines(step, refused) from refused
+
+
+def _may_be_read_otherwise(step: Step) -> bool:
+    try:
+        return has_mixed_line_ends(step.path, step.raw.file)
+    except ArchiveError:  # damaged, and refused for that
+        return False
+
+
+def _with_lines(step: Step, error: ArchiveError) -> ArchiveError:
+    """The reason why a release is refused, with the lines to look at where lines are to blame."""
+    key = error.key if isinstance(error, TwiceError) else None
+    try:
+        with unpacked(step.path, step.raw.file, step.directory) as name:
+            found = find_bad_lines(name, step.place.release, key)
+    except ArchiveError:  # damaged, which is the reason
+        return error
+    if found is None:
+        return error
+    whole = isinstance(error, TwiceError | LaterError)  # they say more than their lines
+    return ArchiveError(f"{error}: {found}" if whole else found)
 
 
 @contextmanager

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from materia_psdonline.archive import COLUMNS as CSV_COLUMNS
-from materia_psdonline.archive import ArchiveError
+from materia_psdonline.csv_header import COLUMNS as CSV_COLUMNS
 from materia_psdonline.history import KEY, LINE
+from materia_psdonline.limits import (
+    DECIMALS,
+    FIRST_YEAR,
+    FORMS,
+    LAST_YEAR,
+    MONTH,
+    VALUE_LIMIT,
+    control_character,
+    is_sum,
+    month_of,
+    stamp_of,
+)
+from materia_psdonline.zip_member import ArchiveError
 
 TYPES = {name.lower(): kind for name, kind in LINE.items()}
-# The width of a code is lost when it is kept as a number, so it is checked here.
-FORMS = {
-    "commodity": re.compile(r"\d{7}"),
-    "country": re.compile(r"[0-9A-Z]{2}"),
-    "attribute": re.compile(r"\d{3}"),
-    "unit": re.compile(r"\d{2}"),
-}
-MONTH = re.compile(r"0\d|1[0-2]")
 LABELLED = {
     "commodity": ("Commodity_Code", "Commodity_Description"),
     "country": ("Country_Code", "Country_Name"),
@@ -28,17 +33,45 @@ LABELLED = {
     "unit": ("Unit_ID", "Unit_Description"),
 }
 KINDS = tuple(LABELLED)
-DECIMALS = 4
-# How many decimals a value has. Nearly all have four zeros, which is quickly seen. What DuckDB
-# would read and round has more than any other.
-ROUNDED = 99
+_STAMP = "calendar_year::INTEGER * 100 + month"
+# How many decimals a value has. Nearly all have four zeros, which is quickly seen, and what is no
+# plain number in spite of them begins below the minus sign (a blank, a plus) or has a low line.
+# What DuckDB would read although it is no plain number has more decimals than any other.
+YEAR_IS_ODD, VALUE_IS_ODD = 99, 98
 _DECIMALS = f"""
-    CASE WHEN contains(Market_Year, '.') OR contains(Calendar_Year, '.') THEN {ROUNDED}
-        WHEN suffix(Value, '.0000') THEN 4
-        WHEN contains(lower(Value), 'e') THEN {ROUNDED}
+    CASE WHEN strlen(Market_Year) <> 4 OR strlen(Calendar_Year) <> 4 THEN {YEAR_IS_ODD}
+        WHEN suffix(Value, '.0000') AND Value >= '-' AND NOT contains(Value, '_') THEN 4
+        WHEN Value IS NULL THEN 0
+        WHEN NOT regexp_full_match(Value, '-?[0-9]+(\\.[0-9]*)?') THEN {VALUE_IS_ODD}
         WHEN contains(Value, '.') THEN strlen(Value) - position('.' IN Value)
         ELSE 0 END
 """
+
+
+class TwiceError(ArchiveError):
+    """A key occurs more than once.
+
+    Attributes:
+        key: Commodity, country, market year and attribute, as the file writes them.
+    """
+
+    def __init__(self, key: tuple[str, str, str, str], count: int) -> None:
+        self.key = key
+        commodity, country, year, attribute = key
+        super().__init__(
+            f"has {count} rows for commodity {commodity}, country {country}, "
+            f"market year {year}, attribute {attribute}"
+        )
+
+
+class LaterError(ArchiveError):
+    """A release holds what was edited after it."""
+
+    def __init__(self, stamp: int, release: date) -> None:
+        super().__init__(
+            f"holds balances edited in {month_of(stamp)}, after its own month {release:%Y-%m}: "
+            "it is a later release"
+        )
 
 
 def parse(connection: duckdb.DuckDBPyConnection, path: str, table: str) -> None:
@@ -63,8 +96,8 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
     """The descriptions in the CSV at *path*, with every code's form checked on the way.
 
     Raises:
-        ArchiveError: a code of another width, more decimals than are kept, or one code with two
-            descriptions.
+        ArchiveError: a code of another width, what is no plain number or has more decimals than
+            are kept, a sum among the countries, or one code with two descriptions.
     """
     columns = [name for pair in LABELLED.values() for name in pair]
     try:
@@ -79,19 +112,63 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
         raise ArchiveError(_reason(error)) from error
     found: dict[tuple[str, str], str] = {}
     for second, month, decimals, *texts in groups:
-        if second and not MONTH.fullmatch(month or ""):
-            raise ArchiveError(f"has {month!r} as a month code")
-        if second and decimals == ROUNDED:
-            raise ArchiveError("has a value with an exponent, or a year with a fraction")
-        if second and (decimals or 0) > DECIMALS:
-            raise ArchiveError(f"has a value with {decimals} decimals, at most {DECIMALS} are kept")
+        if second:
+            _check_numbers(month or "", decimals or 0)
         for place in (2, 3) if second else (0, 1):
-            kind, code, label = KINDS[place], texts[2 * place], texts[2 * place + 1] or ""
-            if code is None or not FORMS[kind].fullmatch(code):
-                raise ArchiveError(f"has {code!r} as a {kind} code")
+            kind, code, label = KINDS[place], texts[2 * place] or "", texts[2 * place + 1] or ""
+            _check_label(kind, code, label)
             if (other := found.setdefault((kind, code), label)) != label:
                 raise ArchiveError(f"describes the {kind} {code} as both {other!r} and {label!r}")
     return found
+
+
+def _check_numbers(month: str, decimals: int) -> None:
+    if not MONTH.fullmatch(month):
+        raise ArchiveError(f"has {month!r} as a month code")
+    if decimals == YEAR_IS_ODD:
+        raise ArchiveError("has a year that is not four digits")
+    if decimals == VALUE_IS_ODD:
+        raise ArchiveError("has a value that is no plain number")
+    if decimals > DECIMALS:
+        raise ArchiveError(f"has a value with {decimals} decimals, at most {DECIMALS} are kept")
+
+
+def _check_label(kind: str, code: str, label: str) -> None:
+    form, expected = FORMS[kind]
+    if not form.fullmatch(code):
+        raise ArchiveError(f"has {code!r} as a {kind} code, expected {expected}")
+    if (found := control_character(label)) is not None:
+        raise ArchiveError(f"has the control character {found!r} in the name of a {kind}")
+    if kind == "country" and is_sum(code, label):
+        raise ArchiveError(f"has the sum {code} {label!r} among the countries")
+
+
+def refuse_impossible(connection: duckdb.DuckDBPyConnection, table: str, release: date) -> None:
+    """Check the lines in *table* against what any figure of the *release* can be.
+
+    Raises:
+        ArchiveError: a stamp later than the release, a year or a value beyond all limits.
+    """
+    found = connection.execute(f"""
+        SELECT max({_STAMP}) FILTER (month > 0),
+            min(least(market_year, calendar_year)), max(greatest(market_year, calendar_year)),
+            min(value), max(value)
+        FROM {table}
+    """).fetchone()
+    newest, first, last, least, most = found or (None,) * 5
+    if newest is not None and newest > stamp_of(release):
+        raise LaterError(newest, release)
+    if first is not None and not FIRST_YEAR <= first <= last <= LAST_YEAR:
+        raise ArchiveError(f"has a year outside {FIRST_YEAR} to {LAST_YEAR}")
+    if most is not None and not -VALUE_LIMIT < least <= most < VALUE_LIMIT:
+        raise ArchiveError("has a value of 10^12 or more")
+
+
+def refuse_later(connection: duckdb.DuckDBPyConnection, stamps: str, release: date) -> None:
+    """Raise ArchiveError when one of the *stamps* (SQL for a relation) is later than *release*."""
+    found = connection.execute(f"SELECT max({_STAMP}) FROM {stamps} WHERE month > 0").fetchone()
+    if found and found[0] is not None and found[0] > stamp_of(release):
+        raise LaterError(found[0], release)
 
 
 def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str, balances: str) -> None:
@@ -108,10 +185,7 @@ def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str, balance
     """).fetchone()
     if twice is not None:
         commodity, country, year, attribute, count = twice
-        raise ArchiveError(
-            f"has {count} rows for commodity {commodity:07}, country {country}, "
-            f"market year {year}, attribute {attribute:03}"
-        )
+        raise TwiceError((f"{commodity:07}", country, str(year), f"{attribute:03}"), count)
 
 
 def _csv(path: str, types: Mapping[str, str]) -> str:

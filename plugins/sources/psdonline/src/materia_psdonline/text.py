@@ -1,4 +1,4 @@
-"""The text of an archive where DuckDB can read it, and two texts compared as they are unpacked."""
+"""The CSV text of an archive where DuckDB can read it, and the difference of two such texts."""
 
 from __future__ import annotations
 
@@ -7,26 +7,59 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from materia_psdonline.archive import HEADER, ahead, inflate, read_text
+from materia_psdonline.archive import ahead, inflate, read_text
+from materia_psdonline.csv_header import HEADER, with_plain_header
 from materia_psdonline.line_diff import LineDiff, diff_lines
 
 
 @contextmanager
-def unpacked(path: Path, file: str, directory: Path) -> Iterator[str]:
+def unpacked(
+    path: Path, file: str, directory: Path, *, one_line_end: bool = False
+) -> Iterator[str]:
     """A name under which the text can be opened and read, more than once.
+
+    With *one_line_end* all its lines end with a line feed alone.
 
     In memory where the system can (Linux), since it is read at once and never again; else a
     temporary file in *directory*.
     """
-    with _written(read_text(path, file), directory) as name:
+    text: Iterable[bytes] = with_plain_header(read_text(path, file))
+    with _written(with_line_feeds(text) if one_line_end else text, directory) as name:
         yield name
 
 
 @contextmanager
 def as_csv(lines: bytes, directory: Path) -> Iterator[str]:
     """The same for a few lines of such a text, under its header."""
-    with _written([HEADER + b"\r\n", lines], directory) as name:
+    end = b"\r\n" if b"\r\n" in lines else b"\n"
+    with _written([HEADER + end, lines], directory) as name:
         yield name
+
+
+def has_mixed_line_ends(path: Path, file: str) -> bool:
+    """Whether some lines of the text end otherwise than others: DuckDB does not read such a one."""
+    feeds = both = 0
+    last = b""
+    for chunk in read_text(path, file):
+        feeds += chunk.count(b"\n")
+        both += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+        last = chunk[-1:] or last
+    return 0 < both < feeds
+
+
+def with_line_feeds(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The text with all its lines ended by a line feed alone; what is between quotes stays."""
+    quoted = False
+    held = b""
+    for chunk in chunks:
+        text = held + chunk
+        held = b"\r" if text.endswith(b"\r") else b""  # its line feed may be in the next one
+        parts = text[: len(text) - len(held)].split(b'"')
+        for at in range(quoted, len(parts), 2):
+            parts[at] = parts[at].replace(b"\r\n", b"\n")
+        quoted ^= len(parts) % 2 == 0
+        yield b'"'.join(parts)
+    yield held
 
 
 @contextmanager
@@ -66,4 +99,4 @@ def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | Non
         closing(inflate(old, file)) as before,
         closing(ahead(read_text(new, file))) as after,
     ):
-        return diff_lines(before, after, limit=limit)
+        return diff_lines(with_plain_header(before), with_plain_header(after), limit=limit)

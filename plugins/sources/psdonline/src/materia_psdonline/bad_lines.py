@@ -1,0 +1,146 @@
+"""Which lines of a release's CSV cannot be used: line numbers, what is there, what is expected.
+
+Looked for only when a release is refused, one line after the other: DuckDB has found by then that
+something is wrong, and a reader wants to know where.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from materia_psdonline.csv_header import COLUMNS
+from materia_psdonline.limits import (
+    DECIMALS,
+    FIRST_YEAR,
+    FORMS,
+    LAST_YEAR,
+    MONTH,
+    NUMBER,
+    VALUE_LIMIT,
+    YEAR,
+    control_character,
+    is_sum,
+    month_of,
+    stamp_of,
+)
+
+SHOWN = 3
+Key = tuple[str, str, str, str]
+
+
+def find_bad_lines(name: str, release: date, key: Key | None = None) -> str | None:
+    """The first kind of fault in the text called *name*, where it is, and how often.
+
+    None when there is no fault that shows in a line. With a *key* (commodity, country, market
+    year, attribute), where it occurs.
+    """
+    first = ""
+    kind = ""
+    lines: list[int] = []
+    for number, fields in _records(name):
+        found = _same_key(fields, key) if key else _fault(fields, release)
+        if found is None or (kind and found[0] != kind):
+            continue
+        kind, words = found
+        first = first or words
+        lines.append(number)
+    if not lines:
+        return None
+    more = len(lines) - SHOWN
+    others = ", ".join(f"{number:,}" for number in lines[1:SHOWN])
+    if not others:
+        return f"line {lines[0]:,} {first}"
+    also = f"{others} and {more:,} more" if more > 0 else others
+    return f"line {lines[0]:,} {first}; also line{'s' if len(lines) > 2 else ''} {also}"
+
+
+def _records(name: str) -> Iterator[tuple[int, list[str]]]:
+    """The records below the header, each with the number of its first line."""
+    with open(name, encoding="utf-8", errors="replace", newline="") as text:  # noqa: PTH123 -- a name
+        reader = csv.reader(text)
+        try:
+            next(reader, None)
+            start = reader.line_num + 1
+            for fields in reader:
+                if fields:
+                    yield start, fields
+                start = reader.line_num + 1
+        except csv.Error:  # a field longer than any name: nothing to be said of the lines behind it
+            return
+
+
+def _same_key(fields: list[str], key: Key | None) -> tuple[str, str] | None:
+    if len(fields) != len(COLUMNS) or (fields[0], fields[2], fields[4], fields[7]) != key:
+        return None
+    commodity, country, year, attribute = key
+    return "key", (
+        f"repeats commodity {commodity}, country {country}, market year {year}, "
+        f"attribute {attribute}"
+    )
+
+
+def _fault(fields: list[str], release: date) -> tuple[str, str] | None:
+    """What is wrong with one line: which kind of fault, and in words behind its number."""
+    if len(fields) != len(COLUMNS):
+        return "fields", f"has {len(fields)} fields, expected {len(COLUMNS)}"
+    line = dict(zip(COLUMNS, fields, strict=True))
+    return _bad_code(line) or _bad_number(line) or _impossible(line, release)
+
+
+def _bad_code(line: dict[str, str]) -> tuple[str, str] | None:
+    for kind, code, label in (
+        ("commodity", "Commodity_Code", "Commodity_Description"),
+        ("country", "Country_Code", "Country_Name"),
+        ("attribute", "Attribute_ID", "Attribute_Description"),
+        ("unit", "Unit_ID", "Unit_Description"),
+    ):
+        form, expected = FORMS[kind]
+        if not form.fullmatch(line[code]):
+            return kind, f"has {line[code]!r} as a {kind} code, expected {expected}"
+        if (found := control_character(line[label])) is not None:
+            return "control", f"has the control character {found!r} in the name of a {kind}"
+    if is_sum(line["Country_Code"], line["Country_Name"]):
+        country = f"{line['Country_Code']} {line['Country_Name']!r}"
+        return "sum", (
+            f"has the sum {country} among the countries, which would count all figures twice"
+        )
+    return None
+
+
+def _bad_number(line: dict[str, str]) -> tuple[str, str] | None:
+    if not MONTH.fullmatch(line["Month"]):
+        return "month", f"has {line['Month']!r} as a month code, expected 00 to 12"
+    for column in ("Market_Year", "Calendar_Year"):
+        if not YEAR.fullmatch(line[column]):
+            return "year", f"has {line[column]!r} as {column}, expected four digits"
+    value = line["Value"]
+    if value and not NUMBER.fullmatch(value):
+        return "value", (
+            f"has {value!r} as a value, expected a plain number such as 224.0000 "
+            "(no exponent, sign +, blank or separator)"
+        )
+    decimals = len(value.partition(".")[2])
+    if decimals > DECIMALS:
+        return "decimals", f"has a value with {decimals} decimals, at most {DECIMALS} are kept"
+    return None
+
+
+def _impossible(line: dict[str, str], release: date) -> tuple[str, str] | None:
+    where = (
+        f"(commodity {line['Commodity_Code']}, country {line['Country_Code']}, "
+        f"market year {line['Market_Year']})"
+    )
+    for column in ("Market_Year", "Calendar_Year"):
+        if not FIRST_YEAR <= int(line[column]) <= LAST_YEAR:
+            return "years", (
+                f"has {line[column]} as {column}, expected {FIRST_YEAR} to {LAST_YEAR} {where}"
+            )
+    stamp = int(line["Calendar_Year"]) * 100 + int(line["Month"])
+    if stamp % 100 and stamp > stamp_of(release):
+        return "stamp", f"was edited in {month_of(stamp)} {where}"
+    if line["Value"] and abs(Decimal(line["Value"])) >= VALUE_LIMIT:
+        return "size", f"has the value {line['Value']}, expected less than 10^12 {where}"
+    return None

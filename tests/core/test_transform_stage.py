@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from fakes.workshop import Workshop
+from materia.transform_stage import unserved
+from materia.worker_request import WorkerRequest
 
 
 def transformed(folders: Workshop, *arguments: str) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def test_the_files_become_published_tables(folders: Workshop) -> None:
     ]
     assert [line[1:] for line in lines(folders)] == [("apples", 1), ("pears", 2), ("apples", 3)]
     assert (result["models"], result["audits"]) == (1, 2)
+    assert result["warnings"] == []
 
 
 def test_with_nothing_new_neither_sqlmesh_nor_duckdb_is_imported(folders: Workshop) -> None:
@@ -160,3 +165,35 @@ def test_every_relative_path_starts_at_the_file(folders: Workshop) -> None:
     )
     assert "nothing new" in again.stdout
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("project", "tables", "warns"),
+    [
+        (None, ["raw.lines", "staging.stg_line"], True),
+        (None, ["raw.lines", "serving.fct_line"], False),
+        (Path("transform"), ["raw.lines"], False),
+    ],
+)
+def test_a_run_without_a_transform_project_says_that_nothing_is_served(
+    project: Path | None, tables: list[str], *, warns: bool
+) -> None:
+    request = WorkerRequest(
+        run="run",
+        stage="transform",
+        source="folder",
+        sink="folder",
+        settings={},
+        secrets={},
+        directory=Path("/data/wheat"),
+        workspace=Path("/tmp"),  # noqa: S108 -- nothing is written
+        project=project,
+    )
+
+    said = unserved(request, tables)
+
+    assert bool(said) is warns
+    assert all(
+        "no transform project at /data/wheat: only raw and staging tables are built" in sentence
+        for sentence in said
+    )

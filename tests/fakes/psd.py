@@ -19,8 +19,13 @@ HEADER = (
 )
 ALL = "psd_alldata_csv.zip"
 
-WHEAT, CORN, COFFEE = "0410000", "0440000", "0711100"
-COMMODITIES = {WHEAT: "Wheat", CORN: "Corn", COFFEE: "Coffee, Green"}
+WHEAT, CORN, COFFEE, SOYBEANS = "0410000", "0440000", "0711100", "2222000"
+COMMODITIES = {
+    WHEAT: "Wheat",
+    CORN: "Corn",
+    COFFEE: "Coffee, Green",
+    SOYBEANS: "Oilseed, Soybean",
+}
 COUNTRIES = {
     "AR": "Argentina",
     "AS": "Australia",
@@ -30,6 +35,7 @@ COUNTRIES = {
     "E4": "European Union",
     "NA": "Netherlands Antilles",
     "RS": "Russia",
+    "UK": "United Kingdom",
     "US": "United States",
     "VM": "Vietnam",
 }

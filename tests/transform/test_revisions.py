@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fakes.psd import COFFEE, WHEAT, Row, balance, balances
+from fakes.psd import COFFEE, CORN, WHEAT, Row, balance, balances
 from fakes.releases import Releases
 from materia.transform import TransformReport, TransformRequest, transform
 
@@ -118,6 +118,34 @@ def test_the_relabelling_of_coffee_is_no_revision(
     assert ask("SELECT market_year FROM serving.fct_balance ORDER BY ALL") == before
     assert ask("SELECT count(*) FROM serving.fct_revision") == [(0,)]
     assert ask("SELECT DISTINCT first_release FROM serving.fct_balance") == [(date(2022, 12, 1),)]
+
+
+def test_a_commodity_that_was_dropped_keeps_its_history_and_its_name(
+    releases: Releases, build: Build, ask: Ask
+) -> None:
+    corn = balance(CORN, "US", 2025, "2025-08", {"028": 40, "125": 10})
+    revised = balance(CORN, "US", 2025, "2025-09", {"028": 44, "125": 10})
+    releases.publish("2025-08", wheat(50) + corn)
+    releases.publish("2025-09", wheat(60, "2025-09") + revised)
+    releases.publish("2025-11", wheat(60, "2025-09"))
+    build()
+
+    assert ask(
+        "SELECT release, kind, previous_value, current_value, commodity FROM serving.fct_revision "
+        "JOIN serving.dim_commodity USING (commodity_code) JOIN serving.dim_country "
+        "USING (country_code) WHERE commodity = 'Corn' AND attribute_id = 28 ORDER BY ALL"
+    ) == [
+        (date(2025, 9, 1), "revised", 40, 44, "Corn"),
+        (date(2025, 11, 1), "dropped", 44, None, "Corn"),
+    ]
+    assert ask(
+        "SELECT revision_count, mean_change FROM serving.agg_revision_error "
+        f"WHERE commodity_code = '{CORN}' AND attribute_id = 28"
+    ) == [(1, 4.0)]
+    assert ask(
+        "SELECT commodity, is_current FROM serving.dim_commodity ORDER BY commodity_code"
+    ) == [("Wheat", True), ("Corn", False)]
+    assert ask("SELECT DISTINCT commodity_code FROM serving.fct_balance") == [(WHEAT,)]
 
 
 def test_month_by_month_gives_what_one_build_gives(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -15,6 +13,7 @@ import duckdb
 import pytest
 from fakes.psd import WHEAT, balance, balances, csv_text, zip_text
 from fakes.releases import Releases
+from fakes.sqlmesh_builds import killed_behind
 from materia.errors import StageError
 from materia.stamp import models_stamp
 from materia.transform import TransformReport, TransformRequest, transform
@@ -80,16 +79,47 @@ def test_a_copy_under_any_name_is_read_by_plain_duckdb(
 
 
 def test_a_failed_blocking_audit_names_model_audit_and_rows(
-    releases: Releases, build: Build
+    releases: Releases, build: Build, own_projects: Projects
 ) -> None:
-    releases.publish("2025-11", balance(WHEAT, "US", 2999, "2025-11", {"028": 5}))
+    model = own_projects[0] / "models/serving/fct_balance.sql"
+    audited = model.read_text().replace(
+        "    supply_equals_distribution,",
+        '    ACCEPTED_RANGE("column" := production, max_v := 4),\n    supply_equals_distribution,',
+    )
+    model.write_text(audited)
+    rows = balance(WHEAT, "US", 2023, "2025-11", {"028": 5})
+    releases.publish("2025-11", [*rows, *balance(WHEAT, "CA", 2023, "2025-11", {"028": 4})])
 
     with pytest.raises(
         StageError,
-        match=r"^staging\.stg_psdalldata__commodity: audit accepted_range on .*market_year.* "
-        r"failed for 15 rows$",
+        match=r"^serving\.fct_balance: audit accepted_range on .*production.* failed for 1 row: "
+        r"commodity_code 0410000, country_code US, market_year 2023, production 5$",
     ):
-        build()
+        build(own_projects)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (
+            ("  balance.crush,", "  balance.seed_to_lint_ratio AS lint,\n  balance.crush,"),
+            "its SELECT has lint, which its columns (...) do not declare; add each",
+        ),
+        (
+            ("    crush DECIMAL(18, 4),", "    crush DECIMAL(18, 4),\n    lint DECIMAL(18, 4),"),
+            "its columns (...) declare lint, which its SELECT does not have; select",
+        ),
+    ],
+)
+def test_a_column_that_is_not_both_declared_and_selected_is_named_with_its_model(
+    releases: Releases, build: Build, own_projects: Projects, edit: tuple[str, str], said: str
+) -> None:
+    model = own_projects[0] / "models/serving/fct_balance.sql"
+    model.write_text(model.read_text().replace(*edit))
+    releases.publish("2025-11", balances("2025-11", years=(2025,)))
+
+    with pytest.raises(StageError, match=f"^serving.fct_balance: {re.escape(said)}"):
+        build(own_projects)
 
 
 def test_audits_that_only_warn_are_reported_and_stop_nothing(
@@ -118,18 +148,34 @@ def test_audits_that_only_warn_are_reported_and_stop_nothing(
         for line in lines
     ]
     releases.keep("2025-11", zip_text(b"".join(member)))
-    found = {warning.split(" found ")[0] for warning in build().warnings}
+    warnings = build().warnings
+    found = {warning.split(" found ")[0] for warning in warnings}
 
     pivoted = "cleaned.cln_psdalldata__commodity_pivoted: audit"
     assert found == {
         f"{pivoted} every_row_has_a_cell",
         f"{pivoted} one_unit_for_quantities",
         f"{pivoted} european_union_is_not_counted_twice",
-        f"{pivoted} stocks_are_carried_over",
+        "serving.fct_balance: audit stocks_are_carried_over",
         "serving.fct_balance: audit supply_equals_distribution",
         "serving.fct_balance: audit not_null_non_blocking",
         "serving.obt_commodity_metrics: audit yield_agrees_with_area",
     }
+    assert len(warnings) == len(found)
+    row = "commodity_code 0410000, country_code {}, market_year {}"
+    assert (
+        "serving.fct_balance: audit stocks_are_carried_over found 1 row: "
+        f"{row.format('US', 2023)}, ending_stocks 0, beginning_stocks 99"
+    ) in warnings
+    assert (
+        f"{pivoted} one_unit_for_quantities found 1 row: {row.format('FR', 2023)}, "
+        "quantity_unit_id 21, other_unit_id null, usual_unit_id 8"
+    ) in warnings
+    assert (
+        "serving.fct_balance: audit not_null_non_blocking found 2 rows: "
+        f"{row.format('US', 2023)}, total_supply null, domestic_use 5; "
+        f"{row.format('US', 2024)}, total_supply null, domestic_use 5"
+    ) in warnings
 
 
 def test_a_changed_model_is_built_and_the_others_are_left_alone(
@@ -165,25 +211,12 @@ def test_killed_halfway_the_next_build_comes_to_the_same_result(
     build()
     releases.publish("2025-11", balances("2025-11", seed=1))
     affected = releases.load().affected
-    program = (
-        "import sys; from datetime import date; from pathlib import Path\n"
-        "from materia.transform import TransformRequest, transform\n"
-        "transform(TransformRequest(database=Path(sys.argv[1]), projects=tuple(map(Path, "
-        "sys.argv[2:4])), affected=tuple(map(date.fromisoformat, sys.argv[4:])), "
-        "progress=lambda *step: print(*step, flush=True)))\n"
+    killed_behind(
+        "cleaned.cln_psdalldata__revision",
+        database=releases.database,
+        projects=projects,
+        affected=affected,
     )
-    days = [f"{day}" for day in affected]
-    with subprocess.Popen(
-        [sys.executable, "-c", program, releases.database, *projects, *days],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if "cleaned.cln_psdalldata__revision " in line:
-                break
-        time.sleep(0.01)
-        child.kill()
     build(affected=affected)
     resumed = {name: ask(f"SELECT * FROM serving.{name} ORDER BY ALL") for name in SERVED}
     revised = ask("SELECT * FROM serving.fct_revision ORDER BY ALL")
@@ -213,10 +246,10 @@ def test_the_stamp_follows_the_files_and_not_their_place(
 
 
 def test_neighbouring_releases_are_one_span() -> None:
-    from materia.transform import _spans
+    from materia.sqlmesh_intervals import spans
 
     days = [date(2025, month, 1) for month in (1, 2, 3, 7, 8, 11)]
-    assert _spans([*reversed(days), days[0]]) == [
+    assert spans([*reversed(days), days[0]]) == [
         (days[0], days[2]),
         (days[3], days[4]),
         (days[5], days[5]),

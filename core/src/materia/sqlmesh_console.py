@@ -10,8 +10,11 @@ from typing import Any
 from sqlmesh.core.console import NoopConsole, get_console, set_console
 from sqlmesh.utils.errors import NodeAuditsErrors
 
+from materia.audit_rows import Finding
+
 # How SQLMesh words a failed audit that does not stop the plan.
-AUDIT = re.compile(r"'(\w+)' audit error: (\d+ rows?) failed")
+AUDIT = re.compile(r"(?P<model>[^:]+): '(?P<audit>\w+)' audit error: (?P<rows>\d+) rows? failed")
+QUERY = "Audit query:\n"
 
 
 class QuietConsole(NoopConsole):
@@ -24,6 +27,8 @@ class QuietConsole(NoopConsole):
         self.audits = 0
         self.warnings: list[str] = []
         self.failures: list[str] = []
+        self.found: list[Finding] = []
+        self.failed: list[Finding] = []
 
     def start_evaluation_progress(
         self, batched_intervals: dict[Any, Any], *args: Any, **options: Any
@@ -50,7 +55,14 @@ class QuietConsole(NoopConsole):
     def log_warning(self, short_message: str, long_message: str | None = None) -> None:
         """A failed audit that does not stop the plan, or a remark of SQLMesh itself."""
         message = " ".join(short_message.split()).removesuffix(".")
-        self.warnings.append(AUDIT.sub(r"audit \1 found \2", message))
+        audit = AUDIT.fullmatch(message)
+        _, asked, query = (long_message or "").partition(QUERY)
+        if audit is None or not asked:
+            self.warnings.append(message)
+            return
+        model, name, rows = audit["model"], audit["audit"], int(audit["rows"])
+        sentence = f"{model}: audit {name} found {_many(rows)}"
+        self.found.append(Finding(model=model, sentence=sentence, rows=rows, query=query))
 
     def log_error(self, message: str) -> None:
         """Anything SQLMesh calls an error."""
@@ -61,7 +73,7 @@ class QuietConsole(NoopConsole):
         for error in errors:
             cause = error.__cause__
             if isinstance(cause, NodeAuditsErrors):
-                self.failures += [_audit(audit) for audit in cause.errors]
+                self.failed += [_audit(audit) for audit in cause.errors]
             else:
                 self.failures.append(f"{_name(error.node)}: {cause or error}")
 
@@ -78,11 +90,21 @@ def console(progress: Callable[[str, int, int], None]) -> Iterator[QuietConsole]
         set_console(before)
 
 
-def _audit(error: Any) -> str:
-    rows = "row" if error.count == 1 else "rows"
+def _audit(error: Any) -> Finding:
     columns = error.audit_args.get("columns") or error.audit_args.get("column")
     on = f" on {columns.sql(dialect='duckdb')}" if columns is not None else ""
-    return f"{error.model_name}: audit {error.audit_name}{on} failed for {error.count} {rows}"
+    return Finding(
+        model=error.model_name,
+        sentence=(
+            f"{error.model_name}: audit {error.audit_name}{on} failed for {_many(error.count)}"
+        ),
+        rows=error.count,
+        query=error.sql("duckdb"),
+    )
+
+
+def _many(rows: int) -> str:
+    return f"{rows} {'row' if rows == 1 else 'rows'}"
 
 
 def _name(node: Any) -> str:

@@ -108,7 +108,8 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with _context(request, Path(cache)) as context:
                 tests = _test(context)
-                _build(context, request.affected)
+                with _told(context, console):
+                    _build(context, request.affected)
                 _detach_from_catalog(context)
                 tables = _tables(context)
         except SQLMeshError as error:
@@ -118,7 +119,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=console.audits,
         tests=tests,
-        warnings=(*([upgraded] if upgraded else []), *console.warnings),
+        warnings=tuple(dict.fromkeys([*([upgraded] if upgraded else []), *console.warnings])),
     )
 
 
@@ -143,7 +144,50 @@ def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
         context.close()
 
 
+@contextmanager
+def _told(context: Context, console: QuietConsole) -> Iterator[None]:
+    """At the end of this block, well or not, what audits found in it is told with its rows."""
+    from materia.audit_rows import told
+
+    try:
+        yield
+    finally:
+        console.warnings += told(context, console.found)
+        console.failures += told(context, console.failed)
+
+
+def _undeclared(context: Context) -> list[str]:
+    """Columns that a model selects and does not declare, or the other way round.
+
+    SQLMesh finds out in a unit test or while it writes, and says neither which model it is nor why.
+    """
+    from sqlglot import exp
+
+    found = []
+    for model in context.models.values():
+        declared, query = model.columns_to_types_, getattr(model, "query", None)
+        if declared is None or not isinstance(query, exp.Query) or query.is_star:
+            continue
+        selected = [name.lower() for name in query.named_selects]
+        if "" in selected:  # a macro that becomes columns later
+            continue
+        known = {name.lower() for name in declared}
+        if more := [name for name in selected if name not in known]:
+            found.append(
+                f"{model.name}: its SELECT has {', '.join(more)}, which its columns (...) do not "
+                "declare; add each there with its type"
+            )
+        if less := sorted(known.difference(selected)):
+            found.append(
+                f"{model.name}: its columns (...) declare {', '.join(less)}, which its SELECT does "
+                "not have; select each there, or take it out of columns and column_descriptions"
+            )
+    return found
+
+
 def _test(context: Context) -> int:
+    if undeclared := _undeclared(context):
+        raise StageError("\n".join(undeclared))
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
@@ -153,33 +197,14 @@ def _test(context: Context) -> int:
 
 
 def _build(context: Context, affected: Sequence[date]) -> None:
-    """Build what is new or changed by definition, then again what depends on affected releases."""
-    first_time = context.state_reader.get_environment(PROD) is None
+    """Build what is new, changed by definition or made of affected releases, in one plan."""
+    from materia.sqlmesh_intervals import forget
+
+    if affected:
+        forget(context, affected)
     now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
-    # Apart from the rest: a plan with a start would build a changed model from there on only.
-    _apply(context, execution_time=now)
-    if first_time or not affected:
-        return
-    models = context.models
-    # Whatever reads them is built again after them.
-    first = [
-        model.name
-        for model in models.values()
-        if not model.kind.is_seed and models.keys().isdisjoint(model.depends_on or ())
-    ]
-    incremental = [
-        model.name for model in models.values() if model.kind.is_incremental_by_time_range
-    ]
-    *earlier, newest = _spans(affected)
-    for restated, spans in ((incremental, earlier), (first, [newest])):
-        for start, end in spans:
-            if restated:
-                _apply(context, restate_models=restated, start=start, end=end, execution_time=now)
-
-
-def _apply(context: Context, **options: Any) -> None:
-    build_plan = _unreported(context.plan_builder)
-    context.apply(build_plan(PROD, skip_tests=True, **options).build())
+    plan = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
+    context.apply(plan.build())
 
 
 def _unreported(method: C) -> C:
@@ -194,17 +219,6 @@ def _unreported(method: C) -> C:
 
 def _after(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-
-
-def _spans(affected: Sequence[date]) -> list[tuple[date, date]]:
-    """Runs of months without a gap, oldest first: each is rebuilt in one go."""
-    spans: list[tuple[date, date]] = []
-    for day in sorted(set(affected)):
-        if spans and (day - spans[-1][1]).days <= 31:
-            spans[-1] = (spans[-1][0], day)
-        else:
-            spans.append((day, day))
-    return spans
 
 
 def _detach_from_catalog(context: Context) -> None:

@@ -146,7 +146,8 @@ def _build_new(
             database=database, projects=projects, affected=load.affected, progress=progress
         )
     )
-    for warning in report.warnings:
+    warnings = [*report.warnings, *unserved(request, report.tables)]
+    for warning in warnings:
         emit(Log(level="warning", message=warning))
     emit(Progress(phase="publish", done=0, total=None, unit="models"))
     tables = sink.publish(
@@ -172,6 +173,7 @@ def _build_new(
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],
         "remarks": [asdict(remark) for remark in remarks],
+        "warnings": warnings,
     }
 
 
@@ -185,6 +187,17 @@ def _remarks(
         for key, said in sorted(load.remarks.items())
         for remark in said
     )
+
+
+def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
+    """A sentence for those who expect more than the source brings by itself."""
+    if request.project is not None or any(name.startswith("serving.") for name in tables):
+        return []
+    message = (
+        f"no transform project at {request.directory}: only raw and staging tables are built; "
+        "set transform.project in materia.toml to the folder of a SQLMesh project"
+    )
+    return [message]
 
 
 def _import_ahead(workspace: Path) -> threading.Thread:

@@ -3,46 +3,23 @@ AUDIT (
   blocking FALSE
 );
 
-/* The rows of the European Union (E4, from market year 1999) contain its members of today. A member with
-figures of its own beside them would be counted twice in a world total. */
+/* The row of the European Union contains its members. A member with figures of its own
+beside it would be counted twice in a world total. */
 SELECT
-  member.commodity_code,
-  member.country_code,
-  member.market_year
-FROM @this_model AS member
-SEMI JOIN @this_model AS whole
-  ON whole.country_code = 'E4'
-  AND whole.commodity_code = member.commodity_code
-  AND whole.market_year = member.market_year
-  AND whole.total_supply > 0
+  part.commodity_code,
+  part.country_code,
+  part.market_year,
+  whole.country_code AS counted_in,
+  part.total_supply
+FROM @this_model AS part
+JOIN cleaned.cln_psdalldata__country_member AS member
+  ON member.country_code = part.country_code
+  AND member.area_code IN ('E2', 'E3', 'E4')
+  AND part.market_year >= COALESCE(member.first_market_year, part.market_year)
+  AND part.market_year <= COALESCE(member.last_market_year, part.market_year)
+JOIN @this_model AS whole
+  ON whole.country_code = member.area_code
+  AND whole.commodity_code = part.commodity_code
+  AND whole.market_year = part.market_year
 WHERE
-  member.country_code IN (
-    'AU',
-    'BE',
-    'BU',
-    'CY',
-    'DA',
-    'EI',
-    'EN',
-    'EZ',
-    'FI',
-    'FR',
-    'GM',
-    'GR',
-    'HR',
-    'HU',
-    'IT',
-    'LG',
-    'LH',
-    'LO',
-    'LU',
-    'MT',
-    'NL',
-    'PL',
-    'PO',
-    'RO',
-    'SI',
-    'SP',
-    'SW'
-  )
-  AND member.total_supply > 0
+  part.total_supply > 0 AND whole.total_supply > 0

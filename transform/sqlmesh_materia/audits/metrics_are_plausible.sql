@@ -6,7 +6,10 @@ AUDIT (
 SELECT
   commodity_code,
   country_code,
-  market_year
+  market_year,
+  stocks_to_use_percent,
+  world_share_of_production_percent,
+  world_share_of_exports_percent
 FROM @this_model
 WHERE
   stocks_to_use_percent < 0

@@ -7,7 +7,16 @@ AUDIT (
 SELECT
   commodity_code,
   country_code,
-  market_year
+  market_year,
+  beginning_stocks,
+  production,
+  imports,
+  total_supply,
+  exports,
+  domestic_use,
+  other_use,
+  ending_stocks,
+  total_distribution
 FROM @this_model
 WHERE
   total_supply <> total_distribution

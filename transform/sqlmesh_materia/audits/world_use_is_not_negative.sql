@@ -6,7 +6,8 @@ AUDIT (
 /* Stocks that grew by more than was produced: a figure of USDA's is wrong, not ours. */
 SELECT
   commodity_code,
-  market_year
+  market_year,
+  world_use
 FROM @this_model
 WHERE
   world_use < 0

@@ -2,12 +2,16 @@ MODEL (
   name cleaned.cln_psdalldata__commodity_pivoted,
   kind FULL,
   grain (commodity_code, country_code, market_year),
+  depends_on (
+    cleaned.cln_psdalldata__country_member
+  ),
   description 'One row per balance (commodity, country, market year), one column per attribute id. A column is null where USDA does not keep that attribute for the commodity; a zero is a published zero. Columns are chosen by id, since names repeat: two are called Total Disappearance (126, 173) and two Fresh Dom. Consumption (133, 135).',
   columns (
     commodity_code TEXT,
     country_code TEXT,
     market_year SMALLINT,
     quantity_unit_id TINYINT,
+    other_unit_id TINYINT,
     area_unit_id TINYINT,
     yield_unit_id TINYINT,
     area_planted DECIMAL(18, 4),
@@ -106,6 +110,7 @@ MODEL (
     country_code = 'USDA country code, not ISO',
     market_year = 'Marketing year by its first year: 2025 is 2025/26',
     quantity_unit_id = 'Unit of the quantities: the unit of production, or of ending stocks',
+    other_unit_id = 'Another unit that a quantity of the balance is in; null when all have one',
     area_unit_id = 'Unit of the area harvested',
     yield_unit_id = 'Unit of the yield USDA gives',
     area_planted = 'Attribute 001, Area Planted',
@@ -206,8 +211,7 @@ MODEL (
     NUMBER_OF_ROWS(threshold := 0),
     every_row_has_a_cell,
     one_unit_for_quantities,
-    european_union_is_not_counted_twice,
-    stocks_are_carried_over
+    european_union_is_not_counted_twice
   )
 );
 
@@ -246,6 +250,10 @@ WITH revised AS (
       MAX(unit_id) FILTER(WHERE
         attribute_id = 176)
     ) AS quantity_unit_id,
+    MIN(unit_id) FILTER(WHERE
+      NOT attribute_id IN (1, 4, 6, 181, 182, 183, 184, 195, 220)) AS least_unit_id,
+    MAX(unit_id) FILTER(WHERE
+      NOT attribute_id IN (1, 4, 6, 181, 182, 183, 184, 195, 220)) AS greatest_unit_id,
     MAX(unit_id) FILTER(WHERE
       attribute_id = 4) AS area_unit_id,
     MAX(unit_id) FILTER(WHERE
@@ -277,6 +285,12 @@ SELECT
   country_code,
   market_year,
   quantity_unit_id,
+  CASE
+    WHEN greatest_unit_id <> quantity_unit_id
+    THEN greatest_unit_id
+    WHEN least_unit_id <> quantity_unit_id
+    THEN least_unit_id
+  END AS other_unit_id,
   area_unit_id,
   yield_unit_id,
   cells[1] AS area_planted,

@@ -2,7 +2,7 @@ MODEL (
   name serving.dim_commodity,
   kind FULL,
   grain commodity_code,
-  description 'Commodities of the newest release, with what must be known to read their balances: unit, conversion to tonnes, which attribute is the use, whether the code repeats another one.',
+  description 'Commodities, with what must be known to read their balances: unit, conversion to tonnes, which attribute is the use, whether the code repeats another one. Those that USDA has dropped, and spring and winter wheat, which occur only in raw.psd_area_breakdown, have their name and no balances.',
   columns (
     commodity_code TEXT,
     commodity TEXT,
@@ -12,6 +12,7 @@ MODEL (
     use_attribute_id SMALLINT,
     has_stocks BOOLEAN,
     has_area BOOLEAN,
+    is_current BOOLEAN,
     is_local_year BOOLEAN,
     is_calendar_year BOOLEAN,
     first_market_year SMALLINT,
@@ -29,20 +30,22 @@ MODEL (
     use_attribute_id = 'Attribute that holds the domestic use: 125 for most, 126 sugar, 142 cotton, 117 (slaughter) cattle and swine, 135 (fresh) citrus and grapes',
     has_stocks = 'Whether stocks are kept; not for citrus, fresh fruit and fluid milk',
     has_area = 'Whether an area harvested is kept',
+    is_current = 'Whether the newest release has balances of it',
     is_local_year = 'Whether it repeats the soybeans, meal or oil of Brazil and Argentina on their own year: left out of every world total',
     is_calendar_year = 'Whether its market year is the calendar year (livestock, meat, dairy)',
     first_market_year = 'First market year with a balance',
     last_market_year = 'Last one',
-    country_count = 'Countries with balances',
-    archive = 'Archive it is read from',
+    country_count = 'Countries with balances; 0 where there are none',
+    archive = 'Archive it is read from; null for what occurs only in raw.psd_area_breakdown',
     latest_release = 'Newest loaded release of that archive, first day of its month'
   ),
   audits (
     UNIQUE_VALUES(columns := (
       commodity_code
     )),
-    NOT_NULL(columns := (commodity_code, commodity, commodity_group, latest_release)),
-    NOT_NULL_NON_BLOCKING(columns := (quantity_unit, use_attribute_id)),
+    NOT_NULL(columns := (commodity_code, commodity, commodity_group, is_current)),
+    NOT_NULL(columns := (archive, latest_release), condition := is_current),
+    NOT_NULL_NON_BLOCKING(columns := (quantity_unit, use_attribute_id), condition := is_current),
     NUMBER_OF_ROWS(threshold := 0),
     release_is_recent
   )
@@ -76,9 +79,18 @@ WITH balance AS (
   FROM cleaned.cln_psdalldata__commodity_pivoted
   GROUP BY
     commodity_code
+), code AS (
+  SELECT
+    commodity_code
+  FROM balance
+  UNION
+  SELECT
+    commodity_code
+  FROM staging.stg_psdalldata__commodity_name
 ), grouped AS (
   SELECT
     *,
+    NOT balance.first_market_year IS NULL AS is_current,
     CASE
       WHEN commodity_code LIKE '04%'
       THEN 'Grains'
@@ -108,7 +120,9 @@ WITH balance AS (
       THEN 'Cotton'
       ELSE 'Other'
     END AS commodity_group
-  FROM balance
+  FROM code
+  LEFT JOIN balance
+    USING (commodity_code)
 )
 SELECT
   grouped.commodity_code,
@@ -132,11 +146,12 @@ SELECT
   grouped.use_attribute_id::SMALLINT AS use_attribute_id,
   grouped.has_stocks,
   grouped.has_area,
+  grouped.is_current,
   grouped.commodity_code IN ('2222001', '0813101', '4232001') AS is_local_year,
   grouped.commodity_group IN ('Live animals', 'Meat', 'Dairy') AS is_calendar_year,
   grouped.first_market_year,
   grouped.last_market_year,
-  grouped.country_count,
+  COALESCE(grouped.country_count, 0) AS country_count,
   chosen.archive,
   chosen.latest_release
 FROM grouped

@@ -2,7 +2,7 @@ MODEL (
   name serving.dim_country,
   kind FULL,
   grain country_code,
-  description 'Countries and unions of the newest release. Codes are USDA''s (FIPS-like), not ISO: CH is China, SZ Switzerland, NA Netherlands Antilles.',
+  description 'Countries and unions: of the newest release, those that USDA has dropped, and the members of the European Union that have rows only in raw.psd_area_breakdown. Codes are USDA''s (FIPS-like), not ISO: CH is China, SZ Switzerland, NA Netherlands Antilles.',
   columns (
     country_code TEXT,
     country TEXT,
@@ -16,9 +16,9 @@ MODEL (
     country_code = 'USDA country code',
     country = 'USDA name, cut at 30 characters',
     is_european_union = 'Whether it is the European Union at some size (EU-15 to 1998, European Union from 1999): a sum of members, whose own rows stop where it begins',
-    first_market_year = 'First market year with a balance',
+    first_market_year = 'First market year with a balance; null for a code that has none in the newest release',
     last_market_year = 'Last one; long before the others for a state that is no more (USSR 1986)',
-    commodity_count = 'Commodities it has balances for',
+    commodity_count = 'Commodities it has balances for; 0 where it has none',
     balance_count = 'Its balances: commodity and market year'
   ),
   audits (
@@ -27,22 +27,41 @@ MODEL (
     )),
     NOT_NULL(columns := (country_code, country)),
     NUMBER_OF_ROWS(threshold := 0),
-    ACCEPTED_RANGE("column" := balance_count, min_v := 1)
+    ACCEPTED_RANGE("column" := balance_count, min_v := 0)
   )
 );
 
+WITH balance AS (
+  SELECT
+    country_code,
+    MIN(market_year) AS first_market_year,
+    MAX(market_year) AS last_market_year,
+    COUNT(DISTINCT commodity_code)::INT AS commodity_count,
+    COUNT(*)::INT AS balance_count
+  FROM cleaned.cln_psdalldata__commodity_pivoted
+  GROUP BY
+    country_code
+), code AS (
+  SELECT
+    country_code
+  FROM balance
+  UNION
+  SELECT
+    country_code
+  FROM staging.stg_psdalldata__country
+)
 SELECT
-  balance.country_code,
-  ANY_VALUE(COALESCE(country.country, balance.country_code)) AS country,
-  balance.country_code IN ('E2', 'E3', 'E4') AS is_european_union,
-  MIN(balance.market_year) AS first_market_year,
-  MAX(balance.market_year) AS last_market_year,
-  COUNT(DISTINCT balance.commodity_code)::INT AS commodity_count,
-  COUNT(*)::INT AS balance_count
-FROM cleaned.cln_psdalldata__commodity_pivoted AS balance
+  code.country_code,
+  COALESCE(country.country, code.country_code) AS country,
+  code.country_code IN ('E2', 'E3', 'E4') AS is_european_union,
+  balance.first_market_year,
+  balance.last_market_year,
+  COALESCE(balance.commodity_count, 0) AS commodity_count,
+  COALESCE(balance.balance_count, 0) AS balance_count
+FROM code
+LEFT JOIN balance
+  ON balance.country_code = code.country_code
 LEFT JOIN staging.stg_psdalldata__country AS country
-  USING (country_code)
-GROUP BY
-  balance.country_code
+  ON country.country_code = code.country_code
 ORDER BY
-  balance.country_code
+  code.country_code

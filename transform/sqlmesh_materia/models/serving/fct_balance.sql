@@ -3,6 +3,9 @@ MODEL (
   kind VIEW,
   grain (commodity_code, country_code, market_year),
   references (commodity_code, country_code),
+  depends_on (
+    cleaned.cln_psdalldata__area_break
+  ),
   description 'Supply and use of a commodity in a country and market year, the same columns for every commodity: beginning stocks + production + imports = total supply = total distribution = exports + domestic use + other use + ending stocks. Quantities are in the unit of the commodity (see dim_commodity). Trade-year attributes are not part of the balance and are in the cleaned table.',
   columns (
     commodity_code TEXT,
@@ -15,6 +18,11 @@ MODEL (
     total_supply DECIMAL(18, 4),
     exports DECIMAL(18, 4),
     domestic_use DECIMAL(18, 4),
+    crush DECIMAL(18, 4),
+    feed_use DECIMAL(18, 4),
+    food_use DECIMAL(18, 4),
+    industrial_use DECIMAL(18, 4),
+    food_seed_industrial_use DECIMAL(18, 4),
     other_use DECIMAL(18, 4),
     ending_stocks DECIMAL(18, 4),
     total_distribution DECIMAL(18, 4),
@@ -36,6 +44,11 @@ MODEL (
     total_supply = 'Attribute 086, as published',
     exports = 'Attribute 088, of the marketing year',
     domestic_use = 'Attribute 125, or 126 sugar, 142 cotton, 117 cattle and swine, 135 citrus and grapes',
+    crush = 'Attribute 007, for oilseeds a part of the domestic use; for meals and oils the seed that they were made of. Null where USDA does not keep it, as are the four below',
+    feed_use = 'Attribute 130, or 161 oilseeds, meals and oils (with waste), 158 fluid milk; a part of the domestic use',
+    food_use = 'Attribute 149, or 139 sugar; a part of the domestic use',
+    industrial_use = 'Attribute 140; a part of the domestic use',
+    food_seed_industrial_use = 'Attribute 192, FSI, of grains but rice: domestic use less feed',
     other_use = 'What else leaves the balance: attributes 132 for processing, 150 loss, 169 withdrawal, 172 loss and residual; 0 where there are none',
     ending_stocks = 'Attribute 176; null for commodities without stocks',
     total_distribution = 'Attribute 178, as published',
@@ -51,7 +64,8 @@ MODEL (
     NOT_NULL(columns := (commodity_code, country_code, market_year)),
     NOT_NULL_NON_BLOCKING(columns := (domestic_use, total_supply)),
     ACCEPTED_RANGE("column" := ending_stocks, min_v := 0, blocking := FALSE),
-    supply_equals_distribution
+    supply_equals_distribution,
+    stocks_are_carried_over
   )
 );
 
@@ -74,6 +88,15 @@ SELECT
     balance.fresh_consumption_135,
     balance.fresh_consumption_133
   ) AS domestic_use,
+  balance.crush,
+  COALESCE(
+    balance.feed_consumption,
+    balance.feed_and_waste_consumption,
+    balance.feed_use_consumption
+  ) AS feed_use,
+  COALESCE(balance.food_consumption, balance.human_consumption) AS food_use,
+  balance.industrial_consumption AS industrial_use,
+  balance.food_seed_and_industrial_consumption AS food_seed_industrial_use,
   (
     COALESCE(balance.for_processing, 0) + COALESCE(balance.loss, 0) + COALESCE(balance.withdrawal_from_market, 0) + COALESCE(balance.loss_and_residual, 0)
   )::DECIMAL(18, 4) AS other_use,

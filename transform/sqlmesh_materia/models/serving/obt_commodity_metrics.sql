@@ -18,6 +18,11 @@ MODEL (
     total_supply DECIMAL(18, 4),
     exports DECIMAL(18, 4),
     domestic_use DECIMAL(18, 4),
+    crush DECIMAL(18, 4),
+    feed_use DECIMAL(18, 4),
+    food_use DECIMAL(18, 4),
+    industrial_use DECIMAL(18, 4),
+    food_seed_industrial_use DECIMAL(18, 4),
     other_use DECIMAL(18, 4),
     ending_stocks DECIMAL(18, 4),
     yield DECIMAL(18, 4),
@@ -65,10 +70,15 @@ MODEL (
     total_supply = 'As published',
     exports = 'As published, marketing year',
     domestic_use = 'As fct_balance',
+    crush = 'As fct_balance',
+    feed_use = 'As fct_balance',
+    food_use = 'As fct_balance',
+    industrial_use = 'As fct_balance',
+    food_seed_industrial_use = 'As fct_balance',
     other_use = 'As fct_balance',
     ending_stocks = 'As published; null for commodities without stocks',
     yield = 'As published: t/ha, cotton kg/ha; rice in rough, not milled, rice',
-    world_use = 'World beginning stocks + production - ending stocks of the commodity and year; null for the codes on a local year',
+    world_use = 'USDA''s world use of the commodity and year, see agg_world_balance; null for the codes on a local year',
     production_tonnes = 'Production in tonnes; null where the unit is not a weight (head)',
     imports_tonnes = 'Imports in tonnes; null where the unit is not a weight (head)',
     exports_tonnes = 'Exports in tonnes; null where the unit is not a weight (head)',
@@ -82,12 +92,12 @@ MODEL (
     world_share_of_exports_percent = 'In percent of the world''s exports of that commodity and year; null for the codes on a local year',
     world_share_of_domestic_use_percent = 'In percent of the world''s domestic use of that commodity and year; null for the codes on a local year',
     world_share_of_ending_stocks_percent = 'In percent of the world''s ending stocks of that commodity and year; null for the codes on a local year',
-    area_harvested_change = 'Against the market year before; null when there is none',
-    production_change = 'Against the market year before; null when there is none',
-    imports_change = 'Against the market year before; null when there is none',
-    exports_change = 'Against the market year before; null when there is none',
-    domestic_use_change = 'Against the market year before; null when there is none',
-    ending_stocks_change = 'Against the market year before; null when there is none',
+    area_harvested_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
+    production_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
+    imports_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
+    exports_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
+    domestic_use_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
+    ending_stocks_change = 'Against the market year before; null when there is none, and when the row stood for another area then (the European Union in 2016)',
     area_harvested_change_percent = 'The same in percent of the year before; null when that was 0',
     production_change_percent = 'The same in percent of the year before; null when that was 0',
     imports_change_percent = 'The same in percent of the year before; null when that was 0',
@@ -103,7 +113,8 @@ MODEL (
 WITH with_lag AS (
   SELECT
     fct.*,
-    fct.market_year = 1 + LAG(fct.market_year) OVER by_year AS follows,
+    fct.market_year = 1 + LAG(fct.market_year) OVER by_year
+    AND broken.market_year IS NULL AS follows,
     LAG(fct.area_harvested) OVER by_year AS area_harvested_lag,
     LAG(fct.production) OVER by_year AS production_lag,
     LAG(fct.imports) OVER by_year AS imports_lag,
@@ -111,6 +122,10 @@ WITH with_lag AS (
     LAG(fct.domestic_use) OVER by_year AS domestic_use_lag,
     LAG(fct.ending_stocks) OVER by_year AS ending_stocks_lag
   FROM serving.fct_balance AS fct
+  LEFT JOIN cleaned.cln_psdalldata__area_break AS broken
+    ON broken.commodity_code = fct.commodity_code
+    AND broken.country_code = fct.country_code
+    AND broken.market_year = fct.market_year
   WINDOW by_year AS (PARTITION BY fct.commodity_code, fct.country_code ORDER BY fct.market_year)
 ), balance AS (
   SELECT
@@ -138,6 +153,11 @@ SELECT
   balance.total_supply,
   balance.exports,
   balance.domestic_use,
+  balance.crush,
+  balance.feed_use,
+  balance.food_use,
+  balance.industrial_use,
+  balance.food_seed_industrial_use,
   balance.other_use,
   balance.ending_stocks,
   balance.yield,

@@ -10,7 +10,7 @@ Tables in the schema `raw`, each of the first three a pair (see `spans`):
 - `psd_release`: the releases that are loaded;
 - `psd_touched`: when the difference of which release to the one before it was written.
 
-The view `psd_current` and the macro `as_of(release)` put them together again.
+The views `psd_current` and `psd_by_release` and the macro `as_of(release)` put them together again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import duckdb
 from materia.model import RawFile
 from materia.sql import literal
 
+from materia_psdonline.release_views import release_views
 from materia_psdonline.settings import KNOWN_FILES
 from materia_psdonline.spans import Moved, Place, Spans
 from materia_psdonline.zip_member import stem
@@ -84,56 +85,7 @@ SELECT * REPLACE (country_code::VARCHAR AS country_code) FROM (
     FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance})
 );
 
--- What the newest of the loaded releases at or before a month said, in the columns of the files: of
--- all archives, or of one, by the stem of its file.
-CREATE OR REPLACE MACRO as_of(release, file := NULL) AS TABLE
-WITH asked AS (
-    SELECT (left(release::VARCHAR, 7) || '-01')::DATE AS day, file::VARCHAR AS wanted
-),
-said AS (
-    SELECT * EXCLUDE (first_release) FROM raw.psd_value, asked WHERE first_release <= day
-    UNION ALL BY NAME
-    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_value_ended, asked
-    WHERE first_release <= day AND end_release > day
-),
-stamp AS (
-    SELECT * EXCLUDE (first_release) FROM raw.psd_stamp, asked WHERE first_release <= day
-    UNION ALL BY NAME
-    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_stamp_ended, asked
-    WHERE first_release <= day AND end_release > day
-),
-labels AS (
-    SELECT * EXCLUDE (first_release) FROM raw.psd_label, asked WHERE first_release <= day
-    UNION ALL BY NAME
-    SELECT * EXCLUDE (first_release, end_release) FROM raw.psd_label_ended, asked
-    WHERE first_release <= day AND end_release > day
-),
-line AS (
-    SELECT v.archive, {_resolved} FROM said AS v JOIN stamp AS s USING (archive, {_balance})
-    WHERE v.archive::VARCHAR = coalesce(v.wanted, v.archive::VARCHAR)
-)
-SELECT
-    lpad(line.commodity_code::VARCHAR, 7, '0') AS Commodity_Code,
-    commodity.label AS Commodity_Description,
-    line.country_code::VARCHAR AS Country_Code,
-    country.label AS Country_Name,
-    line.market_year AS Market_Year,
-    line.calendar_year AS Calendar_Year,
-    lpad(line.month::VARCHAR, 2, '0') AS Month,
-    lpad(line.attribute_id::VARCHAR, 3, '0') AS Attribute_ID,
-    attribute.label AS Attribute_Description,
-    lpad(line.unit_id::VARCHAR, 2, '0') AS Unit_ID,
-    unit.label AS Unit_Description,
-    line.value AS Value
-FROM line
-LEFT JOIN labels AS commodity ON commodity.archive = line.archive
-    AND commodity.kind = 'commodity' AND commodity.code::INTEGER = line.commodity_code
-LEFT JOIN labels AS country ON country.archive = line.archive
-    AND country.kind = 'country' AND country.code = line.country_code
-LEFT JOIN labels AS attribute ON attribute.archive = line.archive
-    AND attribute.kind = 'attribute' AND attribute.code::SMALLINT = line.attribute_id
-LEFT JOIN labels AS unit ON unit.archive = line.archive
-    AND unit.kind = 'unit' AND unit.code::TINYINT = line.unit_id;
+{release_views(_balance, _resolved)}
 """
 OLD_COFFEE = "commodity_code = 711100 AND month = 0"
 

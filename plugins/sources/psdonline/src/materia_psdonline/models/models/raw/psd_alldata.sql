@@ -55,7 +55,7 @@ SELECT
   LPAD(row.unit_id::TEXT, 2, '0') AS unit_id,
   unit.label AS unit_description,
   row.value,
-  row.archive,
+  row.archive::TEXT AS archive,
   row.first_release
 FROM raw.psd_current AS row
 JOIN raw.psd_archive_in_use AS chosen

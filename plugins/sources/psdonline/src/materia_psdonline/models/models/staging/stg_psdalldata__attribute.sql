@@ -37,12 +37,15 @@ WITH label AS (
   FROM raw.psd_label_ended
   WHERE
     kind = 'attribute'
+), named AS (
+  SELECT
+    *,
+    archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod') AS is_part
+  FROM label
 )
 SELECT
   code::SMALLINT AS attribute_id,
-  ARG_MAX(label, (end_release, archive = 'psd_alldata', archive)) AS attribute
-FROM label
-WHERE
-  NOT archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')
+  ARG_MAX(label, (end_release, archive = 'psd_alldata', NOT is_part, archive)) AS attribute
+FROM named
 GROUP BY
   code

@@ -120,11 +120,11 @@ WITH relabelled AS (
     )
 )
 SELECT
-  changed.archive,
+  changed.archive::TEXT AS archive,
   changed.release,
   changed.is_added,
   LPAD(changed.commodity_code::TEXT, 7, '0') AS commodity_code,
-  changed.country_code,
+  changed.country_code::TEXT AS country_code,
   (
     changed.market_year + CASE
       WHEN changed.commodity_code <> 711100

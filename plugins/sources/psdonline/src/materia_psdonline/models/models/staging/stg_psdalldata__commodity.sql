@@ -47,7 +47,7 @@ SELECT
     THEN LAST_DAY(MAKE_DATE(row.calendar_year, row.month, 1))
   END AS last_edited,
   row.value,
-  row.archive,
+  row.archive::TEXT AS archive,
   row.first_release
 FROM raw.psd_current AS row
 JOIN raw.psd_archive_in_use AS chosen

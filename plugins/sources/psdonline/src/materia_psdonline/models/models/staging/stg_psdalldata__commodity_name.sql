@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__commodity_name,
   kind VIEW,
   grain commodity_code,
-  description 'The names of the commodities, one row a code, dropped ones included.',
+  description 'The names of the commodities, one row a code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
   columns (
     commodity_code TEXT,
     commodity TEXT
@@ -37,12 +37,15 @@ WITH label AS (
   FROM raw.psd_label_ended
   WHERE
     kind = 'commodity'
+), named AS (
+  SELECT
+    *,
+    archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod') AS is_part
+  FROM label
 )
 SELECT
   code AS commodity_code,
-  ARG_MAX(label, (end_release, archive = 'psd_alldata', archive)) AS commodity
-FROM label
-WHERE
-  NOT archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')
+  ARG_MAX(label, (end_release, archive = 'psd_alldata', NOT is_part, archive)) AS commodity
+FROM named
 GROUP BY
   code

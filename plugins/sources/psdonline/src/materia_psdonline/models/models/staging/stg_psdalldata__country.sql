@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__country,
   kind VIEW,
   grain country_code,
-  description 'The names of the countries, one row a code, dropped ones included.',
+  description 'The names of the countries, one row a code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
   columns (
     country_code TEXT,
     country TEXT
@@ -37,12 +37,15 @@ WITH label AS (
   FROM raw.psd_label_ended
   WHERE
     kind = 'country'
+), named AS (
+  SELECT
+    *,
+    archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod') AS is_part
+  FROM label
 )
 SELECT
   code AS country_code,
-  ARG_MAX(label, (end_release, archive = 'psd_alldata', archive)) AS country
-FROM label
-WHERE
-  NOT archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')
+  ARG_MAX(label, (end_release, archive = 'psd_alldata', NOT is_part, archive)) AS country
+FROM named
 GROUP BY
   code

@@ -29,7 +29,7 @@ MODEL (
 );
 
 SELECT
-  archive,
+  archive::TEXT AS archive,
   release,
   LAG(release) OVER (PARTITION BY archive ORDER BY release) AS previous_release,
   release = MAX(release) OVER (PARTITION BY archive) AS is_latest,

@@ -34,12 +34,15 @@ WITH label AS (
   FROM raw.psd_label_ended
   WHERE
     kind = 'unit'
+), named AS (
+  SELECT
+    *,
+    archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod') AS is_part
+  FROM label
 )
 SELECT
   code::TINYINT AS unit_id,
-  ARG_MAX(label, (end_release, archive = 'psd_alldata', archive)) AS unit
-FROM label
-WHERE
-  NOT archive IN ('psd_eu_area_prod', 'psd_russiabreakdown_area_prod')
+  ARG_MAX(label, (end_release, archive = 'psd_alldata', NOT is_part, archive)) AS unit
+FROM named
 GROUP BY
   code

@@ -1,0 +1,66 @@
+"""Which intervals of SQLMesh models are built, and how to let SQLMesh build them again.
+
+SQLMesh keeps in its state which days of a model are built. A plan that restates models takes
+nothing out of that state before it is through, and does not look at changed models: after a build
+that failed or was killed, a table made of rows that are gone would count as built for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlmesh import Context
+
+# No month is longer: releases of months that follow each other are one span.
+NEIGHBOURS = timedelta(days=31)
+ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC))
+
+
+def spans(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Runs of months without a gap, oldest first: each is rebuilt in one go."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if found and day - found[-1][1] <= NEIGHBOURS:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def forget(context: Context, affected: Sequence[date]) -> None:
+    """Let nothing that was built from the *affected* releases count as built any more.
+
+    That holds for every version of every model, since an edit that is taken back makes an old
+    version current again. Models that are incremental by time lose these releases, all others
+    everything. The next plan builds what is missing; when it fails or is killed, that is still
+    missing for the one after it.
+    """
+    from sqlmesh.core.model import ModelKindName
+
+    state = context.state_sync
+    versions = state.get_snapshots_by_names(list(context.models), exclude_expired=False)
+    # The rows of these follow from files of the project, and not from the raw layer.
+    kept = {ModelKindName.SEED, ModelKindName.EXTERNAL}
+    by_time = [one for one in versions if one.is_incremental_by_time_range]
+    whole = [one for one in versions if one not in by_time and one.model_kind_name not in kept]
+    changes = [
+        (whole, ALWAYS),
+        *(
+            (by_time, (_day(first), _day(last) + timedelta(days=1)))
+            for first, last in spans(affected)
+        ),
+    ]
+    for models, (start, end) in changes:
+        interval = (_milliseconds(start), _milliseconds(end))
+        state.remove_intervals([(model, interval) for model in models], remove_shared_versions=True)
+
+
+def _day(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

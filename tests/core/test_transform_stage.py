@@ -92,7 +92,7 @@ def test_without_files_the_stage_says_what_to_run_first(folders: Workshop) -> No
 
     assert ended.returncode == 1
     assert ended.stderr == (
-        "materia: no files of folder to transform; run `materia pipeline run extract` first\n"
+        "materia: no files of folder to transform: none was fetched so far; run `materia run`\n"
     )
 
 

@@ -105,6 +105,11 @@ def extract(
     if counts.not_asked and in_use:
         message = f"{counts.not_asked} partitions were not asked for: all before them failed"
         emit(Log(level="warning", message=message))
+    if asked and counts.absent == len(asked) and not in_use:
+        raise SourceError(
+            f"{request.source}: none of the {len(asked)} partitions asked for exists, the first at "
+            f"{asked[0].url}: check the address under [sources.{request.source}] in materia.toml"
+        )
     if counts.problems and not in_use:
         not_asked = (
             f"\n  {counts.not_asked} more were not asked for: all before them failed"

@@ -30,8 +30,11 @@ class Extracted:
     bytes: Count
     not_asked: Count = 0
     in_use: Count = 0
+    denied: Count = 0
     problems: tuple[Problem, ...] = ()
     quarantined: tuple[Problem, ...] = ()
+    denials: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ class Published:
     tables: tuple[Table, ...]
     database: Path | None
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def checked(stage: str, values: Mapping[str, object]) -> dict[str, object]:

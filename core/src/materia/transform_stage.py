@@ -19,6 +19,12 @@ from pathlib import Path
 from materia.errors import ConfigError, PluginError, SourceError
 from materia.events import Event, Log, Progress
 from materia.model import Known, LoadReport, LoadRequest, PublishRequest, RawFile
+from materia.ownership import (
+    check_removed,
+    published_names,
+    refuse_other_source,
+    stamp_with_source,
+)
 from materia.problems import Problem, listing, warn
 from materia.protocols import Sink, Source
 from materia.secrets import redact
@@ -82,9 +88,11 @@ def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, ob
     files = _files_in_use(sink.known(request.kept_as))
     if not files:
         raise SourceError(
-            f"no files of {request.source} to transform; run `materia pipeline run extract` first"
+            f"no files of {request.source} to transform: none was fetched so far; run `materia run`"
         )
-    if sink.stamp() != stamp_of(files, models):
+    stamp = sink.stamp()
+    refuse_other_source(stamp, source=request.source, sink=request.sink)
+    if stamp != stamp_with_source(request.source, stamp_of(files, models)):
         return None
     return {"published": False, "files": len(files), "tables": []}
 
@@ -101,6 +109,7 @@ def _build_new(
 ) -> Mapping[str, object]:
     ahead = _import_ahead(request.workspace)
     database = sink.checkout()
+    before = published_names(database)
     scratch = request.workspace / "load"
     scratch.mkdir(exist_ok=True)
 
@@ -146,7 +155,8 @@ def _build_new(
             database=database, projects=projects, affected=load.affected, progress=progress
         )
     )
-    warnings = [*report.warnings, *unserved(request, report.tables)]
+    removed = check_removed(before, report.tables, project=request.project, sink=request.sink)
+    warnings = [*report.warnings, *removed, *unserved(request, report.tables)]
     for warning in warnings:
         emit(Log(level="warning", message=warning))
     emit(Progress(phase="publish", done=0, total=None, unit="models"))
@@ -155,7 +165,7 @@ def _build_new(
             run=request.run,
             database=database,
             tables=report.tables,
-            stamp=stamp_of(files, models),
+            stamp=stamp_with_source(request.source, stamp_of(files, models)),
         )
     )
     where = sink.published()

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from materia_psdonline.archive import MAX_TEXT_BYTES
+from materia_psdonline.zip_member import MAX_TEXT_BYTES
 
 
 def damaged(path: Path) -> bool:

@@ -10,9 +10,19 @@ import pytest
 from fakes.psd import ALL, balances, zip_rows
 from fakes.psd_damage import DAMAGES
 from fakes.psd_november import ARCHIVE, ROWS
-from fakes.psd_world import asked, known_from
+from fakes.psd_world import NOW, asked, known_from
 from materia.errors import SourceError
-from materia.model import Absent, Fetched, FetchRequest, FetchResult, Known, Refused, Unchanged
+from materia.model import (
+    Absent,
+    Fetched,
+    FetchRequest,
+    FetchResult,
+    Known,
+    PartitionsRequest,
+    Refused,
+    Unchanged,
+)
+from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 
 
@@ -131,3 +141,16 @@ def test_a_damaged_file_is_refused_and_a_copy_of_it_kept_aside(
     assert "is cut short" in result.reason
     assert result.path is not None
     assert result.path.read_bytes() == november.read_bytes()
+
+
+def test_a_folder_in_which_nothing_is_left_is_an_error_and_takes_nothing_away(
+    mirror: Path, november: Path, fetch: Callable[..., FetchResult], tmp_path: Path
+) -> None:
+    known = known_from(fetch())
+    assert known.raw is not None
+    november.unlink()  # the folder has one of 2025-10, which is not asked for
+    settings = {"base_url": str(mirror), "first_release": "2025-11", "files": [ALL]}
+    source = PsdOnline(read_settings(settings, directory=tmp_path))
+
+    with pytest.raises(SourceError, match="has no release since 2025-11"):
+        source.partitions(PartitionsRequest(known={known.raw.partition: known}, now=NOW))

@@ -26,8 +26,9 @@ from materia.protocols import Sink
 from materia.testing.contract import Contract
 from materia.testing.crash import elsewhere, kill_points
 from materia.testing.opened import Declared
+from materia.testing.sink_elsewhere import RECORDED_AS, record_elsewhere, refuse_elsewhere
 
-SOURCE = "acme"
+SOURCE = RECORDED_AS
 JANUARY = Partition(key="2026-01", url="https://acme.example/2026-01.zip", file="prices.zip")
 FEBRUARY = Partition(key="2026-02", url="https://acme.example/2026-02.zip", file="prices.zip")
 OLD, NEW = b"old prices" * 50, b"new prices" * 60
@@ -64,9 +65,8 @@ def refused(folder: Path, content: bytes | None, *, etag: str | None = None) -> 
         path = folder / "refused.zip"
         path.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-    return Refused(
-        reason="is not a zip archive", etag=etag, last_modified=None, path=path, sha256=sha256
-    )
+    reason = "is not a zip archive"
+    return Refused(reason=reason, etag=etag, last_modified=None, path=path, sha256=sha256)
 
 
 def kept(sink: Sink, raw: RawFile | None) -> bytes | None:
@@ -81,16 +81,6 @@ def in_use(sink: Sink, partition: Partition = JANUARY) -> bytes | None:
     """The bytes of the file in use."""
     known = sink.known(SOURCE).get(partition.key)
     return None if known is None else kept(sink, known.raw)
-
-
-def record_elsewhere(declared: Declared, partition: Partition, result: FetchResult) -> None:
-    """Record in a newly opened sink."""
-    declared.open().record(SOURCE, partition, result)
-
-
-def refuse_elsewhere(declared: Declared, raw: RawFile) -> None:
-    """Refuse in a newly opened sink."""
-    declared.open().refuse(SOURCE, raw, "has the wrong columns")
 
 
 class RawFilesContract(Contract):
@@ -166,8 +156,7 @@ class RawFilesContract(Contract):
 
         for asked in (sink, declared.open()):
             known = asked.known(SOURCE)[JANUARY.key]
-            assert known.denied
-            assert not known.absent
+            assert (known.denied, known.absent) == (True, False)
             assert (known.raw, known.etag, known.url) == (good.raw, '"1"', JANUARY.url)
             assert in_use(asked) == OLD
 
@@ -177,12 +166,12 @@ class RawFilesContract(Contract):
     ) -> None:
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, JANUARY, Absent())
-        again: FetchResult = Unchanged(etag='"1"', last_modified=None)
-        if answer == "fetched":
-            again = fetched(folder, JANUARY, NEW)
-        if answer == "refused":
-            again = refused(folder, b"<html>")
-        sink.record(SOURCE, JANUARY, again)
+        answers: dict[str, FetchResult] = {
+            "unchanged": Unchanged(etag='"1"', last_modified=None),
+            "fetched": fetched(folder, JANUARY, NEW),
+            "refused": refused(folder, None),
+        }
+        sink.record(SOURCE, JANUARY, answers[answer])
 
         assert not sink.known(SOURCE)[JANUARY.key].denied
         assert in_use(sink) == (NEW if answer == "fetched" else OLD)
@@ -248,16 +237,16 @@ class RawFilesContract(Contract):
         sink.record(SOURCE, JANUARY, Unchanged(etag='"bad"', last_modified=None))
         known = sink.known(SOURCE)[JANUARY.key]
 
+        sha256 = hashlib.sha256(b"<html>").hexdigest()
+        assert (known.refused_sha256, known.etag) == (sha256, '"bad"')
         assert known.refused == "is not a zip archive"
-        assert known.refused_sha256 == hashlib.sha256(b"<html>").hexdigest()
-        assert known.etag == '"bad"'
 
     def test_a_good_file_after_a_refused_one_is_in_use(self, sink: Sink, folder: Path) -> None:
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
 
-        known = sink.known(SOURCE)[JANUARY.key]
-        assert (known.refused, known.refused_sha256, known.etag) == (None, None, '"1"')
+        assert sink.known(SOURCE)[JANUARY.key].refused is None
+        assert sink.known(SOURCE)[JANUARY.key].refused_sha256 is None
         assert in_use(sink) == OLD
 
     def test_a_kept_file_that_cannot_be_loaded_gives_way_to_the_one_before_it(

@@ -1,0 +1,18 @@
+"""Steps of a sink that a contract test has done in another process, and kills there."""
+
+from __future__ import annotations
+
+from materia.model import FetchResult, Partition, RawFile
+from materia.testing.opened import Declared
+
+RECORDED_AS = "acme"
+
+
+def record_elsewhere(declared: Declared, partition: Partition, result: FetchResult) -> None:
+    """Record in a newly opened sink."""
+    declared.open().record(RECORDED_AS, partition, result)
+
+
+def refuse_elsewhere(declared: Declared, raw: RawFile) -> None:
+    """Refuse in a newly opened sink."""
+    declared.open().refuse(RECORDED_AS, raw, "has the wrong columns")

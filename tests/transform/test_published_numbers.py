@@ -124,6 +124,7 @@ def test_small_world_agrees_with_plain_python(
 def test_the_queries_of_the_documentation_run(
     releases: Releases, build: Callable[[], TransformReport], ask: Ask
 ) -> None:
+    releases.publish("2024-05", balances("2024-05"))
     releases.publish("2025-11", balances("2025-11"))
     build()
     text = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
@@ -180,8 +181,7 @@ def test_the_european_union_without_the_united_kingdom_is_no_change(
         "SELECT commodity, market_year, COLUMNS('.*_change') FROM serving.obt_commodity_metrics "
         "WHERE country_code = 'E4' ORDER BY commodity DESC, market_year"
     )
-    nothing = (None,) * 6
-    assert [(row[1], row[2:] == nothing) for row in changes] == [
+    assert [(row[1], set(row[2:]) == {None}) for row in changes] == [
         *[(2015, True), (2016, True), (2017, False)],
         *[(2018, True), (2019, True), (2020, False)],
     ]

@@ -23,11 +23,14 @@ class Fault:
             `after` it had its full effect.
         slow: Seconds between the effect and the answer, by the wall clock: a client that waits
             less than that has gone away, and what it asked for has happened.
+        odd: A kind of `materia.testing.odd_answers.spoilt`: the request has its effect, and a
+            good answer is spoilt so.
     """
 
     error: str | None = None
     drop: Literal["before", "after"] | None = None
     slow: float = 0.0
+    odd: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,10 +6,11 @@ With a retry strategy of its own it would repeat `Out of host capacity`, which c
 
 from __future__ import annotations
 
+import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,9 @@ from typing import Any
 os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 import oci  # type: ignore[import-untyped]
+from materia import polling
+from materia.errors import ProviderError
+from materia.marks import read_mark
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
     ComputeClient,
@@ -59,12 +63,11 @@ class Clients:
 
     def again(self, doing: str, call: Callable[[], Any]) -> Any:
         """The answer of *call*, which is safe to repeat: tried three times, then given up."""
-        for pause in (self.first_retry, 3 * self.first_retry):
-            try:
-                return self.once(doing, call)
-            except (UnansweredError, BusyRateError):
-                time.sleep(pause)
-        return self.once(doing, call)
+        return polling.again(
+            lambda: self.once(doing, call),
+            passing=may_pass,
+            first_pause=timedelta(seconds=self.first_retry),
+        )
 
     def every(self, doing: str, call: Callable[..., Any], **options: Any) -> list[Any]:
         """Everything on all pages of a list operation."""
@@ -75,6 +78,11 @@ class Clients:
             if not answer.has_next_page:
                 return found
             options["page"] = answer.next_page
+
+
+def may_pass(error: ProviderError) -> bool:
+    """Whether the same request may be answered later."""
+    return isinstance(error, UnansweredError | BusyRateError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +113,51 @@ def connect(
     given = dict(config)
     with translated("read the credentials"):
         return Clients(
-            compute=ComputeClient(given, **options),
-            volumes=BlockstorageClient(given, **options),
-            network=VirtualNetworkClient(given, **options),
-            identity=IdentityClient(given, **options),
+            compute=_checking(ComputeClient(given, **options)),
+            volumes=_checking(BlockstorageClient(given, **options)),
+            network=_checking(VirtualNetworkClient(given, **options)),
+            identity=_checking(IdentityClient(given, **options)),
             first_retry=first_retry,
         )
+
+
+def _checking(client: Any) -> Any:
+    """A client of the SDK that looks at an answer before it makes objects of it.
+
+    The SDK makes an empty list of `{}`, an object without values of anything, and texts of
+    numbers; and one odd date of a stranger's instance costs the whole list.
+    """
+    base = client.base_client
+    read = base.deserialize_response_data
+
+    def checked(data: bytes, kind: str, *words: Any) -> Any:
+        if kind in {"object", "str"}:  # also of refusals, which may be a page
+            return read(data, kind, *words)
+        body = json.loads(data)
+        if not kind.startswith("list["):
+            _check(body)
+            return read(data, kind, *words)
+        if not isinstance(body, list):
+            raise TypeError("the answer is no list")
+        found = []
+        for raw in body:
+            _check(raw)
+            try:
+                found += read(json.dumps([raw]).encode(), kind, *words)
+            except Exception:
+                if read_mark(raw.get("freeformTags")) is not None:
+                    raise
+        return found
+
+    base.deserialize_response_data = checked
+    return client
+
+
+def _check(raw: Any) -> None:
+    """Refuse an object whose identity or marks were not sent as text."""
+    if not isinstance(raw, dict) or not raw:
+        raise TypeError("the answer is no object with values")
+    tags = raw.get("freeformTags") or {}
+    marks = [value for key, value in tags.items() if key.startswith("materia-")]
+    if not all(isinstance(one, str | None) for one in (raw.get("id"), *marks)):
+        raise TypeError("an identity or a tag is no text")

@@ -60,7 +60,8 @@ class LegRun:
         self._expires_at = datetime.now(UTC) + leg.deadline
 
     @property
-    def _offer(self) -> Offer:
+    def offer(self) -> Offer:
+        """What the machine is rented by."""
         return self._leg.chosen.offer
 
     @property
@@ -116,7 +117,7 @@ class LegRun:
 
     @contextmanager
     def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
-        running, leg, offer = self._running, self._leg, self._offer
+        running, leg, offer = self._running, self._leg, self.offer
         first = leg.stages[0].name
         row = MachineRow(
             name=self._name,
@@ -165,7 +166,7 @@ class LegRun:
             message = f"the machine has Python {python} on {architecture}"
             self._running.journal.say(self._leg.stages[0].name, message)
             artifacts = artifacts_of(self._running, self._leg, python, architecture)
-        _remember_python(self._running.state, self._offer.provider, python)
+        _remember_python(self._running.state, self.offer.provider, python)
         worker.prepare(artifacts[0])
         for artifact in artifacts[1:]:
             worker.bring(artifact)
@@ -207,7 +208,7 @@ class LegRun:
                 stage=stage.name,
                 attempt=attempt,
                 machine=self._name,
-                provider=self._offer.provider,
+                provider=self.offer.provider,
                 started_at=datetime.now(UTC),
                 expected=stage.requirements.expected,
             )
@@ -245,7 +246,7 @@ class LegRun:
         self.reports.append(
             StageReport(
                 stage=stage.name,
-                provider=self._offer.provider,
+                provider=self.offer.provider,
                 seconds=round(time.monotonic() - self._begun, 3),
                 result=results[0],
             )

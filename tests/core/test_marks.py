@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from materia.marks import Mark, read_mark
+from materia.marks import Mark, entry_mark, read_mark
 from materia.polling import poll
 
 MARK = Mark(
@@ -54,3 +54,51 @@ def test_polling_takes_a_first_and_a_last_turn() -> None:
 
 def test_polling_without_time_takes_one_turn() -> None:
     assert list(poll(timedelta(0))) == [timedelta(0)]
+
+
+@pytest.mark.parametrize("named", ["precious-db", "materia-web", None, 7, ""])
+def test_a_copy_of_our_labels_makes_no_other_machine_ours(named: object) -> None:
+    assert read_mark(MARK.labels(), named=named) is None
+    assert read_mark(MARK.labels(), named=MARK.name) == MARK
+
+
+@pytest.mark.parametrize(
+    "name", ["precious-db", "Materia-r1", "materia-", "materia-r1_x", "x" * 64]
+)
+def test_labels_with_a_name_that_materia_does_not_give_are_a_strangers(name: str) -> None:
+    assert read_mark({**MARK.labels(), "materia-name": name}, named=name) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "labels", "named"),
+    [
+        (7, None, None),
+        ("a", [], "web"),
+        (None, None, "web"),
+        ("a", {"team": 7}, None),
+        (None, MARK.labels(), "precious-db"),
+    ],
+)
+def test_a_strangers_entry_may_be_as_odd_as_it_likes(
+    identity: object, labels: object, named: object
+) -> None:
+    assert entry_mark(identity, labels, named=named) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "labels", "named"),
+    [
+        (None, None, None),
+        (None, dict.fromkeys(MARK.labels()), None),
+        (None, MARK.labels(), MARK.name),
+        ("", MARK.labels(), MARK.name),
+        (7, dict.fromkeys(MARK.labels(), 7), 7),
+        (7, 7, None),
+        (7, MARK.labels(), 7),
+    ],
+)
+def test_an_entry_that_may_be_ours_and_does_not_say_so_is_no_strangers(
+    identity: object, labels: object, named: object
+) -> None:
+    with pytest.raises(ValueError, match="does not say whose it is"):
+        entry_mark(identity, labels, named=named)

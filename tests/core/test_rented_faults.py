@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,8 @@ def test_who_is_interrupted_while_one_machine_is_refused_asks_for_no_other(
 
     creates = [one for one in hetzner.exchanges if (one.method, one.path) == hetzner.create_call]
     assert process.returncode == 130, said
-    assert "trying the next offer" in said
+    assert "cannot create the server" in said
+    assert "trying the next offer" not in said  # as none is tried
     assert len(creates) == 1
     assert rented.left() == []
 
@@ -85,6 +87,41 @@ def test_an_api_that_fails_is_asked_once_more_and_then_left_out(
     assert "asking oracle once more" in done.stderr
     assert "going on without oracle" in done.stderr
     assert json.loads(done.stdout)["stages"][0]["provider"] == "hetzner"
+    assert rented.left() == []
+
+
+def test_a_type_that_is_refused_in_one_place_is_rented_in_another(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner")
+    hetzner = rented.clouds["hetzner"]
+    # As the service answers for a type that a location does not have.
+    hetzner.faults.next(*hetzner.create_call, Fault(error="unsupported_location"), times=2)
+
+    done = rented.run(*EXTRACT, "hetzner")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("trying the next offer") == 2
+    machines = rented.ledger(json.loads(done.stdout)["run"])["machines"]
+    asked = [(one["instance_type"], one["region"]) for one in machines]
+    assert len(set(asked)) == 3
+    assert rented.left() == []
+
+
+def test_a_bad_answer_while_a_machine_boots_costs_no_second_machine(
+    rent: Callable[..., Rented],
+) -> None:
+    rented = rent("hetzner", "ovh")
+    for name in ("hetzner", "ovh"):
+        cloud = rented.clouds[name]
+        one_machine = (cloud.list_call[0], f"{cloud.list_call[1]}/*")
+        cloud.faults.next(*one_machine, Fault(error="server_error"), times=3)
+
+        done = rented.run(*EXTRACT, name)
+
+        assert done.returncode == 0, done.stderr
+        assert cloud.faults.pending == 0
+        assert creates(rented, name) == 1
     assert rented.left() == []
 
 
@@ -141,7 +178,8 @@ def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_b
 def creates(rented: Rented, name: str) -> int:
     """How often that cloud was asked for a machine."""
     cloud = rented.clouds[name]
-    return [(one.method, one.path) for one in cloud.exchanges].count(cloud.create_call)
+    method, path = cloud.create_call
+    return sum(one.method == method and fnmatchcase(one.path, path) for one in cloud.exchanges)
 
 
 def test_nothing_is_rented_while_another_process_holds_the_database(

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from materia.errors import MateriaError, ProviderError
+from materia.testing.odd_answers import ODD
 from materia.testing.provider import Billed
 
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir"})
@@ -44,6 +45,8 @@ class FailingFolder:
         "late_to_list": "a folder is there as soon as it is made",
         "user_data": "this machine is not set up for a worker",
         "ssh": "this machine is not reached over SSH",
+        "look_alike": "a folder carries no labels",
+        **dict.fromkeys(ODD, "a call to the file system has no answer that could be odd"),
     }
     current: FailingFolder | None = None
 
@@ -102,6 +105,9 @@ class FailingFolder:
 
     def foreign(self) -> Sequence[str]:
         return sorted(str(path) for path in (self.path / FOREIGN).rglob("*"))
+
+    def add_look_alike(self, instance_id: str) -> str:
+        raise NotImplementedError(self.lacks["look_alike"])
 
     def user_data(self, instance_id: str) -> str:
         raise NotImplementedError(self.lacks["user_data"])

@@ -29,6 +29,7 @@ def opened(
         request_timeout=timedelta(seconds=1),
         patience=timedelta(seconds=1),
         settle=timedelta(seconds=0.2),
+        first_retry=timedelta(milliseconds=1),
     )
 
 

@@ -13,7 +13,7 @@ from materia.errors import CapacityError, CredentialsError, MateriaError, Provid
 from materia.machines import Requirements
 from materia.testing.cloud import Fault
 from materia.testing.cloud.hetzner import Hetzner as Cloud
-from materia_hetzner.problems import translate
+from materia_hetzner.problems import translate, translated
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import read_settings
 
@@ -104,8 +104,12 @@ def test_a_failed_action_for_want_of_room_is_a_capacity_error() -> None:
     assert isinstance(error, CapacityError)
 
 
-def test_a_mistake_of_the_program_keeps_its_traceback() -> None:
-    assert translate(NotImplementedError(), "do it") is None
+def test_what_no_rule_knows_is_an_answer_that_cannot_be_read() -> None:
+    with (
+        pytest.raises(ProviderError, match=r"hetzner: cannot do it: .*RecursionError: too deep"),
+        translated("do it"),
+    ):
+        raise RecursionError("too deep")
 
 
 def test_an_answer_that_is_not_json_is_called_that(cloud: Cloud) -> None:

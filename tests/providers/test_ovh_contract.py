@@ -32,6 +32,7 @@ def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:
         request_timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=0.6),
         settle=timedelta(seconds=0.3),
+        first_retry=timedelta(milliseconds=1),
     )
 
 

@@ -15,7 +15,7 @@ WORDS = st.from_regex(r"[A-Za-z0-9._]{1,12}(-[A-Za-z0-9._]{1,12}){0,3}", fullmat
 
 
 @given(
-    name=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True),
+    name=st.from_regex(r"materia-[a-z0-9]([a-z0-9-]{0,53}[a-z0-9])?", fullmatch=True),
     run=WORDS,
     stage=WORDS,
     second=st.integers(min_value=10**9, max_value=10**11 - 1),

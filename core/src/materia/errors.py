@@ -32,6 +32,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
+
+Made = Literal["", "address", "machine"]
 
 
 class MateriaError(Exception):
@@ -83,9 +86,18 @@ class ProviderError(MateriaError):
 
     Attributes:
         made: What was made all the same, and removed again: it has to be paid for. Empty: nothing.
+        retry_after: How long the service asks to wait before the next try, or None.
     """
 
-    made: Literal["", "address", "machine"] = ""
+    made: Made = ""
+    retry_after: timedelta | None = None
+
+    def __init__(
+        self, *words: object, made: Made = "", retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(*words)
+        self.made = made
+        self.retry_after = retry_after
 
 
 class CredentialsError(ProviderError):

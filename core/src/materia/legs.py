@@ -56,7 +56,8 @@ class LegRun:
         self._expires_at = datetime.now(UTC) + leg.deadline
 
     @property
-    def _offer(self) -> Offer:
+    def offer(self) -> Offer:
+        """What the machine is rented by."""
         return self._leg.chosen.offer
 
     @property
@@ -112,7 +113,7 @@ class LegRun:
 
     @contextmanager
     def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
-        running, leg, offer = self._running, self._leg, self._offer
+        running, leg, offer = self._running, self._leg, self.offer
         first = leg.stages[0].name
         row = MachineRow(
             name=self._name,
@@ -167,10 +168,10 @@ class LegRun:
         found = MachineFacts(*worker.probe())
         if found.python not in PYTHONS:
             raise StageError(
-                f"{self._offer.provider}: the machine has Python {found.python}, and a worker runs "
+                f"{self.offer.provider}: the machine has Python {found.python}, and a worker runs "
                 f"{PYTHONS[0]} to {PYTHONS[-1]}; choose another image"
             )
-        offer, running = self._offer, self._running
+        offer, running = self.offer, self._running
         settings = running.pipeline.settings["provider", offer.provider]
         remember(running.state, offer.provider, settings, offer.architecture, found)
         made = MachineFacts(artifacts[0].python, artifacts[0].architecture)
@@ -224,7 +225,7 @@ class LegRun:
                 stage=stage.name,
                 attempt=attempt,
                 machine=self._name,
-                provider=self._offer.provider,
+                provider=self.offer.provider,
                 started_at=datetime.now(UTC),
                 expected=stage.requirements.expected,
             )
@@ -263,7 +264,7 @@ class LegRun:
         self.reports.append(
             StageReport(
                 stage=stage.name,
-                provider=self._offer.provider,
+                provider=self.offer.provider,
                 seconds=round(time.monotonic() - self._begun, 3),
                 result=results[0],
             )

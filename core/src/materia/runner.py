@@ -18,13 +18,17 @@ from materia.asking import ask_each
 from materia.budget import check
 from materia.errors import (
     BudgetError,
+    ConfigError,
     MateriaError,
     NoOfferError,
     OrphanError,
+    OtherMachineError,
     ProviderError,
+    ReadyTimeoutError,
     WorkerLostError,
 )
 from materia.events import Event, Observe
+from materia.failover import Announcing, Failover
 from materia.journal import Journal, meter_shown
 from materia.ledger_rows import RunRow, RunState
 from materia.legs import LegRun, artifacts_of
@@ -40,7 +44,6 @@ from materia.prices import NoAnswer
 from materia.provider_clock import provider_time
 from materia.running import Running
 from materia.secrets import all_to_hide
-from materia.setbacks import Setbacks
 from materia.signals import Interrupted, interrupts
 from materia.spending import Spending, month_so_far
 from materia.state import State
@@ -88,7 +91,7 @@ def plan_run(
     market = ask_market(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
     return Planned(
-        plan=_plan(pipeline, stages, market, Setbacks()),
+        plan=_plan(pipeline, stages, market, Failover(offers=market.offers)),
         unanswered=market.unanswered,
         left_out=market.left_out,
     )
@@ -198,46 +201,69 @@ def _run_all(running: Running) -> list[StageReport]:
     _sweep(running, market)
     remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
     reports: list[StageReport] = []
-    setbacks = Setbacks()
-    number = 0
-    while remaining:
-        running.signals.let_through()
-        plan = _plan(pipeline, remaining, market, setbacks)
-        leg = plan.legs[0]
-        provider = leg.chosen.offer.provider
-        owned = provider in market.owned
-        if not number:
-            without_answer = {
-                "unanswered": plain(market.unanswered),
-                "left_out": list(market.left_out),
-            }
-            journal.ledger.save_plan(running.run, {**plan_values(plan), **without_answer})
-        if not owned:
-            if (result := running.needs_no_machine(remaining[0])) is not None:
-                journal.say(remaining[0].name, "nothing is new, so no machine is rented for it")
-                reports.append(_unrented(remaining[0], result))
-                remaining = remaining[1:]
-                continue
-            _check_budget(running, plan)
-            _make_ready(running, plan, market)
-            journal.say(leg.stages[0].name, _chosen(leg))
-        number += 1
-        attempt = LegRun(running, leg, market.providers[provider], number=number)
-        try:
-            with meter_shown(journal, running.spending, leg.stages[0].name):
-                attempt.go(owned=owned)
-        except OrphanError:
-            raise
-        except (ProviderError, WorkerLostError) as error:
-            stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
-            next_try = setbacks.learn(
-                error, leg, stage=stage, reached=attempt.reached, market=market
-            )
-            journal.say(stage, f"{error}; {next_try}", warning=True)
-        finally:
-            reports += attempt.reports
-        remaining = remaining[len(attempt.reports) :]
+    failover = Failover(offers=market.offers)
+    with Announcing(partial(journal.say, warning=True)) as news:
+        number = 0
+        while remaining:
+            running.signals.let_through()
+            plan = _plan(pipeline, remaining, market, failover)
+            leg = plan.legs[0]
+            provider = leg.chosen.offer.provider
+            owned = provider in market.owned
+            if not number:
+                without_answer = {
+                    "unanswered": plain(market.unanswered),
+                    "left_out": list(market.left_out),
+                }
+                journal.ledger.save_plan(running.run, {**plan_values(plan), **without_answer})
+            if not owned:
+                if (result := running.needs_no_machine(remaining[0])) is not None:
+                    journal.say(remaining[0].name, "nothing is new, so no machine is rented for it")
+                    reports.append(_unrented(remaining[0], result))
+                    remaining = remaining[1:]
+                    continue
+                _check_budget(running, plan)
+                _make_ready(running, plan, market)
+            news.tried()
+            if not owned:
+                journal.say(leg.stages[0].name, _chosen(leg))
+            number += 1
+            attempt = LegRun(running, leg, market.providers[provider], number=number)
+            try:
+                with meter_shown(journal, running.spending, leg.stages[0].name):
+                    attempt.go(owned=owned)
+            except OrphanError:
+                raise
+            except (ConfigError, ProviderError, WorkerLostError) as error:
+                stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
+                news.hold(stage, error, _next_try(failover, error, attempt, stage=stage))
+            finally:
+                reports += attempt.reports
+            remaining = remaining[len(attempt.reports) :]
     return reports
+
+
+def _next_try(
+    failover: Failover,
+    error: ConfigError | ProviderError | WorkerLostError,
+    attempt: LegRun,
+    *,
+    stage: str,
+) -> str:
+    """What to do after *error*.
+
+    Raises:
+        MateriaError: *error*, when nothing is left to do.
+    """
+    lost = attempt.reached and isinstance(error, ReadyTimeoutError)
+    if isinstance(error, WorkerLostError) or lost:
+        assert not isinstance(error, ConfigError)  # noqa: S101 -- as both lines above say
+        return failover.learn_lost(error, stage)
+    if isinstance(error, OtherMachineError):
+        return failover.learn_other(error, attempt.offer)
+    if attempt.reached:
+        raise error  # no fault of the offer
+    return failover.learn(error, attempt.offer)
 
 
 def _make_ready(running: Running, plan: Plan, market: Market) -> None:
@@ -260,22 +286,22 @@ def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
     return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
 
 
-def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, setbacks: Setbacks) -> Plan:
+def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, failover: Failover) -> Plan:
     try:
         return make_plan(
             stages,
             market.offers,
             start=datetime.now(UTC),
             exchange=pipeline.exchange,
-            excluded=setbacks.excluded,
+            excluded=failover.excluded,
             owned=market.owned,
             unanswered=[*(one.reason for one in market.unanswered), *market.left_out],
         )
     except NoOfferError as error:
-        if not setbacks.reasons:
+        if not failover.reasons:
             raise
         head = f"nothing to run the stage {stages[0].name} on"
-        raise NoOfferError("\n  ".join([head, *setbacks.lines(), INSTEAD])) from error
+        raise NoOfferError("\n  ".join([head, *failover.lines(), INSTEAD])) from error
 
 
 def _chosen(leg: Leg) -> str:

@@ -17,15 +17,14 @@ from materia.bootstrap import cloud_config, generate_key, user_data
 from materia.budget import worst_case
 from materia.entries import left_out_of
 from materia.errors import (
-    CapacityError,
     ConfigError,
     LedgerError,
     MateriaError,
     NoOfferError,
     OrphanError,
     ProviderError,
-    ReadyTimeoutError,
 )
+from materia.failover import Announcing, Failover
 from materia.ledger_rows import MachineRow, RunRow, RunState
 from materia.lifecycle import READY_TIMEOUT, destroy
 from materia.machines import Instance, InstanceRequest, Money
@@ -41,8 +40,7 @@ if TYPE_CHECKING:
     from materia.state import State
 
 STAGE = "worker"
-# Each costs an hour at most providers; a network that lets nobody in fails them all alike.
-MOST_BOOTS = 3
+NOBODY = "no provider has a machine for the worker now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +98,10 @@ def create_worker(
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came; nothing is left.
-        NoOfferError: none of *quotes* can be had; nothing is left.
+        NoOfferError: each of *quotes* was refused; nothing is left.
         OrphanError: something is left.
+        MateriaError: what ended the last provider, or three machines that were paid for and never
+            answered; nothing is left.
     """
     with (
         interrupts() as signals,
@@ -189,30 +189,22 @@ class _Maker:
         providers: Mapping[str, Provider],
         afford: Callable[[Quote], None],
     ) -> tuple[Worker, Quote]:
-        refusals: list[str] = []
-        broken: set[str] = set()
-        boots = 0
-        for quote in quotes:
-            name = quote.offer.provider
-            if name in broken or boots == MOST_BOOTS:
-                continue
-            with self.signals.released():
-                afford(quote)
-            try:
-                return self.make(quote, providers[name]), quote
-            except OrphanError:
-                raise
-            except CapacityError as error:
-                reason = str(error)
-            except ReadyTimeoutError as error:
-                boots += 1
-                reason = str(error)
-            except ProviderError as error:
-                broken.add(name)
-                reason = str(error)
-            refusals.append(reason)
-            self.say(f"{reason}; trying the next offer")
-        raise NoOfferError("\n  ".join(["no worker can be had", *refusals]))
+        failover = Failover(offers=[quote.offer for quote in quotes])
+        with Announcing(lambda _, text: self.say(text)) as news:
+            while True:
+                left = [quote for quote in quotes if failover.is_open(quote.offer)]
+                if not left:
+                    raise NoOfferError("\n  ".join([NOBODY, *failover.lines()]))
+                quote = left[0]
+                with self.signals.released():
+                    afford(quote)
+                news.tried()
+                try:
+                    return self.make(quote, providers[quote.offer.provider]), quote
+                except OrphanError:
+                    raise
+                except (ConfigError, ProviderError) as error:
+                    news.hold(STAGE, error, failover.learn(error, quote.offer))
 
     def make(self, quote: Quote, provider: Provider) -> Worker:
         offer = quote.offer

@@ -159,18 +159,18 @@ def _afford(pipeline: Pipeline, state: State, quote: Quote) -> None:
 
     from materia.budget import check, worst_case
     from materia.machines import Money
+    from materia.spending import month_so_far
 
     worst = worst_case(quote.offer, quote.duration)
     now = datetime.now(UTC)
     with state.ledger() as ledger:
-        spent = ledger.month_spent(now.date(), now)
-    exchange = replace(pipeline.exchange, shown=pipeline.exchange.configured)
-    month = sum((exchange.convert(money)[0].amount for money in spent), Decimal(0))
+        exchange = replace(pipeline.exchange, shown=pipeline.exchange.configured)
+        month = month_so_far(ledger, exchange, now)
     check(
         replace(pipeline.budget, max_cost=None),  # that one is for runs of the pipeline
         worst=exchange.convert(worst.cost)[0],
         spent_in_run=Money(Decimal(0), exchange.shown),
-        month=Money(month, exchange.shown),
+        month=month,
     )
 
 

@@ -54,6 +54,10 @@ class LiveWorld:
         """Unknown: nothing of others is touched that is not listed."""
         return ()
 
+    def add_look_alike(self, instance_id: str) -> str:
+        """Nothing is made here but by the provider."""
+        raise NotImplementedError(f"a real account gets no look-alike of {instance_id}")
+
     def user_data(self, instance_id: str) -> str:
         """It is on the machine, and no API gives it back everywhere."""
         raise NotImplementedError("a real account does not show user data")

@@ -12,6 +12,7 @@ import pytest
 from materia.errors import MateriaError, OrphanError
 from materia.machines import Requirements
 from materia.protocols import Provider
+from materia.testing.odd_answers import ODD
 from materia.testing.provider_scene import ProviderScene, Scene
 from materia.testing.world import ABILITIES, FAULTS, World
 
@@ -21,8 +22,8 @@ ONCE = ("drop_before", "drop_after", "slow")
 def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
     """Faults and the numbers of the requests that meet them, of *count* requests.
 
-    Every request is cut off and answered late; the documented errors take turns, as a provider
-    handles them in one place. Each of them is met at least once.
+    Every request is cut off and answered late; the documented errors and the odd answers take
+    turns, as a provider handles them in one place. Each of them is met at least once.
     """
     faults = [fault for fault in ONCE if fault not in world.lacks]
     if not faults and not world.errors:
@@ -30,7 +31,7 @@ def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
     for number in range(1, count + 1):
         for fault in faults:
             yield fault, number
-    errors = list(world.errors)
+    errors = [*world.errors, *(odd for odd in ODD if odd not in world.lacks)]
     for turn in range(max(count, len(errors)) if errors and count else 0):
         yield errors[turn % len(errors)], turn % count + 1
 
@@ -74,6 +75,21 @@ class Failures(ProviderScene):
             finally:
                 scene.world.heal()
             assert list(listed) == [whole], f"{fault} at request {number}"
+
+    def test_an_odd_entry_of_a_stranger_in_a_list_changes_nothing(
+        self, provider: Provider, scene: Scene
+    ) -> None:
+        scene.need("odd_stranger")
+        request = scene.request()
+        made = provider.create_instance(request)
+        whole = scene.listed(request.name)
+
+        scene.world.inject("odd_stranger", at=1, lasting=True)
+        listed = scene.open().list_instances()
+        scene.open().destroy_instance(made)
+
+        assert [one.id for one in listed] == [whole.id]
+        assert scene.billed() == []
 
     def test_each_documented_error_becomes_the_error_it_means(
         self, provider: Provider, scene: Scene

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,9 +17,11 @@ from materia.errors import MateriaError, OrphanError, ReadyTimeoutError
 from materia.machines import Offer, Requirements
 from materia.protocols import HasClock, Provider
 from materia.selection import rank
+from materia.testing.odd_answers import ODD
 from materia.testing.provider_scene import ProviderScene, Scene
 from materia.testing.world import World
 
+ONCE = ("drop_before", "drop_after", "slow")
 MOMENT = timedelta(seconds=1)
 MINUTES = timedelta(minutes=5)
 # How long a machine of the world may take to boot; a real one takes minutes.
@@ -202,6 +205,26 @@ class ListPromises(ProviderScene):
         assert scene.world.foreign()
         assert list(provider.list_instances()) == []
 
+    def test_a_copy_of_our_labels_on_another_machine_makes_nothing_ours(
+        self, provider: Provider, scene: Scene
+    ) -> None:
+        scene.need("look_alike")
+        request = scene.request()
+        made = provider.create_instance(request)
+        before = set(scene.world.foreign())
+        stranger = scene.world.add_look_alike(made.id)
+        foreign = list(scene.world.foreign())
+        assert set(foreign) > before
+
+        listed = scene.open().list_instances()
+        with suppress(MateriaError):  # a provider that goes by names finds nothing of that one
+            scene.open().destroy_instance(replace(made, id=stranger, name=f"{made.name}-2"))
+        scene.open().destroy_instance(scene.listed(request.name))
+
+        assert [one.id for one in listed] == [made.id]
+        assert scene.billed() == []
+        assert list(scene.world.foreign()) == foreign
+
     def test_instances_of_every_run_are_listed(self, provider: Provider, scene: Scene) -> None:
         requests = [scene.request(stage) for stage in ("extract", "transform")]
         for request in requests:
@@ -257,6 +280,37 @@ class WaitPromises(ProviderScene):
         listed = scene.listed(request.name)
 
         assert scene.open().wait_for_ssh(listed, timeout=BOOT).host
+
+    def test_no_single_bad_answer_gives_up_a_machine_that_is_paid_for(
+        self, provider: Provider, scene: Scene
+    ) -> None:
+        scene.need("ssh")
+        world = scene.world
+        faults = [one for one in (*ONCE, *ODD) if one not in world.lacks] + list(world.errors)
+        made = provider.create_instance(scene.request())
+        provider.wait_for_ssh(made, timeout=BOOT)
+        looks = scene.requests_of(lambda: scene.open().wait_for_ssh(made, timeout=BOOT))
+
+        for number in range(1, looks + 1):
+            for fault in faults:
+                world.inject(fault, at=number)
+                reached = scene.open().wait_for_ssh(made, timeout=BOOT)
+                world.heal()
+                assert reached.id == made.id, f"{fault} at request {number}"
+                assert reached.host, f"{fault} at request {number}"
+
+        assert scene.billed("instance") == [f"instance {made.id}"]
+
+    def test_a_machine_is_waited_for_through_a_service_that_is_down_while_it_boots(
+        self, provider: Provider, scene: Scene
+    ) -> None:
+        scene.need("ssh")
+        scene.need("drop_before")
+        made = provider.create_instance(scene.request())
+        for number in range(1, 6):
+            scene.world.inject("drop_before", at=number)
+
+        assert provider.wait_for_ssh(made, timeout=BOOT).id == made.id
 
     def test_a_boot_that_never_ends_is_given_up_in_time(
         self, provider: Provider, scene: Scene

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from materia.errors import MateriaError
+from materia.testing.odd_answers import ODD
 
-# Faults that every world either has or says why it lacks. The first three meet one request.
+# Faults that every world either has or says why it lacks. The first three, and those that begin
+# with `odd_`, meet one request.
 FAULTS: Mapping[str, str] = {
     "drop_before": "the connection closes before the request has any effect",
     "drop_after": "the request is carried out, and the connection closes before the answer",
@@ -16,6 +18,7 @@ FAULTS: Mapping[str, str] = {
     "never_boots": "an instance is created, is billed, and can never be reached",
     "never_deletes": "a delete is accepted and nothing is deleted",
     "late_to_list": "a new instance is missing from every list for a moment, and is billed",
+    **ODD,
 }
 
 # What a world can do when nothing is wrong; one that cannot says why, in the same way.
@@ -23,6 +26,7 @@ ABILITIES: Mapping[str, str] = {
     "user_data": "an instance is given the user data of its request",
     "ssh": "an instance answers over SSH with the host key of its user data",
     "foreign": "there are things that materia did not make",
+    "look_alike": "a machine that materia did not make can carry a copy of a worker's labels",
 }
 
 
@@ -66,11 +70,11 @@ class World(Protocol):
         """Fail on purpose: *fault* is a name of `FAULTS` or of `errors`.
 
         *at* counts requests from now, 1 being the next one; it is always given for `drop_before`,
-        `drop_after` and `slow`. Without it an error is what the service answers to the request
-        that creates a machine (to every request, for bad credentials), and `never_boots`,
-        `never_deletes` and `late_to_list` hold from now on. With *lasting* every request from
-        *at* on meets the fault: `inject("drop_before", at=3, lasting=True)` is how a process that
-        dies after two requests looks from here.
+        `drop_after`, `slow` and the odd ones. Without it an error is what the service answers to
+        the request that creates a machine (to every request, for bad credentials), and
+        `never_boots`, `never_deletes` and `late_to_list` hold from now on. With *lasting* every
+        request from *at* on meets the fault: `inject("drop_before", at=3, lasting=True)` is how a
+        process that dies after two requests looks from here.
         """
         ...
 
@@ -87,6 +91,14 @@ class World(Protocol):
 
         At the start at least one machine and one of each other kind, with names and labels as
         near to ours as a stranger's can be; they must all be there at the end.
+        """
+        ...
+
+    def add_look_alike(self, instance_id: str) -> str:
+        """Put a machine there that materia did not make, and what hangs on a machine; its identity.
+
+        All of it has the labels of that instance, as somebody copied them, and names of their own.
+        From then on `foreign` has them.
         """
         ...
 

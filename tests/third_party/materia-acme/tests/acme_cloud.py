@@ -83,6 +83,11 @@ class AcmeCloud(Service):
                 "materia-of-somebody-else", "small", {"materia-run": "mine"}, "", foreign=True
             )
 
+    def add_look_alike(self, identity: str) -> str:
+        with self.lock:
+            labels = dict(self._machines[identity].labels)
+            return self._add("precious-db", "small", labels, "", foreign=True).name
+
     def user_data(self, identity: str) -> str:
         return self._machines[identity].user_data
 

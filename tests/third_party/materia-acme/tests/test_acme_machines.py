@@ -14,7 +14,8 @@ class TestAcmeMachines(ProviderContract):
     @pytest.fixture
     def world(self) -> Iterator[CloudWorld]:
         with AcmeCloud(clock=Clock(speed=1000)) as cloud:
-            yield CloudWorld(cloud, slow_seconds=0.9, late_seconds=0.15)
+            lacks = {"odd_stranger": "the name of a machine is its identity, and always there"}
+            yield CloudWorld(cloud, slow_seconds=0.9, late_seconds=0.15, lacks=lacks)
 
     @pytest.fixture
     def open_provider(self, world: CloudWorld) -> Callable[[], Provider]:

@@ -141,6 +141,7 @@ class Exchange:
         target: With the query.
         body: As it was sent.
         status: Of the answer; 0 when the connection was dropped without one.
+        answered: The body of the answer, before it was made bytes.
     """
 
     method: str
@@ -148,6 +149,7 @@ class Exchange:
     target: str
     body: bytes
     status: int
+    answered: object = None
 
 
 # Errors that any service may answer, whatever its API: a proxy in front of it does.

@@ -28,12 +28,15 @@ class Fault:
         slow: Seconds between the effect and the answer, by the wall clock: a client that waits
             less than that has gone away, and what it asked for has happened.
         alter: What the service answers in the place of its answer, which is a new one each time.
+        odd: A kind of `materia.testing.odd_answers.spoilt`: the request has its effect, and a
+            good answer is spoilt so.
     """
 
     error: str | None = None
     drop: Literal["before", "after"] | None = None
     slow: float = 0.0
     alter: Callable[[Request, Answer], Answer] | None = None
+    odd: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Hetzner(HetznerProject):
         "sold_out": error(412, "resource_unavailable", "error during placement"),
         "quota": error(403, "resource_limit_exceeded", "server limit exceeded"),
         "address_quota": error(403, "resource_limit_exceeded", "Primary IP limit exceeded"),
+        "unsupported_location": error(422, "invalid_input", "unsupported location for server type"),
         "placement": error(422, "placement_error", "Placement Error"),
         "rate_limit": error(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached"),
         "unauthorized": error(401, "unauthorized", "unable to authenticate"),

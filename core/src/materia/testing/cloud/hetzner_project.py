@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -128,6 +129,19 @@ class HetznerProject(Service):
             self._add_key(f"materia-web-{number}", key, fingerprint, dict(labels), foreign=True)
         unused = self._add_address("ipv4", "fsn1", None, "materia-spare", foreign=True)
         unused.auto_delete = False
+
+    def add_look_alike(self, identity: str) -> str:
+        """A database with the labels of a worker, on its server, its volume and its addresses."""
+        worker = self.servers[int(identity)]
+        server = replace(worker, id=self.number() + 42_000_000, name="precious-db", user_data="")
+        server.labels, server.created = dict(worker.labels), self.now() - timedelta(days=1)
+        with self.lock:
+            self._place(server, {}, foreign=True)
+            self.add_volume(server, foreign=True)
+            for address in self.addresses.values():
+                if address.assignee == server.id:
+                    address.labels, address.auto_delete = dict(worker.labels), False
+        return str(server.id)
 
     def _place(self, server: Server, network: Mapping[str, Any], *, foreign: bool = False) -> None:
         price = server.type.prices[server.location]

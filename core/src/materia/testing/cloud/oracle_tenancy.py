@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -198,6 +198,17 @@ class Tenancy(Service):
                 created=self.now(),
             )
             self._place(instance, SMALLEST_VOLUME_GB, 10, foreign=True).tags = dict(tags)
+
+    def add_look_alike(self, identity: str) -> str:
+        """A database with the tags of a worker, on its instance and its boot volume."""
+        worker = self.instances[identity]
+        with self.lock:
+            instance = replace(
+                worker, id=self._identity("instance"), name="precious-db", tags=dict(worker.tags)
+            )
+            volume = self._place(instance, SMALLEST_VOLUME_GB, 10, foreign=True)
+            volume.tags = dict(worker.tags)
+        return instance.id
 
     # Inside --------------------------------------------------------------------------------
 

@@ -63,7 +63,9 @@ class OvhProject(Service):
         """A stranger's instances, keys and a volume, named as near to materia's as can be."""
         flavor, region = FLAVORS[2], REGIONS[0]
         image = image_body(*IMAGES[0], region)
-        for name in ("materia-web", "materia-20261001t000000-abcdef-extract", "build--1--2--3"):
+        copied = "--20261001T000000-abcdef--extract--materia1790000000"
+        near = ("materia-web", "materia-20261001t000000-abcdef-extract", "build--1--2--3")
+        for name in (*near, f"precious-db{copied}"):
             key = self._add_key(name, "ssh-ed25519 AAAAforeign", [region], foreign=True)
             instance = self._add_instance(
                 name, region, flavor=flavor, image=image, key=key, foreign=True

@@ -169,6 +169,24 @@ class Project(Service):
             self._add_address("fr-par-1", self.project, list(tags), server=server, foreign=True)
         self._add_address("fr-par-1", self.project, ["materia"], foreign=True)
 
+    def add_look_alike(self, identity: str) -> str:
+        """A database with the tags of a worker, on its server, its volume and its address."""
+        worker = self.servers[identity]
+        tags = list(worker.tags)
+        with self.lock:
+            server = self._add_server(
+                worker.zone,
+                "precious-db",
+                tags=tags,
+                kind=worker.kind,
+                image=worker.image,
+                foreign=True,
+            )
+            server.powered = server.created
+            self._add_volume(server, DEFAULT_VOLUME, foreign=True).tags = tags
+            self._add_address(worker.zone, self.project, tags, server=server, foreign=True)
+        return server.id
+
     # Inside --------------------------------------------------------------------------------
 
     def collect(self) -> None:

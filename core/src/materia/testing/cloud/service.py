@@ -30,6 +30,7 @@ from materia.testing.cloud.exchange import (
 )
 from materia.testing.cloud.faults import Fault, Faults
 from materia.testing.cloud.meter import Meter, Metered
+from materia.testing.odd_answers import spoilt
 
 # Reserved for documentation, RFC 5737: nothing ever answers there.
 DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
@@ -154,6 +155,16 @@ class Service(ABC):
     def user_data(self, identity: str) -> str:
         """The decoded user data of that instance; KeyError when there is none of that id."""
 
+    def add_look_alike(self, identity: str) -> str:
+        """Put a stranger's machine there with a copy of an instance's labels; its identity.
+
+        Its name is a stranger's. What hangs on it has copies of the labels, too.
+
+        Raises:
+            NotImplementedError: the API knows no labels.
+        """
+        raise NotImplementedError(f"{self.provider} has no labels")
+
     def collect(self) -> None:  # noqa: B027 -- a service without delays has nothing to do
         """Bring the state up to now: remove what was deleted and whose time has come.
 
@@ -269,6 +280,8 @@ class Service(ABC):
                 answer = self.decorate(request, self._route(request))
             if fault.alter is not None:
                 answer = fault.alter(request, answer)
+            if fault.odd and answer.status < 300:
+                answer = _spoilt(answer, fault.odd)
             if fault.drop == "after":
                 answer = None
         time.sleep(fault.slow)
@@ -279,6 +292,7 @@ class Service(ABC):
                 target=request.target,
                 body=request.body,
                 status=answer.status if answer else 0,
+                answered=answer.body if answer else None,
             )
         )
         return answer
@@ -302,6 +316,13 @@ class Service(ABC):
         except Exception:  # noqa: BLE001 -- kept, answered as 500, and raised by close()
             self.failures.append(traceback.format_exc())
             return Answer(status=500, body="<html><h1>The emulator failed</h1></html>")
+
+
+def _spoilt(answer: Answer, kind: str) -> Answer:
+    body = spoilt(answer.body, kind)
+    # Its kind as before, but for a page: JSON that is cut off is still called JSON.
+    headers = {} if kind == "odd_page" else {"Content-Type": "application/json", **answer.headers}
+    return Answer(status=200, body=body, headers=headers) if body != answer.body else answer
 
 
 class _Server(ThreadingHTTPServer):

@@ -11,6 +11,7 @@ from materia.bootstrap import host_key_of
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from materia.testing.cloud.faults import Fault
 from materia.testing.cloud.service import Behaviour, Service
+from materia.testing.odd_answers import ODD
 from materia.testing.world import Billed
 
 # What each documented error has to become, whatever the provider.
@@ -45,6 +46,7 @@ class CloudWorld:
         slow_seconds: float = 1.5,
         late_seconds: float = 0.5,
         errors: Mapping[str, type[MateriaError]] = ERRORS,
+        lacks: Mapping[str, str] | None = None,
     ) -> None:
         """Wrap a started *service*.
 
@@ -53,11 +55,14 @@ class CloudWorld:
             slow_seconds: How late a slow answer is, by the wall clock: more than the client waits.
             late_seconds: How long a new instance is in no list, by the wall clock.
             errors: As in `World`.
+            lacks: As in `World`, beside what the service itself says.
         """
         self.service = service
         self.errors = errors
         silent = {"ssh": "this emulated service was started without machines"}
-        self.lacks: Mapping[str, str] = {} if service.machines else silent
+        self.lacks: Mapping[str, str] = {**(lacks or {}), **({} if service.machines else silent)}
+        if type(service).add_look_alike is Service.add_look_alike:
+            self.lacks = {**self.lacks, "look_alike": "the API of this service knows no labels"}
         self._slow = slow_seconds
         self._late = timedelta(seconds=late_seconds * service.clock.speed)
         self._normal = {field.name: getattr(service.behaviour, field.name) for field in _FIELDS}
@@ -80,6 +85,8 @@ class CloudWorld:
             case "drop_before" | "drop_after" | "slow":
                 spoilt = Fault(slow=self._slow) if fault == "slow" else Fault(drop=_moment(fault))
                 faults.at(at or 1, spoilt, lasting=lasting)
+            case _ if fault in ODD:
+                faults.at(at or 1, Fault(odd=fault), lasting=lasting)
             case _ if at is not None:
                 faults.at(at, self._error(fault), lasting=lasting)
             case _ if fault in CREDENTIALS:
@@ -103,6 +110,10 @@ class CloudWorld:
     def foreign(self) -> Sequence[str]:
         """What materia did not make and that is there."""
         return sorted(f"{line.kind} {line.id}" for line in self.service.still_billed(foreign=True))
+
+    def add_look_alike(self, instance_id: str) -> str:
+        """A stranger's machine with a copy of the labels."""
+        return self.service.add_look_alike(instance_id)
 
     def user_data(self, instance_id: str) -> str:
         """The user data that the machine was given, decoded."""

@@ -6,12 +6,12 @@ error.go. `resource_unavailable` for a sold-out type was seen on the real servic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import requests
 from hcloud import APIException, HCloudException
 from hcloud.actions import ActionException
+from materia import api_errors
 from materia.connection import connection_text
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 
@@ -46,6 +46,22 @@ REFUSED = (
         "unsupported_error",
     }
 )
+# Codes that say nothing about what was asked for: the same request may be answered later.
+PASSING = frozenset(
+    {
+        "bad_gateway",
+        "conflict",
+        "locked",
+        "maintenance",
+        "rate_limit_exceeded",
+        "robot_unavailable",
+        "server_error",
+        "service_error",
+        "timeout",
+        "unavailable",
+        "uniqueness_error",
+    }
+)
 
 
 class NothingMadeError(ProviderError):
@@ -56,22 +72,13 @@ class TakenError(ProviderError):
     """The name, or the key, is there already."""
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out; *doing* says what could not be done, on what."""
-    try:
-        yield
-    except MateriaError:
-        raise
-    except Exception as error:
-        known = translate(error, doing)
-        if known is None:
-            raise
-        raise known from error
+    return api_errors.translated(doing, provider="hetzner", translate=translate)
 
 
 def translate(error: Exception, doing: str) -> MateriaError | None:
-    """The error that *error* is to a caller; None for a fault of this program."""
+    """The error that *error* is to a caller; None when it has no meaning of its own."""
     if isinstance(error, APIException):
         return _of_api(error, doing)
     if isinstance(error, ActionException):
@@ -89,7 +96,7 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
         reason = connection_text(error)
     elif isinstance(error, HCloudException):
         reason = f"{type(error).__name__}: {error}"
-    elif isinstance(error, KeyError | TypeError | ValueError | AttributeError):
+    elif isinstance(error, ArithmeticError | LookupError | TypeError | ValueError | AttributeError):
         # The SDK takes answers apart without looking: another service than Hetzner's has answered.
         reason = f"the answer is not one of Hetzner's API: {error!r}"
     else:
@@ -105,10 +112,24 @@ def _of_api(error: APIException, doing: str) -> MateriaError:
     if error.correlation_id:
         told += f", correlation id {error.correlation_id}"
     message = f"hetzner: cannot {doing}: {told}"
-    if error.code in CREDENTIALS:
-        return CredentialsError(f"{message}; {CREDENTIALS[error.code]}")
     if error.code in CAPACITY:
         return CapacityError(message)
+    if error.code in CREDENTIALS:
+        return CredentialsError(f"{message}; {CREDENTIALS[error.code]}")
     if error.code == "uniqueness_error":
         return TakenError(message)
     return NothingMadeError(message) if error.code in REFUSED else ProviderError(message)
+
+
+def refuses_offer(error: BaseException | None) -> bool:
+    """Whether the answer to a create says no to that type in that place.
+
+    The rest of the request is the same for every offer. So a refusal whose code is not one of the
+    account's, of a rate or of a fault is taken for one of the type, the place or the image there:
+    `invalid_input` came for "unsupported location for server type", and new codes will come.
+    """
+    if not isinstance(error, APIException):
+        return False
+    if isinstance(error.code, int):
+        return api_errors.refuses(error.code)
+    return error.code not in PASSING and error.code not in CREDENTIALS

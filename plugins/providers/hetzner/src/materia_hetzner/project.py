@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -14,11 +14,11 @@ from hcloud.primary_ips import BoundPrimaryIP, PrimaryIP
 from hcloud.servers import BoundServer, Server
 from hcloud.ssh_keys import SSHKey
 from hcloud.volumes import Volume
-from materia.errors import ConfigError
+from materia.errors import CapacityError, ConfigError
 from materia.http_environment import check_requests
 from materia.machines import Architecture, Attached, Instance
-from materia.marks import NAME, Mark, read_mark
-from materia.polling import poll
+from materia.marks import NAME, Mark, entry_mark
+from materia.polling import look_for
 from materia.removal import ForeignError
 
 from materia_hetzner.offers import PROVIDER
@@ -57,16 +57,18 @@ class Project:
         self._settings = settings
         self._settle = settle
 
-    def pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, key: str, **options: str) -> Iterator[dict[str, Any]]:
         """All things of a list, as the API sends them.
 
-        The SDK's own list of types fails on answers without the fields of 2026-04-01.
+        The SDK's own list of types fails on answers without the fields of 2026-04-01, and its other
+        lists on one odd entry of a stranger.
         """
         page: int | None = 1
         while page:
-            answer = self.client.request("GET", path, params={"page": page, "per_page": 50})
+            params = {"page": page, "per_page": 50, **options}
+            answer = self.client.request("GET", path, params=params)
             yield from answer[key]
-            following = answer.get("meta", {}).get("pagination", {}).get("next_page")
+            following = ((answer.get("meta") or {}).get("pagination") or {}).get("next_page")
             if following is not None and (type(following) is not int or following <= page):
                 raise ValueError(f"after page {page} comes {following!r}")
             page = following
@@ -78,19 +80,20 @@ class Project:
             ForeignError: there is one, and it is not materia's.
         """
         with translated(f"look for the server {name}"):
-            server = self.client.servers.get_by_name(name)
-        if server is not None and read_mark(labels_of(server)) is None:
-            raise ForeignError(
-                f"hetzner: a server named {name} is there (id {server.id}) and is not materia's"
-            )
-        return server
+            for raw in self.pages("/servers", "servers", name=name):
+                if raw.get("name") != name:
+                    continue
+                if entry_mark(raw.get("id"), raw.get("labels"), named=name) is None:
+                    raise ForeignError(
+                        f"hetzner: a server named {name} is there (id {raw.get('id')}) and is not "
+                        "materia's"
+                    )
+                return BoundServer(self.client.servers, raw)
+        return None
 
     def await_named(self, name: str) -> BoundServer | None:
         """The server of that name, if it appears while it may still be late."""
-        for _ in poll(self._settle):
-            if server := self.named(name):
-                return server
-        return None
+        return look_for(lambda: self.named(name), self._settle)
 
     def find(self, instance: Instance) -> BoundServer | None:
         """The server of an instance, by its id or else by its name.
@@ -107,38 +110,58 @@ class Project:
                 if error.code != "not_found":
                     raise
                 return None
-        if read_mark(labels_of(server)) is None:
+        if self.mark(server) is None:
             raise ForeignError(f"hetzner: the server {instance.id} is not materia's")
         return server
 
     def servers(self) -> list[BoundServer]:
         """Every server with materia's mark."""
         with translated("list servers"):
-            servers = self.client.servers.get_all(label_selector=NAME)
-        return [server for server in servers if read_mark(labels_of(server))]
-
-    def loose(self, selector: str = NAME) -> list[tuple[Mark, Attached]]:
-        """Everything but servers that has a mark, with it."""
-        client = self.client
-        with translated("list addresses, volumes and keys"):
-            things: list[tuple[str, Any]] = [
-                *(
-                    ("address", each)
-                    for each in client.primary_ips.get_all(label_selector=selector)
-                ),
-                *(("volume", each) for each in client.volumes.get_all(label_selector=selector)),
-                *(("key", each) for each in client.ssh_keys.get_all(label_selector=selector)),
+            return [
+                BoundServer(self.client.servers, raw)
+                for raw in self.pages("/servers", "servers", label_selector=NAME)
+                if entry_mark(raw.get("id"), raw.get("labels"), named=raw.get("name"))
             ]
-        return [
-            (mark, Attached(kind=kind, id=str(each.id), region=region_of(each)))
-            for kind, each in things
-            if (mark := read_mark(labels_of(each)))
-        ]
+
+    def loose(self) -> list[tuple[Mark, Attached]]:
+        """Everything but servers that has a mark, with it; nothing that a stranger's server has."""
+        found: list[tuple[Mark, Attached]] = []
+        with translated("list addresses, volumes and keys"):
+            for kind, path, key in (
+                ("address", "/primary_ips", "primary_ips"),
+                ("volume", "/volumes", "volumes"),
+                ("key", "/ssh_keys", "ssh_keys"),
+            ):
+                for raw in self.pages(path, key, label_selector=NAME):
+                    named = {"named": raw.get("name")} if kind == "key" else {}
+                    mark = entry_mark(raw.get("id"), raw.get("labels"), **named)
+                    if mark is None or self._is_held_by_a_stranger(raw):
+                        continue
+                    region = (raw.get("location") or {}).get("name") or ""
+                    found.append((mark, Attached(kind=kind, id=str(raw["id"]), region=str(region))))
+        return found
+
+    def _is_held_by_a_stranger(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a server that is not materia's has that address or volume.
+
+        Its labels can be copies of ours, as people copy them.
+        """
+        holder = raw.get("assignee_id") or raw.get("server")
+        if holder is None:
+            return False
+        try:
+            server = self.client.servers.get_by_id(int(holder))
+        except hcloud.APIException as error:
+            if error.code != "not_found":
+                raise
+            return False
+        return self.mark(server) is None
 
     def image(self, architecture: Architecture) -> Image:
         """The image of the settings for that processor.
 
         Raises:
+            CapacityError: there is one, and not for that processor.
             ConfigError: there is none of that name.
         """
         name, images = self._settings.image, self.client.images
@@ -147,6 +170,8 @@ class Project:
             if images.get_by_name_and_architecture(name, wanted):
                 # By name, as the API describes the field: it takes the one for the server type.
                 return Image(name=name)
+            if images.get_all(name=name):
+                raise CapacityError(f"hetzner: the image {name} is not there for {architecture}")
             known = images.get_all(type=["system"], architecture=[wanted])
         raise ConfigError(
             f"providers.hetzner.image must be a system image for {architecture}, is {name!r}; "
@@ -155,29 +180,39 @@ class Project:
 
     def instance(self, server: BoundServer, attached: Iterable[Attached] = ()) -> Instance:
         """A server as a value, with its addresses and what else is *attached*."""
-        mark = read_mark(labels_of(server))
-        if mark is None:
-            raise ForeignError(f"hetzner: the server {server.id} is not materia's")
-        region = region_of(server)
-        network, kind = server.public_net, server.server_type
-        addresses = [
-            Attached(kind="address", id=str(address.id), region=region)
-            for address in _addresses_of(server)
-        ]
-        return Instance(
-            provider=PROVIDER,
-            id=str(server.id),
-            name=str(server.name),
-            run=mark.run,
-            stage=mark.stage,
-            region=region,
-            expires_at=mark.expires_at,
-            instance_type=str(kind.name) if kind else "",
-            created_at=server.created,
-            host=network.ipv4.ip if network and network.ipv4 else None,
-            port=self._settings.ssh_port,
-            attached=tuple(dict.fromkeys([*addresses, *attached])),
-        )
+        with translated(f"read the server {server.id}"):
+            mark = self.mark(server)
+            if mark is None:
+                raise ForeignError(f"hetzner: the server {server.id} is not materia's")
+            region = region_of(server)
+            network, kind = server.public_net, server.server_type
+            addresses = [
+                Attached(kind="address", id=str(address.id), region=region)
+                for address in _addresses_of(server)
+            ]
+            return Instance(
+                provider=PROVIDER,
+                id=str(server.id),
+                name=mark.name,
+                run=mark.run,
+                stage=mark.stage,
+                region=region,
+                expires_at=mark.expires_at,
+                instance_type=str(kind.name) if kind else "",
+                created_at=server.created,
+                host=network.ipv4.ip if network and network.ipv4 else None,
+                port=self._settings.ssh_port,
+                attached=tuple(dict.fromkeys([*addresses, *attached])),
+            )
+
+    def mark(self, server: BoundServer) -> Mark | None:
+        """The mark of a server, or None when it is not materia's.
+
+        Raises:
+            ProviderError: the answer does not say whose it is.
+        """
+        with translated(f"read the server {server.id}"):
+            return entry_mark(server.id, server.labels, named=server.name)
 
     def mark_addresses(self, server: BoundServer) -> None:
         """Give the addresses of a server its mark, so that they are found when they outlive it.
@@ -188,7 +223,7 @@ class Project:
             try:
                 with translated(f"label the address {address.id}"):
                     self.client.primary_ips.update(
-                        PrimaryIP(id=address.id), auto_delete=True, labels=labels_of(server)
+                        PrimaryIP(id=address.id), auto_delete=True, labels=dict(server.labels or {})
                     )
             except NothingMadeError:
                 continue  # it is gone already
@@ -218,11 +253,6 @@ class Project:
             "key": lambda: client.ssh_keys.delete(SSHKey(id=identity)),
         }
         _asked(f"delete the {attached.kind} {identity}", deletes[attached.kind])
-
-
-def labels_of(thing: Any) -> dict[str, str]:
-    """Of anything; the API was seen to send an empty list for none."""
-    return dict(thing.labels) if isinstance(thing.labels, dict) else {}
 
 
 def region_of(thing: Any) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,21 +25,20 @@ from materia.entries import Entries, LeftOut
 from materia.errors import (
     CapacityError,
     CredentialsError,
+    Made,
     NoOfferError,
-    OrphanError,
     ProviderError,
-    ReadyTimeoutError,
 )
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of, read_mark
 from materia.once import Once, unkept
-from materia.polling import poll
+from materia.polling import Boot, await_boot
 from materia.provider_clock import read_date_header
-from materia.removal import leftover
+from materia.removal import leaving_nothing, leftover
 
 from materia_hetzner.offers import PROVIDER, read_offers
-from materia_hetzner.problems import NothingMadeError, TakenError, translated
-from materia_hetzner.project import Project, labels_of, open_client
+from materia_hetzner.problems import NothingMadeError, TakenError, refuses_offer, translated
+from materia_hetzner.project import Project, open_client
 from materia_hetzner.removal import remove
 from materia_hetzner.settings import Settings
 
@@ -74,6 +74,8 @@ class Hetzner:
         self._settings = settings or Settings()
         self._patience = patience
         self._once = once or unkept()
+        self._settle = settle
+        self._first_retry = first_retry
         client = open_client(
             token, self._settings, request_timeout=request_timeout, first_retry=first_retry
         )
@@ -134,27 +136,18 @@ class Hetzner:
             OrphanError: it failed, and what it left could not be removed.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT)
+        host_key = host_key_of(request.user_data) if request.user_data else None
         project = self._project
         server = project.named(request.name)
         if server is not None and server.status == Server.STATUS_DELETING:
             self.destroy_instance(project.instance(server))  # waits until the name is free
             server = None
-        if server is None:
-            image = project.image(request.offer.architecture)
-            try:
+        image = project.image(request.offer.architecture) if server is None else None
+        with leaving_nothing(f"hetzner: cannot create {request.name}", self._undoing(request)):
+            if image is not None:
                 server = self._create(request, image)
-            except BaseException as error:
-                sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
-                left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
-                try:
-                    made = remove(project, left, patience=self._patience, late=not sure)
-                except OrphanError as orphan:
-                    raise orphan from error
-                if isinstance(error, ProviderError):
-                    error.made = "machine" if made else ""
-                raise
-        host_key = host_key_of(request.user_data) if request.user_data else None
-        return replace(project.instance(server), host_key=host_key)
+            assert server is not None  # noqa: S101 -- it was there, or has been made
+            return replace(project.instance(server), host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
         """Every server with materia's mark, and what else has one and no server any more."""
@@ -180,20 +173,24 @@ class Hetzner:
         """
         from materia.ssh import wait_until_reachable
 
-        status = "not there"
-        for left in poll(timeout):
+        def look() -> Boot | None:
             server = self._project.find(instance)
-            status = str(server.status) if server else "not there"
-            if server is None or status != Server.STATUS_RUNNING:
-                continue
-            ready = self._project.instance(server, instance.attached)
-            if ready.host is None:
-                raise ProviderError(f"hetzner: the server {instance.name} has no IPv4 address")
-            wait_until_reachable(ready.host, ready.port, instance.host_key, left)
-            return replace(ready, host_key=instance.host_key)
-        raise ReadyTimeoutError(
-            f"hetzner: the server {instance.name} is {status} after {timeout.total_seconds():g} s"
+            if server is None:
+                return None
+            seen, state = self._project.instance(server), str(server.status)
+            runs = state == Server.STATUS_RUNNING
+            return Boot(state=state, host=seen.host if runs else None, port=seen.port)
+
+        boot = await_boot(
+            f"hetzner: the server {instance.name} (id {instance.id})",
+            look,
+            knock=lambda host, port, left: wait_until_reachable(
+                host, port, instance.host_key, left
+            ),
+            timeout=timeout,
+            settle=self._settle,
         )
+        return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """Return when Hetzner itself says that nothing of the instance is left.
@@ -204,6 +201,17 @@ class Hetzner:
         """
         late = not instance.id and bool(instance.attached)
         remove(self._project, instance, patience=self._patience, late=late)
+
+    def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
+        """What removes all that a create has made."""
+        left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
+
+        def undo(error: BaseException) -> Made:
+            sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
+            made = remove(self._project, left, patience=self._patience, late=not sure)
+            return "machine" if made else ""
+
+        return undo
 
     def _create(self, request: InstanceRequest, image: Image) -> BoundServer:
         name, offer, project = request.name, request.offer, self._project
@@ -216,7 +224,7 @@ class Hetzner:
             keys, _ = self._keys(request)
         try:
             with translated(f"create the server {name} ({offer.instance_type}, {offer.region})"):
-                return project.client.servers.create(
+                server = project.client.servers.create(
                     name=name,
                     server_type=ServerType(name=offer.instance_type),
                     image=image,
@@ -226,26 +234,45 @@ class Hetzner:
                     labels=mark_of(request).labels(),
                     public_net=ServerCreatePublicNetwork(enable_ipv4=True, enable_ipv6=False),
                 ).server
-        except (CapacityError, CredentialsError, NothingMadeError):
+                project.instance(server)  # raises for an answer that does not say what was made
+                return server
+        except (CapacityError, CredentialsError):
             raise
         except ProviderError as error:
+            if refuses_offer(error.__cause__):
+                raise CapacityError(str(error)) from error
+            if isinstance(error, NothingMadeError):
+                raise
             # The answer is lost, or the name is taken: the server may be there all the same.
-            if server := project.await_named(name):
-                return server
+            if found := project.await_named(name):
+                return found
             raise NothingMadeError(str(error)) from error
 
     def _keys(self, request: InstanceRequest) -> tuple[list[BoundSSHKey], bool]:
         """The key to let in, and whether an earlier create of this name made it."""
         if not request.public_key:
             return [], False
+        try:
+            return self._keys_once(request)
+        except (CredentialsError, NothingMadeError):
+            raise
+        except ProviderError:
+            # The answer is lost. A key is known by its name, so a second try makes no second one.
+            time.sleep(self._first_retry.total_seconds())
+            return self._keys_once(request)
+
+    def _keys_once(self, request: InstanceRequest) -> tuple[list[BoundSSHKey], bool]:
         name, keys = request.name, self._project.client.ssh_keys
         try:
             with translated(f"add the SSH key {name}"):
-                return [keys.create(name, request.public_key, mark_of(request).labels())], False
+                made = keys.create(name, request.public_key, mark_of(request).labels())
+                if read_mark(made.labels, named=made.name) is None:
+                    raise ValueError("the key came back without its name and labels")
+                return [made], False
         except TakenError:
             with translated(f"find the SSH key {name}"):
                 named = keys.get_by_name(name)
-                if named is not None and read_mark(labels_of(named)):
+                if named is not None and read_mark(named.labels, named=named.name):
                     return [named], True
                 # The same key by another name: another stage's of this run, or the user's own.
                 same = keys.get_by_fingerprint(_fingerprint(request.public_key))

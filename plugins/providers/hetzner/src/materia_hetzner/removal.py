@@ -27,7 +27,8 @@ def remove(project: Project, instance: Instance, *, patience: timedelta, late: b
 
 def _go_over(project: Project, instance: Instance) -> list[str]:
     """Ask for the next things to be deleted; what is not gone yet, in words."""
-    server = project.find(instance)
+    # Names are unique here, so whatever identity a create has answered, this is the machine.
+    server = project.find(instance) or project.named(instance.name)
     if server is not None:
         if server.status != Server.STATUS_DELETING:
             project.mark_addresses(server)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,11 @@ from typing import Any
 os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 import oci  # type: ignore[import-untyped]
+from materia import polling
 from materia.entries import ODD, LeftOut, reason_of
+from materia.errors import ProviderError
 from materia.http_environment import check_requests
+from materia.marks import read_mark
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
     ComputeClient,
@@ -62,12 +65,11 @@ class Clients:
 
     def again(self, doing: str, call: Callable[[], Any]) -> Any:
         """The answer of *call*, which is safe to repeat: tried three times, then given up."""
-        for pause in (self.first_retry, 3 * self.first_retry):
-            try:
-                return self.once(doing, call)
-            except (UnansweredError, BusyRateError):
-                time.sleep(pause)
-        return self.once(doing, call)
+        return polling.again(
+            lambda: self.once(doing, call),
+            passing=may_pass,
+            first_pause=timedelta(seconds=self.first_retry),
+        )
 
     def every(
         self, doing: str, call: Callable[..., Any], left: LeftOut | None = None, /, **options: Any
@@ -96,37 +98,16 @@ class Clients:
             options["page"] = answer.next_page
 
 
+def may_pass(error: ProviderError) -> bool:
+    """Whether the same request may be answered later."""
+    return isinstance(error, UnansweredError | BusyRateError)
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """An entry of a list that the SDK made nothing of."""
 
     reason: str
-
-
-def _by_entry(client: Any) -> Any:
-    """The *client*, reading lists entry by entry: the SDK's own way loses all for one of them."""
-    whole = client.base_client.deserialize_response_data
-
-    def read(data: bytes, kind: str, *rest: Any) -> Any:
-        if not kind.startswith("list["):
-            return whole(data, kind, *rest)
-        entries = json.loads(data)
-        if not isinstance(entries, list):
-            return None
-        return [
-            one(entry, kind.removeprefix("list[").removesuffix("]"), *rest) for entry in entries
-        ]
-
-    def one(entry: object, kind: str, *rest: Any) -> Any:
-        if not isinstance(entry, dict):
-            return Unreadable(f"it is {type(entry).__name__}, not an object")
-        try:
-            return whole(json.dumps(entry).encode(), kind, *rest)
-        except ODD as error:
-            return Unreadable(reason_of(error))
-
-    client.base_client.deserialize_response_data = read
-    return client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +140,62 @@ def connect(
     given = dict(config)
     with translated("read the credentials"):
         return Clients(
-            compute=_by_entry(ComputeClient(given, **options)),
-            volumes=_by_entry(BlockstorageClient(given, **options)),
-            network=_by_entry(VirtualNetworkClient(given, **options)),
-            identity=_by_entry(IdentityClient(given, **options)),
+            compute=_checking(ComputeClient(given, **options)),
+            volumes=_checking(BlockstorageClient(given, **options)),
+            network=_checking(VirtualNetworkClient(given, **options)),
+            identity=_checking(IdentityClient(given, **options)),
             first_retry=first_retry,
         )
+
+
+def _checking(client: Any) -> Any:
+    """A client of the SDK that looks at an answer before it makes objects of it.
+
+    The SDK makes an empty list of `{}`, an object without values of anything, and texts of
+    numbers; and one odd date of a stranger's instance costs the whole list.
+    """
+    base = client.base_client
+    read = base.deserialize_response_data
+
+    def checked(data: bytes, kind: str, *words: Any) -> Any:
+        if kind in {"object", "str"}:  # also of refusals, which may be a page
+            return read(data, kind, *words)
+        body = json.loads(data)
+        if not kind.startswith("list["):
+            _check(body)
+            return read(data, kind, *words)
+        if not isinstance(body, list):
+            raise TypeError("the answer is no list")
+        return [
+            _entry(raw, partial(read, json.dumps([raw]).encode(), kind, *words)) for raw in body
+        ]
+
+    base.deserialize_response_data = checked
+    return client
+
+
+def _entry(raw: Any, read: Callable[[], Any]) -> Any:
+    """What the SDK makes of one entry of a list, or why it cannot be read.
+
+    Raises:
+        TypeError: it carries materia's tags: such an entry may not be passed over.
+    """
+    try:
+        _check(raw)
+        (entry,) = read()
+    except ODD as error:
+        tags = raw.get("freeformTags") if isinstance(raw, dict) else None
+        if isinstance(tags, dict) and read_mark(tags) is not None:
+            raise TypeError(reason_of(error)) from error
+        return Unreadable(reason_of(error))
+    return entry
+
+
+def _check(raw: Any) -> None:
+    """Refuse an object whose identity or marks were not sent as text."""
+    if not isinstance(raw, dict) or not raw:
+        raise TypeError("the answer is no object with values")
+    tags = raw.get("freeformTags") or {}
+    marks = [value for key, value in tags.items() if key.startswith("materia-")]
+    if not all(isinstance(one, str | None) for one in (raw.get("id"), *marks)):
+        raise TypeError("an identity or a tag is no text")

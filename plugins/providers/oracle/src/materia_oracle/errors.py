@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from materia import api_errors
 from materia.connection import connection_text
-from materia.errors import CapacityError, CredentialsError, ProviderError
+from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from oci import exceptions  # type: ignore[import-untyped]
 
 
@@ -34,29 +34,25 @@ SDK_ERRORS = tuple(
 )
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises while *doing* something into one of materia's errors.
+def translated(doing: str) -> AbstractContextManager[None]:
+    """Let only materia's errors out of calls of the SDK; *doing* names what was asked."""
+    return api_errors.translated(doing, provider="oracle", translate=_translate)
 
-    Only calls of the SDK belong inside: it raises ValueError, TypeError or AttributeError for a
-    body it cannot read.
-    """
-    try:
-        yield
-    except exceptions.ServiceError as error:
-        raise _refusal(doing, error) from error
-    except exceptions.ClientError as error:
-        raise CredentialsError(
-            f"oracle: {doing}: the SDK does not take the credentials ({type(error).__name__}); "
-            "check OCI_CLI_USER, OCI_CLI_TENANCY, OCI_CLI_FINGERPRINT, OCI_CLI_KEY_CONTENT and "
+
+def _translate(error: Exception, doing: str) -> MateriaError:
+    kind = type(error).__name__
+    if isinstance(error, exceptions.ServiceError):
+        return _refusal(doing, error)
+    if isinstance(error, exceptions.ClientError):
+        return CredentialsError(
+            f"oracle: {doing}: the SDK does not take the credentials ({kind}); check "
+            "OCI_CLI_USER, OCI_CLI_TENANCY, OCI_CLI_FINGERPRINT, OCI_CLI_KEY_CONTENT and "
             "OCI_CLI_REGION"
-        ) from error
-    except SDK_ERRORS as error:
-        reason = connection_text(error)
-        raise UnansweredError(f"oracle: {doing}: no answer: {reason}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        kind = type(error).__name__
-        raise UnansweredError(f"oracle: {doing}: the answer cannot be read ({kind})") from error
+        )
+    if isinstance(error, SDK_ERRORS):
+        return UnansweredError(f"oracle: {doing}: no answer: {connection_text(error)}")
+    # The SDK takes answers apart without looking.
+    return UnansweredError(f"oracle: {doing}: the answer cannot be read ({kind}: {error})")
 
 
 def _refusal(doing: str, error: exceptions.ServiceError) -> ProviderError:
@@ -73,10 +69,22 @@ def _refusal(doing: str, error: exceptions.ServiceError) -> ProviderError:
             f"{said}; check OCI_CLI_USER, OCI_CLI_TENANCY, OCI_CLI_FINGERPRINT, "
             "OCI_CLI_KEY_CONTENT, this machine's clock, and the user's policies"
         )
-    if status == 404:
-        return GoneError(said)
     if status == 429:
-        return BusyRateError(said)
-    if status is None or status >= 500:
+        return BusyRateError(said, retry_after=api_errors.retry_after(error.headers))
+    # A gateway's 404 has no code, and says nothing of what was asked for.
+    if status == 404 and known:
+        return GoneError(said)
+    if status is None or status >= 500 or status == 404:
         return UnansweredError(said)
     return ProviderError(said)
+
+
+def refuses_offer(error: BaseException | None) -> bool:
+    """Whether the answer to a launch says no to that shape in that domain.
+
+    The rest of the request is the same for every offer, so that is what a refusal is about. A 404
+    is not: it also means a subnet, or a right, that is lacking.
+    """
+    if not isinstance(error, exceptions.ServiceError) or not isinstance(error.status, int):
+        return False
+    return error.status != 404 and api_errors.refuses(error.status)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from materia.errors import CapacityError, ConfigError, ProviderError
+from materia.errors import CapacityError, ConfigError, CredentialsError, ProviderError
 from materia.machines import InstanceRequest, Offer
 from materia.marks import mark_of
+from materia.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
-from materia_oracle.client import NO_RETRY, Place
-from materia_oracle.errors import GoneError, UnansweredError
+from materia_oracle.client import NO_RETRY, Place, may_pass
+from materia_oracle.errors import GoneError, UnansweredError, refuses_offer
 from materia_oracle.offers import domains_of
-from materia_oracle.owned import TERMINATED, TERMINATING, Owned
+from materia_oracle.owned import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.shapes import BOOT_VOLUME_VPUS, read_offer_size
 
 TABLE = "[providers.oracle] of materia.toml"
@@ -64,13 +66,23 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
         opc_retry_token=token,
         retry_strategy=NO_RETRY,
     )
-    try:
+
+    def once() -> Any:
+        found = clients.once(doing, call).data
+        if not owned.is_mine(mark_of_instance(found)):
+            raise UnansweredError(f"oracle: {doing}: the answer does not say what was made")
+        return found
+
+    def ask() -> Any:
+        # The token makes each of these the same launch, whether or not the first was carried out.
         try:
-            return clients.once(doing, call).data
+            return once()
         except UnansweredError:
-            # The token makes this the same launch, whether or not the first was carried out.
             owned.uncertain = True
-            return clients.once(doing, call).data
+            raise
+
+    try:
+        return again(ask, passing=may_pass, first_pause=timedelta(seconds=clients.first_retry))
     except GoneError as error:
         # "shape ... not found": this domain does not have it, another may.
         if "shape" in str(error).lower():
@@ -81,6 +93,8 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
     except ProviderError as error:
         if "InvalidatedRetryToken" in str(error):
             return None
+        if refuses_offer(error.__cause__) and not isinstance(error, CredentialsError):
+            raise CapacityError(str(error)) from error
         raise
 
 
@@ -118,22 +132,27 @@ def _image_id(place: Place, offer: Offer, image: str) -> str:
     if image.startswith("ocid1.image."):
         return image
     system, _, version = image.rpartition(" ")
-    found = place.clients.every(
-        f"image {image}",
+    for one in _images(place, system, version, shape=offer.instance_type):
+        if one.id and not re.search(r"GPU|Minimal", str(one.display_name)):
+            return str(one.id)
+    lacking = f"oracle: no image {image!r} boots {offer.instance_type} in {place.region}"
+    if _images(place, system, version):
+        raise CapacityError(lacking)  # another shape has one
+    raise ConfigError(
+        f"{lacking}; set image in {TABLE} to an operating system and its version as Oracle names "
+        "them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
+    )
+
+
+def _images(place: Place, system: str, version: str, **options: str) -> list[Any]:
+    return place.clients.every(
+        f"image {system} {version}",
         place.clients.compute.list_images,
         compartment_id=place.compartment,
         operating_system=system,
         operating_system_version=version,
-        shape=offer.instance_type,
         lifecycle_state="AVAILABLE",
         sort_by="TIMECREATED",
         sort_order="DESC",
-    )
-    for one in found:
-        if not re.search(r"GPU|Minimal", str(one.display_name)):
-            return str(one.id)
-    raise ConfigError(
-        f"oracle: no image {image!r} boots {offer.instance_type} in {place.region}; set image in "
-        f"{TABLE} to an operating system and its version as Oracle names them, for example "
-        "'Canonical Ubuntu 24.04', or to the OCID of an image"
+        **options,
     )

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 from materia.machines import Attached, Instance
-from materia.marks import Mark, read_mark
-from materia.polling import poll
+from materia.marks import Mark, entry_mark
+from materia.polling import look_for
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place
-from materia_oracle.errors import GoneError
+from materia_oracle.errors import GoneError, UnansweredError, translated
 from materia_oracle.shapes import PROVIDER
 
 TERMINATED = "TERMINATED"
@@ -58,7 +58,7 @@ class Owned:
         found = [
             one
             for one in instances(self.place, display_name=self.mark.name)
-            if is_marked(one.freeform_tags, self.mark.name)
+            if self.is_mine(mark_of_instance(one))
         ]
         self.instances |= {one.id for one in found}
         self.ended = any(one.lifecycle_state in {TERMINATED, TERMINATING} for one in found)
@@ -67,40 +67,51 @@ class Owned:
 
     def look(self) -> Any | None:
         """As `find`, for as long as a new instance may be in no list, or until one has ended."""
-        for _ in poll(self.settle):
-            if (found := self.find()) is not None or self.ended:
-                return found
-        return None
+
+        def ended_or_found() -> tuple[Any | None] | None:
+            found = self.find()
+            return (found,) if found is not None or self.ended else None
+
+        seen = look_for(ended_or_found, self.settle)
+        return seen[0] if seen else None
 
     def find_volumes(self) -> None:
-        """Learn which boot volumes carry the name."""
-        self.tagged |= {
-            one.id
-            for one in boot_volumes(self.place)
-            if is_marked(one.freeform_tags, self.mark.name)
-        }
+        """Learn which boot volumes carry the name, and are not a stranger's."""
+        for one in boot_volumes(self.place):
+            if self.is_mine(mark_of_volume(one)) and not self._is_held_by_a_stranger(one):
+                self.tagged.add(one.id)
         self.volumes |= self.tagged
+
+    def _is_held_by_a_stranger(self, volume: Any) -> bool:
+        """Whether an instance that is not materia's has it: tags are copied, too."""
+        for one in attachments(self.place, volume.availability_domain, boot_volume_id=volume.id):
+            if one.boot_volume_id != volume.id or one.instance_id in self.instances:
+                continue
+            holder = self.get(one.instance_id)
+            alive = holder is not None and holder.lifecycle_state != TERMINATED
+            if alive and mark_of_instance(holder) is None:
+                return True
+        return False
 
     def get(self, identity: str) -> Any | None:
         """The instance, or None when there is none of that identity."""
-        doing = f"instance {identity}"
         try:
-            return self.place.clients.again(
-                doing, lambda: self.place.clients.compute.get_instance(identity)
-            ).data
+            return read_instance(self.place, identity)
         except GoneError:
             return None
 
     def tag_volumes(self, instance: Any) -> None:
         """Learn the boot volume of *instance*, and tag it while it is there to stay."""
         ending = instance.lifecycle_state in {TERMINATED, TERMINATING}
-        mark = read_mark(instance.freeform_tags) or self.mark
+        mark = mark_of_instance(instance) or self.mark
         for attachment in attachments(
             self.place,
             instance.availability_domain,
             instance_id=instance.id,
         ):
             volume = attachment.boot_volume_id
+            if attachment.instance_id != instance.id:
+                continue
             self.volumes.add(volume)
             if ending or volume in self.tagged:
                 continue
@@ -114,11 +125,43 @@ class Owned:
                 continue
             self.tagged.add(volume)
 
+    def is_mine(self, mark: Mark | None) -> bool:
+        """Whether this is a mark of that name."""
+        return mark is not None and mark.name == self.mark.name
 
-def is_marked(tags: dict[str, str] | None, name: str) -> bool:
-    """Whether these are tags of materia, and of that name."""
-    mark = read_mark(tags)
-    return mark is not None and mark.name == name
+
+def mark_of_instance(instance: Any) -> Mark | None:
+    """The mark of an instance, or None when it is not materia's, by its name or by its tags.
+
+    Raises:
+        ProviderError: the answer does not say whose it is.
+    """
+    with translated(f"read instance {instance.id}"):
+        return entry_mark(instance.id, instance.freeform_tags, named=instance.display_name)
+
+
+def mark_of_volume(volume: Any) -> Mark | None:
+    """The mark of a boot volume, which Oracle names; as `mark_of_instance`."""
+    with translated(f"read boot volume {volume.id}"):
+        return entry_mark(volume.id, volume.freeform_tags)
+
+
+def read_instance(place: Place, identity: str) -> Any:
+    """The instance of that identity.
+
+    Raises:
+        GoneError: there is none.
+        ProviderError: the answer is about something else, or cannot be read.
+    """
+    doing = f"instance {identity}"
+
+    def ask() -> Any:
+        answer = place.clients.compute.get_instance(identity)
+        if answer.data.id != identity or not isinstance(answer.data.lifecycle_state, str):
+            raise UnansweredError(f"oracle: {doing}: the answer is not about that instance")
+        return answer
+
+    return place.clients.again(doing, ask).data
 
 
 def instances(place: Place, **options: str) -> list[Any]:
@@ -150,9 +193,10 @@ def boot_volumes(place: Place) -> list[Any]:
 
 def attachments(place: Place, domain: str, **options: str) -> list[Any]:
     """The boot volumes of instances in an availability domain; detached ones stay listed."""
+    doing = f"list boot volume attachments in {domain}"
     try:
-        return place.clients.every(
-            f"list boot volume attachments in {domain}",
+        found = place.clients.every(
+            doing,
             place.clients.compute.list_boot_volume_attachments,
             availability_domain=domain,
             compartment_id=place.compartment,
@@ -160,19 +204,24 @@ def attachments(place: Place, domain: str, **options: str) -> list[Any]:
         )
     except GoneError:
         return []  # as above
+    if not all(one.instance_id and one.boot_volume_id for one in found):
+        raise UnansweredError(f"oracle: {doing}: one does not say of what it is")
+    return found
 
 
 def instances_of(place: Place, port: int) -> list[Instance]:
     """Everything of materia in the compartment, each with its boot volume; leftovers have no id."""
-    marked = [
-        (mark, one)
-        for one in instances(place)
-        if (mark := read_mark(one.freeform_tags)) is not None
-    ]
+    everything = [(mark_of_instance(one), one) for one in instances(place)]
+    marked = [(mark, one) for mark, one in everything if mark is not None]
     living = {one.id for _, one in marked if one.lifecycle_state != TERMINATED}
-    existing = {one.id: one for one in boot_volumes(place)}
+    strangers = {
+        one.id for mark, one in everything if mark is None and one.lifecycle_state != TERMINATED
+    }
+    existing = {one.id: (mark_of_volume(one), one) for one in boot_volumes(place)}
     kept: dict[str, set[str]] = {}
-    for domain in sorted({one.availability_domain for _, one in marked}):
+    domains = {one.availability_domain for _, one in marked}
+    domains |= {one.availability_domain for mark, one in existing.values() if mark is not None}
+    for domain in sorted(domains):
         for attachment in attachments(place, domain):
             if attachment.boot_volume_id in existing:
                 kept.setdefault(attachment.instance_id, set()).add(attachment.boot_volume_id)
@@ -181,13 +230,12 @@ def instances_of(place: Place, port: int) -> list[Instance]:
         for mark, one in marked
         if one.id in living
     ]
-    held = {volume for identity in living for volume in kept.get(identity, ())}
+    held = {volume for identity in living | strangers for volume in kept.get(identity, ())}
     left: dict[str, tuple[Mark, set[str]]] = {}
     for mark, one in marked:
         if one.id not in living and (rest := kept.get(one.id, set()) - held):
             left.setdefault(mark.name, (mark, set()))[1].update(rest)
-    for volume in existing.values():
-        mark_here = read_mark(volume.freeform_tags)
+    for mark_here, volume in existing.values():
         if mark_here is not None and volume.id not in held:
             left.setdefault(mark_here.name, (mark_here, set()))[1].add(volume.id)
     found += [

@@ -8,18 +8,26 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from materia.bootstrap import check_size, host_key_of
-from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
+from materia.errors import ConfigError, Made, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.once import Once, unkept
-from materia.polling import poll
+from materia.polling import Boot, await_boot
 from materia.provider_clock import read_date_header
+from materia.removal import leaving_nothing
 
 from materia_oracle.client import Place, connect
-from materia_oracle.errors import GoneError, UnansweredError
+from materia_oracle.errors import GoneError
 from materia_oracle.launch import TABLE, launch
 from materia_oracle.offers import offers_of
-from materia_oracle.owned import TERMINATED, TERMINATING, Owned, described, instances_of
+from materia_oracle.owned import (
+    TERMINATED,
+    TERMINATING,
+    Owned,
+    described,
+    instances_of,
+    read_instance,
+)
 from materia_oracle.removal import remove
 from materia_oracle.shapes import PROVIDER
 
@@ -98,20 +106,12 @@ class Oracle:
             )
         room = METADATA_BYTES - len(request.public_key.encode())
         check_size(request.user_data, provider=PROVIDER, limit_bytes=room, encoded=True)
+        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(mark_of(request))
-        try:
+        with leaving_nothing(f"oracle: cannot create {request.name}", partial(self._undo, owned)):
             found = owned.find() or launch(request, owned, subnet=self._subnet, image=self._image)
-        except BaseException as error:
-            if owned.touched:
-                try:
-                    remove(owned, self._patience)
-                except OrphanError as orphan:
-                    raise orphan from error
-                if isinstance(error, ProviderError):
-                    error.made = "machine" if owned.instances else ""
-            raise
-        made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
-        return replace(made, host_key=host_key_of(request.user_data) if request.user_data else None)
+            made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
+            return replace(made, host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
         """As the Protocol says; a boot volume without its instance comes with an empty id."""
@@ -121,26 +121,29 @@ class Oracle:
         """As the Protocol says; an instance that stops or terminates will never answer."""
         from materia.ssh import wait_until_reachable
 
-        which = f"{instance.name} ({instance.id} in {self._place.region})"
-        for left in poll(timeout):
+        which = f"oracle: the instance {instance.name} (id {instance.id})"
+
+        def look() -> Boot | None:
             try:
-                found = self._clients.again(
-                    f"instance {instance.id}",
-                    lambda: self._clients.compute.get_instance(instance.id),
-                ).data
-                state = found.lifecycle_state
-                host = self._address(instance.id) if state == "RUNNING" else None
-            except (GoneError, UnansweredError):
-                continue  # not visible yet, or no answer this time
-            if host:
-                wait_until_reachable(host, self._ssh_port, instance.host_key, left)
-                return replace(instance, host=host, port=self._ssh_port)
+                state = read_instance(self._place, instance.id).lifecycle_state
+            except GoneError:
+                return None
+            failure = None
             if state in DEAD:
-                raise ReadyTimeoutError(f"oracle: {which} did not start, it is {state}")
-        raise ReadyTimeoutError(
-            f"oracle: {which} is not running with a public address after "
-            f"{timeout.total_seconds():.0f} s"
+                failure = ReadyTimeoutError(f"{which} did not start, it is {state}")
+            host = self._address(instance.id) if state == "RUNNING" else None
+            return Boot(state=state, host=host, port=self._ssh_port, failure=failure)
+
+        boot = await_boot(
+            which,
+            look,
+            knock=lambda host, port, left: wait_until_reachable(
+                host, port, instance.host_key, left
+            ),
+            timeout=timeout,
+            settle=self._settle,
         )
+        return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """As the Protocol says: terminated, and its boot volume with it."""
@@ -153,6 +156,12 @@ class Oracle:
         owned = self._owned(mark)
         owned.know(instance)
         remove(owned, self._patience)
+
+    def _undo(self, owned: Owned, _error: BaseException) -> Made:
+        if not owned.touched:
+            return ""
+        remove(owned, self._patience)
+        return "machine" if owned.instances else ""
 
     def _owned(self, mark: Mark) -> Owned:
         return Owned(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
-from materia.errors import CredentialsError, OrphanError, ProviderError
-from materia.marks import NAME, read_mark
-from materia.polling import poll
+from materia import removal
+from materia.marks import NAME
+from materia.removal import ForeignError, leftover
 
-from materia_oracle.errors import GoneError
-from materia_oracle.owned import TERMINATED, TERMINATING, Owned
-
-
-class NotOursError(ProviderError):
-    """An instance that was to be destroyed does not carry materia's tags."""
+from materia_oracle.errors import GoneError, UnansweredError
+from materia_oracle.owned import TERMINATED, TERMINATING, Owned, mark_of_instance
+from materia_oracle.shapes import PROVIDER
 
 
 def remove(owned: Owned, patience: timedelta) -> None:
@@ -22,53 +20,56 @@ def remove(owned: Owned, patience: timedelta) -> None:
 
     Raises:
         OrphanError: something is still there when *patience* has passed, or nobody can tell.
-        NotOursError: the instance is not materia's.
+        ForeignError: the instance is not materia's.
     """
     seen: set[str] = set()
-    last: ProviderError | None = None
-    for left in poll(patience):
-        try:
-            if _pass(owned, seen, settled=patience - left >= owned.settle):
-                return
-            last = None
-        except CredentialsError as error:
-            last = error
-            break  # waiting does not help
-        except NotOursError:
-            raise
-        except ProviderError as error:
-            last = error
-    raise OrphanError(_remains(owned, last)) from last
+    began = time.monotonic()
+
+    def go_over() -> list[str]:
+        return _pass(owned, seen, settled=time.monotonic() - began >= owned.settle.total_seconds())
+
+    removal.remove(
+        leftover(owned.mark, provider=PROVIDER, region=owned.place.region),
+        go_over,
+        console="https://cloud.oracle.com",
+        patience=patience,
+        by_hand=lambda: _by_hand(owned),
+    )
 
 
-def _pass(owned: Owned, seen: set[str], *, settled: bool) -> bool:
-    """Ask for what is there, delete what can be deleted now; True when nothing was there."""
+def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
+    """Ask for what is there, delete what can be deleted now; what is not gone, in words."""
     owned.find()
     owned.find_volumes()
-    gone = True
+    left: list[str] = []
     for identity in sorted(owned.instances):
         instance = owned.get(identity)
         if instance is None:
             # Terminated instances stay listed for an hour, so 404 for one that was never seen may
             # mean that it cannot be seen yet.
-            gone = gone and (identity in seen or settled)
+            if identity not in seen and not settled:
+                left.append(f"the instance {identity}")
             continue
         seen.add(identity)
-        if read_mark(instance.freeform_tags) is None:
-            raise NotOursError(
+        if mark_of_instance(instance) is None:
+            raise ForeignError(
                 f"oracle: the instance {identity} was not made by materia; it was left alone"
             )
         owned.tag_volumes(instance)
         if instance.lifecycle_state == TERMINATED:
             continue
-        gone = False
+        left.append(f"the instance {identity}")
         if instance.lifecycle_state != TERMINATING:
             _terminate(owned, instance)
-    if not gone:
-        return False
-    left = [one for one in sorted(owned.volumes) if not _volume_gone(owned, one)]
-    # What a lost answer may have made is in no list for a moment.
-    return not left and (settled or not owned.uncertain)
+    if left:
+        return left
+    left = [
+        f"the boot volume {one}" for one in sorted(owned.volumes) if not _volume_gone(owned, one)
+    ]
+    if not left and owned.uncertain and not settled:
+        # What a lost answer may have made is in no list for a moment.
+        return [f"what was made for {owned.mark.name}"]
+    return left
 
 
 def _terminate(owned: Owned, instance: Any) -> None:
@@ -92,6 +93,8 @@ def _volume_gone(owned: Owned, identity: str) -> bool:
         volume = owned.place.clients.again(
             f"boot volume {identity}", lambda: api.get_boot_volume(identity)
         ).data
+        if volume.id != identity:
+            raise UnansweredError(f"oracle: boot volume {identity}: the answer is not about it")
         if volume.lifecycle_state == TERMINATED:
             return True
         if volume.lifecycle_state != TERMINATING:
@@ -103,16 +106,14 @@ def _volume_gone(owned: Owned, identity: str) -> bool:
     return False
 
 
-def _remains(owned: Owned, last: ProviderError | None) -> str:
+def _by_hand(owned: Owned) -> str:
     ways = [
         f"oci compute instance terminate --instance-id {one} --preserve-boot-volume false"
         for one in sorted(owned.instances)
     ]
     ways += [f"oci bv boot-volume delete --boot-volume-id {one}" for one in sorted(owned.volumes)]
-    why = f" ({last})" if last else ""
     tag = f"{NAME}={owned.mark.name}"
     search = f"look in the compartment {owned.place.compartment} for the freeform tag {tag}"
-    head = f"oracle: {owned.mark.name} may still cost money in {owned.place.region}{why}; "
     if not ways:
-        return f"{head}{search}, and delete what is there"
-    return f"{head}delete what is left of it by hand: {'; '.join(ways)}; or {search}"
+        return f"{search}, and delete what is there"
+    return f"delete it by hand: {'; '.join(ways)}; or {search}"

@@ -2,7 +2,8 @@
 
     materia-20261124t085500-ab12cd-extract--20261124T085500-ab12cd--extract--materia1795510500
 
-The ending is what makes it materia's: a stranger's `materia-web` is not.
+Beginning and ending make it materia's: a stranger's `materia-web` is not, and neither is a database
+that was given the ending of a worker.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from materia.marks import Mark
 
 WORD = r"[A-Za-z0-9._]+(?:-[A-Za-z0-9._]+)*"
 PATTERN = re.compile(
-    rf"(?P<name>[a-z0-9-]{{1,63}}?)--(?P<run>{WORD})--(?P<stage>{WORD})--materia(?P<expires>\d{{9,11}})"
+    rf"(?P<name>materia-[a-z0-9-]{{1,55}}?)--(?P<run>{WORD})--(?P<stage>{WORD})--materia(?P<expires>\d{{9,11}})"
 )
 
 
@@ -34,9 +35,9 @@ def write_name(mark: Mark) -> str:
     return name
 
 
-def read_name(name: str) -> Mark | None:
+def read_name(name: object) -> Mark | None:
     """What a name says, or None for one that materia did not give."""
-    found = PATTERN.fullmatch(name)
+    found = PATTERN.fullmatch(name) if isinstance(name, str) else None
     if found is None:
         return None
     return Mark(

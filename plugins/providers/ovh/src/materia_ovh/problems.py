@@ -7,9 +7,9 @@ body of a refusal for want of stock or quota has been published; they are known 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from materia import api_errors
 from materia.connection import connection_text
 from materia.errors import (
     CapacityError,
@@ -55,22 +55,21 @@ class TakenError(NothingMadeError):
     """The name is there already."""
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
+class UnansweredError(ProviderError):
+    """No answer, or none that can be read: whether the request was carried out is unknown."""
+
+
+class BusyRateError(NothingMadeError):
+    """Too many requests, or one that came too late: not carried out, and safe to repeat."""
+
+
+def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out; *doing* says what could not be done, on what."""
-    try:
-        yield
-    except MateriaError:
-        raise
-    except Exception as error:
-        known = translate(error, doing)
-        if known is None:
-            raise
-        raise known from error
+    return api_errors.translated(doing, provider="ovh", translate=translate)
 
 
 def translate(error: Exception, doing: str) -> MateriaError | None:
-    """The error that *error* is to a caller; None for a fault of this program."""
+    """The error that *error* is to a caller; None when it has no meaning of its own."""
     cause = error
     if isinstance(error, exceptions.HTTPError) and len(error.args) > 1:
         cause = error.args[1]
@@ -81,15 +80,16 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
             "key has, such as a space or the end of a line; copy them again"
         )
     if isinstance(error, exceptions.HTTPError):
-        reason = connection_text(cause)
-        return ProviderError(f"ovh: cannot {doing}: {reason}")
+        return UnansweredError(f"ovh: cannot {doing}: {connection_text(cause)}")
     if isinstance(error, exceptions.APIError):
         return _of_api(error, doing)
     if isinstance(error, RequestException):
-        return ProviderError(f"ovh: cannot {doing}: {connection_text(error)}")
+        return UnansweredError(f"ovh: cannot {doing}: {connection_text(error)}")
     if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
         # Neither the SDK nor the API promises the shape of an answer: this one is not OVHcloud's.
-        return ProviderError(f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}")
+        return UnansweredError(
+            f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}"
+        )
     return None
 
 
@@ -104,15 +104,44 @@ def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
         return ConfigError(
             f"{message}; materia signs with OVH_APPLICATION_KEY, so OVH_CLIENT_ID must not be set"
         )
+    if is_project_missing(error):
+        return ConfigError(
+            f"{message}; providers.ovh.project in materia.toml names no project of this account"
+        )
     if CAPACITY.search(told):
         return CapacityError(message)
     if remedy := _remedy(error, status, told):
         return CredentialsError(f"{message}; {remedy}")
+    return _refusal(error, status, message)
+
+
+def _refusal(error: exceptions.APIError, status: int, message: str) -> MateriaError:
+    """What is said neither about the account nor about capacity."""
     if isinstance(error, exceptions.ResourceConflictError):
         return TakenError(message)
-    if isinstance(error, REFUSED) or status == 429:
+    if status == 400 and "out of time" in message.lower():
+        return BusyRateError(message)  # it was not carried out, and is signed anew next time
+    if status == 429:
+        return BusyRateError(message, retry_after=api_errors.retry_after(error.response.headers))
+    if isinstance(error, REFUSED) or api_errors.refuses(status):
         return NothingMadeError(message)
-    return ProviderError(message)
+    return UnansweredError(message)
+
+
+def is_project_missing(error: exceptions.APIError) -> bool:
+    """Whether a 404 is about the project and not about what was asked for in it."""
+    missing = isinstance(error, exceptions.ResourceNotFoundError)
+    return missing and "service does not exist" in str(error.args[:1]).lower()
+
+
+def refuses_offer(error: BaseException | None) -> bool:
+    """Whether the answer to a create says no to that flavor in that region.
+
+    The rest of the request is the same for every offer, so that is what a refusal is about.
+    """
+    if not isinstance(error, exceptions.APIError) or error.response is None:
+        return False
+    return api_errors.refuses(error.response.status_code)
 
 
 def _remedy(error: exceptions.APIError, status: int, told: str) -> str:

@@ -8,10 +8,9 @@ create of a lost answer would make a second machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from materia.bootstrap import check_size, host_key_of
 from materia.entries import Entries
@@ -19,24 +18,29 @@ from materia.errors import (
     CapacityError,
     ConfigError,
     CredentialsError,
+    Made,
     NoOfferError,
-    OrphanError,
     ProviderError,
-    ReadyTimeoutError,
 )
 from materia.machines import Attached, Instance, InstanceRequest, Offer, Requirements
 from materia.marks import mark_of
 from materia.once import Once, unkept
-from materia.polling import poll
+from materia.polling import Boot, await_boot
 from materia.provider_clock import read_date_header
-from materia.removal import leftover
+from materia.removal import leaving_nothing, leftover
 
 from materia_ovh.account import Account, Key, open_client
 from materia_ovh.catalog import read_catalog
 from materia_ovh.credentials import Credentials
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
-from materia_ovh.problems import NothingMadeError, TakenError, translated
+from materia_ovh.problems import (
+    NothingMadeError,
+    TakenError,
+    UnansweredError,
+    refuses_offer,
+    translated,
+)
 from materia_ovh.removal import remove
 from materia_ovh.settings import Settings
 
@@ -55,6 +59,7 @@ class Ovh:
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=10),
         once: Once | None = None,
+        first_retry: timedelta = timedelta(seconds=0.5),
     ) -> None:
         """Open the project; asks the API nothing yet.
 
@@ -65,6 +70,8 @@ class Ovh:
             patience: How long a destroy goes on before it reports an orphan.
             settle: How long an instance that was just made may be missing from answers.
             once: Asks for prices once for several needs; by default each asks anew.
+            first_retry: A request that is safe to repeat is repeated after this, and once more
+                after three times as long.
 
         Raises:
             ConfigError: the SDK finds OVH_CLIENT_ID set as well and refuses to choose.
@@ -74,7 +81,8 @@ class Ovh:
         self._patience = patience
         self._once = once or unkept()
         client = open_client(credentials, settings, request_timeout=request_timeout)
-        self._account = Account(client, settings, settle=settle)
+        self._settle = settle
+        self._account = Account(client, settings, settle=settle, first_retry=first_retry)
 
     def clock(self) -> datetime | None:
         """The time of the API, or None while it does not answer."""
@@ -118,6 +126,7 @@ class Ovh:
             OrphanError: it failed, and what it left could not be removed.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT, encoded=True)
+        host_key = host_key_of(request.user_data) if request.user_data else None
         name = write_name(mark_of(request))
         account, region = self._account, request.offer.region
         body = account.named(request.name)
@@ -131,23 +140,19 @@ class Ovh:
             if body is None:
                 for key in keys:  # of an earlier create that came to nothing
                     account.delete(f"delete the SSH key of {request.name}", f"/sshkey/{key.id}")
-                flavor = account.flavor(region, request.offer.instance_type)
-                image = account.image(region)
-                try:
-                    body = self._create(request, name, flavor, image)
-                except BaseException as error:
-                    sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
-                    left = leftover(mark_of(request), provider=PROVIDER, region=region)
-                    try:
-                        made = remove(account, left, patience=self._patience, late=not sure)
-                    except OrphanError as orphan:
-                        raise orphan from error
-                    if isinstance(error, ProviderError):
-                        error.made = "machine" if made else ""
-                    raise
-        instance = account.instance(body, request.offer.instance_type)
-        host_key = host_key_of(request.user_data) if request.user_data else None
-        return replace(instance, host_key=host_key)
+        # Asked for before anything is made.
+        ids = (
+            (account.flavor(region, request.offer.instance_type), account.image(region))
+            if body is None
+            else None
+        )
+        with leaving_nothing(f"ovh: cannot create {request.name}", self._undoing(request)):
+            if ids is not None:
+                instance = self._create(request, name, *ids)
+            else:
+                assert body is not None  # noqa: S101 -- nothing is asked for where it is there
+                instance = account.instance(body, request.offer.instance_type)
+            return replace(instance, host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
         """Every instance that materia named, and every key whose instance is gone."""
@@ -174,26 +179,34 @@ class Ovh:
         """
         from materia.ssh import wait_until_reachable
 
-        status = "not there"
-        for left in poll(timeout):
+        def look() -> Boot | None:
             body = self._account.find(instance)
-            status = str(body["status"]) if body else "not there"
             if body is None:
-                continue
-            if status == "ERROR":
-                self.destroy_instance(instance)
-                raise CapacityError(
+                return None
+            seen, state = self._account.instance(body), str(body["status"])
+            failure = None
+            if state == "ERROR":
+                failure = CapacityError(
                     f"ovh: the instance {instance.name} could not be built in {instance.region} "
-                    f"(status ERROR) and was destroyed"
+                    "(status ERROR) and was destroyed"
                 )
-            ready = self._account.instance(body, instance.instance_type, instance.attached)
-            if status != "ACTIVE" or ready.host is None:
-                continue
-            wait_until_reachable(ready.host, ready.port, instance.host_key, left)
-            return replace(ready, host_key=instance.host_key)
-        raise ReadyTimeoutError(
-            f"ovh: the instance {instance.name} is {status} after {timeout.total_seconds():g} s"
-        )
+            host = seen.host if state == "ACTIVE" else None
+            return Boot(state=state, host=host, port=seen.port, failure=failure)
+
+        try:
+            boot = await_boot(
+                f"ovh: the instance {instance.name} (id {instance.id})",
+                look,
+                knock=lambda host, port, left: wait_until_reachable(
+                    host, port, instance.host_key, left
+                ),
+                timeout=timeout,
+                settle=self._settle,
+            )
+        except CapacityError:
+            self.destroy_instance(instance)
+            raise
+        return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """Return when OVHcloud itself says that nothing of the instance is left.
@@ -205,9 +218,18 @@ class Ovh:
         late = not instance.id and bool(instance.attached)
         remove(self._account, instance, patience=self._patience, late=late)
 
-    def _create(
-        self, request: InstanceRequest, name: str, flavor: str, image: str
-    ) -> Mapping[str, Any]:
+    def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
+        """What removes all that a create has made."""
+        left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
+
+        def undo(error: BaseException) -> Made:
+            sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
+            made = remove(self._account, left, patience=self._patience, late=not sure)
+            return "machine" if made else ""
+
+        return undo
+
+    def _create(self, request: InstanceRequest, name: str, flavor: str, image: str) -> Instance:
         account, offer = self._account, request.offer
         doing = f"create the instance {request.name} ({offer.instance_type}, {offer.region})"
         body = {
@@ -219,30 +241,62 @@ class Ovh:
         }
         if request.public_key:
             try:
-                key = account.post(
-                    f"add the SSH key of {request.name}",
-                    "/sshkey",
-                    name=name,
-                    publicKey=request.public_key,
-                    region=offer.region,
-                )
+                body["sshKeyId"] = self._add_key(request, name)
             except TakenError:
                 # Another process makes the same instance at this moment.
                 if found := account.await_named(request.name):
-                    return found
+                    return account.instance(found, offer.instance_type)
                 raise
-            body["sshKeyId"] = key["id"]
         if request.user_data:
             body["userData"] = request.user_data
         try:
-            return account.post(doing, "/instance", **body)
-        except (CapacityError, ConfigError, CredentialsError, NothingMadeError):
+            return self._launched(request, doing, body)
+        except (CapacityError, ConfigError, CredentialsError):
             raise
         except ProviderError as error:
-            # The answer is lost: the instance may be there all the same.
+            if refuses_offer(error.__cause__):
+                raise CapacityError(str(error)) from error
+            if isinstance(error, NothingMadeError):
+                raise
+            # The answer is lost, or odd: the instance may be there all the same.
             if found := account.await_named(request.name):
-                return found
+                return account.instance(found, offer.instance_type)
             raise NothingMadeError(str(error)) from error
+
+    def _launched(
+        self, request: InstanceRequest, doing: str, body: Mapping[str, object]
+    ) -> Instance:
+        made = self._account.instance(
+            self._account.post(doing, "/instance", **body), request.offer.instance_type
+        )
+        if made.name != request.name:
+            raise UnansweredError(f"ovh: cannot {doing}: the answer is about {made.name}")
+        return made
+
+    def _add_key(self, request: InstanceRequest, name: str) -> str:
+        """The id of the key to let in."""
+        account, doing = self._account, f"add the SSH key of {request.name}"
+
+        def made() -> str:
+            key = account.post(
+                doing,
+                "/sshkey",
+                name=name,
+                publicKey=request.public_key,
+                region=request.offer.region,
+            )
+            if not isinstance(key.get("id"), str) or key.get("name") != name:
+                raise UnansweredError(f"ovh: cannot {doing}: the answer does not say its id")
+            return str(key["id"])
+
+        try:
+            return made()
+        except UnansweredError:
+            # The answer is lost, or odd. The key is known by its name.
+            for key in account.ssh_keys():
+                if key.mark.name == request.name:
+                    return key.id
+            return made()
 
 
 def _attached(key: Key) -> Attached:

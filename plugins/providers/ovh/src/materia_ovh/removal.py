@@ -30,7 +30,7 @@ def _go_over(account: Account, instance: Instance) -> list[str]:
     if body is not None:
         if body["status"] != "DELETING":
             account.delete(f"delete the instance {body['id']}", f"/instance/{body['id']}")
-        return [f"the instance {body['id']} ({instance.name}) in {body['region']}"]
+        return [f"the instance {body['id']} ({instance.name}) in {body.get('region')}"]
     # An instance that was just made can be missing from answers and be there all the same.
     if instance.id and account.delete(
         f"delete the instance {instance.id}", f"/instance/{instance.id}"

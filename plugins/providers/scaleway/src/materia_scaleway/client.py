@@ -12,10 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import requests
+from materia.api_errors import retry_after
 from materia.http_environment import check_requests
+from materia.polling import LONGEST_HEEDED
 from scaleway import Client  # type: ignore[import-untyped]
 from scaleway.block.v1 import BlockV1API  # type: ignore[import-untyped]
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API  # type: ignore[import-untyped]
@@ -80,6 +83,30 @@ class Bounded(API):
         self._throw_on_error(response)
         return response.json()
 
+    def entries(
+        self, path: str, key: str, *, size: str = "per_page", **params: object
+    ) -> list[dict[str, Any]]:
+        """All entries of a list, as JSON.
+
+        The SDK reads a list that is not in the answer as an empty one, and fails on one odd entry
+        of a stranger.
+
+        Raises:
+            TypeError: the answer is no list of objects.
+        """
+
+        def page(number: int) -> tuple[list[dict[str, Any]], object]:
+            asked = {"page": number, size: PAGE_SIZE, **params}
+            response = self._request("GET", path, params=asked)
+            self._throw_on_error(response)
+            body = response.json()
+            found = body[key]
+            if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+                raise TypeError(f"{key} is no list of objects")
+            return found, body.get("total_count")
+
+        return list(pages(page))
+
     def _throw_on_error(self, res: requests.Response) -> None:
         # The SDK's own raises JSONDecodeError for a gateway's HTML page and loses the status.
         if res.status_code >= 400:
@@ -97,8 +124,10 @@ def _repeated(
                 raise
         else:
             safe = response.status_code == 429 or method != "POST"
-            if response.status_code not in AGAIN or not safe:
+            wanted = retry_after(response.headers) or timedelta(0)
+            if response.status_code not in AGAIN or not safe or wanted > LONGEST_HEEDED:
                 return response
+            pause = max(pause, wanted.total_seconds())  # noqa: PLW2901 -- what the service asks for
         time.sleep(pause)
     return ask()
 

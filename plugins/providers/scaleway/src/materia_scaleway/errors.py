@@ -5,14 +5,20 @@ Scaleway's SDK has one exception for every refusal; what it means is in the JSON
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import requests
+from materia import api_errors
 from materia.connection import connection_text
-from materia.entries import ODD
-from materia.errors import CapacityError, CredentialsError, ProviderError
+from materia.errors import (
+    CapacityError,
+    ConfigError,
+    CredentialsError,
+    MateriaError,
+    ProviderError,
+)
 from scaleway_core.api import ScalewayException
 
 
@@ -30,41 +36,66 @@ CAPACITY = frozenset({"quotas_exceeded", "out_of_stock"})
 UNKNOWN_OUTCOME = frozenset({500, 502, 503, 504})
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises while *doing* something into one of materia's errors.
-
-    Only calls of the SDK belong inside: it raises TypeError for a body it cannot read.
-    """
-    try:
-        yield
-    except ScalewayException as error:
-        raise _refusal(doing, error) from error
-    except requests.RequestException as error:
-        raise UnansweredError(f"scaleway: {doing}: {_connection(error)}") from error
-    except ODD as error:
-        raise UnansweredError(f"scaleway: {doing}: the answer cannot be read: {error}") from error
+def translated(doing: str) -> AbstractContextManager[None]:
+    """Let only materia's errors out of calls of the SDK; *doing* names what was asked."""
+    return api_errors.translated(doing, provider="scaleway", translate=_translate)
 
 
-def _refusal(doing: str, error: ScalewayException) -> ProviderError:
+def _translate(error: Exception, doing: str) -> MateriaError:
+    if isinstance(error, ScalewayException):
+        return _refusal(doing, error)
+    if isinstance(error, requests.RequestException):
+        return UnansweredError(f"scaleway: {doing}: {_connection(error)}")
+    # The SDK takes answers apart without looking.
+    reason = f"{type(error).__name__}: {error}"
+    return UnansweredError(f"scaleway: {doing}: the answer cannot be read ({reason})")
+
+
+def _refusal(doing: str, error: ScalewayException) -> MateriaError:
     status = error.response.status_code
     body = _body(error.response)
     kind = str(body.get("type", ""))
     said = _said(body) or f"HTTP {status}"
+    message = f"scaleway: {doing}: {said}"
     # The older form of a quota has no type of its own, only its sentence.
     full = kind == "invalid_request_error" and "quota" in str(body.get("message", "")).lower()
     if kind in CAPACITY or full:
-        return CapacityError(f"scaleway: {doing}: {said}")
+        return CapacityError(message)
     if kind in CREDENTIALS or status in {401, 403}:
         return CredentialsError(
-            f"scaleway: {doing}: {said}; check SCW_ACCESS_KEY, SCW_SECRET_KEY and the rights of "
-            "that key in the project"
+            f"{message}; check SCW_ACCESS_KEY, SCW_SECRET_KEY and the rights of that key in the "
+            "project"
         )
-    if status == 404:
-        return GoneError(f"scaleway: {doing}: {said}")
-    if status in UNKNOWN_OUTCOME:
-        return UnansweredError(f"scaleway: {doing}: {said}")
-    return ProviderError(f"scaleway: {doing}: {said}")
+    if status in {400, 404} and "project" in _subjects(body):
+        return ConfigError(
+            f"{message}; project in [providers.scaleway] of materia.toml names no project of this "
+            "account"
+        )
+    # A gateway's 404 has no such body, and says nothing of what was asked for.
+    if status == 404 and body:
+        return GoneError(message)
+    if status in UNKNOWN_OUTCOME or status == 404:
+        return UnansweredError(message)
+    return ProviderError(message, retry_after=api_errors.retry_after(error.response.headers))
+
+
+def _subjects(body: Mapping[str, Any]) -> set[str]:
+    """What a refusal is about: a kind of resource, or arguments of the request."""
+    details = body.get("details")
+    arguments = [
+        detail.get("argument_name")
+        for detail in (details if isinstance(details, list) else ())
+        if isinstance(detail, dict)
+    ]
+    return {str(one) for one in (body.get("resource"), *arguments)}
+
+
+def refuses_offer(error: BaseException | None) -> bool:
+    """Whether the answer to a create says no to that type in that zone.
+
+    The rest of the request is the same for every offer, so that is what a refusal is about.
+    """
+    return isinstance(error, ScalewayException) and api_errors.refuses(error.response.status_code)
 
 
 def _body(response: requests.Response) -> Mapping[str, Any]:

@@ -6,19 +6,25 @@ with a server has none, so it is tagged at once, and again before its server goe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from materia.errors import ProviderError
 from materia.machines import Attached, Instance
-from materia.marks import NAME, Mark, read_mark
-from materia.polling import poll
+from materia.marks import NAME, UNNAMED, Mark, entry_mark
+from materia.polling import look_for
 from scaleway.block.v1 import Volume  # type: ignore[import-untyped]
+from scaleway.block.v1.marshalling import unmarshal_Volume  # type: ignore[import-untyped]
 from scaleway.instance.v1 import Ip, Server  # type: ignore[import-untyped]
+from scaleway.instance.v1.marshalling import (  # type: ignore[import-untyped]
+    unmarshal_Ip,
+    unmarshal_Server,
+)
 
-from materia_scaleway.client import Apis, pages
-from materia_scaleway.errors import GoneError, translated
+from materia_scaleway.client import Apis
+from materia_scaleway.errors import GoneError, UnansweredError, translated
 from materia_scaleway.prices import PROVIDER, region_of
 
 TAG = "materia"
@@ -30,10 +36,30 @@ def tags_of(mark: Mark) -> list[str]:
     return [TAG, *(f"{key}={value}" for key, value in mark.labels().items())]
 
 
-def mark_in(tags: Iterable[str] | None) -> Mark | None:
-    """The mark that *tags* are, or None: then it is not materia's."""
-    found = dict(tag.partition("=")[::2] for tag in tags or ())
-    return read_mark(found) if TAG in found else None
+def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) -> Mark | None:
+    """The mark that *tags* are, or None: then it is not materia's.
+
+    Raises:
+        ValueError: as `materia.marks.entry_mark`.
+    """
+    labels: object = tags
+    if isinstance(tags, list):
+        texts = [tag for tag in tags if isinstance(tag, str)]
+        pairs = dict(tag.partition("=")[::2] for tag in texts)
+        labels = pairs if TAG in texts else dict.fromkeys(texts, "")
+        if tags and not texts:
+            labels = 0  # tags that are no text say nothing
+    return entry_mark(identity if isinstance(identity, str) else None, labels, named=named)
+
+
+def mark_of_server(server: Server) -> Mark | None:
+    """The mark of a server, or None when it is not materia's, by its name or by its tags.
+
+    Raises:
+        ProviderError: the answer does not say whose it is.
+    """
+    with translated(f"read server {server.id}"):
+        return mark_of_entry(server.id, server.tags, named=server.name)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,14 +93,16 @@ class Owned:
 
     def find_server(self) -> Server | None:
         """The oldest server of that name, as far as lists show it."""
-        found = [one for one in servers(self.apis, self.zone, self._tag) if self.is_mine(one.tags)]
+        found = [
+            one for mark, one in servers(self.apis, self.zone, self._tag) if self.is_mine(mark)
+        ]
         self.servers |= {one.id for one in found}
         return min(found, key=lambda one: (str(one.creation_date), one.id), default=None)
 
     def find_address(self) -> Ip | None:
         """An address of that name, best one that a server has."""
         found = [
-            one for one in addresses(self.apis, self.zone, self._tag) if self.is_mine(one.tags)
+            one for mark, one in addresses(self.apis, self.zone, self._tag) if self.is_mine(mark)
         ]
         self.addresses |= {one.id for one in found}
         self.servers |= {one.server.id for one in found if one.server is not None}
@@ -82,19 +110,22 @@ class Owned:
 
     def find_volumes(self) -> None:
         """Learn which volumes carry the name."""
-        found = volumes(self.apis, self.zone, self._tag)
-        self.tagged |= {one.id for one in found if self.is_mine(one.tags)}
+        found = volumes(self.apis, self.zone, self._tag, ours=self.servers)
+        self.tagged |= {one.id for mark, one in found if self.is_mine(mark)}
         self.volumes |= self.tagged
 
     def look_for_server(self, within: timedelta) -> Server | None:
         """The server of that name, looked for until *within* has passed."""
-        for _ in poll(within):
+
+        def look() -> Server | None:
             if (server := self.find_server()) is not None:
                 return server
             address = self.find_address()
             if address is not None and address.server is not None:
-                return self.await_server(address.server.id, within)
-        return None
+                return self.get_server(address.server.id)
+            return None
+
+        return look_for(look, within)
 
     def await_server(self, identity: str, within: timedelta) -> Server:
         """A server that exists but cannot be seen yet.
@@ -103,24 +134,23 @@ class Owned:
             ProviderError: it still cannot be seen when *within* has passed.
         """
         self.touched = True
-        for _ in poll(within):
-            if (server := self.get_server(identity)) is not None:
-                return server
-        raise ProviderError(
-            f"scaleway: the server {identity} has an address in {self.zone} and cannot be seen"
-        )
+        server = look_for(lambda: self.get_server(identity), within)
+        if server is None:
+            raise ProviderError(
+                f"scaleway: the server {identity} has an address in {self.zone} and cannot be seen"
+            )
+        return server
 
     def get_server(self, identity: str) -> Server | None:
         """The server, or None when Scaleway says that there is none."""
         try:
-            with translated(f"server {identity} in {self.zone}"):
-                return self.apis.instances.get_server(server_id=identity, zone=self.zone).server
+            return read_server(self.apis, self.zone, identity)
         except GoneError:
             return None
 
     def tag_volumes(self, server: Server) -> None:
         """Tag the boot volume of *server*, which was created with it and without tags."""
-        boot = (server.volumes or {}).get(BOOT)
+        boot = boot_of(server)
         if boot is None or str(boot.volume_type) != "sbs_volume":
             return  # a local disk goes with its server
         self.volumes.add(boot.id)
@@ -130,18 +160,17 @@ class Owned:
             self.apis.blocks.update_volume(
                 volume_id=boot.id,
                 zone=self.zone,
-                tags=tags_of(mark_in(server.tags) or self.mark),
+                tags=tags_of(mark_of_server(server) or self.mark),
             )
         self.tagged.add(boot.id)
 
-    def is_mine(self, tags: Iterable[str] | None) -> bool:
-        """Whether these are tags of materia, and of that name."""
-        mark = mark_in(tags)
+    def is_mine(self, mark: Mark | None) -> bool:
+        """Whether this is a mark of that name."""
         return mark is not None and mark.name == self.mark.name
 
     def instance(self, server: Server, *, port: int) -> Instance:
         """The instance that *server* is."""
-        boot = (server.volumes or {}).get(BOOT)
+        boot = boot_of(server)
         kept = self.volumes | ({boot.id} if boot is not None else set())
         return _instance(self.zone, self.mark, server, kept=kept, held=self.addresses, port=port)
 
@@ -150,62 +179,122 @@ class Owned:
         return f"{NAME}={self.mark.name}"
 
 
-def servers(apis: Apis, zone: str, tag: str) -> list[Server]:
-    """The servers with that tag."""
+def read_server(apis: Apis, zone: str, identity: str) -> Server:
+    """The server of that identity.
 
-    def page(number: int) -> tuple[list[Server], object]:
-        answer = apis.instances.list_servers(zone=zone, page=number, per_page=100, tags=[tag])
-        return answer.servers, answer.total_count
+    Raises:
+        GoneError: there is none.
+        ProviderError: the answer is about something else, or cannot be read.
+    """
+    doing = f"server {identity} in {zone}"
+    with translated(doing):
+        server = apis.instances.get_server(server_id=identity, zone=zone).server
+    if server is None or server.id != identity:
+        raise UnansweredError(f"scaleway: {doing}: the answer is not about that server")
+    return server
 
+
+def servers(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Server]]:
+    """Materia's servers with that tag."""
     with translated(f"list servers in {zone}"):
-        return list(pages(page))
+        return [
+            (mark, unmarshal_Server(raw))
+            for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/servers", tag)
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags"), named=raw.get("name")))
+        ]
 
 
-def addresses(apis: Apis, zone: str, tag: str) -> list[Ip]:
-    """The flexible addresses with that tag."""
-
-    def page(number: int) -> tuple[list[Ip], object]:
-        answer = apis.instances.list_ips(zone=zone, page=number, per_page=100, tags=[tag])
-        return answer.ips, answer.total_count
-
+def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Ip]]:
+    """Materia's flexible addresses with that tag; none that a stranger's server has."""
     with translated(f"list addresses in {zone}"):
-        return list(pages(page))
+        return [
+            (mark, unmarshal_Ip(raw))
+            for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/ips", tag)
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
+            and (raw.get("server") or {"name": mark.name}).get("name") == mark.name
+        ]
 
 
-def volumes(apis: Apis, zone: str, tag: str) -> list[Volume]:
-    """The block volumes with that tag."""
+def volumes(
+    apis: Apis, zone: str, tag: str, *, ours: set[str] | frozenset[str] = frozenset()
+) -> list[tuple[Mark, Volume]]:
+    """Materia's block volumes with that tag; none that a stranger's server has.
 
-    def page(number: int) -> tuple[list[Volume], object]:
-        answer = apis.blocks.list_volumes(
-            zone=zone, page=number, page_size=100, tags=[tag], include_deleted=False
-        )
-        return answer.volumes, answer.total_count
-
+    Args:
+        apis: To ask.
+        zone: Where.
+        tag: What all of them carry.
+        ours: Servers that are known to be materia's, and need not be asked for.
+    """
     with translated(f"list volumes in {zone}"):
-        return list(pages(page))
+        found = [
+            (mark, unmarshal_Volume(raw))
+            for raw in apis.blocks.entries(
+                f"/block/v1/zones/{zone}/volumes",
+                "volumes",
+                size="page_size",
+                tags=[tag],
+                include_deleted=False,
+                project_id=apis.blocks.client.default_project_id,
+            )
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
+        ]
+    return [
+        (mark, volume)
+        for mark, volume in found
+        if not any(_is_strangers(apis, zone, one) for one in users_of(volume) - ours)
+    ]
+
+
+def users_of(volume: Volume) -> set[str]:
+    """The servers that have a volume."""
+    return {one.product_resource_id for one in volume.references or () if one.product_resource_id}
+
+
+def _is_strangers(apis: Apis, zone: str, identity: str) -> bool:
+    try:
+        return mark_of_server(read_server(apis, zone, identity)) is None
+    except GoneError:
+        return False  # going, or not visible yet
+
+
+def _listed(api: Any, path: str, tag: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.entries(
+        path, path.rpartition("/")[2], tags=tag, project=api.client.default_project_id
+    )
+    return found
 
 
 def instances_of(apis: Apis, zone: str) -> list[Instance]:
     """Everything of materia in *zone*, each with what hangs on it; leftovers have no id."""
-    found = [(mark_in(one.tags), one) for one in servers(apis, zone, TAG)]
+    found = servers(apis, zone, TAG)
     parts: dict[str, tuple[Mark, set[str], set[str]]] = {}
-    for address in addresses(apis, zone, TAG):
-        if (mark := mark_in(address.tags)) is not None:
-            parts.setdefault(mark.name, (mark, set(), set()))[2].add(address.id)
-    for volume in volumes(apis, zone, TAG):
-        if (mark := mark_in(volume.tags)) is not None:
-            parts.setdefault(mark.name, (mark, set(), set()))[1].add(volume.id)
+    for mark, address in addresses(apis, zone, TAG):
+        parts.setdefault(mark.name, (mark, set(), set()))[2].add(address.id)
+    for mark, volume in volumes(apis, zone, TAG, ours={one.id for _, one in found}):
+        parts.setdefault(mark.name, (mark, set(), set()))[1].add(volume.id)
     instances: list[Instance] = []
     for mark, server in found:
-        if mark is None:
-            continue
         _, kept, held = parts.pop(mark.name, (mark, set(), set()))
-        boot = (server.volumes or {}).get(BOOT)
+        boot = boot_of(server)
         kept |= {boot.id} if boot is not None else set()
         instances.append(_instance(zone, mark, server, kept=kept, held=held, port=22))
     for mark, kept, held in parts.values():
         instances.append(_instance(zone, mark, None, kept=kept, held=held, port=22))
     return instances
+
+
+def boot_of(server: Server) -> Any | None:
+    """The boot volume of a server, as the server shows it.
+
+    Raises:
+        UnansweredError: it has no identity, which is needed to find it again.
+    """
+    volumes: Mapping[str, Any] = server.volumes or {}
+    boot = volumes.get(BOOT)
+    if boot is not None and not isinstance(boot.id, str):
+        raise UnansweredError(f"scaleway: the boot volume of the server {server.id} has no id")
+    return boot
 
 
 def _instance(

@@ -6,23 +6,34 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from materia.bootstrap import check_size, host_key_of
 from materia.entries import Entries, LeftOut
-from materia.errors import ConfigError, OrphanError, ProviderError, ReadyTimeoutError
+from materia.errors import CapacityError, ConfigError, Made, ProviderError, ReadyTimeoutError
 from materia.machines import Instance, InstanceRequest, Offer, Requirements
 from materia.marks import Mark, mark_of
 from materia.once import Once, unkept
-from materia.polling import poll
+from materia.polling import Boot, await_boot, look_for, poll
 from materia.provider_clock import read_date_header
+from materia.removal import leaving_nothing
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
 from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import connect
-from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.errors import GoneError, UnansweredError, refuses_offer, translated
 from materia_scaleway.offers import offers_of
-from materia_scaleway.owned import Owned, address_of, instances_of, tags_of
+from materia_scaleway.owned import (
+    Owned,
+    address_of,
+    instances_of,
+    mark_of_entry,
+    mark_of_server,
+    read_server,
+    tags_of,
+)
 from materia_scaleway.prices import PROVIDER, volume_gb
 from materia_scaleway.removal import remove
 from materia_scaleway.zones import ZONES, Zones
@@ -92,13 +103,10 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
+        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(zone, mark_of(request))
-        try:
-            return self._created(request, owned)
-        except BaseException as error:
-            if owned.touched:
-                self._undo(owned, error)
-            raise
+        with leaving_nothing(f"scaleway: cannot create {request.name}", partial(self._undo, owned)):
+            return replace(self._created(request, owned), host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
         """As the Protocol says; what is left without a server comes with an empty id.
@@ -128,24 +136,32 @@ class Scaleway:
         """As the Protocol says; a server that is locked, or stopped again, will never answer."""
         from materia.ssh import wait_until_reachable
 
-        which = f"{instance.name} ({instance.id} in {instance.region})"
+        which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
-        for left in poll(timeout):
-            try:
-                server = self._seen(instance)
-            except UnansweredError:
-                continue  # no answer this time
-            state = str(server.state) if server is not None else ""
-            host = address_of(server)
-            if host and state == "running":
-                wait_until_reachable(host, self._ssh_port, instance.host_key, left)
-                return replace(instance, host=host, port=self._ssh_port)
+
+        def look() -> Boot | None:
+            nonlocal started
+            server = self._seen(instance)
+            if server is None:
+                return None
+            state = str(server.state)
+            failure = None
             if state == "locked" or (started and state == "stopped"):
-                raise ReadyTimeoutError(f"scaleway: {which} did not start, it is {state}")
+                failure = ReadyTimeoutError(f"{which} did not start, it is {state}")
             started = started or state == "starting"
-        raise ReadyTimeoutError(
-            f"scaleway: {which} is not running after {timeout.total_seconds():.0f} s"
+            host = address_of(server) if state == "running" else None
+            return Boot(state=state, host=host, port=self._ssh_port, failure=failure)
+
+        boot = await_boot(
+            which,
+            look,
+            knock=lambda host, port, left: wait_until_reachable(
+                host, port, instance.host_key, left
+            ),
+            timeout=timeout,
+            settle=self._settle,
         )
+        return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """As the Protocol says: the server, then its volumes and addresses, until each is 404."""
@@ -171,8 +187,7 @@ class Scaleway:
     def _seen(self, instance: Instance) -> Server | None:
         for zone in self._zones_of(instance):
             try:
-                with translated(f"server {instance.id} in {zone}"):
-                    return self._apis.instances.get_server(server_id=instance.id, zone=zone).server
+                return read_server(self._apis, zone, instance.id)
             except GoneError:
                 continue  # not there, or not visible yet
         return None
@@ -196,6 +211,8 @@ class Scaleway:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
         owned.touched = True
+        if mark_of_server(server) is None:
+            raise ProviderError(f"scaleway: the server {server.id} is not called {request.name}")
         identity, api = server.id, self._apis.instances
         owned.tag_volumes(server)
         if str(server.state) == "stopped":
@@ -214,10 +231,10 @@ class Scaleway:
                         server_id=identity, zone=owned.zone, action=ServerAction.POWERON
                     ),
                 )
-        host_key = host_key_of(request.user_data) if request.user_data else None
-        return replace(owned.instance(server, port=self._ssh_port), host_key=host_key)
+        return owned.instance(server, port=self._ssh_port)
 
     def _launch(self, request: InstanceRequest, owned: Owned, image: str) -> Server:
+        owned.touched = True
         held = owned.find_address()
         address = held.id if held is not None else self._reserve(owned)
         size = volume_gb(request.offer.disk_gib) * 10**9
@@ -236,19 +253,22 @@ class Scaleway:
                     volumes={"0": VolumeServerTemplate(size=size, volume_type="sbs_volume")},
                     tags=tags_of(owned.mark),
                 ).server
+                if server is None or not owned.is_mine(mark_of_server(server)):
+                    raise ValueError("it does not say what was made")
         except UnansweredError:
             # It may exist all the same, and be in no list for a moment.
             owned.uncertain = True
             server = owned.look_for_server(self._settle)
             if server is None:
                 raise
-        if server is None:
-            raise UnansweredError(f"scaleway: create {offer.instance_type}: an empty answer")
+        except ProviderError as error:
+            if refuses_offer(error.__cause__):
+                raise CapacityError(str(error)) from error
+            raise
         owned.servers.add(server.id)
         return server
 
     def _reserve(self, owned: Owned) -> str:
-        owned.touched = True
         try:
             with translated(f"reserve an address in {owned.zone}"):
                 address = self._apis.instances.create_ip(
@@ -257,13 +277,13 @@ class Scaleway:
                     type_=IpType.ROUTED_IPV4,
                     tags=tags_of(owned.mark),
                 ).ip
+                if address is None or not owned.is_mine(mark_of_entry(address.id, address.tags)):
+                    raise ValueError("it does not say what was made")
         except UnansweredError:
             owned.uncertain = True
-            address = owned.find_address()
+            address = look_for(owned.find_address, self._settle)
             if address is None:
                 raise
-        if address is None:
-            raise UnansweredError("scaleway: reserve an address: an empty answer")
         owned.addresses.add(address.id)
         return str(address.id)
 
@@ -271,32 +291,41 @@ class Scaleway:
         architecture = request.offer.architecture
         if is_project_id(self._image):
             return self._image  # a UUID: the image itself
-        with translated(f"image {self._image} in {zone}"):
-            found = self._apis.images.list_local_images(
-                image_label=self._image,
-                zone=zone,
-                type_="instance_sbs",
-            ).local_images
+        found = self._images(zone)
         for image in found:
             fits = image.compatible_commercial_types
             if str(image.arch) == architecture and (
                 not fits or request.offer.instance_type in fits
             ):
                 return str(image.id)
-        raise ConfigError(
+        lacking = (
             f"scaleway: no image {self._image!r} for {architecture} boots "
-            f"{request.offer.instance_type} in {zone}; set image in [providers.scaleway] of "
-            "materia.toml to a label of the marketplace, for example ubuntu_noble"
+            f"{request.offer.instance_type} in {zone}"
+        )
+        if found or any(self._images(other) for other in self._zones.names if other != zone):
+            raise CapacityError(lacking)  # another type or another zone has it
+        raise ConfigError(
+            f"{lacking}; set image in [providers.scaleway] of materia.toml to a label of the "
+            "marketplace, for example ubuntu_noble"
         )
 
-    def _undo(self, owned: Owned, error: BaseException) -> None:
-        """Remove what a failed create has made, or say what may be left of it."""
+    def _images(self, zone: str) -> list[Any]:
+        doing = f"image {self._image} in {zone}"
         try:
-            remove(owned, self._patience)
-        except OrphanError as orphan:
-            raise orphan from error
-        if isinstance(error, ProviderError):
-            error.made = "machine" if owned.servers else "address" if owned.addresses else ""
+            with translated(doing):
+                found = self._apis.images.list_local_images(
+                    image_label=self._image, zone=zone, type_="instance_sbs"
+                ).local_images
+                return [image for image in found if isinstance(image.id, str)]
+        except GoneError:
+            return []
+
+    def _undo(self, owned: Owned, _error: BaseException) -> Made:
+        """Remove what a failed create has made, or say what may be left of it."""
+        if not owned.touched:
+            return ""
+        remove(owned, self._patience)
+        return "machine" if owned.servers else "address" if owned.addresses else ""
 
 
 def _soon(within: timedelta, call: Callable[[], object]) -> None:

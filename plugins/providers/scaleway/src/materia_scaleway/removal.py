@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
-from materia.errors import CredentialsError, OrphanError, ProviderError
+from materia import removal
+from materia.errors import CredentialsError, ProviderError
 from materia.marks import NAME
-from materia.polling import poll
+from materia.removal import ForeignError, leftover
 from scaleway.instance.v1 import Server, ServerAction  # type: ignore[import-untyped]
 
 from materia_scaleway.errors import GoneError, UnansweredError, translated
-from materia_scaleway.owned import Owned, mark_in
+from materia_scaleway.owned import Owned, mark_of_server, users_of
+from materia_scaleway.prices import PROVIDER
 
 
 def remove(owned: Owned, patience: timedelta) -> None:
@@ -21,52 +24,56 @@ def remove(owned: Owned, patience: timedelta) -> None:
 
     Raises:
         OrphanError: something is still there when *patience* has passed, or nobody can tell.
-        ProviderError: the instance is not materia's.
+        ForeignError: the instance is not materia's.
     """
-    last: ProviderError | None = None
-    for left in poll(patience):
-        try:
-            if _pass(owned, settled=patience - left >= owned.settle):
-                return
-            last = None
-        except CredentialsError as error:
-            last = error
-            break  # waiting does not help
-        except NotOursError:
-            raise
-        except ProviderError as error:
-            last = error
-    raise OrphanError(_remains(owned, last)) from last
+    began = time.monotonic()
+
+    def go_over() -> list[str]:
+        return _pass(owned, settled=time.monotonic() - began >= owned.settle.total_seconds())
+
+    removal.remove(
+        leftover(owned.mark, provider=PROVIDER, region=owned.zone),
+        go_over,
+        console="https://console.scaleway.com",
+        patience=patience,
+        by_hand=lambda: _by_hand(owned),
+    )
 
 
-class NotOursError(ProviderError):
-    """A server that was to be destroyed does not carry materia's tags."""
-
-
-def _pass(owned: Owned, *, settled: bool) -> bool:
-    """Ask for what is there, delete what can be deleted now; True when nothing was there."""
+def _pass(owned: Owned, *, settled: bool) -> list[str]:
+    """Ask for what is there, delete what can be deleted now; what is not gone, in words."""
     owned.find_server()
     owned.find_address()
     owned.find_volumes()
-    alive = False
+    zone, alive = owned.zone, []
     for identity in sorted(owned.servers):
         server = owned.get_server(identity)
         if server is None:
             continue
-        alive = True
-        if mark_in(server.tags) is None:
-            raise NotOursError(
-                f"scaleway: the server {identity} in {owned.zone} was not made by materia; "
-                "it was left alone"
+        alive.append(f"the server {identity} in {zone}")
+        if mark_of_server(server) is None:
+            raise ForeignError(
+                f"scaleway: the server {identity} in {zone} was not made by materia; it was left "
+                "alone"
             )
         owned.tag_volumes(server)
         _end(owned, server, settled=settled)
     if alive:
-        return False
-    gone = [_volume_gone(owned, one, settled=settled) for one in sorted(owned.volumes)]
-    gone += [_address_gone(owned, one, settled=settled) for one in sorted(owned.addresses)]
-    # What a lost answer may have made is in no list for a moment.
-    return all(gone) and (settled or not owned.uncertain)
+        return alive
+    left = [
+        f"the volume {one} in {zone}"
+        for one in sorted(owned.volumes)
+        if not _volume_gone(owned, one, settled=settled)
+    ]
+    left += [
+        f"the address {one} in {zone}"
+        for one in sorted(owned.addresses)
+        if not _address_gone(owned, one, settled=settled)
+    ]
+    if not left and owned.uncertain and not settled:
+        # What a lost answer may have made is in no list for a moment.
+        return [f"what was made for {owned.mark.name} in {zone}"]
+    return left
 
 
 def _end(owned: Owned, server: Server, *, settled: bool) -> None:
@@ -99,9 +106,11 @@ def _volume_gone(owned: Owned, identity: str, *, settled: bool) -> bool:
     try:
         with translated(doing):
             volume = api.get_volume(volume_id=identity, zone=zone)
+        if volume.id != identity:
+            raise UnansweredError(f"scaleway: {doing}: the answer is not about that volume")
         if str(volume.status) == "deleted":
             return True
-        users = {one.product_resource_id for one in volume.references or ()}
+        users = users_of(volume)
         if users - owned.servers:
             owned.servers |= users
             return False  # its server is looked at first
@@ -120,7 +129,9 @@ def _address_gone(owned: Owned, identity: str, *, settled: bool) -> bool:
     try:
         with translated(doing):
             address = api.get_ip(ip=identity, zone=zone).ip
-        if address is not None and address.server is not None:
+        if address is None or address.id != identity:
+            raise UnansweredError(f"scaleway: {doing}: the answer is not about that address")
+        if address.server is not None:
             owned.servers.add(address.server.id)
             if not settled:
                 return False
@@ -131,7 +142,7 @@ def _address_gone(owned: Owned, identity: str, *, settled: bool) -> bool:
     return False
 
 
-def _remains(owned: Owned, last: ProviderError | None) -> str:
+def _by_hand(owned: Owned) -> str:
     zone = owned.zone
     ways = [
         f"scw instance server terminate {one} zone={zone} with-ip=true with-block=true"
@@ -139,14 +150,9 @@ def _remains(owned: Owned, last: ProviderError | None) -> str:
     ]
     ways += [f"scw block volume delete {one} zone={zone}" for one in sorted(owned.volumes)]
     ways += [f"scw instance ip delete {one} zone={zone}" for one in sorted(owned.addresses)]
-    why = f" ({last})" if last else ""
     search = f"look for the tag {NAME}={owned.mark.name} in the project"
     if not ways:
         return (
-            f"scaleway: {owned.mark.name} may still cost money in {zone}{why}; {search}, under "
-            "Instances, Flexible IPs and Block Storage, and delete what is there"
+            f"{search}, under Instances, Flexible IPs and Block Storage, and delete what is there"
         )
-    return (
-        f"scaleway: {owned.mark.name} may still cost money in {zone}{why}; delete what is left "
-        f"of it by hand: {'; '.join(ways)}; or {search}"
-    )
+    return f"delete it by hand: {'; '.join(ways)}; or {search}"

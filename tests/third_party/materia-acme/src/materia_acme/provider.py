@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,18 +14,19 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from materia.api_errors import translated
 from materia.bootstrap import check_size, host_key_of
 from materia.errors import (
     CapacityError,
     CredentialsError,
+    Made,
     NoOfferError,
     ProviderError,
-    ReadyTimeoutError,
 )
 from materia.machines import Billing, Instance, InstanceRequest, Money, Offer, Requirements
-from materia.marks import mark_of, read_mark
-from materia.polling import poll
-from materia.removal import ForeignError, remove
+from materia.marks import entry_mark, mark_of
+from materia.polling import Boot, await_boot
+from materia.removal import ForeignError, leaving_nothing, remove
 
 STARTED_MINUTES = Billing(
     increment=timedelta(minutes=1),
@@ -48,28 +50,11 @@ class AcmeMachines:
         self._patience = patience
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        now = datetime.now(UTC)
         types = (self._ask("GET", "/types") or {}).get("types", [])
         if not types:
             raise NoOfferError("acme: the price list is empty; ask Acme's support")
-        return [
-            Offer(
-                provider="acme",
-                region=one["region"],
-                instance_type=one["type"],
-                vcpus=one["vcpus"],
-                cpu="shared",
-                architecture="x86_64",
-                memory_gib=Decimal(one["memory_gib"]),
-                disk_gib=one["disk_gib"],
-                hourly=Money(Decimal(one["hour"]), "EUR"),
-                billing=STARTED_MINUTES,
-                availability="available" if one["free"] else "unavailable",
-                price_as_of=now,
-                price_source=f"{self._url}/types",
-            )
-            for one in types
-        ]
+        with _reading("read the price list"):
+            return [self._offer(one, datetime.now(UTC)) for one in types]
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
         check_size(request.user_data, provider="acme", limit_bytes=64 * 1024)
@@ -79,32 +64,45 @@ class AcmeMachines:
             "labels": mark_of(request).labels(),
             "user_data": request.user_data,
         }
-        try:
+
+        def undo(error: BaseException) -> Made:
+            if isinstance(error, CapacityError | CredentialsError | ForeignError):
+                return ""  # Acme is sure that it made nothing
+            # The answer may be lost, or odd: nobody knows whether it was made.
+            made = self._remove(request.name, request.offer.region, request)
+            return "machine" if made else ""
+
+        with leaving_nothing(f"acme: cannot create {request.name}", undo):
             made = self._made(request.name, wanted)
-        except (CapacityError, CredentialsError, ForeignError):
-            raise  # Acme is sure that it made nothing
-        except ProviderError:
-            # Nobody knows whether it was made: the answer may be lost.
-            self._remove(request.name, request.offer.region, request)
-            raise
-        return replace(made, host_key=host_key_of(request.user_data))
+            return replace(made, host_key=host_key_of(request.user_data))
 
     def list_instances(self) -> Sequence[Instance]:
         answer = self._ask("GET", "/machines")
         if answer is None:
             raise ProviderError("acme: the list of machines cannot be read")
-        return [found for one in answer["machines"] if (found := _instance(one))]
+        with _reading("read the list of machines"):
+            return [found for one in answer["machines"] if (found := _instance(one))]
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
         from materia.ssh import wait_until_reachable
 
-        for left in poll(timeout):
+        def look() -> Boot | None:
             machine = self._ask("GET", _path(instance.name))
-            if machine is not None and machine["state"] == "running":
-                host = str(machine["address"])
-                wait_until_reachable(host, instance.port, instance.host_key, left)
-                return replace(instance, host=host)
-        raise ReadyTimeoutError(f"acme: {instance.name} does not run after {timeout}")
+            if machine is None:
+                return None
+            runs = machine["state"] == "running"
+            return Boot(state=machine["state"], host=machine["address"] if runs else None)
+
+        boot = await_boot(
+            f"acme: {instance.name}",
+            look,
+            knock=lambda host, port, left: wait_until_reachable(
+                host, port, instance.host_key, left
+            ),
+            timeout=timeout,
+            settle=timedelta(seconds=5),
+        )
+        return replace(instance, host=boot.host)
 
     def destroy_instance(self, instance: Instance, /) -> None:
         self._remove(instance.name, instance.region, instance)
@@ -116,7 +114,24 @@ class AcmeMachines:
             raise ProviderError(f"acme: the machine {name} came without its labels")
         return made
 
-    def _remove(self, name: str, region: str, of: Instance | InstanceRequest) -> None:
+    def _offer(self, one: dict[str, Any], now: datetime) -> Offer:
+        return Offer(
+            provider="acme",
+            region=one["region"],
+            instance_type=one["type"],
+            vcpus=one["vcpus"],
+            cpu="shared",
+            architecture="x86_64",
+            memory_gib=Decimal(one["memory_gib"]),
+            disk_gib=one["disk_gib"],
+            hourly=Money(Decimal(one["hour"]), "EUR"),
+            billing=STARTED_MINUTES,
+            availability="available" if one["free"] else "unavailable",
+            price_as_of=now,
+            price_source=f"{self._url}/types",
+        )
+
+    def _remove(self, name: str, region: str, of: Instance | InstanceRequest) -> bool:
         def go_over() -> list[str]:
             machine = self._ask("GET", _path(name))
             if machine is not None and _instance(machine) is None:
@@ -133,7 +148,8 @@ class AcmeMachines:
             region=region,
             expires_at=of.expires_at,
         )
-        remove(remains, go_over, console="https://acme.example/machines", patience=self._patience)
+        console = "https://acme.example/machines"
+        return remove(remains, go_over, console=console, patience=self._patience)
 
     def _ask(
         self, method: str, path: str, body: dict[str, object] | None = None
@@ -160,6 +176,10 @@ class AcmeMachines:
         return found
 
 
+def _reading(doing: str) -> AbstractContextManager[None]:
+    return translated(doing, provider="acme", translate=lambda *_: None)
+
+
 def _path(name: str) -> str:
     return f"/machines/{quote(name, safe='')}"
 
@@ -181,7 +201,8 @@ def _refusal(error: HTTPError, what: str) -> ProviderError:
 
 def _instance(machine: dict[str, Any]) -> Instance | None:
     """The machine, or None when it is not materia's."""
-    mark = read_mark(machine.get("labels"))
+    name = machine.get("name")
+    mark = entry_mark(name, machine.get("labels"), named=name)
     if mark is None:
         return None
     return Instance(

@@ -1,0 +1,59 @@
+"""Translate what a provider's SDK raises into materia's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from materia.errors import MateriaError, ProviderError
+
+Translate = Callable[[Exception, str], MateriaError | None]
+# Of the 4xx, those that are about the account, its rate or the moment, not about what is asked for.
+NOT_ABOUT_THE_REQUEST = frozenset({401, 402, 403, 407, 408, 409, 423, 425, 429})
+
+
+@contextmanager
+def translated(doing: str, *, provider: str, translate: Translate) -> Iterator[None]:
+    """Let only materia's errors out of a block that calls an SDK or reads what it answered.
+
+    Args:
+        doing: What could not be done, on what: `create the server w1`.
+        provider: Its plugin's name.
+        translate: The error that an exception of the SDK is to a caller. None says that it has no
+            meaning of its own: then the answer was nothing that can be read.
+    """
+    try:
+        yield
+    except MateriaError:
+        raise
+    except Exception as error:
+        known = translate(error, doing)
+        if known is None:
+            known = ProviderError(
+                f"{provider}: cannot {doing}: the answer cannot be read "
+                f"({type(error).__name__}: {error})"
+            )
+        raise known from error
+
+
+def retry_after(headers: Mapping[str, str] | None, now: datetime | None = None) -> timedelta | None:
+    """How long a service asks to wait, from its header Retry-After; None when it does not say."""
+    value = str((headers or {}).get("Retry-After") or (headers or {}).get("retry-after") or "")
+    if value.strip().isdecimal() and len(value) < 10:
+        return timedelta(seconds=int(value))
+    try:
+        moment = parsedate_to_datetime(value)
+        return max(timedelta(0), moment - (now or datetime.now(UTC)))
+    except (ValueError, TypeError, OverflowError):  # no date, one without a zone, or none at all
+        return None
+
+
+def refuses(status: int) -> bool:
+    """Whether an HTTP status says no to what was asked for, and will do so again.
+
+    To the request that creates a machine this means: this type cannot be rented in this place, and
+    another offer may be.
+    """
+    return 400 <= status < 500 and status not in NOT_ABOUT_THE_REQUEST

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from materia.errors import ConfigError, SourceError
+from materia.errors import ConfigError, SinkError, SourceError
 from materia.events import Event, Log, Progress
 from materia.model import Known, LoadRequest, PublishRequest, RawFile
 from materia.problems import Problem, listing
@@ -46,8 +46,7 @@ def build(
     models = _models(projects, request, version)
     if (current := _current(sink, request, models)) is not None:
         return current
-    files = _files_in_use(sink.known(request.kept_as))
-    return _build_new(source, sink, request, emit, files=files, projects=projects, models=models)
+    return _build_new(source, sink, request, emit, projects=projects, models=models)
 
 
 def up_to_date(
@@ -95,10 +94,11 @@ def _build_new(
     request: WorkerRequest,
     emit: Callable[[Event], None],
     *,
-    files: tuple[RawFile, ...],
     projects: tuple[Path, ...],
     models: str,
 ) -> Mapping[str, object]:
+    known = sink.known(request.kept_as)
+    files = _files_in_use(known)
     ahead = _import_ahead(request.workspace)
     database = sink.checkout()
     scratch = request.workspace / "load"
@@ -121,6 +121,7 @@ def _build_new(
             loaded=loaded,
         )
     )
+    _refuse_losses(load.removed, known, database, request)
     problems = []
     for file in files:
         if (reason := load.refused.get(file.partition)) is not None:
@@ -170,6 +171,30 @@ def _build_new(
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],
     }
+
+
+def _refuse_losses(
+    removed: Sequence[str], known: Mapping[str, Known], database: Path, request: WorkerRequest
+) -> None:
+    """Stop when the published tables would lose a partition that the sink says nothing of.
+
+    One that materia took out of use is still known, with the reason. The working copy has lost it
+    already, and would be gone on with: it is removed.
+
+    Raises:
+        SinkError: there is such a partition.
+    """
+    lost = sorted(set(removed) - set(known))
+    if not lost:
+        return
+    database.unlink(missing_ok=True)
+    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+    raise SinkError(
+        f"{request.sink}: what is published holds {lost[0]}{more} of {request.source}, and the "
+        "sink knows nothing of it any more; nothing is published. Run again: if the sink has it "
+        "then, all is well. If it was removed on purpose, move the published database away, and "
+        "the next run builds it anew from what is left"
+    )
 
 
 def _import_ahead(workspace: Path) -> threading.Thread:

@@ -246,7 +246,7 @@ def test_a_certificate_of_an_own_authority_is_told_with_its_cure_which_works(
     try:
         for said in both(store.endpoint, tmp_path):
             assert f"{store.endpoint} shows a certificate (UnknownIssuer)" in said
-            assert "set SSL_CERT_FILE to a file with its authority's certificate" in said
+            assert "set SSL_CERT_FILE to a file with the certificate of its authority" in said
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
         for said in both(store.endpoint, tmp_path):
             assert "(AWS_CA_BUNDLE is not read)" in said

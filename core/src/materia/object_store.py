@@ -43,6 +43,7 @@ PREFIX = "AWS_"  # of the variables that obstore reads; in any case, should it r
 WITHOUT_END = 100_000  # repetitions: it is the time that ends them
 # Statuses of a request that was sent on, or lost its signature on the way; and of others.
 SENT_ON = {301, 307, 308, 400, 401, 403}
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # without a single one there is no client
 _environment = threading.Lock()
 
 
@@ -295,9 +296,11 @@ def check_endpoint(endpoint: str | None, setting: str) -> None:
 
 def _unusable(place: Place, error: BaseException) -> ConfigError:
     reason = str(error).partition("\n")[0]
+    said = [f"{name} ({os.environ[name]})" for name in CERTIFICATES if os.environ.get(name)]
+    cure = f"correct {' and '.join(said)}, or " if said else ""
     return ConfigError(
         f"s3://{place.bucket}: no client can be made for the store at {place.url} ({reason}); "
-        f"correct the settings of [{place.table}], and the variables of proxies and certificates"
+        f"{cure}correct the settings of [{place.table}]"
     )
 
 

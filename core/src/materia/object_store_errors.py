@@ -142,8 +142,10 @@ def _of_certificate(endpoint: str, fault: str) -> str:
     told = f"{endpoint} shows a certificate ({fault}) that is not trusted here"
     not_read = f" ({BUNDLE} is not read)" if os.environ.get(BUNDLE) else ""
     if file := os.environ.get("SSL_CERT_FILE"):
-        return f"{told}; put its authority's certificate into {file}, the SSL_CERT_FILE{not_read}"
-    return f"{told}; set SSL_CERT_FILE to a file with its authority's certificate{not_read}"
+        return (
+            f"{told}; put the certificate of its authority into {file}, the SSL_CERT_FILE{not_read}"
+        )
+    return f"{told}; set SSL_CERT_FILE to a file with the certificate of its authority{not_read}"
 
 
 def _of_proxy(endpoint: str, proxy: str, text: str) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from materia.errors import ConfigError, SinkError, SourceError
@@ -121,7 +121,8 @@ def _build_new(
             loaded=loaded,
         )
     )
-    _refuse_losses(load.removed, known, database, request)
+    if lost := set(load.removed) - set(known):
+        _refuse_losses(sorted(lost), sink, database, request)
     problems = []
     for file in files:
         if (reason := load.refused.get(file.partition)) is not None:
@@ -173,19 +174,17 @@ def _build_new(
     }
 
 
-def _refuse_losses(
-    removed: Sequence[str], known: Mapping[str, Known], database: Path, request: WorkerRequest
-) -> None:
-    """Stop when the published tables would lose a partition that the sink says nothing of.
+def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: WorkerRequest) -> None:
+    """Stop when the published tables would lose partitions that the sink says nothing of.
 
-    One that materia took out of use is still known, with the reason. The working copy has lost it
-    already, and would be gone on with: it is removed.
+    One that materia took out of use is still known, with the reason; and real files take the place
+    of the sample. The working copy has lost them already, and would be gone on with: it is removed.
 
     Raises:
-        SinkError: there is such a partition.
+        SinkError: the partitions are not those of the sample.
     """
-    lost = sorted(set(removed) - set(known))
-    if not lost:
+    sample = replace(request, sample=True).kept_as
+    if not request.sample and set(lost) <= set(sink.known(sample)):
         return
     database.unlink(missing_ok=True)
     more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""

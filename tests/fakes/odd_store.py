@@ -39,7 +39,8 @@ class Habits:
         errors_in_200: So many answers to reads and writes are 200 with an error inside.
         loses: So many writes are answered well, and not done.
         bare_etags: ETags come without their quotes.
-        conditions: `honoured`, `ignored`, or `refused` with 501, as OVH does.
+        conditions: `honoured`, `ignored`, `refused` with 501, as OVH did, or `lenient` about an
+            If-Match for what is not there, as MinIO was.
         redirect: Where every request is sent with 307.
     """
 
@@ -239,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if how == "refused":
             return _error(501, "NotImplemented")
-        if same and found is None:
+        if same and found is None and how != "lenient":
             return _error(404, "NoSuchKey")
         if (new and found) or (same and found and same != self._etag(found)):
             return _error(412, "PreconditionFailed")

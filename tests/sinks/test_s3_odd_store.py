@@ -229,6 +229,17 @@ def test_a_store_without_conditions_is_refused_before_anything_is_written(
     assert [name for name in store.names() if name.endswith((".zip", ".json"))] == []
 
 
+def test_a_store_that_makes_what_is_not_there_is_no_store_that_ignores_conditions(
+    store: OddStore, at: Machine, tmp_path: Path
+) -> None:
+    """In a bucket where an earlier materia has left only the first of the two objects."""
+    two_runs(at, tmp_path)
+    del store.state.objects["coffee/conditional-writes-2.txt"]
+    store.be(conditions="lenient")
+
+    assert publish_version(at("another"), 3) == expected(3)
+
+
 def test_a_store_that_sends_requests_elsewhere_is_told_and_writes_nothing_there(
     store: OddStore, at: Machine, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
+from fakes.s3_runs import QUICK
 from materia.artifact import Artifact
 from materia.artifact.bucket import ArtifactBucket
 from materia.errors import ArtifactError, MissingSecretError
@@ -109,7 +110,7 @@ def test_a_bucket_that_fails_is_told_in_a_sentence_without_secrets(
     wrong: Callable[[Bucket, dict[str, str]], tuple[Bucket, dict[str, str]]],
     sentence: str,
 ) -> None:
-    opened = ArtifactBucket(*wrong(bucket, KEYS))
+    opened = ArtifactBucket(*wrong(bucket, KEYS), patience=QUICK)
 
     for use in (lambda: opened.push(artifact), opened.every):
         with pytest.raises(ArtifactError) as said:

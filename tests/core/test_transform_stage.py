@@ -75,6 +75,27 @@ def test_a_refused_file_leaves_the_others_to_be_published(folders: Workshop) -> 
     assert again.stderr.count("2024-03.csv") == 1, "the address is said once"
 
 
+def test_a_partition_that_the_sink_forgot_is_not_taken_out_of_what_is_published(
+    folders: Workshop,
+) -> None:
+    transformed(folders)
+    file = folders.directory / "out" / "folder.json"
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps({key: one for key, one in known.items() if key != "2024-02"}))
+    for _ in range(2):  # the working copy that has lost it is not gone on with
+        ended = folders.run("pipeline", "run", "transform")
+
+        assert ended.returncode == 1
+        assert "what is published holds 2024-02 of folder, and the sink knows" in ended.stderr
+        assert len(lines(folders)) == 3
+    file.write_text(json.dumps(known))
+    folders.write("in/2024-03.csv", "apples,4\n")
+
+    transformed(folders)
+
+    assert len(lines(folders)) == 4
+
+
 def test_a_failed_audit_publishes_nothing_and_names_itself(folders: Workshop) -> None:
     transformed(folders)
     folders.write("in/2024-02.csv", "apples,-1\n")

@@ -94,6 +94,11 @@ class FolderSource:
         with duckdb.connect(str(request.database)) as connection:
             connection.execute("create schema if not exists raw")
             connection.execute(
+                "create table if not exists raw.lines (month date, name text, value integer)"
+            )
+            before = connection.execute("select distinct strftime(month, '%Y-%m') from raw.lines")
+            there = {str(key) for (key,) in before.fetchall()}
+            connection.execute(
                 "create or replace table raw.lines (month date, name text, value integer)"
             )
             for left, raw in reversed(list(enumerate(reversed(request.files)))):
@@ -115,7 +120,14 @@ class FolderSource:
                     loaded.append(raw.partition)
                 request.loaded(raw.partition, left)
         affected = tuple(date.fromisoformat(f"{key}-01") for key in loaded)
-        return LoadReport(loaded=tuple(loaded), affected=affected, refused=refused, remarks=remarks)
+        removed = tuple(sorted(there - {raw.partition for raw in request.files}))
+        return LoadReport(
+            loaded=tuple(loaded),
+            removed=removed,
+            affected=affected,
+            refused=refused,
+            remarks=remarks,
+        )
 
     def models(self) -> Path | None:
         return MODELS

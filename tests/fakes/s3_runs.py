@@ -6,26 +6,30 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from fakes.odd_store import OddStore
 from fakes.s3 import KEY, SECRET, S3Server
+from materia.object_store import Patience
 from materia_s3.address import Address
-from materia_s3.objects import Patience
 from materia_s3.sink import S3Sink
 
 QUICK = Patience(
     connect=timedelta(seconds=1),
     request=timedelta(seconds=1),
-    retries=2,
     pause=timedelta(milliseconds=1),
-    overall=timedelta(seconds=10),
+    reach=timedelta(seconds=0.3),
+    overall=timedelta(seconds=0.4),
+    apart=timedelta(0),
 )
 Machine = Callable[[str], S3Sink]
 
 
-def address(server: S3Server, bucket: str) -> Address:
+def address(server: S3Server | OddStore, bucket: str) -> Address:
     return Address(bucket=bucket, prefix="coffee", endpoint=server.endpoint, region="us-east-1")
 
 
-def machines(server: S3Server, bucket: str, folder: Path) -> Machine:
+def machines(
+    server: S3Server | OddStore, bucket: str, folder: Path, patience: Patience = QUICK
+) -> Machine:
     """Sinks on machines of their own, by name: nothing but the bucket is between them."""
 
     def on(name: str) -> S3Sink:
@@ -34,7 +38,7 @@ def machines(server: S3Server, bucket: str, folder: Path) -> Machine:
             key=KEY,
             secret=SECRET,
             cache=folder / name,
-            patience=QUICK,
+            patience=patience,
         )
 
     return on

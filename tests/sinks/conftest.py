@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.duckdb_runs import open_in
+from fakes.odd_store import OddStore
 from fakes.s3 import S3Server
 from fakes.s3_runs import Machine, machines
 from materia_duckdb.sink import DuckDBSink
@@ -40,3 +41,17 @@ def bucket(s3_server: S3Server) -> str:
 def on(s3_server: S3Server, bucket: str, tmp_path: Path) -> Machine:
     """Sinks of that bucket, each on a machine of its own: `on("laptop")`."""
     return machines(s3_server, bucket, tmp_path)
+
+
+@pytest.fixture
+def store() -> Iterator[OddStore]:
+    """A store of our own, with no habits yet; any name is a bucket in it."""
+    store = OddStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def at(store: OddStore, tmp_path: Path) -> Machine:
+    """Sinks in that store, each on a machine of its own: `at("laptop")`."""
+    return machines(store, "acme", tmp_path)

@@ -6,7 +6,8 @@ from materia.testing.sink import SinkContract
 
 
 class TestS3Sink(SinkContract):
-    module = "materia_s3"
+    module = "fakes.s3_quick"  # materia_s3, and no second between two writes to one name
+    package = "materia_s3"
     plugin = "s3"
 
     @pytest.fixture

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -189,7 +190,7 @@ def test_a_store_that_is_not_there_or_never_answers_is_told(
     )
     with pytest.raises(SinkError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
         gone.stamp()
-    hasty = type(QUICK)(request=timedelta(seconds=0.2), retries=1, pause=QUICK.pause)
+    hasty = replace(QUICK, request=timedelta(seconds=0.2))
     silent = S3Sink(here, key=KEY, secret=SECRET, cache=tmp_path, patience=hasty)
     with (
         s3_server.failing(Fault(seconds=0.5, times=99)),

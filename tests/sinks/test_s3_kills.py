@@ -73,7 +73,7 @@ def test_killed_at_any_request_of_recording(
     assert number >= 4
     assert seen == {OLD, NEW}
     raw = [name for name in s3_server.names(bucket) if "/raw/" in name]
-    assert len(raw) == 3, raw
+    assert len(raw) == 4, raw
 
 
 def test_killed_at_any_request_of_publishing(

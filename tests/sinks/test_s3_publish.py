@@ -209,7 +209,7 @@ def test_databases_that_nobody_reads_any_more_are_deleted(
 ) -> None:
     for version in (1, 2, 3):
         publish_version(on("one"), version)
-    stray = "coffee/databases/0000/materia.duckdb"
+    stray = f"coffee/databases/{'0' * 64}/materia.duckdb"
     s3_server.client().put_object(Bucket=bucket, Key=stray, Body=b"of a run that was killed")
     assert len(databases(s3_server, bucket)) == 4
     third = json.loads(s3_server.content(bucket, POINTER))

@@ -53,8 +53,8 @@ def test_what_has_not_changed_is_not_read_again(
     known = sink.known(SOURCE)
     asked = s3_server.since(count)
 
-    assert len(asked) == 2, "a listing, and the one that changed"
-    assert asked[1].endswith("/2026-03/known.json")
+    assert len(asked) == 3, "a listing, the index, and the one that changed"
+    assert asked[2].endswith("/2026-03/known.json")
     assert known["2026-03"].absent
 
 

@@ -11,6 +11,7 @@ import materia_s3
 import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import QUICK
+from materia import object_store
 from materia.config import parse_config
 from materia.plugins import load_plugins
 from materia.testing.sink_publish import publish_version
@@ -20,7 +21,8 @@ from materia_s3.sink import S3Sink
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/s3"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-MODULES = sorted(Path(materia_s3.__file__).parent.glob("*.py"))
+CORE = Path(object_store.__file__).parent
+MODULES = sorted([*Path(materia_s3.__file__).parent.glob("*.py"), *CORE.glob("object_*.py")])
 
 
 def blocks(language: str) -> list[str]:
@@ -58,7 +60,7 @@ def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
 def test_endpoints_it_names_are_accepted() -> None:
     found = re.findall(r"`(https://\S+)`", README)
 
-    assert len(found) == 4
+    assert len(found) == 3
     for endpoint in found:
         filled = re.sub(r"<\w+>", "x", endpoint)
         Address.of_settings({"bucket": "s3://acme", "endpoint": filled, "region": "auto"})
@@ -119,11 +121,14 @@ def test_every_message_it_explains_is_one_that_can_be_said() -> None:
 def test_every_message_that_can_be_said_is_explained() -> None:
     said = re.findall(
         r"(?:Busy|Sink|Config)Error\(\s*(f\".+?\")\s*\)",
-        code("objects", "cache", "raw_files", "database", "pointer"),
+        code(
+            "objects", "cache", "raw_files", "database", "pointer", "partition_index", "conditions"
+        ),
         re.DOTALL,
     )
     # In `problems` sentences are put together; what went wrong stands before the "; ".
     said += re.findall(r"f?\"[^\"\n]*; [^\"\n]*\"", code("problems"))
+    said += re.findall(r"f\"[^\"\n]*; [^\"\n]*\"", code("object_store_errors"))
 
     assert len(said) > 20
     assert [text for text in said if not any(words in text for words in explained())] == []

@@ -13,10 +13,10 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from materia.errors import ConfigError, PluginError, SourceError
+from materia.errors import ConfigError, PluginError, SinkError, SourceError
 from materia.events import Event, Log, Progress
 from materia.model import Known, LoadReport, LoadRequest, PublishRequest, RawFile
 from materia.ownership import (
@@ -52,8 +52,7 @@ def build(
     models = _models(projects, request, version)
     if (current := _current(sink, request, models)) is not None:
         return current
-    files = _files_in_use(sink.known(request.kept_as))
-    return _build_new(source, sink, request, emit, files=files, projects=projects, models=models)
+    return _build_new(source, sink, request, emit, projects=projects, models=models)
 
 
 def up_to_date(
@@ -103,10 +102,11 @@ def _build_new(
     request: WorkerRequest,
     emit: Callable[[Event], None],
     *,
-    files: tuple[RawFile, ...],
     projects: tuple[Path, ...],
     models: str,
 ) -> Mapping[str, object]:
+    known = sink.known(request.kept_as)
+    files = _files_in_use(known)
     ahead = _import_ahead(request.workspace)
     database = sink.checkout()
     before = published_names(database)
@@ -130,6 +130,8 @@ def _build_new(
             loaded=loaded,
         )
     )
+    if lost := set(load.removed) - set(known):
+        _refuse_losses(sorted(lost), sink, database, request)
     problems = []
     for file in files:
         if (reason := load.refused.get(file.partition)) is not None:
@@ -208,6 +210,28 @@ def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
         "set transform.project in materia.toml to the folder of a SQLMesh project"
     )
     return [message]
+
+
+def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: WorkerRequest) -> None:
+    """Stop when the published tables would lose partitions that the sink says nothing of.
+
+    One that materia took out of use is still known, with the reason; and real files take the place
+    of the sample. The working copy has lost them already, and would be gone on with: it is removed.
+
+    Raises:
+        SinkError: the partitions are not those of the sample.
+    """
+    sample = replace(request, sample=True).kept_as
+    if not request.sample and set(lost) <= set(sink.known(sample)):
+        return
+    database.unlink(missing_ok=True)
+    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+    raise SinkError(
+        f"{request.sink}: what is published holds {lost[0]}{more} of {request.source}, and the "
+        "sink knows nothing of it any more; nothing is published. Run again: if the sink has it "
+        "then, all is well. If it was removed on purpose, move the published database away, and "
+        "the next run builds it anew from what is left"
+    )
 
 
 def _import_ahead(workspace: Path) -> threading.Thread:

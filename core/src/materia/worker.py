@@ -21,6 +21,7 @@ from materia import events, worker_request
 from materia.core_dumps import switch_off
 from materia.errors import MateriaError, SinkError
 from materia.events import Event, Failed, Result
+from materia.plugin_warnings import plugin_warnings
 from materia.protocols import Sink
 from materia.relayed_sink import Home, RelayedSink
 from materia.worker_request import WorkerRequest
@@ -42,7 +43,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
     threading.Thread(target=_end_with_life_line, args=(home,), daemon=True).start()
     try:
-        emit(Result(values=run_stage(request, emit, home)))
+        with plugin_warnings(emit, request.hidden):
+            values = run_stage(request, emit, home)
+        emit(Result(values=values))
     except KeyboardInterrupt:
         return 130
     except MateriaError as error:

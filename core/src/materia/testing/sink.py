@@ -11,7 +11,8 @@ a service overrides the fixtures `settings` and `secrets` with what leads to a s
 `reading` when its published tables are not in a DuckDB file.
 
 Many tests run the sink in a process of its own and kill that: before each line of the plugin's own
-code in turn, and after a while, when the time is spent inside other code.
+code in turn, and after a while, when the time is spent inside other code. That code is `module`; or
+`package`, when `module` only opens it in another way, for the test.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class SinkContract(RawFilesContract, PublishContract):
     """Everything a sink promises."""
 
     module: str
+    package: str = ""
     plugin: str
 
     @pytest.fixture

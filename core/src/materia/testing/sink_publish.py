@@ -104,6 +104,7 @@ class PublishContract(Contract):
     """What `stamp`, `published`, `checkout` and `publish` promise."""
 
     module: str
+    package: str = ""
 
     @pytest.fixture
     def reading(self) -> Reading:
@@ -196,13 +197,17 @@ class PublishContract(Contract):
     ) -> None:
         publish_version(declared.open(), 1)
         elsewhere(build_elsewhere, declared, 2)
-        whole = elsewhere(only_publish_elsewhere, declared, 2, package=self.module)
+        whole = elsewhere(only_publish_elsewhere, declared, 2, package=self.package or self.module)
         assert whole.lines > 0, f"no line of {self.module} ran"
         now, seen = 2, set()
         for point in kill_points(whole.lines, at_most=KILLS):
             elsewhere(build_elsewhere, declared, now + 1)
             ending = elsewhere(
-                only_publish_elsewhere, declared, now + 1, package=self.module, kill_before=point
+                only_publish_elsewhere,
+                declared,
+                now + 1,
+                package=self.package or self.module,
+                kill_before=point,
             )
             found = _state(declared, reading)
             seen.add(found == now)

@@ -87,6 +87,7 @@ class RawFilesContract(Contract):
     """What `known`, `record`, `refuse` and `find_raw` promise."""
 
     module: str
+    package: str = ""
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
@@ -334,7 +335,7 @@ class RawFilesContract(Contract):
     def test_killed_while_recording_it_keeps_the_old_file_or_the_new_one(
         self, declared: Declared, folder: Path
     ) -> None:
-        package = self.module
+        package = self.package or self.module
         sink = declared.open()
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         old = sink.known(SOURCE)[JANUARY.key]
@@ -364,7 +365,7 @@ class RawFilesContract(Contract):
         assert '"1"' in seen, "no kill came before the word of the file"
 
     def test_killed_while_refusing_it_goes_on(self, declared: Declared, folder: Path) -> None:
-        package = self.module
+        package = self.package or self.module
         sink = declared.open()
         last = fetched(folder, FEBRUARY, OLD)
         sink.record(SOURCE, FEBRUARY, last)

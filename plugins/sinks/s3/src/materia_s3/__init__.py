@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from materia import Opening, Plugin, Setting, Sink, hookimpl
+
+if TYPE_CHECKING:
+    from materia.object_store import Patience
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
-def open_s3(opening: Opening) -> Sink:
+def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
     """Open the sink; the bucket is not asked before something is needed of it.
 
     Raises:
@@ -19,7 +24,7 @@ def open_s3(opening: Opening) -> Sink:
     address = Address.of_settings(opening.settings)
     folder = opening.directory.joinpath(str(opening.settings["cache"])).expanduser()
     key, secret = (opening.secrets[name] for name in SECRETS)
-    return S3Sink(address, key=key, secret=secret, cache=folder)
+    return S3Sink(address, key=key, secret=secret, cache=folder, patience=patience)
 
 
 @hookimpl

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
+from materia.object_store import Place, check_endpoint
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it is a part of AWS's host, and of signatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +49,8 @@ class Address:
             raise _wrong("bucket", "without two slashes in a row", url)
         endpoint = str(settings["endpoint"] or "").rstrip("/") or None
         if endpoint is not None:
+            check_endpoint(endpoint, "sinks.s3.endpoint")
             split = urlsplit(endpoint)
-            if split.scheme not in {"https", "http"} or not split.netloc or "@" in split.netloc:
-                raise _wrong("endpoint", 'an address like "https://s3.example.com"', None)
             if split.path or split.query:
                 raise _wrong(
                     "endpoint",
@@ -57,9 +58,20 @@ class Address:
                     endpoint,
                 )
         region = str(settings["region"] or "").strip()
-        if not region:
-            raise _wrong("region", 'the name of a region, for example "us-east-1"', "")
+        if not region or not REGION.fullmatch(region):
+            raise _wrong("region", 'the name of a region, for example "us-east-1"', region)
         return cls(bucket=bucket, prefix="/".join(parts), endpoint=endpoint, region=region)
+
+    @property
+    def place(self) -> Place:
+        """The same for the client."""
+        return Place(
+            bucket=self.bucket,
+            prefix=self.prefix,
+            endpoint=self.endpoint,
+            region=self.region,
+            table="sinks.s3",
+        )
 
     def url(self, name: str = "") -> str:
         """The object of that name, as people write it."""

@@ -13,13 +13,15 @@ the same as with the sink `duckdb`.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.errors import BusyError, SinkError
+from materia.errors import BusyError, MateriaError, SinkError
 from materia.model import PublishRequest, Table
 from materia_duckdb import durable, publication
 from materia_duckdb.lock import Lock
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FILE = "materia.duckdb"
+OURS = re.compile(rf"{DATABASES}/[0-9a-f]{{64}}/{re.escape(FILE)}")
+warnings = logging.getLogger("materia.sinks.s3")  # they are warnings of the run
 REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
 
 
@@ -173,9 +177,29 @@ class Database:
         )
 
     def _clear(self, published: Pointer) -> None:
-        """Remove databases nobody reads any more; should it fail, the next run does it."""
-        with suppress(SinkError):
-            self._objects.delete(expendable(published, self._objects.listed(DATABASES)))
+        """Remove databases nobody reads any more; what fails is only told, and tried next time."""
+        try:
+            listed = self._objects.listed(DATABASES)
+            ours = {name: found for name, found in listed.items() if OURS.fullmatch(name)}
+            # A listing may be wrong about their age: each is looked at before it goes.
+            asked = {name: self._objects.ask(name) for name in expendable(published, ours)}
+            there = {name: found for name, found in asked.items() if found is not None}
+            left = self._objects.delete(expendable(published, there))
+        except MateriaError as error:
+            warnings.warning(
+                "old databases were not cleared away, and take room until a run can: %s", error
+            )
+            return
+        if left:
+            name, reason = next(iter(left.items()))
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            warnings.warning(
+                "%s%s: nobody reads this any more, and it takes room until it is deleted, by a "
+                "later run or by hand: %s",
+                self._objects.address.url(name),
+                more,
+                reason,
+            )
 
     def _read(self) -> tuple[Pointer | None, str | None]:
         """What is published, and the ETag of that word."""

@@ -9,51 +9,33 @@ from __future__ import annotations
 
 import errno
 import os
-import random
-import time
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from materia.errors import ConfigError, SinkError
+import obstore
+from materia.errors import MateriaError, SinkError
+from materia.object_listing import EndlessListingError, every_object
+from materia.object_store import Key, Patience, StoreClient
+from materia.object_store_errors import OddAnswerError, is_passing
+from obstore import exceptions
 
 from materia_s3.address import Address
-from materia_s3.problems import OBSTORE, NotThereError, broke_off, explain, status_of
+from materia_s3.conditions import NO_ETAG, check_conditions
+from materia_s3.problems import OBSTORE, NotThereError, explain, status_of
 
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta, PutMode
-    from obstore.store import S3Credential, S3Store
 
 PART = 8 * 1024**2  # bytes of a request; with four at once, 2.5 Mbit/s is enough for the time-out
 AT_ONCE = 4
-TRIES = 4  # of a write whose fate is not known, each with the client's own repetitions
-CHECK = "conditional-writes.txt"
-CHECK_TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
+# Some stores answer 200 and then tell what went wrong, where the object should be.
+ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error[ >].{0,4096}", re.DOTALL)
 T = TypeVar("T")
-NO_ETAG = '"00000000000000000000000000000000"'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the store is waited for.
-
-    Attributes:
-        connect: Until it takes a connection.
-        request: Until a request of up to `PART` bytes is answered, wholly.
-        retries: How often a request is repeated that failed for no fault of ours.
-        pause: Before the first repetition; each next one is about twice as long, up to 5 s.
-        overall: After this, nothing is repeated any more.
-    """
-
-    connect: timedelta = timedelta(seconds=10)
-    request: timedelta = timedelta(seconds=120)
-    retries: int = 6
-    pause: timedelta = timedelta(milliseconds=100)
-    overall: timedelta = timedelta(minutes=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +44,8 @@ class Found:
 
     Attributes:
         size: In bytes.
-        etag: As the store sent it, quotes included: changes with every write.
+        etag: As the store sent it, quotes included: changes with every write. Empty in a listing
+            that does not tell.
         modified: When it was written, by the clock of the store.
         content: Its bytes, when it was read and not only listed.
     """
@@ -81,57 +64,17 @@ class Objects:
     ) -> None:
         """Nothing is asked before the first call."""
         self.address = address
-        self._key, self._secret = key, secret
-        self._patience = patience or Patience()
-        self._checked = False
-
-    @cached_property
-    def _store(self) -> S3Store:
-        from obstore.store import S3Store
-
-        address, patience = self.address, self._patience
-
-        def credential() -> S3Credential:
-            return {
-                "access_key_id": self._key,
-                "secret_access_key": self._secret,
-                "token": None,
-                "expires_at": None,
-            }
-
-        return S3Store(
-            address.bucket,
-            prefix=address.prefix or None,
-            region=address.region,
-            endpoint=address.endpoint or f"https://s3.{address.region}.amazonaws.com",
-            # What is not said here is taken from variables that were never declared.
-            credential_provider=credential,
-            skip_signature=False,
-            conditional_put="etag",
-            virtual_hosted_style_request=False,
-            client_options={
-                "allow_http": (address.endpoint or "").startswith("http://"),
-                "connect_timeout": patience.connect,
-                "timeout": patience.request,
-            },
-            retry_config={
-                "max_retries": patience.retries,
-                "retry_timeout": patience.overall,
-                "backoff": {
-                    "init_backoff": patience.pause,
-                    "max_backoff": timedelta(seconds=5),
-                    "base": 2,
-                },
-            },
+        self._client = StoreClient(
+            address.place, Key(identity=key, secret=secret), patience or Patience()
         )
+        self._checked = False
 
     def read(self, name: str) -> Found | None:
         """A small object with its bytes; None when there is none of that name."""
-        import obstore
 
         def get() -> Found:
-            result = obstore.get(self._store, name)
-            return _found(result.meta, bytes(result.bytes()))
+            result = obstore.get(self._client.store, name)
+            return _found(result.meta, _plain(bytes(result.bytes()), result.meta["size"]))
 
         try:
             return self._do(get, "be read", name)
@@ -140,25 +83,32 @@ class Objects:
 
     def ask(self, name: str) -> Found | None:
         """An object without its bytes; None when there is none of that name."""
-        import obstore
-
         try:
-            return self._do(lambda: _found(obstore.head(self._store, name)), "be asked for", name)
+            return self._do(
+                lambda: _found(obstore.head(self._client.store, name)), "be asked for", name
+            )
         except NotThereError:
             return None
 
     def listed(self, folder: str) -> dict[str, Found]:
-        """Every object whose name begins with *folder* and a slash, by its name."""
-        import obstore
+        """The objects that are listed below *folder*, by name: never taken for all there are.
 
-        def get() -> dict[str, Found]:
-            return {
-                meta["path"]: _found(meta)
-                for some in obstore.list(self._store, folder, chunk_size=1000)
-                for meta in some
-            }
-
-        return self._do(get, "be listed", folder)
+        Raises:
+            MateriaError: as `problems.explain`; or the listing has no end.
+        """
+        client = self._client
+        try:
+            found = self._do(
+                lambda: every_object(client.store, folder, limit=client.list_limit),
+                "be listed",
+                folder,
+            )
+        except EndlessListingError:
+            raise SinkError(
+                f"{self.address.url(folder)}: cannot be listed: the store repeats the same list "
+                "without end; use another store"
+            ) from None
+        return {name: _listed(meta) for name, meta in found.items()}
 
     def swap(self, name: str, content: bytes, *, expected: str | None) -> str | None:
         """Write an object whose ETag is *expected*, None for one that is not there.
@@ -171,16 +121,14 @@ class Objects:
             ConfigError: the store ignores conditions.
             SinkError: it cannot be written.
         """
-        import obstore
-
-        self._check()
         mode: PutMode = "create" if expected is None else {"e_tag": expected}
-        for left in reversed(range(TRIES)):
+        waiting = self._client.waiting()
+        while True:
             try:
-                result = obstore.put(self._store, name, content, mode=mode, use_multipart=False)
-                return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
+                return self._put(name, content, mode)
             except OBSTORE as error:
-                problem = explain(error, self.address, "be written", name)
+                problem = self._explained(error, "be written", name)
+                fault = error
                 if not _unclear(error):
                     raise problem from None
             now = self.read(name)
@@ -188,10 +136,8 @@ class Objects:
                 return now.etag
             if (now.etag if now else None) != expected:
                 return None
-            if not left:
+            if not waiting.again(fault):
                 raise problem
-            self._pause()
-        raise AssertionError("the last turn returns or raises")
 
     def keep(self, name: str, path: Path) -> None:
         """Upload a file to a name that tells its content, unless it is there already.
@@ -200,21 +146,20 @@ class Objects:
             ConfigError: the store ignores conditions.
             SinkError: it cannot be written.
         """
-        import obstore
-
         size = path.stat().st_size
         if size > PART:
             there = self.ask(name)
             if there is None or there.size != size:
                 self.upload(name, path)
             return
-        self._check()
         content = path.read_bytes()
-        for left in reversed(range(TRIES)):
+        waiting = self._client.waiting()
+        while True:
             try:
-                obstore.put(self._store, name, content, mode="create", use_multipart=False)
+                self._put(name, content, "create")
             except OBSTORE as error:
-                problem = explain(error, self.address, "be written", name)
+                problem = self._explained(error, "be written", name)
+                fault = error
                 if not _unclear(error):
                     raise problem from None
             else:
@@ -225,47 +170,52 @@ class Objects:
             if there is not None:  # it was damaged since: its name says what it should be
                 self.upload(name, path)
                 return
-            if not left:
+            if not waiting.again(fault):
                 raise problem
-            self._pause()
 
     def upload(self, name: str, path: Path) -> None:
-        """Write a file to *name*, whatever is there; a large one in parts, that count as one."""
-        import obstore
+        """Write a file to *name*, whatever is there; a large one in parts, that count as one.
+
+        Raises:
+            SinkError: it cannot be written, or what the store took is not as long.
+        """
+        size = path.stat().st_size
+        client = self._client
 
         def put() -> None:
-            obstore.put(
-                self._store,
-                name,
-                path,
-                use_multipart=path.stat().st_size > PART,
-                chunk_size=PART,
-                max_concurrency=AT_ONCE,
-            )
+            with client.writing(name):
+                obstore.put(
+                    client.store if size <= PART else client.enduring,
+                    name,
+                    path,
+                    use_multipart=size > PART,
+                    chunk_size=PART,
+                    max_concurrency=AT_ONCE,
+                )
 
-        self._do(put, "be written", name)
+        self._do(put, "be written", name, repeat=size <= PART)
+        self._see(name, size)
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object, whatever is there."""
-        import obstore
 
-        self._do(
-            lambda: obstore.put(self._store, name, content, use_multipart=False),
-            "be written",
-            name,
-        )
+        def put() -> None:
+            with self._client.writing(name):
+                obstore.put(self._client.store, name, content, use_multipart=False)
+
+        self._do(put, "be written", name)
 
     def download(self, name: str, target: Path) -> bool:
         """Write an object to the file *target*; False when there is none of that name.
 
         A large one comes in parts, several at once: each has the whole time-out for itself.
         """
-        import obstore
+        store = self._client.store
 
         def first() -> tuple[int, bytes]:
-            result = obstore.get(self._store, name)
+            result = obstore.get(store, name)
             size = result.meta["size"]
-            return size, bytes(result.bytes()) if size <= PART else b""
+            return size, _plain(bytes(result.bytes()), size) if size <= PART else b""
 
         try:
             size, content = self._do(first, "be read", name)
@@ -279,7 +229,7 @@ class Objects:
             def part(start: int) -> None:
                 def get() -> Bytes:
                     end = min(start + PART, size)
-                    return obstore.get_range(self._store, name, start=start, end=end)
+                    return obstore.get_range(store, name, start=start, end=end)
 
                 content = self._do(get, "be read", name)
                 if os.pwrite(file.fileno(), content, start) != len(content):
@@ -288,80 +238,99 @@ class Objects:
             list(pool.map(part, range(0, size, PART)))
         return True
 
-    def copy(self, name: str, to: str) -> None:
-        """Copy an object inside the store, over whatever is there."""
-        import obstore
+    def copy(self, name: str, to: str, *, size: int) -> None:
+        """Copy an object of *size* bytes inside the store, over whatever is there.
 
-        self._do(lambda: obstore.copy(self._store, name, to), "be copied", name)
+        Raises:
+            SinkError: it cannot be copied, or the copy is not as long.
+        """
 
-    def delete(self, names: Sequence[str]) -> None:
-        """Delete objects; those that are not there are no trouble."""
-        import obstore
+        def copy() -> None:
+            with self._client.writing(to):
+                obstore.copy(self._client.store, name, to)
 
-        if names:
-            self._do(lambda: obstore.delete(self._store, names), "be deleted", names[0])
+        self._do(copy, "be copied", name)
+        self._see(to, size)
 
-    def _do(self, call: Callable[[], T], doing: str, name: str) -> T:
+    def delete(self, names: Iterable[str]) -> dict[str, MateriaError]:
+        """Delete objects, one by one; those that could not be, each with the reason.
+
+        Those that are not there are no trouble. A store that is overloaded is not asked on and on.
+        """
+        left: dict[str, MateriaError] = {}
+        late: OSError | Exception | None = None
+        for name in names:
+            try:
+                if late is None:
+                    self._client.repeat(lambda name=name: obstore.delete(self._client.store, name))  # type: ignore[misc]
+                    continue
+                error: Exception = late
+            except OBSTORE as fault:
+                error = fault
+                late = fault if is_passing(fault) else None
+            problem = self._explained(error, "be deleted", name)
+            if not isinstance(problem, NotThereError):
+                left[name] = problem
+        return left
+
+    def _put(self, name: str, content: bytes, mode: PutMode) -> str:
+        """Write an object on a condition, and do not try again; its new ETag."""
+        if not self._checked:
+            check_conditions(self._client, self.address)
+            self._checked = True
+        store = self._client.store
+        with self._client.writing(name):
+            result = self._client.once(
+                lambda: obstore.put(store, name, content, mode=mode, use_multipart=False)
+            )
+        return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
+
+    def _see(self, name: str, size: int) -> None:
+        """Look at what was written: a store may answer that all is well, and have nothing."""
+        there = self.ask(name)
+        if there is None or there.size != size:
+            has = "it is not there" if there is None else f"it has {there.size} bytes"
+            raise SinkError(
+                f"{self.address.url(name)}: cannot be written: the store took {size} bytes, and "
+                f"now {has}; run again, or use another store"
+            )
+
+    def _do(self, call: Callable[[], T], doing: str, name: str, *, repeat: bool = True) -> T:
         """What *call* gives, which may be done twice.
 
         Raises:
             NotThereError: there is no object of that name.
             MateriaError: as `problems.explain`.
         """
-        for left in reversed(range(TRIES)):
-            try:
-                return call()
-            except OBSTORE as error:
-                # The client repeats everything but this.
-                if not (left and broke_off(error)):
-                    raise explain(error, self.address, doing, name) from None
-            self._pause()
-        raise AssertionError("the last turn returns or raises")
+        try:
+            return self._client.repeat(call) if repeat else self._client.once(call)
+        except OBSTORE as error:
+            raise self._explained(error, doing, name) from None
 
-    def _check(self) -> None:
-        """Find out, once, whether the store honours conditions; two small requests."""
-        if self._checked:
-            return
-        # The first may make it.
-        created = self._refused("create") or self._refused("create")
-        if not (created and self._refused({"e_tag": NO_ETAG})):
-            raise ConfigError(
-                f"{self.address.url()}: the store at {self.address.endpoint or 'AWS'} ignores "
-                "If-Match or If-None-Match, so two runs could destroy each other's work; "
-                "use one that honours them, as AWS and Cloudflare R2 do"
-            )
-        self._checked = True
-
-    def _refused(self, mode: PutMode) -> bool:
-        from obstore import exceptions, put
-
-        for left in reversed(range(TRIES)):
-            try:
-                put(self._store, CHECK, CHECK_TEXT, mode=mode, use_multipart=False)
-            except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
-                return True
-            except OBSTORE as error:
-                if not (left and _unclear(error)):
-                    raise explain(error, self.address, "be written", CHECK) from None
-            else:
-                return False
-            self._pause()
-        raise AssertionError("the last turn returns or raises")
-
-    def _pause(self) -> None:
-        time.sleep(self._patience.pause.total_seconds() * random.uniform(1, 3))  # noqa: S311 -- no secret, only apart
+    def _explained(self, error: Exception, doing: str, name: str) -> MateriaError:
+        return explain(error, self.address, doing, name, elsewhere=self._client.redirect_of(error))
 
 
 def _unclear(error: Exception) -> bool:
     """Whether the write may have been done all the same, or lost to another."""
-    from obstore import exceptions
-
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return True
-    status = status_of(error)
     return type(error) is exceptions.GenericError and (
-        status is None or status in {409, 412} or status >= 500
+        status_of(error) in {None, 409, 412} or is_passing(error)
     )
+
+
+def _plain(content: bytes, size: int) -> bytes:
+    """The bytes of an object, which are no error message in its place.
+
+    Raises:
+        OddAnswerError: they are.
+    """
+    if (found := ERROR.match(content)) is not None:
+        raise OddAnswerError(found[0].decode(errors="replace"))
+    if len(content) != size:
+        raise OddAnswerError(f"{len(content)} bytes came of {size}")
+    return content
 
 
 def _found(meta: ObjectMeta, content: bytes = b"") -> Found:
@@ -369,3 +338,7 @@ def _found(meta: ObjectMeta, content: bytes = b"") -> Found:
     if etag is None:
         raise SinkError(f"{meta['path']}: the store sends no ETag; use another store")
     return Found(size=meta["size"], etag=etag, modified=meta["last_modified"], content=content)
+
+
+def _listed(meta: ObjectMeta) -> Found:
+    return Found(size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"])

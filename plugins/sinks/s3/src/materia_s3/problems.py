@@ -1,25 +1,29 @@
 """What goes wrong with a bucket, in materia's words: the one place where errors are translated.
 
-Codes as in "Error responses" of the S3 API reference (2026-08); R2, Ceph and the others use the
-same ones. The text of obstore's errors holds whole answers, and so may hold a key's name or a
-signature: only the status and the code of it are ever shown.
+What lies between this machine and the store is told by `materia.object_store_errors`.
 """
 
 from __future__ import annotations
 
-import re
-
 from materia.errors import ConfigError, MateriaError, SinkError
+from materia.object_store_errors import (
+    CLIENT_ERRORS,
+    LATER,
+    code_of,
+    proxy_problem,
+    status_of,
+    unanswered,
+)
 from obstore import exceptions
 
 from materia_s3.address import Address
 
-STATUS = re.compile(r"status code: (\d{3})")
-CODE = re.compile(r"<Code>(\w+)</Code>")
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-LATER = "run again: nothing that was kept is harmed"
 REFUSED = {
-    "InvalidAccessKeyId": f"it does not know the key; set {KEYS} to one of this store",
+    "InvalidAccessKeyId": (
+        f"it does not know the key; set {KEYS} to one of this store (one that needs a session "
+        "token, as those of AWS that begin with ASIA do, is not supported)"
+    ),
     "SignatureDoesNotMatch": f"the secret is not that of the key; set {KEYS} anew",
     "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
     "InvalidToken": f"the key is not valid any more; set {KEYS} to a new one",
@@ -27,53 +31,49 @@ REFUSED = {
     "QuotaExceeded": f"the store is full; make room and {LATER}",
 }
 WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
-OBSTORE = (FileNotFoundError, exceptions.BaseError)
+OBSTORE = CLIENT_ERRORS
+__all__ = ["LATER", "OBSTORE", "NotThereError", "explain", "status_of"]
 
 
 class NotThereError(SinkError):
     """There is no object of that name."""
 
 
-def code_of(error: Exception) -> str:
-    """The code in the store's answer, or nothing."""
-    found = CODE.search(str(error))
-    return found[1] if found else ""
+def explain(
+    error: Exception, address: Address, doing: str, name: str = "", *, elsewhere: str | None = None
+) -> MateriaError:
+    """The error that *error* is to the user: to be raised `from None`, for the reason above.
 
-
-def status_of(error: Exception) -> int | None:
-    """The HTTP status of the store's answer, or None when there was none."""
-    found = STATUS.search(str(error))
-    return int(found[1]) if found else None
-
-
-def broke_off(error: Exception) -> bool:
-    """Whether the answer began and did not end."""
-    return isinstance(error, exceptions.GenericError) and "body error" in str(error)
-
-
-def explain(error: Exception, address: Address, doing: str, name: str = "") -> MateriaError:
-    """The error that *error* is to the user: to be raised `from None`, for the reason above."""
+    *elsewhere* is the host that the store sends requests on to.
+    """
     store = address.endpoint or f"AWS in {address.region}"
     code, status, text = code_of(error), status_of(error), str(error)
     kind: type[MateriaError] = SinkError
     if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
         kind, words = NotThereError, "it is not there"
+    elif elsewhere is not None:
+        kind, words = (
+            ConfigError,
+            f"{store} sends requests elsewhere, to {elsewhere}; correct sinks.s3.endpoint",
+        )
+    elif "Encountered object with invalid path" in text:
+        kind, words = ConfigError, _unlistable(address)
     elif status is None and "without LOCATION" not in text:
-        words = _unanswered(error, store)
+        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+            words = f"{store} refuses {KEYS}"
+        else:
+            words = unanswered(error, address.place.url)
     else:
         kind, words = _answered(code, status, text, address, store)
     return kind(f"{address.url(name)}: cannot {doing}: {words}")
 
 
-def _unanswered(error: Exception, store: str) -> str:
-    text = str(error)
-    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-        return f"{store} refuses {KEYS}"
-    if "kind: Timeout" in text:
-        return f"{store} did not answer in time; {LATER}"
-    if broke_off(error):
-        return f"the connection to {store} broke off; {LATER}"
-    return f"{store} cannot be reached; see to the network and {LATER}"
+def _unlistable(address: Address) -> str:
+    return (
+        "it holds an object that materia did not write, with a name that it cannot use (an empty "
+        f"part, or one of dots alone); remove that, or set sinks.s3.bucket to another prefix than "
+        f"{address.url()}"
+    )
 
 
 def _answered(
@@ -88,13 +88,18 @@ def _answered(
             f"there is no bucket {address.bucket} at {store}; make it, or correct sinks.s3.bucket",
         ),
         (
-            code in WRONG_REGION or status in {301, 307} or "without LOCATION" in text,
+            code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
             ConfigError,
-            f"the bucket is not in the region {address.region}; set sinks.s3.region",
+            f"the bucket is not in the region {address.region}, or not at {store}; correct both",
         ),
         (code in REFUSED, SinkError, REFUSED.get(code, "")),
         (status in {401, 403}, SinkError, f"{store} refuses it ({said}); {rights} {address.url()}"),
-        (status == 501, ConfigError, f"{store} cannot do this ({said}); use another store"),
+        (
+            status in {405, 501},
+            ConfigError,
+            f"{store} cannot do this ({said}); use another store",
+        ),
+        (status == 407, ConfigError, proxy_problem(address.place.url)),
         (status in {429, 503}, SinkError, f"{store} is overloaded ({said}); {LATER}"),
     )
     for applies, kind, words in cases:

@@ -1,5 +1,6 @@
 """The raw files in the bucket, and what is known of each partition.
 
+    raw/acme/partitions.json                                 see `partition_index`
     raw/acme/2026-01/known.json                              what is known of the partition 2026-01
     raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, and how its SHA-256 begins
     raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip         a file that could not be used
@@ -12,10 +13,12 @@ extracts at once neither loses what the other wrote.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from materia.errors import BusyError, SinkError
@@ -33,9 +36,13 @@ from materia_duckdb.memory import (
 
 from materia_s3.cache import Cache, sha256_of
 from materia_s3.objects import Found, Objects
+from materia_s3.partition_index import INDEX, add_to_index, read_index
 
 READERS = 16
 TRIES = 20  # so many others were faster, one after the other
+# One name is not written at every file of an extract; a run that is killed within this time is
+# only less sure of its last ones.
+INDEX_EVERY = timedelta(seconds=2)
 GONE = "it was removed from the bucket, or damaged there"
 
 
@@ -56,29 +63,89 @@ class RawFiles:
         self._cache = cache
         self._versions: dict[str, Version] = {}
         self._listed: set[str] = set()
+        self._recorded: dict[str, set[str]] = {}  # partitions by source
+        self._lost: dict[str, dict[str, str]] = {}  # names by partition, by source
+        self._indexed: dict[str, frozenset[str]] = {}
+        self._indexed_at = -math.inf
 
     def known(self, source: str) -> dict[str, Known]:
         """What was recorded, by partition key; only what has changed since is read again.
 
         A file in use that was removed by hand is reported without ETag and Last-Modified: when the
-        partition is asked for again, the file comes again.
+        partition is asked for again, the file comes again. What was recorded and is not listed is
+        asked for by its name; when it is not there, it is not reported, and `miss_nothing` raises.
 
         Raises:
             SinkError: a `known.json` is damaged, or the store cannot be asked.
         """
         listed = self._objects.listed(_of_source(source))
-        words = [name for name in listed if name.endswith(f"/{KNOWN}")]
+        indexed = read_index(self._objects, _of_index(source))
+        # Of what this process recorded, no listing and no index need know yet.
+        sure = {
+            f"{_of_partition(source, key)}/{KNOWN}": key
+            for key in indexed | self._recorded.get(source, set())
+        }
+        lost = {}
+        words = {*sure, *(one for one in listed if one.endswith(f"/{KNOWN}"))}
+
+        def known_of(word: str) -> tuple[str, Known] | None:
+            version = self._version(word, listed.get(word))
+            if version is not None:
+                return self._known(source, word, version.memory, listed)
+            if word in sure:
+                lost[sure[word]] = word
+            return None
+
         with ThreadPoolExecutor(READERS, thread_name_prefix="known") as pool:
-            versions = list(pool.map(lambda name: self._version(name, listed[name]), words))
-        found = {}
-        for version in filter(None, versions):
-            memory = version.memory
-            known, raw = memory.known, memory.known.raw
-            if raw is not None and _of_raw(source, memory.partition, raw) not in listed:
-                known = replace(known, etag=None, last_modified=None)
-            found[memory.partition] = known
+            found = dict(filter(None, pool.map(known_of, sorted(words))))
         self._listed.add(source)
+        self._lost[source] = dict(sorted(lost.items()))
+        self._indexed[source] = indexed
+        if source in self._recorded:
+            self._recorded[source] |= found.keys()
+            self._index(source)
         return dict(sorted(found.items()))
+
+    def _known(
+        self, source: str, word: str, memory: Memory, listed: Mapping[str, Found]
+    ) -> tuple[str, Known]:
+        if f"{_of_partition(source, memory.partition)}/{KNOWN}" != word:
+            raise SinkError(
+                f"{self._objects.address.url(word)}: is of the partition {memory.partition!r}, "
+                "and lies elsewhere; delete it, and run again"
+            )
+        known = memory.known
+        if known.raw is not None:
+            file = _of_raw(source, memory.partition, known.raw)
+            if file not in listed and self._objects.ask(file) is None:
+                known = replace(known, etag=None, last_modified=None)
+        return memory.partition, known
+
+    def _index(self, source: str) -> None:
+        """Write down what is recorded and not in the index."""
+        if self._recorded[source] <= self._indexed.get(source, frozenset()):
+            return
+        self._indexed[source] = add_to_index(
+            self._objects, _of_index(source), self._recorded[source]
+        )
+        self._indexed_at = time.monotonic()
+
+    def miss_nothing(self) -> None:
+        """See that all that was recorded was there when `known` was called last.
+
+        Raises:
+            SinkError: something is not, and tables built without it would be short of it.
+        """
+        url = self._objects.address.url
+        for source, lost in self._lost.items():
+            for partition, word in lost.items():
+                more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+                raise SinkError(
+                    f"{url(word)}: is not there{more}, though {partition} was recorded, and "
+                    "materia never removes what it recorded; nothing is published. Run again: the "
+                    "extract fetches it once more. If it was removed on purpose, delete "
+                    f"{url(_of_index(source))} and {url('published.json')} too"
+                )
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:
         """Keep what a fetch gave: the file first, then the word of it.
@@ -95,7 +162,10 @@ class RawFiles:
             return after(memory, source, partition, result, now=now)
 
         self._change(f"{folder}/{KNOWN}", change, ask=ask)
+        self._recorded.setdefault(source, set()).add(partition.key)
         moved()
+        if time.monotonic() - self._indexed_at >= INDEX_EVERY.total_seconds():
+            self._index(source)
 
     def refuse(self, source: str, raw: RawFile, reason: str) -> None:
         """Put a copy of a kept file aside that could not be loaded; the one before it is in use.
@@ -114,7 +184,7 @@ class RawFiles:
                 return memory
             if good and not aside:
                 folder, _, kept = file.rpartition("/")
-                self._objects.copy(file, self._reason(folder, kept, reason))
+                self._objects.copy(file, self._reason(folder, kept, reason), size=raw.size)
                 aside = True
             was_in_use = memory.known.raw is not None and memory.known.raw.sha256 == raw.sha256
             memory = memory.without_file(raw)
@@ -210,6 +280,10 @@ class RawFiles:
 
 def _of_source(source: str) -> str:
     return f"raw/{name(source)}"
+
+
+def _of_index(source: str) -> str:
+    return f"{_of_source(source)}/{INDEX}"
 
 
 def _of_partition(source: str, partition: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia.object_store import Patience
 from materia_duckdb.opening import naming
 
 from materia_s3.address import Address
 from materia_s3.cache import Cache
 from materia_s3.database import Database
-from materia_s3.objects import Objects, Patience
+from materia_s3.objects import Objects
 from materia_s3.raw_files import RawFiles
 
 
@@ -61,9 +62,11 @@ class S3Sink:
         return self._database.published()
 
     def checkout(self) -> Path:
-        """As `Database.checkout`."""
+        """As `Database.checkout`, and as `RawFiles.miss_nothing`."""
+        self._raw.miss_nothing()
         return self._database.checkout()
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """As `Database.publish`."""
+        """As `Database.publish`, and as `RawFiles.miss_nothing`."""
+        self._raw.miss_nothing()
         return self._database.publish(request)

@@ -1,0 +1,63 @@
+"""Whether the store honours If-Match and If-None-Match: tried on two objects, made for that.
+
+They are two, as one name may not be written to twice within a second everywhere. Only the first
+run of all in a bucket waits for that second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import obstore
+from materia.errors import ConfigError
+from materia.object_store import StoreClient
+from obstore import exceptions
+
+from materia_s3.address import Address
+from materia_s3.problems import OBSTORE, explain
+
+if TYPE_CHECKING:
+    from obstore import PutMode
+
+NEW = "conditional-writes.txt"
+SAME = "conditional-writes-2.txt"
+TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
+NO_ETAG = '"00000000000000000000000000000000"'
+
+
+def check_conditions(client: StoreClient, address: Address) -> None:
+    """Two small requests, or four on a bucket where there are no such objects yet.
+
+    Raises:
+        ConfigError: the store ignores one of the conditions, or cannot do this.
+        SinkError: it cannot be asked.
+    """
+    new = _refused(client, address, NEW, "create")
+    if not new:  # this made it
+        _refused(client, address, SAME, "create")
+        new = _refused(client, address, NEW, "create")
+    # Where there is no such object yet, some stores make it, whatever its ETag should be.
+    same = any(_refused(client, address, SAME, {"e_tag": NO_ETAG}) for _ in range(2))
+    if not (new and same):
+        raise ConfigError(
+            f"{address.url()}: the store at {address.endpoint or 'AWS'} ignores "
+            "If-Match or If-None-Match, so two runs could destroy each other's work; "
+            "use one that honours them, as AWS and Cloudflare R2 do"
+        )
+
+
+def _refused(client: StoreClient, address: Address, name: str, mode: PutMode) -> bool:
+    def put() -> bool:
+        try:
+            with client.writing(name):
+                obstore.put(client.store, name, TEXT, mode=mode, use_multipart=False)
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+            return True
+        return False
+
+    try:
+        return client.repeat(put)
+    except OBSTORE as error:
+        raise explain(
+            error, address, "be written", name, elsewhere=client.redirect_of(error)
+        ) from None

@@ -1,0 +1,31 @@
+from collections.abc import Iterator, Mapping
+
+import pytest
+from fakes.odd_store import Habits, OddStore
+from fakes.s3 import KEY, SECRET
+from fakes.s3_quick import APART
+from materia.testing.sink import SinkContract
+
+HABITS = Habits(
+    apart=APART.total_seconds(),
+    page=1,
+    listing=frozenset({"strangers", "sizes", "twice", "no etags", "ancient"}),
+    deletes=501,
+    bare_etags=True,
+)
+
+
+class TestS3SinkAtAnOddStore(SinkContract):
+    module = "fakes.s3_quick"
+    package = "materia_s3"
+    plugin = "s3"
+
+    @pytest.fixture
+    def settings(self) -> Iterator[Mapping[str, object]]:
+        store = OddStore(HABITS)
+        yield {"bucket": "s3://acme/some/where", "endpoint": store.endpoint}
+        store.close()
+
+    @pytest.fixture
+    def secrets(self) -> Mapping[str, str]:
+        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}

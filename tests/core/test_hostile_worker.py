@@ -22,7 +22,7 @@ from materia.testing.cloud import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 
-MODULES = ("hostile", "hostile_modes")
+MODULES = ("hostile_worker", "hostile_modes")
 PLANTED = "planted-7731QZ"
 UNREADABLE = "the worker sent a message that materia cannot read: "
 # What a machine says in each mode, and what the one who runs it reads in the end.
@@ -190,7 +190,7 @@ def installed(folder: Path, *, version: str) -> Workshop:
     for name in MODULES:
         workshop.module(name, (TESTS / "fakes" / f"{name}.py").read_text())
     files = tuple(f"{name}.py" for name in MODULES)
-    workshop.install("hostile", "hostile", version=version, files=files)
+    workshop.install("hostile", "hostile_worker", version=version, files=files)
     return workshop
 
 

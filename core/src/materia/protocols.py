@@ -46,7 +46,11 @@ class Provider(Protocol):
         ...
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every instance materia made, from any run, and nothing else."""
+        """Every instance materia made, from any run, and nothing else.
+
+        A place that cannot be listed is an error, or is named in the `left_out` of
+        `materia.entries.Entries`: the list is never shorter without a word.
+        """
         ...
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:

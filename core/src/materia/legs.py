@@ -23,6 +23,7 @@ from materia.model import StageReport
 from materia.pipeline import Stage
 from materia.plan import Leg
 from materia.protocols import Provider
+from materia.provider_clock import check_clock
 from materia.running import Running
 from materia.secrets import without_secrets
 from materia.signals import Interrupted
@@ -31,7 +32,7 @@ from materia.spending import refuse_over_month
 if TYPE_CHECKING:
     from materia.artifact import Artifact
     from materia.bootstrap import KeyPair
-    from materia.remote import RemoteWorker
+from materia.remote import RemoteWorker
 
 LOGIN_TIMEOUT = timedelta(minutes=1)
 
@@ -115,6 +116,7 @@ class LegRun:
     def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
         running, leg, offer = self._running, self._leg, self.offer
         first = leg.stages[0].name
+        check_clock(self._provider, offer.provider)
         row = MachineRow(
             name=self._name,
             run=running.run,

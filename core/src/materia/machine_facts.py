@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 from materia.machines import Architecture
 from materia.state import State
 
-# The python3 of images by what stands in their names, on 2026-11-29: packages.debian.org/python3,
-# packages.ubuntu.com/python3. The first that is found counts.
+# The python3 of Debian 12 and 13, Ubuntu 24.04, 25.04 and 25.10, by what stands in the names of
+# their images. The first that is found counts; another machine is remembered.
 IMAGES = {
     r"debian.?13|trixie": "3.13",
     r"ubuntu.?24|noble": "3.12",

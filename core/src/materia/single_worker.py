@@ -28,6 +28,7 @@ from materia.failover import Announcing, Failover
 from materia.ledger_rows import MachineRow, RunRow, RunState
 from materia.lifecycle import READY_TIMEOUT, destroy
 from materia.machines import Instance, InstanceRequest, Money
+from materia.provider_clock import check_clock
 from materia.signals import Interrupted, Interrupts, interrupts
 from materia.spending import addresses_of
 from materia.sweep_ledger import bill, instance_of, unseen_end
@@ -208,6 +209,7 @@ class _Maker:
 
     def make(self, quote: Quote, provider: Provider) -> Worker:
         offer = quote.offer
+        check_clock(provider, offer.provider)
         now = datetime.now(UTC)
         expires_at = (now + self.wanted.lifetime).replace(microsecond=0)
         key, host_key = generate_key(), generate_key()

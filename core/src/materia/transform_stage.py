@@ -18,6 +18,7 @@ from pathlib import Path
 
 from materia.errors import ConfigError, PluginError, SinkError, SourceError
 from materia.events import Event, Log, Progress
+from materia.load_anew import load_or_start_anew
 from materia.model import Known, LoadReport, LoadRequest, PublishRequest, RawFile
 from materia.ownership import (
     check_removed,
@@ -118,18 +119,19 @@ def _build_new(
         emit(Progress(phase="load", done=done, total=len(files), unit="partitions"))
 
     emit(Progress(phase="load", done=0, total=len(files), unit="partitions"))
-    load = source.load(
-        LoadRequest(
-            database=database,
-            files=files,
-            find=lambda partition, file, sha256: sink.find_raw(
-                request.kept_as, partition, file, sha256
-            ),
-            directory=scratch,
-            published=sink.published(),
-            loaded=loaded,
-        )
+    asking = LoadRequest(
+        database=database,
+        files=files,
+        find=lambda partition, file, sha256: sink.find_raw(
+            request.kept_as, partition, file, sha256
+        ),
+        directory=scratch,
+        published=sink.published(),
+        loaded=loaded,
     )
+    load, anew = load_or_start_anew(source, asking)
+    if anew:
+        emit(Log(level="warning", message=anew))
     if lost := set(load.removed) - set(known):
         _refuse_losses(sorted(lost), sink, database, request)
     problems = []

@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from materia_psdonline.csv_header import COLUMNS
 from materia_psdonline.limits import (
@@ -91,22 +92,24 @@ def _fault(fields: list[str], release: date) -> tuple[str, str] | None:
 
 
 def _bad_code(line: dict[str, str]) -> tuple[str, str] | None:
-    for kind, code, label in (
-        ("commodity", "Commodity_Code", "Commodity_Description"),
-        ("country", "Country_Code", "Country_Name"),
-        ("attribute", "Attribute_ID", "Attribute_Description"),
-        ("unit", "Unit_ID", "Unit_Description"),
-    ):
-        form, expected = FORMS[kind]
-        if not form.fullmatch(line[code]):
-            return kind, f"has {line[code]!r} as a {kind} code, expected {expected}"
-        if (found := control_character(line[label])) is not None:
-            return "control", f"has the control character {found!r} in the name of a {kind}"
-    if is_sum(line["Country_Code"], line["Country_Name"]):
-        country = f"{line['Country_Code']} {line['Country_Name']!r}"
-        return "sum", (
-            f"has the sum {country} among the countries, which would count all figures twice"
-        )
+    return (
+        _bad_label("commodity", line["Commodity_Code"], line["Commodity_Description"])
+        or _bad_label("country", line["Country_Code"], line["Country_Name"])
+        or _bad_label("attribute", line["Attribute_ID"], line["Attribute_Description"])
+        or _bad_label("unit", line["Unit_ID"], line["Unit_Description"])
+    )
+
+
+@lru_cache(maxsize=4096)  # two million lines have a thousand codes
+def _bad_label(kind: str, code: str, label: str) -> tuple[str, str] | None:
+    form, expected = FORMS[kind]
+    if not form.fullmatch(code):
+        return kind, f"has {code!r} as a {kind} code, expected {expected}"
+    if (found := control_character(label)) is not None:
+        return "control", f"has the control character {found!r} in the name of a {kind}"
+    if kind == "country" and is_sum(code, label):
+        words = f"has the sum {code} {label!r} among the countries"
+        return "sum", f"{words}, which would count all figures twice"
     return None
 
 
@@ -129,18 +132,21 @@ def _bad_number(line: dict[str, str]) -> tuple[str, str] | None:
 
 
 def _impossible(line: dict[str, str], release: date) -> tuple[str, str] | None:
-    where = (
-        f"(commodity {line['Commodity_Code']}, country {line['Country_Code']}, "
-        f"market year {line['Market_Year']})"
-    )
     for column in ("Market_Year", "Calendar_Year"):
         if not FIRST_YEAR <= int(line[column]) <= LAST_YEAR:
             return "years", (
-                f"has {line[column]} as {column}, expected {FIRST_YEAR} to {LAST_YEAR} {where}"
+                f"has {line[column]} as {column}, expected {FIRST_YEAR} to {LAST_YEAR}{_of(line)}"
             )
     stamp = int(line["Calendar_Year"]) * 100 + int(line["Month"])
     if stamp % 100 and stamp > stamp_of(release):
-        return "stamp", f"was edited in {month_of(stamp)} {where}"
+        return "stamp", f"was edited in {month_of(stamp)}{_of(line)}"
     if line["Value"] and abs(Decimal(line["Value"])) >= VALUE_LIMIT:
-        return "size", f"has the value {line['Value']}, expected less than 10^12 {where}"
+        return "size", f"has the value {line['Value']}, expected less than 10^12{_of(line)}"
     return None
+
+
+def _of(line: dict[str, str]) -> str:
+    return (
+        f" (commodity {line['Commodity_Code']}, country {line['Country_Code']}, "
+        f"market year {line['Market_Year']})"
+    )

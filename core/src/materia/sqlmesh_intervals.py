@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # No month is longer: releases of months that follow each other are one span.
 NEIGHBOURS = timedelta(days=31)
-ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC))
+ALWAYS = (date(1970, 1, 1), date(2999, 12, 31))
 
 
 def spans(days: Sequence[date]) -> list[tuple[date, date]]:
@@ -45,22 +45,19 @@ def forget(context: Context, affected: Sequence[date]) -> None:
     # The rows of these follow from files of the project, and not from the raw layer.
     kept = {ModelKindName.SEED, ModelKindName.EXTERNAL}
     by_time = [one for one in versions if one.is_incremental_by_time_range]
-    whole = [one for one in versions if one not in by_time and one.model_kind_name not in kept]
+    # One day that is missing builds these whole; ten thousand would take SQLMesh seconds to list.
+    at_once = [one for one in versions if one.is_full or one.is_view]
+    others = [one for one in versions if one not in by_time + at_once]
+    *_, newest = affected_spans = spans(affected)
     changes = [
-        (whole, ALWAYS),
-        *(
-            (by_time, (_day(first), _day(last) + timedelta(days=1)))
-            for first, last in spans(affected)
-        ),
+        (at_once, (newest[1], newest[1])),
+        ([one for one in others if one.model_kind_name not in kept], ALWAYS),
+        *((by_time, span) for span in affected_spans),
     ]
-    for models, (start, end) in changes:
-        interval = (_milliseconds(start), _milliseconds(end))
+    for models, (first, last) in changes:
+        interval = (_milliseconds(first), _milliseconds(last + timedelta(days=1)))
         state.remove_intervals([(model, interval) for model in models], remove_shared_versions=True)
 
 
-def _day(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
+def _milliseconds(day: date) -> int:
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

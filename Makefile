@@ -2,7 +2,7 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test build bench bench-rented sweep clean
+.PHONY: help lint format test test-campaigns build bench bench-rented sweep clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -19,8 +19,11 @@ format:  ## Format, and fix what ruff can fix.
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
 
-test:  ## Run all tests.
+test:  ## Run all tests but the campaigns.
 	$(RUN) pytest
+
+test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
+	$(RUN) pytest -m campaign
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

@@ -30,7 +30,7 @@ OPEN: dict[str, Callable[[Any], Provider]] = {
 SHORT = {"id", "name", "displayName", "created", "timeCreated", "creation_date"}
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 class TestCampaign(FailureCampaign):
     @pytest.fixture(params=NAMES)
     def world(self, request: pytest.FixtureRequest) -> Iterator[CloudWorld]:
@@ -99,6 +99,6 @@ def test_an_answer_to_a_create_without_its_name_or_identity_leaves_nothing(cloud
     assert spoil_each_field(cloud, only=SHORT) >= 2 * len(FIELD)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_an_answer_to_a_create_with_any_odd_field_leaves_nothing(cloud: Service) -> None:
     assert spoil_each_field(cloud) > 50

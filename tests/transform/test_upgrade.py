@@ -105,7 +105,7 @@ def test_the_raw_layer_stays_when_the_rest_is_dropped(releases: Releases, build:
     assert left == []
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_database_that_a_real_older_sqlmesh_built_goes_on(
     releases: Releases, build: Build, projects: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from materia.errors import MateriaError
+from materia.events import Output
 from materia.journal import Journal
 from materia.machine_facts import MachineFacts
 from materia.model import PartitionsRequest
@@ -131,8 +134,10 @@ class Running:
             return None
         from materia.transform_stage import up_to_date
 
+        with self._heard(stage):
+            source = self._open(self.source)
         return up_to_date(
-            self._open(self.source),
+            source,
             self.home_sink() or self._open(self.sink),
             self.request(stage, workspace=Path(), at_home=True),
             version=self.source.version,
@@ -152,10 +157,22 @@ class Running:
         more = (self.source.plugin.sample or {}) if pipeline.sample else {}
         asking = PartitionsRequest(known={}, now=datetime.now(UTC) + CLOCKS, everything=True)
         try:
-            found = self._open(self.source, **more).partitions(asking)
+            with self._heard(stage):
+                found = self._open(self.source, **more).partitions(asking)
         except MateriaError:
             return None
         return frozenset({one.key for one in found} | set(sink.known(request.kept_as)))
+
+    @contextmanager
+    def _heard(self, stage: Stage) -> Iterator[None]:
+        """Put what a plugin prints into the log of its stage, where secrets are hidden."""
+        printed = io.StringIO()
+        try:
+            with redirect_stdout(printed), redirect_stderr(printed):
+                yield
+        finally:
+            if text := printed.getvalue():
+                self.journal.observe(stage.name, Output(text=text))
 
     def _open(self, found: Found[Any], **settings: object) -> Any:
         return open_plugin(

@@ -163,7 +163,8 @@ class OneMachine:
     def upload(self, path: Path, destination: str, *, sha256: str) -> None:
         self._copy(path, Path(destination), sha256)
 
-    def download(self, source: str, path: Path, *, sha256: str) -> None:
+    def download(self, source: str, path: Path, *, sha256: str, most: int) -> None:
+        assert Path(source).stat().st_size <= most
         self._copy(Path(source), path, sha256)
 
     def _copy(self, source: Path, target: Path, sha256: str) -> None:

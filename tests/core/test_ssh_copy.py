@@ -72,6 +72,19 @@ def test_a_downloaded_file_arrives_whole(session: Session, tmp_path: Path, size:
     assert (tmp_path / "again").read_bytes() == content
 
 
+def test_a_download_that_is_larger_than_it_may_be_writes_nothing(
+    session: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "up").write_bytes(b"12345")
+    session.upload(tmp_path / "up", "down/five", sha256=sha256(tmp_path / "up"))
+
+    with pytest.raises(StageError, match="it has 5 bytes, and no more than 4 are taken"):
+        session.download("down/five", tmp_path / "down", most=4)
+    session.download("down/five", tmp_path / "again", most=5)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"up", "again"}
+
+
 def test_a_download_that_is_not_what_it_should_be_leaves_what_was_there(
     session: Session, tmp_path: Path
 ) -> None:

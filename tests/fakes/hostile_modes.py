@@ -122,6 +122,28 @@ def floods(worker: Worker) -> None:
     worker.done()
 
 
+def large(worker: Worker) -> dict[str, Any]:
+    """A message about a file that is larger than any disk, and has no block on this one."""
+    path = Path.home() / "large"
+    with path.open("wb") as file:
+        file.truncate(1 << 43)
+    message: dict[str, Any] = worker.record(raw={"size": 1 << 43}, result={"path": str(path)})
+    return message
+
+
+def sends_more_than_a_disk(worker: Worker) -> None:
+    worker.ask(large(worker))
+    worker.done()
+
+
+def refuses_more_than_a_disk(worker: Worker) -> None:
+    message = large(worker)
+    path = message["result"]["path"]
+    refused = {"type": "Refused", "reason": "x", "etag": None, "last_modified": None, "path": path}
+    worker.ask({**message, "result": refused})
+    worker.done()
+
+
 FIELDS = {"asked": "x", "fetched": -1, "bytes": 10**40, "problems": [{"a": 1}], "unchanged": None}
 READ = "read_text('/etc/passwd')"  # there and at home
 EXTRACT: dict[str, Mode] = {
@@ -146,6 +168,9 @@ EXTRACT: dict[str, Mode] = {
     "a negative size": recorded(raw={"size": -1}),
     "an endless size": recorded(raw={"size": 10**30}),
     "another size": recorded(raw={"size": 5}),
+    "more than it said": recorded(raw={"size": 0}),
+    "more than a disk": sends_more_than_a_disk,
+    "more than a disk, refused": refuses_more_than_a_disk,
     "no moment": recorded(raw={"fetched_at": "9999-12-31T23:59:59-14:00"}),
     "a moment that is a number": recorded(raw={"fetched_at": 3}),
     "a folder for a file": recorded(result={"path": "/"}),

@@ -129,20 +129,25 @@ OUTSIDE = [
         ),
         "'duckdb_databases'",
     ),
+    ("CREATE TABLE s.v (a TEXT DEFAULT current_setting('home_directory'))", "current_setting()"),
+    (
+        "CREATE TABLE s.v (a INT, b TEXT GENERATED ALWAYS AS (getvariable('a')))",
+        "getvariable()",
+    ),
+    ("CREATE TABLE s.v (a TEXT CHECK (a <> current_setting('threads')))", "current_setting()"),
 ]
 
 
 @pytest.mark.parametrize(("statement", "reached"), OUTSIDE)
-def test_a_view_or_macro_that_reaches_out_is_not_published(
-    tmp_path: Path, statement: str, reached: str
-) -> None:
+def test_what_reaches_out_is_not_published(tmp_path: Path, statement: str, reached: str) -> None:
     (tmp_path / "id_ed25519").write_text(SECRET)
     (tmp_path / "planted.csv").write_text("a,b\n1,2\n")
     made = statement.format(file=tmp_path / "id_ed25519", csv=tmp_path / "planted.csv")
     assert publish(tmp_path, []) == [4]
 
     with pytest.raises(
-        SinkError, match=r"the (view|macro) s\.\w+ reaches out of the database"
+        SinkError,
+        match=r"(the (view|macro|column)|a check of) s\.[\w.]+ reaches out of the database",
     ) as raised:
         publish_again(tmp_path, made)
 

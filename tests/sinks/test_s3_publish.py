@@ -1,5 +1,6 @@
 """Databases in a bucket: who may publish, what another machine goes on from, and what goes."""
 
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from fakes.s3_runs import Machine, machines
 from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.errors import BusyError
+from materia.errors import BusyError, SinkError
 from materia.testing.sink_publish import (
     ROWS,
     build,
@@ -125,6 +126,33 @@ def test_a_copy_that_somebody_wrote_to_is_not_built_upon(on: Machine) -> None:
     database = on("one").checkout()
 
     assert read_duckdb(database) == (ROWS, ROWS)
+
+
+def test_a_database_that_reads_more_than_itself_is_not_used(
+    s3_server: S3Server, bucket: str, on: Machine, tmp_path: Path
+) -> None:
+    publish_version(on("one"), 1)
+    path = on("one").published()
+    assert path is not None
+    evil = tmp_path / "materia.duckdb"
+    evil.write_bytes(path.read_bytes())
+    with duckdb.connect(str(evil)) as connection:
+        connection.execute("CREATE VIEW serving.more AS FROM read_text('/etc/passwd')")
+    sha256 = hashlib.sha256(evil.read_bytes()).hexdigest()
+    name = f"databases/{sha256}/materia.duckdb"
+    pointer = {
+        **json.loads(s3_server.content(bucket, POINTER)),
+        "object": name,
+        "sha256": sha256,
+        "size": evil.stat().st_size,
+    }
+    client = s3_server.client()
+    client.put_object(Bucket=bucket, Key=f"coffee/{name}", Body=evil.read_bytes())
+    client.put_object(Bucket=bucket, Key=POINTER, Body=json.dumps(pointer).encode())
+
+    for use in (on("two").published, on("two").checkout):
+        with pytest.raises(SinkError, match=r"more reaches out of .* delete .*published.json"):
+            use()
 
 
 def test_extract_and_transform_run_on_machines_that_share_nothing_else(

@@ -78,7 +78,7 @@ class Known:
     etag: str | None = None
     last_modified: str | None = None
     refused: str | None = None
-    refused_sha256: str | None = None
+    refused_sha256: Sha256 | None = None
     denied: bool = False
 
     @property
@@ -147,7 +147,7 @@ class Unchanged:
 
     etag: str | None
     last_modified: str | None
-    sha256: str | None = None
+    sha256: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Refused:
     etag: str | None
     last_modified: str | None
     path: Path | None
-    sha256: str | None = None
+    sha256: Sha256 | None = None
 
 
 FetchResult = Fetched | Unchanged | Absent | Refused

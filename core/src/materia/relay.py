@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from materia.ssh import Session
 from materia.worker_request import WorkerRequest
 
 MOST_RECORDS = 100_000  # of one stage; a source has some hundred partitions
+# What one stage may send, of the room that is free here when it begins: no worker fills a disk.
+ROOM = 0.9
 
 
 class Relay:
@@ -77,6 +80,7 @@ class Relay:
         self._stage = stage
         self._kept = kept
         self._numbers = itertools.count()
+        self._room = int(shutil.disk_usage(folder).free * ROOM)
         self._copy: Path | None = None
         at_home = request.at_home
         self._known: dict[str, Mapping[str, Known]] = dict(at_home.known) if at_home else {}
@@ -135,11 +139,17 @@ class Relay:
         if not isinstance(result, Fetched | Refused) or result.path is None:
             raise AssertionError("only these come with a file")
         path = self._folder / f"file-{number}"
-        self._session.download(str(result.path), path, sha256=message.sha256)
+        # A refused file may be of any size; another has the size that it is recorded with.
+        most = result.raw.size if isinstance(result, Fetched) else self._room
+        self._download(result.path, path, sha256=message.sha256, most=most)
         try:
             self._sink.record(message.source, message.partition, replace(result, path=path))
         finally:
             path.unlink(missing_ok=True)  # a sink moves it or copies it
+
+    def _download(self, there: Path, path: Path, *, sha256: str, most: int) -> None:
+        self._session.download(str(there), path, sha256=sha256, most=min(most, self._room))
+        self._room -= path.stat().st_size
 
     def _send_published(self) -> Path | None:
         published = self._sink.published()
@@ -167,7 +177,8 @@ class Relay:
             raise MalformedError("it publishes before it took the working copy")
         finished = copy.with_name(f"{copy.name}.{os.getpid()}.part")  # a killed run's part is swept
         try:
-            self._session.download(str(message.request.database), finished, sha256=message.sha256)
+            there = message.request.database
+            self._download(there, finished, sha256=message.sha256, most=self._room)
             # The log of what the copy held before must not be applied to what it holds now.
             copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
             finished.replace(copy)

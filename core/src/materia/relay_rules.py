@@ -73,9 +73,11 @@ def _refuse_contradiction(message: Record) -> None:
             _refuse_other(raw, message.partition)
             if message.sha256 != raw.sha256:
                 raise MalformedError("the hash of the file is not the one it is recorded with")
-        case Refused(path=path):
+        case Refused(path=path) as result:
             if (path is None) != (message.sha256 is None):
                 raise MalformedError("a refused file and its hash come together")
+            if path is not None and result.sha256 not in {None, message.sha256}:
+                raise MalformedError("the hash of the file is not the one it is recorded with")
         case Unchanged() | Absent():
             if message.sha256 is not None:
                 raise MalformedError("there is a hash, and no file")

@@ -7,17 +7,20 @@ own migration changes the fingerprints of models, so most would be built again a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from materia.errors import ConfigError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from materia.sql import literal
 
 STATE = "sqlmesh"  # the schema of the state; those of the tables begin with it and two underscores
 NUMBER = re.compile(r"\d+")
+LONGEST_REASON = 200  # characters
+
+Execute = Callable[[str], object]
+FetchAll = Callable[[str], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,14 @@ def drop_other_state(database: Path, running: Versions) -> str:
     import duckdb
 
     with duckdb.connect(str(database)) as connection:
-        found = _read(connection)
+
+        def fetchall(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        try:
+            found = _read(fetchall)
+        except (duckdb.Error, ValueError) as error:
+            return drop_state(connection.execute, fetchall, reason(error))
         if found is None or found.fits(running):
             return ""
         if running.is_older(found):
@@ -88,41 +98,73 @@ def drop_other_state(database: Path, running: Versions) -> str:
                 f"the published tables were built with {found}, and this computer has {running}: "
                 "install the newer version of materia here too, or run where it is installed"
             )
-        for statement in _drops(connection):
+        for statement in _drops(fetchall):
             connection.execute(statement)
         return f"the tables were built with {found}: all models are built anew with {running}"
 
 
-def _read(connection: DuckDBPyConnection) -> Versions | None:
-    """What the state says of itself; None for a database that has none."""
-    has_table = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
-        " AND schema_name = ? AND table_name = '_versions'",
-        [STATE],
-    ).fetchone()
-    if has_table != (1,):
+def drop_state(execute: Execute, fetchall: FetchAll, why: str) -> str:
+    """Drop what SQLMesh built and keeps in a database; a sentence that says so.
+
+    Args:
+        execute: Executes a statement there. Nobody else has the database open.
+        fetchall: Gives the rows of a query there.
+        why: What is wrong with the state.
+    """
+    for statement in _drops(fetchall):
+        execute(statement)
+    return (
+        f"what SQLMesh keeps in the published database cannot be used ({why}): all models are "
+        "built anew"
+    )
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a few words."""
+    said = str(error).strip().split("\n", 1)[0].rstrip(".!:")
+    return said[:LONGEST_REASON] or type(error).__name__
+
+
+def is_there(fetchall: FetchAll) -> bool:
+    """Whether a database has a state.
+
+    Raises:
+        ValueError: part of it is a view, which may say something else each time.
+    """
+    there = f"database_name = current_database() AND schema_name = {literal(STATE)}"
+    if fetchall(f"SELECT view_name FROM duckdb_views() WHERE {there}"):
+        raise ValueError("it has views in the place of tables")
+    return bool(fetchall(f"SELECT table_name FROM duckdb_tables() WHERE {there}"))
+
+
+def _read(fetchall: FetchAll) -> Versions | None:
+    """What the state says of itself; None for a database that has none.
+
+    Raises:
+        ValueError: it does not say what made it.
+        Exception: of DuckDB, when a table or a column of it is missing.
+    """
+    if not is_there(fetchall):
         return None
-    row = connection.execute(
+    rows = fetchall(
         f"SELECT schema_version, sqlglot_version, sqlmesh_version FROM {STATE}._versions"
-    ).fetchone()
-    if row is None:
-        return None
-    schema, sqlglot, sqlmesh = row
+    )
+    if not rows:
+        raise ValueError("it does not say which version made it")
+    schema, sqlglot, sqlmesh = rows[0]
     return Versions(schema=int(schema or 0), sqlglot=str(sqlglot), sqlmesh=str(sqlmesh))
 
 
-def _drops(connection: DuckDBPyConnection) -> list[str]:
+def _drops(fetchall: FetchAll) -> list[str]:
     """The views on SQLMesh's tables first, then the tables, the state last: a kill repeats it."""
-    views = connection.execute(
+    views = fetchall(
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
-        " AND database_name = current_database() AND contains(sql, ?)",
-        [f"{STATE}__"],
-    ).fetchall()
-    schemas = connection.execute(
+        f" AND database_name = current_database() AND contains(sql, {literal(f'{STATE}__')})"
+    )
+    schemas = fetchall(
         "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database()"
-        " AND starts_with(schema_name, ?)",
-        [f"{STATE}__"],
-    ).fetchall()
+        f" AND starts_with(schema_name, {literal(f'{STATE}__')})"
+    )
     return [
         *(f"DROP VIEW IF EXISTS {_quoted(schema)}.{_quoted(view)}" for schema, view in views),
         *(f"DROP SCHEMA IF EXISTS {_quoted(schema)} CASCADE" for (schema,) in schemas),

@@ -225,22 +225,28 @@ class Session:
         """Start what starts a script: when one is run next, that takes less time."""
         self._loop.call(self._connection.expect("run"))
 
-    def download(self, source: str, path: Path, *, sha256: str | None = None) -> None:
+    def download(
+        self, source: str, path: Path, *, sha256: str | None = None, most: int | None = None
+    ) -> None:
         """Copy a file from the worker, under that name only once its hash was verified here.
 
         Args:
             source: Its name there, relative to the user's home.
             path: Its name here, in a folder that exists; what was there is replaced.
             sha256: What it must be, in hex; None means what it is there.
+            most: How many bytes it may have; None means as many as there is room for.
 
         Raises:
-            StageError: it is not there, did not arrive whole, or cannot be written here.
+            StageError: it is not there, is too large, did not arrive whole, or cannot be written
+                here.
             WorkerLostError: the worker is out of reach.
         """
         what = f"cannot copy {source} from the worker"
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            copying = ssh_copy.receive_file(self._connection, source, part, sha256=sha256)
+            copying = ssh_copy.receive_file(
+                self._connection, source, part, sha256=sha256, most=most
+            )
             outcome = self._well(self._loop.call(copying), what)
             if outcome["sha256"] != (sha256 or outcome["sent"]):
                 raise StageError(

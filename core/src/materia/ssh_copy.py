@@ -126,15 +126,20 @@ async def send_file(connection: Connection, path: Path, order: Words) -> Words:
 
 
 async def receive_file(
-    connection: Connection, source: str, part: Path, *, sha256: str | None = None
+    connection: Connection,
+    source: str,
+    part: Path,
+    *,
+    sha256: str | None = None,
+    most: int | None = None,
 ) -> Words:
-    """Copy a file from there to *part*.
+    """Copy a file from there to *part*, unless it has more than *most* bytes.
 
     Returns the outcome: `error`, or `sha256` of what was written here and `sent` of what was read
     there.
 
     Raises:
-        StageError: it cannot be written here.
+        StageError: it is too large, or cannot be written here.
         WorkerLostError: the connection cannot be made again, or breaks each time.
     """
     order: Words = {"do": "send", "path": source, "begin": 0}
@@ -146,6 +151,11 @@ async def receive_file(
         if kind == b"r":
             return program.read(outcome_of, payload)
         size, way.begin = program.read(size_of, payload)
+        if most is not None and size > most:
+            raise StageError(
+                f"{connection.login.host}: cannot copy {source} from the worker: it has {size:,} "
+                f"bytes, and no more than {most:,} are taken"
+            )
         if way.begin != order["begin"]:  # another file has that name now
             order["begin"] = way.begin = 0
         way.lasts(size)

@@ -76,8 +76,10 @@ def checked(stage: str, values: Mapping[str, object]) -> dict[str, object]:
     if kind is None:
         return dict(printable_all(dict(values)))
     names = {field.name for field in fields(kind)}
-    codec.decode(kind, {name: value for name, value in values.items() if name in names})
-    return dict(printable_all(dict(values)))
+    found = codec.decode(kind, {name: value for name, value in values.items() if name in names})
+    # Who sums up need not ask whether a stage said nothing of it.
+    unsaid = {name: codec.encode(getattr(found, name)) for name in names - values.keys()}
+    return dict(printable_all({**values, **unsaid}))
 
 
 def at_home(

@@ -96,7 +96,7 @@ def _transform(request: TransformRequest) -> TransformReport:
     from materia import sqlmesh_console
     from materia.sqlmesh_state import drop_other_state, running_versions
 
-    upgraded = drop_other_state(request.database, running_versions())
+    upgraded = [drop_other_state(request.database, running_versions())]
 
     built: set[str] = set()
 
@@ -106,7 +106,7 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with sqlmesh_console.console(progress) as console, TemporaryDirectory() as cache:
         try:
-            with _context(request, Path(cache)) as context:
+            with _context(request, Path(cache), upgraded) as context:
                 tests = _test(context)
                 with _told(context, console):
                     _build(context, request.affected)
@@ -119,12 +119,31 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=console.audits,
         tests=tests,
-        warnings=tuple(dict.fromkeys([*([upgraded] if upgraded else []), *console.warnings])),
+        warnings=tuple(dict.fromkeys([*filter(None, upgraded), *console.warnings])),
     )
 
 
 @contextmanager
-def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
+def _context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
+    """A context whose state holds nothing but the project's own; *upgraded* gets what was done."""
+    from materia.sqlmesh_own import UnusableStateError, keep_own
+    from materia.sqlmesh_state import drop_state
+
+    context = _opened(request, cache)
+    try:
+        try:
+            keep_own(context)
+        except UnusableStateError as error:
+            adapter = context.engine_adapter
+            upgraded.append(drop_state(adapter.execute, adapter.fetchall, str(error)))
+            context.close()
+            context = _opened(request, cache)
+        yield context
+    finally:
+        context.close()
+
+
+def _opened(request: TransformRequest, cache: Path) -> Context:
     from sqlmesh import Context
     from sqlmesh.core.config import GatewayConfig
 
@@ -137,11 +156,7 @@ def _context(request: TransformRequest, cache: Path) -> Iterator[Context]:
         beside=beside,
         cache_dir=str(cache),
     )
-    context = Context(paths=[str(project)], config=config)
-    try:
-        yield context
-    finally:
-        context.close()
+    return Context(paths=[str(project)], config=config)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Refuse views and macros of a database that read files, addresses or settings outside of it.
+"""Refuse a database that reads files, addresses or settings outside of it when it is asked.
 
 A database comes from the machine that built it, and its views are evaluated where it is read: at
 home, with the rights of whoever asks. So what is published is self-contained: a view reads tables
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from materia.errors import SinkError
@@ -48,10 +47,12 @@ class _Own:
     internal: frozenset[str]
 
 
-def refuse_reaching_out(connection: DuckDBPyConnection, where: Path) -> None:
-    """Return when all views and macros of *connection*'s database stay within it.
+def refuse_reaching_out(
+    connection: DuckDBPyConnection, where: object, *, remedy: str = REMEDY
+) -> None:
+    """Return when all that *connection*'s database evaluates by itself stays within it.
 
-    Nothing of them is evaluated.
+    Nothing of it is evaluated here. *where* and *remedy* stand in the message.
 
     Raises:
         SinkError: one does not, or cannot be understood.
@@ -64,7 +65,7 @@ def refuse_reaching_out(connection: DuckDBPyConnection, where: Path) -> None:
             reached = "something that cannot be understood"
         if reached is not None:
             raise SinkError(
-                f"{where}: {what} reaches out of the database: it reads {reached}; {REMEDY}"
+                f"{where}: {what} reaches out of the database: it reads {reached}; {remedy}"
             )
 
 
@@ -92,7 +93,7 @@ def _own(connection: DuckDBPyConnection) -> _Own:
 
 
 def _definitions(connection: DuckDBPyConnection) -> Iterator[tuple[str, str]]:
-    """What each view and macro is called, and a SELECT that says what it does."""
+    """What evaluates something is called, and a SELECT that says what it does."""
     views = connection.execute(
         "SELECT schema_name, view_name, sql FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
@@ -107,6 +108,20 @@ def _definitions(connection: DuckDBPyConnection) -> Iterator[tuple[str, str]]:
     for schema, macro, kind, definition in macros:
         sql = definition if kind == "table_macro" else f"SELECT {definition}"
         yield f"the macro {schema}.{macro}", sql
+
+    columns = connection.execute(
+        "SELECT schema_name, table_name, column_name, column_default FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND column_default IS NOT NULL AND NOT internal "
+        "ORDER BY ALL"
+    ).fetchall()
+    for schema, table, column, value in columns:
+        yield f"the column {schema}.{table}.{column}", f"SELECT {value}"
+    checks = connection.execute(
+        "SELECT schema_name, table_name, expression FROM duckdb_constraints() "
+        "WHERE database_name = current_database() AND constraint_type = 'CHECK' ORDER BY ALL"
+    ).fetchall()
+    for schema, table, condition in checks:
+        yield f"a check of {schema}.{table}", f"SELECT {condition}"
 
 
 def _body(sql: str) -> str:

@@ -26,6 +26,7 @@ from materia.model import PublishRequest, Table
 from materia_duckdb import durable, publication
 from materia_duckdb.lock import Lock
 from materia_duckdb.opening import naming, opened, remove
+from materia_duckdb.views import refuse_reaching_out
 
 from materia_s3.cache import Cache, sha256_of
 from materia_s3.objects import Objects
@@ -61,6 +62,7 @@ class Database:
         self._copy = self._work / FILE
         self._base = self._work / "base.json"
         self._lock: Lock | None = None
+        self._looked_at: set[str] = set()
 
     def pointer(self) -> Pointer | None:
         """What is published, or None; one small request.
@@ -74,7 +76,8 @@ class Database:
         """A copy of the published database, to read only; it is downloaded when it is not here.
 
         Raises:
-            SinkError: it is damaged, the store cannot be asked, or the disk is full.
+            SinkError: it is damaged or reaches out of itself, the store cannot be asked, or the
+                disk is full.
         """
         with naming(self._cache.folder):
             for _ in range(2):
@@ -87,6 +90,7 @@ class Database:
                     if fetched is None:
                         continue  # removed since: a day has passed between two requests
                     path = fetched
+                self._look_at(path, pointer)
                 return self._cache.asked_for(path)
         raise self._missing(pointer)
 
@@ -95,7 +99,8 @@ class Database:
 
         Raises:
             BusyError: another materia is at work in this cache folder.
-            SinkError: the database is damaged, the store cannot be asked, or the disk is full.
+            SinkError: the database is damaged or reaches out of itself, the store cannot be asked,
+                or the disk is full.
         """
         with naming(self._cache.folder):
             self._take_lock()
@@ -113,6 +118,7 @@ class Database:
                 path = self._cache.fetch(pointer.object, pointer.sha256)
                 if path is None:
                     raise self._missing(pointer)
+                self._look_at(path, pointer)
                 durable.copy(self._cache.asked_for(path), self._copy)
                 self._copy.chmod(0o644)
             durable.write(self._base, json.dumps(etag))
@@ -156,6 +162,19 @@ class Database:
             self._finish()
             self._clear(new)
             return tables
+
+    def _look_at(self, path: Path, pointer: Pointer) -> None:
+        """Refuse a database whose views read more than itself: who wrote to the bucket made it."""
+        if pointer.object in self._looked_at:
+            return
+        remedy = (
+            f"no query was made of it; delete {self._where}, and the next run builds it anew from "
+            "the raw files"
+        )
+        with opened(path, read_only=True, remedy=REMEDY) as connection:
+            where = self._objects.address.url(pointer.object)
+            refuse_reaching_out(connection, where, remedy=remedy)
+        self._looked_at.add(pointer.object)
 
     def _upload(
         self, request: PublishRequest, tables: tuple[Table, ...], before: Pointer | None

@@ -105,6 +105,19 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
 
 
+def test_a_worker_that_is_being_made_is_as_young_as_its_machine(place: Place) -> None:
+    place.cloud.behaviour.never_boots = True
+    with place.begin("worker", "create", "dev") as process:
+        process.kill()
+
+    [run] = place.state.unfinished()
+    with place.state.ledger() as ledger:
+        [row] = ledger.machines(open_only=True)
+    assert place.state.age(run, now=row.intended_at) < timedelta(seconds=0.1)
+    place.run("sweep")
+    assert place.left() == []
+
+
 @pytest.mark.parametrize("ended", ["destroyed", "interrupted"])
 def test_a_ledger_that_cannot_be_written_keeps_no_machine_alive(place: Place, ended: str) -> None:
     with place.state.ledger():

@@ -183,7 +183,8 @@ def as_text(swept: Swept) -> list[str]:
         return lines
     where = " where it could be listed" if swept.unseen else ""
     alive = len(swept.kept)
-    more = f"; {alive} of runs that are alive" if alive else ""
+    machines = "1 machine" if alive == 1 else f"{alive} machines"
+    more = f"; kept {machines} of runs that are alive" if alive else ""
     return [f"{swept.provider}: nothing is left behind{where}{more}"]
 
 

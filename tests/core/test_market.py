@@ -71,3 +71,54 @@ def test_the_sample_comes_along_and_an_address_is_reached_from_anywhere(workshop
         plans.append(workshop.run("plan", "--provider", "hetzner", *options).stderr)
 
     assert plans == ["materia: hetzner: set HCLOUD_TOKEN to use it\n"] * 2
+
+
+ODD = """
+from materia import Plugin, hookimpl
+
+class Odd:
+    def __init__(self, answer):
+        self.answer = answer
+    def offers(self, _):
+        return self.answer
+    list_instances = lambda self: self.answer
+
+def fails(opening):
+    raise KeyError("a fault of the plugin")
+
+@hookimpl
+def materia_providers():
+    opens = {"none": lambda _: Odd(None), "number": lambda _: Odd(7), "texts": lambda _: Odd(["a"])}
+    opens |= {"fails": fails}
+    return [Plugin(name=name, summary="answers oddly", open=opens[name]) for name in opens]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("none", "none: its plugin failed: TypeError: 'NoneType' object is not iterable"),
+        ("number", "number: its plugin failed: TypeError: 'int' object is not iterable"),
+        ("fails", "fails: its plugin failed: KeyError: 'a fault of the plugin'"),
+    ],
+)
+def test_a_fault_of_the_only_plugin_that_is_asked_is_said_in_a_sentence(
+    workshop: Workshop, name: str, sentence: str
+) -> None:
+    workshop.module("odd", ODD)
+    workshop.install("odd", "odd")
+
+    ended = workshop.run("plan", "--provider", name)
+
+    assert (ended.returncode, ended.stderr) == (1, f"materia: {sentence}\n")
+
+
+def test_a_plugin_whose_machines_are_none_is_listed_with_its_fault(workshop: Workshop) -> None:
+    workshop.module("odd", ODD)
+    workshop.install("odd", "odd")
+
+    ended = workshop.run("providers", "list")
+
+    assert "Traceback" not in ended.stderr
+    assert "number: its plugin failed: TypeError: 'int' object is not iterable" in ended.stdout
+    assert "texts: its plugin failed: AttributeError: 'str' object has no" in ended.stdout

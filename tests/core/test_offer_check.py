@@ -123,6 +123,7 @@ def test_an_hour_costs_what_an_hour_can_cost(price: Any) -> None:
         {"price_as_of": None},
         {"price_as_of": datetime(2026, 11, 29)},  # noqa: DTZ001 -- that is the flaw
         {"retires_on": "2027-01-01"},
+        {"retires_on": datetime(2027, 1, 1, tzinfo=UTC)},
     ],
 )
 def test_an_offer_with_something_that_cannot_be_is_left_out_with_a_line(

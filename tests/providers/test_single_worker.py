@@ -105,6 +105,21 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
 
 
+def test_a_worker_that_is_being_made_is_as_young_as_its_machine(place: Place) -> None:
+    place.cloud.behaviour.never_boots = True
+    with (
+        place.begin("worker", "create", "dev") as process,
+        place.state.ledger() as ledger,
+    ):
+        wait_until(lambda: bool(ledger.machines()[0].id), "a machine in the ledger")
+        process.kill()
+        [row] = ledger.machines(open_only=True)
+
+    assert place.state.age(row.run, now=row.intended_at) < timedelta(seconds=0.01)
+    place.run("sweep")
+    assert place.left() == []
+
+
 @pytest.mark.parametrize("ended", ["destroyed", "interrupted"])
 def test_a_ledger_that_cannot_be_written_keeps_no_machine_alive(place: Place, ended: str) -> None:
     with place.state.ledger():
@@ -154,7 +169,7 @@ def test_two_that_are_made_at_once_do_not_disturb_one_another(place: Place) -> N
 
     told = {one["name"]: (one["machine"], one["by_hand"]) for one in listed}
     assert told == {"worker": (hosts[0].strip(), True), "worker-2": (hosts[1].strip(), True)}
-    assert swept == "hetzner: nothing is left behind\n"
+    assert swept == "hetzner: nothing is left behind; kept 2 machines of runs that are alive\n"
     assert place.left() == []
 
 

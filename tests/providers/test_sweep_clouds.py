@@ -176,7 +176,7 @@ def test_a_created_machine_that_no_list_shows_yet_is_destroyed_and_stays_in_the_
         cloud.behaviour.invisible = timedelta(0)
         sweep(now=datetime.now(UTC))
         assert bill_of(cloud) == set()
-        sweep(now=datetime.now(UTC) + 6 * MINUTE)
+        sweep(now=datetime.now(UTC) + 11 * MINUTE)
         assert [row.state for row in ledger.machines()] == ["gone"]
 
 

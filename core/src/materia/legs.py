@@ -32,7 +32,7 @@ from materia.spending import refuse_over_month
 if TYPE_CHECKING:
     from materia.artifact import Artifact
     from materia.bootstrap import KeyPair
-from materia.remote import RemoteWorker
+    from materia.remote import RemoteWorker
 
 LOGIN_TIMEOUT = timedelta(minutes=1)
 
@@ -153,6 +153,7 @@ class LegRun:
                 now=datetime.now(UTC),
             ),
         )
+        running.state.touch(running.run)
         with ephemeral_instance(self._provider, request, running.signals, life) as instance:
             self.reached = True
             yield instance

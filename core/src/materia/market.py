@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from materia.errors import (
     ConfigError,
     CredentialsError,
+    MateriaError,
     MissingSecretError,
     NoOfferError,
     ProviderError,
@@ -23,8 +25,9 @@ from materia.plan import offer_key
 from materia.plan_search import join
 from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.price_cache import Answer, PriceCache, Question, cache_folder, neutral
-from materia.prices import Asking, NoAnswer, ask_all
+from materia.prices import Asking, NoAnswer, ask_all, named, one_line
 from materia.protocols import Provider
+from materia.secrets import to_hide
 
 AGAIN_SECONDS = 1.0
 NOBODY = (
@@ -203,14 +206,16 @@ def _ask_only(
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
 ) -> Market:
-    provider = _open(found, pipeline, environment, once=Once())
+    with _faults_told(found, environment):
+        provider = _open(found, pipeline, environment, once=Once())
     name = found.plugin.name
     offers: list[Offer] = []
     left_out: dict[str, None] = {}
     nothing: NoOfferError | None = None
     for need in needs:
         try:
-            given = checked(_offers(provider, need), provider=name, rents=found.plugin.rents)
+            with _faults_told(found, environment):
+                given = checked(_offers(provider, need), provider=name, rents=found.plugin.rents)
         except NoOfferError as error:  # for this need
             nothing = error
             continue
@@ -226,6 +231,19 @@ def _ask_only(
         providers={name: provider},
         left_out=tuple(left_out),
     )
+
+
+@contextmanager
+def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iterator[None]:
+    """Say a fault of the plugin in one sentence, as it is said where others are asked too."""
+    try:
+        yield
+    except MateriaError:
+        raise
+    except Exception as error:
+        name, secrets = found.plugin.name, to_hide(found.plugin.secrets, environment)
+        text = f"its plugin failed: {type(error).__name__}: {error}"
+        raise ProviderError(named(name, one_line(text, secrets))) from error
 
 
 def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:

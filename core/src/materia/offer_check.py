@@ -84,7 +84,8 @@ def _size(offer: Offer) -> None:
     ):
         if value not in get_args(known):
             raise ValueError(f"its {what} is {value!r}")
-    if not isinstance(offer.retires_on, date | None):
+    # A datetime is a date too, and cannot be compared with one.
+    if isinstance(offer.retires_on, datetime) or not isinstance(offer.retires_on, date | None):
         raise TypeError("retires_on")
     _moment(offer.price_as_of)
 

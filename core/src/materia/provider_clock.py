@@ -59,19 +59,25 @@ def read_date_header(url: str) -> datetime | None:
     """
     if not url.startswith(("https://", "http://")):
         return None
+    try:
+        return _moment(_date_header(url))
+    # No network, an odd address, an odd proxy, an odd answer: a date in the year 99999, say.
+    except (OSError, HTTPException, ArithmeticError, TypeError, ValueError):
+        return None
+
+
+def _date_header(url: str) -> str:
     request = Request(url, method="HEAD", headers={"User-Agent": "materia"})  # noqa: S310 -- checked
     try:
         with urlopen(request, timeout=TIMEOUT.total_seconds()) as answer:  # noqa: S310 -- checked
-            header = answer.headers.get("Date", "")
+            return str(answer.headers.get("Date", ""))
     except HTTPError as error:
-        header = error.headers.get("Date", "") if error.headers else ""
-        error.close()
-    except (OSError, HTTPException, ValueError):  # no network, an odd proxy, an odd answer
-        return None
-    try:
-        moment = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
-        return None
+        with error:
+            return str(error.headers.get("Date", "")) if error.headers else ""
+
+
+def _moment(header: str) -> datetime:
+    moment = parsedate_to_datetime(header)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
@@ -79,11 +85,26 @@ def provider_time(
     provider: Provider, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> ProviderTime:
     """The time by the clock of *provider*, or by *clock* where it shows none."""
-    theirs = provider.clock() if isinstance(provider, HasClock) else None
+    theirs = _asked(provider)
     ours = clock()
     if theirs is None:
         return ProviderTime(now=ours)
     return ProviderTime(now=theirs, off=ours - theirs)
+
+
+def _asked(provider: Provider) -> datetime | None:
+    """What *provider* says, when that is a moment.
+
+    A plugin may have a `clock` of its own that is something else, or one that fails. Neither may
+    end a sweep: without the provider's clock, that of this computer counts.
+    """
+    if not isinstance(provider, HasClock):
+        return None
+    try:
+        said: object = provider.clock()
+    except Exception:  # noqa: BLE001 -- whatever a plugin raises, its machines can be swept
+        return None
+    return said if isinstance(said, datetime) and said.utcoffset() is not None else None
 
 
 def check_clock(provider: Provider, name: str) -> None:

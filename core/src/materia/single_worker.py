@@ -238,6 +238,7 @@ class _Maker:
         try:
             worker_keys.save(self.state, worker)
             worker_keys.save_keys(self.state, worker, key=key, host_key=host_key.public)
+            self.state.touch(self.wanted.run)
             self.ledger.intend_machine(row)
             self.say(f"{offer.provider}: asking for {place}")
             instance = provider.create_instance(request)

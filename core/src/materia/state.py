@@ -153,13 +153,21 @@ class State:
         """Whether the run was started here, is not alive, and was never settled."""
         return self._seen(run, now) == "dead"
 
-    def age(self, run: str) -> timedelta:
-        """How long ago the run began, by its file in `alive/`; zero when there is none."""
+    def touch(self, run: str) -> None:
+        """Remember in its file in `alive/` that *run* asks for a machine now: see `age`."""
+        with suppress(OSError):
+            os.utime(self.folder / "alive" / run)
+
+    def age(self, run: str, *, now: datetime) -> timedelta:
+        """How long before *now* the run began, or asked for its last machine.
+
+        By its file in `alive/`; zero when there is none.
+        """
         try:
-            began = (self.folder / "alive" / run).stat().st_mtime
+            seen = (self.folder / "alive" / run).stat().st_mtime
         except OSError:
             return timedelta(0)
-        return datetime.now(UTC) - datetime.fromtimestamp(began, UTC)
+        return now - datetime.fromtimestamp(seen, UTC)
 
     def forget(self, run: str) -> None:
         """Forget a run that is not alive and of which nothing is left; twice changes nothing."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from materia.errors import ConfigError, LedgerError
 from materia.machines import Instance
+from materia.provider_clock import TOLERANCE
 from materia.worker_keys import forget_run
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from materia.state import State
 
 # A machine that the provider's list does not show is written off when it is this old: until then
-# the list may be behind, and a later sweep looks again.
-FORGOTTEN = timedelta(minutes=5)
+# the list may be behind, and a later sweep looks again. Five minutes are for the list. The others
+# are for the clock of this computer, which wrote down when it was asked for and may be that wrong.
+FORGOTTEN = timedelta(minutes=5) + TOLERANCE
 
 
 class SweepLedger:
@@ -162,16 +164,20 @@ def unseen_end(row: MachineRow, now: datetime) -> datetime:
     return row.destroying_at or min(now, row.expires_at)
 
 
-def forget_unknown_runs(state: State) -> None:
+def forget_unknown_runs(state: State, *, now: datetime) -> None:
     """Forget dead runs that the ledger does not know, after a sweep of every provider.
 
-    One that died less than FORGOTTEN ago stays: its machine may not be listed yet. Nothing is
-    forgotten while the ledger cannot be read.
+    One that asked for a machine less than FORGOTTEN ago stays: its machine may not be listed yet.
+    Nothing is forgotten while the ledger cannot be read.
+
+    Args:
+        state: What is remembered here.
+        now: In UTC, by the providers' clocks: the earliest, should they differ.
     """
     runs = state.unfinished()
     if not runs:
         return
     with suppress(ConfigError, LedgerError), state.ledger() as ledger:
         for run in runs:
-            if not ledger.knows(run) and state.age(run) > FORGOTTEN:
+            if not ledger.knows(run) and state.age(run, now=now) > FORGOTTEN:
                 state.forget(run)

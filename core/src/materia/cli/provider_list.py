@@ -97,6 +97,7 @@ def _ask(
             directory=pipeline.directory,
         )
         instances = provider.list_instances()
+        shown = [_instance(one) for one in instances]
     except CredentialsError as error:
         reason = named(plugin.name, one_line(str(error), secrets))
         return {"credentials": "refused", "error": reason}
@@ -109,7 +110,7 @@ def _ask(
     odd = [one_line(line, secrets) for line in left_out_of(instances)]
     return {
         **good,
-        "instances": [_instance(one) for one in instances],
+        "instances": shown,
         "error": "; ".join(odd) or None,
     }
 

@@ -15,6 +15,8 @@ from materia.cli.price import split
 from materia.cli.waiting import Waiting
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from materia.cli.asked import Unasked
     from materia.machines import Instance
     from materia.protocols import Provider
@@ -80,6 +82,7 @@ def sweep(
     from materia.state import State, state_folder
     from materia.sweep import Swept
 
+    times: list[datetime] = []
     names = split(provider)
     if names and all_providers:
         raise typer.BadParameter("give --provider or --all-providers, not both")
@@ -89,17 +92,19 @@ def sweep(
     with interrupts(), Waiting() as waiting:
         for one in asked:
             waiting.show([one.name])
-            answer = ask(one, partial(_sweep, name=one.name, state=state, dry_run=dry_run))
+            answer = ask(
+                one, partial(_sweep, name=one.name, state=state, dry_run=dry_run, times=times)
+            )
             if isinstance(answer, Swept):
                 sweeps.append(answer)
             else:
                 unasked.append(answer)
     _report(sweeps, unasked, dry_run=dry_run, json=json)
     code = exit_code(sweeps, unasked)
-    if all_providers and not code and not dry_run:
+    if all_providers and times and not code and not dry_run:
         from materia.sweep_ledger import forget_unknown_runs
 
-        forget_unknown_runs(state)
+        forget_unknown_runs(state, now=min(times))
     if code:
         raise typer.Exit(code)
 
@@ -119,11 +124,14 @@ def _report(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool, json:
             echo(f"materia: {reason}", err=True)
 
 
-def _sweep(provider: Provider, *, name: str, state: State, dry_run: bool) -> Swept:
+def _sweep(
+    provider: Provider, *, name: str, state: State, dry_run: bool, times: list[datetime]
+) -> Swept:
     from materia.provider_clock import provider_time
     from materia.sweep import try_sweep
 
     time = provider_time(provider)
+    times.append(time.now)
     if time.is_off:
         echo(f"materia: warning: {time.sentence(name)}", err=True)
     return try_sweep(provider, name=name, state=state, now=time.now, dry_run=dry_run)
@@ -175,7 +183,8 @@ def as_text(swept: Swept) -> list[str]:
         return lines
     where = " where it could be listed" if swept.unseen else ""
     alive = len(swept.kept)
-    more = f"; {alive} of runs that are alive" if alive else ""
+    machines = "1 machine" if alive == 1 else f"{alive} machines"
+    more = f"; kept {machines} of runs that are alive" if alive else ""
     return [f"{swept.provider}: nothing is left behind{where}{more}"]
 
 

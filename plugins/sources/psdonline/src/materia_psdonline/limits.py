@@ -29,7 +29,7 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 DECIMALS = 4
 # USDA's API has the world as country 00, and its regions. The files have neither, and all 251 codes
 # of countries begin with a letter. The European Union (E2, E3, E4) is no sum of other rows, and
-# words of sums occur in names of countries: "Other Pacific Islands", "South Africa".
+# some words of sums occur in names of countries: "Other Pacific Islands", "South Africa".
 REGIONS = frozenset(
     {
         *("world", "north america", "caribbean", "central america", "south america"),

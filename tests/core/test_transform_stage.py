@@ -86,7 +86,8 @@ def test_a_partition_that_the_sink_forgot_is_not_taken_out_of_what_is_published(
         ended = folders.run("pipeline", "run", "transform")
 
         assert ended.returncode == 1
-        assert "what is published holds 2024-02 of folder, and the sink knows" in ended.stderr
+        assert "what is published holds 2024-02 of folder, and the sink has no raw" in ended.stderr
+        assert "If another pipeline published there, name another place" in ended.stderr
         assert len(lines(folders)) == 3
     file.write_text(json.dumps(known))
     folders.write("in/2024-03.csv", "apples,4\n")

@@ -97,7 +97,10 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         ),
         (edited(rb"(\d)\.0000\r", rb"\1.00x\r"), ".00x' as a value, expected a plain number"),
         (edited(rb",2023,2025,", b",MMXXIII,2025,"), "line 2 has 'MMXXIII' as Market_Year"),
-        (edited(rb'"Brazil"', b'"Brasil"'), "describes the country BR as both"),
+        (
+            edited(rb'"Brazil"', b'"Brasil"'),
+            "describes the country BR as 'Brazil', and a line above it as 'Brasil'",
+        ),
         (edited(rb",0\d,\"\(1000 HA\)\",[\d.]+\r\n", b"\r\n"), "line 2 has 9 fields, expected 12"),
         (edited(rb",2023,2025,10,004", b",2024,2025,10,004"), "2 rows for commodity 0440000"),
         (csv_text([*OCTOBER, OCTOBER[0]]), "has 2 rows for commodity"),

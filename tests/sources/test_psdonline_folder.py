@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,26 @@ def test_something_that_cannot_be_read_is_an_error(
 
     with pytest.raises(SourceError, match="cannot be read: Is a directory"):
         fetch()
+
+
+def test_a_named_pipe_is_an_error_and_no_wait_for_its_writer(
+    november: Path, fetch: Callable[..., FetchResult]
+) -> None:
+    november.unlink()
+    os.mkfifo(november)
+    said: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(SourceError) as error:
+            fetch()
+        said.append(str(error.value))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(20)
+
+    assert said
+    assert said[0].endswith("is not a regular file")
 
 
 def test_a_damaged_file_is_refused_and_a_copy_of_it_kept_aside(

@@ -108,11 +108,11 @@ LOSSES: dict[str, tuple[Callable[[Row], bool], list[str]]] = {
         [
             "holds 84 balances where 2025-10 had 100 (84.0 %, expected at least 98 %)",
             (
-                "has less than 98 % of the balances that 2025-10 had of the commodities "
+                "has fewer than 98 % of the balances that 2025-10 had of the commodities "
                 "0410000 Wheat (42 of 50); 0440000 Corn (42 of 50)"
             ),
             (
-                "has less than 98 % of the balances that 2025-10 had of the country "
+                "has fewer than 98 % of the balances that 2025-10 had of the country "
                 "BR Brazil (4 of 20)"
             ),
         ],
@@ -128,7 +128,7 @@ LOSSES: dict[str, tuple[Callable[[Row], bool], list[str]]] = {
         lambda row: row.attribute == "176",
         [
             (
-                "has fewer rows than 2025-10 of the attributes 176 of 0410000 (0 of 50); "
+                "has fewer figures than 2025-10 of the attributes 176 of 0410000 (0 of 50); "
                 "176 of 0440000 (0 of 50)"
             ),
             "holds 1,400 rows where 2025-10 had 1,500",
@@ -136,7 +136,7 @@ LOSSES: dict[str, tuple[Callable[[Row], bool], list[str]]] = {
     ),
     "half of the ending stocks of wheat": (
         lambda row: row.attribute == "176" and row.commodity == WHEAT and row.market_year < 2021,
-        ["has fewer rows than 2025-10 of the attribute 176 of 0410000 (25 of 50)"],
+        ["has fewer figures than 2025-10 of the attribute 176 of 0410000 (25 of 50)"],
     ),
 }
 
@@ -330,3 +330,16 @@ def test_two_archives_are_not_compared_with_each_other(releases: Releases) -> No
     releases.publish("2025-11", grains, "psd_grains_pulses_csv.zip")
 
     assert releases.load().remarks == {}
+
+
+def test_figures_that_became_empty_are_missed(releases: Releases) -> None:
+    """The rows are there; what they said is not."""
+    empty = re.sub(rb'(?m)^(0410000,.*",)[\d.]+\r$', rb"\1\r", csv_text(NOVEMBER))
+    releases.publish("2025-10", OCTOBER)
+    releases.load()
+    releases.keep_published()
+    releases.keep("2025-11", zip_text(empty))
+
+    said = releases.load().remarks[KEY]
+
+    assert any(one.startswith("has fewer figures than 2025-10 of the attributes") for one in said)

@@ -230,9 +230,10 @@ def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: Wor
     more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
     raise SinkError(
         f"{request.sink}: what is published holds {lost[0]}{more} of {request.source}, and the "
-        "sink knows nothing of it any more; nothing is published. Run again: if the sink has it "
-        "then, all is well. If it was removed on purpose, move the published database away, and "
-        "the next run builds it anew from what is left"
+        "sink has no raw file of it; nothing is published. Run again, in case the sink only listed "
+        "too little. If another pipeline published there, name another place for this one under "
+        f"[sinks.{request.sink}] in materia.toml. If raw files were removed on purpose, move the "
+        "published database away, and the next run builds it anew from what is left"
     )
 
 

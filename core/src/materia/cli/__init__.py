@@ -99,7 +99,7 @@ def root(
     no_plugins: NoPlugins = False,  # noqa: ARG001 -- commands read it from the context
     version: Version = False,  # noqa: ARG001 -- its callback has answered
 ) -> None:
-    """Run data pipelines on the cheapest machine to be had, and leave nothing behind.
+    """Run data pipelines on the cheapest machine on offer, and leave nothing behind.
 
     A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
     source; transform turns it into tables and publishes them in the sink. What is not new costs

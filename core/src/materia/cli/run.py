@@ -56,7 +56,7 @@ standard output empty.
 
 \b
 Rented machines are destroyed when their stages are done, have failed or were interrupted.
-What a killed run left behind is told by the next command, and removed by `materia sweep`.
+The next command names what a killed run left behind, and `materia sweep` removes it.
 `materia runs show` tells what was rented, what it cost, and where the logs are.
 """
 

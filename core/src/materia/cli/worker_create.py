@@ -34,7 +34,7 @@ VCPUS, MEMORY_GIB, DISK_GIB = 2, Decimal(4), 20
 EPILOG = f"""\
 \b
 Without options: {VCPUS} vCPU, {MEMORY_GIB} GiB of memory and {DISK_GIB} GiB of disk, for an hour.
-The cheapest machine that can be had is taken; when one is sold out after all, the next.
+The cheapest machine on offer is taken; if it turns out to be sold out, the next one.
 Its key and its host key are made for it alone and kept in the state folder, where
 `materia worker ssh` finds them. It is billed until it is destroyed. At its deadline it
 powers itself off, which ends no bill, and every `materia sweep` destroys it from then on.

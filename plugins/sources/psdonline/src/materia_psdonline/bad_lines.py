@@ -29,6 +29,12 @@ from materia_psdonline.limits import (
 )
 
 SHOWN = 3
+NAMED = {
+    "commodity": ("Commodity_Code", "Commodity_Description"),
+    "country": ("Country_Code", "Country_Name"),
+    "attribute": ("Attribute_ID", "Attribute_Description"),
+    "unit": ("Unit_ID", "Unit_Description"),
+}
 Key = tuple[str, str, str, str]
 
 
@@ -41,8 +47,12 @@ def find_bad_lines(name: str, release: date, key: Key | None = None) -> str | No
     first = ""
     kind = ""
     lines: list[int] = []
+    names: dict[tuple[str, str], str] = {}
     for number, fields in _records(name):
-        found = _same_key(fields, key) if key else _fault(fields, release)
+        if key:
+            found = _same_key(fields, key)
+        else:
+            found = _fault(fields, release) or _other_name(fields, names)
         if found is None or (kind and found[0] != kind):
             continue
         kind, words = found
@@ -86,7 +96,8 @@ def _same_key(fields: list[str], key: Key | None) -> tuple[str, str] | None:
 def _fault(fields: list[str], release: date) -> tuple[str, str] | None:
     """What is wrong with one line: which kind of fault, and in words behind its number."""
     if len(fields) != len(COLUMNS):
-        return "fields", f"has {len(fields)} fields, expected {len(COLUMNS)}"
+        plural = "" if len(fields) == 1 else "s"
+        return "fields", f"has {len(fields)} field{plural}, expected {len(COLUMNS)}"
     line = dict(zip(COLUMNS, fields, strict=True))
     return _bad_code(line) or _bad_number(line) or _impossible(line, release)
 
@@ -110,6 +121,19 @@ def _bad_label(kind: str, code: str, label: str) -> tuple[str, str] | None:
     if kind == "country" and is_sum(code, label):
         words = f"has the sum {code} {label!r} among the countries"
         return "sum", f"{words}, which would count all figures twice"
+    return None
+
+
+def _other_name(fields: list[str], names: dict[tuple[str, str], str]) -> tuple[str, str] | None:
+    """A code that has another of the *names* in a line above."""
+    line = dict(zip(COLUMNS, fields, strict=True))
+    for kind, (code, label) in NAMED.items():
+        before = names.setdefault((kind, line[code]), line[label])
+        if before != line[label]:
+            return f"{kind} name", (
+                f"describes the {kind} {line[code]} as {line[label]!r}, and a line above it as "
+                f"{before!r}"
+            )
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import os
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,9 @@ def copy(
     """
     url, known = request.partition.url, request.known
     try:
-        source = _path(request.partition).open("rb")
+        source = open(  # noqa: SIM115 -- closed below
+            _path(request.partition), "rb", opener=_at_once
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
         if root.is_dir():
             return Absent(removed=True)
@@ -51,6 +54,8 @@ def copy(
         raise SourceError(f"{url}: cannot be read: {error.strerror or error}") from error
     with source:
         status = os.fstat(source.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{url}: is not a regular file")
         etag = f'"{status.st_mtime_ns:x}:{status.st_size:x}"'
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
         last_modified = email.utils.format_datetime(modified, usegmt=True)
@@ -72,6 +77,11 @@ def copy(
             return part.arrived()
         finally:
             part.discard()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open *path* without waiting for anybody: a named pipe would wait for its writer for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _path(partition: Partition) -> Path:

@@ -6,9 +6,10 @@ Pure values and functions; `docs/data.md` states them with their reasons.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import date
+
+from materia.printable import printable
 
 # The largest of the real figures seen is 518,195, in thousands of tonnes; written in tonnes it
 # would be 5 x 10^8. Two thousand times that is no harvest, and sums of such do not fit their type.
@@ -27,28 +28,41 @@ YEAR = re.compile(r"[0-9]{4}")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 DECIMALS = 4
 # USDA's API has the world as country 00, and its regions. The files have neither, and all 251 codes
-# of countries begin with a letter. The European Union (E2, E3, E4) is no sum of other rows.
+# of countries begin with a letter. The European Union (E2, E3, E4) is no sum of other rows, and
+# some words of sums occur in names of countries: "Other Pacific Islands", "South Africa".
 REGIONS = frozenset(
     {
         *("world", "north america", "caribbean", "central america", "south america"),
-        *("former soviet union - 12", "middle east", "north africa", "sub-saharan africa"),
-        *("south asia", "oceania", "other europe", "southeast asia", "east asia"),
+        *("middle east", "sub-saharan africa", "oceania", "other europe", "near east"),
+        *("globe", "eurasia", "asia pacific", "asia and the pacific", "balkans", "baltics"),
     }
 )
-SUMS = re.compile(r"\b(world|total|all countries|major (ex|im)porters)\b")
+_PARTS = r"(north|south|east|west|central|middle|southeast|northeast|southwest|northwest|latin)"
+CONTINENTS = re.compile(rf"({_PARTS}(ern)?[ -](and )?)*(africa|americas?|asia|europe)|the americas")
+SUMS = re.compile(
+    r"\b(world(wide)?|global|(sub|grand)?-?totals?|sum|all (other )?countries|aggregate)\b"
+    r"|\b(major|selected|leading|top|other|all) (foreign|(ex|im)porters|producers|consumers)\b"
+    r"|\brest of\b|^(fsu|former soviet union)( ?- ?12)?$"
+    r"|^(all )?others?( countries| foreign| regions)?$"
+)
 
 
 def is_sum(code: str, name: str) -> bool:
     """Whether that country is the sum of others."""
     plain = " ".join(name.casefold().split())
-    return code[:1].isdigit() or plain in REGIONS or SUMS.search(plain) is not None
+    return (
+        code[:1].isdigit()
+        or plain in REGIONS
+        or (CONTINENTS.fullmatch(plain) is not None and plain != "south africa")
+        or SUMS.search(plain) is not None
+    )
 
 
 def control_character(text: str) -> str | None:
-    """The first character that no name has, such as NUL; ends of lines and tabs are none."""
-    return next(
-        (one for one in text if unicodedata.category(one) == "Cc" and one not in "\t\r\n"), None
-    )
+    """The first character that nobody can see, such as NUL; ends of lines and tabs are none."""
+    if printable(text) == text:
+        return None
+    return next((one for one in text if one not in "\t\r\n" and printable(one) != one), None)
 
 
 def stamp_of(release: date) -> int:

@@ -83,7 +83,7 @@ def find_losses(
             names = _names(connection, kind, before)
             called = _some([f"{_called(code, names)} ({n:,} of {m:,})" for code, m, n in fewer])
             yield (
-                f"has less than {EXPECTED} % of the balances that {name} had of the "
+                f"has fewer than {EXPECTED} % of the balances that {name} had of the "
                 f"{_plural(kind, fewer)} {called}"
             )
 
@@ -95,7 +95,7 @@ def find_lost_attributes(
     name: str,
     fewer: Sequence[tuple[int, int]],
 ) -> Iterator[str]:
-    """Sentences about the pairs of commodity and attribute that have *fewer* rows than before."""
+    """Sentences about the pairs of commodity and attribute with *fewer* figures than before."""
     pairs = ", ".join(f"({commodity}, {attribute})" for commodity, attribute in fewer)
     counts = connection.execute(f"""
         WITH had AS ({_rows(before, pairs)}), has AS ({_rows(after, pairs)}),
@@ -116,12 +116,12 @@ def find_lost_attributes(
         if _is_less(had, has) and 100 * has < EXPECTED * had * min(1.0, share[commodity])
     ]
     if lost:
-        yield f"has fewer rows than {name} of the attribute{_s(lost)} {_some(lost)}"
+        yield f"has fewer figures than {name} of the attribute{_s(lost)} {_some(lost)}"
 
 
 def _rows(edition: Edition, pairs: str) -> str:
     return f"""
-        SELECT commodity_code, attribute_id, count(*) AS rows FROM {edition.members(VALUES)}
+        SELECT commodity_code, attribute_id, count(value) AS rows FROM {edition.members(VALUES)}
         WHERE (commodity_code, attribute_id) IN ({pairs}) GROUP BY ALL
     """
 

@@ -59,7 +59,7 @@ class _Release:
         return key_of(self.edition.release, self.edition.archive)
 
 
-# Rows that began or ended with a release, by archive, release, commodity, attribute and unit.
+# Figures that began or ended with a release, by archive, release, commodity, attribute and unit.
 _Changes = Mapping[tuple[str, date], Mapping[tuple[int, int, int], tuple[int, int]]]
 
 
@@ -147,7 +147,7 @@ def _changes(connection: duckdb.DuckDBPyConnection, releases: Sequence[date]) ->
     days = ", ".join(map(literal, releases))
     came = """
         SELECT archive, first_release AS release, commodity_code, attribute_id, unit_id, true AS new
-        FROM raw.{} WHERE first_release IN ({})
+        FROM raw.{} WHERE value IS NOT NULL AND first_release IN ({})
     """
     rows = connection.execute(f"""
         SELECT archive::VARCHAR, release, commodity_code, attribute_id, unit_id,
@@ -157,7 +157,7 @@ def _changes(connection: duckdb.DuckDBPyConnection, releases: Sequence[date]) ->
             UNION ALL {came.format(f"{VALUES.name}_ended", days)}
             UNION ALL
             SELECT archive, end_release, commodity_code, attribute_id, unit_id, false
-            FROM raw.{VALUES.name}_ended WHERE end_release IN ({days})
+            FROM raw.{VALUES.name}_ended WHERE value IS NOT NULL AND end_release IN ({days})
         ) GROUP BY ALL
     """).fetchall()
     changes: dict[tuple[str, date], dict[tuple[int, int, int], tuple[int, int]]] = {}

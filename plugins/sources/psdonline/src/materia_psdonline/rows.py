@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from materia_psdonline.bad_lines import NAMED
 from materia_psdonline.csv_header import COLUMNS as CSV_COLUMNS
 from materia_psdonline.history import KEY, LINE
 from materia_psdonline.limits import (
@@ -26,13 +27,7 @@ from materia_psdonline.limits import (
 from materia_psdonline.zip_member import ArchiveError
 
 TYPES = {name.lower(): kind for name, kind in LINE.items()}
-LABELLED = {
-    "commodity": ("Commodity_Code", "Commodity_Description"),
-    "country": ("Country_Code", "Country_Name"),
-    "attribute": ("Attribute_ID", "Attribute_Description"),
-    "unit": ("Unit_ID", "Unit_Description"),
-}
-KINDS = tuple(LABELLED)
+KINDS = tuple(NAMED)
 _STAMP = "calendar_year::INTEGER * 100 + month"
 # How many decimals a value has. Nearly all have four zeros, which is quickly seen, and what is no
 # plain number in spite of them begins below the minus sign (a blank, a plus) or has a low line.
@@ -99,7 +94,7 @@ def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[
         ArchiveError: a code of another width, what is no plain number or has more decimals than
             are kept, a sum among the countries, or one code with two descriptions.
     """
-    columns = [name for pair in LABELLED.values() for name in pair]
+    columns = [name for pair in NAMED.values() for name in pair]
     try:
         # Two coarse groupings cost less than one for each kind of code.
         groups = connection.execute(f"""

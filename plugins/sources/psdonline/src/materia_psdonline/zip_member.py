@@ -58,6 +58,8 @@ def find_member(path: Path, file: str) -> Member:
     if not begin.startswith(b"PK\x03\x04"):
         if b"<html" in begin.lower() or b"<!doctype" in begin.lower():
             raise ArchiveError("is an HTML page, not a zip archive")
+        if not begin:
+            raise ArchiveError("is empty")
         raise ArchiveError(f"is not a zip archive: it starts with {begin[:8]!r}")
     try:
         with zipfile.ZipFile(path) as archive_file:

@@ -293,14 +293,38 @@ def test_python_m_materia_is_the_command(tmp_path: Path) -> None:
     assert ended.stdout.startswith("materia-core ")
 
 
-def test_a_mistake_in_the_program_keeps_its_traceback(folders: Workshop) -> None:
+def test_a_mistake_in_the_program_keeps_its_traceback(workshop: Workshop) -> None:
+    code = (
+        "import sys; from materia.cli import app, main\n"
+        "@app.command()\n"
+        "def broken() -> None:\n"
+        "    assert False, 'nobody asked for it'\n"
+        "sys.argv[1:] = ['broken']; main()\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=workshop.directory,
+        env=workshop.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback (most recent call last):\n")
+    assert ended.stderr.endswith("AssertionError: nobody asked for it\n")
+
+
+def test_a_mistake_in_a_plugin_is_said_to_be_the_plugins(folders: Workshop) -> None:
     folders.install("secretive", "fakes.secretive")
 
     ended = folders.run("run", "--provider", "costly", environment={"COSTLY_TOKEN": "x"})
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Traceback (most recent call last):\n")
-    assert ended.stderr.endswith("AssertionError: nobody asked for it\n")
+    assert ended.stderr == (
+        "materia: costly: its plugin failed: AssertionError: nobody asked for it\n"
+    )
 
 
 @pytest.mark.parametrize("started_by_uv", [True, False])

@@ -43,7 +43,7 @@ def test_shares_sum_to_the_whole(lengths: list[int], offer: Offer, duration: tim
         machine_row(stages=stages, offer=offer), state="gone", gone_at=NOON, cost=bill.cost
     )
     attempts = [
-        Attempt("one", "m", name, NOON, NOON + timedelta(microseconds=length))
+        Attempt("one m", name, NOON, NOON + timedelta(microseconds=length))
         for name, length in zip(stages, lengths, strict=True)
     ]
 

@@ -19,13 +19,12 @@ RENTED = (
     " json_each(offer, '$.extras') WHERE CAST(json_extract(value, '$.hourly.amount') AS REAL) > 0))"
 )
 GONE_MACHINES = (
-    "SELECT run, name, stages, provider, intended_at, created_at, gone_at, estimate, cost"
+    "SELECT run || ' ' || name, stages, provider, intended_at, created_at, gone_at, estimate, cost"
     f" FROM machines WHERE intended_at >= ? AND state = 'gone' AND cost IS NOT NULL AND {RENTED}"
 )
-# Of machines of several stages: another is its one stage's alone.
+# An attempt begins after its machine was wanted.
 ATTEMPTS = (
-    "SELECT run, machine, stage, started_at, ended_at FROM stages"
-    " WHERE run IN (SELECT run FROM machines WHERE intended_at >= ? AND stages LIKE '%,%')"
+    "SELECT run || ' ' || machine, stage, started_at, ended_at FROM stages WHERE started_at >= ?"
 )
 
 
@@ -33,8 +32,7 @@ class BilledMachine(NamedTuple):
     """A rented machine and what it cost.
 
     Attributes:
-        run: Identity of its run.
-        name: Its own.
+        key: Identity of its run and its name, with a blank between them.
         stages: Names of the stages it was for.
         provider: Name of the provider.
         month: In which it was wanted, in UTC: `2026-11`.
@@ -45,8 +43,7 @@ class BilledMachine(NamedTuple):
         cost: What it came to so far.
     """
 
-    run: str
-    name: str
+    key: str
     stages: tuple[str, ...]
     provider: str
     month: str
@@ -58,9 +55,8 @@ class BilledMachine(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """When one attempt at a stage began and ended, on which machine."""
+    """When one attempt at a stage began and ended, on which machine: its key."""
 
-    run: str
     machine: str
     stage: str
     started_at: datetime
@@ -83,8 +79,7 @@ def cost_so_far(machine: MachineRow, now: datetime) -> Money:
 def billed(machine: MachineRow, now: datetime) -> BilledMachine:
     """What of *machine* a sum needs."""
     return BilledMachine(
-        run=machine.run,
-        name=machine.name,
+        key=f"{machine.run} {machine.name}",
         stages=machine.stages,
         provider=machine.provider,
         month=f"{machine.intended_at:%Y-%m}",
@@ -98,11 +93,10 @@ def billed(machine: MachineRow, now: datetime) -> BilledMachine:
 
 def gone_machine(columns: Iterable[str]) -> BilledMachine:
     """The machine in the columns of GONE_MACHINES."""
-    run, name, stages, provider, intended_at, created_at, gone_at, estimate, paid = columns
+    key, stages, provider, intended_at, created_at, gone_at, estimate, paid = columns
     began, gone = datetime.fromisoformat(created_at or intended_at), datetime.fromisoformat(gone_at)
     return BilledMachine(
-        run=run,
-        name=name,
+        key=key,
         stages=_names(stages),
         provider=provider,
         month=intended_at[:7],
@@ -116,9 +110,9 @@ def gone_machine(columns: Iterable[str]) -> BilledMachine:
 
 def attempt(columns: Iterable[str]) -> Attempt:
     """The attempt in the columns of ATTEMPTS."""
-    run, machine, stage, started_at, ended_at = columns
+    machine, stage, started_at, ended_at = columns
     ended = datetime.fromisoformat(ended_at) if ended_at else None
-    return Attempt(run, machine, stage, datetime.fromisoformat(started_at), ended)
+    return Attempt(machine, stage, datetime.fromisoformat(started_at), ended)
 
 
 @cache

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import median
-from typing import NamedTuple
 
 from materia.cost import MICROSECOND
 from materia.ledger_bills import Attempt, BilledMachine, cost_so_far
@@ -35,28 +34,33 @@ def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
 def cost_rows(
     machines: Iterable[BilledMachine], attempts: Iterable[Attempt], now: datetime
 ) -> tuple[CostRow, ...]:
-    """What rented machines cost by month, provider and stage, in that order."""
-    on_machine: dict[tuple[str, str], list[Attempt]] = {}
+    """What rented machines cost by month, provider and stage, in that order.
+
+    A machine is divided among its stages by the time they took, to a billionth; the last part has
+    what is left over, so the parts sum to the whole. Ten thousand machines are usual: this adds up
+    without an object for each part.
+    """
+    on_machine: dict[str, list[Attempt]] = {}
     for attempt in attempts:
-        on_machine.setdefault((attempt.run, attempt.machine), []).append(attempt)
+        on_machine.setdefault(attempt.machine, []).append(attempt)
     sums: dict[tuple[str, ...], _Sum] = {}
     for machine in machines:
-        for share in _shares(machine, on_machine.get((machine.run, machine.name), ()), now):
-            key = (
-                machine.month,
-                machine.provider,
-                share.stage,
-                machine.cost.currency,
-                machine.estimate.currency,
-            )
-            found = sums.get(key)
-            if found is None:
-                found = sums[key] = _Sum()
-            found.machines += 1
-            found.open += machine.is_open
-            found.time += share.time
-            found.estimate += share.estimate
-            found.cost += share.cost
+        time, estimate, cost = whole = (
+            machine.time,
+            machine.estimate.amount,
+            machine.cost.amount,
+        )
+        weights = _weights(machine, on_machine.get(machine.key, ()), now)
+        total = sum(weights.values())
+        *first, last = weights
+        for name in first:
+            weight = weights[name]
+            its_time = whole[0] * weight // total
+            its_estimate = (whole[1] * weight / total).quantize(BILLIONTH)
+            its_cost = (whole[2] * weight / total).quantize(BILLIONTH)
+            _of(sums, machine, name).add(machine.is_open, its_time, its_estimate, its_cost)
+            time, estimate, cost = time - its_time, estimate - its_estimate, cost - its_cost
+        _of(sums, machine, last).add(machine.is_open, time, estimate, cost)
     return tuple(
         CostRow(
             month=key[0],
@@ -80,49 +84,33 @@ class _Sum:
     estimate: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)
 
-
-class _Share(NamedTuple):
-    """The part of a machine that one stage had."""
-
-    stage: str
-    time: timedelta
-    estimate: Decimal
-    cost: Decimal
+    def add(self, is_open: bool, time: timedelta, estimate: Decimal, cost: Decimal) -> None:  # noqa: FBT001 -- called ten thousand times
+        self.machines += 1
+        self.open += is_open
+        self.time += time
+        self.estimate += estimate
+        self.cost += cost
 
 
-def _shares(machine: BilledMachine, attempts: Sequence[Attempt], now: datetime) -> list[_Share]:
-    """The machine divided among its stages by the time they took, to a billionth.
+def _of(sums: dict[tuple[str, ...], _Sum], machine: BilledMachine, stage: str) -> _Sum:
+    key = (machine.month, machine.provider, stage, machine.cost.currency, machine.estimate.currency)
+    found = sums.get(key)
+    if found is None:
+        found = sums[key] = _Sum()
+    return found
 
-    The last part has what is left over, so the parts sum to the whole.
-    """
-    weights = dict.fromkeys(machine.stages or ("",), NOTHING)
+
+def _weights(machine: BilledMachine, attempts: Sequence[Attempt], now: datetime) -> dict[str, int]:
+    """Microseconds that each stage took on the machine; at least one stage, and not all zero."""
+    stages = machine.stages or ("",)
+    if len(stages) == 1 and all(attempt.stage == stages[0] for attempt in attempts):
+        return {stages[0]: 1}
+    weights = dict.fromkeys(stages, 0)
     for attempt in attempts:
         # An attempt whose end was never written down ended with its machine.
-        ended = attempt.ended_at or machine.gone_at or now
-        length = max(ended - attempt.started_at, NOTHING)
-        weights[attempt.stage] = weights.get(attempt.stage, NOTHING) + length
-    if len(weights) == 1:
-        [only] = weights
-        return [_Share(only, machine.time, machine.estimate.amount, machine.cost.amount)]
-    if not any(weights.values()):
-        weights = dict.fromkeys(weights, MICROSECOND)
-    total = sum(weights.values(), NOTHING) // MICROSECOND
-    left = _Share("", machine.time, machine.estimate.amount, machine.cost.amount)
-    *first, last = weights
-    shares = []
-    for name in first:
-        weight = weights[name] // MICROSECOND
-        share = _Share(
-            name,
-            machine.time * weight // total,
-            (machine.estimate.amount * weight / total).quantize(BILLIONTH),
-            (machine.cost.amount * weight / total).quantize(BILLIONTH),
-        )
-        shares.append(share)
-        left = _Share(
-            "", left.time - share.time, left.estimate - share.estimate, left.cost - share.cost
-        )
-    return [*shares, left._replace(stage=last)]
+        length = ((attempt.ended_at or machine.gone_at or now) - attempt.started_at) // MICROSECOND
+        weights[attempt.stage] = weights.get(attempt.stage, 0) + max(length, 0)
+    return weights if any(weights.values()) else dict.fromkeys(weights, 1)
 
 
 def _length(machine: MachineRow, stage: StageRow, now: datetime) -> timedelta:

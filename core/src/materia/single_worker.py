@@ -31,7 +31,7 @@ from materia.machines import Instance, InstanceRequest, Money
 from materia.provider_clock import check_clock
 from materia.signals import Interrupted, Interrupts, interrupts
 from materia.spending import addresses_of
-from materia.sweep_ledger import bill, instance_of, unseen_end
+from materia.sweep_ledger import FORGOTTEN, bill, instance_of, unseen_end
 from materia.worker_keys import Worker
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
     Raises:
         ConfigError: it belongs to a run that is alive.
         OrphanError: something of it is left.
+        ProviderError: it was asked for, and the provider's list may not show it yet.
     """
     with interrupts() as signals, state.ledger() as ledger, signals.held():
         rows = [row for row in ledger.machines(open_only=True) if row.name == name]
@@ -151,6 +152,7 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
             ledger.machine_destroying(name, at=datetime.now(UTC))
         for instance in instances:
             destroy(provider, instance)
+        _refuse_unlisted(rows, listed)
         cost = None
         for row in rows:
             now = datetime.now(UTC)
@@ -163,6 +165,19 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
             ledger.end_run(run, "ok", at=datetime.now(UTC))
     state.settle(run)
     return Destroyed(instance=instances[0], cost=cost)
+
+
+def _refuse_unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> None:
+    """Keep the entry open of a machine that the provider may not list yet, as a sweep does."""
+    if any(one.id for one in listed):
+        return
+    for row in rows:
+        until = (row.created_at or row.intended_at) + FORGOTTEN
+        if row.rented and datetime.now(UTC) < until:
+            raise ProviderError(
+                f"{row.provider}: {row.name} was asked for and the provider does not list it; it "
+                f"may still appear: destroy it again after {until:%H:%M} UTC, or run materia sweep"
+            )
 
 
 def _refuse_busy(state: State, name: str, run: str, *, by_hand: bool) -> None:

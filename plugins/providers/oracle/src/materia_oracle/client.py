@@ -76,10 +76,12 @@ class Clients:
     ) -> list[Any]:
         """Everything on all pages of a list operation.
 
-        An entry that the SDK cannot read is told to *left*.
+        *left* takes note of an entry that the SDK cannot read. Without it, a stranger's is passed
+        over.
 
         Raises:
-            UnansweredError: there is one, and no *left*: the list is not whole.
+            UnansweredError: there is one that may be materia's, and no *left*: the list is not
+                whole.
         """
         found: list[Any] = []
         while True:
@@ -91,7 +93,7 @@ class Clients:
                     found.append(one)
                 elif left is not None:
                     left.add(f"an entry of {doing}", one.reason)
-                else:
+                elif one.may_be_ours:
                     raise UnansweredError(f"oracle: {doing}: an entry cannot be read: {one.reason}")
             if not answer.has_next_page:
                 return found
@@ -103,11 +105,17 @@ def may_pass(error: ProviderError) -> bool:
     return isinstance(error, UnansweredError | BusyRateError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """An entry of a list that the SDK made nothing of."""
+    """An entry of a list that the SDK made nothing of.
+
+    Attributes:
+        reason: Why.
+        may_be_ours: Whether it carries materia's tags, or its tags cannot be read.
+    """
 
     reason: str
+    may_be_ours: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,19 +183,16 @@ def _checking(client: Any) -> Any:
 
 
 def _entry(raw: Any, read: Callable[[], Any]) -> Any:
-    """What the SDK makes of one entry of a list, or why it cannot be read.
-
-    Raises:
-        TypeError: it carries materia's tags: such an entry may not be passed over.
-    """
+    """What the SDK makes of one entry of a list, or why it cannot be read."""
     try:
         _check(raw)
-        (entry,) = read()
     except ODD as error:
-        tags = raw.get("freeformTags") if isinstance(raw, dict) else None
-        if isinstance(tags, dict) and read_mark(tags) is not None:
-            raise TypeError(reason_of(error)) from error
-        return Unreadable(reason_of(error))
+        return Unreadable(reason=reason_of(error), may_be_ours=True)
+    try:
+        (entry,) = read()
+    except Exception as error:  # noqa: BLE001 -- the SDK raises plain exceptions for an odd date
+        ours = read_mark(raw.get("freeformTags")) is not None
+        return Unreadable(reason=reason_of(error), may_be_ours=ours)
     return entry
 
 

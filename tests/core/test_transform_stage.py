@@ -128,7 +128,7 @@ def test_a_busy_sink_has_an_exit_code_of_its_own(folders: Workshop) -> None:
 
 
 def test_a_second_stage_is_not_started_after_a_failed_one(folders: Workshop) -> None:
-    folders.write("in/2024-03.csv", "#crash nowhere\n")
+    folders.write("in/2024-03.csv", "#die at once\n")
 
     ended = folders.run("run")
 

@@ -179,7 +179,7 @@ class StageError(MateriaError):
 OF_A_STAGE = frozenset(
     kind.__name__
     for kind in (
-        *(ConfigError, PluginError, MissingSecretError, BusyError),
+        *(ConfigError, PluginError, MissingSecretError, VariableError, BusyError),
         *(SourceError, SinkError, StageError),
     )
 )

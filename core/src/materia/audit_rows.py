@@ -35,7 +35,7 @@ class Finding:
 
 
 def told(context: Context, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """A sentence for each finding, with its first rows; a finding that came twice is told once.
+    """A sentence for each finding, with its first rows; one that came twice appears once.
 
     The tables must be as they were when the audits ran.
     """

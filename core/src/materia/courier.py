@@ -126,7 +126,7 @@ def asked(url: str, part: Part) -> Any:
 
 
 def open_part(order: Order, *, anew: bool) -> Part:
-    """The part of what an order is about; an error is told, and ends this."""
+    """The part of what an order is about; an error is sent back, and ends this."""
     path = order["path"]
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)

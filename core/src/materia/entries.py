@@ -18,7 +18,7 @@ from materia.printable import on_one_line
 T_co = TypeVar("T_co", covariant=True)
 # What taking an answer apart raises when it has another shape than the API's documents say.
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-LINES = 5  # a list that is odd from end to end is told of by its first lines and a count
+LINES = 5  # a list that is odd from end to end shows its first lines and a count
 WIDTH = 200  # of what an API itself says
 MOST = Decimal(1_000_000)
 

@@ -175,7 +175,7 @@ class _Visit:
         return asking.found == mine.found and asking.settings == mine.settings
 
     def open(self) -> None:
-        """Import the plugin's SDK and open it; a failure is told with each answer."""
+        """Import the plugin's SDK and open it; each answer carries a failure."""
         one = self._asking
         try:
             self._provider = open_plugin(

@@ -39,7 +39,7 @@ HOST_KEY_KIND = "ssh-ed25519"
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
 PATIENCE = timedelta(seconds=60)
-# A line that breaks is told of in our own sentences. Without a handler of its own, what a library
+# Our own sentences report a line that breaks. Without a handler of its own, what a library
 # remarks about it (`socket.send() raised exception.`) would go to standard error.
 for _library in ("asyncio", "asyncssh"):
     logging.getLogger(_library).addHandler(logging.NullHandler())

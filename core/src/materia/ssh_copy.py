@@ -191,7 +191,7 @@ def _opened(path: Path, begin: int, size: int) -> BinaryIO:
 
 
 def _write(path: Path, file: BinaryIO, block: bytes) -> None:
-    """Write it; an error of this disk is told apart from the network's."""
+    """Write it; an error of this disk is not taken for one of the network."""
     try:
         rest = memoryview(block)
         while rest:

@@ -8,11 +8,12 @@ RUN = $(UV) run --group dev
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-lint:  ## Check format, lint, types, the lock file and the CI file.
+lint:  ## Check format, lint, types, imports, the lock file and the CI file.
 	$(UV) lock --check
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
+	$(UV) run --group dev --group lint lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
 format:  ## Format, and fix what ruff can fix.

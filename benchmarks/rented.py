@@ -10,7 +10,8 @@ is one run of materia and the same by hand, one after the other, each on a machi
     in all     from the machine's SSH server answering to then
 
 By hand that is scp of the same artifact, `tar xzf` (or curl into tar, where there is a bucket) and
-`python3 -m materia.worker` over ssh, then DELETE, and GET until it is not found. No step waits for
+`python3 -m materia_runner.worker.stage_process` over ssh, then DELETE, and GET until it is not
+found. No step waits for
 a person, nothing is looked at twice, and the results are left on the machine. The figures are
 those of materia, in brackets against those by hand.
 """
@@ -37,20 +38,21 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from materia import relay_messages, worker_request
-from materia.artifact import Artifact, find_or_build
-from materia.artifact.target import EXTRACT
-from materia.bootstrap import LOGIN_USER, cloud_config, generate_key, user_data
-from materia.cli.emulator import toml
-from materia.config import load_config
-from materia.pipeline import Pipeline
 from materia.plugins import Registry, load_plugins
-from materia.relay_messages import AskKnown, AtHome
-from materia.sample import sampled
-from materia.testing.cloud.machine import SshMachines
-from materia.testing.cloud.service import Behaviour
-from materia.testing.cloud.services import service_class
-from materia.worker_request import WorkerRequest
+from materia_providers.cloud_init import LOGIN_USER, cloud_config, generate_key, user_data
+from materia_runner.artifact.find import Artifact, find_or_build
+from materia_runner.artifact.target import EXTRACT
+from materia_runner.cli.commands.emulator import toml
+from materia_runner.config.load import load_config
+from materia_runner.config.pipeline import Pipeline
+from materia_runner.config.sample import sampled
+from materia_runner.messages import sink_messages as relay_messages
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.sink_messages import AskKnown, AtHome
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.service import Behaviour
+from materia_testing.emulation.services import service_class
 
 STAGES = {"extract": ("extract",), "extract and transform": ("extract", "transform")}
 PROJECT = Path(__file__).resolve().parents[1] / "transform/sqlmesh_materia"
@@ -157,7 +159,7 @@ class Bench:
         """A run of materia."""
         home = self._home()
         what = ["run"] if len(stages) > 1 else ["pipeline", "run", *stages]
-        command = [sys.executable, "-P", "-m", "materia", *what]
+        command = [sys.executable, "-P", "-m", "materia_runner", *what]
         command += ["--sample", "--provider", "hetzner", "--json"]
         heard: dict[str, float] = {}
         said: list[str] = []
@@ -269,7 +271,7 @@ class Bench:
         if at_home:
             kept = Path(f"/home/{LOGIN_USER}/kept")
             request = replace(request, at_home=AtHome(known={request.kept_as: {}}, kept=kept))
-        command = [*ssh, "PYTHONPATH=lib exec python3 -P -m materia.worker"]
+        command = [*ssh, "PYTHONPATH=lib exec python3 -P -m materia_runner.worker.stage_process"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None
             assert process.stdout is not None

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fakes.machines import Worker, boot
-from materia.ssh import Session
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.machine import Kind, SshMachines
+from materia_runner.ssh.session import Session
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.machine import Kind, SshMachines
 
 
 @pytest.fixture(scope="module", params=["openssh", "asyncssh"])

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from fakes.machines import READY, Worker, boot
 from fakes.small_artifact import small_artifact
-from materia.artifact import Artifact
-from materia.events import Event
 from materia.protocols import Sink
-from materia.remote import RemoteWorker
-from materia.testing.cloud.machine import Kind, SshMachines
-from materia.worker_request import WorkerRequest
+from materia_runner.artifact.find import Artifact
+from materia_runner.execution.remote import RemoteWorker
+from materia_runner.messages.events import Event
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_testing.emulation.machine import Kind, SshMachines
 
 MINUTE = timedelta(minutes=1)
 LEASE = timedelta(seconds=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from materia.plugins import Found, load_plugins
-from materia.testing.contract import Contract, deviation
+from materia_testing.contracts.contract import Contract, deviation
 
 TESTS = Path(__file__).parent
 CONTRACTS = {"provider": "ProviderContract", "source": "SourceContract", "sink": "SinkContract"}

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from fakes.psd_world import PsdWorld
 from fakes.usda import UsdaServer
-from materia.errors import SourceError
-from materia.model import (
+from materia.data import (
     Absent,
     FetchRequest,
     FetchResult,
@@ -23,12 +22,13 @@ from materia.model import (
     Refused,
     Unchanged,
 )
-from materia.testing.sink_raw import RawFilesContract
-from materia.testing.source_fetch import FetchContract
+from materia.errors import SourceError
 from materia_duckdb.sink import DuckDBSink
 from materia_psdonline.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
+from materia_testing.contracts.sink_raw import RawFilesContract
+from materia_testing.contracts.source_fetch import FetchContract
 
 FAILS = (AssertionError, pytest.fail.Exception)
 Fetch = Callable[[FetchRequest], FetchResult]

@@ -5,10 +5,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-import materia.testing.contract
+import materia_testing.contracts.contract
 import pytest
+from materia.data import Absent, Fetched, Refused, Unchanged
 from materia.hookspecs import Plugin, Setting
-from materia.model import Absent, Fetched, Refused, Unchanged
 from materia.protocols import Provider, Sink, Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def test_its_other_examples_run() -> None:
     kept = names["TestMySink"]
 
     assert isinstance(kept, type)
-    assert issubclass(kept, materia.testing.contract.Contract)
+    assert issubclass(kept, materia_testing.contracts.contract.Contract)
     assert len(kept.deviations()) == 1
 
 

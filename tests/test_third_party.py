@@ -13,7 +13,15 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 ACME = ROOT / "tests/third_party/materia-acme"
-BUILT = (ROOT / "core", ROOT / "plugins/providers/local", ACME)
+KITS = ("http", "providers", "sqlmesh", "store")
+BUILT = (
+    ROOT / "core",
+    ROOT / "runner",
+    ROOT / "testing",
+    ROOT / "plugins/providers/local",
+    ACME,
+    *(ROOT / "kits" / kit for kit in KITS),
+)
 MONTHS = ("2026-01", "2026-02", "2026-03")
 # Runs the pipeline twice against Acme's server, which is told apart by its port.
 RUN = """
@@ -82,17 +90,15 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     for project in BUILT:
         here.uv("build", "--wheel", "--out-dir", str(folder / "wheels"), str(project))
     here.uv("venv", "--python", sys.executable, str(folder / "venv"))
-    core, local, acme = (
-        next(folder.glob(f"wheels/materia_{name}-*.whl")) for name in ("core", "local", "acme")
-    )
+    (runner,) = folder.glob("wheels/materia_runner-*.whl")
+    wheels = sorted(folder.glob("wheels/*.whl"))
     here.uv(
         "pip",
         "install",
         "--python",
         here.program("python"),
-        f"materia-core[testing,transform] @ {core.as_uri()}",
-        f"materia-local @ {local.as_uri()}",
-        f"materia-acme @ {acme.as_uri()}",
+        f"materia-runner[ssh,transform] @ {runner.as_uri()}",
+        *(str(wheel) for wheel in wheels if wheel != runner),
     )
     return here
 

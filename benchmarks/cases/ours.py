@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from materia.data import FetchRequest, LoadRequest, PartitionsRequest, PublishRequest
 from materia.hookspecs import Opening
-from materia.model import FetchRequest, LoadRequest, PartitionsRequest, PublishRequest
 from materia.plugins import Found, load_plugins
 
 T = TypeVar("T")

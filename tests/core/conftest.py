@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.rows import run_row
-from materia.ledger import Ledger
+from materia_runner.ledger.ledger import Ledger
 
 
 @pytest.fixture

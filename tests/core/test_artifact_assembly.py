@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 from fakes.wheels import ARM_312, X86_312, Shelf
-from materia.artifact import Artifact, Target
-from materia.artifact.assembly import assemble
-from materia.artifact.closure import find_closure
-from materia.artifact.kept import Kept
-from materia.artifact.own import own_files
-from materia.artifact.target import EXTRACT, WHOLE
-from materia.artifact.uv import Uv, find_uv
-from materia.config import parse_config
 from materia.errors import ArtifactError, ConfigError
 from materia.plugins import Registry
+from materia_runner.artifact.assembly import assemble
+from materia_runner.artifact.cache import Kept
+from materia_runner.artifact.dependencies import find_closure
+from materia_runner.artifact.find import Artifact, Target
+from materia_runner.artifact.own_packages import own_files
+from materia_runner.artifact.target import EXTRACT, WHOLE
+from materia_runner.artifact.uv import Uv, find_uv
+from materia_runner.config.load import parse_config
 
 ACME = Path(__file__).resolve().parents[1] / "third_party/materia-acme"
 ARM = Target.of("3.12", "arm64")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import QUICK
-from materia.artifact import Artifact
-from materia.artifact.bucket import ArtifactBucket
 from materia.errors import ArtifactError, MissingSecretError
-from materia.pipeline import Bucket
+from materia_runner.artifact.bucket import ArtifactBucket
+from materia_runner.artifact.find import Artifact
+from materia_runner.config.pipeline import Bucket
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 CONTENT = b"what workers run"

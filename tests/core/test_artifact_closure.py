@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from fakes.wheels import Shelf
-from materia.artifact.closure import find_closure
 from materia.errors import ConfigError
+from materia_runner.artifact.dependencies import find_closure
 
 FOLDER = '{"url": "file:///somewhere", "dir_info": {}}'
 

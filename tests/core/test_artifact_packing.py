@@ -6,7 +6,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from materia.artifact.packing import MEMBER_BYTES, write_part
+from materia_runner.artifact.archive import MEMBER_BYTES, write_part
 
 LARGE = bytes(range(256)) * (MEMBER_BYTES // 200)
 

@@ -19,12 +19,12 @@ import pytest
 from fakes.rented import with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
-from materia import worker_request
-from materia.artifact import Artifact, Target, find_or_build
-from materia.config import parse_config
-from materia.pipeline import Bucket
 from materia.plugins import load_plugins
-from materia.worker_request import WorkerRequest
+from materia_runner.artifact.find import Artifact, Target, find_or_build
+from materia_runner.config.load import parse_config
+from materia_runner.config.pipeline import Bucket
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.stage_request import WorkerRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "transform/sqlmesh_materia"
@@ -99,7 +99,12 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(
         (machine / folder).mkdir(parents=True)
     subprocess.run(["/bin/tar", "--extract", "--file", built["path"]], cwd=machine, check=True)
     manifest = json.loads((machine / "manifest.json").read_text())
-    assert manifest["own"].keys() == {"materia-core", "materia-duckdb", "materia-psdonline"}
+    assert manifest["own"].keys() == {
+        "materia-core",
+        "materia-duckdb",
+        "materia-psdonline",
+        "materia-runner",
+    }
     assert "ipywidgets" in manifest["left_out"]
     assert not list(machine.rglob("*.pyc"))
     assert _that_name(machine, str(ROOT), str(Path.home()), sys.prefix) == []
@@ -197,7 +202,7 @@ def _run(machine: Path, stage: str) -> Mapping[str, Any]:
     )
     # -S: without the packages of the interpreter itself.
     with subprocess.Popen(
-        [sys._base_executable, "-S", "-P", "-m", "materia.worker"],  # type: ignore[attr-defined]  # the Python that the environment was made from
+        [sys._base_executable, "-S", "-P", "-m", "materia_runner.worker.stage_process"],  # type: ignore[attr-defined]  # the Python that the environment was made from
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.bootstrap import (
+from materia.errors import ConfigError, ProviderError
+from materia_providers.cloud_init import (
     KeyPair,
     check_size,
     cloud_config,
@@ -19,7 +20,6 @@ from materia.bootstrap import (
     read_user_data,
     user_data,
 )
-from materia.errors import ConfigError, ProviderError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOST_KEY = generate_key()

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.budget import Budget, check
+from materia.compute import Money
 from materia.errors import BudgetError
-from materia.machines import Money
+from materia_runner.config.pipeline import Budget
+from materia_runner.planning.budget import check
 
 cents = st.integers(0, 300).map(lambda cents: Decimal(cents) / 100)
 

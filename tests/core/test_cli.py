@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import typer
 from fakes.workshop import Workshop
-from materia.cli import app
-from materia.cli.live import progress_line
-from materia.cli.run import python_command
-from materia.cli.summary import first_sentence
-from materia.cli.words import elapsed, many, size, table
-from materia.events import Progress
+from materia_runner.cli.commands.run import python_command
+from materia_runner.cli.main import app
+from materia_runner.cli.output.progress import progress_line
+from materia_runner.cli.output.summary import first_sentence
+from materia_runner.cli.output.text import elapsed, many, size, table
+from materia_runner.messages.events import Progress
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -75,7 +75,7 @@ def test_examples_in_help_are_commands_that_exist(workshop: Workshop) -> None:
 
 
 def test_version_names_the_distribution(workshop: Workshop) -> None:
-    assert workshop.run("--version").stdout == f"materia-core {version('materia-core')}\n"
+    assert workshop.run("--version").stdout == f"materia {version('materia-runner')}\n"
 
 
 @pytest.mark.parametrize(
@@ -290,12 +290,12 @@ def test_python_m_materia_is_the_command(tmp_path: Path) -> None:
         [script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
 
-    assert ended.stdout.startswith("materia-core ")
+    assert ended.stdout.startswith("materia ")
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback(workshop: Workshop) -> None:
     code = (
-        "import sys; from materia.cli import app, main\n"
+        "import sys; from materia_runner.cli.main import app, main\n"
         "@app.command()\n"
         "def broken() -> None:\n"
         "    assert False, 'nobody asked for it'\n"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from materia.machines import Billing, Money
-from materia.testing.cloud import Clock, Meter, Metered
+from materia.compute import Billing, Money
+from materia_testing.emulation import Clock, Meter, Metered
 
 START = datetime(2026, 10, 4, 9, 40, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
-from materia.testing.cloud import (
+from materia_testing.emulation import (
     Answer,
     BadBody,
     Booting,
@@ -22,7 +22,7 @@ from materia.testing.cloud import (
     Service,
     route,
 )
-from materia.testing.cloud.exchange import counted
+from materia_testing.emulation.exchange import counted
 
 PATH = "/things/*"
 
@@ -242,9 +242,9 @@ def test_instances_without_a_machine_get_addresses_where_nothing_answers(things:
 def test_the_emulated_cloud_needs_no_pytest() -> None:
     code = (
         "import pkgutil, importlib, sys\n"
-        "import materia.testing.cloud as cloud\n"
+        "import materia_testing.emulation as cloud\n"
         "for module in pkgutil.iter_modules(cloud.__path__):\n"
-        "    importlib.import_module(f'materia.testing.cloud.{module.name}')\n"
+        "    importlib.import_module(f'materia_testing.emulation.{module.name}')\n"
         "assert 'pytest' not in sys.modules\n"
         "print('imported', len(list(pkgutil.iter_modules(cloud.__path__))))\n"
     )

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia import codec
-from materia.codec import MalformedError
 from materia.forms import FILE_NAME, PARTITION_KEY, SHA256, TABLE_NAME, Count, Sha256
+from materia_runner import codec
+from materia_runner.codec import MalformedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop
 from materia import Plugin, Setting
-from materia.budget import Budget
-from materia.config import find_config, load_config, parse_providers
+from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
-from materia.machines import Money
-from materia.pipeline import Bucket
 from materia.plugins import Failure, Found, Kind, Registry
+from materia_runner.config.load import find_config, load_config, parse_providers
+from materia_runner.config.pipeline import Bucket, Budget
 
 SETTINGS = (
     Setting(name="folder", kind="text", default="in", help="Text."),

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import requests
-from materia.connection import connection_text
+from materia_providers.connection_errors import connection_text
 
 NOWHERE = "https://nothing.invalid/v1"
 Get = Callable[[str], object]

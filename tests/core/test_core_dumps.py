@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.machines import Worker, new_id, one_kind
 from fakes.workshop import Workshop, wait_until
-from materia.script import Script
+from materia_runner.ssh.command import Script
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from materia.cost import cost, describe, length_text
-from materia.machines import Billing, Extra, Money, Offer
+from materia.compute import Billing, Extra, Money, Offer
+from materia_runner.pricing.cost import cost, describe, length_text
 
 HOUR = timedelta(hours=1)
 STARTED_HOURS = Billing(increment=HOUR, minimum=HOUR)

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.cost import cost
-from materia.cost_curve import Curve, Lead, cost_curves, leads, sample_durations
-from materia.currency import Exchange
-from materia.machines import Offer, Requirements
-from materia.selection import rank
+from materia.compute import Offer, Requirements
+from materia_runner.pricing.cost import cost
+from materia_runner.pricing.currency import Exchange
+from materia_runner.pricing.curve import Curve, Lead, cost_curves, leads, sample_durations
+from materia_runner.pricing.ranking import rank
 from strategies.offers import NOW, offers
 
 MINUTE = timedelta(minutes=1)

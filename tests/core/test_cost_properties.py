@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from materia.cost import cost
-from materia.machines import Billing, Money, Offer
+from materia.compute import Billing, Money, Offer
+from materia_runner.pricing.cost import cost
 from strategies.offers import billings, durations, moneys, offers, starts
 
 MICROSECOND = timedelta(microseconds=1)

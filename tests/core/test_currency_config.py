@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from materia.config import parse_config
-from materia.currency import Exchange, Rate
 from materia.errors import ConfigError
-from materia.pipeline import Pipeline
 from materia.plugins import Registry
+from materia_runner.config.load import parse_config
+from materia_runner.config.pipeline import Pipeline
+from materia_runner.pricing.currency import Exchange, Rate
 
 
 def parse(text: str) -> Pipeline:

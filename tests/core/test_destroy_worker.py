@@ -11,8 +11,8 @@ from fakes.graveyard import Graveyard
 from fakes.rentals import BY_THE_HOUR
 from fakes.rows import OFFER, machine_row, run_row
 from materia.errors import ProviderError
-from materia.single_worker import destroy_worker
-from materia.state import State
+from materia_runner.ledger.state import State
+from materia_runner.rental.manual_worker import destroy_worker
 
 GRAVEYARD = replace(OFFER, provider="graveyard")
 

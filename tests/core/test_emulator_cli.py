@@ -13,15 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from materia.bootstrap import generate_key
-from materia.cli.emulator import NAMES, bill, exports, toml
-from materia.machines import InstanceRequest, Requirements
-from materia.testing.cloud.hetzner import Hetzner as Cloud
-from materia.testing.cloud.services import SERVICES, service_class
+from materia.compute import InstanceRequest, Requirements
+from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import Settings
+from materia_providers.cloud_init import generate_key
+from materia_runner.cli.commands.emulator import NAMES, bill, exports, toml
+from materia_testing.emulation.services import SERVICES, service_class
 
-COMMAND = "from materia.cli import main; main()"
+COMMAND = "from materia_runner.cli.main import main; main()"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from materia.entry_points import EntryPoint, find_entry_points
+from materia._entry_points import EntryPoint, find_entry_points
 
 
 def install(folder: Path, name: str, version: str, entries: str, *, egg: bool = False) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.env_file import EnvFile, read_env_file
+from materia_runner.secrets.dotenv import EnvFile, read_env_file
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIB\n-----END PRIVATE KEY-----\n"
 

@@ -10,8 +10,8 @@ import pytest
 from fakes.esc import TOKEN, Esc, Secret, Unknown, value
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.esc import EscError, read_variables, variables
-from materia.testing.cloud import Clock, Fault
+from materia_runner.secrets.pulumi_esc import EscError, read_variables, variables
+from materia_testing.emulation import Clock, Fault
 
 NAME = "acme/beanflows/prod"
 OPEN = ("POST", "/api/esc/environments/*/open")

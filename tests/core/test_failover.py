@@ -15,7 +15,7 @@ from materia.errors import (
     ReadyTimeoutError,
     WorkerLostError,
 )
-from materia.failover import IN_VAIN_AT_MOST, REFUSED_AT_MOST, Announcing, Failover
+from materia_runner.rental.failover import IN_VAIN_AT_MOST, REFUSED_AT_MOST, Announcing, Failover
 
 CHEAP, DEAR = offer("cheap"), offer("dear")
 OTHER = replace(offer("other"), provider="other")

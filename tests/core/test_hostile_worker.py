@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import TESTS, Workshop
-from materia.testing.cloud import sandbox
+from materia_testing.emulation import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 

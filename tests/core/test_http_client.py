@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from materia.errors import VariableError
-from materia.http_client import client
+from materia_http.client import client
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -122,7 +122,7 @@ def test_every_client_of_httpx_is_made_in_one_place() -> None:
         if ".venv" not in path.parts and made.search(path.read_text(encoding="utf-8"))
     }
 
-    assert found == {"core/src/materia/http_client.py"}
+    assert found == {"kits/http/src/materia_http/client.py"}
 
 
 def test_every_plugin_with_a_client_of_requests_looks_at_the_environment_first() -> None:

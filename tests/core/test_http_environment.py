@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import VariableError
-from materia.http_environment import Proxy, certificates, check_httpx, check_requests, proxy_for
+from materia_http.environment import Proxy, certificates, check_httpx, check_requests, proxy_for
 
 HTTPS = "https://apps.fas.usda.gov/psdonline"
 PROXY = "http://proxy.example:3128"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
-from materia.config import parse_config
-from materia.config_template import template
 from materia.errors import MateriaError
 from materia.plugins import load_plugins
+from materia_runner.config.load import parse_config
+from materia_runner.config.template import template
 
 REGISTRY = load_plugins(bundled_only=True)
 

@@ -9,13 +9,12 @@ from decimal import Decimal
 import pytest
 from fakes.rows import MINUTE, NOON, OFFER, euro, machine_row, run_row, stage_row, write_machine
 from hypothesis import given, settings
-from materia.cost import cost
+from materia.compute import Offer
 from materia.errors import ConfigError, LedgerError
-from materia.ledger import Ledger
-from materia.ledger_rows import Note
-from materia.ledger_values import from_plain
-from materia.machines import Offer
-from materia.price_cache import plain
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.ledger.rows import Note
+from materia_runner.plain_values import from_plain, plain
+from materia_runner.pricing.cost import cost
 from strategies.offers import durations, offers
 
 

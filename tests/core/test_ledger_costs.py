@@ -9,9 +9,9 @@ from decimal import Decimal
 from fakes.rows import FREE, MINUTE, NOON, OFFER, machine_row, run_row, write_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from materia.cost import cost
-from materia.ledger import Ledger
-from materia.machines import Money, Offer
+from materia.compute import Money, Offer
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.pricing.cost import cost
 from strategies.offers import durations, offers
 
 
@@ -34,8 +34,8 @@ def test_a_machine_of_two_stages_is_divided_by_their_time_to_the_last_digit(
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 10**10), min_size=1, max_size=5), offers(), durations(20))
 def test_shares_sum_to_the_whole(lengths: list[int], offer: Offer, duration: timedelta) -> None:
-    from materia.ledger_bills import Attempt, billed
-    from materia.ledger_costs import cost_rows
+    from materia_runner.ledger.bills import Attempt, billed
+    from materia_runner.ledger.costs import cost_rows
 
     stages = tuple(f"s{number}" for number in range(len(lengths)))
     bill = cost(offer, duration, NOON)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from fakes.rows import NOON, machine_row
 from materia.errors import ConfigError, LedgerError
-from materia.ledger import Ledger
+from materia_runner.ledger.ledger import Ledger
 
 WRITER = """
 import sys
 from pathlib import Path
 from fakes.rows import NOON, run_row, machine_row
-from materia.ledger import Ledger
+from materia_runner.ledger.ledger import Ledger
 name = sys.argv[2]
 ledger = Ledger(Path(sys.argv[1]))
 ledger.begin_run(run_row(name))
@@ -55,8 +55,8 @@ def test_processes_make_and_write_one_ledger_at_once(tmp_path: Path) -> None:
 OPENER = """
 import sys
 from pathlib import Path
-import materia.ledger_schema
-from materia.ledger import Ledger
+import materia_runner.ledger.schema
+from materia_runner.ledger.ledger import Ledger
 print("ready", flush=True)
 for path in sys.stdin:
     Ledger(Path(path.strip())).close()
@@ -130,7 +130,7 @@ OPEN_WRITE = """
 import sys, time
 from pathlib import Path
 from fakes.rows import NOON, run_row
-from materia.ledger import Ledger
+from materia_runner.ledger.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
 ledger.begin_run(run_row("told"))
 with ledger._writing() as connection:

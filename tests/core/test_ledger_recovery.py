@@ -12,8 +12,8 @@ from fakes.rows import MINUTE, NOON, euro, machine_row, run_row, stage_row
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from materia.ledger import Ledger
-from materia.ledger_costs import spent
+from materia_runner.ledger.costs import spent
+from materia_runner.ledger.ledger import Ledger
 
 # What a run does with one machine, in this order; a crash may come between any two.
 LIFE = (

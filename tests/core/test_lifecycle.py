@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fakes.rental import Rental, offer
+from materia.compute import Instance, InstanceRequest
 from materia.errors import CredentialsError, LedgerError, OrphanError, ProviderError
-from materia.lifecycle import destroy, ephemeral_instance
-from materia.machines import Instance, InstanceRequest
-from materia.signals import Interrupts
+from materia_runner.rental.lifecycle import destroy, ephemeral_instance
+from materia_runner.signals import Interrupts
 
 STEPS = ("asked", "created", "ready", "destroying", "delayed", "gone")
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 from fakes.workshop import wait_until
-from materia.cli.live import EventLines, Live, progress_line
-from materia.events import Event, Log, Machine, MachineState, Progress, Spent
+from materia_runner.cli.output.progress import EventLines, Live, progress_line
+from materia_runner.messages.events import Event, Log, Machine, MachineState, Progress, Spent
 
 PLAIN = {"NO_COLOR": "1"}
 

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
-from materia.load_anew import load_or_start_anew
-from materia.model import LoadReport, LoadRequest
+from materia.data import LoadReport, LoadRequest
 from materia_psdonline.load import load as psdonline_load
+from materia_runner.worker.load_anew import load_or_start_anew
 
 
 class OfTheNextVersion:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from materia.cli.summary import look_command
+from materia_runner.cli.output.summary import look_command
 
 NAMES = [
     "materia.duckdb",

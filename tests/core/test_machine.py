@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from fakes.machines import READY, SHORT, Worker, a_user_data, answers, everything, new_id
-from materia.bootstrap import generate_key, user_data
 from materia.errors import ConfigError, ReadyTimeoutError
-from materia.script import Login, Script
-from materia.ssh import Session, wait_until_reachable
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.boot import Booting
-from materia.testing.cloud.machine import Kind, SshMachines, free_address, ssh_port
+from materia_providers.cloud_init import generate_key, user_data
+from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.session import Session, wait_until_reachable
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.boot import Booting
+from materia_testing.emulation.machine import Kind, SshMachines, free_address, ssh_port
 
 pytest_plugins = ["machine_fixtures"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from materia.marks import Mark, entry_mark, read_mark
-from materia.polling import poll
+from materia_providers.labels import Mark, entry_mark, read_mark
+from materia_providers.polling import poll
 
 MARK = Mark(
     name="materia-r1-extract",

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from fakes.rental import offer
-from materia.budget import Budget
-from materia.currency import Exchange
+from materia.compute import Money
 from materia.errors import BudgetError
-from materia.journal import Journal, MachineLife
-from materia.ledger import Ledger
-from materia.ledger_rows import MachineRow, RunRow
-from materia.machines import Money
-from materia.spending import Spending, refuse_over_month
-from materia.state import State
+from materia_runner.config.pipeline import Budget
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.ledger.rows import MachineRow, RunRow
+from materia_runner.ledger.state import State
+from materia_runner.pricing.currency import Exchange
+from materia_runner.rental.cost_meter import Spending, refuse_over_month
+from materia_runner.run.recorder import Journal, MachineLife
 
 NOW = datetime.now(UTC)
 CAP = Budget(monthly=Money(Decimal("1.00"), "EUR"))

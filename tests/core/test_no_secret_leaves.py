@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
-from materia.secrets import redact, to_hide
+from materia_runner.secrets.redaction import redact, to_hide
 
 # A quote, a dollar and a line end: what Python, JSON, a shell and a log line would each change.
 TOKEN = "to\"k'en$HOME\n-4711QZ end"  # noqa: S105 -- made up here

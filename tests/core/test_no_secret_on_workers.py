@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import Workshop
-from materia.testing.cloud import sandbox
+from materia_testing.emulation import sandbox
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,7 +27,7 @@ import sys, time
 from pathlib import Path
 from materia import Plugin, hookimpl
 from materia.errors import SourceError
-from materia.model import Partition
+from materia.data import Partition
 
 class Vault:
     def __init__(self, opening):

@@ -15,15 +15,15 @@ from fakes.odd_store import OddStore
 from fakes.own_authority import own_authority
 from fakes.s3 import KEY, SECRET
 from fakes.s3_runs import QUICK
-from materia.artifact import Artifact
-from materia.artifact.bucket import ArtifactBucket
 from materia.errors import ArtifactError, ConfigError, MateriaError
-from materia.object_store import Key, Place, StoreClient
-from materia.pipeline import Bucket
-from materia.testing.sink_publish import publish_version
-from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_runner.artifact.bucket import ArtifactBucket
+from materia_runner.artifact.find import Artifact
+from materia_runner.config.pipeline import Bucket
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
+from materia_store.object_store import Key, Place, StoreClient
+from materia_testing.contracts.sink_publish import publish_version
+from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 STUBS = Path(obstore.__file__).parent / "_store"

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from materia.entries import LINES, Entries, LeftOut, amount, left_out_of, whole
+from materia.compute import Billing, Extra, Money, Offer
 from materia.errors import CredentialsError, ProviderError
-from materia.machines import Billing, Extra, Money, Offer
-from materia.offer_check import checked, flaw
+from materia_providers.list_entries import LINES, Entries, LeftOut, amount, left_out_of, whole
+from materia_runner.pricing.offer_check import checked, flaw
 
 EUR = "EUR"
 HOURS = Billing(increment=timedelta(hours=1), minimum=timedelta(hours=1))

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 from fakes import hetzner_open, ovh_open, scaleway_open
-from materia.machines import Requirements
-from materia.once import Once, unkept
-from materia.testing.cloud.hetzner import Hetzner
-from materia.testing.cloud.ovh import Ovh
-from materia.testing.cloud.scaleway import Scaleway
-from materia.testing.cloud.service import Service
+from materia.compute import Requirements
+from materia.kit.once import Once, unkept
+from materia_hetzner.emulator.service import Hetzner
+from materia_ovh.emulator.service import Ovh
+from materia_scaleway.emulator.service import Scaleway
+from materia_testing.emulation.service import Service
 
 SMALL, LARGE = Requirements(vcpus=1), Requirements(vcpus=8, disk_gib=100)
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
-from materia.ownership import (
+from materia_runner.worker.ownership import (
     check_removed,
     published_names,
     refuse_other_source,

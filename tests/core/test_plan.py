@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from materia.currency import Exchange, Rate
+from materia.compute import Billing, Money, Offer
 from materia.errors import NoOfferError
-from materia.machines import Billing, Money, Offer
-from materia.pipeline import Stage
-from materia.plan import BOOT_LIMIT, TEARDOWN_LIMIT, Plan, make_plan, offer_key
+from materia_runner.config.pipeline import Stage
+from materia_runner.planning.plan import BOOT_LIMIT, TEARDOWN_LIMIT, Plan, make_plan, offer_key
+from materia_runner.pricing.currency import Exchange, Rate
 from strategies.stages import EXTRACT, TRANSFORM, an_offer
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

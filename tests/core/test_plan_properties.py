@@ -11,15 +11,15 @@ from itertools import pairwise, product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from materia.budget import worst_case
-from materia.cost import cost
-from materia.currency import Exchange, Rate
+from materia.compute import Offer
 from materia.errors import NoOfferError
-from materia.machines import Offer
-from materia.pipeline import Stage
-from materia.plan import OfferKey, Plan, make_plan, offer_key
-from materia.plan_search import BOOT
-from materia.selection import misfit
+from materia.kit.fit import misfit
+from materia_runner.config.pipeline import Stage
+from materia_runner.planning.budget import worst_case
+from materia_runner.planning.plan import OfferKey, Plan, make_plan, offer_key
+from materia_runner.planning.search import BOOT
+from materia_runner.pricing.cost import cost
+from materia_runner.pricing.currency import Exchange, Rate
 from strategies.offers import durations, offers
 from strategies.stages import large_offers, stages
 

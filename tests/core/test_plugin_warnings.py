@@ -8,8 +8,8 @@ from datetime import timedelta
 from fakes.odd_store import OddStore
 from fakes.s3 import KEY, SECRET
 from fakes.workshop import Workshop
-from materia.events import Event, Log
-from materia.plugin_warnings import plugin_warnings
+from materia_runner.messages.events import Event, Log
+from materia_runner.worker.plugin_warnings import plugin_warnings
 
 
 def test_a_warning_of_a_plugin_is_an_event_without_what_is_hidden() -> None:

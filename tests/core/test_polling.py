@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from materia.api_errors import refuses, retry_after
+from materia.compute import Instance
 from materia.errors import (
     CapacityError,
     CredentialsError,
@@ -15,10 +18,10 @@ from materia.errors import (
     ProviderError,
     ReadyTimeoutError,
 )
-from materia.machines import Instance
-from materia.marks import Mark
-from materia.polling import Boot, again, await_boot, look_for
-from materia.removal import ForeignError, leaving_nothing, leftover, remove
+from materia_providers.api_errors import refuses, retry_after
+from materia_providers.labels import Mark
+from materia_providers.polling import Boot, again, await_boot, look_for
+from materia_providers.teardown import ForeignError, leaving_nothing, leftover, remove
 
 SHORT = timedelta(seconds=0.4)
 LONG = timedelta(seconds=20)
@@ -59,23 +62,49 @@ def wait(*looks: object, timeout: timedelta = LONG, settle: timedelta = NOTHING)
     return await_boot(
         "rental: materia-r1-x",
         look,  # type: ignore[arg-type]  # it gives what it was given
-        knock=lambda _host, _port, _left: None,
         timeout=timeout,
         settle=settle,
     )
 
 
-RUNS = Boot(state="running", host="192.0.2.1")
+@contextmanager
+def greeting(words: bytes) -> Iterator[Boot]:
+    """A machine that runs, and whose port answers with *words*."""
+
+    class Greeter(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(words)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeter) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield Boot(state="running", host="127.0.0.1", port=server.server_address[1])
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Boot]:
+    with greeting(b"SSH-2.0-OpenSSH_9.2\r\n") as boot:
+        yield boot
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda one: type(one).__name__)
-def test_no_bad_answer_ends_a_boot(bad: Exception) -> None:
-    assert wait(bad, Boot(state="starting"), bad, bad, RUNS) == RUNS
+def test_no_bad_answer_ends_a_boot(bad: Exception, runs: Boot) -> None:
+    assert wait(bad, Boot(state="starting"), bad, bad, runs) == runs
 
 
-def test_a_machine_that_is_missing_for_a_moment_is_waited_for() -> None:
-    assert wait(None, None, BAD[0], None, None, RUNS) == RUNS
-    assert wait(None, None, None, None, RUNS, settle=LONG) == RUNS
+def test_a_machine_that_is_missing_for_a_moment_is_waited_for(runs: Boot) -> None:
+    assert wait(None, None, BAD[0], None, None, runs) == runs
+    assert wait(None, None, None, None, runs, settle=LONG) == runs
+
+
+def test_only_a_greeting_of_an_ssh_server_is_an_answer() -> None:
+    with (
+        greeting(b"HTTP/1.1 400 Bad Request\r\n") as boot,
+        pytest.raises(ReadyTimeoutError, match="what answers is no SSH server"),
+    ):
+        wait(boot, timeout=SHORT)
+    with pytest.raises(ReadyTimeoutError, match="connection refused"):
+        wait(boot, timeout=SHORT)
 
 
 def test_a_machine_that_stays_missing_is_gone() -> None:

@@ -15,13 +15,14 @@ from fakes import rentals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from materia import Opening
-from materia.entries import Entries
+from materia.compute import Money, Offer, Requirements
 from materia.errors import ProviderError
-from materia.machines import Money, Offer, Requirements
 from materia.plugins import Found
-from materia.price_cache import Answer, PriceCache, Question, cache_folder
-from materia.prices import Asking, NoAnswer, ask_all
 from materia.protocols import Provider
+from materia_providers.list_entries import Entries
+from materia_runner.folders import cache_folder
+from materia_runner.pricing.offer_cache import Answer, PriceCache, Question
+from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all
 from strategies.offers import NOW, offers
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8))

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from materia.cli.providers import app
-from materia.machines import Billing
+from materia.compute import Billing
+from materia_runner.cli.commands.providers import app
 from typer.core import TyperGroup
 from typer.main import get_command
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia import cli
-from materia.cli.words import table
 from materia.printable import on_one_line, printable, printable_all
+from materia_runner.cli import main as cli
+from materia_runner.cli.output.text import table
 
 COMMANDS = Path(str(cli.__file__)).parent
 # Modules that draw on a terminal themselves, and clean what they draw.
-DRAW = {"output.py", "live.py", "waiting.py", "__init__.py"}
+DRAW = {"echo.py", "live.py", "waiting.py", "__init__.py"}
 
 
 @pytest.mark.parametrize(

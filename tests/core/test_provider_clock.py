@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from materia.errors import ConfigError
 from materia.protocols import Provider
-from materia.provider_clock import TOLERANCE, check_clock, provider_time, read_date_header
+from materia_providers.clock import TOLERANCE, check_clock, provider_time, read_date_header
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

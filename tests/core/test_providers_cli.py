@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fakes.rentals import GOOD_TOKEN
 from fakes.workshop import Workshop
-from materia.testing.cloud.ovh import Ovh
+from materia_ovh.emulator.service import Ovh
 
 CREDENTIALS = {"HOURS_TOKEN": GOOD_TOKEN, "SECONDS_TOKEN": GOOD_TOKEN}
 THREE = ("--provider", "hours,seconds,dollars")
@@ -328,7 +328,7 @@ def test_the_regions_of_the_newest_prices_are_listed(rented: Workshop) -> None:
 
 def test_help_and_comparison_import_no_library_of_a_provider(rented: Workshop) -> None:
     code = (
-        "import sys; from materia.cli import app; "
+        "import sys; from materia_runner.cli.main import app; "
         "sys.argv = ['materia', 'providers', 'price', '--offline']\n"
         "try: app()\n"
         "except BaseException as ended: pass\n"

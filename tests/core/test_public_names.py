@@ -9,8 +9,8 @@ import materia
 import pytest
 import typer
 from materia import errors
-from materia.cli import app
 from materia.errors import MateriaError, StageError, error_called
+from materia_runner.cli.main import app
 
 
 def test_the_public_names_are_sorted_and_complete() -> None:
@@ -59,7 +59,7 @@ def test_a_class_of_somebody_else_comes_back_as_a_failed_stage(name: str) -> Non
 
 
 def test_the_readme_tells_every_command_and_every_exit_code() -> None:
-    text = (Path(__file__).resolve().parents[2] / "core" / "README.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "runner" / "README.md").read_text()
 
     def paths(command: object, path: str) -> list[str]:
         below = getattr(command, "commands", None)

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from materia.secrets import HIDDEN, redact, redact_all
+from materia_runner.secrets.redaction import HIDDEN, redact, redact_all
 
 SECRET = "pä$$/w\"o'r+d=\\\n4711 end"  # noqa: S105 -- made up here
 # Every character that some form of quoting changes; none that HIDDEN has.

@@ -14,10 +14,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from materia import relay_messages, worker_request
-from materia.errors import BusyError, SinkError
-from materia.forms import FILE_NAME, PARTITION_KEY
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchResult,
@@ -28,9 +25,14 @@ from materia.model import (
     Refused,
     Unchanged,
 )
+from materia.errors import BusyError, SinkError
+from materia.forms import FILE_NAME, PARTITION_KEY
 from materia.protocols import Sink
-from materia.relay import Relay
-from materia.relay_messages import (
+from materia_duckdb.sink import DuckDBSink
+from materia_runner.execution.sink_server import Relay
+from materia_runner.messages import sink_messages as relay_messages
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.sink_messages import (
     AskKnown,
     AskPublished,
     AskRaw,
@@ -42,10 +44,9 @@ from materia.relay_messages import (
     Record,
     Refuse,
 )
-from materia.relayed_sink import Home, RelayedSink
-from materia.ssh import Session
-from materia.worker_request import WorkerRequest
-from materia_duckdb.sink import DuckDBSink
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.ssh.session import Session
+from materia_runner.worker.sink_proxy import Home, RelayedSink
 
 TEXT = st.text(max_size=12)
 WHEN = st.datetimes(datetime(1990, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 -- the zone is beside it

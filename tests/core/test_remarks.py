@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fakes.workshop import Workshop
-from materia.events import Event, Log
-from materia.problems import SHOWN, Problem, warn
+from materia_runner.messages.events import Event, Log
+from materia_runner.messages.partition_problems import SHOWN, Problem, warn
 
 
 def remarked(folders: Workshop) -> tuple[Path, Path]:

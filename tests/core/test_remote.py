@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from fakes.folder_sink import FolderSink
 from fakes.machines import Worker, one_kind
-from materia.artifact import Artifact
+from materia.data import FetchResult, Partition
 from materia.errors import SinkError, SourceError, StageError
-from materia.events import Event, Output, Progress, Result
-from materia.model import FetchResult, Partition
-from materia.remote import script_id
-from materia.signals import Interrupted, interrupts
+from materia_runner.artifact.find import Artifact
+from materia_runner.execution.remote import script_id
+from materia_runner.messages.events import Event, Output, Progress, Result
+from materia_runner.signals import Interrupted, interrupts
 from remote_runs import Run, folder_artifact, home, kept, remote
 
 pytest_plugins = ["machine_fixtures"]
@@ -172,7 +172,9 @@ def test_an_error_of_the_sink_at_home_ends_the_stage_and_is_raised_as_it_is(
         with pytest.raises(SinkError, match=r"^out: No space left"):
             run.extract(machine, FullSink(tmp_path / "out"))
 
-        assert not any("materia.worker" in words for words in worker.commands())
+        assert not any(
+            "materia_runner.worker.stage_process" in words for words in worker.commands()
+        )
         run.write(m02="b,2\n")
         sink = FolderSink(tmp_path / "out")
         run.extract(machine, sink, attempt=2)
@@ -222,7 +224,7 @@ def test_secrets_are_told_to_the_source_alone_and_found_nowhere(
     assert seen["secret"] == SECRET
     assert seen["environment"]["PYTHONPATH"].endswith(f"/.materia/artifacts/{artifact.sha256}/lib")
     assert not any("staple" in value for value in seen["environment"].values())
-    assert any("materia.worker" in word for word in arguments)
+    assert any("materia_runner.worker.stage_process" in word for word in arguments)
     assert any(isinstance(event, Output) and "***" in event.text for event in run.heard)
     for planted in (b"staple", b"swordfish"):
         assert [name for name, content in files.items() if planted in content] == []
@@ -247,5 +249,7 @@ def test_sigterm_here_ends_the_stage_there_at_once(
         with interrupts(), pytest.raises(Interrupted):
             run.extract(machine, sink, act=press)
 
-        assert not any("materia.worker" in words for words in worker.commands())
+        assert not any(
+            "materia_runner.worker.stage_process" in words for words in worker.commands()
+        )
     assert kept(sink) == {"2026-01": "a,1\n"}

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from fakes.folder_sink import FolderSink
 from fakes.machines import Worker, boot, one_kind
-from materia.artifact import Artifact
+from materia.data import FetchResult, Partition
 from materia.errors import SourceError, StageError, WorkerLostError
-from materia.events import Event, Progress
-from materia.model import FetchResult, Partition
-from materia.testing.cloud.machine import SshMachines
+from materia_runner.artifact.find import Artifact
+from materia_runner.messages.events import Event, Progress
+from materia_testing.emulation.machine import SshMachines
 from remote_runs import Run, folder_artifact, kept, remote
 
 pytest_plugins = ["machine_fixtures"]
@@ -110,7 +110,7 @@ def test_a_stage_that_is_killed_harms_nothing_and_goes_on_where_it_was(
     def kill(_event: Event) -> None:
         if len(sink.recorded) == when:
             for process, words in worker.machine.processes().items():
-                if "materia.worker" in words:
+                if "materia_runner.worker.stage_process" in words:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
 

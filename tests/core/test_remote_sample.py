@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from fakes.machines import READY, Worker
 from fakes.workshop import Workshop
-from materia.artifact import Artifact, find_or_build
-from materia.config import load_config
 from materia.errors import BusyError, StageError, WorkerLostError
-from materia.events import Event, Progress
 from materia.plugins import load_plugins
-from materia.remote import RemoteWorker
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.machine import Kind
-from materia.worker_request import WorkerRequest
 from materia_duckdb.sink import DuckDBSink
+from materia_runner.artifact.find import Artifact, find_or_build
+from materia_runner.config.load import load_config
+from materia_runner.execution.remote import RemoteWorker
+from materia_runner.messages.events import Event, Progress
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import Workshop
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.faults import Fault
 from materia_duckdb.sink import DuckDBSink
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.faults import Fault
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")

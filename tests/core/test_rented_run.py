@@ -12,8 +12,8 @@ import duckdb
 import pytest
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
-from materia.state import State
-from materia.testing.cloud import sandbox
+from materia_runner.ledger.state import State
+from materia_testing.emulation import sandbox
 
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))

@@ -8,11 +8,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from materia.cli import app
-from materia.config import parse_config
-from materia.plan import BOOT_LIMIT, TEARDOWN_LIMIT
-from materia.plan_search import BOOT
 from materia.plugins import load_plugins
+from materia_runner.cli.main import app
+from materia_runner.config.load import parse_config
+from materia_runner.planning.plan import BOOT_LIMIT, TEARDOWN_LIMIT
+from materia_runner.planning.search import BOOT
 from typer.main import get_command
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "run.md").read_text()

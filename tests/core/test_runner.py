@@ -12,15 +12,15 @@ from fakes import folder
 from fakes.rental import Rental, offer
 from fakes.workshop import Workshop
 from materia import Plugin
+from materia.compute import Instance
 from materia.errors import NoOfferError, OrphanError, StageError
-from materia.events import Event, Log
-from materia.legs import instance_name
-from materia.machines import Instance
-from materia.model import RunReport
-from materia.pipeline import Pipeline
 from materia.plugins import Found, Kind, Registry
-from materia.runner import new_run, run
-from materia.state import State
+from materia_runner.config.pipeline import Pipeline
+from materia_runner.ledger.state import State
+from materia_runner.messages.events import Event, Log
+from materia_runner.run.placement import instance_name
+from materia_runner.run.report import RunReport
+from materia_runner.run.runner import new_run, run
 
 Run = Callable[..., RunReport]
 
@@ -51,7 +51,7 @@ def run_extract(
     folders: Workshop, rental: Rental, other: Rental, heard: list[tuple[str, Event]]
 ) -> Run:
     """Runs the stage extract of the folder pipeline on the rental, or on those that are named."""
-    from materia.config import STAGES
+    from materia_runner.config.load import STAGES
 
     rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental, rents=False)
     registry = Registry(

@@ -21,12 +21,12 @@ from fakes.rows import (
     write_machine,
 )
 from fakes.workshop import Workshop
-from materia.config import STAGES
-from materia.cost import cost, money_text
-from materia.currency import Exchange
-from materia.plan import make_plan
-from materia.plan_values import plan_values
-from materia.state import State
+from materia_runner.config.load import STAGES
+from materia_runner.ledger.state import State
+from materia_runner.planning.plan import make_plan
+from materia_runner.planning.plan_json import plan_values
+from materia_runner.pricing.cost import cost, money_text
+from materia_runner.pricing.currency import Exchange
 
 GOOD = "20261124T120000-ab12cd"
 BAD = "20261124T130000-ab34ef"

@@ -7,9 +7,9 @@ import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.secret_chain import Resolved, resolve
-from materia.secret_needs import Need, unmet
-from materia.testing.cloud import Fault
+from materia_runner.config.secret_needs import Need, unmet
+from materia_runner.secrets.resolve import Resolved, resolve
+from materia_testing.emulation import Fault
 
 NAME = "acme/beanflows/prod"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
-from materia.secrets import redact, redact_all
+from materia_runner.secrets.redaction import redact, redact_all
 
 # A quote, a dollar and a line end: what JSON, a shell and a log line would each change.
 SECRET = 'tok"en$\n4711'  # noqa: S105 -- made up here

@@ -10,7 +10,7 @@ import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from fakes.rentals import GOOD_TOKEN
 from fakes.workshop import Workshop
-from materia.testing.cloud import Fault
+from materia_testing.emulation import Fault
 
 VALUE = "s3cret-v4lue$HOME"
 CONFIG = 'source = "secretive"\nsink = "folder"\n'

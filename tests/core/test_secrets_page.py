@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from fakes.workshop import Workshop
-from materia.env_file import read_env_file
+from materia_runner.secrets.dotenv import read_env_file
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "secrets.md").read_text()
 
@@ -38,7 +38,7 @@ def test_a_command_says_what_the_page_says(workshop: Workshop, esc: Esc, block: 
     workshop.write(".env", dotenv).chmod(0o600)
     assert TOKEN in dotenv
     command, _, expected = block.removeprefix("$ ").partition("\n")
-    command = command.replace("materia ", f"{sys.executable} -P -m materia ")
+    command = command.replace("materia ", f"{sys.executable} -P -m materia_runner ")
 
     done = subprocess.run(  # noqa: S602 -- the page is ours
         f"{command} 2>&1",

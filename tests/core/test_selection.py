@@ -10,9 +10,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.currency import Exchange, Rate
-from materia.machines import Billing, Money, Offer, Requirements
-from materia.selection import misfit, rank
+from materia.compute import Billing, Money, Offer, Requirements
+from materia.kit.fit import misfit
+from materia_runner.pricing.currency import Exchange, Rate
+from materia_runner.pricing.ranking import rank
 from strategies.offers import NOW, durations, offers
 
 TODAY = date(2026, 11, 24)

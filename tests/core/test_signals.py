@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop, alive, wait_until
-from materia.launcher import descendants
-from materia.signals import Interrupted, interrupts
+from materia_runner.signals import Interrupted, interrupts
+from materia_runner.ssh.agent.supervisor import descendants
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from materia.sql import literal
+from materia.kit.sql import literal
 
 values = st.one_of(
     st.none(),
@@ -31,7 +31,7 @@ def test_a_literal_is_read_back_as_the_value(value: str | int | date | datetime 
 @pytest.mark.parametrize("value", ["text", 1, date(2025, 11, 1)])
 def test_a_literal_loads_no_numpy(value: object) -> None:
     code = (
-        "import datetime, sys, duckdb; from materia.sql import literal; "
+        "import datetime, sys, duckdb; from materia.kit.sql import literal; "
         f"duckdb.connect().execute('SELECT ' + literal({value!r})).fetchall(); "
         "assert not {'numpy', 'pandas'} & sys.modules.keys()"
     )

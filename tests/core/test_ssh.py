@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from fakes.machines import READY, Worker, a_user_data, new_id
-from materia.bootstrap import generate_key
 from materia.errors import HostKeyError, ReadyTimeoutError, StageError
-from materia.script import Login, Script
-from materia.ssh import Session, wait_until_reachable
-from materia.testing.cloud.boot import Booting
-from materia.testing.cloud.machine import SshMachines
+from materia_providers.cloud_init import generate_key
+from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.session import Session, wait_until_reachable
+from materia_testing.emulation.boot import Booting
+from materia_testing.emulation.machine import SshMachines
 
 pytest_plugins = ["machine_fixtures"]
 

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pytest
 from fakes.machines import READY, Worker, new_id, one_kind
-from materia.artifact import Artifact
 from materia.errors import StageError
-from materia.remote import RemoteWorker
-from materia.script import Script
-from materia.ssh import Session
-from materia.ssh_program import SENT, program
+from materia_runner.artifact.find import Artifact
+from materia_runner.execution.remote import RemoteWorker
+from materia_runner.ssh.command import Script
+from materia_runner.ssh.program import SENT, program
+from materia_runner.ssh.session import Session
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind
@@ -305,7 +305,7 @@ def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Dict)
     ]
-    assert list(texts) == [f"materia.{one}" for one in SENT[name]]
+    assert list(texts) == [f"materia_runner.ssh.agent.{one}" for one in SENT[name]]
     for source in texts.values():
         tree = ast.parse(source, feature_version=(3, 9))
         for node in ast.walk(tree):

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from fakes.lying_shell import greet, lie
 from fakes.machines import Worker, new_id
-from materia import ssh_program
 from materia.errors import MateriaError, StageError, WorkerLostError
-from materia.script import Script
-from materia.ssh import Session
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.machine import Kind
+from materia_runner.ssh import program as ssh_program
+from materia_runner.ssh.command import Script
+from materia_runner.ssh.session import Session
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
@@ -224,7 +224,7 @@ def test_a_script_that_sends_more_than_it_was_asked_for_fills_no_memory(worker: 
 def test_a_worker_that_answers_nothing_is_given_up(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("materia.ssh_copy.LEAST_SECONDS", 2.0)
+    monkeypatch.setattr("materia_runner.ssh.transfer.LEAST_SECONDS", 2.0)
     (tmp_path / "up").write_bytes(b"content" * 1000)
     lie(worker, "")
 

@@ -10,8 +10,8 @@ import pytest
 from fakes.machines import Worker
 from fakes.scripts import a_script, python, run
 from materia.errors import StageError, WorkerLostError
-from materia.script import Exit
-from materia.ssh import Session
+from materia_runner.ssh.command import Exit
+from materia_runner.ssh.session import Session
 
 pytest_plugins = ["machine_fixtures"]
 SECRET = "correct-horse-$HOME-'\"-\\-staple"  # noqa: S105 -- that is the point

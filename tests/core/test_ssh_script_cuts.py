@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 from fakes.machines import READY, Worker
 from fakes.scripts import SECOND, During, a_script, eventually, python, runs
-from materia.bootstrap import generate_key
 from materia.errors import HostKeyError, WorkerLostError
-from materia.ssh import Session
+from materia_providers.cloud_init import generate_key
+from materia_runner.ssh.session import Session
 
 pytest_plugins = ["machine_fixtures"]
 TICKS = """

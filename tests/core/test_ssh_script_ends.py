@@ -13,7 +13,7 @@ import pytest
 from fakes.machines import Worker, lives
 from fakes.scripts import SECOND, During, a_script, eventually, python, run, runs
 from materia.errors import WorkerLostError
-from materia.ssh import Session
+from materia_runner.ssh.session import Session
 
 pytest_plugins = ["machine_fixtures"]
 
@@ -115,9 +115,9 @@ def test_a_killed_runner_ends_its_script_within_the_lease(booted: Callable[..., 
     login = worker.login
     code = f"""
         from datetime import timedelta
-        from materia.bootstrap import KeyPair
-        from materia.script import Login, Script
-        from materia.ssh import Session
+        from materia_providers.cloud_init import KeyPair
+        from materia_runner.ssh.command import Login, Script
+        from materia_runner.ssh.session import Session
         key = KeyPair(public={login.key.public!r}, private={login.key.private!r})
         login = Login(host={login.host!r}, port={login.port}, key=key, host_key={login.host_key!r})
         with Session(login, timeout=timedelta(seconds=20)) as session:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from fakes.machines import Worker, new_id, one_kind
-from materia.events import Output
-from materia.journal import Journal
-from materia.script import Script
-from materia.stage_log import StageLog
-from materia.state import State
+from materia_runner.ledger.state import State
+from materia_runner.messages.events import Output
+from materia_runner.run.recorder import Journal
+from materia_runner.run.stage_log import StageLog
+from materia_runner.ssh.command import Script
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from materia.stage_results import checked
+from materia_runner.messages.stage_results import checked
 
 SAID = ("asked", "fetched", "unchanged", "absent", "refused", "failed", "bytes")
 

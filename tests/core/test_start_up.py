@@ -43,7 +43,7 @@ def imported(code: str) -> set[str]:
 HELP = """
 import sys
 sys.argv = ["materia", {arguments}]
-from materia.cli import main
+from materia_runner.cli.main import main
 try:
     main()
 except SystemExit as ended:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from fakes.rows import MINUTE, NOON, euro, machine_row, run_row, write_machine
 from materia.errors import ConfigError
-from materia.state import KEPT_RUNS, State, state_folder
-from materia.sweep_ledger import close_dead_runs
+from materia_runner.ledger.state import KEPT_RUNS, State, state_folder
+from materia_runner.rental.sweep_ledger import close_dead_runs
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from materia.state import State
+from materia_runner.ledger.state import State
 with State(Path(sys.argv[1])).hold(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
@@ -63,7 +63,8 @@ def test_a_relative_folder_starts_where_the_command_does() -> None:
 
 def test_without_a_home_folder_nothing_breaks() -> None:
     code = (
-        "import os, pwd; from materia.state import State, state_folder; os.setuid(54321);"
+        "import os, pwd; from materia_runner.ledger.state import State, state_folder;"
+        "os.setuid(54321);"
         "state = State(state_folder({})); print(state.folder, state.unfinished())"
     )
     if os.getuid() != 0:
@@ -197,8 +198,8 @@ UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
 from materia.errors import ConfigError
-from materia.state import State
-import materia.ledger
+from materia_runner.ledger.state import State
+import materia_runner.ledger.ledger
 os.setuid(int(sys.argv[2]))
 try:
     State(Path(sys.argv[1])).ledger()

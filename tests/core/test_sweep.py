@@ -17,11 +17,11 @@ from fakes.rows import NOON, OFFER, euro, machine_row, run_row
 from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
+from materia.compute import Instance
 from materia.errors import OrphanError
-from materia.ledger import Ledger
-from materia.machines import Instance
-from materia.state import State
-from materia.sweep import leftovers, sweep_provider, try_sweep
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.ledger.state import State
+from materia_runner.rental.sweep import leftovers, sweep_provider, try_sweep
 
 SECOND = timedelta(seconds=1)
 GRAVEYARD = replace(OFFER, provider="graveyard")

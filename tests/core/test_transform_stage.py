@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 from fakes.workshop import Workshop
-from materia.transform_stage import unserved
-from materia.worker_request import WorkerRequest
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.worker.transform import unserved
 
 
 def transformed(folders: Workshop, *arguments: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import pytest
 from fakes.workshop import Workshop, alive, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
-from materia import events, worker_request
-from materia.events import Failed, Log, Progress, Result
-from materia.worker import _fault_of_the_machine
-from materia.worker_request import WorkerRequest
+from materia_runner.messages import events
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.events import Failed, Log, Progress, Result
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.worker.stage_process import _fault_of_the_machine
 
 TEXT = st.text(max_size=20)
 COUNT = st.integers(0, 2**63 - 1)
@@ -106,7 +107,7 @@ def request_of(folders: Workshop) -> WorkerRequest:
 
 def started(folders: Workshop) -> subprocess.Popen[str]:
     worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "materia.worker"],
+        [sys.executable, "-P", "-m", "materia_runner.worker.stage_process"],
         cwd=folders.directory,
         env=folders.environment(),
         stdin=subprocess.PIPE,
@@ -211,7 +212,7 @@ def test_a_fault_of_the_machine_is_told_apart_from_a_mistake(
 
 FLOOD = """
 import os, sys
-if "materia.worker" in sys.orig_argv:
+if "materia_runner.worker.stage_process" in sys.orig_argv:
     for _ in range(30):
         os.write({stream}, b"x" * 1_000_000)
     os._exit(3)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import duckdb
+from materia.data import Fetched
 from materia.errors import SinkError
-from materia.model import Fetched
-from materia.testing.crash import tell
-from materia.testing.opened import Declared
-from materia.testing.sink_publish import build, request
-from materia.testing.sink_raw import JANUARY, SOURCE
 from materia_duckdb.sink import DuckDBSink
+from materia_testing.contracts.crash import tell
+from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sink_publish import build, request
+from materia_testing.contracts.sink_raw import JANUARY, SOURCE
 
 
 def open_in(folder: Path) -> DuckDBSink:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from materia.testing.cloud import Answer, BadBody, Request, Service, route
+from materia_testing.emulation import Answer, BadBody, Request, Service, route
 
 TOKEN = "pul-0123456789abcdef0123456789abcdef01234567"  # noqa: S105 -- made up here
 ACCEPT = "application/vnd.pulumi+8"

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from materia.errors import MateriaError, ProviderError
-from materia.testing.odd_answers import ODD
-from materia.testing.provider import Billed
+from materia_testing.contracts.odd_answers import ODD
+from materia_testing.contracts.provider import Billed
 
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir"})
 CALLS = CHANGES | {"open", "os.listdir", "os.scandir", "shutil.rmtree"}

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from materia.errors import BusyError
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchResult,
@@ -23,6 +22,7 @@ from materia.model import (
     Table,
     Unchanged,
 )
+from materia.errors import BusyError
 
 
 class FolderSink:

@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from materia.errors import SourceError
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchRequest,
@@ -30,6 +29,7 @@ from materia.model import (
     Refused,
     Unchanged,
 )
+from materia.errors import SourceError
 
 MODELS = Path(__file__).parent / "folder_models"
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from materia import Opening, Plugin, Provider, Setting, hookimpl
+from materia.compute import Billing, Extra, Instance, InstanceRequest, Money, Offer, Requirements
 from materia.errors import CapacityError, OrphanError, ProviderError
-from materia.machines import Billing, Extra, Instance, InstanceRequest, Money, Offer, Requirements
 
 ESC = "\x1b]0;PWNED\x07\x1b[2J\x9b2J\u202e\u200b\x7fred\nmateria: all is well"
 EURO = Money(Decimal("0.01"), "EUR")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fakes.rentals import BY_THE_HOUR, Rental
 from materia import Opening, Plugin, Provider, hookimpl
+from materia.compute import Attached, Instance
 from materia.errors import OrphanError, ProviderError
-from materia.machines import Attached, Instance
 
 GRAVES = "graves"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

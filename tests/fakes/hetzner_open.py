@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from materia.machines import Offer, Requirements
-from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia.compute import Offer, Requirements
+from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import Settings, read_settings
 

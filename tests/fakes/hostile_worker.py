@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from materia import Plugin, Setting, hookimpl
-from materia.model import Fetched, LoadReport, Partition, RawFile, Unchanged
+from materia.data import Fetched, LoadReport, Partition, RawFile, Unchanged
 
 FILES = {"2026-01": b"a,1\n", "2026-02": b"a,2\nb,3\n"}
 ESC = "\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hfine\x9b2J\x1b]8;;http://evil\x07click\x1b]8;;\x07\u202e\u200b\x7f"
@@ -155,7 +155,11 @@ class Hostile:
         mode = str(opening.settings["mode"])
         main: Any = sys.modules["__main__"]
         spec = getattr(main, "__spec__", None)
-        if mode != "good" and spec is not None and spec.name == "materia.worker":
+        if (
+            mode != "good"
+            and spec is not None
+            and spec.name == "materia_runner.worker.stage_process"
+        ):
             from hostile_modes import MODES  # type: ignore[import-not-found]
 
             worker = Worker()

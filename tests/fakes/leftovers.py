@@ -10,13 +10,13 @@ from decimal import Decimal
 
 from fakes import killed
 from fakes.rows import machine_row, run_row
-from materia.bootstrap import cloud_config, generate_key, user_data
-from materia.ledger import Ledger
-from materia.ledger_rows import MachineRow
-from materia.machines import Instance, InstanceRequest, Offer, Requirements
+from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.protocols import Provider
-from materia.state import State
-from materia.testing.cloud.service import Service
+from materia_providers.cloud_init import cloud_config, generate_key, user_data
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.ledger.rows import MachineRow
+from materia_runner.ledger.state import State
+from materia_testing.emulation.service import Service
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(4), disk_gib=20, architectures=("x86_64",))
 HOUR = timedelta(hours=1)

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from materia.bootstrap import KeyPair, cloud_config, generate_key, user_data
 from materia.errors import ReadyTimeoutError
-from materia.launcher import descendants
-from materia.script import Login
-from materia.ssh import Session, wait_until_reachable
-from materia.testing.cloud import sandbox
-from materia.testing.cloud.boot import Booting
-from materia.testing.cloud.machine import Kind, Machine, SshMachines
+from materia_providers.cloud_init import KeyPair, cloud_config, generate_key, user_data
+from materia_runner.ssh.agent.supervisor import descendants
+from materia_runner.ssh.command import Login
+from materia_runner.ssh.session import Session, wait_until_reachable
+from materia_testing.emulation import sandbox
+from materia_testing.emulation.boot import Booting
+from materia_testing.emulation.machine import Kind, Machine, SshMachines
 
 READY = timedelta(seconds=20)
 SHORT = timedelta(seconds=0.4)

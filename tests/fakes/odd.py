@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from materia.testing.cloud import Fault
-from materia.testing.cloud.exchange import Answer, Request
-from materia.testing.cloud.service import Service
+from materia_testing.emulation import Fault
+from materia_testing.emulation.exchange import Answer, Request
+from materia_testing.emulation.service import Service
 
 MISSING = "<missing>"
 # Nothing here is a price, a size or a name that could be true.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from materia.machines import InstanceRequest, Offer, Requirements
-from materia.testing.cloud.oracle import Oracle as Cloud
+from materia.compute import InstanceRequest, Offer, Requirements
+from materia_oracle.emulator.service import Oracle as Cloud
 from materia_oracle.provider import Oracle
 
 E4 = "VM.Standard.E4.Flex"

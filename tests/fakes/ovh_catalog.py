@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from materia.machines import Offer
+from materia.compute import Offer
 from materia_ovh.offers import read_offers
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from materia.machines import Offer, Requirements
-from materia.testing.cloud.ovh import Ovh as Cloud
+from materia.compute import Offer, Requirements
 from materia_ovh.credentials import Credentials
+from materia_ovh.emulator.service import Ovh as Cloud
 from materia_ovh.provider import Ovh
 from materia_ovh.settings import Settings, read_settings
 

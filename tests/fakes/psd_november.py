@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakes.psd import balances, zip_rows
-from materia.model import FetchResult
+from materia.data import FetchResult
 
 NOVEMBER = "2025/11/psd_alldata_csv.zip"
 ROWS = balances("2025-11")

@@ -1,4 +1,4 @@
-"""The far end of the psdonline source, as `materia.testing.SourceContract` sees it."""
+"""The far end of the psdonline source, as `SourceContract` sees it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.psd import ALL, Row, balances, csv_text, zip_text
 from fakes.usda import Fault, UsdaServer
-from materia.model import Fetched, FetchResult, Known, Partition, PartitionsRequest
+from materia.data import Fetched, FetchResult, Known, Partition, PartitionsRequest
 from materia.protocols import Source
 
 NOW = datetime(2025, 11, 20, tzinfo=UTC)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 from fakes.psd import ALL, Row, zip_rows
-from materia.model import LoadReport, LoadRequest, RawFile
+from materia.data import LoadReport, LoadRequest, RawFile
 from materia_psdonline.load import load
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from materia.compute import Billing, Instance, InstanceRequest, Money, Offer, Requirements
 from materia.errors import CapacityError
-from materia.machines import Billing, Instance, InstanceRequest, Money, Offer, Requirements
 
 
 def offer(instance_type: str, *, hourly: str = "0") -> Offer:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from materia import Opening, Plugin, Provider, Setting, hookimpl
-from materia.errors import CapacityError, CredentialsError, ProviderError
-from materia.machines import (
+from materia.compute import (
     Attached,
     Billing,
     Extra,
@@ -20,6 +19,7 @@ from materia.machines import (
     Offer,
     Requirements,
 )
+from materia.errors import CapacityError, CredentialsError, ProviderError
 
 HOUR = timedelta(hours=1)
 BY_THE_HOUR = Billing(increment=HOUR, minimum=HOUR, source="https://hour.example/rule")

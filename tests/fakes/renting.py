@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from materia import Opening
-from materia.bootstrap import generate_key
-from materia.machines import InstanceRequest, Offer
-from materia.testing.cloud.service import Service
+from materia.compute import InstanceRequest, Offer
+from materia_providers.cloud_init import generate_key
+from materia_testing.emulation.service import Service
 
 
 def opening(cloud: Service, **settings: object) -> Opening:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from materia.cost import cost
-from materia.ledger import Ledger
-from materia.ledger_rows import MachineRow, RunRow, StageRow
-from materia.machines import Billing, Extra, Money, Offer
+from materia.compute import Billing, Extra, Money, Offer
+from materia_runner.ledger.ledger import Ledger
+from materia_runner.ledger.rows import MachineRow, RunRow, StageRow
+from materia_runner.pricing.cost import cost
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

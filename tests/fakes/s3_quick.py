@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import materia_s3
 from materia import Opening, Plugin, Sink, hookimpl
-from materia.object_store import Patience
+from materia_store.object_store import Patience
 
 # The store that refuses a second write to a name does so within that time, not within a second.
 APART = timedelta(seconds=0.02)

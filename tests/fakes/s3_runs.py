@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fakes.odd_store import OddStore
 from fakes.s3 import KEY, SECRET, S3Server
-from materia.object_store import Patience
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
+from materia_store.object_store import Patience
 
 QUICK = Patience(
     connect=timedelta(seconds=1),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from materia.model import Fetched
-from materia.testing.crash import tell
-from materia.testing.opened import Declared
-from materia.testing.sink_publish import request
-from materia.testing.sink_raw import JANUARY, SOURCE
+from materia.data import Fetched
+from materia_testing.contracts.crash import tell
+from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sink_publish import request
+from materia_testing.contracts.sink_raw import JANUARY, SOURCE
 
 
 def record_when_told(declared: Declared, result: Fetched) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from materia.machines import InstanceRequest, Offer, Requirements
-from materia.testing.cloud.scaleway import Scaleway as Cloud
+from materia.compute import InstanceRequest, Offer, Requirements
+from materia_scaleway.emulator.service import Scaleway as Cloud
 from materia_scaleway.provider import Scaleway
 from materia_scaleway.zones import zones
 

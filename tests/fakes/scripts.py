@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from fakes.machines import READY, Worker, new_id
-from materia.script import Script
-from materia.ssh import Session
+from materia_runner.ssh.command import Script
+from materia_runner.ssh.session import Session
 
 SECOND = timedelta(seconds=1)
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from materia import Opening, Plugin, Provider, Source, hookimpl
-from materia.errors import SourceError
-from materia.model import (
+from materia.data import (
     FetchRequest,
     FetchResult,
     LoadReport,
@@ -18,6 +17,7 @@ from materia.model import (
     Partition,
     PartitionsRequest,
 )
+from materia.errors import SourceError
 
 
 class Secretive:

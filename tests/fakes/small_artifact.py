@@ -8,9 +8,11 @@ import tarfile
 from pathlib import Path
 
 import materia
+import materia_providers
+import materia_runner
 import pluggy
-from materia.artifact import Artifact
-from materia.machines import Architecture
+from materia.compute import Architecture
+from materia_runner.artifact.find import Artifact
 
 FAKES = Path(__file__).parent
 PLUGINS = {"folder": "fakes.folder", "secretive": "fakes.secretive"}
@@ -22,7 +24,7 @@ def small_artifact(
     """Made in a moment, enough for an extract; *more* are files in it, with their text."""
     path = folder / "small.tar.gz"
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for package in (materia, pluggy):
+        for package in (materia, materia_providers, materia_runner, pluggy):
             place = Path(str(package.__file__)).parent
             archive.add(place, f"lib/{place.name}", filter=_source)
         archive.add(FAKES, "lib/fakes", filter=_source)
@@ -44,7 +46,9 @@ def small_artifact(
 
 def _source(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     parts = Path(member.name).parts
-    return None if "__pycache__" in parts or parts[:3] == ("lib", "materia", "testing") else member
+    return (
+        None if "__pycache__" in parts or parts[:3] == ("lib", "materia_runner", "cli") else member
+    )
 
 
 def _put(archive: tarfile.TarFile, name: str, text: str) -> None:

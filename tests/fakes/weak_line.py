@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from fakes.machines import READY, Worker
-from materia.ssh import Session
+from materia_runner.ssh.session import Session
 
 BLOCK_BYTES = 16384
 PACE_SECONDS = 0.004

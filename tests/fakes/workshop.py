@@ -14,7 +14,7 @@ DEADLINE_SECONDS = 60.0
 
 
 class Workshop:
-    """Runs `python -m materia` in *directory* with plugins that are installed for it alone."""
+    """Runs `python -m materia_runner` in *directory* with plugins installed for it alone."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "work"
@@ -67,7 +67,7 @@ class Workshop:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "materia", *arguments]
+        return [sys.executable, "-P", "-m", "materia_runner", *arguments]
 
     def run(
         self, *arguments: str, environment: Mapping[str, str] | None = None

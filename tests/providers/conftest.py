@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from materia.testing.cloud import Clock
-from materia.testing.cloud.service import Service
+from materia_testing.emulation import Clock
+from materia_testing.emulation.service import Service
 
 
 @pytest.fixture

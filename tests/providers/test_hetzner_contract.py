@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 from materia.protocols import Provider
-from materia.testing.cloud import Clock
-from materia.testing.cloud.hetzner import Hetzner as Cloud
-from materia.testing.cloud.machine import SshMachines
-from materia.testing.cloud.world import CloudWorld
-from materia.testing.provider import ProviderContract
-from materia.testing.provider_promises import WaitPromises
+from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import read_settings
+from materia_testing.contracts.provider import ProviderContract
+from materia_testing.contracts.provider_promises import WaitPromises
+from materia_testing.emulation import Clock
+from materia_testing.emulation.contract_world import CloudWorld
+from materia_testing.emulation.machine import SshMachines
 
 
 def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:

@@ -9,13 +9,13 @@ import requests
 from fakes.hetzner_open import offer_of, opened
 from fakes.renting import all_subclasses, request_for
 from hcloud.actions.domain import ActionError
+from materia.compute import Requirements
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
-from materia.machines import Requirements
-from materia.testing.cloud import Fault
-from materia.testing.cloud.hetzner import Hetzner as Cloud
-from materia_hetzner.problems import translate, translated
+from materia_hetzner.emulator.service import Hetzner as Cloud
+from materia_hetzner.errors import translate, translated
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import read_settings
+from materia_testing.emulation import Fault
 
 
 def test_a_read_only_token_is_said_to_be_one_and_leaves_nothing(cloud: Cloud) -> None:

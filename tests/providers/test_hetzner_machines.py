@@ -10,11 +10,11 @@ import hcloud
 import pytest
 from fakes.hetzner_open import offer_of, opened
 from fakes.renting import request_for
-from materia.bootstrap import generate_key
 from materia.errors import CapacityError, ConfigError, ProviderError
-from materia.testing.cloud import Fault
-from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.settings import read_settings
+from materia_providers.cloud_init import generate_key
+from materia_testing.emulation import Fault
 
 
 def test_a_server_is_made_with_its_labels_key_image_and_one_address(cloud: Cloud) -> None:

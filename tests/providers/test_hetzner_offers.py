@@ -13,13 +13,13 @@ import pytest
 from fakes.hetzner_open import offer_of, opened
 from fakes.recorded import recorded
 from fakes.renting import request_for
-from materia.cost import cost
+from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError
-from materia.machines import Offer, Requirements
-from materia.testing.cloud import Behaviour, Clock
-from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.offers import read_offers
 from materia_hetzner.settings import read_settings
+from materia_runner.pricing.cost import cost
+from materia_testing.emulation import Behaviour, Clock
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from fakes.hetzner_open import offer_of, opened
 from fakes.recorded import absent, recorded
 from fakes.renting import request_for
-from materia.testing.cloud.hetzner import Hetzner as Cloud
+from materia_hetzner.emulator.service import Hetzner as Cloud
 
 
 def test_the_requests_are_as_the_published_description_has_them(cloud: Cloud) -> None:

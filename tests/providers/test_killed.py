@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 from fakes import killed
-from materia.bootstrap import cloud_config, generate_key, user_data
-from materia.machines import Instance, InstanceRequest, Requirements
+from materia.compute import Instance, InstanceRequest, Requirements
 from materia.protocols import Provider
-from materia.testing.cloud import Clock, Fault
-from materia.testing.cloud.hetzner import Hetzner
-from materia.testing.cloud.oracle import Oracle
-from materia.testing.cloud.ovh import Ovh
-from materia.testing.cloud.scaleway import Scaleway
-from materia.testing.cloud.service import Service
+from materia_hetzner.emulator.service import Hetzner
+from materia_oracle.emulator.service import Oracle
+from materia_ovh.emulator.service import Ovh
+from materia_providers.cloud_init import cloud_config, generate_key, user_data
+from materia_scaleway.emulator.service import Scaleway
+from materia_testing.emulation import Clock, Fault
+from materia_testing.emulation.service import Service
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8), disk_gib=20, architectures=("x86_64",))
 UNTIL = datetime(2026, 11, 24, 12, tzinfo=UTC)

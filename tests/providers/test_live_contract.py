@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from materia.config import load_config
 from materia.errors import MissingSecretError
 from materia.plugins import load_plugins, open_plugin
 from materia.protocols import Provider
-from materia.testing.live import LiveWorld
-from materia.testing.provider import ProviderContract
+from materia_runner.config.load import load_config
+from materia_testing.contracts.live import LiveWorld
+from materia_testing.contracts.provider import ProviderContract
 
 REGISTRY = load_plugins()
 RENTED = [one for one in REGISTRY.of_kind("provider") if one.plugin.rents]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from fakes.failing_folder import failing_folder
-from materia.machines import Requirements
+from materia.compute import Requirements
 from materia.protocols import Provider
-from materia.testing.provider import ProviderContract, World
 from materia_local.provider import Local
+from materia_testing.contracts.provider import ProviderContract, World
 
 
 class TestLocal(ProviderContract):

@@ -10,14 +10,14 @@ from decimal import Decimal
 import pytest
 from fakes import hetzner_open, odd, oracle_open, ovh_open, scaleway_open
 from fakes.odd import Oddity
-from materia.cost import cost
-from materia.entries import Entries
+from materia.compute import Offer, Requirements
 from materia.errors import MateriaError
-from materia.machines import Offer, Requirements
-from materia.offer_check import checked
 from materia.protocols import Provider
-from materia.testing.cloud.service import Service
-from materia.testing.cloud.services import SERVICES, service_class
+from materia_providers.list_entries import Entries
+from materia_runner.pricing.cost import cost
+from materia_runner.pricing.offer_check import checked
+from materia_testing.emulation.service import Service
+from materia_testing.emulation.services import SERVICES, service_class
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(4), disk_gib=20)
 USE = timedelta(hours=10)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from fakes import hetzner_open, oracle_open, ovh_open, scaleway_open
 from fakes.renting import request_for
+from materia.compute import InstanceRequest, Requirements
 from materia.errors import MateriaError
-from materia.machines import InstanceRequest, Requirements
 from materia.protocols import Provider
-from materia.testing.cloud import Clock, Fault
-from materia.testing.cloud.service import Service
-from materia.testing.cloud.services import SERVICES, service_class
-from materia.testing.cloud.world import CloudWorld
-from materia.testing.odd_answers import FIELD, fields_of
-from materia.testing.provider_campaign import FailureCampaign
+from materia_testing.contracts.odd_answers import FIELD, fields_of
+from materia_testing.contracts.provider_campaign import FailureCampaign
+from materia_testing.emulation import Clock, Fault
+from materia_testing.emulation.contract_world import CloudWorld
+from materia_testing.emulation.service import Service
+from materia_testing.emulation.services import SERVICES, service_class
 
 NAMES = sorted(SERVICES)
 OPEN: dict[str, Callable[[Any], Provider]] = {

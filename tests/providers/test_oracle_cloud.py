@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fakes.oracle_open import E4, offer_of, opened, request
 from materia.errors import CredentialsError
-from materia.testing.cloud import Clock, Fault
-from materia.testing.cloud.oracle import Oracle as Cloud
-from materia.testing.cloud.oracle_catalog import DOMAINS
-from materia.testing.cloud.oracle_tenancy import COMPARTMENT, PRICES, SUBNET, V
+from materia_oracle.emulator.catalog import DOMAINS
+from materia_oracle.emulator.service import Oracle as Cloud
+from materia_oracle.emulator.tenancy import COMPARTMENT, PRICES, SUBNET, V
+from materia_testing.emulation import Clock, Fault
 
 
 @pytest.fixture

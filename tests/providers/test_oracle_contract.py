@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes.oracle_open import opened
 from materia.protocols import Provider
-from materia.testing.cloud import Clock
-from materia.testing.cloud.machine import SshMachines
-from materia.testing.cloud.oracle import Oracle
-from materia.testing.cloud.world import CloudWorld
-from materia.testing.provider import ProviderContract
-from materia.testing.provider_promises import WaitPromises
+from materia_oracle.emulator.service import Oracle
+from materia_testing.contracts.provider import ProviderContract
+from materia_testing.contracts.provider_promises import WaitPromises
+from materia_testing.emulation import Clock
+from materia_testing.emulation.contract_world import CloudWorld
+from materia_testing.emulation.machine import SshMachines
 
 
 class TestOracle(ProviderContract):

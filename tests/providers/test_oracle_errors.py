@@ -9,9 +9,9 @@ import oci  # type: ignore[import-untyped]
 import pytest
 from fakes.oracle_open import E4, NEEDS, offer_of, opened, request
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
-from materia.testing.cloud import Fault
-from materia.testing.cloud.oracle import Oracle as Cloud
 from materia_oracle import errors as plugin_errors
+from materia_oracle.emulator.service import Oracle as Cloud
+from materia_testing.emulation import Fault
 
 
 def test_a_clock_that_is_wrong_is_a_matter_of_credentials(cloud: Cloud) -> None:

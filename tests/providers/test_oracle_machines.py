@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes.oracle_open import E4, offer_of, opened, request
+from materia.compute import Instance
 from materia.errors import CapacityError, ConfigError, OrphanError, ProviderError, ReadyTimeoutError
-from materia.machines import Instance
-from materia.testing.cloud import Fault
-from materia.testing.cloud.oracle import Oracle as Cloud
+from materia_oracle.emulator.service import Oracle as Cloud
+from materia_testing.emulation import Fault
 
 
 def launches(cloud: Cloud) -> int:

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 from fakes.oracle_open import E4, NEEDS, offer_of, opened, request
-from materia.cost import cost
-from materia.entries import left_out_of
 from materia.errors import NoOfferError
-from materia.testing.cloud import Clock, Fault
-from materia.testing.cloud.exchange import Answer, Request
-from materia.testing.cloud.oracle import Oracle as Cloud
+from materia_oracle.emulator.service import Oracle as Cloud
+from materia_providers.list_entries import left_out_of
+from materia_runner.pricing.cost import cost
+from materia_testing.emulation import Clock, Fault
+from materia_testing.emulation.exchange import Answer, Request
 
 
 def test_a_shape_is_offered_in_the_domains_that_have_it(cloud: Cloud) -> None:

@@ -12,13 +12,10 @@ import httpx
 import pytest
 from fakes.oracle_open import NEEDS
 from materia import Opening
-from materia.cost import cost
-from materia.entries import LeftOut
+from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
-from materia.machines import Offer, Requirements
-from materia.testing.cloud import Fault
-from materia.testing.cloud.oracle import Oracle as Cloud
-from materia.testing.cloud.oracle_tenancy import PRICES
+from materia_oracle.emulator.service import Oracle as Cloud
+from materia_oracle.emulator.tenancy import PRICES
 from materia_oracle.price_list import PriceList, fetch, parse
 from materia_oracle.public import offers_without_credentials
 from materia_oracle.shapes import (
@@ -29,6 +26,9 @@ from materia_oracle.shapes import (
     read_offer_size,
     size,
 )
+from materia_providers.list_entries import LeftOut
+from materia_runner.pricing.cost import cost
+from materia_testing.emulation import Fault
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared/data/providers/oci"
 recorded = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import pytest
 from fakes.oracle_open import NEEDS, request
 from fakes.renting import opening
 from materia.errors import ConfigError, CredentialsError
-from materia.testing.cloud.oracle import Oracle as Cloud
 from materia_oracle import materia_providers
+from materia_oracle.emulator.service import Oracle as Cloud
 
 
 def modules_after(program: str) -> set[str]:
@@ -33,7 +33,7 @@ def test_declaring_the_plugin_imports_neither_its_sdk_nor_an_http_client() -> No
 def test_prices_need_no_sdk(cloud: Cloud) -> None:
     program = (
         "from pathlib import Path; import materia_oracle; from materia import Opening;"
-        "from materia.machines import Requirements;"
+        "from materia.compute import Requirements;"
         f"opening = Opening(secrets={{}}, settings={cloud.settings()!r}, directory=Path());"
         "assert materia_oracle.public_offers(opening, Requirements())"
     )
@@ -44,7 +44,7 @@ def test_prices_need_no_sdk(cloud: Cloud) -> None:
 
 
 def test_the_sdk_is_imported_without_the_clients_of_every_service() -> None:
-    loaded = modules_after("import materia_oracle.opening")
+    loaded = modules_after("import materia_oracle.settings")
 
     assert "oci.core" in loaded
     assert "oci.database" not in loaded

@@ -11,8 +11,8 @@ import requests
 from fakes.ovh_open import credentials_of, opened
 from fakes.renting import all_subclasses
 from materia.errors import CapacityError, ConfigError, CredentialsError, MateriaError, ProviderError
-from materia.testing.cloud.ovh import Ovh as Cloud
-from materia_ovh.problems import translate, translated
+from materia_ovh.emulator.service import Ovh as Cloud
+from materia_ovh.errors import translate, translated
 from materia_ovh.provider import Ovh
 from materia_ovh.settings import read_settings
 from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types

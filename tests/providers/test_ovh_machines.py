@@ -10,12 +10,12 @@ import pytest
 from fakes.ovh_catalog import flavor, read
 from fakes.ovh_open import offer_of, opened
 from fakes.renting import request_for
+from materia.compute import Offer
 from materia.errors import CapacityError, ConfigError, MateriaError, OrphanError, ProviderError
-from materia.machines import Offer
-from materia.marks import Mark
-from materia.testing.cloud.ovh import Ovh as Cloud
+from materia_ovh.emulator.service import Ovh as Cloud
 from materia_ovh.names import read_name
 from materia_ovh.settings import read_settings
+from materia_providers.labels import Mark
 
 
 def test_an_instance_is_made_by_the_hour_with_its_key_and_image(cloud: Cloud) -> None:

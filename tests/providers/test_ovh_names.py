@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import ProviderError
-from materia.marks import Mark
 from materia_ovh.names import read_name, write_name
+from materia_providers.labels import Mark
 
 WORDS = st.from_regex(r"[A-Za-z0-9._]{1,12}(-[A-Za-z0-9._]{1,12}){0,3}", fullmatch=True)
 

@@ -14,15 +14,15 @@ from fakes.ovh_open import offer_of, opened
 from fakes.recorded import recorded
 from fakes.renting import request_for
 from materia import Opening
-from materia.cost import cost
+from materia.compute import Requirements
 from materia.errors import NoOfferError, ProviderError
-from materia.machines import Requirements
-from materia.testing.cloud import Behaviour, Clock, Fault
-from materia.testing.cloud.exchange import Answer, Request
-from materia.testing.cloud.ovh import Ovh as Cloud
 from materia_ovh import public_offers
+from materia_ovh.emulator.service import Ovh as Cloud
 from materia_ovh.offers import read_offers, read_public_offers
 from materia_ovh.settings import read_settings
+from materia_runner.pricing.cost import cost
+from materia_testing.emulation import Behaviour, Clock, Fault
+from materia_testing.emulation.exchange import Answer, Request
 
 
 def test_a_flavor_has_the_price_of_its_plan_to_the_last_digit() -> None:

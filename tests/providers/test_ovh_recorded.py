@@ -7,7 +7,7 @@ from typing import Any
 import ovh  # type: ignore[import-untyped]  # the SDK has no types
 import pytest
 from fakes.recorded import absent, recorded
-from materia.testing.cloud.ovh import Ovh as Cloud
+from materia_ovh.emulator.service import Ovh as Cloud
 
 
 def client_of(cloud: Cloud) -> Any:

@@ -12,8 +12,8 @@ import pytest
 from fakes.ovh_open import opened
 from materia import Opening
 from materia.errors import ConfigError
-from materia.testing.cloud.ovh import Ovh as Cloud
 from materia_ovh import materia_providers, open_ovh
+from materia_ovh.emulator.service import Ovh as Cloud
 from materia_ovh.provider import Ovh
 from materia_ovh.settings import Settings, read_settings
 
@@ -108,7 +108,7 @@ def test_a_damaged_configuration_of_the_sdk_is_named_without_its_lines(
     )
 
     ended = subprocess.run(
-        [sys.executable, "-m", "materia", "providers", "list", "--provider", "ovh"],
+        [sys.executable, "-m", "materia_runner", "providers", "list", "--provider", "ovh"],
         cwd=tmp_path,
         env={**os.environ, **cloud.secrets(), "XDG_CACHE_HOME": str(tmp_path)},
         capture_output=True,

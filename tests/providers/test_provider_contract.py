@@ -18,8 +18,8 @@ from decimal import Decimal
 import pytest
 from fakes.failing_folder import failing_folder
 from materia.errors import OrphanError, ProviderError
-from materia.machines import Money, Requirements
-from materia.testing.provider import ProviderContract
+from materia.compute import Money, Requirements
+from materia_testing.contracts.provider import ProviderContract
 from materia_local.provider import Local
 
 

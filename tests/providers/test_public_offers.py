@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from materia.compute import Offer, Requirements
 from materia.hookspecs import Opening, Plugin
-from materia.machines import Offer, Requirements
 from materia.plugins import load_plugins
 from materia.protocols import Provider
-from materia.testing.cloud.oracle import Oracle
-from materia.testing.cloud.ovh import Ovh
-from materia.testing.cloud.scaleway import Scaleway
-from materia.testing.cloud.service import Service
-from materia.testing.provider import PublicOffersContract
-from materia.testing.provider_public import PublicOffers
+from materia_oracle.emulator.service import Oracle
+from materia_ovh.emulator.service import Ovh
+from materia_scaleway.emulator.service import Scaleway
+from materia_testing.contracts.provider import PublicOffersContract
+from materia_testing.contracts.provider_public import PublicOffers
+from materia_testing.emulation.service import Service
 
 CLOUDS: dict[str, type[Service]] = {"oracle": Oracle, "ovh": Ovh, "scaleway": Scaleway}
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 from fakes.workshop import Workshop
-from materia.testing.cloud import Fault, Service
-from materia.testing.cloud.services import SERVICES, service_class
+from materia_testing.emulation import Fault, Service
+from materia_testing.emulation.services import SERVICES, service_class
 
 # What the emulated clouds answer with, all requests alike: an SDK may warn, retry or dump a body.
 FAULTS = {

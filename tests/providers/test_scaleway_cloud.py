@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 from fakes.scaleway_open import offer_of, opened, request
-from materia.testing.cloud import Clock
-from materia.testing.cloud.scaleway import Scaleway as Cloud
+from materia_scaleway.emulator.service import Scaleway as Cloud
+from materia_testing.emulation import Clock
 
 ZONE = "/instance/v1/zones/fr-par-1"
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes.scaleway_open import opened
 from materia.protocols import Provider
-from materia.testing.cloud import Clock
-from materia.testing.cloud.machine import SshMachines
-from materia.testing.cloud.scaleway import Scaleway
-from materia.testing.cloud.world import CloudWorld
-from materia.testing.provider import ProviderContract
-from materia.testing.provider_promises import WaitPromises
+from materia_scaleway.emulator.service import Scaleway
+from materia_testing.contracts.provider import ProviderContract
+from materia_testing.contracts.provider_promises import WaitPromises
+from materia_testing.emulation import Clock
+from materia_testing.emulation.contract_world import CloudWorld
+from materia_testing.emulation.machine import SshMachines
 
 
 class TestScaleway(ProviderContract):

@@ -6,9 +6,9 @@ import pytest
 import requests
 from fakes.scaleway_open import offer_of, opened, request
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
-from materia.testing.cloud import Fault
-from materia.testing.cloud.scaleway import Scaleway as Cloud
 from materia_scaleway import errors as plugin_errors
+from materia_scaleway.emulator.service import Scaleway as Cloud
+from materia_testing.emulation import Fault
 from scaleway_core import api as sdk
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes.scaleway_open import offer_of, opened, request
+from materia.compute import Instance
 from materia.errors import ConfigError, MateriaError, OrphanError, ProviderError, ReadyTimeoutError
-from materia.machines import Instance
-from materia.testing.cloud.scaleway import Scaleway as Cloud
+from materia_scaleway.emulator.service import Scaleway as Cloud
 
 
 def test_a_server_gets_its_user_data_before_it_is_started(cloud: Cloud) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
 from materia import Opening
-from materia.cost import cost
-from materia.entries import left_out_of
 from materia.errors import NoOfferError
-from materia.testing.cloud import Clock, Fault
-from materia.testing.cloud.exchange import Answer, Request
-from materia.testing.cloud.scaleway import Scaleway as Cloud
+from materia_providers.list_entries import left_out_of
+from materia_runner.pricing.cost import cost
 from materia_scaleway import materia_providers
+from materia_scaleway.emulator.service import Scaleway as Cloud
+from materia_testing.emulation import Clock, Fault
+from materia_testing.emulation.exchange import Answer, Request
 
 
 def test_prices_are_exact_to_the_last_digit_of_the_catalog(cloud: Cloud) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
-from materia.testing.cloud.scaleway import Scaleway as Cloud
 from materia_scaleway import prices
+from materia_scaleway.emulator.service import Scaleway as Cloud
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared/data/providers/scaleway"
 pytestmark = pytest.mark.skipif(

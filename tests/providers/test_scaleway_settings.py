@@ -10,8 +10,8 @@ import pytest
 from fakes.renting import opening
 from fakes.scaleway_open import NEEDS, request
 from materia.errors import ConfigError, CredentialsError
-from materia.testing.cloud.scaleway import Scaleway as Cloud
 from materia_scaleway import materia_providers
+from materia_scaleway.emulator.service import Scaleway as Cloud
 
 
 def test_declaring_the_plugin_imports_neither_its_sdk_nor_an_http_client() -> None:

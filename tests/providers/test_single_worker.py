@@ -18,17 +18,17 @@ from pathlib import Path
 import pytest
 from fakes.leftovers import NEEDS, new_run, opened
 from fakes.workshop import Workshop, wait_until
-from materia.bootstrap import generate_key
-from materia.cli.emulator import toml
-from materia.selection import rank
-from materia.single_worker import Wanted, create_worker
-from materia.state import State
-from materia.sweep import EXPIRED, sweep_provider
-from materia.testing.cloud import Behaviour, Clock, Fault
-from materia.testing.cloud.machine import SshMachines
-from materia.testing.cloud.service import Service
-from materia.testing.cloud.services import SERVICES, service_class
-from materia.worker_keys import Worker
+from materia_providers.cloud_init import generate_key
+from materia_runner.cli.commands.emulator import toml
+from materia_runner.ledger.state import State
+from materia_runner.pricing.ranking import rank
+from materia_runner.rental.manual_worker import Wanted, create_worker
+from materia_runner.rental.manual_worker_files import Worker
+from materia_runner.rental.sweep import EXPIRED, sweep_provider
+from materia_testing.emulation import Behaviour, Clock, Fault
+from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.service import Service
+from materia_testing.emulation.services import SERVICES, service_class
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)

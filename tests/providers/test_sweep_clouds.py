@@ -20,16 +20,16 @@ from fakes import oracle_open, scaleway_open
 from fakes.leftovers import HOUR, Tenant, died, intend, remember
 from materia.errors import ConfigError, OrphanError
 from materia.protocols import Provider
-from materia.provider_clock import check_clock, provider_time
-from materia.state import State
-from materia.sweep import EXPIRED, RUN_OVER, sweep_provider
-from materia.testing.cloud import Behaviour, Clock
-from materia.testing.cloud.hetzner import Hetzner
-from materia.testing.cloud.oracle import Oracle
-from materia.testing.cloud.ovh import Ovh
-from materia.testing.cloud.scaleway import Scaleway
-from materia.testing.cloud.service import Service
-from materia.testing.cloud.services import SERVICES, service_class
+from materia_hetzner.emulator.service import Hetzner
+from materia_oracle.emulator.service import Oracle
+from materia_ovh.emulator.service import Ovh
+from materia_providers.clock import check_clock, provider_time
+from materia_runner.ledger.state import State
+from materia_runner.rental.sweep import EXPIRED, RUN_OVER, sweep_provider
+from materia_scaleway.emulator.service import Scaleway
+from materia_testing.emulation import Behaviour, Clock
+from materia_testing.emulation.service import Service
+from materia_testing.emulation.services import SERVICES, service_class
 
 QUICK = timedelta(milliseconds=50)
 MINUTE = timedelta(minutes=1)

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from fakes.leftovers import died, intend, remember
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
-from materia.cli.sweep import as_json, as_text, exit_code
-from materia.entries import left_out_of
 from materia.errors import OrphanError, ProviderError
-from materia.lifecycle import destroy
-from materia.single_worker import destroy_worker
-from materia.state import State
-from materia.sweep import try_sweep
-from materia.testing.cloud import Behaviour, Fault
-from materia.testing.cloud.scaleway import Scaleway as Cloud
+from materia_providers.list_entries import left_out_of
+from materia_runner.cli.commands.sweep import as_json, as_text, exit_code
+from materia_runner.ledger.state import State
+from materia_runner.rental.lifecycle import destroy
+from materia_runner.rental.manual_worker import destroy_worker
+from materia_runner.rental.sweep import try_sweep
+from materia_scaleway.emulator.service import Scaleway as Cloud
+from materia_testing.emulation import Behaviour, Fault
 
 QUICK = timedelta(milliseconds=50)
 DOWN = "/instance/v1/zones/nl-ams-1/*"

@@ -1,4 +1,4 @@
-from materia.testing.sink import SinkContract
+from materia_testing.contracts.sink import SinkContract
 
 
 class TestDuckDBSink(SinkContract):

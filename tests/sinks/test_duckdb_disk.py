@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from fakes.duckdb_runs import open_in, publish_quickly, record_quickly
 from materia.errors import SinkError
-from materia.testing.crash import elsewhere
-from materia.testing.opened import Declared
-from materia.testing.sink_publish import build, expected, publish_version
-from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched
 from materia_duckdb.sink import DuckDBSink
+from materia_testing.contracts.crash import elsewhere
+from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sink_publish import build, expected, publish_version
+from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched
 
 
 def test_no_more_disk_is_used_than_published_and_working_copy_together(

@@ -9,20 +9,20 @@ from pathlib import Path
 import duckdb
 import pytest
 from fakes.duckdb_runs import files, open_in
+from materia.data import PublishRequest
 from materia.errors import BusyError, SinkError
-from materia.model import PublishRequest
-from materia.sql import LOCKED
-from materia.testing.sink_publish import ROWS, build, expected, publish_version, request
-from materia_duckdb import opening
-from materia_duckdb.opening import opened, remove
+from materia.kit.sql import LOCKED
 from materia_duckdb.sink import DuckDBSink
+from materia_store import connection as opening
+from materia_store.connection import opened, remove
+from materia_testing.contracts.sink_publish import ROWS, build, expected, publish_version, request
 
 
 def test_opening_it_makes_nothing_and_does_not_import_duckdb(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from materia.testing.opened import Declared\n"
+        "from materia_testing.contracts.opened import Declared\n"
         "sink = Declared(kind='sink', module='materia_duckdb', name='duckdb',"
         " directory=Path(sys.argv[1])).open()\n"
         "assert sink.known('acme') == {}\n"

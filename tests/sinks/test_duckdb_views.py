@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from materia.data import PublishRequest
 from materia.errors import SinkError
-from materia.model import PublishRequest
-from materia.published import tables_in
-from materia_duckdb.opening import opened
 from materia_duckdb.sink import DuckDBSink
+from materia_runner.worker.published_tables import tables_in
+from materia_store.connection import opened
 
 SECRET = "-----BEGIN OPENSSH KEY s3cr3t"  # noqa: S105 -- made up here
 

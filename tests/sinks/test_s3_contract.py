@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 from fakes.s3 import KEY, SECRET, S3Server
-from materia.testing.sink import SinkContract
+from materia_testing.contracts.sink import SinkContract
 
 
 class TestS3Sink(SinkContract):

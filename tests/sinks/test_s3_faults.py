@@ -10,11 +10,11 @@ import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import QUICK, Machine, address, machines
 from materia.errors import ConfigError, MateriaError, SinkError
-from materia.testing.sink_publish import build, expected, publish_version, request
-from materia.testing.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
+from materia_s3.errors import explain
 from materia_s3.objects import PART, Objects
-from materia_s3.problems import explain
 from materia_s3.sink import S3Sink
+from materia_testing.contracts.sink_publish import build, expected, publish_version, request
+from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 from obstore import exceptions
 
 PASSING = {

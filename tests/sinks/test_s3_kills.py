@@ -12,10 +12,16 @@ import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import machines
 from fakes.s3_told import publish_when_told, record_when_told
-from materia.testing.crash import Elsewhere
-from materia.testing.opened import Declared
-from materia.testing.sink_publish import ROWS, build, expected, publish_version, read_duckdb
-from materia.testing.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.crash import Elsewhere
+from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sink_publish import (
+    ROWS,
+    build,
+    expected,
+    publish_version,
+    read_duckdb,
+)
+from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 
 
 @pytest.fixture

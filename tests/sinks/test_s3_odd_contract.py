@@ -4,7 +4,7 @@ import pytest
 from fakes.odd_store import Habits, OddStore
 from fakes.s3 import KEY, SECRET
 from fakes.s3_quick import APART
-from materia.testing.sink import SinkContract
+from materia_testing.contracts.sink import SinkContract
 
 HABITS = Habits(
     apart=APART.total_seconds(),

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from fakes.s3 import S3Server
 from fakes.s3_runs import Machine
+from materia.data import Absent, Known, Unchanged
 from materia.errors import SinkError
-from materia.model import Absent, Known, Unchanged
-from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched, in_use
 from materia_s3.objects import PART
+from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, in_use
 
 WORD = "coffee/raw/acme/2026-01/known.json"
 

@@ -11,13 +11,13 @@ import materia_s3
 import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import QUICK
-from materia import object_store
-from materia.config import parse_config
 from materia.plugins import load_plugins
-from materia.testing.sink_publish import publish_version
-from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_runner.config.load import parse_config
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
+from materia_store import object_store
+from materia_testing.contracts.sink_publish import publish_version
+from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/s3"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def code(*names: str) -> str:
 
 
 def test_every_message_it_explains_is_one_that_can_be_said() -> None:
-    from materia_duckdb import lock
+    from materia_store import file_lock as lock
 
     everything = code(*(path.stem for path in MODULES)) + Path(lock.__file__).read_text()
 

@@ -10,16 +10,16 @@ from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
 from materia.plugins import load_plugins
-from materia.testing.sink_publish import publish_version
-from materia.testing.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
 from materia_s3.address import Address
+from materia_testing.contracts.sink_publish import publish_version
+from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
 
 
 def test_declaring_it_imports_no_client_and_opening_it_asks_nobody(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from materia.testing.opened import Declared\n"
+        "from materia_testing.contracts.opened import Declared\n"
         "import materia_s3\n"
         "materia_s3.materia_sinks()\n"
         "assert 'obstore' not in sys.modules\n"

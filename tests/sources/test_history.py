@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from materia.model import LoadReport, LoadRequest, RawFile
+from materia.data import LoadReport, LoadRequest, RawFile
 from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
 

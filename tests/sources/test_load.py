@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from fakes.psd import ALL, Row, balances, csv_text, zip_rows, zip_text
-from materia.model import LoadReport, LoadRequest, RawFile
+from materia.data import LoadReport, LoadRequest, RawFile
 from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
 
@@ -287,7 +287,7 @@ import pickle, sys, os, signal
 from pathlib import Path
 from materia_psdonline.archive import HEADER
 from materia_psdonline.load import load
-from materia.model import LoadRequest
+from materia.data import LoadRequest
 files, database, directory, after = pickle.loads(bytes.fromhex(sys.argv[1]))
 def loaded(key, left):
     if left == after:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia.model import Known
-from materia_psdonline.answers import (
+from materia.data import Known
+from materia_psdonline.http_headers import (
     Span,
     confirms,
     length_of,

@@ -6,11 +6,11 @@ import pytest
 from fakes.psd_world import PsdWorld
 from fakes.usda import UsdaServer
 from materia.protocols import Source
-from materia.testing.opened import Declared
-from materia.testing.source import SourceContract
 from materia_psdonline.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
+from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.source import SourceContract
 
 
 class TestPsdOnline(SourceContract):

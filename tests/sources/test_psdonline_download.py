@@ -9,8 +9,8 @@ from fakes.psd import COUNTRIES, balances, zip_rows
 from fakes.psd_november import ARCHIVE, NOVEMBER, Fetch
 from fakes.psd_world import asked
 from fakes.usda import Fault, UsdaServer
+from materia.data import Absent, Fetched, FetchRequest, Refused
 from materia.errors import SourceError
-from materia.model import Absent, Fetched, FetchRequest, Refused
 from materia_psdonline.source import PsdOnline
 
 

@@ -11,9 +11,9 @@ from fakes.psd_world import asked
 from fakes.usda import Fault, UsdaServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from materia.data import FetchRequest, Refused, Unchanged
 from materia.errors import SourceError
-from materia.model import FetchRequest, Refused, Unchanged
-from materia.validators import to_ask_with, to_keep
+from materia.kit.validators import to_ask_with, to_keep
 from materia_duckdb.sink import DuckDBSink
 from materia_psdonline.archive import read_text
 from materia_psdonline.download import Patience

@@ -12,8 +12,7 @@ from fakes.psd import ALL, balances, zip_rows
 from fakes.psd_damage import DAMAGES
 from fakes.psd_november import ARCHIVE, ROWS
 from fakes.psd_world import NOW, asked, known_from
-from materia.errors import SourceError
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchRequest,
@@ -23,6 +22,7 @@ from materia.model import (
     Refused,
     Unchanged,
 )
+from materia.errors import SourceError
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 

@@ -14,8 +14,8 @@ import pytest
 from fakes.psd_november import ARCHIVE, NOVEMBER, Fetch
 from fakes.psd_world import asked, known_from
 from fakes.usda import Fault, UsdaServer
+from materia.data import Fetched, FetchRequest, Known
 from materia.errors import SourceError
-from materia.model import Fetched, FetchRequest, Known
 from materia_psdonline.download import Patience
 from materia_psdonline.source import PsdOnline
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
-from materia.config import parse_config
 from materia.hookspecs import Opening
 from materia.plugins import load_plugins
 from materia_psdonline import materia_sources
 from materia_psdonline.releases import RECHECKED_RELEASES, SETTLED_FOR
 from materia_psdonline.settings import KNOWN_FILES
 from materia_psdonline.source import PsdOnline
+from materia_runner.config.load import parse_config
 
 README = (Path(__file__).resolve().parents[2] / "plugins/sources/psdonline/README.md").read_text()
 [PLUGIN] = materia_sources()
@@ -34,7 +34,7 @@ def run(workshop: Workshop, block: str) -> list[str]:
         assert line.startswith("$ ")
         name, *arguments = shlex.split(line[2:])
         command = {
-            "materia": ["-m", "materia", *arguments],
+            "materia": ["-m", "materia_runner", *arguments],
             "python": arguments,
             "extract_psd": ["-m", "materia_psdonline.extract_psd", *arguments],
         }[name]

@@ -13,13 +13,13 @@ from fakes.psd_november import ARCHIVE, NOVEMBER, ROWS
 from fakes.s3 import S3Server
 from fakes.s3_runs import machines
 from fakes.usda import START, Fault, UsdaServer
-from materia.events import Event, Log
-from materia.extract_stage import extract
-from materia.model import Known
+from materia.data import Known
 from materia.protocols import Sink
-from materia.worker_request import WorkerRequest
 from materia_duckdb.sink import DuckDBSink
 from materia_psdonline.source import PsdOnline
+from materia_runner.messages.events import Event, Log
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.worker.extract import extract
 
 KEY = "2025-11/psd_alldata"
 OTHER = zip_rows(balances("2025-11", seed=1))

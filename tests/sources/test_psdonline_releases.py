@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fakes.psd import ALL, zip_rows
 from fakes.psd import balances as made
+from materia.data import Known, PartitionsRequest, RawFile
 from materia.errors import ConfigError, SourceError
-from materia.model import Known, PartitionsRequest, RawFile
 from materia_psdonline.releases import key_of, months, release_of
 from materia_psdonline.source import PsdOnline
 

@@ -14,8 +14,8 @@ from types import ModuleType
 
 import pytest
 from fakes.psd import ALL, COFFEE, CORN, WHEAT
+from materia.data import Fetched, FetchRequest, PartitionsRequest
 from materia.hookspecs import Opening
-from materia.model import Fetched, FetchRequest, PartitionsRequest
 from materia_psdonline import SAMPLE, materia_sources
 from materia_psdonline.archive import check, read_text
 from materia_psdonline.source import PsdOnline

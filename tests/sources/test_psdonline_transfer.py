@@ -11,8 +11,8 @@ from fakes.psd import balances, zip_rows
 from fakes.psd_november import ARCHIVE, NOVEMBER, ROWS, Fetch
 from fakes.psd_world import asked, known_from
 from fakes.usda import START, Fault, UsdaServer
+from materia.data import Fetched, FetchRequest, Known, Unchanged
 from materia.errors import SourceError
-from materia.model import Fetched, FetchRequest, Known, Unchanged
 from materia_psdonline.source import PsdOnline
 
 OTHER = zip_rows(balances("2025-11", seed=1))

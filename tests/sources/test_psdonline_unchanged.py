@@ -12,8 +12,8 @@ from fakes.psd_damage import DAMAGES
 from fakes.psd_november import ARCHIVE, NOVEMBER, ROWS, Fetch
 from fakes.psd_world import known_from
 from fakes.usda import Fault, UsdaServer
+from materia.data import Absent, Fetched, Refused, Unchanged
 from materia.errors import SourceError
-from materia.model import Absent, Fetched, Refused, Unchanged
 
 
 def test_an_unchanged_release_costs_one_conditional_request_and_no_bytes(

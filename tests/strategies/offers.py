@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from hypothesis import strategies as st
-from materia.machines import Billing, Extra, Money, Offer
+from materia.compute import Billing, Extra, Money, Offer
 
 NOW = datetime(2026, 11, 24, 12, 34, 56, tzinfo=UTC)
 INCREMENTS = (1, 60, 3600)

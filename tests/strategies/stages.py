@@ -7,8 +7,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import strategies as st
-from materia.machines import Billing, Money, Offer, Requirements
-from materia.pipeline import Stage
+from materia.compute import Billing, Money, Offer, Requirements
+from materia_runner.config.pipeline import Stage
 from strategies.offers import NOW, moneys, offers
 
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from materia.sqlmesh_config import project_config, source_project
+from materia_sqlmesh.project import project_config, source_project
 
 folder = Path(__file__).parent
 config = project_config(folder, beside=source_project(folder))

@@ -30,8 +30,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from materia.text import together
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import timedelta
 
 Made = Literal["", "address", "machine"]
@@ -59,12 +60,6 @@ class VariableError(MateriaError):
     """A variable of the environment that HTTP clients read does not say something usable."""
 
     exit_code = 2
-
-
-def together(names: Sequence[str]) -> str:
-    """`A`, `A and B`, `A, B and C`."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 class MissingSecretError(MateriaError):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import pluggy
 
-from materia.once import Once, unkept
+from materia.kit.once import Once, unkept
 
 if TYPE_CHECKING:
-    from materia.machines import Offer, Requirements
+    from materia.compute import Offer, Requirements
     from materia.protocols import Provider, Sink, Source
 
 hookspec = pluggy.HookspecMarker("materia")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import pluggy
 
 from materia import hookspecs
-from materia.entry_points import EntryPoint, find_entry_points
+from materia._entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
-from materia.once import Once, unkept
+from materia.kit.once import Once, unkept
+from materia.text import suggestion
 
 if TYPE_CHECKING:
     from materia.protocols import Provider, Sink, Source
@@ -233,9 +233,3 @@ def _how_to_install(kind: Kind, name: str) -> str:
     if kind == "source" or f"materia-{name}" not in BUNDLED:
         return ""
     return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """` (did you mean 'x'?)` for the nearest of *known*, or nothing."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

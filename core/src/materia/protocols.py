@@ -1,4 +1,4 @@
-"""What a plugin promises. Each sentence here is a test in `materia.testing`.
+"""What a plugin promises. Each sentence here is a test in `materia_testing`.
 
 A plugin needs no base class: an object with these methods is enough, and a type checker says what
 is missing. Requests grow by fields with defaults; methods never gain a parameter.
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from materia.machines import Instance, InstanceRequest, Offer, Requirements
-    from materia.model import (
+    from materia.compute import Instance, InstanceRequest, Offer, Requirements
+    from materia.data import (
         FetchRequest,
         FetchResult,
         Known,
@@ -49,7 +49,7 @@ class Provider(Protocol):
         """Every instance materia made, from any run, and nothing else.
 
         A place that cannot be listed is an error, or is named in the `left_out` of
-        `materia.entries.Entries`: the list is never shorter without a word.
+        `materia_providers.list_entries.Entries`: the list is never shorter without a word.
         """
         ...
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from materia.machines import Money
-from materia.testing.cloud import (
+from materia.compute import Money
+from materia_acme.provider import STARTED_MINUTES
+from materia_testing.emulation import (
     Answer,
     BadBody,
     Booting,
@@ -19,7 +20,6 @@ from materia.testing.cloud import (
     Service,
     route,
 )
-from materia_acme.provider import STARTED_MINUTES
 
 TYPES = {"small": (2, 4, 40, "0.009"), "large": (8, 32, 160, "0.06")}
 

@@ -15,7 +15,7 @@ DAMAGED = {"a web page": "<html>moved</html>\n", "letters": "item,price\nnails,c
 
 
 class AcmeServer:
-    """A `materia.testing.source.World`."""
+    """A `materia_testing.contracts.source.World`."""
 
     keys = ("2026-01", "2026-02", "2026-03")
     now = datetime(2026, 3, 20, tzinfo=UTC)

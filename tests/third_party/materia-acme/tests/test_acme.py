@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 from acme_server import AcmeServer, acme_server
-from materia.testing.sink import SinkContract
-from materia.testing.source import SourceContract
+from materia_testing.contracts.sink import SinkContract
+from materia_testing.contracts.source import SourceContract
 
 
 class TestAcmeSource(SourceContract):

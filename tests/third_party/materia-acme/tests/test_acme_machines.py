@@ -4,10 +4,10 @@ from datetime import timedelta
 import pytest
 from acme_cloud import AcmeCloud
 from materia import Provider
-from materia.testing.cloud import Clock
-from materia.testing.cloud.world import CloudWorld
-from materia.testing.provider import ProviderContract
 from materia_acme.provider import AcmeMachines
+from materia_testing.contracts.provider import ProviderContract
+from materia_testing.emulation import Clock
+from materia_testing.emulation.contract_world import CloudWorld
 
 
 class TestAcmeMachines(ProviderContract):

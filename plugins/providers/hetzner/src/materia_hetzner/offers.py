@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from materia.entries import Entries, LeftOut, amount, amount_in, whole, word
-from materia.machines import Architecture, Availability, Billing, Cpu, Extra, Money, Offer
+from materia.compute import Architecture, Availability, Billing, Cpu, Extra, Money, Offer
+from materia_providers.list_entries import Entries, LeftOut, amount, amount_in, whole, word
 
 PROVIDER = "hetzner"
 ARCHITECTURES: Mapping[str, Architecture] = {"x86": "x86_64", "arm": "arm64"}

@@ -20,8 +20,7 @@ from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer, Server, ServerCreatePublicNetwork
 from hcloud.ssh_keys import BoundSSHKey, SSHKey
-from materia.bootstrap import check_size, host_key_of
-from materia.entries import Entries, LeftOut
+from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import (
     CapacityError,
     CredentialsError,
@@ -29,18 +28,19 @@ from materia.errors import (
     NoOfferError,
     ProviderError,
 )
-from materia.machines import Instance, InstanceRequest, Offer, Requirements
-from materia.marks import mark_of, read_mark
-from materia.once import Once, unkept
-from materia.polling import Boot, await_boot
-from materia.provider_clock import read_date_header
-from materia.removal import leaving_nothing, leftover
+from materia.kit.once import Once, unkept
+from materia_providers.clock import read_date_header
+from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.labels import mark_of, read_mark
+from materia_providers.list_entries import Entries, LeftOut
+from materia_providers.polling import Boot, await_boot
+from materia_providers.teardown import leaving_nothing, leftover
 
+from materia_hetzner.errors import NothingMadeError, TakenError, refuses_offer, translated
+from materia_hetzner.inventory import Project, open_client
 from materia_hetzner.offers import PROVIDER, read_offers
-from materia_hetzner.problems import NothingMadeError, TakenError, refuses_offer, translated
-from materia_hetzner.project import Project, open_client
-from materia_hetzner.removal import remove
 from materia_hetzner.settings import Settings
+from materia_hetzner.teardown import remove
 
 USER_DATA_LIMIT = 32 * 1024  # bytes; API reference, POST /servers, 2026-08
 
@@ -171,7 +171,6 @@ class Hetzner:
         Raises:
             ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
         """
-        from materia.ssh import wait_until_reachable
 
         def look() -> Boot | None:
             server = self._project.find(instance)
@@ -184,9 +183,6 @@ class Hetzner:
         boot = await_boot(
             f"hetzner: the server {instance.name} (id {instance.id})",
             look,
-            knock=lambda host, port, left: wait_until_reachable(
-                host, port, instance.host_key, left
-            ),
             timeout=timeout,
             settle=self._settle,
         )

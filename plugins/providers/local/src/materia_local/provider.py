@@ -14,9 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from materia.errors import NoOfferError, OrphanError, ProviderError
-from materia.local_process import end_process
-from materia.machines import (
+from materia.compute import (
     Architecture,
     Billing,
     Instance,
@@ -25,6 +23,8 @@ from materia.machines import (
     Offer,
     Requirements,
 )
+from materia.errors import NoOfferError, OrphanError, ProviderError
+from materia.kit.local_process import end_process
 
 PROVIDER = "local"
 MARKER = "worker.json"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from materia import Opening, Plugin, Provider, Setting, hookimpl
-from materia.machines import Offer, Requirements
+from materia.compute import Offer, Requirements
 
 
 def open_oracle(opening: Opening) -> Provider:
     """Open the provider; nothing is asked of Oracle yet."""
-    from materia_oracle.opening import open_provider
+    from materia_oracle.settings import open_provider
 
     return open_provider(opening)
 

@@ -18,11 +18,11 @@ from typing import Any
 os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 import oci  # type: ignore[import-untyped]
-from materia import polling
-from materia.entries import ODD, LeftOut, reason_of
 from materia.errors import ProviderError
-from materia.http_environment import check_requests
-from materia.marks import read_mark
+from materia_http.environment import check_requests
+from materia_providers import polling
+from materia_providers.labels import read_mark
+from materia_providers.list_entries import ODD, LeftOut, reason_of
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
     ComputeClient,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from materia import api_errors
-from materia.connection import connection_text
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
+from materia_providers import api_errors
+from materia_providers.connection_errors import connection_text
 from oci import exceptions  # type: ignore[import-untyped]
 
 

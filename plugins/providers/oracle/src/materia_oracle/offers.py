@@ -8,10 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from materia.entries import Entries, LeftOut, amount, word
+from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
-from materia.machines import Offer, Requirements
-from materia.once import Once, unkept
+from materia.kit.once import Once, unkept
+from materia_providers.list_entries import Entries, LeftOut, amount, word
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place

@@ -15,10 +15,10 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from materia.connection import connection_text
-from materia.entries import LeftOut, amount
 from materia.errors import ProviderError
-from materia.http_client import client
+from materia_http.client import client
+from materia_providers.connection_errors import connection_text
+from materia_providers.list_entries import LeftOut, amount
 
 URL = "https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/"
 TIMEOUT_SECONDS = 15.0

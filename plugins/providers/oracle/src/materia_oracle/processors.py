@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from materia.machines import Architecture
+from materia.compute import Architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

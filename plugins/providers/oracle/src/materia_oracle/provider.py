@@ -7,20 +7,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from materia.bootstrap import check_size, host_key_of
+from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import ConfigError, Made, ReadyTimeoutError
-from materia.machines import Instance, InstanceRequest, Offer, Requirements
-from materia.marks import Mark, mark_of
-from materia.once import Once, unkept
-from materia.polling import Boot, await_boot
-from materia.provider_clock import read_date_header
-from materia.removal import leaving_nothing
+from materia.kit.once import Once, unkept
+from materia_providers.clock import read_date_header
+from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.labels import Mark, mark_of
+from materia_providers.polling import Boot, await_boot
+from materia_providers.teardown import leaving_nothing
 
 from materia_oracle.client import Place, connect
 from materia_oracle.errors import GoneError
-from materia_oracle.launch import TABLE, launch
-from materia_oracle.offers import offers_of
-from materia_oracle.owned import (
+from materia_oracle.inventory import (
     TERMINATED,
     TERMINATING,
     Owned,
@@ -28,8 +26,10 @@ from materia_oracle.owned import (
     instances_of,
     read_instance,
 )
-from materia_oracle.removal import remove
+from materia_oracle.launch import TABLE, launch
+from materia_oracle.offers import offers_of
 from materia_oracle.shapes import PROVIDER
+from materia_oracle.teardown import remove
 
 # All values of the metadata together (Oracle docs, LaunchInstanceDetails.metadata).
 METADATA_BYTES = 32_000
@@ -119,8 +119,6 @@ class Oracle:
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
         """As the Protocol says; an instance that stops or terminates will never answer."""
-        from materia.ssh import wait_until_reachable
-
         which = f"oracle: the instance {instance.name} (id {instance.id})"
 
         def look() -> Boot | None:
@@ -137,9 +135,6 @@ class Oracle:
         boot = await_boot(
             which,
             look,
-            knock=lambda host, port, left: wait_until_reachable(
-                host, port, instance.host_key, left
-            ),
             timeout=timeout,
             settle=self._settle,
         )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from materia import Opening
-from materia.entries import Entries, LeftOut
+from materia.compute import ANY_REGION, Offer, Requirements
 from materia.errors import NoOfferError
-from materia.machines import ANY_REGION, Offer, Requirements
+from materia_providers.list_entries import Entries, LeftOut
 
 from materia_oracle.price_list import fetch
 from materia_oracle.shapes import PROVIDER, listed_shapes, offers

@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal
 
-from materia.entries import LeftOut
+from materia.compute import Availability, Billing, Cpu, Extra, Money, Offer, Requirements
 from materia.errors import NoOfferError
-from materia.machines import (
-    Availability,
-    Billing,
-    Cpu,
-    Extra,
-    Money,
-    Offer,
-    Requirements,
-)
+from materia_providers.list_entries import LeftOut
 
 from materia_oracle.price_list import PriceList, Series, egress_part
 from materia_oracle.processors import Processor, processor_of, series_of, shape_of

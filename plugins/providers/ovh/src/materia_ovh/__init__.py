@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from materia import Opening, Plugin, Provider, Setting, hookimpl
 
 if TYPE_CHECKING:
-    from materia.machines import Offer, Requirements
+    from materia.compute import Offer, Requirements
 
 
 def open_ovh(opening: Opening) -> Provider:

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any
 
 import httpx
-from materia.connection import connection_text
-from materia.entries import Entries, printable
+from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
-from materia.http_client import client
-from materia.machines import Offer, Requirements
-from materia.once import Once
+from materia.kit.once import Once
+from materia_http.client import client
+from materia_providers.connection_errors import connection_text
+from materia_providers.list_entries import Entries, printable
 
 from materia_ovh import offers
 from materia_ovh.settings import Settings

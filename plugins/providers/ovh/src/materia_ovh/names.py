@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 
 from materia.errors import ProviderError
-from materia.marks import Mark
+from materia_providers.labels import Mark
 
 WORD = r"[A-Za-z0-9._]+(?:-[A-Za-z0-9._]+)*"
 PATTERN = re.compile(

@@ -14,8 +14,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from materia.entries import Entries, LeftOut, amount, whole, word
-from materia.machines import ANY_REGION, Availability, Billing, Cpu, Money, Offer
+from materia.compute import ANY_REGION, Availability, Billing, Cpu, Money, Offer
+from materia_providers.list_entries import Entries, LeftOut, amount, whole, word
 
 PROVIDER = "ovh"
 # From ACTIVE to delete, every clock hour that is touched; building is free.

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from materia.bootstrap import check_size, host_key_of
-from materia.entries import Entries
+from materia.compute import Attached, Instance, InstanceRequest, Offer, Requirements
 from materia.errors import (
     CapacityError,
     ConfigError,
@@ -22,27 +21,28 @@ from materia.errors import (
     NoOfferError,
     ProviderError,
 )
-from materia.machines import Attached, Instance, InstanceRequest, Offer, Requirements
-from materia.marks import mark_of
-from materia.once import Once, unkept
-from materia.polling import Boot, await_boot
-from materia.provider_clock import read_date_header
-from materia.removal import leaving_nothing, leftover
+from materia.kit.once import Once, unkept
+from materia_providers.clock import read_date_header
+from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.labels import mark_of
+from materia_providers.list_entries import Entries
+from materia_providers.polling import Boot, await_boot
+from materia_providers.teardown import leaving_nothing, leftover
 
-from materia_ovh.account import Account, Key, open_client
 from materia_ovh.catalog import read_catalog
 from materia_ovh.credentials import Credentials
-from materia_ovh.names import write_name
-from materia_ovh.offers import PROVIDER, read_offers
-from materia_ovh.problems import (
+from materia_ovh.errors import (
     NothingMadeError,
     TakenError,
     UnansweredError,
     refuses_offer,
     translated,
 )
-from materia_ovh.removal import remove
+from materia_ovh.inventory import Account, Key, open_client
+from materia_ovh.names import write_name
+from materia_ovh.offers import PROVIDER, read_offers
 from materia_ovh.settings import Settings
+from materia_ovh.teardown import remove
 
 USER_DATA_LIMIT = 65_535  # bytes of its base64 form; OpenStack Compute API, servers, user_data
 
@@ -177,7 +177,6 @@ class Ovh:
             CapacityError: it could not be built; it is destroyed.
             ReadyTimeoutError: it is not active, or does not answer, after *timeout*.
         """
-        from materia.ssh import wait_until_reachable
 
         def look() -> Boot | None:
             body = self._account.find(instance)
@@ -197,9 +196,6 @@ class Ovh:
             boot = await_boot(
                 f"ovh: the instance {instance.name} (id {instance.id})",
                 look,
-                knock=lambda host, port, left: wait_until_reachable(
-                    host, port, instance.host_key, left
-                ),
                 timeout=timeout,
                 settle=self._settle,
             )

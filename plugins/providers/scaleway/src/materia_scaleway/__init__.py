@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from materia import Opening, Plugin, Provider, Setting, hookimpl
-from materia.machines import Offer, Requirements
+from materia.compute import Offer, Requirements
 
 
 def open_scaleway(opening: Opening) -> Provider:
     """Open the provider; nothing is asked of Scaleway yet."""
-    from materia_scaleway.opening import open_provider
+    from materia_scaleway.settings import open_provider
 
     return open_provider(opening)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
     """The public product catalog, which says prices and shapes but not what is in stock."""
-    from materia_scaleway.opening import offers_without_credentials
+    from materia_scaleway.settings import offers_without_credentials
 
     return offers_without_credentials(opening, requirements)
 

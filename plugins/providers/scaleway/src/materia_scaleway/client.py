@@ -16,9 +16,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import requests
-from materia.api_errors import retry_after
-from materia.http_environment import check_requests
-from materia.polling import LONGEST_HEEDED
+from materia.errors import CredentialsError
+from materia_http.environment import check_requests
+from materia_providers.api_errors import retry_after
+from materia_providers.polling import LONGEST_HEEDED
 from scaleway import Client  # type: ignore[import-untyped]
 from scaleway.block.v1 import BlockV1API  # type: ignore[import-untyped]
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API  # type: ignore[import-untyped]
@@ -240,3 +241,21 @@ def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis
     assert isinstance(images, Images)  # noqa: S101 -- as above
     assert isinstance(catalog, Catalog)  # noqa: S101 -- as above
     return Apis(instances, blocks, images, catalog)
+
+
+def make_client(access_key: str, secret_key: str, project: str, api_url: str) -> Client:
+    """The SDK's client, checked; its own message for a malformed key would repeat the key."""
+    client = Client(
+        access_key=access_key,
+        secret_key=secret_key,
+        default_project_id=project or None,
+        api_url=api_url,
+    )
+    try:
+        client.validate()
+    except ValueError:
+        raise CredentialsError(
+            "scaleway: SCW_ACCESS_KEY must be SCW and 17 more characters, and SCW_SECRET_KEY a "
+            "UUID; copy both again from IAM, API keys, in Scaleway's console"
+        ) from None
+    return client

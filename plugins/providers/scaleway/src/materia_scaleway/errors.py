@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import requests
-from materia import api_errors
-from materia.connection import connection_text
 from materia.errors import (
     CapacityError,
     ConfigError,
@@ -19,6 +17,8 @@ from materia.errors import (
     MateriaError,
     ProviderError,
 )
+from materia_providers import api_errors
+from materia_providers.connection_errors import connection_text
 from scaleway_core.api import ScalewayException
 
 

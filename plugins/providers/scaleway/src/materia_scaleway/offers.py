@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from materia.entries import Entries, LeftOut
+from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
-from materia.machines import Money, Offer, Requirements
-from materia.once import Once, unkept
+from materia.kit.once import Once, unkept
+from materia_providers.list_entries import Entries, LeftOut
 
 from materia_scaleway import prices
 from materia_scaleway.client import PAGE_SIZE, Apis, pages

@@ -14,8 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from materia.entries import LeftOut, amount, whole, word
-from materia.machines import (
+from materia.compute import (
     Architecture,
     Availability,
     Billing,
@@ -25,6 +24,7 @@ from materia.machines import (
     Offer,
     Requirements,
 )
+from materia_providers.list_entries import LeftOut, amount, whole, word
 
 PROVIDER = "scaleway"
 GIB = 1024**3

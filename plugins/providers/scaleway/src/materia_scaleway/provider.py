@@ -9,23 +9,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from materia.bootstrap import check_size, host_key_of
-from materia.entries import Entries, LeftOut
+from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import CapacityError, ConfigError, Made, ProviderError, ReadyTimeoutError
-from materia.machines import Instance, InstanceRequest, Offer, Requirements
-from materia.marks import Mark, mark_of
-from materia.once import Once, unkept
-from materia.polling import Boot, await_boot, look_for, poll
-from materia.provider_clock import read_date_header
-from materia.removal import leaving_nothing
+from materia.kit.once import Once, unkept
+from materia_providers.clock import read_date_header
+from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.labels import Mark, mark_of
+from materia_providers.list_entries import Entries, LeftOut
+from materia_providers.polling import Boot, await_boot, look_for, poll
+from materia_providers.teardown import leaving_nothing
 from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTemplate  # type: ignore[import-untyped]
 from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import connect
 from materia_scaleway.errors import GoneError, UnansweredError, refuses_offer, translated
-from materia_scaleway.offers import offers_of
-from materia_scaleway.owned import (
+from materia_scaleway.inventory import (
     Owned,
     address_of,
     instances_of,
@@ -34,8 +33,9 @@ from materia_scaleway.owned import (
     read_server,
     tags_of,
 )
+from materia_scaleway.offers import offers_of
 from materia_scaleway.prices import PROVIDER, volume_gb
-from materia_scaleway.removal import remove
+from materia_scaleway.teardown import remove
 from materia_scaleway.zones import ZONES, Zones
 
 # A cautious limit: the API documents none, scaleway/terraform-provider-scaleway takes no longer
@@ -72,7 +72,7 @@ class Scaleway:
         Raises:
             CredentialsError: a key does not have the form of one.
         """
-        from materia_scaleway.opening import make_client
+        from materia_scaleway.client import make_client
 
         client = make_client(access_key, secret_key, project, api_url)
         self._apis = connect(
@@ -134,8 +134,6 @@ class Scaleway:
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
         """As the Protocol says; a server that is locked, or stopped again, will never answer."""
-        from materia.ssh import wait_until_reachable
-
         which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
 
@@ -155,9 +153,6 @@ class Scaleway:
         boot = await_boot(
             which,
             look,
-            knock=lambda host, port, left: wait_until_reachable(
-                host, port, instance.host_key, left
-            ),
             timeout=timeout,
             settle=self._settle,
         )

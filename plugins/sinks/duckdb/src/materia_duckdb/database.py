@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from materia.data import PublishRequest, Table
 from materia.errors import BusyError, SinkError
-from materia.model import PublishRequest, Table
-
-from materia_duckdb import durable, publication
-from materia_duckdb.lock import Lock
-from materia_duckdb.opening import log, naming, opened, remove
-from materia_duckdb.publication import Publication
+from materia_store import atomic_files as durable
+from materia_store import publication
+from materia_store.connection import log, naming, opened, remove
+from materia_store.file_lock import Lock
+from materia_store.publication import Publication
 
 
 class Database:

@@ -19,11 +19,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused
 from materia.errors import SinkError
-from materia.model import Fetched, FetchResult, Known, Partition, RawFile, Refused
-
-from materia_duckdb import durable
-from materia_duckdb.memory import (
+from materia_store import atomic_files as durable
+from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
     Memory,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 
 from materia_duckdb.database import Database
 from materia_duckdb.raw_files import RawFiles

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from materia import Opening, Plugin, Setting, Sink, hookimpl
 
 if TYPE_CHECKING:
-    from materia.object_store import Patience
+    from materia_store.object_store import Patience
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
-from materia.object_store import Place, check_endpoint
+from materia_store.object_store import Place, check_endpoint
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from materia.errors import MateriaError, SinkError
-from materia.object_listing import EndlessListingError, every_object
-from materia.object_store import Key, Patience, StoreClient
-from materia.object_store_errors import OddAnswerError, is_passing
+from materia_store.object_listing import EndlessListingError, every_object
+from materia_store.object_store import Key, Patience, StoreClient
+from materia_store.object_store_errors import OddAnswerError, is_passing
 from obstore import exceptions
 
 from materia_s3.address import Address
 from materia_s3.conditions import NO_ETAG, check_conditions
-from materia_s3.problems import OBSTORE, NotThereError, explain, status_of
+from materia_s3.errors import OBSTORE, NotThereError, explain, status_of
 
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta, PutMode

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from materia.data import Table
 from materia.errors import SinkError
 from materia.forms import FILE_NAME, SHA256
-from materia.model import Table
 
 from materia_s3.objects import Found
 

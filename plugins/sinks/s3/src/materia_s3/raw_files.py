@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
-from materia.model import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
-from materia_duckdb.memory import (
+from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
     Memory,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
-from materia.object_store import Patience
-from materia_duckdb.opening import naming
+from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia_store.connection import naming
+from materia_store.object_store import Patience
 
 from materia_s3.address import Address
 from materia_s3.cache import Cache

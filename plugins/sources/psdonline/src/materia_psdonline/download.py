@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from materia.data import Absent, FetchRequest, Known, Unchanged
 from materia.errors import SourceError
-from materia.http_client import client
-from materia.model import Absent, FetchRequest, Known, Unchanged
-from materia.validators import usable_date, usable_etag
+from materia.kit.validators import usable_date, usable_etag
+from materia_http.client import client
 
-from materia_psdonline.answers import (
+from materia_psdonline.http_headers import (
     Span,
     confirms,
     length_of,
@@ -22,7 +22,7 @@ from materia_psdonline.answers import (
     span_of,
     still_the_same,
 )
-from materia_psdonline.arrival import MAX_FILE_BYTES, Arrived, Part, TooLargeError
+from materia_psdonline.partial_file import MAX_FILE_BYTES, Arrived, Part, TooLargeError
 
 # Pages that come with a 404 or 503 are shorter; more is not worth reading.
 SHORT_ANSWER_BYTES = 1 << 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 HELP = """\
@@ -17,10 +18,9 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(HELP)
         return
-    from materia.cli import main as materia
-
-    sys.argv[1:1] = ["pipeline", "run", "extract"]
-    materia()
+    # A process of its own: a source knows nothing of the runner but its command.
+    command = [sys.executable, "-m", "materia_runner", "pipeline", "run", "extract"]
+    os.execv(sys.executable, [*command, *sys.argv[1:]])  # noqa: S606 -- no shell, and all words ours
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from itertools import product
 from string import ascii_uppercase, digits
 
 import duckdb
-from materia.model import RawFile
-from materia.sql import literal
+from materia.data import RawFile
+from materia.kit.sql import literal
 
 from materia_psdonline.release_views import release_views
 from materia_psdonline.settings import KNOWN_FILES
-from materia_psdonline.spans import Moved, Place, Spans
+from materia_psdonline.validity import Moved, Place, Spans
 from materia_psdonline.zip_member import stem
 
 # A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums

@@ -9,20 +9,20 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+from materia.data import LoadReport, LoadRequest, RawFile
 from materia.errors import SourceError
-from materia.model import LoadReport, LoadRequest, RawFile
-from materia.sql import literal
+from materia.kit.sql import literal
 
 from materia_psdonline import history
 from materia_psdonline.bad_lines import find_bad_lines
-from materia_psdonline.changes import NotTheseLinesError, Step, replace_lines, replace_rows
+from materia_psdonline.csv_rows import LaterError, TwiceError
+from materia_psdonline.csv_text import has_mixed_line_ends, unpacked
 from materia_psdonline.history import Loaded
 from materia_psdonline.line_diff import LineTooLongError
+from materia_psdonline.release_diff import NotTheseLinesError, Step, replace_lines, replace_rows
 from materia_psdonline.releases import key_of, release_of
 from materia_psdonline.remarks import find_remarks
-from materia_psdonline.rows import LaterError, TwiceError
-from materia_psdonline.spans import Moved, Place
-from materia_psdonline.text import has_mixed_line_ends, unpacked
+from materia_psdonline.validity import Moved, Place
 from materia_psdonline.zip_member import ArchiveError
 
 # DuckDB's share. The text of one release (198 MB) lies beside it while that is parsed whole.

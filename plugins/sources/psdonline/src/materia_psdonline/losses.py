@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
-from materia.sql import literal
+from materia.kit.sql import literal
 
 from materia_psdonline.history import BALANCE, STAMPS, VALUES
 from materia_psdonline.limits import LAST_YEAR
-from materia_psdonline.spans import Spans
+from materia_psdonline.validity import Spans
 
 # In percent. A month adds balances and takes hardly any away: in the real files there is one a
 # commodity, country and market year, and all of them come again in the next month.

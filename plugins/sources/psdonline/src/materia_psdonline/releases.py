@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 
-from materia.model import Known, Partition
+from materia.data import Known, Partition
 
 from materia_psdonline.zip_member import stem
 

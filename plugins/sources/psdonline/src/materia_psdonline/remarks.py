@@ -13,7 +13,7 @@ from datetime import date
 from itertools import pairwise
 
 import duckdb
-from materia.sql import literal
+from materia.kit.sql import literal
 
 from materia_psdonline.history import STAMPS, VALUES
 from materia_psdonline.limits import month_of, stamp_of

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from materia.errors import ConfigError, SourceError
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchRequest,
@@ -25,11 +24,12 @@ from materia.model import (
     Refused,
     Unchanged,
 )
+from materia.errors import ConfigError, SourceError
 
-from materia_psdonline import folder
+from materia_psdonline import mirror_folder as folder
 from materia_psdonline.archive import ArchiveError, check
-from materia_psdonline.arrival import Arrived, TooLargeError
 from materia_psdonline.damage import damaged
+from materia_psdonline.partial_file import Arrived, TooLargeError
 from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 

@@ -10,17 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from materia.data import Absent, Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import SinkError
-from materia.model import (
-    Absent,
-    Fetched,
-    FetchResult,
-    Known,
-    Partition,
-    RawFile,
-    Refused,
-    Unchanged,
-)
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from datetime import date
 
 import duckdb
+from materia.data import LoadReport, LoadRequest, RawFile
 from materia.errors import SourceError
-from materia.model import LoadReport, LoadRequest, RawFile
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS raw;

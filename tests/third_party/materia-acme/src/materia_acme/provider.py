@@ -14,8 +14,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from materia.api_errors import translated
-from materia.bootstrap import check_size, host_key_of
+from materia.compute import Billing, Instance, InstanceRequest, Money, Offer, Requirements
 from materia.errors import (
     CapacityError,
     CredentialsError,
@@ -23,10 +22,11 @@ from materia.errors import (
     NoOfferError,
     ProviderError,
 )
-from materia.machines import Billing, Instance, InstanceRequest, Money, Offer, Requirements
-from materia.marks import entry_mark, mark_of
-from materia.polling import Boot, await_boot
-from materia.removal import ForeignError, leaving_nothing, remove
+from materia_providers.api_errors import translated
+from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.labels import entry_mark, mark_of
+from materia_providers.polling import Boot, await_boot
+from materia_providers.teardown import ForeignError, leaving_nothing, remove
 
 STARTED_MINUTES = Billing(
     increment=timedelta(minutes=1),
@@ -84,8 +84,6 @@ class AcmeMachines:
             return [found for one in answer["machines"] if (found := _instance(one))]
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        from materia.ssh import wait_until_reachable
-
         def look() -> Boot | None:
             machine = self._ask("GET", _path(instance.name))
             if machine is None:
@@ -96,9 +94,6 @@ class AcmeMachines:
         boot = await_boot(
             f"acme: {instance.name}",
             look,
-            knock=lambda host, port, left: wait_until_reachable(
-                host, port, instance.host_key, left
-            ),
             timeout=timeout,
             settle=timedelta(seconds=5),
         )

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import duckdb
+from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 from materia.errors import BusyError, SinkError
-from materia.model import FetchResult, Known, Partition, PublishRequest, RawFile, Table
 
 from materia_acme.known import Ledger
 

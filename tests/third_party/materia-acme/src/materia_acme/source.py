@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from materia.errors import SourceError
-from materia.model import (
+from materia.data import (
     Absent,
     Fetched,
     FetchRequest,
@@ -22,6 +21,7 @@ from materia.model import (
     Refused,
     Unchanged,
 )
+from materia.errors import SourceError
 
 FILE = "prices.csv"
 HEADER = b"item,price\n"

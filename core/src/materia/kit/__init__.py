@@ -1,0 +1,1 @@
+"""What two plugins or more share, from the standard library alone."""

@@ -1,0 +1,1 @@
+"""HTTP clients that check proxies and certificates before the first request."""

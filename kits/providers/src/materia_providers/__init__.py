@@ -1,0 +1,1 @@
+"""What providers share: labels, polling, teardown, cloud-init, checked answers."""

@@ -1,0 +1,141 @@
+"""What a published database says of itself, in `publication.run` and `publication.tables`.
+
+The schema is not called `materia`: DuckDB finds that ambiguous in a database of that name.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.data import PublishRequest, Table
+from materia.errors import SinkError
+from materia.kit.sql import literal
+
+from materia_store.views import refuse_reaching_out
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
+REMEDY = (
+    "move it away, and the next run builds it anew from the raw files, "
+    "or name another file as sinks.duckdb.path in materia.toml"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What a published database says of itself."""
+
+    run: str
+    stamp: str
+    tables: tuple[Table, ...]
+
+
+def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
+    """What *connection*'s database says of itself, or None when there is nothing in it at all."""
+    made_by_materia = connection.execute(
+        "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
+    ).fetchone()
+    if made_by_materia != (True,):
+        entries = connection.execute(
+            "SELECT (SELECT count(*) FROM duckdb_tables()) "
+            "+ (SELECT count(*) FROM duckdb_views() WHERE NOT internal)"
+        ).fetchone()
+        if entries == (0,):
+            return None
+        raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
+    catalog = _catalog(connection)
+    row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
+    if row is None:
+        raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
+    tables = connection.execute(
+        f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
+    ).fetchall()
+    return Publication(
+        run=row[0],
+        stamp=row[1],
+        tables=tuple(Table(name=name, rows=rows, description=text) for name, rows, text in tables),
+    )
+
+
+def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Table, ...]:
+    """Let the database say what it is, and return its tables.
+
+    Raises:
+        SinkError: a table is missing, or a view reaches out of the database.
+    """
+    refuse_reaching_out(connection, request.database)
+    catalog = _catalog(connection)
+    comments: dict[str, str | None] = dict(
+        connection.execute(
+            "SELECT schema_name || '.' || table_name, comment FROM duckdb_tables() "
+            "WHERE database_name = current_database() UNION ALL "
+            "SELECT schema_name || '.' || view_name, comment FROM duckdb_views() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+    )
+    if missing := [name for name in request.tables if name not in comments]:
+        raise SinkError(
+            f"{request.database}: has no table {', '.join(missing)}, which was to be published"
+        )
+    tables = tuple(
+        Table(
+            name=name,
+            rows=_count(connection, f"{catalog}.{quoted(*name.split('.', 1))}"),
+            description=comments[name] or "",
+        )
+        for name in request.tables
+    )
+    schema = f"{catalog}.publication"
+    connection.begin()
+    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    connection.execute(f"CREATE SCHEMA {schema}")
+    connection.execute(
+        f"CREATE TABLE {schema}.run (run TEXT NOT NULL, stamp TEXT NOT NULL, "
+        "published_at_utc TIMESTAMP NOT NULL)"
+    )
+    connection.execute(
+        f"CREATE TABLE {schema}.tables (position INTEGER NOT NULL, name TEXT NOT NULL, "
+        "rows BIGINT NOT NULL, description TEXT NOT NULL)"
+    )
+    connection.execute(
+        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.stamp)}, "
+        f"{literal(datetime.now(UTC).replace(tzinfo=None))})"
+    )
+    for position, table in enumerate(tables):
+        connection.execute(
+            f"INSERT INTO {schema}.tables VALUES "
+            f"({', '.join(map(literal, (position, *astuple(table))))})"
+        )
+    connection.execute(f"COMMENT ON TABLE {schema}.run IS 'The run that published this file.'")
+    connection.execute(f"COMMENT ON TABLE {schema}.tables IS 'What was published, with its rows.'")
+    connection.commit()
+    return tables
+
+
+def _count(connection: DuckDBPyConnection, table: str) -> int:
+    """Its rows; a view that would take for ever is not waited for, as a machine may be paid for."""
+    late = threading.Timer(COUNT_SECONDS, connection.interrupt)
+    late.daemon = True
+    late.start()
+    try:
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    finally:
+        late.cancel()
+    return int(row[0]) if row else 0
+
+
+def _catalog(connection: DuckDBPyConnection) -> str:
+    row = connection.execute("SELECT current_database()").fetchone()
+    return quoted(str(row[0]) if row else "")
+
+
+def quoted(*names: str) -> str:
+    """Names as SQL, the last one inside the ones before it."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -1,0 +1,1 @@
+"""Hetzner Cloud's API, emulated: a server that keeps state, a bill and faults to come."""

@@ -1,0 +1,49 @@
+"""Moments, fingerprints and images as the API of Hetzner writes them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from typing import Any
+
+
+def stamp(moment: datetime) -> str:
+    """As the API writes times."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+
+
+def fingerprint_of(public_key: str) -> str:
+    """MD5 of the key's bytes, in pairs."""
+    blob = public_key.split()[1] if " " in public_key else public_key
+    try:
+        content = base64.b64decode(blob, validate=True)
+    except ValueError:
+        content = blob.encode()
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return ":".join(digest[at : at + 2] for at in range(0, 32, 2))
+
+
+def image_body(number: int, image: tuple[str, str, str, str], architecture: str) -> dict[str, Any]:
+    """A system image."""
+    name, flavor, version, description = image
+    return {
+        "id": 160_000_000 + number,
+        "type": "system",
+        "status": "available",
+        "name": name,
+        "description": description,
+        "image_size": None,
+        "disk_size": 5,
+        "created": "2026-01-10T08:00:00+00:00",
+        "created_from": None,
+        "bound_to": None,
+        "os_flavor": flavor,
+        "os_version": version,
+        "architecture": architecture,
+        "rapid_deploy": True,
+        "protection": {"delete": False},
+        "deprecated": None,
+        "deleted": None,
+        "labels": {},
+    }

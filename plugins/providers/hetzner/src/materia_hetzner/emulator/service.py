@@ -1,0 +1,380 @@
+"""Hetzner Cloud, API v1 as of 2026-08: servers, SSH keys, primary IPs, volumes, actions, prices.
+
+Follows the published API reference (docs.hetzner.cloud) and its changelog: no `datacenter` any
+more, availability under `server_types[].locations[]`. A server is billed from its creation for
+every started hour, to a monthly cap, whether it runs or not; an IPv4 address beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request, route
+
+from materia_hetzner.emulator.bodies import (
+    LABEL_PATTERN,
+    address_body,
+    key_body,
+    location_body,
+    page,
+    pricing_body,
+    selects,
+    server_body,
+    type_body,
+    volume_body,
+)
+from materia_hetzner.emulator.catalog import LOCATIONS, SERVER_TYPES, ServerType
+from materia_hetzner.emulator.formats import fingerprint_of
+from materia_hetzner.emulator.project import HetznerProject
+from materia_hetzner.emulator.things import Key, Server, error
+
+USER_DATA_LIMIT = 32 * 1024
+
+
+class Hetzner(HetznerProject):
+    """The API, with one project and its token."""
+
+    create_call = ("POST", "/v1/servers")
+    delete_call = ("DELETE", "/v1/servers/*")
+    list_call = ("GET", "/v1/servers")
+    offers_call = ("GET", "/v1/server_types")
+    errors: ClassVar[Mapping[str, Answer]] = {
+        "sold_out": error(412, "resource_unavailable", "error during placement"),
+        "quota": error(403, "resource_limit_exceeded", "server limit exceeded"),
+        "address_quota": error(403, "resource_limit_exceeded", "Primary IP limit exceeded"),
+        "unsupported_location": error(422, "invalid_input", "unsupported location for server type"),
+        "placement": error(422, "placement_error", "Placement Error"),
+        "rate_limit": error(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached"),
+        "unauthorized": error(401, "unauthorized", "unable to authenticate"),
+        "forbidden": error(403, "forbidden", "insufficient permissions for this request"),
+        "read_only": error(403, "token_readonly", "only GET requests are allowed by this token"),
+        "not_found": error(404, "not_found", "resource not found"),
+        "conflict": error(409, "conflict", "conflict detected, try again"),
+        "name_taken": error(409, "uniqueness_error", "server name is already used"),
+        "locked": error(423, "locked", "server is locked"),
+        "protected": error(403, "protected", "server deletion is protected"),
+        "invalid": error(422, "invalid_input", "invalid input in field 'name'"),
+        "removed": error(410, "deprecated_api_endpoint", "this endpoint was removed"),
+        "maintenance": error(503, "maintenance", "the service is in maintenance"),
+        "unavailable": error(503, "unavailable", "the service is not available"),
+        "server_error": error(500, "server_error", "an internal error occurred"),
+        "service_error": error(500, "service_error", "a service failed"),
+    }
+
+    def secrets(self) -> dict[str, str]:
+        """The token."""
+        return {"HCLOUD_TOKEN": self.token}
+
+    def settings(self) -> dict[str, object]:
+        """The address."""
+        return {"api_url": f"{self.url}/v1"}
+
+    def authenticate(self, request: Request) -> Answer | None:
+        """Bearer tokens."""
+        match request.headers.get("authorization", "").split(" "):
+            case ["Bearer", token] if token == self.token:
+                return None
+            case ["Bearer", token] if token == self.read_only_token:
+                return None if request.method == "GET" else self.errors["read_only"]
+        return self.errors["unauthorized"]
+
+    def no_route(self, request: Request) -> Answer:
+        """404 as the API words it."""
+        return error(404, "not_found", f"no such path: {request.method} {request.path}")
+
+    def bad_body(self, request: Request, bad: BadBody) -> Answer:
+        """422 with the field, as the API words it."""
+        fields = [{"name": bad.field, "messages": [bad.reason]}]
+        message = f"invalid input in field '{bad.field}'"
+        return error(422, "invalid_input", message, {"fields": fields})
+
+    def decorate(self, request: Request, answer: Answer) -> Answer:
+        """The budget of requests and the correlation id, as on every real answer."""
+        left = max(0, 3600 - len(self.exchanges))
+        headers = {
+            "RateLimit-Limit": "3600",
+            "RateLimit-Remaining": "0" if answer.status == 429 else str(left),
+            "RateLimit-Reset": str(int(self.now().timestamp()) + 3600),
+            "X-Correlation-Id": f"emulated-{len(self.exchanges)}",
+        }
+        return Answer(status=answer.status, body=answer.body, headers={**answer.headers, **headers})
+
+    def user_data(self, identity: str) -> str:
+        """As it was sent."""
+        return self.servers[int(identity)].user_data
+
+    # Prices and places ---------------------------------------------------------------------
+
+    @route("GET", "/v1/server_types")
+    def list_types(self, request: Request) -> Answer:
+        """Types with prices and availability by location."""
+        names = request.all("name")
+        bodies = [
+            type_body(each, self.behaviour.sold_out)
+            for each in SERVER_TYPES
+            if not names or each.name in names
+        ]
+        return page("server_types", bodies, request)
+
+    @route("GET", "/v1/pricing")
+    def pricing(self, request: Request) -> Answer:
+        """Everything else that costs something."""
+        return Answer(body={"pricing": pricing_body(self.currency)})
+
+    @route("GET", "/v1/locations")
+    def list_locations(self, request: Request) -> Answer:
+        """Where servers can stand."""
+        names = request.all("name")
+        bodies = [location_body(name) for name, *_ in LOCATIONS if not names or name in names]
+        return page("locations", bodies, request)
+
+    @route("GET", "/v1/datacenters")
+    def list_datacenters(self, request: Request) -> Answer:
+        """Removed on 2026-10-01."""
+        return self.errors["removed"]
+
+    @route("GET", "/v1/images")
+    def list_images(self, request: Request) -> Answer:
+        """System images; by name there is one for each architecture."""
+        names, architectures = request.all("name"), request.all("architecture")
+        found = [
+            body
+            for body in self.images
+            if (not names or body["name"] in names)
+            and (not architectures or body["architecture"] in architectures)
+        ]
+        return page("images", found, request)
+
+    # SSH keys ------------------------------------------------------------------------------
+
+    @route("GET", "/v1/ssh_keys")
+    def list_keys(self, request: Request) -> Answer:
+        """By name, fingerprint or label."""
+        prints = request.all("fingerprint")
+        found = [
+            key_body(key)
+            for key in self._named(self.keys, request)
+            if not prints or key.fingerprint in prints
+        ]
+        return page("ssh_keys", found, request)
+
+    @route("POST", "/v1/ssh_keys")
+    def create_key(self, request: Request) -> Answer:
+        """Name and key are unique in a project."""
+        name, public_key = request.field("name", str), request.field("public_key", str)
+        fingerprint = fingerprint_of(public_key)
+        for key in self.keys.values():
+            if key.name == name:
+                return error(409, "uniqueness_error", "SSH key name is already used")
+            if key.fingerprint == fingerprint:
+                message = "SSH key with the same fingerprint already exists"
+                return error(409, "uniqueness_error", message)
+        key = self._add_key(name, public_key, fingerprint, self._labels(request))
+        return Answer(status=201, body={"ssh_key": key_body(key)})
+
+    @route("GET", "/v1/ssh_keys/{id}")
+    def get_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """One key."""
+        return Answer(body={"ssh_key": key_body(self._find(self.keys, id))})
+
+    @route("DELETE", "/v1/ssh_keys/{id}")
+    def delete_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Servers keep what they were given."""
+        del self.keys[self._find(self.keys, id).id]
+        self.meter.stop("key", id, self.now())
+        return Answer(status=204)
+
+    # Servers -------------------------------------------------------------------------------
+
+    @route("GET", "/v1/servers")
+    def list_servers(self, request: Request) -> Answer:
+        """By name, status or label."""
+        now, states = self.now(), request.all("status")
+        found = [
+            server_body(server, self, now)
+            for server in self._named(self.servers, request)
+            if self._visible(server) and (not states or server.status(now) in states)
+        ]
+        return page("servers", found, request)
+
+    @route("POST", "/v1/servers")
+    def create_server(self, request: Request) -> Answer:
+        """Checked as the reference says, then placed, then billed at once."""
+        name, labels = request.field("name", str), self._labels(request)
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", name):
+            raise BadBody("name", "must be a valid hostname")
+        if any(server.name == name for server in self.servers.values()):
+            return self.errors["name_taken"]
+        user_data = request.json.get("user_data") or ""
+        if len(user_data.encode()) > USER_DATA_LIMIT:
+            raise BadBody("user_data", "must not be longer than 32768 bytes")
+        kind = self._type(request)
+        location = request.json.get("location") or next(iter(kind.prices))
+        if location not in kind.prices:
+            return error(422, "invalid_input", "unsupported location for server type")
+        image = self._image(request, kind)
+        keys = tuple(self._key(given).public_key for given in request.json.get("ssh_keys") or ())
+        if kind.withdrawn:
+            return error(422, "invalid_input", "server type is deprecated")
+        if not kind.on_sale or kind.name in self.behaviour.sold_out:
+            return self.errors["sold_out"]
+        server = Server(
+            id=self.number() + 42_000_000,
+            name=name,
+            labels=labels,
+            type=kind,
+            location=location,
+            image=image,
+            created=self.now(),
+            user_data=user_data,
+            keys=keys,
+            boot=self.behaviour.boot,
+            boots=not (self.behaviour.never_boots or self.behaviour.boot_fails),
+        )
+        self._place(server, request.json.get("public_net") or {})
+        failure = "action_failed" if self.behaviour.boot_fails else None
+        ends_at = None if self.behaviour.never_boots else server.created + server.boot
+        return Answer(
+            status=201,
+            body={
+                "server": server_body(server, self, self.now()),
+                "action": self._act("create_server", server, ends_at, failure),
+                "next_actions": [self._act("start_server", server, ends_at, failure)],
+                "root_password": None if keys else "Emulated-root-password-1",
+            },
+        )
+
+    @route("GET", "/v1/servers/{id}")
+    def get_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """One server."""
+        server = self._find(self.servers, id)
+        if not self._visible(server):
+            return self.errors["not_found"]
+        return Answer(body={"server": server_body(server, self, self.now())})
+
+    @route("DELETE", "/v1/servers/{id}")
+    def delete_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Its implicit addresses go with it; its volumes do not."""
+        server = self._find(self.servers, id)
+        now = self.now()
+        if self.behaviour.never_deletes:
+            return Answer(body={"action": self._act("delete_server", server, None)})
+        if server.gone_at is None:
+            server.gone_at = now + self.behaviour.delete
+            self.power_off(self._booting(server))
+            self.meter.stop("instance", str(server.id), server.gone_at)
+        answer = Answer(body={"action": self._act("delete_server", server, server.gone_at)})
+        self.collect()  # a delete that takes no time is over now
+        return answer
+
+    @route("GET", "/v1/actions/{id}")
+    def get_action(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """How far it is."""
+        return Answer(body={"action": self._find(self.actions, id).body(self.now())})
+
+    @route("GET", "/v1/actions")
+    def list_actions(self, request: Request) -> Answer:
+        """Those whose ids are given; the API lists no others."""
+        ids = request.all("id")
+        bodies = [each.body(self.now()) for each in self.actions.values() if str(each.id) in ids]
+        return page("actions", bodies, request)
+
+    # Addresses and volumes -----------------------------------------------------------------
+
+    @route("GET", "/v1/primary_ips")
+    def list_addresses(self, request: Request) -> Answer:
+        """By name, address or label."""
+        ips = request.all("ip")
+        found = [
+            address_body(address)
+            for address in self._named(self.addresses, request)
+            if not ips or address.ip in ips
+        ]
+        return page("primary_ips", found, request)
+
+    @route("GET", "/v1/primary_ips/{id}")
+    def get_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """One address."""
+        return Answer(body={"primary_ip": address_body(self._find(self.addresses, id))})
+
+    @route("PUT", "/v1/primary_ips/{id}")
+    def update_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Name, labels, and whether it goes with its server."""
+        address = self._find(self.addresses, id)
+        if "labels" in request.json:
+            address.labels = self._labels(request)
+        address.auto_delete = request.json.get("auto_delete", address.auto_delete)
+        address.name = request.json.get("name", address.name)
+        return Answer(body={"primary_ip": address_body(address)})
+
+    @route("DELETE", "/v1/primary_ips/{id}")
+    def delete_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Refused while a server has it."""
+        address = self._find(self.addresses, id)
+        if address.assignee is not None:
+            return error(422, "must_be_unassigned", "primary IP is assigned to a server")
+        self._drop_address(address, self.now())
+        return Answer(status=204)
+
+    @route("GET", "/v1/volumes")
+    def list_volumes(self, request: Request) -> Answer:
+        """By name or label."""
+        bodies = [volume_body(volume) for volume in self._named(self.volumes, request)]
+        return page("volumes", bodies, request)
+
+    @route("DELETE", "/v1/volumes/{id}")
+    def delete_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Refused while a server has it."""
+        volume = self._find(self.volumes, id)
+        if volume.server is not None:
+            return error(423, "locked", "volume is attached to a server")
+        del self.volumes[volume.id]
+        self.meter.stop("volume", id, self.now())
+        return Answer(status=204)
+
+    # Reading a request ---------------------------------------------------------------------
+
+    def _find(self, things: Mapping[int, Any], identity: str) -> Any:
+        if not identity.isdecimal() or int(identity) not in things:
+            raise Refusal(self.errors["not_found"])
+        return things[int(identity)]
+
+    def _named(self, things: Mapping[int, Any], request: Request) -> list[Any]:
+        names, selector = request.all("name"), request.first("label_selector")
+        return [
+            thing
+            for thing in things.values()
+            if (not names or thing.name in names) and selects(selector, thing.labels)
+        ]
+
+    def _labels(self, request: Request) -> dict[str, str]:
+        labels = request.json.get("labels") or {}
+        for key, value in labels.items():
+            if not LABEL_PATTERN.fullmatch(key) or (value and not LABEL_PATTERN.fullmatch(value)):
+                raise BadBody("labels", f"label {key}={value} is not correctly formatted")
+        return dict(labels)
+
+    def _type(self, request: Request) -> ServerType:
+        wanted = str(request.json.get("server_type"))
+        for kind in SERVER_TYPES:
+            if wanted in (kind.name, str(kind.id)):
+                return kind
+        raise BadBody("server_type", f"server type {wanted} not found")
+
+    def _image(self, request: Request, kind: ServerType) -> dict[str, Any]:
+        wanted = str(request.json.get("image"))
+        for image in self.images:
+            if wanted == str(image["id"]) and image["architecture"] != kind.architecture:
+                raise BadBody("image", "architecture does not match the server type")
+            fits = image["architecture"] == kind.architecture
+            if fits and wanted in (image["name"], str(image["id"])):
+                return image
+        raise Refusal(error(404, "not_found", f"image '{wanted}' not found"))
+
+    def _key(self, given: object) -> Key:
+        for key in self.keys.values():
+            if str(given) in (key.name, str(key.id)):
+                return key
+        raise Refusal(error(404, "not_found", f"SSH key '{given}' not found"))

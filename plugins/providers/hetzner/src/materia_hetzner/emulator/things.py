@@ -1,0 +1,116 @@
+"""What can be in a project of the emulated Hetzner Cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from materia_testing.emulation.exchange import Answer
+
+from materia_hetzner.emulator.catalog import ServerType
+from materia_hetzner.emulator.formats import stamp
+
+
+def error(status: int, code: str, message: str, details: object = None) -> Answer:
+    """An error as the API words it."""
+    return Answer(
+        status=status, body={"error": {"code": code, "message": message, "details": details}}
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """A server; `gone_at` is set by its delete."""
+
+    id: int
+    name: str
+    labels: dict[str, str]
+    type: ServerType
+    location: str
+    image: dict[str, Any]
+    created: datetime
+    user_data: str
+    keys: tuple[str, ...]
+    boot: timedelta
+    boots: bool
+    gone_at: datetime | None = None
+    ipv4: int | None = None
+    ipv6: int | None = None
+    host: str | None = None
+
+    def status(self, now: datetime) -> str:
+        """In the API's words."""
+        if self.gone_at is not None:
+            return "deleting"
+        passed = now - self.created
+        if not self.boots or passed < self.boot / 2:
+            return "initializing"
+        return "starting" if passed < self.boot else "running"
+
+
+@dataclass(slots=True, kw_only=True)
+class Key:
+    """An SSH key of the project."""
+
+    id: int
+    name: str
+    public_key: str
+    fingerprint: str
+    labels: dict[str, str]
+    created: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Address:
+    """A primary IP; implicit ones are deleted with their server."""
+
+    id: int
+    name: str
+    type: str
+    ip: str
+    location: str
+    created: datetime
+    assignee: int | None
+    auto_delete: bool
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Volume:
+    """A volume; deleting its server only detaches it."""
+
+    id: int
+    name: str
+    size_gb: int
+    location: str
+    created: datetime
+    server: int | None
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Action:
+    """Something that takes until `ends_at`; for ever when that is None."""
+
+    id: int
+    command: str
+    server: int
+    started: datetime
+    ends_at: datetime | None
+    error: str | None = None
+
+    def body(self, now: datetime) -> dict[str, Any]:
+        """As the API shows it."""
+        over = self.ends_at is not None and now >= self.ends_at
+        failed = over and self.error is not None
+        return {
+            "id": self.id,
+            "command": self.command,
+            "status": ("error" if failed else "success") if over else "running",
+            "progress": 100 if over else 0,
+            "started": stamp(self.started),
+            "finished": stamp(self.ends_at) if over and self.ends_at else None,
+            "resources": [{"id": self.server, "type": "server"}],
+            "error": {"code": self.error, "message": "Action failed"} if failed else None,
+        }

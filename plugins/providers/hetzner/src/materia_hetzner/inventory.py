@@ -1,0 +1,278 @@
+"""The project behind the token: what of it is materia's, found and told as materia's values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+import hcloud
+from hcloud.images import Image
+from hcloud.primary_ips import BoundPrimaryIP, PrimaryIP
+from hcloud.servers import BoundServer, Server
+from hcloud.ssh_keys import SSHKey
+from hcloud.volumes import Volume
+from materia.compute import Architecture, Attached, Instance
+from materia.errors import CapacityError, ConfigError
+from materia_http.environment import check_requests
+from materia_providers.labels import NAME, Mark, entry_mark
+from materia_providers.polling import look_for
+from materia_providers.teardown import ForeignError
+
+from materia_hetzner.errors import NothingMadeError, translated
+from materia_hetzner.offers import PROVIDER
+from materia_hetzner.settings import Settings
+
+
+def open_client(
+    token: str, settings: Settings, *, request_timeout: timedelta, first_retry: timedelta
+) -> hcloud.Client:
+    """The SDK's client, with a time limit and retries that can be hurried.
+
+    Raises:
+        VariableError: a variable for proxies or certificates cannot be used.
+    """
+    check_requests(settings.api_url, os.environ)
+    client = hcloud.Client(
+        token=token,
+        api_endpoint=settings.api_url,
+        application_name="materia",
+        application_version=version("materia-hetzner"),
+        timeout=request_timeout.total_seconds(),
+    )
+    # The SDK has no argument for it; a test fails when this name is gone.
+    base = first_retry.total_seconds()
+    client._client._retry_interval_func = lambda retries: base * 2**retries  # noqa: SLF001 -- see above
+    return client
+
+
+class Project:
+    """What materia has in a project of Hetzner Cloud. Every method asks the API."""
+
+    def __init__(self, client: hcloud.Client, settings: Settings, *, settle: timedelta) -> None:
+        """Look through *client*; a new server may be missing from answers for *settle*."""
+        self.client = client
+        self._settings = settings
+        self._settle = settle
+
+    def pages(self, path: str, key: str, **options: str) -> Iterator[dict[str, Any]]:
+        """All things of a list, as the API sends them.
+
+        The SDK's own list of types fails on answers without the fields of 2026-04-01, and its other
+        lists on one odd entry of a stranger.
+        """
+        page: int | None = 1
+        while page:
+            params = {"page": page, "per_page": 50, **options}
+            answer = self.client.request("GET", path, params=params)
+            yield from answer[key]
+            following = ((answer.get("meta") or {}).get("pagination") or {}).get("next_page")
+            if following is not None and (type(following) is not int or following <= page):
+                raise ValueError(f"after page {page} comes {following!r}")
+            page = following
+
+    def named(self, name: str) -> BoundServer | None:
+        """The server of that name.
+
+        Raises:
+            ForeignError: there is one, and it is not materia's.
+        """
+        with translated(f"look for the server {name}"):
+            for raw in self.pages("/servers", "servers", name=name):
+                if raw.get("name") != name:
+                    continue
+                if entry_mark(raw.get("id"), raw.get("labels"), named=name) is None:
+                    raise ForeignError(
+                        f"hetzner: a server named {name} is there (id {raw.get('id')}) and is not "
+                        "materia's"
+                    )
+                return BoundServer(self.client.servers, raw)
+        return None
+
+    def await_named(self, name: str) -> BoundServer | None:
+        """The server of that name, if it appears while it may still be late."""
+        return look_for(lambda: self.named(name), self._settle)
+
+    def find(self, instance: Instance) -> BoundServer | None:
+        """The server of an instance, by its id or else by its name.
+
+        Raises:
+            ForeignError: it is not materia's.
+        """
+        if not instance.id.isdecimal():
+            return self.named(instance.name)
+        with translated(f"ask for the server {instance.id}"):
+            try:
+                server = self.client.servers.get_by_id(int(instance.id))
+            except hcloud.APIException as error:
+                if error.code != "not_found":
+                    raise
+                return None
+        if self.mark(server) is None:
+            raise ForeignError(f"hetzner: the server {instance.id} is not materia's")
+        return server
+
+    def servers(self) -> list[BoundServer]:
+        """Every server with materia's mark."""
+        with translated("list servers"):
+            return [
+                BoundServer(self.client.servers, raw)
+                for raw in self.pages("/servers", "servers", label_selector=NAME)
+                if entry_mark(raw.get("id"), raw.get("labels"), named=raw.get("name"))
+            ]
+
+    def loose(self) -> list[tuple[Mark, Attached]]:
+        """Everything but servers that has a mark, with it; nothing that a stranger's server has."""
+        found: list[tuple[Mark, Attached]] = []
+        with translated("list addresses, volumes and keys"):
+            for kind, path, key in (
+                ("address", "/primary_ips", "primary_ips"),
+                ("volume", "/volumes", "volumes"),
+                ("key", "/ssh_keys", "ssh_keys"),
+            ):
+                for raw in self.pages(path, key, label_selector=NAME):
+                    named = {"named": raw.get("name")} if kind == "key" else {}
+                    mark = entry_mark(raw.get("id"), raw.get("labels"), **named)
+                    if mark is None or self._is_held_by_a_stranger(raw):
+                        continue
+                    region = (raw.get("location") or {}).get("name") or ""
+                    found.append((mark, Attached(kind=kind, id=str(raw["id"]), region=str(region))))
+        return found
+
+    def _is_held_by_a_stranger(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a server that is not materia's has that address or volume.
+
+        Its labels can be copies of ours, as people copy them.
+        """
+        holder = raw.get("assignee_id") or raw.get("server")
+        if holder is None:
+            return False
+        try:
+            server = self.client.servers.get_by_id(int(holder))
+        except hcloud.APIException as error:
+            if error.code != "not_found":
+                raise
+            return False
+        return self.mark(server) is None
+
+    def image(self, architecture: Architecture) -> Image:
+        """The image of the settings for that processor.
+
+        Raises:
+            CapacityError: there is one, and not for that processor.
+            ConfigError: there is none of that name.
+        """
+        name, images = self._settings.image, self.client.images
+        wanted = {"x86_64": "x86", "arm64": "arm"}[architecture]
+        with translated(f"find the image {name}"):
+            if images.get_by_name_and_architecture(name, wanted):
+                # By name, as the API describes the field: it takes the one for the server type.
+                return Image(name=name)
+            if images.get_all(name=name):
+                raise CapacityError(f"hetzner: the image {name} is not there for {architecture}")
+            known = images.get_all(type=["system"], architecture=[wanted])
+        raise ConfigError(
+            f"providers.hetzner.image must be a system image for {architecture}, is {name!r}; "
+            f"there are {', '.join(sorted(str(each.name) for each in known))}"
+        )
+
+    def instance(self, server: BoundServer, attached: Iterable[Attached] = ()) -> Instance:
+        """A server as a value, with its addresses and what else is *attached*."""
+        with translated(f"read the server {server.id}"):
+            mark = self.mark(server)
+            if mark is None:
+                raise ForeignError(f"hetzner: the server {server.id} is not materia's")
+            region = region_of(server)
+            network, kind = server.public_net, server.server_type
+            addresses = [
+                Attached(kind="address", id=str(address.id), region=region)
+                for address in _addresses_of(server)
+            ]
+            return Instance(
+                provider=PROVIDER,
+                id=str(server.id),
+                name=mark.name,
+                run=mark.run,
+                stage=mark.stage,
+                region=region,
+                expires_at=mark.expires_at,
+                instance_type=str(kind.name) if kind else "",
+                created_at=server.created,
+                host=network.ipv4.ip if network and network.ipv4 else None,
+                port=self._settings.ssh_port,
+                attached=tuple(dict.fromkeys([*addresses, *attached])),
+            )
+
+    def mark(self, server: BoundServer) -> Mark | None:
+        """The mark of a server, or None when it is not materia's.
+
+        Raises:
+            ProviderError: the answer does not say whose it is.
+        """
+        with translated(f"read the server {server.id}"):
+            return entry_mark(server.id, server.labels, named=server.name)
+
+    def mark_addresses(self, server: BoundServer) -> None:
+        """Give the addresses of a server its mark, so that they are found when they outlive it.
+
+        They came with it and have no labels of ours. Both together take two requests at most.
+        """
+        for address in _addresses_of(server):
+            try:
+                with translated(f"label the address {address.id}"):
+                    self.client.primary_ips.update(
+                        PrimaryIP(id=address.id), auto_delete=True, labels=dict(server.labels or {})
+                    )
+            except NothingMadeError:
+                continue  # it is gone already
+
+    def unassigned(self, address: Attached) -> bool:
+        """Whether the address is there and no server has it."""
+        with translated(f"ask for the address {address.id}"):
+            try:
+                found = self.client.primary_ips.get_by_id(int(address.id))
+            except hcloud.APIException as error:
+                if error.code != "not_found":
+                    raise
+                return False
+        return found.assignee_id is None
+
+    def delete_server(self, identity: int) -> bool:
+        """Ask for a server to be deleted; whether there was one."""
+        servers = self.client.servers
+        return _asked(f"delete the server {identity}", lambda: servers.delete(Server(id=identity)))
+
+    def delete(self, attached: Attached) -> None:
+        """Delete an address, a volume or a key; one that is gone already is not an error."""
+        client, identity = self.client, int(attached.id)
+        deletes: dict[str, Callable[[], object]] = {
+            "address": lambda: client.primary_ips.delete(PrimaryIP(id=identity)),
+            "volume": lambda: client.volumes.delete(Volume(id=identity)),
+            "key": lambda: client.ssh_keys.delete(SSHKey(id=identity)),
+        }
+        _asked(f"delete the {attached.kind} {identity}", deletes[attached.kind])
+
+
+def region_of(thing: Any) -> str:
+    """The location of anything; keys have none."""
+    location = getattr(thing, "location", None)
+    return str(location.name) if location is not None else ""
+
+
+def _addresses_of(server: BoundServer) -> list[BoundPrimaryIP]:
+    network = server.public_net
+    both = (network.primary_ipv4, network.primary_ipv6) if network else ()
+    return [address for address in both if address is not None]
+
+
+def _asked(doing: str, call: Callable[[], object]) -> bool:
+    with translated(doing):
+        try:
+            call()
+        except hcloud.APIException as error:
+            if error.code != "not_found":
+                raise
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Oracle Cloud's API, emulated: a server that keeps state, a bill and faults to come."""

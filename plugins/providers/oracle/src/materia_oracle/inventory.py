@@ -1,0 +1,266 @@
+"""What materia owns in the compartment, recognised by its freeform tags alone.
+
+An instance is launched with the tags. Its boot volume is created without any and deleted with it;
+before that it is tagged, so that one that stays behind is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from materia.compute import Attached, Instance
+from materia_providers.labels import Mark, entry_mark
+from materia_providers.polling import look_for
+from oci.core import models  # type: ignore[import-untyped]
+
+from materia_oracle.client import Place
+from materia_oracle.errors import GoneError, UnansweredError, translated
+from materia_oracle.shapes import PROVIDER
+
+TERMINATED = "TERMINATED"
+TERMINATING = "TERMINATING"
+
+
+@dataclass(slots=True, kw_only=True)
+class Owned:
+    """What is known to belong to one instance, by identity.
+
+    Attributes:
+        tagged: The volumes that carry the tags.
+        settle: How long a new instance may be in no list.
+        touched: Whether something was, or may have been, created.
+        uncertain: Whether a launch had no answer, so that lists are not to be believed at once.
+        ended: Whether an instance of that name is listed that is going or gone.
+    """
+
+    place: Place
+    mark: Mark
+    settle: timedelta
+    instances: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    tagged: set[str] = field(default_factory=set)
+    touched: bool = False
+    uncertain: bool = False
+    ended: bool = False
+
+    def know(self, instance: Instance) -> None:
+        """Add what a list said earlier."""
+        if instance.id:
+            self.instances.add(instance.id)
+        self.volumes |= {one.id for one in instance.attached if one.kind == "volume"}
+
+    def find(self) -> Any | None:
+        """The oldest living instance of that name, as far as the list shows it."""
+        found = [
+            one
+            for one in instances(self.place, display_name=self.mark.name)
+            if self.is_mine(mark_of_instance(one))
+        ]
+        self.instances |= {one.id for one in found}
+        self.ended = any(one.lifecycle_state in {TERMINATED, TERMINATING} for one in found)
+        living = [one for one in found if one.lifecycle_state not in {TERMINATED, TERMINATING}]
+        return min(living, key=lambda one: (str(one.time_created), one.id), default=None)
+
+    def look(self) -> Any | None:
+        """As `find`, for as long as a new instance may be in no list, or until one has ended."""
+
+        def ended_or_found() -> tuple[Any | None] | None:
+            found = self.find()
+            return (found,) if found is not None or self.ended else None
+
+        seen = look_for(ended_or_found, self.settle)
+        return seen[0] if seen else None
+
+    def find_volumes(self) -> None:
+        """Learn which boot volumes carry the name, and are not a stranger's."""
+        for one in boot_volumes(self.place):
+            if self.is_mine(mark_of_volume(one)) and not self._is_held_by_a_stranger(one):
+                self.tagged.add(one.id)
+        self.volumes |= self.tagged
+
+    def _is_held_by_a_stranger(self, volume: Any) -> bool:
+        """Whether an instance that is not materia's has it: tags are copied, too."""
+        for one in attachments(self.place, volume.availability_domain, boot_volume_id=volume.id):
+            if one.boot_volume_id != volume.id or one.instance_id in self.instances:
+                continue
+            holder = self.get(one.instance_id)
+            alive = holder is not None and holder.lifecycle_state != TERMINATED
+            if alive and mark_of_instance(holder) is None:
+                return True
+        return False
+
+    def get(self, identity: str) -> Any | None:
+        """The instance, or None when there is none of that identity."""
+        try:
+            return read_instance(self.place, identity)
+        except GoneError:
+            return None
+
+    def tag_volumes(self, instance: Any) -> None:
+        """Learn the boot volume of *instance*, and tag it while it is there to stay."""
+        ending = instance.lifecycle_state in {TERMINATED, TERMINATING}
+        mark = mark_of_instance(instance) or self.mark
+        for attachment in attachments(
+            self.place,
+            instance.availability_domain,
+            instance_id=instance.id,
+        ):
+            volume = attachment.boot_volume_id
+            if attachment.instance_id != instance.id:
+                continue
+            self.volumes.add(volume)
+            if ending or volume in self.tagged:
+                continue
+            tags = models.UpdateBootVolumeDetails(freeform_tags=mark.labels())
+            try:
+                self.place.clients.again(
+                    f"tag boot volume {volume}",
+                    partial(self.place.clients.volumes.update_boot_volume, volume, tags),
+                )
+            except GoneError:
+                continue
+            self.tagged.add(volume)
+
+    def is_mine(self, mark: Mark | None) -> bool:
+        """Whether this is a mark of that name."""
+        return mark is not None and mark.name == self.mark.name
+
+
+def mark_of_instance(instance: Any) -> Mark | None:
+    """The mark of an instance, or None when it is not materia's, by its name or by its tags.
+
+    Raises:
+        ProviderError: the answer does not say whose it is.
+    """
+    with translated(f"read instance {instance.id}"):
+        return entry_mark(instance.id, instance.freeform_tags, named=instance.display_name)
+
+
+def mark_of_volume(volume: Any) -> Mark | None:
+    """The mark of a boot volume, which Oracle names; as `mark_of_instance`."""
+    with translated(f"read boot volume {volume.id}"):
+        return entry_mark(volume.id, volume.freeform_tags)
+
+
+def read_instance(place: Place, identity: str) -> Any:
+    """The instance of that identity.
+
+    Raises:
+        GoneError: there is none.
+        ProviderError: the answer is about something else, or cannot be read.
+    """
+    doing = f"instance {identity}"
+
+    def ask() -> Any:
+        answer = place.clients.compute.get_instance(identity)
+        if answer.data.id != identity or not isinstance(answer.data.lifecycle_state, str):
+            raise UnansweredError(f"oracle: {doing}: the answer is not about that instance")
+        return answer
+
+    return place.clients.again(doing, ask).data
+
+
+def instances(place: Place, **options: str) -> list[Any]:
+    """Every instance in the compartment, the terminated ones of the last hour too."""
+    return place.clients.every(
+        "list instances",
+        place.clients.compute.list_instances,
+        compartment_id=place.compartment,
+        **options,
+    )
+
+
+def boot_volumes(place: Place) -> list[Any]:
+    """Every boot volume in the compartment that is not gone.
+
+    A user without the right to see volumes is told 404; Oracle deletes them with their instances
+    all the same.
+    """
+    try:
+        found = place.clients.every(
+            "list boot volumes",
+            place.clients.volumes.list_boot_volumes,
+            compartment_id=place.compartment,
+        )
+    except GoneError:
+        return []
+    return [one for one in found if one.lifecycle_state != TERMINATED]
+
+
+def attachments(place: Place, domain: str, **options: str) -> list[Any]:
+    """The boot volumes of instances in an availability domain; detached ones stay listed."""
+    doing = f"list boot volume attachments in {domain}"
+    try:
+        found = place.clients.every(
+            doing,
+            place.clients.compute.list_boot_volume_attachments,
+            availability_domain=domain,
+            compartment_id=place.compartment,
+            **options,
+        )
+    except GoneError:
+        return []  # as above
+    if not all(one.instance_id and one.boot_volume_id for one in found):
+        raise UnansweredError(f"oracle: {doing}: one does not say of what it is")
+    return found
+
+
+def instances_of(place: Place, port: int) -> list[Instance]:
+    """Everything of materia in the compartment, each with its boot volume; leftovers have no id."""
+    everything = [(mark_of_instance(one), one) for one in instances(place)]
+    marked = [(mark, one) for mark, one in everything if mark is not None]
+    living = {one.id for _, one in marked if one.lifecycle_state != TERMINATED}
+    strangers = {
+        one.id for mark, one in everything if mark is None and one.lifecycle_state != TERMINATED
+    }
+    existing = {one.id: (mark_of_volume(one), one) for one in boot_volumes(place)}
+    kept: dict[str, set[str]] = {}
+    domains = {one.availability_domain for _, one in marked}
+    domains |= {one.availability_domain for mark, one in existing.values() if mark is not None}
+    for domain in sorted(domains):
+        for attachment in attachments(place, domain):
+            if attachment.boot_volume_id in existing:
+                kept.setdefault(attachment.instance_id, set()).add(attachment.boot_volume_id)
+    found = [
+        described(mark, one, kept.get(one.id, ()), region=place.region, port=port)
+        for mark, one in marked
+        if one.id in living
+    ]
+    held = {volume for identity in living | strangers for volume in kept.get(identity, ())}
+    left: dict[str, tuple[Mark, set[str]]] = {}
+    for mark, one in marked:
+        if one.id not in living and (rest := kept.get(one.id, set()) - held):
+            left.setdefault(mark.name, (mark, set()))[1].update(rest)
+    for mark_here, volume in existing.values():
+        if mark_here is not None and volume.id not in held:
+            left.setdefault(mark_here.name, (mark_here, set()))[1].add(volume.id)
+    found += [
+        described(mark, None, volumes, region=place.region, port=port)
+        for mark, volumes in left.values()
+    ]
+    return found
+
+
+def described(
+    mark: Mark, instance: Any | None, volumes: Iterable[str], *, region: str, port: int
+) -> Instance:
+    """The instance in materia's words."""
+    return Instance(
+        provider=PROVIDER,
+        id=instance.id if instance else "",
+        name=mark.name,
+        run=mark.run,
+        stage=mark.stage,
+        region=region,
+        expires_at=mark.expires_at,
+        instance_type=instance.shape if instance else "",
+        created_at=instance.time_created if instance else None,
+        port=port,
+        attached=tuple(
+            Attached(kind="volume", id=one, region=region) for one in sorted(set(volumes))
+        ),
+    )

@@ -1,0 +1,154 @@
+"""What goes wrong with OVHcloud, in materia's words: the one place where its errors are translated.
+
+The SDK has a class for some HTTP statuses and `errorCode`s and raises APIError for all others. No
+body of a refusal for want of stock or quota has been published; they are known by their words.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager
+
+from materia.errors import (
+    CapacityError,
+    ConfigError,
+    CredentialsError,
+    MateriaError,
+    ProviderError,
+)
+from materia_providers import api_errors
+from materia_providers.connection_errors import connection_text
+from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
+from requests.exceptions import InvalidHeader, RequestException
+
+CAPACITY = re.compile(
+    r"quota|no valid host|stock|capacity|not enough (resources|hosts)|exceeds? .*limit",
+    re.IGNORECASE,
+)
+TOKEN = "make one at https://api.ovh.com/createToken"  # noqa: S105 -- an address, not a token
+CREDENTIALS: dict[type[exceptions.APIError], str] = {
+    exceptions.InvalidKey: f"OVH_APPLICATION_KEY is not accepted; {TOKEN}",
+    exceptions.InvalidCredential: f"OVH_CONSUMER_KEY is not accepted; {TOKEN}",
+    exceptions.NotCredential: f"OVH_CONSUMER_KEY is not accepted, or has expired; {TOKEN}",
+    exceptions.NotGrantedCall: (
+        f"OVH_CONSUMER_KEY lacks a right: GET, POST and DELETE on /cloud/project/*; {TOKEN}"
+    ),
+    exceptions.Forbidden: "the account may not do this",
+    exceptions.OAuth2FailureError: "the service account is not accepted",
+}
+# The service said no before anything was made. After any other error something may have been.
+REFUSED = (
+    exceptions.BadParametersError,
+    exceptions.ResourceConflictError,
+    exceptions.ResourceExpiredError,
+    exceptions.ResourceNotFoundError,
+    exceptions.ReadOnlyError,
+)
+CONFIGURATION = (exceptions.InvalidConfiguration, exceptions.InvalidRegion)
+
+
+class NothingMadeError(ProviderError):
+    """It failed, and it is certain that nothing was made."""
+
+
+class TakenError(NothingMadeError):
+    """The name is there already."""
+
+
+class UnansweredError(ProviderError):
+    """No answer, or none that can be read: whether the request was carried out is unknown."""
+
+
+class BusyRateError(NothingMadeError):
+    """Too many requests, or one that came too late: not carried out, and safe to repeat."""
+
+
+def translated(doing: str) -> AbstractContextManager[None]:
+    """Let only materia's errors out; *doing* says what could not be done, on what."""
+    return api_errors.translated(doing, provider="ovh", translate=translate)
+
+
+def translate(error: Exception, doing: str) -> MateriaError | None:
+    """The error that *error* is to a caller; None when it has no meaning of its own."""
+    cause = error
+    if isinstance(error, exceptions.HTTPError) and len(error.args) > 1:
+        cause = error.args[1]
+    if isinstance(cause, InvalidHeader | UnicodeEncodeError):
+        # Named by its kind alone: the message has the key in it.
+        return CredentialsError(
+            f"ovh: cannot {doing}: OVH_APPLICATION_KEY or OVH_CONSUMER_KEY has a character that no "
+            "key has, such as a space or the end of a line; copy them again"
+        )
+    if isinstance(error, exceptions.HTTPError):
+        return UnansweredError(f"ovh: cannot {doing}: {connection_text(cause)}")
+    if isinstance(error, exceptions.APIError):
+        return _of_api(error, doing)
+    if isinstance(error, RequestException):
+        return UnansweredError(f"ovh: cannot {doing}: {connection_text(error)}")
+    if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
+        # Neither the SDK nor the API promises the shape of an answer: this one is not OVHcloud's.
+        return UnansweredError(
+            f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}"
+        )
+    return None
+
+
+def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
+    status = error.response.status_code if error.response is not None else 0
+    told = " ".join(str(argument) for argument in error.args if argument)
+    details = [f"HTTP {status}"] if status else []
+    details += [f"query {error.query_id}"] if error.query_id else []
+    told = f"{told or 'no reason given'} ({', '.join(details) or type(error).__name__})"
+    message = f"ovh: cannot {doing}: {told}"
+    if isinstance(error, CONFIGURATION):
+        return ConfigError(
+            f"{message}; materia signs with OVH_APPLICATION_KEY, so OVH_CLIENT_ID must not be set"
+        )
+    if is_project_missing(error):
+        return ConfigError(
+            f"{message}; providers.ovh.project in materia.toml names no project of this account"
+        )
+    if CAPACITY.search(told):
+        return CapacityError(message)
+    if remedy := _remedy(error, status, told):
+        return CredentialsError(f"{message}; {remedy}")
+    return _refusal(error, status, message)
+
+
+def _refusal(error: exceptions.APIError, status: int, message: str) -> MateriaError:
+    """What is said neither about the account nor about capacity."""
+    if isinstance(error, exceptions.ResourceConflictError):
+        return TakenError(message)
+    if status == 400 and "out of time" in message.lower():
+        return BusyRateError(message)  # it was not carried out, and is signed anew next time
+    if status == 429:
+        return BusyRateError(message, retry_after=api_errors.retry_after(error.response.headers))
+    if isinstance(error, REFUSED) or api_errors.refuses(status):
+        return NothingMadeError(message)
+    return UnansweredError(message)
+
+
+def is_project_missing(error: exceptions.APIError) -> bool:
+    """Whether a 404 is about the project and not about what was asked for in it."""
+    missing = isinstance(error, exceptions.ResourceNotFoundError)
+    return missing and "service does not exist" in str(error.args[:1]).lower()
+
+
+def refuses_offer(error: BaseException | None) -> bool:
+    """Whether the answer to a create says no to that flavor in that region.
+
+    The rest of the request is the same for every offer, so that is what a refusal is about.
+    """
+    if not isinstance(error, exceptions.APIError) or error.response is None:
+        return False
+    return api_errors.refuses(error.response.status_code)
+
+
+def _remedy(error: exceptions.APIError, status: int, told: str) -> str:
+    """What to do about credentials that are refused; nothing for another error."""
+    for kind, remedy in CREDENTIALS.items():
+        if isinstance(error, kind):
+            return remedy
+    if isinstance(error, exceptions.BadParametersError) and "signature" in told.lower():
+        return "OVH_APPLICATION_SECRET is not the application's"
+    return "the account may not do this" if status in {401, 403} else ""

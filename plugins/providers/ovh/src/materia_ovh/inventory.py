@@ -1,0 +1,295 @@
+"""The project behind the credentials: what of it is materia's, told as materia's values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import ovh  # type: ignore[import-untyped]  # the SDK has no types
+import ovh.client  # type: ignore[import-untyped]  # as above
+from materia.compute import Attached, Instance
+from materia.errors import CapacityError, ConfigError, ProviderError
+from materia_http.environment import check_requests
+from materia_providers.labels import Mark
+from materia_providers.polling import again, look_for
+from materia_providers.teardown import ForeignError
+from ovh.exceptions import APIError, ResourceNotFoundError  # type: ignore[import-untyped]  # as above
+
+from materia_ovh.credentials import Credentials
+from materia_ovh.errors import BusyRateError, UnansweredError, is_project_missing, translated
+from materia_ovh.names import read_name
+from materia_ovh.offers import PROVIDER
+from materia_ovh.settings import Settings
+
+GONE = frozenset({"DELETED", "SOFT_DELETED"})
+
+
+class Client(ovh.Client):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's client, which forgets the status of an answer that it cannot read."""
+
+    def raw_call(self, *words: Any, **options: Any) -> Any:
+        """The answer, when it is JSON that the SDK takes apart without failing."""
+        answer = super().raw_call(*words, **options)
+        if answer.status_code != 204:
+            try:
+                body = answer.json()
+            except ValueError as error:
+                raise APIError("the answer is not JSON", response=answer) from error
+            if answer.status_code >= 300 and not isinstance(body, dict):
+                raise APIError("no reason given", response=answer)
+            if answer.status_code == 400 and "out of time" in str(body.get("message")).lower():
+                # The SDK asks for the service's time once, and believes any answer for ever.
+                self._time_delta = None
+        return answer
+
+
+def open_client(
+    credentials: Credentials, settings: Settings, *, request_timeout: timedelta
+) -> ovh.Client:
+    """The SDK's client.
+
+    It takes no address, only names of a table, so ours is added under itself. No section of an
+    ovh.conf has that name, so nothing is read from there.
+
+    Raises:
+        VariableError: a variable for proxies or certificates cannot be used.
+    """
+    check_requests(settings.api_url, os.environ)
+    ovh.client.ENDPOINTS.setdefault(settings.api_url, settings.api_url)
+    with translated("open the API"):
+        return Client(
+            endpoint=settings.api_url,
+            application_key=credentials.application_key,
+            application_secret=credentials.application_secret,
+            consumer_key=credentials.consumer_key,
+            timeout=request_timeout.total_seconds(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An SSH key that materia made."""
+
+    id: str
+    mark: Mark
+    public_key: str
+
+
+class Account:
+    """What materia has in one project. Every method asks the API."""
+
+    def __init__(
+        self, client: ovh.Client, settings: Settings, *, settle: timedelta, first_retry: timedelta
+    ) -> None:
+        """Look through *client*; a new instance may be missing from answers for *settle*.
+
+        What is safe to repeat is asked again after *first_retry*, and once more later: the SDK
+        repeats nothing.
+        """
+        self._client = client
+        self._settings = settings
+        self._settle = settle
+        self._first_retry = first_retry
+
+    # Asking --------------------------------------------------------------------------------
+
+    def get(self, what: str, path: str, **query: object) -> Any:
+        """A list or an object of the project."""
+
+        def ask() -> Any:
+            with translated(f"read {what}"):
+                return self._client.get(f"{self._project}{path}", **query)
+
+        return again(ask, passing=_may_pass, first_pause=self._first_retry)
+
+    def entries(self, what: str, path: str, **query: object) -> list[Mapping[str, Any]]:
+        """A list of objects of the project."""
+        found = self.get(what, path, **query)
+        if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+            raise UnansweredError(f"ovh: cannot read {what}: the answer is no list of objects")
+        return found
+
+    def post(self, doing: str, path: str, **body: object) -> Mapping[str, Any]:
+        """Make something in the project; repeated only where it was certainly not carried out."""
+
+        def ask() -> Mapping[str, Any]:
+            with translated(doing):
+                return dict(self._client.post(f"{self._project}{path}", **body))
+
+        def refused(error: ProviderError) -> bool:
+            return isinstance(error, BusyRateError)
+
+        return again(ask, passing=refused, first_pause=self._first_retry)
+
+    def delete(self, doing: str, path: str) -> bool:
+        """Delete something; whether it was there."""
+
+        def ask() -> bool:
+            with translated(doing):
+                try:
+                    self._client.delete(f"{self._project}{path}")
+                except ResourceNotFoundError as error:
+                    if is_project_missing(error):
+                        raise
+                    return False
+            return True
+
+        return again(ask, passing=_may_pass, first_pause=self._first_retry)
+
+    @property
+    def _project(self) -> str:
+        if not self._settings.project:
+            raise ConfigError(
+                "ovh: set providers.ovh.project in materia.toml to the id of your Public Cloud "
+                "project (32 hexadecimal digits, shown in the OVHcloud Control Panel)"
+            )
+        return f"/cloud/project/{self._settings.project}"
+
+    # Finding -------------------------------------------------------------------------------
+
+    def instances(self) -> list[tuple[Mark, Mapping[str, Any]]]:
+        """Every instance that materia made, the oldest first."""
+        listed = self.entries("the list of instances", "/instance")
+        with translated("list instances"):
+            found = [
+                (mark, body)
+                for body in listed
+                if (mark := _mark(body)) and body["status"] not in GONE
+            ]
+            return sorted(found, key=lambda pair: (str(pair[1].get("created")), pair[1]["id"]))
+
+    def named(self, name: str) -> Mapping[str, Any] | None:
+        """The instance of that name; the oldest, should there be two."""
+        return next((body for mark, body in self.instances() if mark.name == name), None)
+
+    def await_named(self, name: str) -> Mapping[str, Any] | None:
+        """The instance of that name, if it appears while it may still be late."""
+        return look_for(lambda: self.named(name), self._settle)
+
+    def find(self, instance: Instance) -> Mapping[str, Any] | None:
+        """What the API says of an instance, by its id or else by its name.
+
+        Raises:
+            ForeignError: it is not materia's.
+        """
+        if not instance.id:
+            return self.named(instance.name)
+
+        def ask() -> Mapping[str, Any] | None:
+            with translated(f"ask for the instance {instance.id}"):
+                try:
+                    body = dict(self._client.get(f"{self._project}/instance/{instance.id}"))
+                except ResourceNotFoundError as error:
+                    if is_project_missing(error):
+                        raise
+                    return None
+                if _mark(body) is None:
+                    raise ForeignError(f"ovh: the instance {instance.id} is not materia's")
+                return None if body["status"] in GONE else body
+
+        return again(ask, passing=_may_pass, first_pause=self._first_retry)
+
+    def ssh_keys(self) -> list[Key]:
+        """Every SSH key that materia made."""
+        listed = self.entries("the list of SSH keys", "/sshkey")
+        with translated("list SSH keys"):
+            return [
+                Key(id=body["id"], mark=mark, public_key=str(body.get("publicKey")))
+                for body in listed
+                if (mark := _mark(body))
+            ]
+
+    def image(self, region: str) -> str:
+        """The id of the settings' image in that region.
+
+        Raises:
+            CapacityError: other regions have one of that name.
+            ConfigError: there is none of that name.
+        """
+        wanted = self._settings.image
+        images = self.entries("the list of images", "/image", region=region, osType="linux")
+        public = [each for each in images if each.get("visibility", "public") == "public"]
+        for image in public:
+            named = str(image.get("name")).lower() == wanted.lower()
+            if named and image.get("region") == region and image.get("id"):
+                return str(image["id"])
+        known = sorted({str(image.get("name")) for image in public})
+        everywhere = self.entries("the list of images", "/image", osType="linux")
+        if any(str(image.get("name")).lower() == wanted.lower() for image in everywhere):
+            raise CapacityError(f"ovh: {region} does not have the image {wanted}")
+        raise ConfigError(
+            f"providers.ovh.image must be a public Linux image of {region}, is {wanted!r}; "
+            f"there are {', '.join(known) or 'none'}"
+        )
+
+    def flavor(self, region: str, name: str) -> str:
+        """The id of a flavor in that region.
+
+        Raises:
+            CapacityError: the region has none of that name.
+        """
+        flavors = self.entries("the list of flavors", "/flavor", region=region)
+        for flavor in _available_first(flavors):
+            linux = str(flavor.get("osType", "linux")).lower() == "linux"
+            there = flavor.get("name") == name and flavor.get("region") == region
+            if there and linux and flavor.get("id"):
+                return str(flavor["id"])
+        raise CapacityError(f"ovh: {region} has no flavor {name} any more")
+
+    def instance(
+        self, body: Mapping[str, Any], instance_type: str = "", attached: Iterable[Attached] = ()
+    ) -> Instance:
+        """An instance of the API as a value."""
+        with translated(f"read the instance {body.get('id')}"):
+            mark = _mark(body)
+            if mark is None:
+                raise ForeignError(f"ovh: the instance {body['id']} is not materia's")
+            if not (isinstance(body["status"], str) and isinstance(body["region"], str)):
+                raise TypeError(f"the instance {body['id']} has no status or no region")
+            flavor = body.get("flavor") or {}
+            return Instance(
+                provider=PROVIDER,
+                id=body["id"],
+                name=mark.name,
+                run=mark.run,
+                stage=mark.stage,
+                region=str(body["region"]),
+                expires_at=mark.expires_at,
+                instance_type=str(flavor.get("name") or instance_type),
+                created_at=datetime.fromisoformat(body["created"]),
+                host=_public_address(body),
+                port=self._settings.ssh_port,
+                attached=tuple(dict.fromkeys(attached)),
+            )
+
+
+def _may_pass(error: ProviderError) -> bool:
+    return isinstance(error, UnansweredError | BusyRateError)
+
+
+def _mark(body: Mapping[str, Any]) -> Mark | None:
+    """The mark of an instance or a key, or None for a stranger's, however odd that is.
+
+    Raises:
+        ValueError: it is materia's and has no identity, or it does not say whose it is.
+    """
+    identity, name = body.get("id"), body.get("name")
+    mark = read_name(name)
+    identified = isinstance(identity, str) and identity
+    if not isinstance(name, str | None) or (not identified and (mark or not name)):
+        raise ValueError(f"an entry with the id {identity!r} does not say whose it is")
+    return mark
+
+
+def _available_first(flavors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(flavors, key=lambda flavor: flavor.get("available") is False)
+
+
+def _public_address(body: Mapping[str, Any]) -> str | None:
+    for address in body.get("ipAddresses") or ():
+        if address["type"] == "public" and address["version"] == 4:
+            return str(address["ip"])
+    return None

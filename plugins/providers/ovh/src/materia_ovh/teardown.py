@@ -1,0 +1,45 @@
+"""Remove a worker and all that was made for it, until OVHcloud itself says that it is gone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from materia.compute import Instance
+from materia_providers import teardown as removal
+
+from materia_ovh.inventory import Account
+
+CONSOLE = "https://www.ovh.com/manager/#/public-cloud"
+
+
+def remove(account: Account, instance: Instance, *, patience: timedelta, late: bool) -> bool:
+    """As the `remove` of `teardown`; *late* waits for an instance that may not be listed yet."""
+    return removal.remove(
+        instance,
+        partial(_go_over, account, instance),
+        console=CONSOLE,
+        patience=patience,
+        await_late=partial(account.await_named, instance.name) if late else None,
+    )
+
+
+def _go_over(account: Account, instance: Instance) -> list[str]:
+    """Ask for the next things to be deleted; what is not gone yet, in words."""
+    body = account.find(instance)
+    if body is not None:
+        if body["status"] != "DELETING":
+            account.delete(f"delete the instance {body['id']}", f"/instance/{body['id']}")
+        return [f"the instance {body['id']} ({instance.name}) in {body.get('region')}"]
+    # An instance that was just made can be missing from answers and be there all the same.
+    if instance.id and account.delete(
+        f"delete the instance {instance.id}", f"/instance/{instance.id}"
+    ):
+        return [f"the instance {instance.id} ({instance.name}) in {instance.region}"]
+    if instance.id and (second := account.named(instance.name)):
+        # Names are not unique here: two creates at the same moment make two instances.
+        return _go_over(account, account.instance(second))
+    for key in account.ssh_keys():
+        if key.mark.name == instance.name:
+            account.delete(f"delete the SSH key of {instance.name}", f"/sshkey/{key.id}")
+    return []

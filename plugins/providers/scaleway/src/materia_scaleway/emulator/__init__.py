@@ -1,0 +1,1 @@
+"""Scaleway's API, emulated: a server that keeps state, a bill and faults to come."""

@@ -1,0 +1,326 @@
+"""What materia owns in a zone, recognised by its tags alone.
+
+Servers and addresses carry the tags from the request that makes them. The boot volume that comes
+with a server has none, so it is tagged at once, and again before its server goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from materia.compute import Attached, Instance
+from materia.errors import ProviderError
+from materia_providers.labels import NAME, UNNAMED, Mark, entry_mark
+from materia_providers.polling import look_for
+from scaleway.block.v1 import Volume  # type: ignore[import-untyped]
+from scaleway.block.v1.marshalling import unmarshal_Volume  # type: ignore[import-untyped]
+from scaleway.instance.v1 import Ip, Server  # type: ignore[import-untyped]
+from scaleway.instance.v1.marshalling import (  # type: ignore[import-untyped]
+    unmarshal_Ip,
+    unmarshal_Server,
+)
+
+from materia_scaleway.client import Apis
+from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.prices import PROVIDER, region_of
+
+TAG = "materia"
+BOOT = "0"  # key of the boot volume among a server's volumes
+
+
+def tags_of(mark: Mark) -> list[str]:
+    """The tags that everything of *mark* carries; the first is what lists are asked for."""
+    return [TAG, *(f"{key}={value}" for key, value in mark.labels().items())]
+
+
+def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) -> Mark | None:
+    """The mark that *tags* are, or None: then it is not materia's.
+
+    Raises:
+        ValueError: as `materia_providers.labels.entry_mark`.
+    """
+    labels: object = tags
+    if isinstance(tags, list):
+        texts = [tag for tag in tags if isinstance(tag, str)]
+        pairs = dict(tag.partition("=")[::2] for tag in texts)
+        labels = pairs if TAG in texts else dict.fromkeys(texts, "")
+        if tags and not texts:
+            labels = 0  # tags that are no text say nothing
+    return entry_mark(identity if isinstance(identity, str) else None, labels, named=named)
+
+
+def mark_of_server(server: Server) -> Mark | None:
+    """The mark of a server, or None when it is not materia's, by its name or by its tags.
+
+    Raises:
+        ProviderError: the answer does not say whose it is.
+    """
+    with translated(f"read server {server.id}"):
+        return mark_of_entry(server.id, server.tags, named=server.name)
+
+
+@dataclass(slots=True, kw_only=True)
+class Owned:
+    """What is known to belong to one instance in one zone, by identity.
+
+    Attributes:
+        settle: How long something new may be in no list.
+        tagged: The volumes that carry the tags.
+        touched: Whether something was, or may have been, created.
+        uncertain: Whether a create had no answer, so that lists are not to be believed at once.
+    """
+
+    apis: Apis
+    zone: str
+    mark: Mark
+    settle: timedelta
+    servers: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
+    tagged: set[str] = field(default_factory=set)
+    touched: bool = False
+    uncertain: bool = False
+
+    def know(self, instance: Instance) -> None:
+        """Add what a list said earlier."""
+        if instance.id:
+            self.servers.add(instance.id)
+        for one in instance.attached:
+            (self.volumes if one.kind == "volume" else self.addresses).add(one.id)
+
+    def find_server(self) -> Server | None:
+        """The oldest server of that name, as far as lists show it."""
+        found = [
+            one for mark, one in servers(self.apis, self.zone, self._tag) if self.is_mine(mark)
+        ]
+        self.servers |= {one.id for one in found}
+        return min(found, key=lambda one: (str(one.creation_date), one.id), default=None)
+
+    def find_address(self) -> Ip | None:
+        """An address of that name, best one that a server has."""
+        found = [
+            one for mark, one in addresses(self.apis, self.zone, self._tag) if self.is_mine(mark)
+        ]
+        self.addresses |= {one.id for one in found}
+        self.servers |= {one.server.id for one in found if one.server is not None}
+        return min(found, key=lambda one: (one.server is None, one.id), default=None)
+
+    def find_volumes(self) -> None:
+        """Learn which volumes carry the name."""
+        found = volumes(self.apis, self.zone, self._tag, ours=self.servers)
+        self.tagged |= {one.id for mark, one in found if self.is_mine(mark)}
+        self.volumes |= self.tagged
+
+    def look_for_server(self, within: timedelta) -> Server | None:
+        """The server of that name, looked for until *within* has passed."""
+
+        def look() -> Server | None:
+            if (server := self.find_server()) is not None:
+                return server
+            address = self.find_address()
+            if address is not None and address.server is not None:
+                return self.get_server(address.server.id)
+            return None
+
+        return look_for(look, within)
+
+    def await_server(self, identity: str, within: timedelta) -> Server:
+        """A server that exists but cannot be seen yet.
+
+        Raises:
+            ProviderError: it still cannot be seen when *within* has passed.
+        """
+        self.touched = True
+        server = look_for(lambda: self.get_server(identity), within)
+        if server is None:
+            raise ProviderError(
+                f"scaleway: the server {identity} has an address in {self.zone} and cannot be seen"
+            )
+        return server
+
+    def get_server(self, identity: str) -> Server | None:
+        """The server, or None when Scaleway says that there is none."""
+        try:
+            return read_server(self.apis, self.zone, identity)
+        except GoneError:
+            return None
+
+    def tag_volumes(self, server: Server) -> None:
+        """Tag the boot volume of *server*, which was created with it and without tags."""
+        boot = boot_of(server)
+        if boot is None or str(boot.volume_type) != "sbs_volume":
+            return  # a local disk goes with its server
+        self.volumes.add(boot.id)
+        if boot.id in self.tagged:
+            return
+        with translated(f"tag volume {boot.id} in {self.zone}"):
+            self.apis.blocks.update_volume(
+                volume_id=boot.id,
+                zone=self.zone,
+                tags=tags_of(mark_of_server(server) or self.mark),
+            )
+        self.tagged.add(boot.id)
+
+    def is_mine(self, mark: Mark | None) -> bool:
+        """Whether this is a mark of that name."""
+        return mark is not None and mark.name == self.mark.name
+
+    def instance(self, server: Server, *, port: int) -> Instance:
+        """The instance that *server* is."""
+        boot = boot_of(server)
+        kept = self.volumes | ({boot.id} if boot is not None else set())
+        return _instance(self.zone, self.mark, server, kept=kept, held=self.addresses, port=port)
+
+    @property
+    def _tag(self) -> str:
+        return f"{NAME}={self.mark.name}"
+
+
+def read_server(apis: Apis, zone: str, identity: str) -> Server:
+    """The server of that identity.
+
+    Raises:
+        GoneError: there is none.
+        ProviderError: the answer is about something else, or cannot be read.
+    """
+    doing = f"server {identity} in {zone}"
+    with translated(doing):
+        server = apis.instances.get_server(server_id=identity, zone=zone).server
+    if server is None or server.id != identity:
+        raise UnansweredError(f"scaleway: {doing}: the answer is not about that server")
+    return server
+
+
+def servers(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Server]]:
+    """Materia's servers with that tag."""
+    with translated(f"list servers in {zone}"):
+        return [
+            (mark, unmarshal_Server(raw))
+            for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/servers", tag)
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags"), named=raw.get("name")))
+        ]
+
+
+def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Ip]]:
+    """Materia's flexible addresses with that tag; none that a stranger's server has."""
+    with translated(f"list addresses in {zone}"):
+        return [
+            (mark, unmarshal_Ip(raw))
+            for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/ips", tag)
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
+            and (raw.get("server") or {"name": mark.name}).get("name") == mark.name
+        ]
+
+
+def volumes(
+    apis: Apis, zone: str, tag: str, *, ours: set[str] | frozenset[str] = frozenset()
+) -> list[tuple[Mark, Volume]]:
+    """Materia's block volumes with that tag; none that a stranger's server has.
+
+    Args:
+        apis: To ask.
+        zone: Where.
+        tag: What all of them carry.
+        ours: Servers that are known to be materia's, and need not be asked for.
+    """
+    with translated(f"list volumes in {zone}"):
+        found = [
+            (mark, unmarshal_Volume(raw))
+            for raw in apis.blocks.entries(
+                f"/block/v1/zones/{zone}/volumes",
+                "volumes",
+                size="page_size",
+                tags=[tag],
+                include_deleted=False,
+                project_id=apis.blocks.client.default_project_id,
+            )
+            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
+        ]
+    return [
+        (mark, volume)
+        for mark, volume in found
+        if not any(_is_strangers(apis, zone, one) for one in users_of(volume) - ours)
+    ]
+
+
+def users_of(volume: Volume) -> set[str]:
+    """The servers that have a volume."""
+    return {one.product_resource_id for one in volume.references or () if one.product_resource_id}
+
+
+def _is_strangers(apis: Apis, zone: str, identity: str) -> bool:
+    try:
+        return mark_of_server(read_server(apis, zone, identity)) is None
+    except GoneError:
+        return False  # going, or not visible yet
+
+
+def _listed(api: Any, path: str, tag: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.entries(
+        path, path.rpartition("/")[2], tags=tag, project=api.client.default_project_id
+    )
+    return found
+
+
+def instances_of(apis: Apis, zone: str) -> list[Instance]:
+    """Everything of materia in *zone*, each with what hangs on it; leftovers have no id."""
+    found = servers(apis, zone, TAG)
+    parts: dict[str, tuple[Mark, set[str], set[str]]] = {}
+    for mark, address in addresses(apis, zone, TAG):
+        parts.setdefault(mark.name, (mark, set(), set()))[2].add(address.id)
+    for mark, volume in volumes(apis, zone, TAG, ours={one.id for _, one in found}):
+        parts.setdefault(mark.name, (mark, set(), set()))[1].add(volume.id)
+    instances: list[Instance] = []
+    for mark, server in found:
+        _, kept, held = parts.pop(mark.name, (mark, set(), set()))
+        boot = boot_of(server)
+        kept |= {boot.id} if boot is not None else set()
+        instances.append(_instance(zone, mark, server, kept=kept, held=held, port=22))
+    for mark, kept, held in parts.values():
+        instances.append(_instance(zone, mark, None, kept=kept, held=held, port=22))
+    return instances
+
+
+def boot_of(server: Server) -> Any | None:
+    """The boot volume of a server, as the server shows it.
+
+    Raises:
+        UnansweredError: it has no identity, which is needed to find it again.
+    """
+    volumes: Mapping[str, Any] = server.volumes or {}
+    boot = volumes.get(BOOT)
+    if boot is not None and not isinstance(boot.id, str):
+        raise UnansweredError(f"scaleway: the boot volume of the server {server.id} has no id")
+    return boot
+
+
+def _instance(
+    zone: str, mark: Mark, server: Server | None, *, kept: set[str], held: set[str], port: int
+) -> Instance:
+    attached = [Attached(kind="volume", id=one, region=zone) for one in sorted(kept)]
+    attached += [Attached(kind="address", id=one, region=zone) for one in sorted(held)]
+    return Instance(
+        provider=PROVIDER,
+        id=server.id if server else "",
+        name=mark.name,
+        run=mark.run,
+        stage=mark.stage,
+        region=region_of(zone),
+        expires_at=mark.expires_at,
+        instance_type=server.commercial_type if server else "",
+        created_at=server.creation_date if server else None,
+        host=address_of(server),
+        port=port,
+        attached=tuple(attached),
+    )
+
+
+def address_of(server: Server | None) -> str | None:
+    """The public IPv4 address of *server*, when it has one."""
+    for address in (server.public_ips or ()) if server else ():
+        if address.address and str(address.family) == "inet":
+            return str(address.address)
+    return None

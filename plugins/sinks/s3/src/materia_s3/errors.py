@@ -1,0 +1,108 @@
+"""What goes wrong with a bucket, in materia's words: the one place where errors are translated.
+
+What lies between this machine and the store is told by `materia_store.object_store_errors`.
+"""
+
+from __future__ import annotations
+
+from materia.errors import ConfigError, MateriaError, SinkError
+from materia_store.object_store_errors import (
+    CLIENT_ERRORS,
+    LATER,
+    code_of,
+    proxy_problem,
+    status_of,
+    unanswered,
+)
+from obstore import exceptions
+
+from materia_s3.address import Address
+
+KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+REFUSED = {
+    "InvalidAccessKeyId": (
+        f"it does not know the key; set {KEYS} to one of this store (one that needs a session "
+        "token, as those of AWS that begin with ASIA do, is not supported)"
+    ),
+    "SignatureDoesNotMatch": f"the secret is not that of the key; set {KEYS} anew",
+    "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
+    "InvalidToken": f"the key is not valid any more; set {KEYS} to a new one",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
+    "QuotaExceeded": f"the store is full; make room and {LATER}",
+}
+WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
+OBSTORE = CLIENT_ERRORS
+__all__ = ["LATER", "OBSTORE", "NotThereError", "explain", "status_of"]
+
+
+class NotThereError(SinkError):
+    """There is no object of that name."""
+
+
+def explain(
+    error: Exception, address: Address, doing: str, name: str = "", *, elsewhere: str | None = None
+) -> MateriaError:
+    """The error that *error* is to the user: to be raised `from None`, for the reason above.
+
+    *elsewhere* is the host that the store sends requests on to.
+    """
+    store = address.endpoint or f"AWS in {address.region}"
+    code, status, text = code_of(error), status_of(error), str(error)
+    kind: type[MateriaError] = SinkError
+    if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
+        kind, words = NotThereError, "it is not there"
+    elif elsewhere is not None:
+        kind, words = (
+            ConfigError,
+            f"{store} sends requests elsewhere, to {elsewhere}; correct sinks.s3.endpoint",
+        )
+    elif "Encountered object with invalid path" in text:
+        kind, words = ConfigError, _unlistable(address)
+    elif status is None and "without LOCATION" not in text:
+        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+            words = f"{store} refuses {KEYS}"
+        else:
+            words = unanswered(error, address.place.url)
+    else:
+        kind, words = _answered(code, status, text, address, store)
+    return kind(f"{address.url(name)}: cannot {doing}: {words}")
+
+
+def _unlistable(address: Address) -> str:
+    return (
+        "it holds an object that materia did not write, with a name that it cannot use (an empty "
+        f"part, or one of dots alone); remove that, or set sinks.s3.bucket to another prefix than "
+        f"{address.url()}"
+    )
+
+
+def _answered(
+    code: str, status: int | None, text: str, address: Address, store: str
+) -> tuple[type[MateriaError], str]:
+    said = f"{status} {code}".rstrip()
+    rights = f"the key of {KEYS} needs the rights to read, write, list and delete in"
+    cases: tuple[tuple[bool, type[MateriaError], str], ...] = (
+        (
+            code == "NoSuchBucket",
+            ConfigError,
+            f"there is no bucket {address.bucket} at {store}; make it, or correct sinks.s3.bucket",
+        ),
+        (
+            code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
+            ConfigError,
+            f"the bucket is not in the region {address.region}, or not at {store}; correct both",
+        ),
+        (code in REFUSED, SinkError, REFUSED.get(code, "")),
+        (status in {401, 403}, SinkError, f"{store} refuses it ({said}); {rights} {address.url()}"),
+        (
+            status in {405, 501},
+            ConfigError,
+            f"{store} cannot do this ({said}); use another store",
+        ),
+        (status == 407, ConfigError, proxy_problem(address.place.url)),
+        (status in {429, 503}, SinkError, f"{store} is overloaded ({said}); {LATER}"),
+    )
+    for applies, kind, words in cases:
+        if applies:
+            return kind, words
+    return SinkError, f"{store} answers {said}; {LATER}"

@@ -1,0 +1,99 @@
+"""What the headers of an answer mean. Pure functions."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from materia.data import Known
+from materia.kit.validators import moment_of
+
+LONGEST = 100  # of a header that has numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What part of a file an answer has: `bytes 1000-1999/2000`.
+
+    Attributes:
+        start: Offset of the first byte.
+        end: Offset behind the last byte.
+        length: Of the whole file, or None when the server does not know it.
+    """
+
+    start: int
+    end: int
+    length: int | None
+
+
+def still_the_same(
+    known: Known, etag: str | None, last_modified: str | None, length: int | None = None
+) -> bool:
+    """Whether an answer with a body is the one already known, as far as its headers tell.
+
+    The ETag decides. Only a server that gives none is taken by its Last-Modified. A file of another
+    length, or an older one, is another file whatever its ETag.
+    """
+    if known.raw is not None and known.refused is None and length not in {None, known.raw.size}:
+        return False
+    if etag or known.etag:
+        return etag == known.etag and not _older(last_modified, known.last_modified)
+    return last_modified is not None and last_modified == known.last_modified
+
+
+def confirms(known: Known, etag: str | None, last_modified: str | None) -> bool:
+    """Whether a 304 says that the file is the *known* one, and not merely that it is not newer.
+
+    It does not when it comes with another ETag than the one asked with, or with any when none was
+    known, nor with an older file. By the date alone, the date has to be the very same.
+    """
+    if known.etag:
+        same = etag is None or _opaque(etag) == _opaque(known.etag)
+        return same and not _older(last_modified, known.last_modified)
+    if etag is not None:
+        return False
+    return last_modified is None or moment_of(last_modified) == moment_of(known.last_modified)
+
+
+def _opaque(etag: str) -> str:
+    """An ETag as If-None-Match compares it: weak or strong is the same."""
+    return etag.strip().removeprefix("W/")
+
+
+def _older(last_modified: str | None, before: str | None) -> bool:
+    now, then = moment_of(last_modified), moment_of(before)
+    return now is not None and then is not None and now < then
+
+
+def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, by a number or a date; None without one."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def length_of(content_length: str | None) -> int | None:
+    """Bytes that a Content-Length header announces."""
+    text = (content_length or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST else None
+
+
+def span_of(content_range: str | None) -> Span | None:
+    """What a Content-Range header announces; None when it cannot be."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", (content_range or "").strip(), re.ASCII)
+    if found is None or len(content_range or "") > LONGEST:
+        return None
+    start, end = int(found[1]), int(found[2]) + 1
+    length = None if found[3] == "*" else int(found[3])
+    if end <= start or (length is not None and length < end):
+        return None
+    return Span(start=start, end=end, length=length)

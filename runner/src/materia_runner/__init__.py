@@ -1,0 +1,1 @@
+"""The command `materia`: one run from its configuration to machines that are gone again."""

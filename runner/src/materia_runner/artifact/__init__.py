@@ -1,0 +1,1 @@
+"""Artifacts: the bundle of code and dependencies that a worker runs."""

@@ -1,0 +1,58 @@
+"""`materia plugins`: what is installed, and what is wrong with it."""
+
+from __future__ import annotations
+
+import typer
+
+from materia_runner.cli.context import load_registry, to_json
+from materia_runner.cli.echo import echo
+from materia_runner.cli.options import Json
+
+EPILOG = """\
+\b
+A plugin is a Python package with an entry point of the group `materia`; installing it is
+all there is to do. One that cannot be loaded is `broken`, and stops no other. Two of one
+kind and name are `twice`: neither is used until one is uninstalled.
+"""
+
+
+def plugins(context: typer.Context, *, json: Json = False) -> None:
+    """List providers, sources and sinks, the broken ones too."""
+    from materia_runner.cli.output.text import table
+
+    registry = load_registry(context)
+    names = [(found.kind, found.plugin.name) for found in registry.found]
+    rows = [
+        {
+            "kind": found.kind,
+            "name": found.plugin.name,
+            "version": found.version,
+            "distribution": found.distribution,
+            "module": found.module,
+            "status": "ok" if names.count((found.kind, found.plugin.name)) == 1 else "twice",
+            "summary": found.plugin.summary,
+            "secrets": list(found.plugin.secrets),
+            "error": None,
+        }
+        for found in registry.found
+    ]
+    rows += [
+        {
+            "kind": None,
+            "name": failure.name,
+            "version": failure.version,
+            "distribution": failure.distribution,
+            "module": failure.module,
+            "status": "broken",
+            "summary": None,
+            "secrets": [],
+            "error": failure.error,
+        }
+        for failure in registry.failures
+    ]
+    if json:
+        echo(to_json(rows))
+        return
+    head = ("kind", "name", "version", "distribution", "status", "error")
+    shown = [[str(row[column] or "") for column in head] for row in rows]
+    echo(table(shown, head=head) if rows else "no plugins are installed")

@@ -1,0 +1,143 @@
+"""The registry and the pipeline that a command works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from materia_runner.cli.echo import echo
+
+if TYPE_CHECKING:
+    from materia.plugins import Found, Registry
+
+    from materia_runner.config.pipeline import Pipeline
+
+
+def load_registry(context: typer.Context) -> Registry:
+    """All plugins, or the bundled ones under --no-plugins."""
+    from materia.plugins import load_plugins
+
+    return load_plugins(bundled_only=bundled_only(context))
+
+
+def bundled_only(context: typer.Context) -> bool:
+    """Whether --no-plugins was given."""
+    return bool(context.find_root().params.get("no_plugins"))
+
+
+def load_pipeline(
+    registry: Registry,
+    config: Path | None,
+    *,
+    provider: str | None = None,
+    max_cost: Decimal | None = None,
+) -> Pipeline:
+    """The pipeline of *config* or the nearest materia.toml.
+
+    *provider*, `auto` or names, and *max_cost*, in the configured currency, are used in the place
+    of what it says.
+    """
+    import os
+    from dataclasses import replace
+
+    from materia.errors import ConfigError
+
+    from materia_runner.config.load import PROVIDER_SETTINGS, load_config, parse_providers
+
+    try:
+        start = Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the current folder was deleted; change to another one") from error
+    given = os.environ.get(PROVIDER_SETTINGS, "")
+    settings = Path(given) if given else None
+    pipeline = load_config(registry, path=config, start=start, provider_settings=settings)
+    if provider is not None:
+        pipeline = replace(pipeline, providers=parse_providers([provider], registry))
+    if max_cost is not None:
+        from materia.compute import Money
+
+        cap = Money(max_cost, pipeline.exchange.configured)
+        pipeline = replace(pipeline, budget=replace(pipeline.budget, max_cost=cap))
+    return pipeline
+
+
+def load_environment(
+    registry: Registry, pipeline: Pipeline, using: Iterable[Found[Any]] | None = None
+) -> Mapping[str, str]:
+    """The environment with the secrets that the plugins in use declare, wherever they are kept.
+
+    Commands that open plugins take this in the place of `os.environ`. What is wrong with a place
+    that secrets were looked for in is said on standard error.
+
+    Args:
+        registry: All plugins.
+        pipeline: Says which plugins are used, and where secrets are kept.
+        using: Look for the secrets of these plugins only.
+    """
+    import os
+
+    from materia_runner.cli.redact_output import know
+    from materia_runner.config.secret_needs import needs_of
+    from materia_runner.secrets.redaction import all_to_hide
+    from materia_runner.secrets.resolve import resolve
+
+    if using is None:
+        needs = needs_of(registry, pipeline)
+        names = [name for need in needs if need.in_use for name in need.names]
+    else:
+        names = [name for one in using for name in one.plugin.secrets]
+    found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
+    know(all_to_hide(found.values, registry))
+    for problem in found.problems:
+        echo(f"warning: {problem}", err=True)
+    return found.values
+
+
+@contextmanager
+def file_named(pipeline: Pipeline) -> Iterator[None]:
+    """Name the file in what a plugin says of its settings: the plugin cannot know it."""
+    from materia.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        if pipeline.file is None or str(pipeline.file) in str(error):
+            raise
+        raise ConfigError(f"{pipeline.file}: {error}") from error
+
+
+def refuse_question_mark(pipeline: Pipeline) -> None:
+    """Say so before anything is fetched: DuckDB takes what follows `?` in a path for parameters.
+
+    Raises:
+        ConfigError: the folder of the pipeline has one.
+    """
+    from materia.errors import ConfigError
+
+    if "?" in str(pipeline.directory):
+        raise ConfigError(
+            f"{pipeline.directory}: DuckDB cannot work in a folder with ? in its name; rename the "
+            "folder, or use another one"
+        )
+
+
+def warn_of_failures(registry: Registry) -> None:
+    """One line for each plugin that could not be loaded."""
+    for failure in registry.failures:
+        echo(
+            f"warning: the plugin {failure.name!r} of {failure.distribution} is left out: "
+            f"{failure.error}",
+            err=True,
+        )
+
+
+def to_json(value: Any) -> str:
+    """For programs: dates and decimals as text, frozen values as objects."""
+    import json
+
+    return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")

@@ -1,0 +1,190 @@
+"""The command line: one module for each command group, imports where they are used.
+
+`main` is the one place where an error becomes a line and an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import Annotated
+
+import typer
+from materia.errors import MateriaError
+from materia.printable import printable
+
+from materia_runner.cli import orphan_notice as notice
+from materia_runner.cli.commands import (
+    artifact,
+    emulator,
+    init,
+    pipeline,
+    plan,
+    plugins,
+    providers,
+    run,
+    runs,
+    secrets,
+    sinks,
+    sources,
+    sweep,
+    worker,
+)
+from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.redact_output import unsaid
+from materia_runner.concurrency import left_alone
+from materia_runner.signals import Interrupted
+
+EPILOG = """\
+\b
+Start here:
+  materia run --sample      the whole chain on data that comes along, offline
+  materia run               the same on the real data
+  materia init              write a commented materia.toml
+  materia plugins           what is installed
+
+\b
+Exit codes:
+  0  done                   3  something could not be destroyed and costs money
+  1  a stage failed, or     4  no machine to run on, or over the budget
+     files were refused     5  another process holds the database
+  2  a mistake in an option, materia.toml, a plugin or a missing secret
+  130, 143, 129  ended by Ctrl-C, SIGTERM, SIGHUP; nothing is left half done
+"""
+
+app = typer.Typer(
+    name="materia",
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
+    pretty_exceptions_enable=False,  # they print local variables, and with them secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        echo(f"materia {version('materia-runner')}")
+        raise typer.Exit
+
+
+NoPlugins = Annotated[
+    bool,
+    typer.Option(
+        "--no-plugins",
+        help="Use the plugins that come with materia, and leave out those of others.",
+    ),
+]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+]
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    no_plugins: NoPlugins = False,  # noqa: ARG001 -- commands read it from the context
+    version: Version = False,  # noqa: ARG001 -- its callback has answered
+) -> None:
+    """Run data pipelines on the cheapest machine on offer, and leave nothing behind.
+
+    A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
+    source; transform turns it into tables and publishes them in the sink. What is not new costs
+    next to nothing. Everything has a default; materia.toml changes it.
+    """
+    if context.invoked_subcommand != "sweep":  # which is about to do what the notice asks for
+        notice.tell_of_leftovers()
+
+
+app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
+app.command("plan", cls=Command, epilog=plan.EPILOG)(plan.plan)
+app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(runs.app, name="runs")
+app.command("sweep", cls=Command, epilog=sweep.EPILOG)(sweep.sweep)
+app.add_typer(worker.app, name="worker")
+app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
+app.add_typer(providers.app, name="providers")
+app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
+app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
+app.add_typer(artifact.app, name="artifact")
+app.add_typer(secrets.app, name="secrets")
+app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
+app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Mistakes in the program keep their traceback, but for secrets in its words.
+    """
+    code = 0
+    try:
+        app(prog_name="materia")  # also under `python -m materia_runner`
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:  # while the commands are put together, or where nothing was begun
+        code = 130
+    except MateriaError as error:
+        _say(error)
+        code = error.exit_code
+    except Interrupted as interrupted:
+        _write(f"materia: {interrupted}; nothing is left half done\n")
+        code = interrupted.exit_code
+    except OSError as error:
+        # Standard output alone is written to without a word about where.
+        code = 1
+        if error.errno == errno.ENOSPC and error.filename is None:
+            _write(f"materia: standard output cannot be written: {error.strerror}\n")
+        else:
+            _write(_traced(error))
+    except Exception as error:  # noqa: BLE001 -- told as Python would
+        code = 1
+        _write(_traced(error))
+    code = _flushed(code)
+    if left_alone():
+        os._exit(code)  # a thread of a plugin that still waits for its service is not waited for
+    sys.exit(code)
+
+
+def _say(error: MateriaError) -> None:
+    _write(f"materia: {error}\n")
+    before = error.__context__  # what happened first is not hidden by what failed while clearing up
+    if isinstance(before, MateriaError) and error.__cause__ is None:
+        _write(f"materia: before that: {before}\n")
+
+
+def _traced(error: Exception) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):  # with the terminal gone, the exit code still tells
+        # Once more, as what is taken out between may have stood in the middle of a secret.
+        sys.stderr.write(unsaid(printable(unsaid(text))))
+        sys.stderr.flush()
+
+
+def _flushed(code: int) -> int:
+    """Flush now, as Python complains aloud at its end when the reader or the terminal has gone."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None when it was closed from the start
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
+    return code

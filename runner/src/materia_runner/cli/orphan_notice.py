@@ -1,0 +1,71 @@
+"""A line for each machine that a killed run left behind, before any command but the sweep."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from materia_runner.cli.echo import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from materia_runner.ledger.rows import MachineRow
+    from materia_runner.ledger.state import State
+
+
+def tell_of_leftovers() -> None:
+    """Say on standard error what may cost money now though nobody is using it.
+
+    One look at a folder when nothing is left; the ledger is only opened when something may be.
+    """
+    from materia_runner.ledger.state import State, state_folder
+
+    state = State(state_folder(os.environ))
+    if runs := state.unfinished():
+        _tell(state, runs)
+
+
+def _tell(state: State, runs: Sequence[str]) -> None:
+    from datetime import UTC, datetime
+
+    from materia.errors import MateriaError
+
+    from materia_runner.rental.sweep_ledger import close_dead_runs
+
+    now = datetime.now(UTC)
+    try:
+        with state.ledger() as ledger:
+            close_dead_runs(state, ledger, at=now)
+            for run in runs:
+                if not ledger.knows(run):
+                    echo(f"materia: {unknown(run)}", err=True)
+                for row in ledger.machines(run=run, open_only=True):
+                    if row.rented:
+                        echo(f"materia: {sentence(row, now)}", err=True)
+    except MateriaError as error:  # the command itself has nothing to do with it
+        echo(f"materia: warning: {error}", err=True)
+
+
+def unknown(run: str) -> str:
+    """What a run may have left that the ledger has lost, and what to do."""
+    return (
+        f"run {run} was started here, did not end well, and is not in the ledger; it may have left "
+        "a machine: materia sweep --all-providers"
+    )
+
+
+def sentence(row: MachineRow, now: datetime) -> str:
+    """What is left, since when, what it costs, and what to do."""
+    if row.state == "intent":
+        since = f"{row.intended_at:%Y-%m-%d %H:%M} UTC"
+        left, costing = f"may have left a machine on {row.provider} at {since}", ""
+    else:
+        from materia_runner.rental.sweep_ledger import bill
+
+        since = f"{row.created_at or row.intended_at:%Y-%m-%d %H:%M} UTC"
+        cost = bill(row, at=now).cost
+        left = f"left a machine on {row.provider} since {since}"
+        costing = f", costing {cost.amount:.4f} {cost.currency} so far"
+    return f"run {row.run} {left}{costing}; to destroy it: materia sweep"

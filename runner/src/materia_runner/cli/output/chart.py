@@ -1,0 +1,142 @@
+"""Cost against duration as a picture: in the terminal, or in a file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from string import ascii_lowercase
+
+from materia.errors import ConfigError
+
+from materia_runner.pricing.cost import length_text
+from materia_runner.pricing.curve import Curve, Lead, leads
+
+SUFFIXES = (".svg", ".png", ".pdf")
+MISSING = (
+    "--chart needs packages that are not installed; install the extra `chart`: "
+    "uv sync --extra chart, or pip install 'materia-runner[chart]'"
+)
+
+
+def check_target(target: str) -> None:
+    """Refuse a file that cannot be drawn to, before anybody is asked.
+
+    Raises:
+        ConfigError: its name has another ending, or its folder is not there.
+    """
+    path = Path(target)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--chart {target}: end the name in {', '.join(SUFFIXES[:-1])} or .pdf")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--chart {target}: there is no folder {path.parent}")
+
+
+def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
+    """The curves in characters, as wide as the terminal.
+
+    Raises:
+        ConfigError: the extra `chart` is not installed.
+    """
+    try:
+        import plotext  # type: ignore[import-untyped]  # it has no stubs
+    except ImportError as error:
+        raise ConfigError(MISSING) from error
+
+    width, height = shutil.get_terminal_size((100, 30))
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(min(width, 140), min(max(height - 8, 15), 30))
+    scale, unit = _scale(curves)
+    for curve, letter in zip(curves, _letters(curves), strict=True):
+        line = figure.signal(*_steps(curve, scale), marker=letter)
+        line.lines()
+        line.label(curve.provider)
+        figure.draw(line)
+    figure.title(title)
+    figure.label(unit, "x")
+    figure.label(currency, "y")
+    # Letters tell the curves apart everywhere; colours would bring a background of their own.
+    picture: str = plotext.uncolorize(str(figure.build()))
+    return "\n".join(line.rstrip() for line in picture.splitlines()).rstrip("\n")
+
+
+def _letters(curves: Sequence[Curve]) -> list[str]:
+    """A letter of its own for each curve, of its provider's name where there is one left."""
+    letters: list[str] = []
+    for curve in curves:
+        wanted = [*curve.provider, *ascii_lowercase]
+        letters.append(next((one for one in wanted if one not in letters), "?"))
+    return letters
+
+
+def save(
+    curves: Sequence[Curve], path: Path, *, title: str, currency: str, mark: timedelta
+) -> None:
+    """The curves in a file whose name ends in .svg, .png or .pdf.
+
+    Raises:
+        ConfigError: the extra `chart` is not installed, or the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(MISSING) from error
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    scale, unit = _scale(curves)
+    for curve in curves:
+        lengths, costs = _steps(curve, scale)
+        axes.plot(lengths, costs, label=curve.provider, linewidth=1.8)
+    axes.axvline(mark / scale, color="grey", linestyle=":", linewidth=1)
+    axes.set(title=title, xlabel=f"duration, {unit}", ylabel=f"cost, {currency} net of VAT")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise ConfigError(f"--chart {path}: cannot be written: {error.strerror}") from error
+
+
+def leads_text(curves: Sequence[Curve]) -> str:
+    """Who is the cheapest for how long, in words: where the curves cross."""
+    return "cheapest: " + ", ".join(_lead(lead) for lead in leads(curves))
+
+
+def _lead(lead: Lead) -> str:
+    if lead.first == lead.last:
+        return f"{lead.provider} at {length_text(lead.first)}"
+    return f"{lead.provider} from {length_text(lead.first)} to {length_text(lead.last)}"
+
+
+def _scale(curves: Sequence[Curve]) -> tuple[timedelta, str]:
+    longest = curves[0].durations[-1]
+    if longest <= timedelta(hours=4):
+        return timedelta(minutes=1), "minutes"
+    return (
+        (timedelta(hours=1), "hours")
+        if longest <= timedelta(days=4)
+        else (
+            timedelta(days=1),
+            "days",
+        )
+    )
+
+
+def _steps(curve: Curve, scale: timedelta) -> tuple[list[float], list[float]]:
+    """Points of a staircase: between two samples the cost is that of the longer."""
+    lengths = [0.0]
+    costs = [float(curve.costs[0])]
+    for duration, amount in zip(curve.durations, curve.costs, strict=True):
+        if float(amount) != costs[-1]:
+            lengths.append(lengths[-1])
+            costs.append(float(amount))
+        lengths.append(duration / scale)
+        costs.append(float(amount))
+    return lengths, costs

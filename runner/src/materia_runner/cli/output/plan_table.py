@@ -1,0 +1,193 @@
+"""What `materia plan` shows: for people, and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from materia.compute import Money
+
+from materia_runner.cli.output.price_table import (
+    marks,
+    minute,
+    money,
+    needs_text,
+    short,
+    unit_price,
+)
+from materia_runner.cli.output.text import many, table
+from materia_runner.config.pipeline import Budget, Stage
+from materia_runner.plain_values import plain
+from materia_runner.planning.explain import machine_text, reason_lines
+from materia_runner.planning.plan import Leg, Plan
+from materia_runner.planning.plan_json import LIMIT, plan_values
+from materia_runner.pricing.cost import Line, Quote, length_text
+from materia_runner.pricing.offer_query import NoAnswer
+
+HEAD = (
+    "",
+    "provider",
+    "type",
+    "place",
+    "vCPU",
+    "processor",
+    "memory",
+    "per hour",
+    "cost",
+    "moving data",
+    "availability",
+    "priced (UTC)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is shown.
+
+    Attributes:
+        plan: The plan.
+        unanswered: Who did not say what they offer, and why.
+        budget: The caps.
+        month: What the ledger has for this calendar month, or None when there is no cap on it.
+        left_out: What could not be read or believed of those who did, a line each.
+    """
+
+    plan: Plan
+    unanswered: Sequence[NoAnswer]
+    budget: Budget
+    month: Money | None = None
+    left_out: Sequence[str] = ()
+
+
+def as_json(shown: Shown) -> dict[str, Any]:
+    """Everything that the text says and more, amounts exact and as text."""
+    return {
+        **plan_values(shown.plan),
+        "unanswered": [plain(one) for one in shown.unanswered],
+        "left_out": list(shown.left_out),
+        "max_cost": plain(shown.budget.max_cost),
+        "monthly": plain(shown.budget.monthly),
+        "month_so_far": plain(shown.month),
+    }
+
+
+def as_text(shown: Shown) -> str:
+    """For each machine its stages, the best quotes, the choice and what was passed over."""
+    plan = shown.plan
+    blocks = [_leg(number, leg) for number, leg in enumerate(plan.legs, start=1)]
+    if shown.unanswered:
+        reasons = "\n".join(f"  {one.reason}" for one in shown.unanswered)
+        blocks.append(f"providers that cannot be asked now:\n{reasons}")
+    if shown.left_out:
+        lines = "\n".join(f"  {line}" for line in shown.left_out)
+        blocks.append(f"not part of what was offered:\n{lines}")
+    blocks.append("\n".join(_sharing(plan)))
+    blocks.append("\n".join(_sums(shown)))
+    return "\n\n".join(blocks)
+
+
+def _leg(number: int, leg: Leg) -> str:
+    needs = needs_text(leg.requirements)
+    blocks = [f"machine {number} for {leg.name}: {needs}; net of VAT", _stages(leg), _table(leg)]
+    blocks += marks(leg.ranking.quotes[:LIMIT])
+    blocks += [_chosen(leg), *_passed_over(leg)]
+    return "\n".join(blocks)
+
+
+def _stages(leg: Leg) -> str:
+    texts = [_stage(stage) for stage in leg.stages]
+    saved = "; a boot is saved" if len(leg.stages) > 1 else ""
+    return f"  expected: {', '.join(texts)}{saved}"
+
+
+def _stage(stage: Stage) -> str:
+    length = length_text(stage.requirements.expected)
+    if stage.minutes_configured:
+        return f"{stage.name} {length} (materia.toml)"
+    return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
+
+
+def _table(leg: Leg) -> str:
+    rows: list[tuple[str, ...]] = []
+    seen = 0
+    groups: dict[tuple[object, ...], list[Quote]] = {}
+    for quote in leg.ranking.quotes:
+        groups.setdefault(_alike(quote), []).append(quote)
+    for same in groups.values():
+        mark = "->" if not rows else ""
+        rows.append(_row(leg, same[0], mark=mark, more=len(same) - 1))
+        seen += len(same)
+        if len(rows) == LIMIT:
+            break
+    text = table(rows, head=HEAD)
+    left = len(leg.ranking.quotes) - seen
+    return text if not left else f"{text}\n... and {many(left, 'more offer')} that would do"
+
+
+def _alike(quote: Quote) -> tuple[object, ...]:
+    """One type at one cost in several places is one row."""
+    offer = quote.offer
+    return (offer.provider, offer.instance_type, quote.shown, offer.availability, offer.vcpus)
+
+
+def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
+    offer = quote.offer
+    added = leg.arrival.added(offer) if leg.arrival else None
+    retires = f", until {offer.retires_on}" if offer.retires_on else ""
+    return (
+        mark,
+        offer.provider,
+        offer.instance_type,
+        (offer.zone or offer.region) + (f" (+{more})" if more else ""),
+        str(offer.vcpus),
+        offer.cpu,
+        f"{short(offer.memory_gib)} GiB {offer.architecture}",
+        money(offer.hourly),
+        money(quote.shown) + ("*" if quote.rates else ""),
+        f"+ {money(Money(added, quote.shown.currency))}" if added else "",
+        offer.availability + retires,
+        minute(offer.price_as_of),
+    )
+
+
+def _chosen(leg: Leg) -> str:
+    quote = leg.chosen
+    count = len(leg.ranking.quotes)
+    why = f"the cheapest of {count} that would do" if count > 1 else "the only one that would do"
+    lines = [f"chosen: {machine_text(quote.offer)}, {why}"]
+    lines += [f"  {line.name}: {_sum(line)} ({line.rule})" for line in quote.lines]
+    return "\n".join(lines)
+
+
+def _sum(line: Line) -> str:
+    """Figures as far as a reader needs them; the exact ones are in the JSON."""
+    quantity = f"{round(line.quantity, 4).normalize():f}"
+    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
+
+
+def _passed_over(leg: Leg) -> list[str]:
+    lines = reason_lines(leg.ranking.passed_over)
+    return ["passed over:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _sharing(plan: Plan) -> list[str]:
+    lines = [f"{plan.why}."]
+    for other in plan.alternatives[1:]:
+        total = money(other.total) if other.total else other.reason
+        lines.append(f"  not chosen: {other.sharing}: {total}")
+    return lines
+
+
+def _sums(shown: Shown) -> list[str]:
+    plan = shown.plan
+    lines = [f"expected in all  {money(plan.total)}", f"at worst         {money(plan.worst)}"]
+    lines += [f"  {line}" for line in plan.worst_case]
+    budget = shown.budget
+    cap = money(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
+    lines.append(f"cap of a run     {cap}")
+    if budget.monthly:
+        month = shown.month or Money(Decimal(0), budget.monthly.currency)
+        lines.append(f"cap of a month   {money(budget.monthly)}, {money(month)} of it used")
+    return lines

@@ -1,0 +1,51 @@
+"""What `materia sources` and `materia sinks` say of a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from materia.plugins import Found
+
+    from materia_runner.config.pipeline import Pipeline
+
+
+def described(found: Found[Any], pipeline: Pipeline) -> dict[str, Any]:
+    """A plugin with its settings as they are now; values of secrets are not among them."""
+    plugin = found.plugin
+    values = pipeline.settings.get((found.kind, plugin.name))  # not there when declared twice
+    used = pipeline.source if found.kind == "source" else pipeline.sink
+    return {
+        "name": plugin.name,
+        "summary": plugin.summary,
+        "in_use": plugin.name == used and values is not None,
+        "distribution": found.distribution,
+        "version": found.version,
+        "secrets": list(plugin.secrets),
+        "declared_twice": values is None,
+        "settings": [
+            {
+                "name": setting.name,
+                "value": setting.default if values is None else values[setting.name],
+                "default": setting.default,
+                "help": setting.help,
+            }
+            for setting in plugin.settings
+        ],
+    }
+
+
+def as_text(description: Mapping[str, Any]) -> list[str]:
+    """The same for people, one line each."""
+    used = "  (in use)" if description["in_use"] else ""
+    twice = "  (declared twice, unusable)" if description["declared_twice"] else ""
+    lines = [f"{description['name']}{used}{twice}: {description['summary']}"]
+    lines.append(f"  from {description['distribution']} {description['version']}")
+    if description["secrets"]:
+        lines.append(f"  needs {', '.join(description['secrets'])} in the environment")
+    for setting in description["settings"]:
+        value = setting["value"]
+        shown = "not set" if value is None else repr(value)
+        lines += [f"  {setting['name']} = {shown}", f"      {setting['help']}"]
+    return lines

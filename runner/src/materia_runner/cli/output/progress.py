@@ -1,0 +1,191 @@
+"""What a run is doing: one line on a terminal, or a JSON object for each event."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Self, TextIO
+
+from materia.printable import on_one_line, printable
+
+from materia_runner.cli.output.text import elapsed, size
+from materia_runner.messages.events import (
+    Event,
+    Failed,
+    Log,
+    Machine,
+    Output,
+    Progress,
+    Result,
+    Spent,
+    encode,
+)
+
+BEAT_SECONDS = 0.2
+CLEAR = "\r\x1b[K"
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+class Live:
+    """Shows where a stage runs, its newest progress, the time and the money.
+
+    Warnings stay on the screen, and so does what was rented and what it cost.
+    """
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str], *, quiet: bool) -> None:
+        """Draw on *stream*, when it is a terminal that can, in colour unless NO_COLOR is set."""
+        self._stream = stream
+        self._quiet = quiet
+        self._draws = not quiet and stream.isatty() and environment.get("TERM") != "dumb"
+        self._bold = not environment.get("NO_COLOR")
+        self._lock = threading.Lock()
+        self._stage = ""
+        self._newest: dict[str, Progress] = {}
+        self._where = ""
+        self._spent: Spent | None = None
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._draws:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._draws:
+            self._thread.join()
+            self._write(CLEAR)
+
+    def observe(self, stage: str, event: Event) -> None:  # noqa: C901 -- one case for each event
+        """Take in one event of a run."""
+        with self._lock:
+            if stage != self._stage and not _of_a_machine(event):
+                self._stage, self._newest, self._started = stage, {}, time.monotonic()
+            match event:
+                case Progress():
+                    if any(other.phase != event.phase for other in self._newest.values()):
+                        self._newest = {}
+                    self._newest[event.unit] = event
+                case Log():
+                    if event.level == "warning":
+                        self._say(f"warning: {event.message}")
+                    elif self._draws:
+                        self._say(event.message)
+                case Result() | Failed():
+                    self._newest = {}
+                case Machine():
+                    self._meet(event)
+                case Spent():
+                    self._spent = event
+                case Output():
+                    pass  # it is in the log
+
+    def _meet(self, machine: Machine) -> None:
+        """A rented machine is part of the line while it is there, and told when it comes and goes.
+
+        That is said without a terminal too: it is money.
+        """
+        if not Decimal(machine.hourly):
+            return
+        where = f"{machine.provider} {machine.instance_type} in {machine.place}"
+        self._where = where if machine.state in {"created", "ready"} else ""
+        if self._quiet:
+            return
+        if machine.state == "created":
+            self._say(f"rented {where} ({machine.name})")
+        elif machine.state == "gone":
+            self._say(f"{where} is gone; it cost {Decimal(machine.cost):.4f} {machine.currency}")
+
+    def _say(self, text: str) -> None:
+        # What follows in a message is set in: a worker cannot speak in the runner's own voice.
+        line = printable(text).replace("\n", "\n  ")
+        self._write(f"{CLEAR if self._draws else ''}{line}\n")
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with self._lock:
+                if not self._stage:
+                    continue
+                line = progress_line(
+                    self._stage,
+                    list(self._newest.values()),
+                    time.monotonic() - self._started,
+                    where=self._where,
+                    spent=self._spent,
+                )
+                width = shutil.get_terminal_size().columns - 1
+                line = (line if line.isprintable() else on_one_line(line))[:width]
+                if self._bold:
+                    line = line.replace(self._stage, f"{BOLD}{self._stage}{PLAIN}", 1)
+                self._write(CLEAR + line)
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone, and the run goes on or ends well
+            self._stream.write(text)
+            self._stream.flush()
+
+
+def _of_a_machine(event: Event) -> bool:
+    """Whether it tells of a machine under way, which may have gone on to its next stage."""
+    return isinstance(event, Spent) or (isinstance(event, Machine) and event.state != "asked")
+
+
+def progress_line(
+    stage: str,
+    newest: list[Progress],
+    seconds: float,
+    *,
+    where: str = "",
+    spent: Spent | None = None,
+) -> str:
+    """`extract  fetch 3/230 partitions, 24.1 MB  0:07  0.0577 EUR  hetzner cpx32 in fsn1`."""
+    parts = []
+    for progress in newest:
+        if progress.unit == "bytes":
+            parts.append(size(progress.done))
+        elif progress.total:
+            parts.append(f"{progress.done}/{progress.total} {progress.unit}")
+    phase = [f"{newest[0].phase} {', '.join(parts)}".rstrip()] if newest else []
+    money = [f"{Decimal(spent.amount):.4f} {spent.currency}"] if spent else []
+    return "  ".join([stage, *phase, elapsed(seconds), *money, *([where] if where else [])])
+
+
+class EventLines:
+    """Writes every event as one line of JSON, with its moment and its stage."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nothing is held back, so there is nothing to end."""
+
+    def observe(self, stage: str, event: Event) -> None:
+        """Write one event of a run."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"at": now, "stage": stage, **json.loads(encode(event))})
+        with self._lock, contextlib.suppress(OSError):  # nobody reads them, and the run goes on
+            self._stream.write(f"{line}\n")
+            self._stream.flush()

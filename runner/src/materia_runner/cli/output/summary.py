@@ -1,0 +1,123 @@
+"""What a run did, for people."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from materia.forms import TABLE_NAME
+
+from materia_runner.cli.output.text import many, size, table
+from materia_runner.messages.partition_problems import Problem
+from materia_runner.run.report import RunReport, StageReport
+from materia_runner.worker.published_tables import LAYERS
+
+# Prefixes of table names: one big table, facts, aggregates, dimensions.
+WIDEST_FIRST = ("obt", "fct", "agg", "dim")
+WIDTH = 72
+
+
+def problems_of(report: RunReport) -> list[Problem]:
+    """What went wrong with single partitions, in all stages."""
+    values: list[dict[str, Any]] = []
+    for stage in report.stages:
+        values += _result(stage).get("problems", [])
+    return [Problem(**value) for value in values]
+
+
+def summary(report: RunReport, *, here: Path, python: str) -> str:
+    """A line for each stage, then the tables, then how to look at them."""
+    lines = [
+        f"{stage.stage:<9}  {_stage_line(stage)}, {stage.seconds:.1f} s" for stage in report.stages
+    ]
+    for stage in report.stages:
+        result = _result(stage)
+        if result.get("tables"):
+            lines += ["", *_published(result, sample=report.sample, here=here, python=python)]
+    return "\n".join(lines)
+
+
+def look_command(database: str, table_name: str, *, here: Path, python: str) -> str:
+    """A command that prints the first rows of a table, quoted for a shell and for SQL."""
+    path = Path(database)
+    shown = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    code = (
+        f"import duckdb; duckdb.connect({_python_text(shown)}, read_only=True)"
+        f".sql({_python_text(f'from {_identifier(table_name)} limit 10')}).show()"
+    )
+    return f"{python} -c {shlex.quote(code)}"
+
+
+def _python_text(text: str) -> str:
+    """*text* as Python writes it, in the quotes that a shell leaves alone where that can be."""
+    written = json.dumps(text, ensure_ascii=False)
+    return written if text.isprintable() else ascii(text)
+
+
+def _identifier(table_name: str) -> str:
+    """The name of a table as SQL writes it; one that is no plain name is quoted in its parts."""
+    if TABLE_NAME.fits(table_name) and table_name.replace(".", "").isidentifier():
+        return table_name
+    parts = table_name.split(".", 1)
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def _result(stage: StageReport) -> Mapping[str, Any]:
+    return stage.result
+
+
+def _stage_line(stage: StageReport) -> str:
+    result = _result(stage)
+    if stage.stage == "extract":
+        counts = [
+            f"{result[word]:,} {word}"
+            for word in ("fetched", "unchanged", "absent", "denied", "refused", "failed")
+            if result[word]
+        ]
+        asked = many(result["asked"], "partition")
+        received = f", {size(result['bytes'])}" if result["bytes"] else ""
+        return f"{asked} asked for: {', '.join(counts) or 'nothing to do'}{received}"
+    if not result["published"]:
+        return f"nothing new in {many(result['files'], 'file')}, the tables are up to date"
+    built = ", ".join(
+        many(result[word], word.removesuffix("s")) for word in ("models", "audits", "tests")
+    )
+    loaded = many(len(result["loaded"]), "partition")
+    return f"{loaded} loaded, {built}, {many(len(result['tables']), 'table')} published"
+
+
+def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: str) -> list[str]:
+    tables = sorted(result["tables"], key=_order)
+    rows = [
+        (one["name"], f"{one['rows']:>11,}", first_sentence(one["description"])) for one in tables
+    ]
+    lines = [table(rows, head=("table", f"{'rows':>11}", "what it is"))]
+    # What a rented machine published to a bucket lay in a folder that went with the machine.
+    if result["database"] and Path(str(result["database"])).exists():
+        looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
+        lines += ["", "Look at it:", f"  {looked_at}"]
+    if sample:
+        lines += ["", "This was the sample. `materia run` fetches the real data in its place."]
+    return lines
+
+
+def _order(published: Mapping[str, Any]) -> tuple[int, int, str]:
+    """What answers questions comes first: the layer serving, and there the widest tables."""
+    layer, _, name = published["name"].partition(".")
+    kind = name.partition("_")[0]
+    return (
+        -LAYERS.index(layer) if layer in LAYERS else 1,
+        WIDEST_FIRST.index(kind) if kind in WIDEST_FIRST else len(WIDEST_FIRST),
+        name,
+    )
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence, cut at a word when it is longer than a line."""
+    import textwrap
+
+    sentence = text.partition(". ")[0].partition(": ")[0].strip().removesuffix(".")
+    return textwrap.shorten(sentence, WIDTH, placeholder=" ...")

@@ -1,0 +1,149 @@
+"""Which providers a command asks about machines that exist, and why others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+from materia.errors import ConfigError, LedgerError, MateriaError, MissingSecretError
+from materia.plugins import open_plugin
+
+from materia_runner.cli.context import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    warn_of_failures,
+)
+from materia_runner.pricing.offer_query import named, one_line
+from materia_runner.secrets.redaction import to_hide
+
+if TYPE_CHECKING:
+    from materia.plugins import Found
+    from materia.protocols import Provider
+
+    from materia_runner.config.pipeline import Pipeline
+    from materia_runner.ledger.state import State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A provider that can be asked.
+
+    Attributes:
+        name: Of its plugin.
+        provider: Opened.
+        secrets: Their values, which belong in no message.
+    """
+
+    name: str
+    provider: Provider
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unasked:
+    """A provider that was not asked, or did not answer.
+
+    Attributes:
+        name: Of its plugin.
+        reason: One line that begins with the name.
+        exit_code: 0 for one that nobody insisted on and that has no credentials here.
+    """
+
+    name: str
+    reason: str
+    exit_code: int
+
+
+def open_all(
+    context: typer.Context,
+    config: Path | None,
+    state: State,
+    *,
+    names: Sequence[str] = (),
+    every: bool = False,
+) -> tuple[list[Asked], list[Unasked]]:
+    """Those of *names*, or the pipeline's and those with machines in the ledger, or *every* one.
+
+    The second list has those that cannot be asked.
+
+    Raises:
+        PluginError: one of *names* is not installed.
+        ConfigError: nobody who rents machines out can be asked: no credentials are set.
+    """
+    registry = load_registry(context)
+    warn_of_failures(registry)
+    pipeline = load_pipeline(registry, config)
+    for name in names:
+        registry.provider(name)
+    with_machines = _with_machines(state)
+    # What a run rented that the ledger has lost can be anywhere.
+    every = every or (not names and with_machines is None)
+    needed = set(names) or with_machines or set()
+    if not names and not every:
+        needed |= set(pipeline.providers)
+    chosen = set(needed)
+    if not names and (every or not pipeline.providers):
+        chosen |= {
+            one.plugin.name for one in registry.of_kind("provider") if every or one.plugin.rents
+        }
+    installed = [one for one in registry.of_kind("provider") if one.plugin.name in chosen]
+    environment = load_environment(registry, pipeline, installed)
+    asked, unasked = [], []
+    for name in sorted(chosen):
+        try:
+            asked.append(_open(registry.provider(name), pipeline, environment))
+        except MateriaError as error:
+            lacking = isinstance(error, MissingSecretError) and name not in needed
+            code = 0 if lacking else error.exit_code
+            reason = named(name, one_line(str(error), ()))
+            unasked.append(Unasked(name=name, reason=reason, exit_code=code))
+    renting = [one for one in asked if registry.provider(one.name).plugin.rents]
+    if unasked and not renting and not any(one.exit_code for one in unasked):
+        # A sweep by the clock that lost its credentials must not look as if all were well.
+        head = "no provider that rents machines can be asked what is there"
+        raise ConfigError("\n  ".join([head, *(one.reason for one in unasked)]))
+    return asked, unasked
+
+
+def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]) -> Asked:
+    name = found.plugin.name
+    provider = open_plugin(
+        found,
+        environment,
+        settings=pipeline.settings["provider", name],
+        directory=pipeline.directory,
+    )
+    secrets = to_hide(found.plugin.secrets, environment)
+    return Asked(name=name, provider=provider, secrets=secrets)
+
+
+def _with_machines(state: State) -> set[str] | None:
+    """Those that have machines in the ledger; None when the ledger cannot say so."""
+    left = state.unfinished()
+    if not state.ledger_file.exists():
+        return None if left else set()
+    with suppress(ConfigError, LedgerError), state.ledger() as ledger:
+        names = {row.provider for row in ledger.machines(open_only=True)}
+        return names if all(ledger.knows(run) for run in left) else None
+    return None  # the command that works with the ledger says what is wrong with it
+
+
+def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
+    """What the provider answers, or why it does not."""
+    code = 1
+    try:
+        return question(one.provider)
+    except MateriaError as error:
+        reason, code = str(error), error.exit_code
+    except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
+        reason = f"its plugin failed: {type(error).__name__}: {error}"
+    return Unasked(
+        name=one.name, reason=named(one.name, one_line(reason, one.secrets)), exit_code=code
+    )

@@ -1,0 +1,1 @@
+"""materia.toml: read it, check it, and make a pipeline of it."""

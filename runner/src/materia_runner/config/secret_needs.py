@@ -1,0 +1,71 @@
+"""Who needs which secrets: the plugins a pipeline uses, and the bucket of its artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from materia_runner.secrets.redaction import BUCKET_KEYS
+
+if TYPE_CHECKING:
+    from materia.plugins import Found, Registry
+
+    from materia_runner.config.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The secrets that one thing needs, all of them.
+
+    Attributes:
+        kind: `source`, `sink`, `provider`, or `artifacts` for the bucket.
+        name: Of the plugin, or the address of the bucket.
+        names: The variables; empty when it needs none.
+        in_use: Whether the pipeline uses it.
+    """
+
+    kind: Literal["source", "sink", "provider", "artifacts"]
+    name: str
+    names: tuple[str, ...]
+    in_use: bool = True
+
+
+def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
+    """What every installed plugin needs, and the bucket if there is one.
+
+    Without a provider by name, the pipeline uses every one that rents.
+    """
+    needs = [
+        Need(
+            kind=one.kind,
+            name=one.plugin.name,
+            names=one.plugin.secrets,
+            in_use=_uses(pipeline, one),
+        )
+        for kind in ("source", "sink", "provider")
+        for one in registry.of_kind(kind)
+    ]
+    if pipeline.artifacts is not None:
+        needs.append(Need(kind="artifacts", name=pipeline.artifacts.url, names=BUCKET_KEYS))
+    return tuple(needs)
+
+
+def _uses(pipeline: Pipeline, found: Found[Any]) -> bool:
+    name = found.plugin.name
+    if found.kind != "provider":
+        return name == (pipeline.source if found.kind == "source" else pipeline.sink)
+    return name in pipeline.providers if pipeline.providers else found.plugin.rents
+
+
+def unmet(needs: Sequence[Need], found: Container[str], *, auto: bool) -> tuple[Need, ...]:
+    """Those in use that lack a secret.
+
+    Under *auto* one provider that has all of its secrets is enough.
+    """
+    used = [need for need in needs if need.in_use]
+    lacking = [need for need in used if not all(name in found for name in need.names)]
+    providers = [need for need in used if need.kind == "provider"]
+    if auto and any(need not in lacking for need in providers):
+        lacking = [need for need in lacking if need.kind != "provider"]
+    return tuple(lacking)

@@ -1,0 +1,1 @@
+"""Start a stage on this machine or a rented one, and follow it."""

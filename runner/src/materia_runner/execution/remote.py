@@ -1,0 +1,328 @@
+"""A rented machine as the place where stages run: look at it, send the artifact, run a stage.
+
+~/.materia/artifacts/<sha256>/         the artifact, unpacked
+~/.materia/raw/<sha256>                raw files that the sink at home has too
+~/.materia/stages/<run>-<stage>-1/     what a stage works in
+~/.materia/<run>-<stage>-1/            the launcher's, while the stage runs
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from materia.compute import Architecture
+from materia.errors import StageError, WorkerLostError
+from materia.forms import Form, Range
+from materia.protocols import Sink
+
+from materia_runner import codec
+from materia_runner.codec import MalformedError
+from materia_runner.execution.local import failure
+from materia_runner.execution.sink_server import Relay
+from materia_runner.messages import events, stage_results
+from materia_runner.messages import sink_messages as relay_messages
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.events import Failed, Observe, Output, Result
+from materia_runner.messages.sink_messages import AtHome
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.secrets.redaction import redact
+from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.session import Session
+
+if TYPE_CHECKING:
+    from materia_runner.artifact.find import Artifact
+
+OLDEST_PYTHON = (3, 11)
+PROCESSORS: Mapping[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+ARTIFACTS = ".materia/artifacts"
+LEASE = timedelta(seconds=60)
+HOME = Form("a home folder", re.compile(r"/[\w./-]*"))
+LONGEST_WORD = 2000  # characters of one of the last lines of a stage, in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a worker says of itself.
+
+    Attributes:
+        home: Folder of the login user.
+        python: The first two numbers of its version.
+        machine: Its processor, as uname has it.
+    """
+
+    home: Annotated[str, HOME]
+    python: tuple[Annotated[int, Range(0, 99)], Annotated[int, Range(0, 99)]]
+    machine: Annotated[str, Form("a processor", re.compile(r"[\w.-]+"))]
+
+
+class RemoteWorker:
+    """A machine to log in to; a context manager. Being left closes the connection."""
+
+    def __init__(self, login: Login, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
+        """Connect, trying until *timeout*.
+
+        A stage is ended on the worker, and given up here, when neither has heard of the other for
+        *lease*.
+
+        Raises:
+            HostKeyError: the time is over, and a server with another key answers.
+            ReadyTimeoutError: the time is over, and nobody lets us in.
+        """
+        self._login = login
+        self._lease = lease
+        self._session = Session(login, timeout=timeout)
+        self._facts: Facts | None = None
+        self._artifact: str | None = None
+        self._coming: dict[str, Future[Mapping[str, Any]]] = {}
+
+    def probe(self) -> tuple[str, Architecture]:
+        """Its version of Python, such as `3.11`, and its processor.
+
+        Raises:
+            StageError: there is no python3, or one too old, or a processor nobody builds for.
+            WorkerLostError: it is out of reach.
+        """
+        if self._facts is None:
+            self._session.expect_script()
+            self._facts = self._read(self._session.look())
+        return self._judged(self._facts)
+
+    def bring(self, artifact: Artifact) -> None:
+        """Begin to bring an artifact there, while a stage runs from another one.
+
+        The worker fetches it from its address when it has one; else, or when that fails, it is sent
+        from here. `prepare` waits for it, and raises what went wrong.
+        """
+        if artifact.sha256 not in self._coming:
+            self._coming[artifact.sha256] = self._session.bring_meanwhile(
+                artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
+            )
+
+    def prepare(self, artifact: Artifact) -> None:
+        """Have the artifact there, unpacked; nothing of it runs before its hash is right.
+
+        Brought as by `bring`. A second time costs one round trip.
+
+        Raises:
+            StageError: it is for another Python or processor, did not arrive whole, or there is no
+                room for it.
+            WorkerLostError: the worker is out of reach.
+            OSError: it cannot be read here.
+        """
+        if self._facts is not None:
+            self._refuse_other(artifact)
+        coming = self._coming.pop(artifact.sha256, None)
+        self._facts = self._read(
+            self._session.bring(
+                artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
+            )
+            if coming is None
+            else coming.result()
+        )
+        self._refuse_other(artifact)
+        self._artifact = f"{self._facts.home}/{_place(artifact)}"
+
+    def run(
+        self,
+        request: WorkerRequest,
+        *,
+        sink: Sink | None,
+        attempt: int,
+        limit: timedelta,
+        observe: Observe,
+        partitions: Collection[str] | None = None,
+    ) -> Mapping[str, object]:
+        """Run one stage there and return its result.
+
+        Args:
+            request: The stage; its `workspace` is an existing folder here, for files that pass.
+            sink: The opened sink, when it stays here; None when the worker opens it. The same
+                object may serve all stages and attempts of a run: the lock of its `checkout` is
+                then that run's own, and another attempt goes on with it.
+            attempt: 1 for the first.
+            limit: The stage is ended when it takes longer.
+            observe: Told what happens, in the caller's thread, with secrets hidden.
+            partitions: Keys of those that the source has, and the worker may record; None when
+                that cannot be seen from here.
+
+        Raises:
+            StageError: the stage failed by itself, or ran out of memory, disk or time.
+            WorkerLostError: the worker is out of reach; whether the stage succeeded is not known.
+            MateriaError: of the class that the stage, or the sink here, raised.
+        """
+        if self._facts is None or self._artifact is None:
+            raise RuntimeError("a stage needs the artifact: call prepare first")
+        identity = script_id(request.run, request.stage, attempt)
+        home = Path(self._facts.home)
+        stage = home / ".materia" / "stages" / identity
+        there = replace(
+            request,
+            directory=stage,
+            workspace=stage / "work",
+            project=None if request.project is None else Path(self._artifact) / "project",
+        )
+        script = Script(
+            id=identity,
+            # -S: what an image's own packages bring is no concern of the stage.
+            argv=("python3", "-SP", "-m", "materia_runner.worker.stage_process"),
+            directory=str(stage),
+            # The machine will not live to read the bytecode.
+            environment={"PYTHONPATH": f"{self._artifact}/lib", "PYTHONDONTWRITEBYTECODE": "1"},
+            limit=limit,
+            lease=self._lease,
+        )
+        if sink is None:
+            return self._follow(script, there, None, observe)
+        kept = home / ".materia" / "raw"
+        names = {request.source, request.kept_as}
+        there = replace(
+            there,
+            # What the sink here is opened with is nobody's there.
+            settings={**request.settings, "sink": {}},
+            secrets={**request.secrets, "sink": {}},
+            at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
+        )
+        with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
+            relay = Relay(
+                self._session,
+                sink,
+                request=there,
+                partitions=partitions,
+                folder=Path(folder),
+                stage=stage,
+                kept=kept,
+            )
+            return self._follow(script, there, relay, observe, also=request.hidden)
+
+    def _follow(
+        self,
+        script: Script,
+        request: WorkerRequest,
+        relay: Relay | None,
+        observe: Observe,
+        *,
+        also: tuple[str, ...] = (),
+    ) -> Mapping[str, object]:
+        secrets = [*request.hidden, *also]
+        end: Result | Failed | None = None
+
+        def told(line: str) -> None:
+            nonlocal end
+            with self._understood():
+                if relay is not None and (message := relay_messages.decode(line)):
+                    relay.obey(*message)
+                    return
+                if not events.is_said(line):  # printed by an interpreter that was not yet ours
+                    erred(line)
+                    return
+                event = events.decode(line, secrets)
+            if isinstance(event, Result | Failed):
+                end = event
+            observe(request.stage, event)
+
+        def erred(line: str) -> None:
+            observe(request.stage, Output(text=redact(line, secrets)))
+
+        script = replace(script, input=worker_request.encode(request) + "\n")
+        ended = self._session.run_script(script, told, erred)
+        if ended.reason == "limit":
+            raise StageError(
+                f"{request.stage}: was not done within its deadline of {_clock(script.limit)}, and "
+                "was ended; set a longer one in materia.toml, or see in the log what it waited for"
+            )
+        if ended.ok and isinstance(end, Result):
+            with self._understood():
+                return _result(request, end, relay)
+        last = [redact(line, secrets)[:LONGEST_WORD] for line in ended.last_words]
+        raise failure(request, end, ended.status, last)
+
+    def _refuse_other(self, artifact: Artifact) -> None:
+        found = self.probe()
+        wanted = (artifact.python, artifact.architecture)
+        if found != wanted:
+            raise StageError(
+                f"{self._login.host}: has Python {found[0]} on {found[1]}, and the artifact is for "
+                f"{wanted[0]} on {wanted[1]}"
+            )
+
+    def _read(self, facts: Mapping[str, Any]) -> Facts:
+        names = {field.name for field in fields(Facts)}
+        with self._understood():
+            found: Facts = codec.decode(Facts, {k: v for k, v in facts.items() if k in names})
+        return found
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Give the worker up when it says what cannot be: what else it says is not believed."""
+        try:
+            yield
+        except MalformedError as error:
+            raise WorkerLostError(
+                f"{self._login.host}: the worker sent a message that materia cannot read: {error}; "
+                "it is given up"
+            ) from error
+
+    def _judged(self, facts: Facts) -> tuple[str, Architecture]:
+        python = facts.python
+        version = ".".join(map(str, python))
+        if python < OLDEST_PYTHON:
+            oldest = ".".join(map(str, OLDEST_PYTHON))
+            raise StageError(
+                f"{self._login.host}: has Python {version}, and a worker needs {oldest} or later; "
+                "choose another image"
+            )
+        processor = PROCESSORS.get(facts.machine)
+        if processor is None:
+            raise StageError(
+                f"{self._login.host}: has a processor {facts.machine!r}, and artifacts are for "
+                f"{' and '.join(sorted(set(PROCESSORS.values())))}"
+            )
+        return version, processor
+
+    def close(self) -> None:
+        """Close the connection; closing again does nothing."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _result(request: WorkerRequest, end: Result, relay: Relay | None) -> Mapping[str, object]:
+    """What the stage did; where the sink is at home, what home knows better is home's."""
+    values = stage_results.checked(request.stage, end.values)
+    if relay is not None and request.stage == "transform":
+        return stage_results.at_home(values, relay.tables, relay.database)
+    # A sink that the worker opened lay in a folder that goes with the worker.
+    return {**values, "database": None} if "database" in values else values
+
+
+def _place(artifact: Artifact) -> str:
+    return f"{ARTIFACTS}/{artifact.sha256}"
+
+
+def script_id(run: str, stage: str, attempt: int) -> str:
+    """The identity of one attempt at a stage: `a-z`, `0-9` and `-`, at most 100."""
+    end = f"-{attempt}"
+    return re.sub(r"[^a-z0-9-]", "-", f"{run}-{stage}".lower())[: 100 - len(end)] + end
+
+
+def _clock(limit: timedelta) -> str:
+    seconds = limit.total_seconds()
+    return f"{seconds / 60:g} min" if seconds >= 60 and not seconds % 60 else f"{seconds:g} s"

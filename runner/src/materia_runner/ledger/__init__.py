@@ -1,0 +1,1 @@
+"""The ledger: what was run, rented and paid, in one SQLite file."""

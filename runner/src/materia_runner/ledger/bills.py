@@ -1,0 +1,127 @@
+"""What a machine cost, from the few columns of the ledger that sums over many machines need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from materia.compute import Money
+
+from materia_runner.ledger.rows import MachineRow
+from materia_runner.pricing.cost import cost
+
+# A machine of one's own costs nothing, and neither does one that was refused.
+RENTED = (
+    "(CAST(json_extract(offer, '$.hourly.amount') AS REAL) > 0 OR EXISTS (SELECT 1 FROM"
+    " json_each(offer, '$.extras') WHERE CAST(json_extract(value, '$.hourly.amount') AS REAL) > 0))"
+)
+GONE_MACHINES = (
+    "SELECT run || ' ' || name, stages, provider, intended_at, created_at, gone_at, estimate, cost"
+    f" FROM machines WHERE intended_at >= ? AND state = 'gone' AND cost IS NOT NULL AND {RENTED}"
+)
+# An attempt begins after its machine was wanted.
+ATTEMPTS = (
+    "SELECT run || ' ' || machine, stage, started_at, ended_at FROM stages WHERE started_at >= ?"
+)
+
+
+class BilledMachine(NamedTuple):
+    """A rented machine and what it cost.
+
+    Attributes:
+        key: Identity of its run and its name, with a blank between them.
+        stages: Names of the stages it was for.
+        provider: Name of the provider.
+        month: In which it was wanted, in UTC: `2026-11`.
+        gone_at: When it was gone, or None.
+        is_open: Whether it may cost money now.
+        time: It existed so far.
+        estimate: What it was thought to cost.
+        cost: What it came to so far.
+    """
+
+    key: str
+    stages: tuple[str, ...]
+    provider: str
+    month: str
+    gone_at: datetime | None
+    is_open: bool
+    time: timedelta
+    estimate: Money
+    cost: Money
+
+
+class Attempt(NamedTuple):
+    """When one attempt at a stage began and ended, on which machine: its key."""
+
+    machine: str
+    stage: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def cost_so_far(machine: MachineRow, now: datetime) -> Money:
+    """What *machine* came to, or comes to when it is gone *now*; in the currency of its price.
+
+    One that was asked for and never heard of counts as if it existed since.
+    """
+    if machine.cost is not None:
+        return machine.cost
+    if machine.state == "refused":
+        return Money(Decimal(0), machine.offer.hourly.currency)
+    start = machine.created_at or machine.intended_at
+    return cost(machine.offer, machine.lasted(now), start).cost
+
+
+def billed(machine: MachineRow, now: datetime) -> BilledMachine:
+    """What of *machine* a sum needs."""
+    return BilledMachine(
+        key=f"{machine.run} {machine.name}",
+        stages=machine.stages,
+        provider=machine.provider,
+        month=f"{machine.intended_at:%Y-%m}",
+        gone_at=machine.gone_at,
+        is_open=machine.is_open,
+        time=machine.lasted(now),
+        estimate=machine.estimate,
+        cost=cost_so_far(machine, now),
+    )
+
+
+def gone_machine(columns: Iterable[str]) -> BilledMachine:
+    """The machine in the columns of GONE_MACHINES."""
+    key, stages, provider, intended_at, created_at, gone_at, estimate, paid = columns
+    began, gone = datetime.fromisoformat(created_at or intended_at), datetime.fromisoformat(gone_at)
+    return BilledMachine(
+        key=key,
+        stages=_names(stages),
+        provider=provider,
+        month=intended_at[:7],
+        gone_at=gone,
+        is_open=False,
+        time=max(gone - began, timedelta(0)),
+        estimate=_money(estimate),
+        cost=_money(paid),
+    )
+
+
+def attempt(columns: Iterable[str]) -> Attempt:
+    """The attempt in the columns of ATTEMPTS."""
+    machine, stage, started_at, ended_at = columns
+    ended = datetime.fromisoformat(ended_at) if ended_at else None
+    return Attempt(machine, stage, datetime.fromisoformat(started_at), ended)
+
+
+@cache
+def _names(stages: str) -> tuple[str, ...]:
+    return tuple(json.loads(stages))
+
+
+@lru_cache(maxsize=10_000)  # estimates recur
+def _money(text: str) -> Money:
+    amount, _, currency = text.partition(" ")
+    return Money(Decimal(amount), currency)

@@ -1,0 +1,69 @@
+"""Frozen values as columns of the ledger, and back: exact, and the same after a round trip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal, TypeVar, get_origin
+
+from materia.compute import Money
+from materia.printable import printable
+
+from materia_runner.plain_values import _hints, _present, from_plain, plain
+
+T = TypeVar("T")
+Column = str | int | float | None
+
+
+def column(value: Any) -> Column:
+    """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
+    match value:
+        case None | str() | int():
+            return printable(value) if isinstance(value, str) else value  # a provider's word
+        case datetime():
+            # All of one length, so that their order is that of the texts.
+            return value.astimezone(UTC).isoformat(timespec="microseconds")
+        case timedelta():
+            return value.total_seconds()
+        case Money():
+            return f"{value.amount:f} {value.currency}"
+        case Mapping():
+            return json.dumps(dict(value), default=str)
+        case _:
+            return json.dumps(plain(value))
+
+
+def columns(row: Any) -> dict[str, Column]:
+    """Every field of a row, by its name."""
+    return {field.name: column(getattr(row, field.name)) for field in fields(row)}
+
+
+def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T:
+    """The row of class *kind* in these columns; those it has no field for are passed over."""
+    anything: Any = kind  # to the type checker, not every class can be hashed
+    hints = _hints(anything)
+    given = {
+        name: _from_column(hints[name], value)
+        for name, value in zip(names, values, strict=True)
+        if name in hints
+    }
+    return kind(**given)
+
+
+def _from_column(kind: Any, value: Column) -> Any:
+    kind = _present(kind)
+    if value is None:
+        return None
+    if kind is bool:
+        return bool(value)
+    if kind in {str, int} or get_origin(kind) is Literal:
+        return value
+    if kind in {datetime, timedelta}:
+        return from_plain(kind, value)
+    if kind is Money:
+        amount, _, currency = str(value).partition(" ")
+        return Money(Decimal(amount), currency)
+    return from_plain(kind, json.loads(str(value)))

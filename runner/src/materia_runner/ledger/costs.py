@@ -1,0 +1,146 @@
+"""Sums over what was rented: what it cost, and how long it was needed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import median
+
+from materia.compute import Money
+
+from materia_runner.ledger.bills import Attempt, BilledMachine, cost_so_far
+from materia_runner.ledger.rows import CostRow, MachineRow, StageRow
+from materia_runner.pricing.cost import MICROSECOND
+
+NOTHING = timedelta(0)
+BILLIONTH = Decimal("1e-9")
+
+
+def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
+    """What *machines* cost at worst, one amount for each currency, sorted by its code."""
+    sums: dict[str, Decimal] = {}
+    for machine in machines:
+        if not machine.rented or machine.state == "refused":
+            continue
+        amount = cost_so_far(machine, now)
+        worst = machine.worst
+        if machine.is_open and (worst.currency != amount.currency or worst.amount > amount.amount):
+            amount = worst
+        sums[amount.currency] = sums.get(amount.currency, Decimal(0)) + amount.amount
+    return tuple(Money(sums[currency], currency) for currency in sorted(sums))
+
+
+def cost_rows(
+    machines: Iterable[BilledMachine], attempts: Iterable[Attempt], now: datetime
+) -> tuple[CostRow, ...]:
+    """What rented machines cost by month, provider and stage, in that order.
+
+    A machine is divided among its stages by the time they took, to a billionth; the last part has
+    what is left over, so the parts sum to the whole. Ten thousand machines are usual: this adds up
+    without an object for each part.
+    """
+    on_machine: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        on_machine.setdefault(attempt.machine, []).append(attempt)
+    sums: dict[tuple[str, ...], _Sum] = {}
+    for machine in machines:
+        time, estimate, cost = whole = (
+            machine.time,
+            machine.estimate.amount,
+            machine.cost.amount,
+        )
+        weights = _weights(machine, on_machine.get(machine.key, ()), now)
+        total = sum(weights.values())
+        *first, last = weights
+        for name in first:
+            weight = weights[name]
+            its_time = whole[0] * weight // total
+            its_estimate = (whole[1] * weight / total).quantize(BILLIONTH)
+            its_cost = (whole[2] * weight / total).quantize(BILLIONTH)
+            _of(sums, machine, name).add(machine.is_open, its_time, its_estimate, its_cost)
+            time, estimate, cost = time - its_time, estimate - its_estimate, cost - its_cost
+        _of(sums, machine, last).add(machine.is_open, time, estimate, cost)
+    return tuple(
+        CostRow(
+            month=key[0],
+            provider=key[1],
+            stage=key[2],
+            machines=found.machines,
+            open=found.open,
+            time=found.time,
+            estimate=Money(found.estimate, key[4]),
+            cost=Money(found.cost, key[3]),
+        )
+        for key, found in sorted(sums.items(), key=lambda item: item[0])
+    )
+
+
+@dataclass(slots=True)
+class _Sum:
+    machines: int = 0
+    open: int = 0
+    time: timedelta = NOTHING
+    estimate: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+
+    def add(self, is_open: bool, time: timedelta, estimate: Decimal, cost: Decimal) -> None:  # noqa: FBT001 -- called ten thousand times
+        self.machines += 1
+        self.open += is_open
+        self.time += time
+        self.estimate += estimate
+        self.cost += cost
+
+
+def _of(sums: dict[tuple[str, ...], _Sum], machine: BilledMachine, stage: str) -> _Sum:
+    key = (machine.month, machine.provider, stage, machine.cost.currency, machine.estimate.currency)
+    found = sums.get(key)
+    if found is None:
+        found = sums[key] = _Sum()
+    return found
+
+
+def _weights(machine: BilledMachine, attempts: Sequence[Attempt], now: datetime) -> dict[str, int]:
+    """Microseconds that each stage took on the machine; at least one stage, and not all zero."""
+    stages = machine.stages or ("",)
+    if len(stages) == 1 and all(attempt.stage == stages[0] for attempt in attempts):
+        return {stages[0]: 1}
+    weights = dict.fromkeys(stages, 0)
+    for attempt in attempts:
+        # An attempt whose end was never written down ended with its machine.
+        length = ((attempt.ended_at or machine.gone_at or now) - attempt.started_at) // MICROSECOND
+        weights[attempt.stage] = weights.get(attempt.stage, 0) + max(length, 0)
+    return weights if any(weights.values()) else dict.fromkeys(weights, 1)
+
+
+def _length(machine: MachineRow, stage: StageRow, now: datetime) -> timedelta:
+    # An attempt whose end was never written down ended with its machine.
+    return max((stage.ended_at or machine.gone_at or now) - stage.started_at, NOTHING)
+
+
+def time_needed(
+    done: Sequence[tuple[StageRow, MachineRow]], stages: Iterable[StageRow]
+) -> timedelta | None:
+    """How long a machine of its own is needed for a stage: the median; None without any attempt.
+
+    Args:
+        done: Attempts that succeeded, each with its machine, which is gone.
+        stages: All attempts on these machines: what is left of a machine's time is its boot and
+            its teardown, and a stage on a machine of its own has them whole.
+    """
+    if not done:
+        return None
+    busy: dict[tuple[str, str], timedelta] = {}
+    machines = {(machine.run, machine.name): machine for _, machine in done}
+    for one in stages:
+        key = (one.run, one.machine)
+        if key in machines:
+            length = _length(machines[key], one, one.started_at)
+            busy[key] = busy.get(key, NOTHING) + length
+    lengths = [
+        _length(machine, stage, stage.started_at)
+        + max(machine.lasted(stage.started_at) - busy[machine.run, machine.name], NOTHING)
+        for stage, machine in done
+    ]
+    return timedelta(seconds=median(length.total_seconds() for length in lengths))

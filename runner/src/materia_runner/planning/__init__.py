@@ -1,0 +1,1 @@
+"""The plan: which offer for which stages, and whether the caps allow it."""

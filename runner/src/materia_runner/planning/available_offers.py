@@ -1,0 +1,272 @@
+"""Who could run a pipeline now, what they offer, and why the others cannot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from materia.compute import Offer, Requirements
+from materia.errors import (
+    ConfigError,
+    CredentialsError,
+    MateriaError,
+    MissingSecretError,
+    NoOfferError,
+    ProviderError,
+)
+from materia.kit.once import Once
+from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.protocols import Provider
+
+from materia_runner.config.pipeline import Pipeline, Stage
+from materia_runner.folders import cache_folder
+from materia_runner.planning.plan import offer_key
+from materia_runner.planning.search import join
+from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
+from materia_runner.pricing.offer_check import checked
+from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named, one_line
+from materia_runner.secrets.redaction import to_hide
+
+AGAIN_SECONDS = 1.0
+NOBODY = (
+    "no provider that rents machines is installed; add one as an extra, for example "
+    "`uv sync --extra hetzner`, or use --provider local"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What can be had now.
+
+    Attributes:
+        offers: Of all who answered.
+        unanswered: Who did not, each with the reason and the remedy.
+        owned: Names of providers whose machines are already there and cost nothing.
+        providers: Those who answered, opened, by name.
+        left_out: What could not be read or believed of those who answered, a line each.
+    """
+
+    offers: tuple[Offer, ...]
+    unanswered: tuple[NoAnswer, ...] = ()
+    owned: frozenset[str] = frozenset()
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+
+def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
+    """The providers that are named, or under auto all that rent machines.
+
+    Raises:
+        PluginError: a named one is not installed.
+        NoOfferError: under auto, none that rents is installed.
+    """
+    if pipeline.providers:
+        return [registry.provider(name) for name in pipeline.providers]
+    names = sorted({one.plugin.name for one in registry.of_kind("provider") if one.plugin.rents})
+    if not names:
+        raise NoOfferError(NOBODY)
+    return [registry.provider(name) for name in names]
+
+
+def ask_market(
+    pipeline: Pipeline,
+    registry: Registry,
+    environment: Mapping[str, str],
+    *,
+    waiting: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Market:
+    """What the providers of *pipeline* offer for any of its stages, asked now and at once.
+
+    A provider that cannot answer stops no other; the only one that was named raises by itself.
+
+    Raises:
+        MateriaError: as the only provider raised it.
+        NoOfferError: nobody has anything, with one line for each.
+    """
+    found = who_takes_part(pipeline, registry)
+    needs = asked_for(pipeline.stages)
+    if len(found) == 1:
+        return _ask_only(found[0], pipeline, environment, needs)
+    lacking = {one.plugin.name: reason for one in found if (reason := _lacking(one, environment))}
+    able = [one for one in found if one.plugin.name not in lacking]
+    askings = [
+        Asking(
+            found=_renting(one),
+            requirements=need,
+            settings=pipeline.settings["provider", one.plugin.name],
+            directory=pipeline.directory,
+        )
+        for one in able
+        for need in needs
+    ]
+    answers = ask_all(
+        askings,
+        environment,
+        cache=_Unread(cache_folder(environment)),
+        now=datetime.now(UTC),
+        source="provider",
+        waiting=waiting,
+    )
+    offers: list[Offer] = []
+    left_out: dict[str, None] = {}
+    unanswered = list(lacking.values())
+    providers = {}
+    for number, one in enumerate(able):
+        given = answers[number * len(needs) : (number + 1) * len(needs)]
+        some = [answer for answer in given if isinstance(answer, Answer)]
+        if not some:
+            unanswered.append(next(answer for answer in given if isinstance(answer, NoAnswer)))
+            continue
+        providers[one.plugin.name] = _open(one, pipeline, environment)
+        offers += different(offer for answer in some for offer in answer.offers)
+        left_out |= dict.fromkeys(line for answer in some for line in answer.left_out)
+    unanswered.sort(key=lambda one: one.provider)
+    if not offers:
+        reasons = [one.reason for one in unanswered]
+        raise NoOfferError("\n  ".join(["nothing can be rented now", *reasons]))
+    return Market(
+        offers=tuple(offers),
+        unanswered=tuple(unanswered),
+        owned=frozenset(one.plugin.name for one in found if not one.plugin.rents),
+        providers=providers,
+        left_out=tuple(left_out),
+    )
+
+
+def asked_for(stages: Sequence[Stage]) -> tuple[Requirements, ...]:
+    """What is asked of each provider: what any stages need that could share a machine.
+
+    Each is a question of its own, as some providers make a machine to measure.
+    """
+    joined = [
+        join(stages[begin:end])
+        for begin in range(len(stages))
+        for end in range(begin + 1, len(stages) + 1)
+    ]
+    needs = [neutral(one) for one in joined if isinstance(one, Requirements)]
+    return tuple(dict.fromkeys(needs))
+
+
+def different(offers: Iterable[Offer]) -> list[Offer]:
+    """The *offers* without those that answer a second question with the same machine."""
+    machines = {
+        (offer_key(offer), offer.architecture, offer.vcpus, offer.memory_gib, offer.disk_gib): offer
+        for offer in offers
+    }
+    return list(machines.values())
+
+
+def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
+    """Refuse a source that reads a folder here, when only rented machines take part.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if pipeline.sample:  # it comes along
+        return
+    if not all(one.plugin.rents for one in who_takes_part(pipeline, registry)):
+        return
+    for setting in registry.source(pipeline.source).plugin.settings:
+        value = str(pipeline.settings["source", pipeline.source].get(setting.name) or "")
+        scheme, colon, _ = value.partition("://")
+        if setting.folder and value and (not colon or scheme == "file"):
+            raise ConfigError(
+                f"sources.{pipeline.source}.{setting.name} is the folder {value}, which is on this "
+                "machine alone, and a rented one cannot read it; run with --provider local, or "
+                "give an https:// address that can be reached from anywhere"
+            )
+
+
+class _Unread(PriceCache):
+    """Keeps answers for those who compare prices; whoever rents asks anew."""
+
+    def read(self, _question: Question) -> None:
+        """Nothing."""
+
+
+def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
+    """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
+    try:
+        take_secrets(found, environment)
+    except MissingSecretError as error:
+        return NoAnswer(provider=found.plugin.name, reason=str(error), lacking=True)
+    return None
+
+
+def _renting(found: Found[Provider]) -> Found[Provider]:
+    """The provider as it is asked with credentials, and not at all when it refuses them."""
+    return replace(found, plugin=replace(found.plugin, public_offers=None))
+
+
+def _ask_only(
+    found: Found[Provider],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    needs: Sequence[Requirements],
+) -> Market:
+    with _faults_told(found, environment):
+        provider = _open(found, pipeline, environment, once=Once())
+    name = found.plugin.name
+    offers: list[Offer] = []
+    left_out: dict[str, None] = {}
+    nothing: NoOfferError | None = None
+    for need in needs:
+        try:
+            with _faults_told(found, environment):
+                given = checked(_offers(provider, need), provider=name, rents=found.plugin.rents)
+        except NoOfferError as error:  # for this need
+            nothing = error
+            continue
+        offers += given
+        left_out |= dict.fromkeys(given.left_out)
+    if nothing and not offers:
+        raise nothing
+    if not offers:
+        raise NoOfferError("\n  ".join([f"{name}: it offered nothing", *left_out]))
+    return Market(
+        offers=tuple(replace(offer, provider=name) for offer in different(offers)),
+        owned=frozenset() if found.plugin.rents else frozenset({name}),
+        providers={name: provider},
+        left_out=tuple(left_out),
+    )
+
+
+@contextmanager
+def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iterator[None]:
+    """Say a fault of the plugin in one sentence, as it is said where others are asked too."""
+    try:
+        yield
+    except MateriaError:
+        raise
+    except Exception as error:
+        name, secrets = found.plugin.name, to_hide(found.plugin.secrets, environment)
+        text = f"its plugin failed: {type(error).__name__}: {error}"
+        raise ProviderError(named(name, one_line(text, secrets))) from error
+
+
+def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
+    """What it offers; an API that fails is asked once more, as nobody else can be."""
+    try:
+        return provider.offers(need)
+    except CredentialsError:
+        raise
+    except ProviderError:
+        time.sleep(AGAIN_SECONDS)
+        return provider.offers(need)
+
+
+def _open(
+    found: Found[Any],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    once: Once | None = None,
+) -> Any:
+    name = found.plugin.name
+    settings = pipeline.settings["provider", name]
+    return open_plugin(
+        found, environment, settings=settings, directory=pipeline.directory, once=once
+    )

@@ -1,0 +1,342 @@
+"""Which stages share a machine, and which offer each machine is of: the cheapest plan. Pure.
+
+Every way to cut the chain of stages into consecutive legs is tried: what a leg costs depends on
+when it starts, and that on how the stages before it are cut. The machines of one cut are found by
+dynamic programming over places, in `plan_search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from materia.compute import Money, Offer, Requirements
+from materia.errors import NoOfferError
+
+from materia_runner.config.pipeline import Stage
+from materia_runner.planning.budget import worst_case
+from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
+from materia_runner.planning.search import (
+    Arrival,
+    Candidate,
+    Chain,
+    arrival_from,
+    candidates,
+    cheapest,
+    in_plan,
+    join,
+    rank_all,
+)
+from materia_runner.pricing.cost import Quote, length_text, money_text
+from materia_runner.pricing.currency import Exchange
+from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, passed_over_order
+
+# A machine lives at most as long as its stages may run, and these two: until it can be reached and
+# has what it runs, and until it is verified gone.
+BOOT_LIMIT = timedelta(minutes=10)
+TEARDOWN_LIMIT = timedelta(minutes=10)
+NOT_HAD = "this run tried it and could not have it"
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class OfferKey:
+    """What an offer is known by when it is asked for again."""
+
+    provider: str
+    region: str
+    zone: str
+    instance_type: str
+
+
+def offer_key(offer: Offer) -> OfferKey:
+    """The key of *offer*: the same after its price has changed."""
+    return OfferKey(
+        provider=offer.provider,
+        region=offer.region,
+        zone=offer.zone,
+        instance_type=offer.instance_type,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """Consecutive stages on one machine.
+
+    Attributes:
+        stages: In the order they run.
+        requirements: What the machine must have for all of them, and how long it is expected to
+            exist.
+        start: When it is expected to be created, in UTC.
+        deadline: How long it may exist at most.
+        ranking: The offers, in the order of what each makes the whole plan cost. A quote has what
+            leaves its machine; what moving data to it costs is in the quote of the leg before.
+        arrival: What is read of the leg before, or None.
+        worst: What the chosen offer costs when it exists until the deadline, whenever it starts.
+    """
+
+    stages: tuple[Stage, ...]
+    requirements: Requirements
+    start: datetime
+    deadline: timedelta
+    ranking: Ranking
+    arrival: Arrival | None
+    worst: Money
+
+    @property
+    def chosen(self) -> Quote:
+        """The quote to rent at."""
+        return self.ranking.quotes[0]
+
+    @property
+    def name(self) -> str:
+        """The names of its stages: `extract and transform`."""
+        return names(self.stages)
+
+    @property
+    def worst_case(self) -> str:
+        """What `worst` is made of, in one line."""
+        offer = self.chosen.offer
+        return (
+            f"{self.name}: {machine_text(offer)} at {offer.hourly.amount:f} "
+            f"{offer.hourly.currency}/h for at most {length_text(self.deadline)}, all in "
+            f"{money_text(self.worst)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """The best of another way to share machines.
+
+    Attributes:
+        sharing: Which stages share a machine, for people.
+        machines: Of which offers, one for each leg; empty when there are none.
+        total: What it would cost, or None when it cannot be had.
+        reason: Why it cannot be had; empty when it can.
+    """
+
+    sharing: str
+    machines: tuple[str, ...] = ()
+    total: Money | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Machines for all stages.
+
+    Attributes:
+        legs: In the order they run.
+        total: What they are expected to cost, in the currency of the comparison.
+        worst: What they cost at most, each until its hard deadline.
+        why: One sentence: why these stages share a machine, or do not.
+        alternatives: Other ways to share machines, the cheapest first.
+    """
+
+    legs: tuple[Leg, ...]
+    total: Money
+    worst: Money
+    why: str
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def worst_case(self) -> tuple[str, ...]:
+        """What `worst` is made of, one line for each leg."""
+        return tuple(leg.worst_case for leg in self.legs)
+
+
+def make_plan(
+    stages: Sequence[Stage],
+    offers: Sequence[Offer],
+    *,
+    start: datetime,
+    exchange: Exchange,
+    excluded: AbstractSet[OfferKey] = frozenset(),
+    owned: AbstractSet[str] = frozenset(),
+    unanswered: Sequence[str] = (),
+) -> Plan:
+    """The plan that is expected to cost least, of all ways to share machines and all offers.
+
+    Of equal costs the fewest machines; then as offers are ranked. A later leg starts when the one
+    before is expected to end. To plan again in the middle of a run, give the stages that are left.
+
+    Args:
+        stages: At least one, in the order they run.
+        offers: Of all providers that take part, in any order.
+        start: When the first machine would be created, in UTC.
+        exchange: The currency to compare in, and the rates.
+        excluded: Offers that were tried already and could not be had.
+        owned: Names of providers whose machines are there already: never too small.
+        unanswered: Why some providers gave no offers, a line each, for the error.
+
+    Raises:
+        NoOfferError: some stage has no machine, with one line for each provider.
+    """
+    planning = _Planning(offers, start=start, exchange=exchange, excluded=excluded, owned=owned)
+    found = {cut: planning.best(cut) for cut in _cuts(tuple(stages))}
+    ordered = sorted(
+        ((chain.amount, len(cut), cut, chain) for cut, chain in found.items() if chain),
+        key=lambda one: (one[0], one[1]),
+    )
+    if not ordered:
+        reasons = [*planning.nothing(tuple(stages)), *unanswered, INSTEAD]
+        raise NoOfferError("\n  ".join(reasons))
+    _, _, cut, chain = ordered[0]
+    legs = planning.legs(cut, chain)
+    others = [planning.alternative(one, other) for _, _, one, other in ordered[1:]]
+    others += [planning.alternative(one, None) for one, other in found.items() if other is None]
+    worst = sum((leg.worst.amount for leg in legs), Decimal(0))
+    total = Money(chain.amount, exchange.shown)
+    return Plan(
+        legs=legs,
+        total=total,
+        worst=Money(worst, exchange.shown),
+        why=_why(cut, total, others),
+        alternatives=tuple(others),
+    )
+
+
+def _cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
+    """Every way to cut the chain into consecutive legs, the one without a cut first."""
+    if not stages:
+        return
+    yield (stages,)
+    for length in range(len(stages) - 1, 0, -1):
+        for rest in _cuts(stages[length:]):
+            yield (stages[:length], *rest)
+
+
+def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
+    if not others:
+        return f"{sharing(cut)}, as it is the only stage"
+    best = others[0]
+    if best.total is None:
+        return f"{sharing(cut)}, as nothing else can be had: {best.reason}"
+    if best.total == total:
+        return f"{sharing(cut)}, as more machines would cost the same"
+    return (
+        f"{sharing(cut)}, as that is expected to cost {money_text(total)}, "
+        f"and {money_text(best.total)} if {best.sharing}"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """Some stages on one machine from some moment on."""
+
+    needs: Requirements
+    ranking: Ranking
+    candidates: tuple[Candidate, ...]
+
+
+class _Planning:
+    """The offers, and what was found out about them for stages that start at some moment."""
+
+    def __init__(
+        self,
+        offers: Sequence[Offer],
+        *,
+        start: datetime,
+        exchange: Exchange,
+        excluded: AbstractSet[OfferKey],
+        owned: AbstractSet[str],
+    ) -> None:
+        self._exchange = exchange
+        self._start = start
+        self._owned = owned
+        tried = [offer for offer in offers if offer_key(offer) in excluded]
+        self._offers = [offer for offer in offers if offer_key(offer) not in excluded]
+        self._tried = tuple(PassedOver(offer=offer, reason=NOT_HAD) for offer in tried)
+        self._spans: dict[tuple[tuple[Stage, ...], datetime], _Span | str] = {}
+
+    def _span(self, stages: tuple[Stage, ...], start: datetime) -> _Span | str:
+        if (stages, start) not in self._spans:
+            self._spans[stages, start] = self._ranked(stages, start)
+        return self._spans[stages, start]
+
+    def _ranked(self, stages: tuple[Stage, ...], start: datetime) -> _Span | str:
+        needs = join(stages)
+        if isinstance(needs, str):
+            return needs
+        ranking = rank_all(
+            self._offers, needs, start=start, exchange=self._exchange, owned=self._owned
+        )
+        output_gib = stages[-1].output_gib
+        return _Span(
+            needs=needs,
+            ranking=ranking,
+            candidates=candidates(ranking, output_gib, self._exchange),
+        )
+
+    def _spans_of(self, cut: Cut) -> list[_Span] | str:
+        """One for each leg, or why there is no machine for one of them."""
+        spans = []
+        start = self._start
+        for stages in cut:
+            span = self._span(stages, start)
+            if isinstance(span, str):
+                return f"{names(stages)}: {span}"
+            if not span.candidates:
+                return f"{names(stages)}: no offer fits"
+            start += span.needs.expected
+            spans.append(span)
+        return spans
+
+    def best(self, cut: Cut) -> Chain | None:
+        spans = self._spans_of(cut)
+        return None if isinstance(spans, str) else cheapest([span.candidates for span in spans])
+
+    def alternative(self, cut: Cut, chain: Chain | None) -> Alternative:
+        if chain is None:
+            spans = self._spans_of(cut)
+            reason = spans if isinstance(spans, str) else "what they hand on cannot be moved"
+            return Alternative(sharing=sharing(cut), reason=reason)
+        return Alternative(
+            sharing=sharing(cut),
+            machines=tuple(machine_text(pick.quote.offer) for pick in chain.picks),
+            total=Money(chain.amount, self._exchange.shown),
+        )
+
+    def nothing(self, stages: tuple[Stage, ...]) -> list[str]:
+        """Why there is no plan at all: the first stage without a machine, and each provider."""
+        for stage in stages:
+            span = self._span((stage,), self._start)
+            if isinstance(span, str) or span.candidates:
+                continue
+            passed = (*span.ranking.passed_over, *self._tried)
+            return [f"nothing to run the stage {stage.name} on", *reason_lines(passed)]
+        return [f"nothing to run {names(stages)} on: what they hand on cannot be moved"]
+
+    def legs(self, cut: Cut, chain: Chain) -> tuple[Leg, ...]:
+        spans = self._spans_of(cut)
+        if isinstance(spans, str):
+            raise TypeError(f"a chain of no machines: {spans}")
+        legs = []
+        start = self._start
+        arrival: Arrival | None = None
+        following = (*(pick.place for pick in chain.picks[1:]), None)
+        for stages, span, pick, place in zip(cut, spans, chain.picks, following, strict=True):
+            found = in_plan(span.candidates, pick, arrival=arrival, following=place)
+            passed_over = (*found.passed_over, *span.ranking.passed_over, *self._tried)
+            ranking = Ranking(
+                quotes=found.quotes, passed_over=in_order(passed_over, passed_over_order)
+            )
+            chosen = ranking.quotes[0]
+            deadline = sum((stage.deadline for stage in stages), BOOT_LIMIT + TEARDOWN_LIMIT)
+            worst = worst_case(chosen.offer, deadline, chosen.egress_gib)
+            legs.append(
+                Leg(
+                    stages=stages,
+                    requirements=span.needs,
+                    start=start,
+                    deadline=deadline,
+                    ranking=ranking,
+                    arrival=arrival,
+                    worst=self._exchange.convert(worst.cost)[0],
+                )
+            )
+            start += span.needs.expected
+            arrival = arrival_from(pick, stages[-1].output_gib)
+        return tuple(legs)

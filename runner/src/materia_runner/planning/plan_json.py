@@ -1,0 +1,65 @@
+"""A plan as JSON takes it: what `--json` prints and the ledger keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from materia.compute import Offer
+
+from materia_runner.config.pipeline import Stage
+from materia_runner.plain_values import plain
+from materia_runner.planning.explain import counted
+from materia_runner.planning.plan import Leg, Plan, offer_key
+from materia_runner.pricing.offer_cache import quote_values
+
+# Quotes of one leg: there may be thousands, and nobody goes on to the hundredth.
+LIMIT = 10
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """All of *plan*, amounts exact and as text; of each leg the best quotes, the rest counted."""
+    return {
+        "total": plain(plan.total),
+        "worst": plain(plan.worst),
+        "why": plan.why,
+        "legs": [_leg(leg) for leg in plan.legs],
+        "alternatives": plain(plan.alternatives),
+    }
+
+
+def _leg(leg: Leg) -> Mapping[str, Any]:
+    quotes = leg.ranking.quotes
+    return {
+        "stages": [_stage(stage) for stage in leg.stages],
+        "requirements": plain(leg.requirements),
+        "start": plain(leg.start),
+        "expected": plain(leg.requirements.expected),
+        "deadline": plain(leg.deadline),
+        "worst": plain(leg.worst),
+        "worst_case": leg.worst_case,
+        "arrival": plain(leg.arrival),
+        "chosen": _key(leg.chosen.offer),
+        "quotes": [quote_values(quote) for quote in quotes[:LIMIT]],
+        "more_quotes": max(len(quotes) - LIMIT, 0),
+        "passed_over": [
+            {"provider": provider, "reason": reason, "count": count}
+            for provider, reason, count in counted(leg.ranking.passed_over)
+        ],
+    }
+
+
+def _stage(stage: Stage) -> Mapping[str, Any]:
+    says = "materia.toml" if stage.minutes_configured else "default"
+    return {
+        "name": stage.name,
+        "expected": plain(stage.requirements.expected),
+        "expected_from": "earlier runs" if stage.minutes_learnt else says,
+        "deadline": plain(stage.deadline),
+        "output_gib": plain(stage.output_gib),
+    }
+
+
+def _key(offer: Offer) -> Mapping[str, str]:
+    values: Mapping[str, str] = plain(offer_key(offer))
+    return values

@@ -1,0 +1,265 @@
+"""The cheapest machines for a chain of legs, where moving data between places counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import get_args
+
+from materia.compute import Architecture, Money, Offer, Requirements
+from materia.errors import ConfigError
+
+from materia_runner.config.pipeline import Stage
+from materia_runner.pricing.cost import Quote, cost, egress_lines
+from materia_runner.pricing.currency import Exchange
+from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, quote_order, rank
+
+# What a stage that finds its machine running saves of its expected time. An estimate: what a boot,
+# a login and the unpacking of an artifact take at providers whose images need most of a minute.
+BOOT = timedelta(minutes=1)
+NOTHING = timedelta(0)
+
+Place = tuple[str, str]
+
+
+def place_of(offer: Offer) -> Place:
+    """Provider and region: between two machines of one place, traffic costs nothing."""
+    return (offer.provider, offer.region)
+
+
+def join(stages: Sequence[Stage]) -> Requirements | str:
+    """What one machine for all *stages* must have, or why there can be none.
+
+    The most of each; the expected times summed, less the boots that are saved.
+    """
+    first, *others = (stage.requirements for stage in stages)
+    needs = first
+    for one in others:
+        regions = _both(needs.regions, one.regions)
+        needs = replace(
+            needs,
+            vcpus=max(needs.vcpus, one.vcpus),
+            memory_gib=max(needs.memory_gib, one.memory_gib),
+            disk_gib=max(needs.disk_gib, one.disk_gib),
+            architectures=tuple(a for a in needs.architectures if a in one.architectures),
+            dedicated=needs.dedicated or one.dedicated,
+            regions=regions or (),
+            expected=needs.expected + max(one.expected - BOOT, NOTHING),
+            egress_gib=needs.egress_gib + one.egress_gib,
+        )
+        if not needs.architectures:
+            return "their stages are for different processors"
+        if regions is None:
+            return "their stages are for different regions"
+    return needs
+
+
+def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Regions of both, where no region means any; None when there are none."""
+    if not one or not other:
+        return one or other
+    allowed = {region.casefold() for region in other}
+    return tuple(region for region in one if region.casefold() in allowed) or None
+
+
+def rank_all(
+    offers: Iterable[Offer],
+    needs: Requirements,
+    *,
+    start: datetime,
+    exchange: Exchange,
+    owned: AbstractSet[str],
+) -> Ranking:
+    """As `rank`; a machine that is *owned* is taken as it is, however small."""
+    anything = replace(
+        needs,
+        vcpus=0,
+        memory_gib=Decimal(0),
+        disk_gib=0,
+        architectures=get_args(Architecture),
+        dedicated=False,
+        regions=(),
+    )
+    split: tuple[list[Offer], list[Offer]] = ([], [])
+    for offer in offers:
+        split[offer.provider in owned].append(offer)
+    rented, ours = (
+        rank(some, wanted, start=start, exchange=exchange)
+        for some, wanted in zip(split, (needs, anything), strict=True)
+    )
+    if not ours.quotes and not ours.passed_over:
+        return rented
+    return Ranking(
+        quotes=in_order((*rented.quotes, *ours.quotes), quote_order),
+        passed_over=(*rented.passed_over, *ours.passed_over),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An offer for one leg.
+
+    Attributes:
+        quote: When the next leg is in the same place, or there is none.
+        leaving: When what it hands on leaves the place; None when that has no price.
+    """
+
+    quote: Quote
+    leaving: Quote | None
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return place_of(self.quote.offer)
+
+    def towards(self, place: Place | None) -> Quote | None:
+        """The quote when the next leg is at *place*; None for no next leg."""
+        return self.quote if place in {None, self.place} else self.leaving
+
+
+def candidates(ranking: Ranking, output_gib: Decimal, exchange: Exchange) -> tuple[Candidate, ...]:
+    """The offers of a ranking, with what each costs when *output_gib* leaves its place."""
+    return tuple(
+        Candidate(quote=quote, leaving=_leaving(quote, output_gib, exchange))
+        for quote in ranking.quotes
+    )
+
+
+def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | None:
+    if not output_gib:
+        return quote
+    offer, egress_gib = quote.offer, quote.egress_gib + output_gib
+    try:
+        if quote.egress_gib:
+            found = cost(offer, quote.duration, quote.start, egress_gib)
+        else:  # all but the traffic is worked out already
+            traffic = egress_lines(offer, egress_gib)
+            amount = quote.cost.amount + sum(line.amount.amount for line in traffic)
+            found = replace(
+                quote,
+                egress_gib=egress_gib,
+                lines=(*quote.lines, *traffic),
+                cost=Money(amount, quote.cost.currency),
+            )
+        shown, rates = exchange.convert(found.cost)
+    except (ConfigError, ValueError):
+        return None
+    return replace(found, shown=shown, rates=rates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Machines for some legs up to the last one.
+
+    Attributes:
+        amount: What they cost, in the currency of the comparison.
+        order: What chains of equal cost are ordered by.
+        picks: One for each leg.
+    """
+
+    amount: Decimal
+    order: tuple[tuple[object, ...], ...]
+    picks: tuple[Candidate, ...]
+
+    @property
+    def key(self) -> tuple[Decimal, tuple[tuple[object, ...], ...]]:
+        """The least is the best."""
+        return (self.amount, self.order)
+
+
+def cheapest(legs: Sequence[Sequence[Candidate]]) -> Chain | None:
+    """The cheapest choice of one candidate for each leg, or None when there is no choice."""
+    nothing = Chain(amount=Decimal(0), order=(), picks=())
+    following: Mapping[Place | None, Chain] = {None: nothing}
+    for choices in reversed(legs):
+        best: dict[Place | None, Chain] = {}
+        for candidate in choices:
+            for chain in _continuations(candidate, following):
+                known = best.get(candidate.place)
+                if known is None or chain.key < known.key:
+                    best[candidate.place] = chain
+        # From the best on: whatever leaves a place goes to the first that is another.
+        following = dict(sorted(best.items(), key=lambda item: item[1].key))
+    return next(iter(following.values()), None)
+
+
+def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]) -> list[Chain]:
+    """What the candidate comes to with the best that stays in its place, and that leaves it."""
+    ours = (None, candidate.place)
+    places = [place for place in ours if place in following]
+    # A loop over all of them is left at the second at the latest.
+    places += islice((place for place in following if place not in ours), 1)
+    chains = []
+    for place in places:
+        quote = candidate.towards(place)
+        if quote is None:
+            continue
+        rest = following[place]
+        chains.append(
+            Chain(
+                amount=quote.shown.amount + rest.amount,
+                order=(quote_order(quote)[1:], *rest.order),
+                picks=(candidate, *rest.picks),
+            )
+        )
+    return chains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The data that a leg reads of the one before.
+
+    Attributes:
+        place: Provider and region where it is.
+        gib: How much.
+        cost: What moving it elsewhere costs, billed to the machine it comes from; None when that
+            has no price.
+    """
+
+    place: Place
+    gib: Decimal
+    cost: Money | None
+
+    def added(self, offer: Offer) -> Decimal | None:
+        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
+        if place_of(offer) == self.place:
+            return Decimal(0)
+        return None if self.cost is None else self.cost.amount
+
+
+def arrival_from(pick: Candidate, output_gib: Decimal) -> Arrival | None:
+    """What the leg after *pick* reads of it, or None for nothing."""
+    if not output_gib:
+        return None
+    moving = None
+    if pick.leaving is not None:
+        amount = pick.leaving.shown.amount - pick.quote.shown.amount
+        moving = Money(amount, pick.quote.shown.currency)
+    return Arrival(place=pick.place, gib=output_gib, cost=moving)
+
+
+def in_plan(
+    choices: Sequence[Candidate],
+    pick: Candidate,
+    *,
+    arrival: Arrival | None,
+    following: Place | None,
+) -> Ranking:
+    """A leg's offers by what each makes the whole plan cost, the other legs as they are chosen."""
+    priced = []
+    passed_over = []
+    for one in choices:
+        quote = one.towards(following)
+        added = arrival.added(one.quote.offer) if arrival else Decimal(0)
+        if quote is None or added is None:
+            reason = "moving data between it and the other machines has no price"
+            passed_over.append(PassedOver(offer=one.quote.offer, reason=reason))
+            continue
+        amount = quote.shown.amount + added
+        priced.append(((one is not pick, amount, *quote_order(quote)[1:]), quote))
+    quotes = tuple(quote for _, quote in in_order(priced, lambda pair: pair[0]))
+    return Ranking(quotes=quotes, passed_over=tuple(passed_over))

@@ -1,0 +1,1 @@
+"""Prices: ask for offers, compute their costs, rank and cache them."""

@@ -1,0 +1,102 @@
+"""Cost against duration: what the cheapest offer of each provider costs, for many. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+
+from materia.compute import Offer
+
+from materia_runner.pricing.cost import Quote, cost
+from materia_runner.pricing.currency import Exchange
+
+SAMPLES = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What the cheapest of a provider's offers costs, by duration.
+
+    Attributes:
+        provider: Its name.
+        durations: In ascending order; the same for all curves of a comparison.
+        costs: In the currency of the comparison, one for each duration.
+    """
+
+    provider: str
+    durations: tuple[timedelta, ...]
+    costs: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """A stretch of durations over which one provider is the cheapest.
+
+    Attributes:
+        provider: Its name.
+        first: The shortest duration of the stretch, as far as it was sampled.
+        last: The longest.
+    """
+
+    provider: str
+    first: timedelta
+    last: timedelta
+
+
+def sample_durations(until: timedelta) -> tuple[timedelta, ...]:
+    """Durations up to *until*, evenly apart, in whole minutes where there are enough of them."""
+    step = max(until / SAMPLES, timedelta(seconds=1))
+    if step > timedelta(seconds=30):
+        step = max(round(step / timedelta(minutes=1)), 1) * timedelta(minutes=1)
+    return tuple(step * number for number in range(1, until // step + 1))
+
+
+def cost_curves(
+    quotes: Iterable[Quote], durations: Sequence[timedelta], exchange: Exchange
+) -> tuple[Curve, ...]:
+    """A curve for each provider of the *quotes*, with their start and traffic; sorted by name."""
+    curves = []
+    ordered = sorted(quotes, key=lambda quote: quote.offer.provider)
+    for provider, group in groupby(ordered, key=lambda quote: quote.offer.provider):
+        different = {_priced(quote.offer): quote for quote in group}
+        costs = []
+        for duration in durations:
+            found = [_cost(quote, duration, exchange) for quote in different.values()]
+            costs.append(min(found))
+        curves.append(Curve(provider=provider, durations=tuple(durations), costs=tuple(costs)))
+    return tuple(curves)
+
+
+def leads(curves: Sequence[Curve]) -> tuple[Lead, ...]:
+    """Who is the cheapest over which durations, from the shortest; the first name of equals."""
+    if not curves:
+        return ()
+    best = []
+    for number, duration in enumerate(curves[0].durations):
+        leader = min(curves, key=lambda curve: (curve.costs[number], curve.provider))
+        best.append((leader.provider, duration))
+    stretches = []
+    for provider, group in groupby(best, key=lambda pair: pair[0]):
+        lengths = [duration for _, duration in group]
+        stretches.append(Lead(provider=provider, first=lengths[0], last=lengths[-1]))
+    return tuple(stretches)
+
+
+def _priced(offer: Offer) -> tuple[object, ...]:
+    """Whatever the cost depends on: the same type in ten regions is worked out once."""
+    return (
+        offer.hourly,
+        offer.billing,
+        offer.monthly_cap,
+        offer.extras,
+        offer.egress_included_gib,
+        offer.egress_per_gib,
+    )
+
+
+def _cost(quote: Quote, duration: timedelta, exchange: Exchange) -> Decimal:
+    found = cost(quote.offer, duration, quote.start, quote.egress_gib)
+    return exchange.convert(found.cost)[0].amount

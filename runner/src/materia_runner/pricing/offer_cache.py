@@ -1,0 +1,245 @@
+"""Answers of providers, kept with their time, so that the same question need not be asked again.
+
+One JSON file for each question under the user's cache folder. It holds the question, prices, and no
+secret. A file of another format or question, or one that is damaged, is as good as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from materia.compute import Billing, Extra, Money, Offer, Requirements
+
+from materia_runner.plain_values import plain
+
+if TYPE_CHECKING:
+    from materia_runner.pricing.cost import Quote
+
+FORMAT = 4
+KEPT_FOR = timedelta(days=30)
+DIGITS = 8  # of a question's checksum, in the name of its file; the file has all of the question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a provider offered at one moment.
+
+    Attributes:
+        provider: Its name.
+        offers: As it gave them, whether they fit or not.
+        asked_at: In UTC.
+        public: Whether it was asked without credentials.
+        cached: Whether this is an earlier answer, kept.
+        remark: What a reader should know of it, one line; may be empty.
+        left_out: A line for each entry, zone or list that could not be read or believed.
+    """
+
+    provider: str
+    offers: tuple[Offer, ...]
+    asked_at: datetime
+    public: bool = False
+    cached: bool = False
+    remark: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a provider is asked, as far as its answer depends on it.
+
+    Attributes:
+        provider: Its name.
+        version: Of the plugin's distribution.
+        requirements: What is needed; what the use of it will be does not matter.
+        settings: Of the plugin, in materia.toml.
+    """
+
+    provider: str
+    version: str
+    requirements: Requirements
+    settings: Mapping[str, object]
+
+
+class PriceCache:
+    """The kept answers in one folder, which need not exist yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, question: Question) -> Answer | None:
+        """The newest answer to exactly this question, however old; None when there is none."""
+        try:
+            values = json.loads(self._path(question).read_text(encoding="utf-8"))
+            if values["format"] != FORMAT or values["question"] != _text(question):
+                return None
+            return _answer_from(question.provider, values)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, InvalidOperation):
+            return None
+
+    def write(self, question: Question, answer: Answer) -> None:
+        """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
+        path = self._path(question)
+        temporary = path.with_suffix(f".{os.getpid()}.part")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            values = {"question": _text(question), **_plain_answer(answer)}
+            temporary.write_text(json.dumps(values), encoding="utf-8")
+            temporary.replace(path)
+            self._forget_old(answer.asked_at)
+
+    def regions(self, provider: str) -> tuple[str, ...]:
+        """Every region that a kept answer of *provider* has an offer in, sorted."""
+        found: set[str] = set()
+        for path in self._folder.glob(f"{provider}-{'?' * DIGITS}.json"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                values = json.loads(path.read_text(encoding="utf-8"))
+                if values["format"] == FORMAT:
+                    found |= {offer["region"] for offer in values["offers"]}
+        return tuple(sorted(found))
+
+    def _path(self, question: Question) -> Path:
+        checksum = zlib.crc32(_text(question).encode())
+        return self._folder / f"{question.provider}-{checksum:0{DIGITS}x}.json"
+
+    def _forget_old(self, now: datetime) -> None:
+        for path in self._folder.iterdir():
+            if now.timestamp() - path.stat().st_mtime > KEPT_FOR.total_seconds():
+                path.unlink()
+
+
+def _text(question: Question) -> str:
+    needs = question.requirements
+    return json.dumps(
+        [
+            question.version,
+            needs.vcpus,
+            needs.memory_gib,
+            needs.disk_gib,
+            needs.architectures,
+            needs.dedicated,
+            needs.regions,
+            needs.currency,
+            sorted(question.settings.items()),
+        ],
+        default=str,
+    )
+
+
+def neutral(requirements: Requirements) -> Requirements:
+    """What is asked of a provider: without what the use will be, as it does not matter there."""
+    from dataclasses import replace
+
+    return replace(requirements, expected=timedelta(hours=1), egress_gib=Decimal(0))
+
+
+def quote_values(quote: Quote) -> dict[str, Any]:
+    """A quote as JSON takes it: `cost` in the currency of the comparison, `own_cost` in its own."""
+    return {
+        "offer": plain(quote.offer),
+        "start": plain(quote.start),
+        "duration": plain(quote.duration),
+        "egress_gib": plain(quote.egress_gib),
+        "cost": plain(quote.shown),
+        "own_cost": plain(quote.cost),
+        "rates": plain(quote.rates),
+        "lines": plain(quote.lines),
+    }
+
+
+def _plain_answer(answer: Answer) -> dict[str, Any]:
+    """With each billing rule and each list of extras once: hundreds of offers share a few."""
+    billings: dict[Billing, int] = {}
+    extras: dict[tuple[Extra, ...], int] = {}
+    offers = []
+    for offer in answer.offers:
+        values = {
+            field.name: plain(getattr(offer, field.name))
+            for field in fields(offer)
+            if field.name not in {"provider", "billing", "extras"}
+            and getattr(offer, field.name) != field.default
+        }
+        values["billing"] = billings.setdefault(offer.billing, len(billings))
+        values["extras"] = extras.setdefault(offer.extras, len(extras))
+        offers.append(values)
+    return {
+        "format": FORMAT,
+        "provider": answer.provider,
+        "asked_at": answer.asked_at.isoformat(),
+        "public": answer.public,
+        "left_out": list(answer.left_out),
+        "billings": [plain(billing) for billing in billings],
+        "extras": [plain(group) for group in extras],
+        "offers": offers,
+    }
+
+
+def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
+    billings = [_billing(item) for item in values["billings"]]
+    extras = [tuple(_extra(item) for item in group) for group in values["extras"]]
+    moments: dict[str, datetime] = {}
+    offers = []
+    for item in values["offers"]:
+        given = dict(item)
+        as_of = given["price_as_of"]
+        if as_of not in moments:
+            moments[as_of] = datetime.fromisoformat(as_of)
+        given["price_as_of"] = moments[as_of]
+        given["billing"] = billings[given["billing"]]
+        given["extras"] = extras[given["extras"]]
+        given["memory_gib"] = Decimal(given["memory_gib"])
+        given["hourly"] = _money(given["hourly"])
+        for name in ("monthly_cap", "egress_per_gib"):
+            if name in given:
+                given[name] = _money(given[name])
+        if "egress_included_gib" in given:
+            given["egress_included_gib"] = Decimal(given["egress_included_gib"])
+        for name in ("retires_on", "egress_read_on"):
+            if name in given:
+                given[name] = date.fromisoformat(given[name])
+        offers.append(Offer(provider=provider, **given))
+    return Answer(
+        provider=provider,
+        offers=tuple(offers),
+        asked_at=datetime.fromisoformat(values["asked_at"]).astimezone(UTC),
+        public=bool(values["public"]),
+        cached=True,
+        left_out=tuple(str(line) for line in values["left_out"]),
+    )
+
+
+def _money(values: Mapping[str, str] | None) -> Money | None:
+    return None if values is None else Money(Decimal(values["amount"]), values["currency"])
+
+
+def _billing(values: Mapping[str, Any]) -> Billing:
+    given = dict(values)
+    for name in ("increment", "minimum"):
+        given[name] = timedelta(seconds=given[name])
+    if given["read_on"] is not None:
+        given["read_on"] = date.fromisoformat(given["read_on"])
+    return Billing(**given)
+
+
+def _extra(values: Mapping[str, Any]) -> Extra:
+    given = dict(values)
+    hourly = _money(given.pop("hourly"))
+    if hourly is None:
+        raise ValueError("an extra without a price")
+    given["minimum"] = _money(given["minimum"])
+    given["monthly_cap"] = _money(given["monthly_cap"])
+    if given["billing"] is not None:
+        given["billing"] = _billing(given["billing"])
+    if given["as_of"] is not None:
+        given["as_of"] = datetime.fromisoformat(given["as_of"])
+    if given["read_on"] is not None:
+        given["read_on"] = date.fromisoformat(given["read_on"])
+    return Extra(hourly=hourly, **given)

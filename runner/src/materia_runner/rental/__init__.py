@@ -1,0 +1,1 @@
+"""Instances: rent them, fail over, destroy them, sweep what was left behind."""

@@ -1,0 +1,117 @@
+"""What the machines of a run cost: those that are gone, and those that still count."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from materia.compute import Money, Offer
+
+from materia_runner.config.pipeline import Budget
+from materia_runner.planning.budget import check
+from materia_runner.pricing.cost import Quote, cost
+from materia_runner.pricing.currency import Exchange
+
+if TYPE_CHECKING:
+    from materia_runner.ledger.ledger import Ledger
+
+# A provider's clock may be wrong, or an emulated one run fast: then ours is taken.
+TRUSTED_DIFFERENCE = timedelta(minutes=5)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Use:
+    offer: Offer
+    created_at: datetime
+    gone_at: datetime | None = None
+
+
+class Spending:
+    """The machines of one run, by name; used from several threads."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._lock = threading.Lock()
+        self._uses: dict[str, _Use] = {}
+
+    def begin(self, name: str, offer: Offer, at: datetime, *, said: datetime | None = None) -> None:
+        """A machine counts from *at*, or from when the provider *said* that it was created."""
+        if said is not None and abs(said - at) < TRUSTED_DIFFERENCE:
+            at = said
+        with self._lock:
+            self._uses[name] = _Use(offer=offer, created_at=at)
+
+    def end(self, name: str, at: datetime) -> Quote:
+        """A machine is gone; what it cost, in its offer's own currency."""
+        with self._lock:
+            use = self._uses[name]
+            use.gone_at = at
+        return _cost(use, at)
+
+    @property
+    def counting(self) -> bool:
+        """Whether a machine that is not gone costs something."""
+        with self._lock:
+            return any(
+                use.gone_at is None and use.offer.hourly.amount for use in self._uses.values()
+            )
+
+    def total(self, at: datetime) -> Money:
+        """What all of them cost up to then, in the currency that costs are shown in.
+
+        Raises:
+            ConfigError: a rate is missing.
+        """
+        with self._lock:
+            uses = list(self._uses.values())
+        amounts = [self._exchange.convert(_cost(use, use.gone_at or at).cost)[0] for use in uses]
+        return Money(sum((one.amount for one in amounts), Decimal(0)), self._exchange.shown)
+
+
+def _cost(use: _Use, at: datetime) -> Quote:
+    length = max(at - use.created_at, timedelta(0))
+    return cost(use.offer, length, use.created_at)
+
+
+def addresses_of(offer: Offer) -> Offer:
+    """What of an offer its addresses cost, when there was no machine to them."""
+    return replace(
+        offer,
+        hourly=Money(Decimal(0), offer.hourly.currency),
+        monthly_cap=None,
+        extras=tuple(extra for extra in offer.extras if "address" in extra.name),
+    )
+
+
+def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
+    """What this calendar month's machines cost, those that still count at their worst case.
+
+    Raises:
+        ConfigError: a rate is missing.
+    """
+    amounts = [exchange.convert(one)[0].amount for one in ledger.month_spent(now.date(), now)]
+    return Money(sum(amounts, Decimal(0)), exchange.shown)
+
+
+def refuse_over_month(
+    budget: Budget, ledger: Ledger, exchange: Exchange, *, worst: Money, now: datetime
+) -> None:
+    """Look at the month once more, when a machine is written down that costs *worst* at most.
+
+    Two runs that begin at one moment both found room under the cap, and each now sees the other.
+
+    Raises:
+        BudgetError: with it the month could cost more than it may.
+    """
+    if budget.monthly is None:
+        return
+    month = month_so_far(ledger, exchange, now)
+    check(
+        replace(budget, max_cost=None),
+        worst=worst,
+        spent_in_run=Money(Decimal(0), worst.currency),
+        month=Money(month.amount - worst.amount, month.currency),
+    )

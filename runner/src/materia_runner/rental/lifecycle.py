@@ -1,0 +1,200 @@
+"""An instance that exists for a few stages and not a moment longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Literal, Protocol
+
+from materia.compute import Instance, InstanceRequest
+from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
+from materia.protocols import Provider
+from materia_providers.list_entries import left_out_of
+from materia_providers.polling import poll
+
+from materia_runner.signals import Interrupts
+
+READY_TIMEOUT = timedelta(minutes=5)
+# A network that is lost for longer than this has the machine told as an orphan, and swept later.
+DESTROY_PATIENCE = timedelta(minutes=10)
+
+
+class Life(Protocol):
+    """Is told of every step in the life of one machine, each before or after its effect.
+
+    What it writes down when told is all that is known after a crash.
+    """
+
+    def asked(self) -> None:
+        """The provider is asked for the machine next: from here on it may exist."""
+        ...
+
+    def refused(self, reason: str, /) -> None:
+        """The provider made none."""
+        ...
+
+    def undone(self, made: Literal["address", "machine"], /) -> None:
+        """The provider made one, or its address, and removed it again: paid for, and gone."""
+        ...
+
+    def created(self, instance: Instance, /) -> None:
+        """It exists."""
+        ...
+
+    def ready(self, instance: Instance, /) -> None:
+        """It answers over SSH."""
+        ...
+
+    def destroying(self, instance: Instance, /) -> None:
+        """It is destroyed next."""
+        ...
+
+    def delayed(self, instance: Instance, reason: str, /) -> None:
+        """It could not be destroyed yet, and that is tried again."""
+        ...
+
+    def gone(self, instance: Instance, /) -> None:
+        """The provider no longer lists it."""
+        ...
+
+
+@contextmanager
+def ephemeral_instance(
+    provider: Provider,
+    request: InstanceRequest,
+    interrupts: Interrupts,
+    life: Life,
+    *,
+    ready_timeout: timedelta = READY_TIMEOUT,
+    patience: timedelta = DESTROY_PATIENCE,
+) -> Iterator[Instance]:
+    """An instance that can be reached; it is gone when the block is left, however it is left.
+
+    Signals are held back in the block, as one between its end and the destroying would leave the
+    instance there: release them inside.
+
+    Raises:
+        Interrupted: a signal came; nothing is left.
+        ProviderError: it could not be created or reached; nothing is left of it.
+        OrphanError: it could not be destroyed, or nobody knows whether it was created.
+    """
+    with interrupts.held():
+        life.asked()
+        try:
+            instance = provider.create_instance(request)
+        except OrphanError:
+            raise
+        except MateriaError as error:
+            if isinstance(error, ProviderError) and error.made:
+                life.undone(error.made)
+            else:
+                life.refused(str(error))
+            raise
+        try:
+            life.created(instance)
+            with interrupts.released():
+                reached = reach(provider, instance, timeout=ready_timeout)
+                life.ready(reached)
+            yield reached
+        finally:
+            _end(provider, instance, life, patience)
+
+
+def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Instance:
+    """The instance with its address, once its own SSH server answers; who answers is checked.
+
+    Raises:
+        HostKeyError: the time is over, and a server with another key answers.
+        ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
+    """
+    deadline = time.monotonic() + timeout.total_seconds()
+    reached = provider.wait_for_ssh(instance, timeout=timeout)
+    if reached.host is not None:
+        from materia_runner.ssh.session import wait_until_reachable
+
+        left = timedelta(seconds=max(deadline - time.monotonic(), 1.0))
+        wait_until_reachable(reached.host, reached.port, instance.host_key, left)
+    return reached
+
+
+def _end(provider: Provider, instance: Instance, life: Life, patience: timedelta) -> None:
+    """Destroy it, also when that cannot be written down: a full disk must not cost money."""
+    unwritten: Exception | None = None
+    try:
+        life.destroying(instance)
+    except Exception as error:  # noqa: BLE001 -- raised below
+        unwritten = error
+
+    def delayed(reason: str) -> None:
+        with suppress(Exception):  # asking again is what counts
+            life.delayed(instance, reason)
+
+    destroy(provider, instance, patience=patience, delayed=delayed)
+    life.gone(instance)
+    if unwritten is not None:
+        raise unwritten
+
+
+def destroy(
+    provider: Provider,
+    instance: Instance,
+    *,
+    patience: timedelta = DESTROY_PATIENCE,
+    delayed: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Destroy an instance and look that it is gone.
+
+    A provider that cannot be reached is asked again until *patience* is over.
+
+    Args:
+        provider: Who has it.
+        instance: What to destroy.
+        patience: How long a provider that fails is asked again.
+        delayed: Called with the reason when it fails for the first time.
+
+    Raises:
+        OrphanError: the provider still lists it, or could not be asked.
+    """
+    said = False
+    for left in poll(patience):
+        try:
+            provider.destroy_instance(instance)
+            remaining = _listed(provider, instance)
+        except OrphanError:
+            raise
+        except ProviderError as error:
+            refused = isinstance(error, CredentialsError)  # asking again would change nothing
+            if refused or not left:
+                within = "" if refused else f" within {patience.total_seconds() / 60:.3g} min"
+                when = "they are accepted" if refused else "the provider answers"
+                raise OrphanError(
+                    f"{instance.provider}: {instance.name} in {instance.region} (id "
+                    f"{instance.id or 'none'}) could not be destroyed{within} and still costs "
+                    f"money: {error}; run `materia sweep` when {when} again, or delete it by hand"
+                ) from error
+            if not said:
+                delayed(str(error))
+            said = True
+        else:
+            if not remaining:
+                return
+            raise OrphanError(
+                f"{instance.provider}: {instance.name} in {instance.region} was destroyed but is "
+                f"still listed (id {remaining[0].id or 'none'}); delete it by hand"
+            )
+
+
+def _listed(provider: Provider, instance: Instance) -> list[Instance]:
+    """What the provider still lists under the name of *instance*.
+
+    Raises:
+        ProviderError: nothing, and the list says nothing of the place where it was.
+    """
+    listed = provider.list_instances()
+    remaining = [one for one in listed if one.name == instance.name]
+    unseen = [line for line in left_out_of(listed) if instance.region in line]
+    if unseen and not remaining:
+        raise ProviderError("; ".join(unseen))
+    return remaining

@@ -1,0 +1,184 @@
+"""What a sweep reads in the ledger and writes there; without a ledger, it does neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+from materia.compute import Instance
+from materia.errors import ConfigError, LedgerError
+from materia_providers.clock import TOLERANCE
+
+from materia_runner.rental.manual_worker_files import forget_run
+
+if TYPE_CHECKING:
+    from materia_runner.ledger.ledger import Ledger
+    from materia_runner.ledger.rows import MachineRow
+    from materia_runner.ledger.state import State
+    from materia_runner.pricing.cost import Quote
+
+# A machine that the provider's list does not show is written off when it is this old: until then
+# the list may be behind, and a later sweep looks again. Five minutes are for the list. The others
+# are for the clock of this computer, which wrote down when it was asked for and may be that wrong.
+FORGOTTEN = timedelta(minutes=5) + TOLERANCE
+
+
+class SweepLedger:
+    """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
+
+    def __init__(self, state: State, *, now: datetime) -> None:
+        self._state = state
+        self._now = now
+        self._ledger: Ledger | None = None
+        self.remark = ""
+
+    def __enter__(self) -> Self:
+        if self._state.ledger_file.exists():
+            with self._forgiving():
+                self._ledger = self._state.ledger()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """A ledger that fails is told of, and keeps no machine alive."""
+        try:
+            yield
+        except (ConfigError, LedgerError) as error:
+            self.remark = str(error)
+
+    def open_rows(self, provider: str) -> dict[str, MachineRow]:
+        """What the ledger has as open at that provider, by name."""
+        if self._ledger is None:
+            return {}
+        rows: Sequence[MachineRow] = ()
+        with self._forgiving():
+            rows = self._ledger.machines(open_only=True)
+        return {row.name: row for row in rows if row.provider == provider}
+
+    def is_dead(self, run: str) -> bool:
+        """Whether that run was started here and is not alive.
+
+        The file that a run leaves in `alive/` says so too: a ledger that is lost or damaged hides
+        no machine of this computer.
+        """
+        if self._state.is_alive(run, now=self._now):
+            return False
+        if self._state.was_left(run, now=self._now):
+            return True
+        if self._ledger is None:
+            return False
+        try:
+            return self._ledger.knows(run)
+        except (ConfigError, LedgerError) as error:
+            self.remark = str(error)
+            return False
+
+    def destroying(self, name: str, *, at: datetime) -> None:
+        """Write that it is about to be destroyed."""
+        if self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_destroying(name, at=at)
+
+    def gone(self, row: MachineRow | None, instance: Instance, *, at: datetime) -> Quote | None:
+        """Write that it is gone; what it came to, when the ledger knows."""
+        if self._ledger is None or row is None:
+            return None
+        quote = bill(row, at=at, said=instance.created_at)
+        with self._forgiving():
+            self._ledger.machine_gone(row.name, at=at, cost=quote.cost, lines=quote.lines)
+        return quote
+
+    def never_listed(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
+        """The row, while the provider's list may be behind; then it is closed.
+
+        One that was never created is written off without a cost, another is taken to have ended
+        when it was destroyed, or at its deadline.
+        """
+        if row.rented and at - (row.created_at or row.intended_at) < FORGOTTEN:
+            return [row]
+        if row.state != "intent":
+            self.gone(row, instance_of(row), at=unseen_end(row, at))
+        elif self._ledger is not None:
+            with self._forgiving():
+                self._ledger.machine_failed(row.name, "its run was killed, and it never appeared")
+        return []
+
+    def close_runs(self, *, at: datetime) -> None:
+        """As `close_dead_runs`."""
+        if self._ledger is not None:
+            with self._forgiving():
+                close_dead_runs(self._state, self._ledger, at=at)
+
+
+def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
+    """Write down the end of runs that were killed and of which nothing is left.
+
+    A run that the ledger does not know stays as it is: the ledger was lost, and what the run rented
+    may still be there.
+    """
+    for run in state.unfinished():
+        if not ledger.knows(run) or ledger.machines(run=run, open_only=True):
+            continue
+        why = "its process was killed, or could not write down its end"
+        ledger.end_run(run, "interrupted", at=at, error=why)
+        state.settle(run)
+        forget_run(state, run)
+
+
+def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:
+    """What a machine came to by *at*, in its offer's own currency.
+
+    Args:
+        row: Of the ledger.
+        at: When it was gone, or now.
+        said: When the provider says that it was created, should the row not know.
+    """
+    from materia_runner.pricing.currency import Exchange
+    from materia_runner.rental.cost_meter import Spending
+
+    spending = Spending(Exchange())
+    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
+    return spending.end(row.name, at)
+
+
+def instance_of(row: MachineRow) -> Instance:
+    """The machine that the ledger has as open, for a provider whose list lacks it."""
+    return Instance(
+        provider=row.provider,
+        id=row.id,
+        name=row.name,
+        run=row.run,
+        stage=".".join(row.stages),
+        region=row.region,
+        expires_at=row.expires_at,
+    )
+
+
+def unseen_end(row: MachineRow, now: datetime) -> datetime:
+    """When a machine ended that somebody else destroyed: at its deadline at the latest."""
+    return row.destroying_at or min(now, row.expires_at)
+
+
+def forget_unknown_runs(state: State, *, now: datetime) -> None:
+    """Forget dead runs that the ledger does not know, after a sweep of every provider.
+
+    One that asked for a machine less than FORGOTTEN ago stays: its machine may not be listed yet.
+    Nothing is forgotten while the ledger cannot be read.
+
+    Args:
+        state: What is remembered here.
+        now: In UTC, by the providers' clocks: the earliest, should they differ.
+    """
+    runs = state.unfinished()
+    if not runs:
+        return
+    with suppress(ConfigError, LedgerError), state.ledger() as ledger:
+        for run in runs:
+            if not ledger.knows(run) and state.age(run, now=now) > FORGOTTEN:
+                state.forget(run)

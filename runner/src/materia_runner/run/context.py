@@ -1,0 +1,184 @@
+"""A run under way: what all of its legs share, and what a stage is asked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from materia.data import PartitionsRequest
+from materia.errors import MateriaError
+from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.protocols import Sink, Source
+
+from materia_runner.artifact.machine_facts import MachineFacts
+from materia_runner.config.pipeline import Pipeline, Stage
+from materia_runner.ledger.state import State
+from materia_runner.messages.events import Output
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.rental.cost_meter import Spending
+from materia_runner.run.recorder import Journal
+from materia_runner.signals import Interrupts
+
+if TYPE_CHECKING:
+    from materia_runner.artifact.find import Artifact
+
+
+# A worker's clock may be ahead of this one, and a month begin there first.
+CLOCKS = timedelta(days=2)
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A run under way.
+
+    Attributes:
+        run: Its identity.
+        pipeline: What is run.
+        registry: The plugins.
+        environment: Where secrets are taken from.
+        everything: Whether every partition is asked for again.
+        bundled_only: Whether plugins from outside are left out.
+        state: Where things are remembered.
+        journal: What is written down.
+        spending: What its machines cost.
+        signals: Held back while a machine is made or destroyed.
+        attempts: How often each stage was begun.
+        artifacts: What workers run, by stage and what the machine has, as far as it was put
+            together for this run.
+        said: What was said of putting it together.
+    """
+
+    run: str
+    pipeline: Pipeline
+    registry: Registry
+    environment: Mapping[str, str]
+    everything: bool
+    bundled_only: bool
+    state: State
+    journal: Journal
+    spending: Spending
+    signals: Interrupts
+    attempts: dict[str, int] = field(default_factory=dict)
+    artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
+    _home_sink: Sink | None = None
+
+    @property
+    def source(self) -> Found[Source]:
+        """The source's plugin."""
+        return self.registry.source(self.pipeline.source)
+
+    @property
+    def sink(self) -> Found[Sink]:
+        """The sink's plugin."""
+        return self.registry.sink(self.pipeline.sink)
+
+    def home_sink(self) -> Sink | None:
+        """The sink, opened here once for the whole run; None when workers open it themselves."""
+        if self.sink.plugin.on_worker:
+            return None
+        if self._home_sink is None:
+            self._home_sink = self._open(self.sink)
+        return self._home_sink
+
+    def hold_sink(self) -> None:
+        """Take the lock of a sink that stays here, until the run has ended or has published.
+
+        Raises:
+            BusyError: another process has it.
+        """
+        if (sink := self.home_sink()) is not None:
+            sink.checkout()
+
+    def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
+        """What a stage is asked, with the secrets of its source and sink and no others.
+
+        Args:
+            stage: The stage.
+            workspace: An existing folder for its temporary files.
+            at_home: Whether the sink stays here, and its secrets with it.
+        """
+        pipeline = self.pipeline
+        return WorkerRequest(
+            run=self.run,
+            stage=stage.name,
+            source=pipeline.source,
+            sink=pipeline.sink,
+            settings={
+                "source": pipeline.settings["source", pipeline.source],
+                "sink": pipeline.settings["sink", pipeline.sink],
+            },
+            secrets={
+                "source": take_secrets(self.source, self.environment),
+                "sink": {} if at_home else take_secrets(self.sink, self.environment),
+            },
+            directory=pipeline.directory.absolute(),
+            workspace=workspace,
+            project=pipeline.project and pipeline.project.absolute(),
+            sample=pipeline.sample,
+            everything=self.everything,
+            bundled_only=self.bundled_only,
+        )
+
+    def needs_no_machine(self, stage: Stage) -> Mapping[str, object] | None:
+        """The result of a stage that has nothing to do, found out here; None when it has.
+
+        Raises:
+            MateriaError: as the stage would.
+        """
+        if stage.name != "transform":
+            return None
+        from materia_runner.worker.transform import up_to_date
+
+        with self._heard(stage):
+            source = self._open(self.source)
+        return up_to_date(
+            source,
+            self.home_sink() or self._open(self.sink),
+            self.request(stage, workspace=Path(), at_home=True),
+            version=self.source.version,
+        )
+
+    def partitions(self, stage: Stage) -> frozenset[str] | None:
+        """Keys of all partitions that an extract may record: those of the source, and those kept.
+
+        A worker that says another is not believed. None when the source cannot tell here, or when
+        there is nothing to record here.
+        """
+        sink = self.home_sink()
+        if stage.name != "extract" or sink is None:
+            return None
+        pipeline = self.pipeline
+        request = self.request(stage, workspace=Path(), at_home=True)
+        more = (self.source.plugin.sample or {}) if pipeline.sample else {}
+        asking = PartitionsRequest(known={}, now=datetime.now(UTC) + CLOCKS, everything=True)
+        try:
+            with self._heard(stage):
+                found = self._open(self.source, **more).partitions(asking)
+        except MateriaError:
+            return None
+        return frozenset({one.key for one in found} | set(sink.known(request.kept_as)))
+
+    @contextmanager
+    def _heard(self, stage: Stage) -> Iterator[None]:
+        """Put what a plugin prints into the log of its stage, where secrets are hidden."""
+        printed = io.StringIO()
+        try:
+            with redirect_stdout(printed), redirect_stderr(printed):
+                yield
+        finally:
+            if text := printed.getvalue():
+                self.journal.observe(stage.name, Output(text=text))
+
+    def _open(self, found: Found[Any], **settings: object) -> Any:
+        return open_plugin(
+            found,
+            self.environment,
+            settings={**self.pipeline.settings[found.kind, found.plugin.name], **settings},
+            directory=self.pipeline.directory,
+        )

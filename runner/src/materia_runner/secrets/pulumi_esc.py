@@ -1,0 +1,285 @@
+"""Pulumi ESC: the variables that an environment gives, by the REST API of Pulumi Cloud.
+
+An environment is opened, which evaluates it, and read by the id of that session
+(pulumi.com/docs/pulumi-cloud/reference/environments, 2026-11). The answer has `properties`; each is
+
+    {"value": V, "secret": true, "unknown": true, "trace": {...}}
+
+where `secret` and `unknown` are there only when they hold, and V is text, a number, true or false,
+null, or again such values in a list or an object. Variables are the scalars in the value of
+`environmentVariables`; that is what `esc run` puts into the environment of a program.
+
+The SDK is not used: pulumi-esc-sdk 0.14.0 takes every object that has a key `value` for that value
+alone, so a variable of this name loses all the others. Its import takes five times as long, too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from materia.errors import VariableError
+
+if TYPE_CHECKING:
+    import httpx
+
+CLOUD = "https://api.pulumi.com"
+HEADERS = {"accept": "application/vnd.pulumi+8", "content-type": "application/json"}
+VARIABLES = "environmentVariables"
+CONNECT_SECONDS = 5.0
+PATIENCE = timedelta(seconds=30)  # opening may fetch credentials of other services first
+PAUSES_SECONDS = (0.5, 1.0)  # between three tries
+
+
+class EscError(Exception):
+    """The environment cannot be read; the text says why and what to do, and holds no secret."""
+
+
+class _PassingError(EscError):
+    """It may work when it is tried again, after *pause* seconds or as usual."""
+
+    def __init__(self, message: str, pause: float | None = None) -> None:
+        self.pause = pause
+        super().__init__(message)
+
+
+class _AbsentError(EscError):
+    """There is no such thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """What an environment gives.
+
+    Attributes:
+        values: By name; what is empty, not a scalar or not yet known is left out.
+        others: Names of its other properties, which are no variables.
+    """
+
+    values: Mapping[str, str]
+    others: frozenset[str]
+
+
+def read_variables(
+    environment: str, *, token: str, url: str = CLOUD, patience: timedelta = PATIENCE
+) -> Variables:
+    """Open *environment* and read its variables.
+
+    What may pass (no answer, 429, 5xx) is tried three times.
+
+    Args:
+        environment: `organization/project/name`, or `project/name` in the default organization of
+            the token; `@version` may follow.
+        token: An access token of Pulumi Cloud.
+        url: Where the API is; of its path nothing is used.
+        patience: No request is begun after it, nor waited for longer.
+
+    Raises:
+        EscError: it cannot be had.
+    """
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise EscError("PULUMI_ACCESS_TOKEN has characters that are in no token; set it anew")
+    end = time.monotonic() + patience.total_seconds()
+    pauses = iter(PAUSES_SECONDS)
+    with _client(_base(url), token, patience) as client:
+        api = _Api(client, token, end)
+        while True:
+            try:
+                return variables(_properties(api, environment))
+            except _PassingError as error:
+                pause = next(pauses, None)
+                pause = pause if pause is None or error.pause is None else error.pause
+                if pause is None or time.monotonic() + pause > end:
+                    raise
+                time.sleep(pause)
+
+
+def variables(properties: Mapping[str, Any]) -> Variables:
+    """The variables in the `properties` of an answer, as `esc run` takes them."""
+    given = properties.get(VARIABLES)
+    inside = given.get("value") if isinstance(given, dict) else None
+    values = {}
+    for name, one in inside.items() if isinstance(inside, dict) else ():
+        if isinstance(one, dict) and not one.get("unknown") and (text := _text(one.get("value"))):
+            values[name] = text
+    return Variables(values=values, others=frozenset(properties) - {VARIABLES})
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else ""  # numbers are read as text
+
+
+def _properties(api: _Api, environment: str) -> Mapping[str, Any]:
+    path, session = _open(api, environment)
+    try:
+        answer = api.ask("GET", f"{path}/open/{quote(session, safe='')}")
+    except _AbsentError as error:
+        raise _PassingError("its session ended before it was read; try again") from error
+    properties = answer.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
+def _open(api: _Api, environment: str) -> tuple[str, str]:
+    """The path of the environment and the id of a session."""
+    environment, _, version = environment.partition("@")
+    opening = f"/versions/{quote(version, safe='')}/open" if version else "/open"
+    for parts in _places(api, environment.split("/")):
+        path = "/api/esc/environments/" + "/".join(quote(part, safe="") for part in parts)
+        try:
+            session = api.ask("POST", f"{path}{opening}").get("id")
+        except _AbsentError:
+            continue
+        if isinstance(session, str) and session:
+            return path, session
+        raise EscError("it answered without a session; is PULUMI_BACKEND_URL right?")
+    raise EscError(
+        "there is no such environment, or the token may not see it; "
+        'write it as "organization/project/name"'
+    )
+
+
+def _places(api: _Api, parts: list[str]) -> Iterator[list[str]]:
+    """Where an environment of that name may be, as Pulumi's own command line has it."""
+    if len(parts) != 2:
+        yield parts
+        return
+    try:
+        organization = api.ask("GET", "/api/user/organizations/default").get("GitHubLogin")
+    except _PassingError:
+        raise
+    except EscError:  # older servers know no default, and tokens of teams and stacks have none
+        organization = None
+    if isinstance(organization, str) and organization:
+        yield [organization, *parts]
+    yield [parts[0], "default", parts[1]]  # before there were projects: organization/name
+
+
+def _base(url: str) -> str:
+    split = urlsplit(url)
+    if split.scheme not in {"http", "https"} or not split.hostname:
+        raise EscError("PULUMI_BACKEND_URL is no address of Pulumi Cloud; unset it, or set another")
+    if split.scheme == "http" and not _is_here(split.hostname):
+        raise EscError("PULUMI_BACKEND_URL must begin with https://, as a token is sent there")
+    return f"{split.scheme}://{split.netloc}"
+
+
+def _is_here(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client]:
+    try:
+        import httpx
+        from materia_http.client import client as make_client
+    except ImportError as error:
+        raise EscError(
+            "it needs httpx, which comes with: pip install 'materia-runner[esc]'"
+        ) from error
+    timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
+    headers = {**HEADERS, "authorization": f"token {token}"}
+    try:
+        made = make_client(base, base_url=base, headers=headers, timeout=timeout)
+    except VariableError as error:
+        raise EscError(str(error)) from error
+    with made as client:
+        yield client
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    client: httpx.Client
+    token: str
+    end: float
+
+    @property
+    def host(self) -> str:
+        return self.client.base_url.host
+
+    def ask(self, method: str, path: str) -> dict[str, Any]:
+        """The object in the answer.
+
+        Raises:
+            EscError: there is none.
+        """
+        import httpx
+
+        try:
+            with self.client.stream(method, path) as response:
+                body = self._read(response)
+        except httpx.TimeoutException as error:
+            raise _PassingError(f"no answer from {self.host} in time") from error
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise _PassingError(f"{self.host} cannot be reached: {reason}") from error
+        if response.status_code == 200:
+            return _object(body)
+        raise self._refusal(response, body)
+
+    def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if time.monotonic() > self.end:
+                raise EscError(f"{self.host} is too slow; try again later")
+        return bytes(body)
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> EscError:
+        status = response.status_code
+        said = self._said(body)
+        if status == 401:
+            return EscError(
+                "PULUMI_ACCESS_TOKEN was refused; set a new one, "
+                "from https://app.pulumi.com/account/tokens"
+            )
+        if status == 403:
+            return EscError(f"the token may not open it{said}; ask an administrator for that right")
+        if status == 404:
+            return _AbsentError(f"there is no such environment{said}")
+        if status == 429 or status >= 500:
+            after = response.headers.get("retry-after", "")
+            pause = float(after) if after.isascii() and after.isdecimal() else None
+            return _PassingError(f"the answer was {status}{said}; try again later", pause)
+        if status == 400:
+            return EscError(f"it cannot be opened{said}")
+        return EscError(f"the answer was {status}{said}; is PULUMI_BACKEND_URL right?")
+
+    def _said(self, body: bytes) -> str:
+        """What the answer says, and what is wrong with the definition of the environment."""
+        try:
+            answer = json.loads(body)
+            texts = [str(answer["message"])] if answer.get("message") else []
+            for fault in answer.get("diagnostics") or ():
+                place = fault.get("range") or {}
+                line = (place.get("begin") or {}).get("line")
+                where = f"{place.get('environment')} line {line}: " if line else ""
+                texts.append(f"{where}{fault.get('summary')}")
+        except (ValueError, AttributeError, TypeError, KeyError):
+            return ""  # a page of a gateway
+        from materia_runner.secrets.redaction import redact
+
+        return redact("".join(f" ({' '.join(text.split())})" for text in texts), [self.token])
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body, parse_int=str, parse_float=str)
+    except ValueError as error:
+        raise EscError("the answer is not JSON; is PULUMI_BACKEND_URL right?") from error
+    if not isinstance(answer, dict):
+        raise EscError("the answer is no object; is PULUMI_BACKEND_URL right?")
+    return answer

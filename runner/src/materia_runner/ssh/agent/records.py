@@ -1,0 +1,57 @@
+"""How the programs that are sent to a rented machine talk: sent along with each of them.
+
+Each is given orders, one after the other, their length and then JSON, and answers with records: a
+kind, a length, a line end, and that many bytes. Standard library only, Python 3.9 and later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from materia_runner.ssh.agent.core_dumps import switch_off
+
+NOBODY = 66  # exit status when there is nobody to be told
+
+Order = dict[str, Any]
+
+
+def record(kind: bytes, payload: bytes) -> bytes:
+    """One record as it is sent."""
+    return b"%s %d\n" % (kind, len(payload)) + payload
+
+
+def say(kind: bytes, **values: object) -> None:
+    """Send one record with values."""
+    write(record(kind, json.dumps(values).encode()))
+
+
+def write(text: bytes) -> None:
+    """Write all of it to standard output."""
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(1, rest) :]
+
+
+def take_order() -> Order:
+    """The order: its length in bytes, a line end, and JSON; what follows it is left unread."""
+    switch_off()  # from here on there may be secrets in memory
+    length = b""
+    while not length.endswith(b"\n"):
+        length += os.read(0, 1) or sys.exit(NOBODY)
+    pieces, left = [], int(length)
+    while left:
+        pieces.append(os.read(0, left) or sys.exit(NOBODY))
+        left -= len(pieces[-1])
+    order: Order = json.loads(b"".join(pieces))
+    return order
+
+
+def serve(programs: Mapping[str, Callable[[Order], None]]) -> None:
+    """Take orders and obey them, until the far side is gone."""
+    while True:
+        given = take_order()
+        programs[given["do"]](given)

@@ -1,0 +1,308 @@
+"""One connection to a worker, which can be made again; with `ssh_copy` and `ssh_follow`, all
+of core's asyncio.
+
+What asyncssh does not say by itself, measured with 2.24.1: `run` and `wait` *return* when the
+connection is lost, with `exit_status=None`, so an end is only believed as a record that the
+launcher sent; `env=` is dropped silently by a stock server, so nothing is passed that way; and
+~/.ssh/config and the user's agent take part unless they are kept out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from materia.errors import HostKeyError, ReadyTimeoutError, WorkerLostError
+from materia_providers.cloud_init import LOGIN_USER
+
+from materia_runner.ssh.command import Login
+from materia_runner.ssh.program import FILES, PROGRAMS, Program
+from materia_runner.ssh.records import Words
+
+if TYPE_CHECKING:
+    import asyncssh
+
+T = TypeVar("T")
+DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 seconds
+ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 0.25
+# The only kind we make; a server that has no such key cannot be ours.
+HOST_KEY_KIND = "ssh-ed25519"
+# A dead connection is noticed after 20 s; an outage of 15 s is survived.
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 3
+PATIENCE = timedelta(seconds=60)
+# Our own sentences report a line that breaks. Without a handler of its own, what a library
+# remarks about it (`socket.send() raised exception.`) would go to standard error.
+for _library in ("asyncio", "asyncssh"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
+
+
+async def see_server(host: str, port: int, host_key: str | None, limit: timedelta) -> None:
+    """Return once a server with that host key answers; None takes any SSH server."""
+
+    async def attempt() -> None:
+        if host_key is None:
+            await _see_banner(host, port)
+        else:
+            await _see_host_key(host, port, host_key)
+
+    await _until(attempt, f"{host}:{port}", limit)
+
+
+async def _dial(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    reason: Exception = OSError("the name has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        line = socket.socket(family, kind, protocol)
+        line.setblocking(False)  # noqa: FBT003 -- as socket has it
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                await loop.sock_connect(line, address)
+        except OSError as error:
+            line.close()
+            reason = error
+        except BaseException:
+            line.close()
+            raise
+        else:
+            return line
+    raise reason
+
+
+async def _see_banner(host: str, port: int) -> None:
+    with await _dial(host, port) as line:
+        # RFC 4253, section 4.2: `SSH-2.0-...`
+        banner = await asyncio.get_running_loop().sock_recv(line, 4)
+    if banner != b"SSH-":
+        raise ConnectionError("what listens there is no SSH server")
+
+
+async def _see_host_key(host: str, port: int, host_key: str) -> None:
+    import asyncssh
+
+    try:
+        connection = await asyncssh.connect(
+            host,
+            port,
+            sock=await _dial(host, port),
+            preferred_auth="none",
+            **_checked(host_key, user=LOGIN_USER),
+        )
+    except asyncssh.PermissionDenied:
+        return  # the key was checked and is ours; that nobody logged in is what we asked for
+    connection.abort()
+    await connection.wait_closed()
+
+
+def _checked(host_key: str, *, user: str) -> dict[str, Any]:
+    """How every connection is made: that host key or none, and nothing from this machine."""
+    import asyncssh
+
+    key = asyncssh.import_public_key(host_key)
+    return {
+        "username": user,
+        "known_hosts": ([key], [], []),
+        "server_host_key_algs": [HOST_KEY_KIND],
+        # Both ends have it in hardware: half the work of asyncssh's first choice (2.24.1, 2026-11).
+        "encryption_algs": "^aes128-gcm@openssh.com",
+        "config": None,  # ~/.ssh/config could send us elsewhere
+        "agent_path": None,
+        "client_keys": None,
+        "connect_timeout": ATTEMPT_SECONDS,
+        "login_timeout": ATTEMPT_SECONDS,
+        "keepalive_interval": KEEPALIVE_SECONDS,
+        "keepalive_count_max": KEEPALIVE_COUNT,
+    }
+
+
+async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedelta) -> T:
+    """What *attempt* returns when it first succeeds.
+
+    Raises:
+        ReadyTimeoutError: it did not, within *limit*.
+    """
+    end = time.monotonic() + limit.total_seconds()
+    import asyncssh
+
+    pause = FIRST_PAUSE_SECONDS
+    reason: Exception = TimeoutError()
+    while True:
+        left = max(end - time.monotonic(), FIRST_PAUSE_SECONDS)
+        try:
+            async with asyncio.timeout(min(ATTEMPT_SECONDS, left)):
+                return await attempt()
+        except (OSError, asyncssh.Error) as error:
+            # An attempt that only ran out of time says less than the one before it.
+            if not isinstance(error, TimeoutError) or left >= ATTEMPT_SECONDS:
+                reason = error
+        left = end - time.monotonic()
+        if left <= 0:
+            raise _not_ready(where, limit, reason) from reason
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
+    import asyncssh
+
+    waited = f"{limit.total_seconds():.3g} s"
+    if isinstance(reason, asyncssh.HostKeyNotVerifiable):
+        return HostKeyError(
+            f"{where}: what answers shows another host key than the one sent to this instance, "
+            f"for {waited}; nothing was sent to it. Its boot may have failed, or somebody is "
+            "between: destroy the instance and create another"
+        )
+    if isinstance(reason, asyncssh.PermissionDenied):
+        why = "it refuses our key"
+    elif isinstance(reason, TimeoutError):
+        why = "no answer"
+    elif isinstance(reason, OSError) and reason.errno:
+        why = os.strerror(reason.errno).lower()
+    else:
+        why = str(reason) or type(reason).__name__
+    return ReadyTimeoutError(f"{where} did not answer over SSH within {waited}: {why}")
+
+
+class Connection:
+    """A connection to one worker, which can be made again.
+
+    Attributes:
+        login: How it is made.
+        patience: How long it is tried again for a file that is copied.
+        copies_until: When a file that is copied must be there, on the loop's clock; None leaves
+            that to its size.
+    """
+
+    def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
+        self.login = login
+        self.patience = PATIENCE
+        self.copies_until: float | None = None
+        self._connection = connection
+        self._number = 0
+        self._again = asyncio.Lock()
+        self._ready: dict[str, asyncio.Future[Program]] = {}  # programs that wait for an order
+
+    @property
+    def number(self) -> int:
+        """How often it was made again: tells a connection that broke from the one after it."""
+        return self._number
+
+    @classmethod
+    async def open(cls, login: Login, limit: timedelta) -> Self:
+        """Connect, trying until *limit*."""
+        return cls(login, await _log_in(login, limit))
+
+    async def again(self, limit: timedelta, number: int) -> None:
+        """Connect once more, unless another user of it did so since it was that *number*."""
+        async with self._again:
+            if self._number != number:
+                return
+            await self.close()
+            self._ready.clear()
+            self._connection = await _log_in(self.login, limit)
+            self._number += 1
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._connection.abort()
+        await self._connection.wait_closed()
+
+    async def launch(self, order: Words) -> Program:
+        """The program for an order on the worker, given it; one that waits, or a new one."""
+        name = PROGRAMS.get(order["do"], FILES)
+        ready = self._ready.pop(name, None)
+        program = await (self._start(name) if ready is None else ready)
+        program.order(order)
+        return program
+
+    async def expect(self, what: str) -> None:
+        """Have the program for an order of that kind start already: python3 takes its time."""
+        name = PROGRAMS.get(what, FILES)
+        if name not in self._ready:
+            starting = self._ready[name] = asyncio.create_task(self._start(name))
+            # When it is never asked for, nobody else hears why it failed.
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def give_back(self, program: Program, number: int) -> None:
+        """Keep a courier that has done its order, over the connection of that *number*."""
+        if number != self._number or FILES in self._ready:
+            program.close()
+            return
+        self._ready[FILES] = asyncio.get_running_loop().create_future()
+        self._ready[FILES].set_result(program)
+
+    async def _start(self, name: str) -> Program:
+        return await Program.start(self._connection, self.login, name)
+
+
+async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
+    import asyncssh
+
+    key = asyncssh.import_private_key(login.key.private)
+
+    async def attempt() -> asyncssh.SSHClientConnection:
+        options = _checked(login.host_key, user=login.user)
+        line = await _dial(login.host, login.port)
+        options["client_keys"] = [key]
+        return await asyncssh.connect(login.host, login.port, sock=line, **options)
+
+    return await _until(attempt, f"{login.host}:{login.port}", limit)
+
+
+@asynccontextmanager
+async def another(login: Login, what: str) -> AsyncIterator[Connection]:
+    """A connection beside the one that is there, for *what*.
+
+    Raises:
+        HostKeyError: another host key answers there now.
+        WorkerLostError: nothing does, for a minute.
+    """
+    try:
+        connection = await Connection.open(login, PATIENCE)
+    except HostKeyError:
+        raise
+    except ReadyTimeoutError as error:
+        raise lost(login, what, error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def once_more(connection: Connection, limit: timedelta, number: int, what: str) -> None:
+    """Connect again after a break, of the connection of that *number*, that interrupted *what*.
+
+    Raises:
+        HostKeyError: another host key answers there now.
+        WorkerLostError: nothing does, within *limit*.
+    """
+    try:
+        await connection.again(limit, number)
+    except HostKeyError:
+        raise
+    except ReadyTimeoutError as error:
+        raise lost(connection.login, what, error) from error
+
+
+def lost(login: Login, what: str, error: Exception) -> WorkerLostError:
+    """The error for a worker that cannot be reached any more."""
+    why = str(error) or type(error).__name__
+    return WorkerLostError(f"{login.host}: the worker is out of reach, {what} was under way: {why}")
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What a connection that broke is told by; never by a status."""
+    import asyncssh
+
+    return OSError, EOFError, asyncssh.Error

@@ -1,0 +1,178 @@
+"""A script on a worker, followed over as many connections as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any
+
+from materia.errors import WorkerLostError
+
+from materia_runner.ssh.command import Script
+from materia_runner.ssh.connection import DIAL_SECONDS, Connection, broken, lost, once_more
+from materia_runner.ssh.program import STOP_SECONDS, Program
+from materia_runner.ssh.records import Words, end_of
+
+# What the worker holds at most for a far side that does not answer; its script then waits.
+WINDOW_BYTES = 8 << 20
+KINDS = b"oexg"
+LAST_WORDS = 50
+
+
+class Follower:
+    """A script that runs on a worker, followed over one connection after the other.
+
+    Attributes:
+        records: Kind, bytes and offset of everything it writes, then None: for another thread.
+        last_words: The end of its standard error.
+        resumed: How often a broken connection was resumed.
+    """
+
+    def __init__(self, connection: Connection, script: Script) -> None:
+        self.records: SimpleQueue[tuple[bytes, bytes, int] | None] = SimpleQueue()
+        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self.resumed = 0
+        self._connection = connection
+        self._script = script
+        self._fresh = True  # until the worker has answered: it starts what it does not know yet
+        self._has = 0  # bytes of its records that are here
+        self._told = 0  # bytes of its records that were told, and need not be kept there
+        self._asked = 0
+        self._news = asyncio.Event()
+        self._lines: list[bytes] = []  # for its standard input
+        self._sent = 0  # of them, over this connection
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heard = time.monotonic()
+        self._stopping = False
+        self._task: asyncio.Task[Any] | None = None
+        self._program: Program | None = None
+
+    def told(self, offset: int) -> None:
+        """Say, from another thread, that everything up to *offset* was told."""
+        self._told = offset
+        if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
+            self._asked = offset
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def tell(self, line: str) -> None:
+        """Give the script a line on its standard input, from another thread."""
+        self._lines.append(b"tell %d %b\n" % (len(self._lines), line.encode()))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    async def stop(self) -> None:
+        """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
+        self._stopping = True
+        if self._program is None:
+            if self._task is not None:
+                self._task.cancel()
+        else:
+            with suppress(*broken()):
+                self._program.write(b"stop\n")
+
+    async def follow(self) -> Words:
+        """How the script ended: `status` and `reason`."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        script = self._script
+        # The worker keeps the limit; this is for one that does not.
+        limit = script.limit + script.grace + script.lease
+        try:
+            async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
+                while True:
+                    number = self._connection.number
+                    try:
+                        return await self._attached()
+                    except broken() as error:
+                        if self._stopping:
+                            raise lost(self._connection.login, script.id, error) from error
+                        silent = timedelta(seconds=time.monotonic() - self._heard)
+                        # Tried at least once: the worker itself may say what became of it.
+                        left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
+                        await once_more(self._connection, left, number, script.id)
+                        self.resumed += 1
+        except TimeoutError as error:
+            raise WorkerLostError(
+                f"{self._connection.login.host}: {script.id} was not ended at its limit of "
+                f"{script.limit.total_seconds():g} s, and the worker does not say why"
+            ) from error
+
+    async def _attached(self) -> Words:
+        program = await self._connection.launch(self._order())
+        self._program = program
+        self._sent = 0  # the worker knows which of them it has
+        if self._stopping:
+            program.write(b"stop\n")
+        beats = asyncio.create_task(self._beat(program))
+        try:
+            return await self._listen(program)
+        except BaseException:
+            program.close()
+            raise
+        finally:
+            self._program = None
+            beats.cancel()
+
+    async def _listen(self, program: Program) -> Words:
+        host = self._connection.login.host
+        while True:
+            kind, payload = await program.record(KINDS)
+            self._heard = time.monotonic()
+            if kind == b"g":
+                raise WorkerLostError(
+                    f"{host}: the worker knows nothing of {self._script.id} any more: it was "
+                    "started again, or it heard nothing for "
+                    f"{self._script.lease.total_seconds():g} s and ended it"
+                )
+            self._fresh = False
+            self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
+            if kind == b"x":
+                # The channel closes by itself when the worker has heard that.
+                program.write(b"%d\n" % self._has)
+                program.write_eof()
+                end = program.read(end_of, payload)
+                if end["reason"] == "lost":
+                    raise WorkerLostError(
+                        f"{host}: the worker heard nothing for "
+                        f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
+                    )
+                return end
+            if self._has - self._told > 2 * WINDOW_BYTES:
+                raise WorkerLostError(
+                    f"{host}: the worker sends more of {self._script.id} than it was asked for, so "
+                    "it is given up"
+                )
+            self.records.put((kind, payload, self._has))
+
+    async def _beat(self, program: Program) -> None:
+        pause = min(self._script.lease.total_seconds() / 4, 5.0)
+        while not program.closed:
+            with suppress(*broken()):
+                lines = self._lines[self._sent :]
+                program.write(b"%b%d\n" % (b"".join(lines), self._told))
+                self._sent += len(lines)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            self._news.clear()
+
+    def _order(self) -> Words:
+        script = self._script
+        return {
+            "do": "run",
+            "keeper": f".materia/{script.id}",
+            "fresh": self._fresh,
+            "has_bytes": self._has,
+            "argv": script.argv,
+            "directory": script.directory,
+            "input": script.input,
+            "environment": dict(script.environment),
+            "limit_seconds": script.limit.total_seconds(),
+            "lease_seconds": script.lease.total_seconds(),
+            "grace_seconds": script.grace.total_seconds(),
+            "window_bytes": WINDOW_BYTES,
+        }

@@ -1,0 +1,259 @@
+"""A program of ours that runs on a rented machine over SSH: started, given orders, listened to.
+
+A machine's shell may print before our program runs: a greeting in a start-up file, a window title.
+All that is passed over, up to a line that only the program writes. What is printed between its
+records later cannot be told from them, so it costs the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from materia.errors import StageError, WorkerLostError
+
+from materia_runner.ssh.command import Login
+from materia_runner.ssh.records import LONGEST_HEAD, MalformedError, Words, head_of, shown
+
+if TYPE_CHECKING:
+    import asyncssh
+
+T = TypeVar("T")
+AGENT = "materia_runner.ssh.agent"
+FILES = "files"
+PROGRAMS = {"run": "supervisor"}  # all other orders are for the program of files
+# What each is sent with, in the order in which they import one another.
+SENT = {
+    "supervisor": ("core_dumps", "records", "supervisor"),
+    FILES: ("core_dumps", "records", "partial_files", "files"),
+}
+STOP_SECONDS = 5.0  # for the word that something has ended
+BEGIN_SECONDS = 60.0  # from login to the first word of our program, on a machine that is busy
+PRINTED_AT_MOST = 16 << 20  # by the machine's shell, before our program begins
+CHUNK_BYTES = 1 << 16
+WORDS_BYTES = 2000  # of its standard error; the end of it says why
+# The program itself comes on standard input: arguments are for everybody to see, and it is long.
+# The two halves of the mark are put together there: a shell that prints what it runs never shows it
+# whole.
+START = """exec python3 -ISc 'import os
+text = b""
+while len(text) < {bytes}: text += os.read(0, {bytes} - len(text)) or os._exit(66)
+os.write(1, b"materia" + b" {mark}\\n")
+exec(compile(text, "materia-launcher", "exec"))'"""
+# What it sends along of ours is there to be imported before it runs.
+LOAD = """import sys, types
+for name, text in {texts!r}.items():
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(text, name, "exec"), module.__dict__)
+module.main()
+"""
+ELSE = "choose another image"
+
+
+@cache
+def program(name: str) -> bytes:
+    """The text of a program for a worker, with what it imports of ours."""
+    texts = {
+        f"{AGENT}.{module}": files(AGENT).joinpath(f"{module}.py").read_text("utf-8")
+        for module in SENT[name]
+    }
+    return LOAD.format(texts=texts).encode()
+
+
+class Program:
+    """One program of ours on a worker, and what it says."""
+
+    def __init__(
+        self, process: asyncssh.SSHClientProcess[bytes], login: Login, mark: bytes
+    ) -> None:
+        self._process = process
+        self._login = login
+        self._mark = mark
+        self._begun = False
+        self._ahead = bytearray()  # that came and was not asked for yet
+        self._words = b""
+        # Nobody else reads it, and a channel whose one stream is full stands still as a whole.
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, connection: asyncssh.SSHClientConnection, login: Login, name: str) -> Self:
+        """Start the program of that *name* over a connection."""
+        text, mark = program(name), secrets.token_hex(8)
+        process = await connection.create_process(
+            START.format(bytes=len(text), mark=mark), encoding=None
+        )
+        process.stdin.write(text)
+        return cls(process, login, f"materia {mark}\n".encode())
+
+    def order(self, order: Words) -> None:
+        """Give it an order."""
+        given = json.dumps(order).encode()
+        self.write(b"%d\n%b" % (len(given), given))
+
+    def write(self, text: bytes) -> None:
+        """Give it bytes on its standard input."""
+        self._process.stdin.write(text)
+
+    async def drain(self) -> None:
+        """Return when there is room for more of them."""
+        await self._process.stdin.drain()
+
+    def write_eof(self) -> None:
+        """Give it no more."""
+        self._process.stdin.write_eof()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes nothing any more."""
+        return self._process.stdin.is_closing()
+
+    def close(self) -> None:
+        """Hang up on it."""
+        self._listening.cancel()
+        self._process.close()
+
+    async def record(self, kinds: bytes) -> tuple[bytes, bytes]:
+        """Its next record, of one of *kinds*: the kind and the bytes.
+
+        Raises:
+            StageError: it cannot run there.
+            WorkerLostError: what came is no record of ours.
+            EOFError, OSError, asyncssh.Error: the connection broke.
+        """
+        try:
+            if not self._begun:
+                await self._begin()
+            kind, length = head_of(await self._head(), kinds)
+            while len(self._ahead) < length:
+                await self._more()
+        except MalformedError as error:
+            raise self._unreadable(error) from error
+        except EOFError:
+            await self._explain()
+            raise
+        payload = bytes(self._ahead[:length])
+        del self._ahead[:length]
+        return kind, payload
+
+    async def values(self, kinds: bytes, decode: Callable[[bytes], T]) -> T:
+        """What *decode* makes of its next record; raises as `record`."""
+        _, payload = await self.record(kinds)
+        return self.read(decode, payload)
+
+    def read(self, decode: Callable[[bytes], T], payload: bytes) -> T:
+        """What *decode* makes of the bytes of a record.
+
+        Raises:
+            WorkerLostError: it makes nothing of them.
+        """
+        try:
+            return decode(payload)
+        except MalformedError as error:
+            raise self._unreadable(error) from error
+
+    async def some(self, most: int) -> bytes:
+        """Some of the bytes that follow a record, at most so many.
+
+        Raises:
+            EOFError, OSError, asyncssh.Error: the connection broke.
+        """
+        if not self._ahead:
+            await self._more()
+        block = bytes(self._ahead[:most])
+        del self._ahead[:most]
+        return block
+
+    async def _begin(self) -> None:
+        """Pass over what the shell prints, up to our program's mark."""
+        passed = 0
+        try:
+            async with asyncio.timeout(BEGIN_SECONDS):
+                while (found := self._ahead.find(self._mark)) < 0:
+                    if passed > PRINTED_AT_MOST:
+                        raise StageError(self._printed(f"more than {passed >> 20} MiB"))
+                    if passed and len(self._ahead) > 2 * CHUNK_BYTES:  # its beginning is shown
+                        del self._ahead[CHUNK_BYTES : -len(self._mark)]
+                    passed += await self._more()
+        except TimeoutError as error:
+            raise WorkerLostError(
+                self._printed(f"for {BEGIN_SECONDS:g} s {'something' if passed else 'nothing'}")
+            ) from error
+        del self._ahead[: found + len(self._mark)]
+        self._begun = True
+
+    def _printed(self, what: str) -> str:
+        first = f" (it begins with {shown(bytes(self._ahead))})" if self._ahead else ""
+        return (
+            f"{self._login.host}: the worker's shell printed {what}{first}, and did not run our "
+            f"program; see what its start-up files do (.bashrc, /etc/bash.bashrc), or {ELSE}"
+        )
+
+    def _unreadable(self, error: MalformedError) -> WorkerLostError:
+        return WorkerLostError(
+            f"{self._login.host}: what the worker sent cannot be read: {error}; something there "
+            f"writes into the output of our program: {ELSE}, or look what it starts at login"
+        )
+
+    async def _head(self) -> bytes:
+        while (end := self._ahead.find(b"\n", 0, LONGEST_HEAD)) < 0:
+            if len(self._ahead) >= LONGEST_HEAD:
+                end = len(self._ahead) - 1
+                break
+            await self._more()
+        head = bytes(self._ahead[: end + 1])
+        del self._ahead[: end + 1]
+        return head
+
+    async def _more(self) -> int:
+        block = await self._process.stdout.read(CHUNK_BYTES)
+        if not block:
+            raise EOFError("it broke off")
+        self._ahead += block
+        return len(block)
+
+    async def _listen(self) -> None:
+        with suppress(OSError, EOFError, _asyncssh_error()):
+            while block := await self._process.stderr.read(CHUNK_BYTES):
+                self._words = (self._words + block)[-WORDS_BYTES:]
+
+    async def _explain(self) -> None:
+        """Do nothing when a connection broke.
+
+        Raises:
+            StageError: the program ended there, with what it or the shell said.
+        """
+        process = self._process
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait_closed()
+        status = process.exit_status
+        # None is a lost connection, and a launcher that was killed may have started something.
+        if status is None or status < 0 or (status == 0 and self._begun):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.wait([self._listening])
+        words = self._words.decode(errors="replace").strip()
+        host, code = self._login.host, f"exit code {status}"
+        if self._begun:
+            raise StageError(f"{host}: our program on the worker failed ({code}): {words[-500:]}")
+        if status == 0:
+            raise StageError(self._printed("something" if self._ahead else "nothing"))
+        if not words:
+            words = shown(bytes(self._ahead)) if self._ahead else "it does not say why"
+        raise StageError(
+            f"{host}: the worker's python3 cannot start ({code}): {words[-500:]}; a worker needs "
+            f"Python 3.11 or later, so {ELSE}"
+        )
+
+
+def _asyncssh_error() -> type[Exception]:
+    import asyncssh
+
+    return asyncssh.Error

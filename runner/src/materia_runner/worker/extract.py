@@ -1,0 +1,295 @@
+"""The extract stage: bring the sink up to date with what the source has.
+
+Partitions are fetched a few at a time and recorded one by one as they arrive, so a run that is cut
+off has kept everything up to then. What goes wrong with one partition harms no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from materia.data import (
+    Absent,
+    Fetched,
+    FetchRequest,
+    FetchResult,
+    Known,
+    Partition,
+    PartitionsRequest,
+    Refused,
+    Unchanged,
+)
+from materia.errors import SourceError
+from materia.kit.validators import to_ask_with, to_keep
+from materia.protocols import Sink, Source
+
+from materia_runner.messages.events import Event, Log, Progress
+from materia_runner.messages.partition_problems import Problem, listing, warn
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.secrets.redaction import redact
+
+THREADS = 4
+# When the first answers are all failures the source is down, and asking 200 times more, each with
+# its retries, only makes the user wait.
+GIVE_UP_AFTER = 16
+BEAT_SECONDS = 0.1  # between two words about bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counts:
+    """What became of the partitions that were asked for."""
+
+    asked: int
+    fetched: int = 0
+    unchanged: int = 0
+    absent: int = 0
+    denied: int = 0
+    refused: int = 0
+    failed: int = 0
+    not_asked: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    quarantined: list[Problem] = field(default_factory=list)
+    denials: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        there = self.fetched + self.unchanged + self.refused
+        return there + self.absent + self.denied + self.failed
+
+
+def extract(
+    source: Source, sink: Sink, request: WorkerRequest, emit: Callable[[Event], None]
+) -> Mapping[str, object]:
+    """Ask the source for what is worth asking for now, and keep what it gives.
+
+    Raises:
+        SourceError: something went wrong and there is no file in use at all.
+        SinkError: the sink cannot keep what was fetched.
+    """
+    known = sink.known(request.kept_as)
+    asked = source.partitions(
+        PartitionsRequest(known=known, now=datetime.now(UTC), everything=request.everything)
+    )
+    counts = _Counts(asked=len(asked))
+    received = _Received(emit)
+    for partition, result in _fetch_all(
+        source, asked, known=known, request=request, received=received, counts=counts
+    ):
+        before = known.get(partition.key)
+        if isinstance(result, SourceError):
+            counts.failed += 1
+            counts.problems.append(_problem(partition, str(result)))
+        else:
+            kept = _without(request.hidden, result)
+            sink.record(request.kept_as, partition, kept)
+            _count(counts, partition, kept, before)
+        emit(Progress(phase="fetch", done=counts.answered, total=counts.asked, unit="partitions"))
+    warn(counts.remarks, emit)
+    counts.bytes = received.total
+    after = sink.known(request.kept_as)
+    in_use = sum(one.raw is not None for one in after.values())
+    _tell_quarantined(counts, after, emit)
+    _tell_denied(counts, emit)
+    if counts.not_asked and in_use:
+        message = f"{counts.not_asked} partitions were not asked for: all before them failed"
+        emit(Log(level="warning", message=message))
+    if asked and counts.absent == len(asked) and not in_use:
+        raise SourceError(
+            f"{request.source}: none of the {len(asked)} partitions asked for exists, the first at "
+            f"{asked[0].url}: check the address under [sources.{request.source}] in materia.toml"
+        )
+    if counts.problems and not in_use:
+        not_asked = (
+            f"\n  {counts.not_asked} more were not asked for: all before them failed"
+            if counts.not_asked
+            else ""
+        )
+        raise SourceError(
+            f"{request.source}: no file could be had\n{listing(counts.problems)}{not_asked}"
+        )
+    return {**asdict(counts), "in_use": in_use}
+
+
+def _fetch_all(
+    source: Source,
+    partitions: Sequence[Partition],
+    *,
+    known: Mapping[str, Known],
+    request: WorkerRequest,
+    received: _Received,
+    counts: _Counts,
+) -> Iterator[tuple[Partition, FetchResult | SourceError]]:
+    waiting = iter(enumerate(partitions))
+    running: dict[Future[FetchResult | SourceError], tuple[Partition, Path]] = {}
+    # Not a `with` block: it would wait for servers when the stage is to end at once.
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+    try:
+        while True:
+            # A small lead keeps the threads busy; more would pile up files nobody recorded.
+            for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
+                folder = request.workspace / f"fetch-{number}"
+                folder.mkdir(exist_ok=True)
+                one = partial(
+                    _fetch,
+                    source,
+                    partition,
+                    known.get(partition.key),
+                    folder,
+                    everything=request.everything,
+                    received=received.add,
+                )
+                running[pool.submit(one)] = partition, folder
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                partition, folder = running.pop(future)
+                yield partition, future.result()
+                shutil.rmtree(folder, ignore_errors=True)
+            if counts.failed == counts.answered >= GIVE_UP_AFTER:
+                counts.not_asked += sum(1 for _ in waiting)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fetch(
+    source: Source,
+    partition: Partition,
+    known: Known | None,
+    folder: Path,
+    *,
+    everything: bool,
+    received: Callable[[int], None],
+) -> FetchResult | SourceError:
+    """What is to be recorded; whatever else goes wrong is the trouble of this partition alone."""
+    asked = FetchRequest(
+        partition=partition,
+        known=to_ask_with(known, partition, everything=everything),
+        directory=folder,
+        received=received,
+    )
+    try:
+        result = source.fetch(asked)
+        if not isinstance(result, Fetched | Unchanged | Absent | Refused):
+            raise TypeError(f"fetch gave {type(result).__name__}")  # noqa: TRY301 -- told below
+        if isinstance(result, Refused) and result.path is not None and result.sha256 is None:
+            result = replace(result, sha256=_sha256(result.path))
+        return to_keep(known, partition, result, everything=everything)
+    except SourceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 -- a mistake in a plugin, with its place
+        kind = type(error).__name__
+        return SourceError(
+            f"{partition.url}: the source failed with {kind}: {error} ({_place(error)})"
+        )
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of the plugin's own folder that was at work."""
+    frames = traceback.extract_tb(error.__traceback__)
+    folder = Path(frames[min(1, len(frames) - 1)].filename).parent
+    last = [frame for frame in frames if Path(frame.filename).parent == folder][-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Received:
+    """Bytes received so far, in all threads together."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self.total = 0
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._said = 0.0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.total += count
+            now = time.monotonic()
+            if now - self._said < BEAT_SECONDS:
+                return
+            self._said = now
+        self._emit(Progress(phase="fetch", done=self.total, total=None, unit="bytes"))
+
+
+def _without(secrets: Sequence[str], result: FetchResult) -> FetchResult:
+    """The result as it may be kept."""
+    if isinstance(result, Refused):
+        return replace(result, reason=redact(result.reason, secrets))
+    if isinstance(result, Fetched) and result.remarks:
+        said = tuple(redact(remark, secrets) for remark in result.remarks)
+        return replace(result, remarks=said)
+    return result
+
+
+def _count(
+    counts: _Counts, partition: Partition, result: FetchResult, before: Known | None
+) -> None:
+    match result:
+        case Fetched(remarks=remarks):
+            counts.fetched += 1
+            counts.remarks += [_problem(partition, remark) for remark in remarks]
+        case Unchanged():
+            counts.unchanged += 1
+        case Absent(removed=False, reason=reason) if before is not None and before.raw is not None:
+            counts.denied += 1
+            said = reason or "the source says that there is no such file"
+            counts.denials.append(_problem(partition, f"{said}, though it had one before"))
+        case Absent():
+            counts.absent += 1
+        case Refused(reason=reason):
+            counts.refused += 1
+            counts.problems.append(_problem(partition, reason))
+
+
+def _problem(partition: Partition, reason: str) -> Problem:
+    return Problem(partition=partition.key, url=partition.url, reason=reason)
+
+
+def _tell_quarantined(
+    counts: _Counts, known: Mapping[str, Known], emit: Callable[[Event], None]
+) -> None:
+    """Warn of files that were refused in an earlier run and are still what the source has."""
+    new = {problem.partition for problem in counts.problems}
+    for key, one in sorted(known.items()):
+        if one.refused is None or key in new:
+            continue
+        problem = Problem(partition=key, url=one.url, reason=one.refused)
+        counts.quarantined.append(problem)
+        instead = "the file before it is in use" if one.raw else "it has no other file"
+        emit(
+            Log(
+                level="warning",
+                message=f"{key} is still in quarantine ({instead}): {problem}",
+            )
+        )
+
+
+def _tell_denied(counts: _Counts, emit: Callable[[Event], None]) -> None:
+    """Warn of partitions that are in use and that the source says it does not have.
+
+    A source that confirms nothing at all and denies what it had is the wrong place, or broken.
+    """
+    if counts.denied and not (counts.fetched or counts.unchanged or counts.refused):
+        counts.problems += counts.denials
+        return
+    for problem in counts.denials:
+        message = f"{problem.partition} stays in use, and is asked for again: {problem}"
+        emit(Log(level="warning", message=message))

@@ -1,0 +1,49 @@
+"""What is in a published DuckDB file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import BusyError
+from materia.kit.sql import LOCKED
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+LAYERS = ("raw", "staging", "cleaned", "serving")
+
+
+def tables_in(database: Path) -> dict[str, int | None]:
+    """Rows of each table and view in the layers, by name, in the order of the layers.
+
+    None for a view that cannot be counted: it reads something outside of the database.
+
+    Raises:
+        BusyError: another process has the file open to write.
+    """
+    import duckdb
+
+    try:
+        # What is in it was made elsewhere: no view reads more than the database itself.
+        connection = duckdb.connect(str(database.resolve()), read_only=True, config=dict(LOCKED))
+    except duckdb.IOException as error:
+        raise BusyError(f"{database} cannot be read now: {error}") from error
+    with connection:
+        names = connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_schema in $layers order by list_position($layers, table_schema), 2",
+            {"layers": list(LAYERS)},
+        ).fetchall()
+        return {f"{schema}.{name}": _rows(connection, schema, name) for schema, name in names}
+
+
+def _rows(connection: DuckDBPyConnection, schema: str, name: str) -> int | None:
+    import duckdb
+
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    try:
+        found = connection.execute(f"select count(*) from {quoted}").fetchone()
+    except duckdb.Error:
+        return None
+    return int(found[0]) if found else 0

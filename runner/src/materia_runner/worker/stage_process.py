@@ -1,0 +1,152 @@
+"""`python -m materia_runner.worker.stage_process`: run one stage, on whatever machine this is.
+
+One line of JSON comes in on standard input (`worker_request`), events go out on standard output
+(`events`), free text on standard error. Standard input stays open as a life line: when it closes,
+whoever asked is gone, and the worker ends. Messages to a sink that stays at home (`relayed_sink`)
+are among the events, and the answers come in on the life line.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+
+from materia.errors import MateriaError, SinkError
+from materia.protocols import Sink
+
+from materia_runner.messages import events
+from materia_runner.messages import stage_request as worker_request
+from materia_runner.messages.events import Event, Failed, Result
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.ssh.agent.core_dumps import switch_off
+from materia_runner.worker.plugin_warnings import plugin_warnings
+from materia_runner.worker.sink_proxy import Home, RelayedSink
+
+GRACE_SECONDS = 2.0
+FULL = os.strerror(errno.ENOSPC)
+
+
+def main() -> int:
+    """Serve one request; 0 when the stage succeeded."""
+    switch_off()
+    write = _take_output()
+    home = Home(write)
+
+    def emit(event: Event) -> None:
+        write(events.encode(event))
+
+    request = worker_request.decode(sys.stdin.buffer.readline().decode())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    threading.Thread(target=_end_with_life_line, args=(home,), daemon=True).start()
+    try:
+        with plugin_warnings(emit, request.hidden):
+            values = run_stage(request, emit, home)
+        emit(Result(values=values))
+    except KeyboardInterrupt:
+        return 130
+    except MateriaError as error:
+        emit(Failed(kind=type(error).__name__, message=str(error), expected=True))
+    except Exception as error:  # noqa: BLE001 -- the runner is told, with the traceback as last words
+        traceback.print_exc()
+        if (sentence := _fault_of_the_machine(error)) is not None:
+            message = f"{request.stage}: {sentence}"
+            emit(Failed(kind="StageError", message=message, expected=True))
+        else:
+            emit(Failed(kind=type(error).__name__, message=str(error), expected=False))
+    else:
+        return 0
+    return 1
+
+
+def run_stage(
+    request: WorkerRequest, emit: Callable[[Event], None], home: Home
+) -> Mapping[str, object]:
+    """Open the source and the sink, or the way to a sink at *home*, and do what the stage is for.
+
+    Raises:
+        MateriaError: as the stage, the source and the sink say.
+    """
+    from materia.plugins import load_plugins, open_plugin
+
+    request.workspace.mkdir(parents=True, exist_ok=True)
+    registry = load_plugins(bundled_only=request.bundled_only)
+    declared = registry.source(request.source)
+    settings = request.settings["source"]
+    if request.sample:  # a path in it leads to the plugin as it is installed here
+        settings = {**settings, **(declared.plugin.sample or {})}
+    source = open_plugin(
+        declared, request.secrets["source"], settings=settings, directory=request.directory
+    )
+    sink: Sink
+    if request.at_home is not None:
+        sink = RelayedSink(home, request.at_home, workspace=request.workspace)
+    else:
+        sink = open_plugin(
+            registry.sink(request.sink),
+            request.secrets["sink"],
+            settings=request.settings["sink"],
+            directory=request.directory,
+        )
+    if request.sample and any(known.raw for known in sink.known(request.source).values()):
+        raise SinkError(
+            f"the sink {request.sink!r} already holds real files of {request.source}, and the "
+            f"sample would replace the tables built from them; run the sample in another folder, "
+            f"or without --sample to go on with the real files"
+        )
+    if request.stage == "extract":
+        from materia_runner.worker.extract import extract
+
+        return extract(source, sink, request, emit)
+    from materia_runner.worker.transform import build
+
+    return build(source, sink, request, emit, version=declared.version)
+
+
+def _fault_of_the_machine(error: Exception) -> str | None:
+    """A sentence when a full disk or a missing right is to blame, not a mistake in the program."""
+    if FULL in str(error):  # DuckDB tells it in words, under several classes
+        return f"{error}; free some space and run again, it goes on where it stopped"
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return None
+
+
+def _take_output() -> Callable[[str], None]:
+    """A function that writes lines; whatever else is printed goes to standard error from now."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr  # unbuffered by a line, so nothing is lost when the worker is killed
+    lock = threading.Lock()
+
+    def write(line: str) -> None:
+        with lock:
+            stream.write(line + "\n")
+
+    return write
+
+
+def _end_with_life_line(home: Home) -> None:
+    try:
+        for line in sys.stdin.buffer:
+            home.answered(line.decode())
+    finally:
+        # Half-written files are cleared away on the way out; a real signal also ends a sleep.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(GRACE_SECONDS)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # what the stage started goes too
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Threads that still wait for a server are not waited for: everything worth keeping is written.
+    os._exit(code)

@@ -1,0 +1,272 @@
+"""The transform stage: raw files -> rows -> tables -> published; nothing when nothing is new.
+
+SQLMesh is imported only when there is something to do, and then once: loading, models, audits and
+publishing share this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from materia.data import Known, LoadReport, LoadRequest, PublishRequest, RawFile
+from materia.errors import ConfigError, PluginError, SinkError, SourceError
+from materia.protocols import Sink, Source
+
+from materia_runner.messages.events import Event, Log, Progress
+from materia_runner.messages.partition_problems import Problem, listing, warn
+from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.secrets.redaction import redact
+from materia_runner.worker.fingerprint import models_stamp
+from materia_runner.worker.load_anew import load_or_start_anew
+from materia_runner.worker.ownership import (
+    check_removed,
+    published_names,
+    refuse_other_source,
+    stamp_with_source,
+)
+
+
+def build(
+    source: Source,
+    sink: Sink,
+    request: WorkerRequest,
+    emit: Callable[[Event], None],
+    *,
+    version: str,
+) -> Mapping[str, object]:
+    """Load what is new, bring the tables up to date, and publish them.
+
+    Raises:
+        ConfigError: there is no model to run.
+        SourceError: there is no file to load.
+        BusyError: another process writes to the sink's database.
+        StageError: a model, an audit or a test failed.
+    """
+    projects = _projects(source, request)
+    models = _models(projects, request, version)
+    if (current := _current(sink, request, models)) is not None:
+        return current
+    return _build_new(source, sink, request, emit, projects=projects, models=models)
+
+
+def up_to_date(
+    source: Source, sink: Sink, request: WorkerRequest, *, version: str
+) -> Mapping[str, object] | None:
+    """The result of the stage when there is nothing to do, found out without doing anything.
+
+    None when there is: a runner asks before it rents a machine.
+
+    Raises:
+        ConfigError: there is no model to run.
+        SourceError: there is no file to load.
+    """
+    return _current(sink, request, _models(_projects(source, request), request, version))
+
+
+def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
+    projects = tuple(folder for folder in (source.models(), request.project) if folder is not None)
+    if not projects:
+        raise ConfigError(
+            f"there is nothing to transform: {request.source} brings no models, and there is no "
+            f"SQLMesh project at {request.directory}; set transform.project"
+        )
+    return projects
+
+
+def _models(projects: tuple[Path, ...], request: WorkerRequest, version: str) -> str:
+    return f"{models_stamp(projects)} {request.source} {version}"
+
+
+def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
+    files = _files_in_use(sink.known(request.kept_as))
+    if not files:
+        raise SourceError(
+            f"no files of {request.source} to transform: none was fetched so far; run `materia run`"
+        )
+    stamp = sink.stamp()
+    refuse_other_source(stamp, source=request.source, sink=request.sink)
+    if stamp != stamp_with_source(request.source, stamp_of(files, models)):
+        return None
+    return {"published": False, "files": len(files), "tables": []}
+
+
+def _build_new(
+    source: Source,
+    sink: Sink,
+    request: WorkerRequest,
+    emit: Callable[[Event], None],
+    *,
+    projects: tuple[Path, ...],
+    models: str,
+) -> Mapping[str, object]:
+    known = sink.known(request.kept_as)
+    files = _files_in_use(known)
+    ahead = _import_ahead(request.workspace)
+    database = sink.checkout()
+    before = published_names(database)
+    scratch = request.workspace / "load"
+    scratch.mkdir(exist_ok=True)
+
+    def loaded(_key: str, left: int) -> None:
+        done = len(files) - left
+        emit(Progress(phase="load", done=done, total=len(files), unit="partitions"))
+
+    emit(Progress(phase="load", done=0, total=len(files), unit="partitions"))
+    asking = LoadRequest(
+        database=database,
+        files=files,
+        find=lambda partition, file, sha256: sink.find_raw(
+            request.kept_as, partition, file, sha256
+        ),
+        directory=scratch,
+        published=sink.published(),
+        loaded=loaded,
+    )
+    load, anew = load_or_start_anew(source, asking)
+    if anew:
+        emit(Log(level="warning", message=anew))
+    if lost := set(load.removed) - set(known):
+        _refuse_losses(sorted(lost), sink, database, request)
+    problems = []
+    for file in files:
+        if (reason := load.refused.get(file.partition)) is not None:
+            reason = redact(reason, request.hidden)  # it is kept
+            sink.refuse(request.kept_as, file, reason)
+            problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
+    remarks = _remarks(load, files, request.hidden)
+    warn(remarks, emit)
+    if problems:
+        files = _files_in_use(sink.known(request.kept_as))
+    if not files:
+        raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
+
+    ahead.join()  # two threads at once would see modules half imported
+    from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+
+    def progress(phase: str, done: int, total: int) -> None:
+        emit(Progress(phase=phase, done=done, total=total, unit="models"))
+
+    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
+    report = transform(
+        TransformRequest(
+            database=database, projects=projects, affected=load.affected, progress=progress
+        )
+    )
+    removed = check_removed(before, report.tables, project=request.project, sink=request.sink)
+    warnings = [*report.warnings, *removed, *unserved(request, report.tables)]
+    for warning in warnings:
+        emit(Log(level="warning", message=warning))
+    emit(Progress(phase="publish", done=0, total=None, unit="models"))
+    tables = sink.publish(
+        PublishRequest(
+            run=request.run,
+            database=database,
+            tables=report.tables,
+            stamp=stamp_with_source(request.source, stamp_of(files, models)),
+        )
+    )
+    where = sink.published()
+    return {
+        "published": True,
+        "files": len(files),
+        "loaded": list(load.loaded),
+        "removed": list(load.removed),
+        "rows_added": load.rows_added,
+        "rows_ended": load.rows_ended,
+        "models": report.models,
+        "audits": report.audits,
+        "tests": report.tests,
+        "tables": [asdict(table) for table in tables],
+        "database": None if where is None else str(where),
+        "problems": [asdict(problem) for problem in problems],
+        "remarks": [asdict(remark) for remark in remarks],
+        "warnings": warnings,
+    }
+
+
+def _remarks(
+    load: LoadReport, files: Sequence[RawFile], secrets: Sequence[str]
+) -> tuple[Problem, ...]:
+    """What the source has to say of partitions that are used, ready to be kept."""
+    urls = {file.partition: file.url for file in files}
+    return tuple(
+        Problem(partition=key, url=urls.get(key, ""), reason=redact(remark, secrets))
+        for key, said in sorted(load.remarks.items())
+        for remark in said
+    )
+
+
+def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
+    """A sentence for those who expect more than the source brings by itself."""
+    if request.project is not None or any(name.startswith("serving.") for name in tables):
+        return []
+    message = (
+        f"no transform project at {request.directory}: only raw and staging tables are built; "
+        "set transform.project in materia.toml to the folder of a SQLMesh project"
+    )
+    return [message]
+
+
+def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: WorkerRequest) -> None:
+    """Stop when the published tables would lose partitions that the sink says nothing of.
+
+    One that materia took out of use is still known, with the reason; and real files take the place
+    of the sample. The working copy has lost them already, and would be gone on with: it is removed.
+
+    Raises:
+        SinkError: the partitions are not those of the sample.
+    """
+    sample = replace(request, sample=True).kept_as
+    if not request.sample and set(lost) <= set(sink.known(sample)):
+        return
+    database.unlink(missing_ok=True)
+    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+    raise SinkError(
+        f"{request.sink}: what is published holds {lost[0]}{more} of {request.source}, and the "
+        "sink has no raw file of it; nothing is published. Run again, in case the sink only listed "
+        "too little. If another pipeline published there, name another place for this one under "
+        f"[sinks.{request.sink}] in materia.toml. If raw files were removed on purpose, move the "
+        "published database away, and the next run builds it anew from what is left"
+    )
+
+
+def _import_ahead(workspace: Path) -> threading.Thread:
+    """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
+
+    Raises:
+        PluginError: it is not installed.
+    """
+    if importlib.util.find_spec("sqlmesh") is None:
+        raise PluginError(
+            "the stage transform needs SQLMesh, which is not installed here; it comes with the "
+            "extra `transform`: pip install 'materia-runner[transform]'"
+        )
+    from materia_runner.worker.sqlmesh_build import ENVIRONMENT
+
+    # Both count when SQLMesh is imported. It would write to the user's home, and read from there
+    # a configuration that is not the run's.
+    os.environ.update(ENVIRONMENT, SQLMESH_HOME=str(workspace / "sqlmesh"))
+    ahead = threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True)
+    ahead.start()
+    return ahead
+
+
+def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:
+    return tuple(one.raw for _, one in sorted(known.items()) if one.raw is not None)
+
+
+def stamp_of(files: Sequence[RawFile], models: str) -> str:
+    """Identity of what tables are built from: the content of the files and what reads it.
+
+    A file republished in another wrapping has the same content, and so the same stamp.
+    """
+    contents = [(file.partition, file.file, file.content) for file in files]
+    return hashlib.sha256(json.dumps([models, contents]).encode()).hexdigest()

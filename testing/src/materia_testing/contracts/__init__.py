@@ -1,0 +1,1 @@
+"""Contract suites: each promise of a plugin is a test."""

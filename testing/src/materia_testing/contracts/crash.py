@@ -1,0 +1,185 @@
+"""Run something in a process of its own, and end that process as nobody would wish.
+
+A plugin is killed with SIGKILL before a chosen line of its own code, so that every gap between two
+of its steps can be tried and not only those that a lucky moment hits.
+"""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+from materia.errors import MateriaError, error_called
+
+PATIENCE_SECONDS = 60.0
+KILLED = -signal.SIGKILL
+# A fresh interpreter for each process would spend its time on these imports.
+PRELOADED = [
+    "pytest",
+    "duckdb",
+    "materia_testing.contracts.sink",
+    "materia_testing.contracts.source",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a process ended.
+
+    Attributes:
+        killed: Whether it was killed before it was done.
+        value: What its function returned.
+        error: The MateriaError it raised, made again, or None.
+        lines: How many lines of the plugin's package ran.
+    """
+
+    killed: bool
+    value: Any = None
+    error: MateriaError | None = None
+    lines: int = 0
+
+
+class Elsewhere:
+    """A function at work in another process."""
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        *arguments: object,
+        package: str = "",
+        kill_before: int | None = None,
+        file_size_limit: int | None = None,
+    ) -> None:
+        """Start *function*, which a new interpreter can import, on arguments it can be sent.
+
+        *kill_before* counts the lines of *package* that run, from 1; *file_size_limit* is in
+        bytes: a write beyond it fails, which is the nearest to a full disk that needs no root.
+        """
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        self._pipe, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(
+            target=_work,
+            args=(theirs, function, arguments, package, kill_before, file_size_limit),
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def receive(self) -> object:
+        """What the function sent with `tell`, waiting for it."""
+        assert self._pipe.poll(PATIENCE_SECONDS), "the other process says nothing"
+        return self._pipe.recv()
+
+    def go_on(self) -> None:
+        """Let a function that waits in `tell` go on."""
+        self._pipe.send(None)
+
+    def kill(self) -> None:
+        """End it with SIGKILL and wait until it is gone."""
+        self._process.kill()
+        self._process.join(PATIENCE_SECONDS)
+        self._pipe.close()
+
+    def ending(self) -> Ending:
+        """Wait for its end.
+
+        Raises:
+            AssertionError: it raised something that is not a MateriaError, or does not end.
+        """
+        try:
+            assert self._pipe.poll(PATIENCE_SECONDS), "the other process does not end"
+            kind, value, lines = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            kind, value, lines = "killed", None, 0
+        finally:
+            self._process.join(PATIENCE_SECONDS)
+            self._pipe.close()
+        if kind == "killed":
+            assert self._process.exitcode == KILLED, f"it ended with {self._process.exitcode}"
+            return Ending(killed=True)
+        if kind == "error":
+            name, message = value
+            return Ending(killed=False, error=error_called(name, message), lines=lines)
+        assert kind == "value", f"it raised what no plugin may raise:\n{value}"
+        return Ending(killed=False, value=value, lines=lines)
+
+
+def elsewhere(function: Callable[..., object], *arguments: object, **options: Any) -> Ending:
+    """Run *function* in another process to its end; options as for `Elsewhere`."""
+    return Elsewhere(function, *arguments, **options).ending()
+
+
+def kill_points(lines: int, *, at_most: int) -> Iterator[int]:
+    """Up to *at_most* of the numbers 1 to *lines*, evenly spread, the first and last included."""
+    count = min(lines, at_most)
+    for index in range(count):
+        yield 1 + round(index * (lines - 1) / max(count - 1, 1))
+
+
+_ours: list[Connection[object, object]] = []
+
+
+def tell(value: object) -> None:
+    """Inside an `Elsewhere`: send *value* to the test and wait until it says to go on."""
+    _ours[0].send(value)
+    _ours[0].recv()
+
+
+def _work(  # noqa: PLR0917 -- a process is started with a plain list
+    pipe: Connection[object, object],
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
+    package: str,
+    kill_before: int | None,
+    file_size_limit: int | None,
+) -> None:
+    _ours[:] = [pipe]
+    if file_size_limit is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, hard))
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal count
+        name = frame.f_globals.get("__name__", "")
+        ours = package and (name == package or name.startswith(f"{package}."))
+        if not ours or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            return None  # modules and classes being defined are no steps of anything
+        if event == "line":
+            count += 1
+            if count == kill_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(PATIENCE_SECONDS)
+        return trace
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        answer: tuple[str, object] = ("value", function(*arguments))
+    except MateriaError as error:
+        answer = ("error", (type(error).__name__, str(error)))
+    except BaseException:  # noqa: BLE001 -- whatever it is, the test tells of it
+        answer = ("crash", traceback.format_exc())
+    finally:
+        sys.settrace(None)
+    pipe.send((*answer, count))

@@ -31,8 +31,18 @@ def test_a_machine_of_two_stages_is_divided_by_their_time_to_the_last_digit(
     assert abs(2 * extract.cost.amount - transform.cost.amount) < Decimal("1e-8")
 
 
+def test_a_machine_that_served_two_stages_for_days_is_divided_too(ledger: Ledger) -> None:
+    days = timedelta(days=30)
+    write_machine(ledger, machine_row(stages=("extract", "transform")), lengths=(days, days))
+
+    extract, transform = ledger.costs(now=NOON)
+
+    assert extract.time + transform.time > 2 * days
+    assert abs(extract.time - transform.time) <= timedelta(microseconds=1)
+
+
 @settings(max_examples=40)
-@given(st.lists(st.integers(0, 10**10), min_size=1, max_size=5), offers(), durations(20))
+@given(st.lists(st.integers(0, 10**14), min_size=1, max_size=5), offers(), durations(20))
 def test_shares_sum_to_the_whole(lengths: list[int], offer: Offer, duration: timedelta) -> None:
     from materia_runner.ledger.bills import Attempt, billed
     from materia_runner.ledger.costs import cost_rows

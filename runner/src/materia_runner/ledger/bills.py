@@ -19,13 +19,15 @@ RENTED = (
     "(CAST(json_extract(offer, '$.hourly.amount') AS REAL) > 0 OR EXISTS (SELECT 1 FROM"
     " json_each(offer, '$.extras') WHERE CAST(json_extract(value, '$.hourly.amount') AS REAL) > 0))"
 )
+# Each ends with a condition on the machine.
 GONE_MACHINES = (
     "SELECT run || ' ' || name, stages, provider, intended_at, created_at, gone_at, estimate, cost"
-    f" FROM machines WHERE intended_at >= ? AND state = 'gone' AND cost IS NOT NULL AND {RENTED}"
+    f" FROM machines AS machine WHERE state = 'gone' AND cost IS NOT NULL AND {RENTED} AND "
 )
-# An attempt begins after its machine was wanted.
 ATTEMPTS = (
-    "SELECT run || ' ' || machine, stage, started_at, ended_at FROM stages WHERE started_at >= ?"
+    "SELECT stages.run || ' ' || stages.machine, stage, started_at, ended_at"
+    " FROM machines AS machine"
+    " JOIN stages ON stages.run = machine.run AND stages.machine = machine.name WHERE "
 )
 
 

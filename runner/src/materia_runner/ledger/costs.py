@@ -33,9 +33,12 @@ def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
 
 
 def cost_rows(
-    machines: Iterable[BilledMachine], attempts: Iterable[Attempt], now: datetime
+    machines: Iterable[BilledMachine],
+    attempts: Iterable[Attempt],
+    now: datetime,
+    sums_so_far: Iterable[CostRow] = (),
 ) -> tuple[CostRow, ...]:
-    """What rented machines cost by month, provider and stage, in that order.
+    """What rented machines cost by month, provider and stage, in that order; with *sums_so_far*.
 
     A machine is divided among its stages by the time they took, to a billionth; the last part has
     what is left over, so the parts sum to the whole. Ten thousand machines are usual: this adds up
@@ -44,7 +47,12 @@ def cost_rows(
     on_machine: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         on_machine.setdefault(attempt.machine, []).append(attempt)
-    sums: dict[tuple[str, ...], _Sum] = {}
+    sums: dict[tuple[str, ...], _Sum] = {
+        (row.month, row.provider, row.stage, row.cost.currency, row.estimate.currency): _Sum(
+            row.machines, row.open, row.time, row.estimate.amount, row.cost.amount
+        )
+        for row in sums_so_far
+    }
     for machine in machines:
         time, estimate, cost = whole = (
             machine.time,
@@ -56,7 +64,8 @@ def cost_rows(
         *first, last = weights
         for name in first:
             weight = weights[name]
-            its_time = whole[0] * weight // total
+            # Whole microseconds: days times microseconds would be past what a timedelta holds.
+            its_time = MICROSECOND * (whole[0] // MICROSECOND * weight // total)
             its_estimate = (whole[1] * weight / total).quantize(BILLIONTH)
             its_cost = (whole[2] * weight / total).quantize(BILLIONTH)
             _of(sums, machine, name).add(machine.is_open, its_time, its_estimate, its_cost)

@@ -11,14 +11,14 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from materia.compute import Money
-from materia.errors import ConfigError
+from materia.errors import ConfigError, MateriaError
 
 from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, billed, gone_machine
 from materia_runner.ledger.columns import Column, column, columns, row_from
@@ -34,6 +34,12 @@ from materia_runner.ledger.rows import (
     StageState,
 )
 from materia_runner.ledger.schema import open_file, told
+from materia_runner.ledger.settled_costs import (
+    settle,
+    settled_costs,
+    settled_until,
+    worth_settling,
+)
 from materia_runner.pricing.cost import Line
 
 T = TypeVar("T")
@@ -268,16 +274,34 @@ class Ledger:
     def costs(self, *, since: datetime | None = None, now: datetime) -> tuple[CostRow, ...]:
         """What rented machines cost by month, provider and stage; those wanted since *since*.
 
-        Three queries, whatever the number of runs, of no more columns than the sums need.
+        Ten thousand runs are added up once: `settled_costs` keeps their sums in the file.
         """
-        begin = column(since) if since else ""
-        with self._reading() as connection:
-            gone = connection.execute(GONE_MACHINES, (begin,)).fetchall()
-            attempts = connection.execute(ATTEMPTS, (begin,)).fetchall()
-        still_open = self._rows(MachineRow, "machines", f"intended_at >= ? AND {IS_OPEN}", begin)
+        begin = str(column(since)) if since else ""
+        with suppress(MateriaError):  # sums that cannot be written are computed each time
+            self._settle_costs(now)
+        with self._snapshot() as connection:
+            until = settled_until(connection)
+            sums = settled_costs(connection, until, after=begin[:7])
+            where = "machine.number > ?"
+            bound: tuple[Column, ...] = (until,)
+            if since:  # the sums do not divide its month
+                where = f"machine.intended_at >= ? AND ({where} OR machine.intended_at LIKE ?)"
+                bound = (begin, until, begin[:7] + "%")
+            gone = connection.execute(GONE_MACHINES + where, bound).fetchall()
+            attempts = connection.execute(ATTEMPTS + where, bound).fetchall()
+            still_open = self._rows(
+                MachineRow, "machines", f"intended_at >= ? AND {IS_OPEN}", begin
+            )
         machines = [gone_machine(row) for row in gone]
         machines += [billed(row, now) for row in still_open if row.rented]
-        return cost_rows(machines, map(attempt, attempts), now)
+        return cost_rows(machines, map(attempt, attempts), now, sums)
+
+    def _settle_costs(self, now: datetime) -> None:
+        with self._reading() as connection:
+            if not worth_settling(connection):
+                return
+        with self._writing() as connection:
+            settle(connection, now)
 
     def month_spent(self, month: date, now: datetime) -> tuple[Money, ...]:
         """What machines wanted in the month of the day *month* cost, one amount for each currency.
@@ -351,6 +375,17 @@ class Ledger:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock, told(self.path):
             yield self._connection
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Several answers of one moment, while other processes write."""
+        with self._reading() as connection:
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

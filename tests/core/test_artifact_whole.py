@@ -19,8 +19,8 @@ import pytest
 from fakes.rented import with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
-from materia.plugins import load_plugins
 from materia_runner.artifact.find import Artifact, Target, find_or_build
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_runner.config.pipeline import Bucket
 from materia_runner.messages import stage_request as worker_request
@@ -141,7 +141,7 @@ def test_a_run_gets_an_address_or_is_told_why_there_is_none(
     tmp_path: Path, cache: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     pipeline = parse_config({}, registry, name="materia.toml", directory=tmp_path)
     said: list[str] = []
 

@@ -85,6 +85,8 @@ class Plugin(Generic[T_co]):
         on_worker: True for a sink whose whole store is reached from anywhere, such as a bucket: it
             is opened on the rented machine, and its secrets travel there. Any other sink stays
             with the runner, and files go to it and come from it over SSH.
+        default: Whether it is used where materia.toml names none of its kind. For what comes with
+            materia itself: with two of a kind there is no default, and the user has to name one.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Plugin(Generic[T_co]):
     public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
     rents: bool = True
     on_worker: bool = False
+    default: bool = False
 
 
 @hookspec

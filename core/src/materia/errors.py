@@ -35,6 +35,31 @@ from materia.text import together
 if TYPE_CHECKING:
     from datetime import timedelta
 
+__all__ = [
+    "ArtifactError",
+    "BudgetError",
+    "BusyError",
+    "CapacityError",
+    "ConfigError",
+    "CredentialsError",
+    "HostKeyError",
+    "LedgerError",
+    "Made",
+    "MateriaError",
+    "MissingSecretError",
+    "NoOfferError",
+    "OrphanError",
+    "OtherMachineError",
+    "PluginError",
+    "ProviderError",
+    "ReadyTimeoutError",
+    "SinkError",
+    "SourceError",
+    "StageError",
+    "VariableError",
+    "WorkerLostError",
+]
+
 Made = Literal["", "address", "machine"]
 
 

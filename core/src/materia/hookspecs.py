@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from materia.compute import Offer, Requirements
     from materia.protocols import Provider, Sink, Source
 
+__all__ = ["Opening", "Plugin", "Setting", "SettingKind", "hookimpl"]
+
 hookspec = pluggy.HookspecMarker("materia")
 hookimpl = pluggy.HookimplMarker("materia")
 

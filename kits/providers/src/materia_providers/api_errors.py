@@ -9,6 +9,12 @@ from email.utils import parsedate_to_datetime
 
 from materia.errors import MateriaError, ProviderError
 
+__all__ = [
+    "refuses",
+    "retry_after",
+    "translated",
+]
+
 Translate = Callable[[Exception, str], MateriaError | None]
 # Of the 4xx, those that are about the account, its rate or the moment, not about what is asked for.
 NOT_ABOUT_THE_REQUEST = frozenset({401, 402, 403, 407, 408, 409, 423, 425, 429})

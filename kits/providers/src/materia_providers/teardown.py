@@ -19,6 +19,13 @@ from materia.errors import (
 from materia_providers.labels import Mark
 from materia_providers.polling import heed, poll
 
+__all__ = [
+    "ForeignError",
+    "leaving_nothing",
+    "leftover",
+    "remove",
+]
+
 # One answer that came without its labels makes nothing foreign.
 FOREIGN_LOOKS = 3
 

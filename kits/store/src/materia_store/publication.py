@@ -20,6 +20,14 @@ from materia_store.views import refuse_reaching_out
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "REMEDY",
+    "Publication",
+    "quoted",
+    "read",
+    "write",
+]
+
 COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
 REMEDY = "move it away, and the next run builds it anew from the raw files"
 

@@ -10,7 +10,7 @@ import materia
 import pytest
 import typer
 from materia import errors
-from materia.errors import MateriaError, StageError, error_called
+from materia.errors import CapacityError, MateriaError, StageError, error_called
 from materia_runner.cli.main import app
 
 
@@ -54,7 +54,13 @@ def test_an_error_comes_back_from_a_worker_as_the_class_it_was(name: str) -> Non
     assert str(error) == "what went wrong"
 
 
-@pytest.mark.parametrize("name", ["KeyError", "AcmeError", "annotations", "ClassVar", ""])
+class ForeignCapacityError(CapacityError):
+    """As a plugin derives one."""
+
+
+@pytest.mark.parametrize(
+    "name", ["ForeignCapacityError", "KeyError", "AcmeError", "annotations", "ClassVar", ""]
+)
 def test_a_class_of_somebody_else_comes_back_as_a_failed_stage(name: str) -> None:
     assert type(error_called(name, "x")) is StageError
 

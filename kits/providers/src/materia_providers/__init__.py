@@ -9,5 +9,6 @@ __all__ = [
     "labels",
     "list_entries",
     "polling",
+    "settings",
     "teardown",
 ]

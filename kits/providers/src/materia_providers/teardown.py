@@ -127,9 +127,9 @@ def leaving_nothing(doing: str, undo: Callable[[BaseException], Made]) -> Iterat
             made = undo(error)
         except OrphanError as orphan:
             raise orphan from error
-        if isinstance(error, ProviderError):
-            error.made = made
-        elif isinstance(error, Exception) and not isinstance(error, MateriaError):
+        if isinstance(error, ProviderError) and made:
+            raise error.after_undoing(made) from error
+        if isinstance(error, Exception) and not isinstance(error, MateriaError):
             raise ProviderError(
                 f"{doing}: the answer cannot be read ({type(error).__name__}: {error})", made=made
             ) from error

@@ -47,6 +47,12 @@ def test_each_has_a_file_for_each_role(name: str) -> None:
     assert {path.name for path in (folder(name) / "emulator").glob("*.py")} >= EMULATOR
 
 
+def test_the_guide_names_the_file_of_each_role() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs/plugins.md").read_text()
+
+    assert [role for role in sorted(ROLES) if f"| `{role}` |" not in guide] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("url", ["api.example", "https://", "ftp://api.example", "https://a b"])
 def test_an_address_of_an_api_that_is_none_is_refused_in_the_same_words(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -62,3 +64,16 @@ def test_what_comes_with_materia_and_is_not_installed_is_told_with_its_extra() -
     with pytest.raises(PluginError) as raised:
         registry.provider("aws")
     assert str(raised.value) == "unknown provider 'aws'; installed: none"
+
+
+def test_where_only_sources_lie_and_no_metadata_nothing_comes_with_materia() -> None:
+    asked = "from materia_runner.bundled import bundled; print(sorted(bundled()))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", asked],
+        env={"PYTHONPATH": str(ROOT / "runner/src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "[]\n"

@@ -20,9 +20,12 @@ BUNDLED = re.compile(r"""\s*([A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"]bundled[
 
 def bundled() -> frozenset[str]:
     """Names of the distributions whose plugins come with materia, installed or not."""
-    from importlib.metadata import requires
+    from importlib.metadata import PackageNotFoundError, requires
 
-    lines = requires("materia-runner") or ()
+    try:
+        lines = requires("materia-runner") or ()
+    except PackageNotFoundError:  # imported from a folder of sources
+        return frozenset()
     return frozenset(match[1] for line in lines if (match := BUNDLED.match(line)))
 
 

@@ -4,12 +4,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from materia.plugins import Found, load_plugins
+from materia.plugins import Found
+from materia_runner.bundled import load_registry
 from materia_testing.contracts.contract import Contract, deviation
 
 TESTS = Path(__file__).parent
 CONTRACTS = {"provider": "ProviderContract", "source": "SourceContract", "sink": "SinkContract"}
-BUNDLED = load_plugins(bundled_only=True)
+BUNDLED = load_registry(bundled_only=True)
 
 
 class Promises(Contract):

@@ -44,6 +44,24 @@ with acme_server() as world:
     print(json.dumps([run(), run()]))
 """
 
+# Starts the emulator alone, and compares the prices of Acme's machines with what it prints.
+EMULATE = """
+import json, os, re, shlex, signal, subprocess, sys
+
+command = [sys.argv[1], "emulator", "--no-machines"]
+pipe = subprocess.PIPE
+cloud = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+lines = [cloud.stdout.readline() for _ in range(5)]
+words = shlex.split("".join(lines), comments=True)
+variables = dict(word.split("=", 1) for word in words if word != "export")
+asked = [sys.argv[1], "providers", "price", "--provider", "acme", "--all", "--json"]
+done = subprocess.run(asked, env={**os.environ, **variables}, check=True, stdout=pipe, text=True)
+cloud.send_signal(signal.SIGINT)
+said = cloud.stderr.read().strip().splitlines()[-1]
+types = sorted(set(re.findall('"instance_type": "(.*?)"', done.stdout)))
+print(json.dumps({"types": types, "left": said}))
+"""
+
 
 class Stranger:
     """A folder with a fresh environment in it, and the package's own tests."""
@@ -119,6 +137,17 @@ def test_without_plugins_of_others_it_is_left_out(stranger: Stranger) -> None:
     plugins = stranger.run(stranger.program("materia"), "--no-plugins", "plugins", "--json")
 
     assert {one["distribution"] for one in json.loads(plugins)} == {"materia-local"}
+
+
+def test_its_emulated_cloud_is_found_and_started_beside_ours(stranger: Stranger) -> None:
+    told = stranger.run(stranger.program("materia"), "emulator", "--help")
+    printed = stranger.run(stranger.program("python"), "-c", EMULATE, stranger.program("materia"))
+
+    assert "Emulators that are installed: acme." in told
+    assert json.loads(printed) == {
+        "types": ["large", "small"],
+        "left": "acme: nothing charged, nothing left",
+    }
 
 
 def test_it_keeps_the_promises_of_the_contract_suites(stranger: Stranger) -> None:

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from materia.data import FetchRequest, LoadRequest, PartitionsRequest, PublishRequest
 from materia.hookspecs import Opening
-from materia.plugins import Found, load_plugins
+from materia.plugins import Found
+from materia_runner.bundled import load_registry
 
 T = TypeVar("T")
 SOURCE = "psdonline"
@@ -27,7 +28,7 @@ def opened(found: Found[T], directory: Path, **changed: object) -> T:
 
 def main(mirror: str, directory: str) -> None:
     """Bring *directory* up to date with *mirror*, as the two stages of a run do."""
-    registry, home = load_plugins(bundled_only=True), Path(directory)
+    registry, home = load_registry(bundled_only=True), Path(directory)
     source = opened(registry.source(SOURCE), home, base_url=Path(mirror).resolve().as_uri())
     sink = opened(registry.sink("duckdb"), home)
     known, now = sink.known(SOURCE), datetime.now(UTC)

@@ -44,7 +44,7 @@ class Workbench(Shelf):
         (project / "dev.duckdb").write_text("large")
         registry = Registry(found=(), failures=())
         pipeline = parse_config({}, registry, name="materia.toml", directory=folder)
-        self.pipeline = replace(pipeline, project=project)
+        self.pipeline = replace(pipeline, source="psdonline", sink="duckdb", project=project)
         self.plugin("one = 1\n")
 
     def plugin(self, text: str, *requires: str) -> None:
@@ -321,6 +321,46 @@ def test_a_package_of_others_is_packed_from_its_folder_as_when_installed(tmp_pat
         "materia_acme/models/models/staging/stg_acme__price.sql",
         "materia_acme-1.0.0.dist-info/entry_points.txt",
     } <= set(built)
+    assert (site / "materia_acme/emulator.py").is_file()
+    assert "materia_acme/emulator.py" not in built
+
+
+@pytest.mark.parametrize(
+    ("point", "unsent"),
+    [
+        ("acme.emulator:Cloud", {"acme/emulator.py"}),
+        ("acme.emulator.service:Cloud", {"acme/emulator/__init__.py", "acme/emulator/service.py"}),
+        ("acme.far.cloud:Cloud", {"acme/far/cloud.py"}),
+        ("acme_cloud:Cloud", {"acme_cloud.py"}),
+        ("acme:Cloud", set()),
+    ],
+)
+def test_the_emulator_that_an_entry_point_names_stays_here_and_nothing_else_does(
+    tmp_path: Path, point: str, unsent: set[str]
+) -> None:
+    sources = {
+        "acme/__init__.py",
+        "acme/emulator.py",
+        "acme/emulator/__init__.py",
+        "acme/emulator/service.py",
+        "acme/emulators.py",
+        "acme/far/cloud.py",
+        "acme/far/near.py",
+        "acme_cloud.py",
+    }
+    if "service" in point:  # a package in the place of a module
+        sources.remove("acme/emulator.py")
+    else:
+        sources -= {"acme/emulator/__init__.py", "acme/emulator/service.py"}
+    points = f"[materia]\nacme = acme\n[materia.emulators]\nacme = {point}\n"
+    acme = Shelf(tmp_path).install(
+        "acme",
+        files={**dict.fromkeys(sources, ""), "acme-1.0.dist-info/entry_points.txt": points},
+    )
+
+    sent = {path for path in own_files(acme, Uv(tmp_path)) if path.endswith(".py")}
+
+    assert sources - sent == unsent
 
 
 def test_an_editable_package_whose_folder_is_gone_is_told(workbench: Workbench) -> None:

@@ -54,13 +54,26 @@ def test_what_only_the_transform_stage_needs_is_an_extra_of_core_and_of_plugins(
     assert whole.pins.keys() == {"duck", "http", "sql"}
 
 
-def test_no_worker_has_a_command_line(shelf: Shelf) -> None:
-    shelf.install("materia-core", requires=["pluggy", "typer>=0.29"])
+def test_no_worker_has_a_command_line_or_rents_machines(shelf: Shelf) -> None:
+    shelf.install("materia-runner", requires=["pluggy", "typer>=0.29", "materia-providers"])
     shelf.install("typer", requires=["rich"])
-    for name in ("pluggy", "rich"):
+    shelf.install("materia-providers", requires=["cryptography"])
+    for name in ("pluggy", "rich", "cryptography"):
         shelf.install(name)
 
-    assert names(shelf, "materia-core")[1:] == ({"pluggy": "1.0"}, ("typer",))
+    assert names(shelf, "materia-runner")[1:] == (
+        {"pluggy": "1.0"},
+        ("materia-providers", "typer"),
+    )
+
+
+def test_the_test_kit_is_left_out_whatever_asks_for_it(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["materia-testing>=0.1", "httpx"])
+    shelf.install("materia-testing", direct_url=FOLDER, requires=["pytest"])
+    for name in ("httpx", "pytest"):
+        shelf.install(name)
+
+    assert names(shelf, "plugin") == (["plugin"], {"httpx": "1.0"}, ("materia-testing",))
 
 
 def test_what_came_from_no_index_is_packed_as_it_is_here(shelf: Shelf) -> None:

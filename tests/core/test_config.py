@@ -10,6 +10,7 @@ from materia import Plugin, Setting
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
 from materia.plugins import Failure, Found, Kind, Registry
+from materia_runner.bundled import how_to_install
 from materia_runner.config.load import find_config, load_config, parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
 
@@ -22,10 +23,12 @@ SETTINGS = (
 )
 
 
-def plugin(kind: Kind, name: str) -> Found[object]:
+def plugin(kind: Kind, name: str, *, default: bool = False) -> Found[object]:
     return Found(
         kind=kind,
-        plugin=Plugin(name=name, summary="", open=lambda _: object(), settings=SETTINGS),
+        plugin=Plugin(
+            name=name, summary="", open=lambda _: object(), settings=SETTINGS, default=default
+        ),
         module=f"acme.{name}",
         distribution=f"materia-{name}",
         version="1.2",
@@ -34,10 +37,10 @@ def plugin(kind: Kind, name: str) -> Found[object]:
 
 REGISTRY = Registry(
     found=(
-        plugin("provider", "local"),
+        plugin("provider", "local", default=True),
         plugin("provider", "other"),
-        plugin("source", "acme"),
-        plugin("sink", "duckdb"),
+        plugin("source", "acme", default=True),
+        plugin("sink", "duckdb", default=True),
         plugin("sink", "twin"),
         plugin("sink", "twin"),
     ),
@@ -50,6 +53,7 @@ REGISTRY = Registry(
             error="ImportError: no module named 'acme_sdk'",
         ),
     ),
+    how_to_install=how_to_install,
 )
 
 
@@ -180,7 +184,7 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
 def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
     pipeline = load_config(REGISTRY, path=None, start=tmp_path)
 
-    assert (pipeline.source, pipeline.sink) == ("psdonline", "duckdb")
+    assert (pipeline.source, pipeline.sink) == ("acme", "duckdb")
     assert pipeline.providers == ("local",)
     assert [stage.name for stage in pipeline.stages] == ["extract", "transform"]
     assert pipeline.settings["source", "acme"] == {
@@ -348,9 +352,30 @@ def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:
     empty = Registry(found=(), failures=())
 
-    assert load_config(empty, path=None, start=tmp_path).source == "psdonline"
+    assert load_config(empty, path=None, start=tmp_path).source == ""
     with pytest.raises(PluginError, match="unknown source 'psdonline'; installed: none"):
         empty.source("psdonline")
+
+
+def test_what_materia_toml_does_not_name_is_the_one_plugin_that_is_the_default() -> None:
+    first, second = plugin("source", "a", default=True), plugin("source", "b", default=True)
+    other = plugin("source", "c")
+
+    assert Registry(found=(first, other), failures=()).default("source") == "a"
+    assert Registry(found=(other,), failures=()).default("source") == ""
+    assert Registry(found=(first, second), failures=()).default("source") == ""
+
+
+def test_without_a_name_and_without_a_default_the_message_says_what_to_write() -> None:
+    registry = Registry(found=(plugin("source", "a"), plugin("source", "b")), failures=())
+
+    with pytest.raises(PluginError) as raised:
+        registry.source(registry.default("source"))
+
+    assert str(raised.value) == (
+        "no source is named, and none of those that are installed is the default: "
+        "name one as source in materia.toml; installed: a, b"
+    )
 
 
 def test_what_a_plugin_says_of_its_settings_comes_with_the_file(workshop: Workshop) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop
 from materia.errors import MateriaError
-from materia.plugins import load_plugins
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_runner.config.template import template
 
-REGISTRY = load_plugins(bundled_only=True)
+REGISTRY = load_registry(bundled_only=True)
 
 
 def uncommented(text: str) -> str:

@@ -57,7 +57,8 @@ def ask(
     environment: Mapping[str, str] = GOOD,
     **options: object,
 ) -> list[Answer | NoAnswer]:
-    return ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+    asked = ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+    return list(asked.given)
 
 
 def reasons(results: list[Answer | NoAnswer]) -> list[str]:

@@ -28,11 +28,11 @@ from materia_runner.rental.sweep import EXPIRED, sweep_provider
 from materia_testing.emulation import Behaviour, Clock, Fault
 from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)
-NAMES = sorted(SERVICES)
+NAMES = sorted(find_services())
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import materia_duckdb
 import pytest
-from materia.plugins import load_plugins
 from materia_duckdb.sink import DuckDBSink
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_testing.contracts.sink_publish import publish_version
 from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks("toml")
     quoted = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
     default = parse_config({}, registry, name="none", directory=tmp_path)

@@ -11,7 +11,7 @@ import materia_s3
 import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import QUICK
-from materia.plugins import load_plugins
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
@@ -43,7 +43,7 @@ def store(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> S3Se
 
 
 def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks("toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
     (plugin,) = materia_s3.materia_sinks()

@@ -9,7 +9,7 @@ import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
-from materia.plugins import load_plugins
+from materia_runner.bundled import load_registry
 from materia_s3.address import Address
 from materia_testing.contracts.sink_publish import publish_version
 from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
@@ -104,4 +104,4 @@ def test_no_secret_is_left_anywhere(
 
 def test_without_its_package_the_command_to_get_it_is_told() -> None:
     with pytest.raises(PluginError, match=r"unknown sink 's3'.* uv sync --extra s3"):
-        load_plugins([]).sink("s3")
+        load_registry([]).sink("s3")

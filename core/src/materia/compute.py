@@ -7,6 +7,21 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+__all__ = [
+    "ANY_REGION",
+    "Architecture",
+    "Attached",
+    "Availability",
+    "Billing",
+    "Cpu",
+    "Extra",
+    "Instance",
+    "InstanceRequest",
+    "Money",
+    "Offer",
+    "Requirements",
+]
+
 Architecture = Literal["x86_64", "arm64"]
 Availability = Literal["available", "scarce", "unavailable", "no_quota", "unknown"]
 Cpu = Literal["dedicated", "shared", "burstable", "unknown"]

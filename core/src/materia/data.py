@@ -12,6 +12,23 @@ from pathlib import Path
 
 from materia.forms import Count, FileName, PartitionKey, Sha256, TableName
 
+__all__ = [
+    "Absent",
+    "FetchRequest",
+    "FetchResult",
+    "Fetched",
+    "Known",
+    "LoadReport",
+    "LoadRequest",
+    "Partition",
+    "PartitionsRequest",
+    "PublishRequest",
+    "RawFile",
+    "Refused",
+    "Table",
+    "Unchanged",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:

@@ -28,12 +28,38 @@ Mistakes in the program itself (TypeError, KeyError, ...) are not here and keep 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from materia.text import together
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+__all__ = [
+    "ArtifactError",
+    "BudgetError",
+    "BusyError",
+    "CapacityError",
+    "ConfigError",
+    "CredentialsError",
+    "HostKeyError",
+    "LedgerError",
+    "Made",
+    "MateriaError",
+    "MissingSecretError",
+    "NoOfferError",
+    "OrphanError",
+    "OtherMachineError",
+    "PluginError",
+    "ProviderError",
+    "ReadyTimeoutError",
+    "SinkError",
+    "SourceError",
+    "StageError",
+    "VariableError",
+    "WorkerLostError",
+]
 
 Made = Literal["", "address", "machine"]
 
@@ -84,7 +110,7 @@ class ProviderError(MateriaError):
         retry_after: How long the service asks to wait before the next try, or None.
     """
 
-    made: Made = ""
+    made: Made = ""  # for one that came from another process, without arguments
     retry_after: timedelta | None = None
 
     def __init__(
@@ -93,6 +119,13 @@ class ProviderError(MateriaError):
         super().__init__(*words)
         self.made = made
         self.retry_after = retry_after
+
+    def after_undoing(self, made: Made) -> Self:
+        """The same error of a create that was undone, with what has to be paid for all the same.
+
+        A subclass takes the arguments of this class.
+        """
+        return type(self)(*self.args, made=made, retry_after=self.retry_after)
 
 
 class CredentialsError(ProviderError):
@@ -169,6 +202,14 @@ class StageError(MateriaError):
     """A stage failed; the message has its last words."""
 
 
+def _tree(kind: type[MateriaError]) -> Iterator[type[MateriaError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)
+
+
+# The classes above, and none that a plugin derives from them later.
+_BY_NAME = {kind.__name__: kind for kind in _tree(MateriaError)}
 # What a stage can fail of. The others say what became of a machine or of money, which the runner
 # finds out for itself: a worker that says "sold out" shall not have another machine rented.
 OF_A_STAGE = frozenset(
@@ -190,9 +231,7 @@ def error_called(kind: str, message: str) -> MateriaError:
 
     Another process reports its error as a class name and a sentence, over a stream.
     """
-    found = globals().get(kind)
-    if not isinstance(found, type) or not issubclass(found, MateriaError):
-        found = StageError
+    found = _BY_NAME.get(kind, StageError)
     error = found.__new__(found)
     Exception.__init__(error, message)  # the sentence is whole, whatever the class is made from
     return error

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from materia.compute import Offer, Requirements
     from materia.protocols import Provider, Sink, Source
 
+__all__ = ["Opening", "Plugin", "Setting", "SettingKind", "hookimpl"]
+
 hookspec = pluggy.HookspecMarker("materia")
 hookimpl = pluggy.HookimplMarker("materia")
 
@@ -85,6 +87,8 @@ class Plugin(Generic[T_co]):
         on_worker: True for a sink whose whole store is reached from anywhere, such as a bucket: it
             is opened on the rented machine, and its secrets travel there. Any other sink stays
             with the runner, and files go to it and come from it over SSH.
+        default: Whether it is used where materia.toml names none of its kind. For what comes with
+            materia itself: with two of a kind there is no default, and the user has to name one.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Plugin(Generic[T_co]):
     public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
     rents: bool = True
     on_worker: bool = False
+    default: bool = False
 
 
 @hookspec

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 
 GROUP = "materia"
 MARK = "materia_impl"  # what @hookimpl leaves on a function
-# Distributions of this workspace: all that is left under --no-plugins.
-BUNDLED = frozenset(
-    {
-        "materia-duckdb",
-        "materia-hetzner",
-        "materia-local",
-        "materia-oracle",
-        "materia-ovh",
-        "materia-psdonline",
-        "materia-s3",
-        "materia-scaleway",
-    }
-)
 Kind = Literal["provider", "source", "sink"]
 KINDS: tuple[Kind, ...] = ("provider", "source", "sink")
 T = TypeVar("T")
@@ -64,16 +51,32 @@ class Failure:
     error: str
 
 
+def _no_hint(_kind: Kind, _name: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All plugins of this environment, in the order of their names."""
+    """All plugins of this environment, in the order of their names.
+
+    Attributes:
+        found: What they declare.
+        failures: Those that could not be loaded.
+        how_to_install: What to add to the message about a kind and a name that is not here.
+    """
 
     found: tuple[Found[Any], ...]
     failures: tuple[Failure, ...]
+    how_to_install: Callable[[Kind, str], str] = field(default=_no_hint, repr=False, compare=False)
 
     def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
         """The plugins of one kind, those that share a name included."""
         return tuple(found for found in self.found if found.kind == kind)
+
+    def default(self, kind: Kind) -> str:
+        """The name of the one plugin that is used where none is named; empty without such a one."""
+        names = {found.plugin.name for found in self.of_kind(kind) if found.plugin.default}
+        return names.pop() if len(names) == 1 else ""
 
     def get(self, kind: Kind, name: str) -> Found[Any]:
         """The plugin of that name.
@@ -93,9 +96,14 @@ class Registry:
                     f"the {kind} {name!r} cannot be loaded from {failure.module}: {failure.error}"
                 )
         names = sorted({found.plugin.name for found in self.of_kind(kind)})
+        if not name:
+            raise PluginError(
+                f"no {kind} is named, and none of those that are installed is the default: "
+                f"name one as {kind} in materia.toml; installed: {', '.join(names) or 'none'}"
+            )
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
-            f"installed: {', '.join(names) or 'none'}{_how_to_install(kind, name)}"
+            f"installed: {', '.join(names) or 'none'}{self.how_to_install(kind, name)}"
         )
 
     def provider(self, name: str) -> Found[Provider]:
@@ -112,16 +120,25 @@ class Registry:
 
 
 def load_plugins(
-    found: Iterable[EntryPoint] | None = None, *, bundled_only: bool = False
+    found: Iterable[EntryPoint] | None = None,
+    *,
+    only: Collection[str] | None = None,
+    how_to_install: Callable[[Kind, str], str] = _no_hint,
 ) -> Registry:
-    """Load every plugin of the environment, or of the entry points in *found*."""
+    """Load every plugin of the environment, or of the entry points in *found*.
+
+    Args:
+        found: In the place of all entry points of the group.
+        only: Names of the distributions whose plugins are loaded; None: all.
+        how_to_install: See `Registry`.
+    """
     manager = pluggy.PluginManager("materia")
     manager.add_hookspecs(hookspecs)
     declared: list[Found[Any]] = []
     failures: list[Failure] = []
     points = find_entry_points(GROUP) if found is None else found
     for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if bundled_only and point.distribution not in BUNDLED:
+        if only is not None and point.distribution not in only:
             continue
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
@@ -138,7 +155,7 @@ def load_plugins(
                 )
             )
     declared.sort(key=lambda found: (KINDS.index(found.kind), found.plugin.name, found.module))
-    return Registry(found=tuple(declared), failures=tuple(failures))
+    return Registry(found=tuple(declared), failures=tuple(failures), how_to_install=how_to_install)
 
 
 def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
@@ -226,10 +243,3 @@ def open_plugin(
         once=once or unkept(),
     )
     return found.plugin.open(opening)
-
-
-def _how_to_install(kind: Kind, name: str) -> str:
-    """For a provider or sink of ours that is not here: it is an extra."""
-    if kind == "source" or f"materia-{name}" not in BUNDLED:
-        return ""
-    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"

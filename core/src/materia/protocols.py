@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         Table,
     )
 
+__all__ = ["HasClock", "Provider", "Sink", "Source"]
+
 
 class Provider(Protocol):
     """A place that rents machines."""

@@ -14,6 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+__all__ = [
+    "end_process",
+]
+
 LOCK = "process.lock"
 # A worker ends itself within 2 s of losing its run; after that it is killed.
 PATIENCE_SECONDS = 4.0

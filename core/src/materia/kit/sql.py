@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
+__all__ = [
+    "LOCKED",
+    "literal",
+]
+
 # An instance of DuckDB with these reads no file, asks no address and loads no extension, whatever
 # a view in the database says; the last one makes the others final.
 LOCKED: Mapping[str, str] = {

@@ -17,6 +17,12 @@ from datetime import UTC, datetime
 from materia.data import Absent, Fetched, FetchResult, Known, Partition, Refused, Unchanged
 from materia.errors import SourceError
 
+__all__ = [
+    "moment_of",
+    "usable_date",
+    "usable_etag",
+]
+
 # What RFC 9110 allows in an entity tag, but for bytes above 0x7F, which clients cannot send back;
 # and the bare words that some servers send. An empty tag names nothing, and `*` names everything.
 ETAG = re.compile(r'(?:W/)?"[!#-~]+"|(?!W/)[A-Za-z0-9][A-Za-z0-9._:/+=-]*')

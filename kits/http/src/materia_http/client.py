@@ -23,6 +23,10 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402 -- as above
 
+__all__ = [
+    "client",
+]
+
 
 def client(url: str, **options: Any) -> httpx.Client:
     """A client that asks *url*, and whatever that redirects to.

@@ -20,6 +20,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from materia.errors import VariableError
 
+__all__ = [
+    "check_httpx",
+    "check_requests",
+]
+
 SHOWN = 100  # of a value in a message
 CERTIFICATES = "set it to a file of PEM certificates, or unset it"
 

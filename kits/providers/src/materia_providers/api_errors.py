@@ -9,9 +9,40 @@ from email.utils import parsedate_to_datetime
 
 from materia.errors import MateriaError, ProviderError
 
+__all__ = [
+    "BusyRateError",
+    "GoneError",
+    "NothingMadeError",
+    "TakenError",
+    "UnansweredError",
+    "refuses",
+    "retry_after",
+    "translated",
+]
+
 Translate = Callable[[Exception, str], MateriaError | None]
 # Of the 4xx, those that are about the account, its rate or the moment, not about what is asked for.
 NOT_ABOUT_THE_REQUEST = frozenset({401, 402, 403, 407, 408, 409, 423, 425, 429})
+
+
+class GoneError(ProviderError):
+    """There is no such thing, no right to see it, or it is not visible yet."""
+
+
+class UnansweredError(ProviderError):
+    """No answer, or none that can be read: whether the request was carried out is unknown."""
+
+
+class NothingMadeError(ProviderError):
+    """It failed, and it is certain that nothing was made."""
+
+
+class BusyRateError(NothingMadeError):
+    """Too many requests, or one that came too late: not carried out, and safe to repeat."""
+
+
+class TakenError(ProviderError):
+    """The name, or the key, is there already."""
 
 
 @contextmanager

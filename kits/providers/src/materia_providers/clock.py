@@ -17,6 +17,10 @@ from urllib.request import Request, urlopen
 from materia.errors import ConfigError
 from materia.protocols import HasClock, Provider
 
+__all__ = [
+    "read_date_header",
+]
+
 # Between two right clocks lie the whole seconds of the header and the way of the answer.
 TOLERANCE = timedelta(minutes=5)
 TIMEOUT = timedelta(seconds=10)

@@ -15,6 +15,11 @@ from datetime import datetime, timedelta
 
 from materia.errors import ConfigError, ProviderError
 
+__all__ = [
+    "check_size",
+    "host_key_of",
+]
+
 # The same on every provider, instead of root, ubuntu, opc or debian. It needs no right but its own.
 LOGIN_USER = "materia"
 HEADER = "#cloud-config\n"

@@ -11,6 +11,10 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+__all__ = [
+    "connection_text",
+]
+
 DEPTH = 12  # of a chain of causes; some of them go round in circles
 CERTIFICATE = (
     "if a proxy between here and there opens TLS, set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to a "

@@ -14,6 +14,19 @@ from datetime import UTC, datetime
 
 from materia.compute import InstanceRequest
 
+__all__ = [
+    "EXPIRES",
+    "NAME",
+    "RUN",
+    "STAGE",
+    "UNNAMED",
+    "Mark",
+    "entry_mark",
+    "is_own_name",
+    "mark_of",
+    "read_mark",
+]
+
 RUN = "materia-run"
 STAGE = "materia-stage"
 NAME = "materia-name"

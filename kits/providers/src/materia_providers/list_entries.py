@@ -15,6 +15,19 @@ from typing import TypeVar
 from materia.errors import CredentialsError, ProviderError
 from materia.printable import on_one_line
 
+__all__ = [
+    "ODD",
+    "Entries",
+    "LeftOut",
+    "amount",
+    "amount_in",
+    "left_out_of",
+    "printable",
+    "reason_of",
+    "whole",
+    "word",
+]
+
 T_co = TypeVar("T_co", covariant=True)
 # What taking an answer apart raises when it has another shape than the API's documents say.
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -16,6 +16,17 @@ from typing import TypeVar
 
 from materia.errors import MateriaError, ProviderError, ReadyTimeoutError
 
+__all__ = [
+    "LONGEST_HEEDED",
+    "Boot",
+    "again",
+    "await_boot",
+    "heed",
+    "look_for",
+    "poll",
+    "wait_for_port",
+]
+
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0

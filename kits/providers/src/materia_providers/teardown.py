@@ -19,6 +19,13 @@ from materia.errors import (
 from materia_providers.labels import Mark
 from materia_providers.polling import heed, poll
 
+__all__ = [
+    "ForeignError",
+    "leaving_nothing",
+    "leftover",
+    "remove",
+]
+
 # One answer that came without its labels makes nothing foreign.
 FOREIGN_LOOKS = 3
 
@@ -120,9 +127,9 @@ def leaving_nothing(doing: str, undo: Callable[[BaseException], Made]) -> Iterat
             made = undo(error)
         except OrphanError as orphan:
             raise orphan from error
-        if isinstance(error, ProviderError):
-            error.made = made
-        elif isinstance(error, Exception) and not isinstance(error, MateriaError):
+        if isinstance(error, ProviderError) and made:
+            raise error.after_undoing(made) from error
+        if isinstance(error, Exception) and not isinstance(error, MateriaError):
             raise ProviderError(
                 f"{doing}: the answer cannot be read ({type(error).__name__}: {error})", made=made
             ) from error

@@ -10,6 +10,11 @@ from sqlmesh.core.config import Config, GatewayConfig
 
 from materia_sqlmesh.config import DEV_VARIABLE, PROD_VARIABLE, build_config, connection
 
+__all__ = [
+    "project_config",
+    "source_project",
+]
+
 
 def source_project(folder: Path) -> tuple[Path, ...]:
     """The folder of the models that the configured source carries, if it carries any.

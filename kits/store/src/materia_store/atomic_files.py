@@ -9,6 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = [
+    "copy",
+    "move",
+    "sweep",
+    "sync",
+    "write",
+]
+
 PART = ".part"
 # A file system, or a pair of them, that cannot share blocks or copy inside the kernel.
 NOT_SHARED = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}

@@ -22,6 +22,13 @@ from materia_store.publication import REMEDY, quoted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "log",
+    "naming",
+    "opened",
+    "remove",
+]
+
 HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 HERE_ALREADY = ("different configuration than existing connections", "Unique file handle conflict")
 # What is open in an instance of DuckDB before a database is: nothing. Not called `memory`, since a

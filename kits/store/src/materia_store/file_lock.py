@@ -9,6 +9,10 @@ from pathlib import Path
 
 from materia.errors import BusyError
 
+__all__ = [
+    "Lock",
+]
+
 
 class Lock:
     """Held from its making until `release`, or until nobody refers to it any more."""

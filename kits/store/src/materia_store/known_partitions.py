@@ -15,6 +15,17 @@ from materia.data import Absent, Fetched, FetchResult, Known, Partition, RawFile
 from materia.errors import SinkError
 from materia.forms import SHA256
 
+__all__ = [
+    "KNOWN",
+    "QUARANTINE",
+    "Memory",
+    "after",
+    "decode",
+    "encode",
+    "hashed",
+    "name",
+]
+
 KNOWN = "known.json"
 QUARANTINE = "quarantine"
 # Every word written down is waited for. That nothing has changed is not written again within this

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import S3Store
 
+__all__ = [
+    "EndlessListingError",
+    "every_object",
+]
+
 PAGE = 1000
 
 

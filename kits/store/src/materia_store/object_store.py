@@ -38,6 +38,14 @@ from materia_store.object_store_errors import (
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Credential
 
+__all__ = [
+    "Key",
+    "Patience",
+    "Place",
+    "StoreClient",
+    "check_endpoint",
+]
+
 T = TypeVar("T")
 PREFIX = "AWS_"  # of the variables that obstore reads; in any case, should it read more one day
 WITHOUT_END = 100_000  # repetitions: it is the time that ends them

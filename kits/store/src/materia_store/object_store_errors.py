@@ -14,6 +14,17 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from obstore import exceptions
 
+__all__ = [
+    "CLIENT_ERRORS",
+    "LATER",
+    "OddAnswerError",
+    "code_of",
+    "is_passing",
+    "proxy_problem",
+    "status_of",
+    "unanswered",
+]
+
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 LATER = "run again: nothing that was kept is harmed"

@@ -20,11 +20,16 @@ from materia_store.views import refuse_reaching_out
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "REMEDY",
+    "Publication",
+    "quoted",
+    "read",
+    "write",
+]
+
 COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
-REMEDY = (
-    "move it away, and the next run builds it anew from the raw files, "
-    "or name another file as sinks.duckdb.path in materia.toml"
-)
+REMEDY = "move it away, and the next run builds it anew from the raw files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class Publication:
     tables: tuple[Table, ...]
 
 
-def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
+def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) -> Publication | None:
     """What *connection*'s database says of itself, or None when there is nothing in it at all."""
     made_by_materia = connection.execute(
         "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
@@ -49,11 +54,11 @@ def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
         ).fetchone()
         if entries == (0,):
             return None
-        raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
+        raise SinkError(f"{path}: is a database that materia did not make; {remedy}")
     catalog = _catalog(connection)
     row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
     if row is None:
-        raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
+        raise SinkError(f"{path}: does not say which run published it; {remedy}")
     tables = connection.execute(
         f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
     ).fetchall()

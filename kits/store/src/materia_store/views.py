@@ -18,6 +18,10 @@ from materia.kit.sql import literal
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "refuse_reaching_out",
+]
+
 # Table functions of DuckDB 1.5 that read nothing but their arguments.
 COMPUTING = frozenset(
     {"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"}

@@ -19,12 +19,15 @@ COMPILED = frozenset({".so", ".pyd", ".dylib"})
 TRANSFORM = "transform"
 # What is asked for by these and used by none of them where nobody looks on. ipywidgets draws in
 # notebooks; it is imported only inside SQLMesh's console for notebooks, and brings IPython, jedi
-# and 17 more: 50 MB of 270. A worker has no command line.
+# and 17 more: 50 MB of 270. A worker has no command line, and rents no machines.
 NOT_NEEDED = {
     ("sqlmesh", "ipywidgets"),
     ("rich", "ipywidgets"),
     (RUNNER, "typer"),
+    (RUNNER, "materia-providers"),
 }
+# Nothing is tested on a worker, whatever asks for it.
+TEST_KIT = "materia-testing"
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
@@ -87,7 +90,7 @@ def find_closure(
             continue
         found[name] = distribution
         for other, wanted in _required(distribution, chosen):
-            if (name, other) in NOT_NEEDED:
+            if (name, other) in NOT_NEEDED or other == TEST_KIT:
                 cut.add(other)
             else:
                 waiting.append((other, wanted))

@@ -1,12 +1,13 @@
 """What a worker gets: one tar.gz with everything a stage needs but Python itself.
 
-dependencies.py which distributions those are, by what is installed here
-own_packages.py core and the plugins: built from their folder, or as they are installed
+dependencies.py   which distributions those are, by what is installed here
+own_packages.py   core and the plugins: built from their folder, or as they are installed
+unsent_files.py   without the command line, the test kit and the emulators
 index_packages.py everything else, as wheels for the worker's Python and processor
-archive.py the same bytes for the same files
-assembly.py   the whole of it
-cache.py in the user's cache folder, by hash: packages apart from code, which changes daily
-bucket.py     and in an S3 bucket, from where a worker may fetch it
+archive.py        the same bytes for the same files
+assembly.py       the whole of it
+cache.py          in the user's cache folder, by hash: packages apart from code, which changes daily
+bucket.py         and in an S3 bucket, from where a worker may fetch it
 """
 
 from __future__ import annotations

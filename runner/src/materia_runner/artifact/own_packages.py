@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from materia.errors import ArtifactError, ConfigError
 
 from materia_runner.artifact.dependencies import COMPILED, direct_url
+from materia_runner.artifact.unsent_files import is_sent
 from materia_runner.artifact.uv import Uv
 
 # What an installer notes about this machine, and the hashes of programs that name its Python.
@@ -22,7 +23,7 @@ NOTES = frozenset(
 
 
 def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
-    """Content by path, as they lie in `lib/` of the artifact.
+    """Content by path of what a worker has a use for, as it lies in `lib/` of the artifact.
 
     An editable one is built, so that what is in its folder now is what runs on the worker.
 
@@ -35,6 +36,11 @@ def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
         files = _built(distribution, Path(unquote(urlsplit(str(url["url"])).path)), uv)
     else:
         files = _installed(distribution)
+    files = {
+        path: content
+        for path, content in files.items()
+        if is_sent(distribution, PurePosixPath(path))
+    }
     if compiled := next((path for path in files if PurePosixPath(path).suffix in COMPILED), None):
         raise ConfigError(
             f"{distribution.name} is compiled for this machine ({compiled}), and not for a worker; "

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def load_registry(context: typer.Context) -> Registry:
     """All plugins, or the bundled ones under --no-plugins."""
-    from materia.plugins import load_plugins
+    from materia_runner import bundled
 
-    return load_plugins(bundled_only=bundled_only(context))
+    return bundled.load_registry(bundled_only=bundled_only(context))
 
 
 def bundled_only(context: typer.Context) -> bool:

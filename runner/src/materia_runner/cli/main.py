@@ -122,7 +122,7 @@ app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
 app.add_typer(artifact.app, name="artifact")
 app.add_typer(secrets.app, name="secrets")
 app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
-app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
+app.command("emulator", cls=emulator.EmulatorCommand)(emulator.emulator)
 
 
 def main() -> None:

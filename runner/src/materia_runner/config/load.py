@@ -23,7 +23,6 @@ from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 FILE_NAME = "materia.toml"
 PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
 PROJECT = "transform/sqlmesh_materia"
-DEFAULTS: dict[Kind, str] = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
 AUTO = "auto"
 ARCHITECTURES = ("x86_64", "arm64")
 TEN_MINUTES = timedelta(minutes=10)
@@ -179,7 +178,7 @@ def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> st
     """The name of the plugin to use; a default need not be installed until it is used."""
     if isinstance(top.values.get(kind), dict):
         raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
-    name = top.text(kind, DEFAULTS[kind])
+    name = top.text(kind, registry.default(kind))
     if kind in top.values and name != also:
         top.installed(kind, kind, name, registry)
     return name

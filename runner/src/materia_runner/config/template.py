@@ -7,7 +7,7 @@ import json
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
 
-from materia_runner.config.load import DEFAULTS, PROJECT, STAGES, minutes
+from materia_runner.config.load import PROJECT, STAGES, minutes
 from materia_runner.pricing.currency import DEFAULT
 
 HEAD = f"""\
@@ -17,9 +17,7 @@ HEAD = f"""\
 
 # Where data comes from, where it is kept, and who rents the machines: "local" is this one, "auto"
 # all that rent and have their credentials; or some of them: ["hetzner", "oracle"].
-# source = "{DEFAULTS["source"]}"
-# sink = "{DEFAULTS["sink"]}"
-# provider = "{DEFAULTS["provider"]}"
+{{defaults}}
 
 # What may be paid for rented machines, in the currency below: nothing is rented that could cost
 # more, each machine taken up to its hard deadline.
@@ -58,7 +56,11 @@ EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 
 def template(registry: Registry) -> str:
     """The text of the file; with all its comments removed it would change nothing."""
-    parts = [HEAD]
+    defaults = "\n".join(
+        f'# {kind} = "{registry.default(kind)}"' + ("" if registry.default(kind) else "  # not set")
+        for kind in ("source", "sink", "provider")
+    )
+    parts = [HEAD.replace("{defaults}", defaults)]
     for stage in STAGES:
         needs = stage.requirements
         parts.append(

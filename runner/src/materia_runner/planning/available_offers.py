@@ -26,7 +26,7 @@ from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.folders import cache_folder
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
-from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
+from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named, one_line
 from materia_runner.secrets.redaction import to_hide
@@ -95,33 +95,36 @@ def ask_market(
     able = [one for one in found if one.plugin.name not in lacking]
     askings = [
         Asking(
-            found=_renting(one),
+            found=one,
             requirements=need,
             settings=pipeline.settings["provider", one.plugin.name],
             directory=pipeline.directory,
+            public=False,  # nothing can be rented at them
         )
         for one in able
         for need in needs
     ]
-    answers = ask_all(
+    asked = ask_all(
         askings,
         environment,
-        cache=_Unread(cache_folder(environment)),
+        cache=PriceCache(cache_folder(environment)),
         now=datetime.now(UTC),
-        source="provider",
+        source="now",
         waiting=waiting,
     )
     offers: list[Offer] = []
     left_out: dict[str, None] = {}
     unanswered = list(lacking.values())
-    providers = {}
-    for number, one in enumerate(able):
-        given = answers[number * len(needs) : (number + 1) * len(needs)]
+    for one in able:
+        given = [
+            answer
+            for asking, answer in zip(askings, asked.given, strict=True)
+            if asking.found is one
+        ]
         some = [answer for answer in given if isinstance(answer, Answer)]
         if not some:
             unanswered.append(next(answer for answer in given if isinstance(answer, NoAnswer)))
             continue
-        providers[one.plugin.name] = _open(one, pipeline, environment)
         offers += different(offer for answer in some for offer in answer.offers)
         left_out |= dict.fromkeys(line for answer in some for line in answer.left_out)
     unanswered.sort(key=lambda one: one.provider)
@@ -132,7 +135,7 @@ def ask_market(
         offers=tuple(offers),
         unanswered=tuple(unanswered),
         owned=frozenset(one.plugin.name for one in found if not one.plugin.rents),
-        providers=providers,
+        providers=asked.providers,
         left_out=tuple(left_out),
     )
 
@@ -181,13 +184,6 @@ def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
             )
 
 
-class _Unread(PriceCache):
-    """Keeps answers for those who compare prices; whoever rents asks anew."""
-
-    def read(self, _question: Question) -> None:
-        """Nothing."""
-
-
 def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
     """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
     try:
@@ -195,11 +191,6 @@ def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer
     except MissingSecretError as error:
         return NoAnswer(provider=found.plugin.name, reason=str(error), lacking=True)
     return None
-
-
-def _renting(found: Found[Provider]) -> Found[Provider]:
-    """The provider as it is asked with credentials, and not at all when it refuses them."""
-    return replace(found, plugin=replace(found.plugin, public_offers=None))
 
 
 def _ask_only(

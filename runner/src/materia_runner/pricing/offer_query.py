@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Prices change by the month and stock by the hour; a second look within one costs no request.
 FRESH_FOR = timedelta(hours=1)
-Source = Literal["any", "provider", "cache"]
+Source = Literal["any", "provider", "now", "cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,14 @@ class Asking:
         requirements: What is needed.
         settings: Of the plugin.
         directory: Folder that relative paths in the settings start from.
+        public: Whether its public prices are asked for when it lets nobody in.
     """
 
     found: Found[Provider]
     requirements: Requirements
     settings: Mapping[str, object]
     directory: Path
+    public: bool = True
 
     @property
     def question(self) -> Question:
@@ -74,6 +76,19 @@ class Asking:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a round of questions gave.
+
+    Attributes:
+        given: An answer, or the reason for none, of each asking, in their order.
+        providers: Those that were opened and answered in time, by name, to go on with.
+    """
+
+    given: tuple[Answer | NoAnswer, ...]
+    providers: Mapping[str, Provider]
+
+
 def ask_all(
     askings: Sequence[Asking],
     environment: Mapping[str, str],
@@ -83,8 +98,8 @@ def ask_all(
     source: Source = "any",
     patience: timedelta = PATIENCE,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
-) -> list[Answer | NoAnswer]:
-    """An answer, or the reason for none, of each asking, in their order.
+) -> Answers:
+    """Ask everybody for an answer.
 
     The providers are asked at the same time, each in a thread of its own, opened once and asked
     one need after the other. One that has not answered when *patience* is over is left alone and
@@ -97,36 +112,39 @@ def ask_all(
         cache: Where answers are kept.
         now: In UTC.
         source: `any` takes what was kept within the last hour and asks for the rest, `provider`
-            asks for everything, `cache` asks nobody.
+            asks for everything and takes what was kept where no answer comes, `now` takes nothing
+            that was kept, `cache` asks nobody.
         patience: How long to wait for each of them.
         waiting: Called with the names of those that have not answered, whenever they change.
     """
     results: dict[int, Answer | NoAnswer] = {}
+    providers: dict[str, Provider] = {}
     for number, asking in enumerate(askings):
-        kept = None if source == "provider" else cache.read(asking.question)
+        kept = None if source in {"provider", "now"} else cache.read(asking.question)
         if source == "cache":
             results[number] = _from_cache(asking, kept, now)
         elif kept is not None and _serves(asking, kept, environment, now):
             results[number] = replace(kept, remark=_remark(asking, kept, environment))
     missing = [number for number in range(len(askings)) if number not in results]
     if missing:
-        asked = _ask(askings, missing, environment, now=now, patience=patience, waiting=waiting)
+        visits = _visits(askings, missing, environment, now)
+        asked = _ask(askings, visits, patience=patience, waiting=waiting)
+        for visit in visits:
+            if visit.provider and any(isinstance(asked[one], Answer) for one in visit.numbers):
+                providers[visit.name] = visit.provider
         for number, result in asked.items():
-            asking = askings[number]
-            results[number] = _keep(asking, result, cache, now)
-    return [results[number] for number in range(len(askings))]
+            results[number] = _keep(askings[number], result, cache, now, source=source)
+    given = tuple(results[number] for number in range(len(askings)))
+    return Answers(given=given, providers=providers)
 
 
-def _ask(
+def _visits(
     askings: Sequence[Asking],
     numbers: Sequence[int],
     environment: Mapping[str, str],
-    *,
     now: datetime,
-    patience: timedelta,
-    waiting: Callable[[Sequence[str]], None],
-) -> dict[int, Answer | NoAnswer]:
-    results: dict[int, Answer | NoAnswer] = {}
+) -> list[_Visit]:
+    """One visit to each provider, with all that it is to be asked."""
     visits: list[_Visit] = []
     for number in numbers:
         asking = askings[number]
@@ -135,6 +153,17 @@ def _ask(
             visit = _Visit(asking, environment, now)
             visits.append(visit)
         visit.numbers.append(number)
+    return visits
+
+
+def _ask(
+    askings: Sequence[Asking],
+    visits: Sequence[_Visit],
+    *,
+    patience: timedelta,
+    waiting: Callable[[Sequence[str]], None],
+) -> dict[int, Answer | NoAnswer]:
+    results: dict[int, Answer | NoAnswer] = {}
     ask_each(
         [
             (visit.name, partial(visit.ask, askings, results))  # what is there when it is too late
@@ -145,7 +174,7 @@ def _ask(
         prepare=[visit.open for visit in visits],
     )
     given = dict(results)  # who is late may still answer
-    for number in numbers:
+    for number in (number for visit in visits for number in visit.numbers):
         name = askings[number].found.plugin.name
         reason = f"{name}: no answer within {length_text(patience)}; try again later"
         given.setdefault(number, NoAnswer(provider=name, reason=reason))
@@ -160,7 +189,7 @@ class _Visit:
         self._environment = environment
         self._now = now
         self._once = Once()
-        self._provider: Provider | None = None
+        self.provider: Provider | None = None
         self._failure: Exception | None = None
         self.name = asking.found.plugin.name
         self.numbers: list[int] = []
@@ -174,7 +203,7 @@ class _Visit:
         """Import the plugin's SDK and open it; each answer carries a failure."""
         one = self._asking
         try:
-            self._provider = open_plugin(
+            self.provider = open_plugin(
                 one.found,
                 self._environment,
                 settings=one.settings,
@@ -224,10 +253,10 @@ class _Visit:
         try:
             if self._failure is not None:
                 raise self._failure
-            assert self._provider is not None  # noqa: S101 -- opened, or failed
-            return self._provider.offers(needs), ""
+            assert self.provider is not None  # noqa: S101 -- opened, or failed
+            return self.provider.offers(needs), ""
         except (MissingSecretError, CredentialsError) as error:
-            if plugin.public_offers is None:
+            if plugin.public_offers is None or not asking.public:
                 raise
             opening = Opening(
                 secrets={},
@@ -276,13 +305,13 @@ def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | 
 
 
 def _keep(
-    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime
+    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime, *, source: Source
 ) -> Answer | NoAnswer:
     """Keep a new answer; in the place of none, take the one that was kept, and say so."""
     if isinstance(result, Answer):
         cache.write(asking.question, result)
         return result
-    kept = cache.read(asking.question)
+    kept = None if source == "now" else cache.read(asking.question)
     if kept is None:
         return result
     return replace(kept, remark=f"{result.reason}; shown are its prices of {age(kept, now)} ago")

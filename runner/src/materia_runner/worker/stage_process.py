@@ -72,10 +72,12 @@ def run_stage(
     Raises:
         MateriaError: as the stage, the source and the sink say.
     """
-    from materia.plugins import load_plugins, open_plugin
+    from materia.plugins import open_plugin
+
+    from materia_runner.bundled import load_registry
 
     request.workspace.mkdir(parents=True, exist_ok=True)
-    registry = load_plugins(bundled_only=request.bundled_only)
+    registry = load_registry(bundled_only=request.bundled_only)
     declared = registry.source(request.source)
     settings = request.settings["source"]
     if request.sample:  # a path in it leads to the plugin as it is installed here

@@ -1,18 +1,42 @@
-"""All emulated services by the names of their providers, imported when they are asked for."""
+"""Find the emulated clouds that are installed: entry points of the group `materia.emulators`."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
+
+from materia._entry_points import EntryPoint, find_entry_points
+from materia.errors import PluginError
 
 from materia_testing.emulation.service import Service
 
-SERVICES: Mapping[str, str] = {
-    "hetzner": "Hetzner",
-    "oracle": "Oracle",
-    "ovh": "Ovh",
-    "scaleway": "Scaleway",
-}
+GROUP = "materia.emulators"
+
+
+def find_services() -> Mapping[str, EntryPoint]:
+    """The entry points of all emulated clouds by the name of their provider; none is imported."""
+    points = sorted(find_entry_points(GROUP), key=lambda point: (point.name, point.value))
+    return {point.name: point for point in points}
+
+
+def load_service(point: EntryPoint) -> type[Service]:
+    """The class that *point* names.
+
+    Raises:
+        ImportError: it needs a package of its extra `emulator` that is not installed.
+        PluginError: it names something else than a service of that provider.
+    """
+    found = point.load()
+    if not (isinstance(found, type) and issubclass(found, Service)):
+        raise PluginError(
+            f"{point.distribution}: the emulator {point.name!r} is not a subclass of "
+            f"materia_testing.emulation.Service: {point.value}"
+        )
+    if found.provider != point.name:
+        raise PluginError(
+            f"{point.distribution}: the emulator {point.name!r} is one of the provider "
+            f"{found.provider!r}; give both the same name"
+        )
+    return found
 
 
 def service_class(name: str) -> type[Service]:
@@ -21,7 +45,6 @@ def service_class(name: str) -> type[Service]:
     Raises:
         KeyError: there is no such service.
         ImportError: it needs a package of its extra `emulator` that is not installed.
+        PluginError: its entry point does not name a service of that provider.
     """
-    module = importlib.import_module(f"materia_{name}.emulator.service")
-    found: type[Service] = getattr(module, SERVICES[name])
-    return found
+    return load_service(find_services()[name])

@@ -13,6 +13,7 @@ from hcloud import APIException, HCloudException
 from hcloud.actions import ActionException
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from materia_providers import api_errors
+from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.connection_errors import connection_text
 
 # The offer cannot be had now: the next one is tried.
@@ -62,14 +63,6 @@ PASSING = frozenset(
         "uniqueness_error",
     }
 )
-
-
-class NothingMadeError(ProviderError):
-    """It failed, and it is certain that nothing was made."""
-
-
-class TakenError(ProviderError):
-    """The name, or the key, is there already."""
 
 
 def translated(doing: str) -> AbstractContextManager[None]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from importlib.metadata import version
 from typing import Any
 
 import hcloud
@@ -16,36 +14,14 @@ from hcloud.ssh_keys import SSHKey
 from hcloud.volumes import Volume
 from materia.compute import Architecture, Attached, Instance
 from materia.errors import CapacityError, ConfigError
-from materia_http.environment import check_requests
+from materia_providers.api_errors import NothingMadeError
 from materia_providers.labels import NAME, Mark, entry_mark
 from materia_providers.polling import look_for
 from materia_providers.teardown import ForeignError
 
-from materia_hetzner.errors import NothingMadeError, translated
+from materia_hetzner.errors import translated
 from materia_hetzner.offers import PROVIDER
 from materia_hetzner.settings import Settings
-
-
-def open_client(
-    token: str, settings: Settings, *, request_timeout: timedelta, first_retry: timedelta
-) -> hcloud.Client:
-    """The SDK's client, with a time limit and retries that can be hurried.
-
-    Raises:
-        VariableError: a variable for proxies or certificates cannot be used.
-    """
-    check_requests(settings.api_url, os.environ)
-    client = hcloud.Client(
-        token=token,
-        api_endpoint=settings.api_url,
-        application_name="materia",
-        application_version=version("materia-hetzner"),
-        timeout=request_timeout.total_seconds(),
-    )
-    # The SDK has no argument for it; a test fails when this name is gone.
-    base = first_retry.total_seconds()
-    client._client._retry_interval_func = lambda retries: base * 2**retries  # noqa: SLF001 -- see above
-    return client
 
 
 class Project:

@@ -29,6 +29,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import mark_of, read_mark
@@ -36,8 +37,9 @@ from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
 
-from materia_hetzner.errors import NothingMadeError, TakenError, refuses_offer, translated
-from materia_hetzner.inventory import Project, open_client
+from materia_hetzner.client import open_client
+from materia_hetzner.errors import refuses_offer, translated
+from materia_hetzner.inventory import Project
 from materia_hetzner.offers import PROVIDER, read_offers
 from materia_hetzner.settings import Settings
 from materia_hetzner.teardown import remove

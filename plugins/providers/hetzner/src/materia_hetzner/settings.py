@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from materia.errors import ConfigError
+from materia_providers.settings import read_api_url, read_ssh_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +33,10 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         ConfigError: the address is none, or the port is too high.
     """
     default = Settings()
-    url = str(values.get("api_url") or default.api_url).rstrip("/")
-    if not re.match(r"https?://[^/\s]+", url):
-        raise ConfigError(
-            f"providers.hetzner.api_url must be an address such as {default.api_url}, is {url!r}"
-        )
-    port = cast("int", values.get("ssh_port") or default.ssh_port)
-    if port > 65535:
-        raise ConfigError(f"providers.hetzner.ssh_port must be at most 65535, is {port}")
+    url = read_api_url(values, provider="hetzner", default=default.api_url)
     return Settings(
         regions=tuple(cast("tuple[str, ...]", values.get("regions") or ())),
         image=str(values.get("image") or default.image),
-        ssh_port=port,
+        ssh_port=read_ssh_port(values, provider="hetzner"),
         api_url=url,
     )

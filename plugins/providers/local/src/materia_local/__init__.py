@@ -18,6 +18,7 @@ def materia_providers() -> list[Plugin[Provider]]:
     return [
         Plugin(
             name="local",
+            default=True,
             summary="this machine, for free",
             open=open_local,
             rents=False,

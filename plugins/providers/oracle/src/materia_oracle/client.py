@@ -21,6 +21,7 @@ import oci  # type: ignore[import-untyped]
 from materia.errors import ProviderError
 from materia_http.environment import check_requests
 from materia_providers import polling
+from materia_providers.api_errors import BusyRateError, UnansweredError
 from materia_providers.labels import read_mark
 from materia_providers.list_entries import ODD, LeftOut, reason_of
 from oci.core import (  # type: ignore[import-untyped]
@@ -30,7 +31,7 @@ from oci.core import (  # type: ignore[import-untyped]
 )
 from oci.identity import IdentityClient  # type: ignore[import-untyped]
 
-from materia_oracle.errors import BusyRateError, UnansweredError, translated
+from materia_oracle.errors import translated
 
 CONNECT_SECONDS = 5.0
 NO_RETRY = oci.retry.NoneRetryStrategy()

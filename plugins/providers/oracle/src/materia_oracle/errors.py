@@ -6,21 +6,9 @@ from contextlib import AbstractContextManager
 
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from materia_providers import api_errors
+from materia_providers.api_errors import BusyRateError, GoneError, UnansweredError
 from materia_providers.connection_errors import connection_text
 from oci import exceptions  # type: ignore[import-untyped]
-
-
-class GoneError(ProviderError):
-    """There is no such thing, no right to see it, or it is not visible yet."""
-
-
-class UnansweredError(ProviderError):
-    """No answer, or none that can be read: whether the request was carried out is unknown."""
-
-
-class BusyRateError(ProviderError):
-    """Too many requests: this one was not carried out."""
-
 
 # Oracle's "API errors" page, and what its users met: LimitExceeded also when nothing runs.
 CAPACITY = frozenset({"LimitExceeded", "QuotaExceeded", "OutOfCapacity", "OutOfHostCapacity"})
@@ -36,10 +24,11 @@ SDK_ERRORS = tuple(
 
 def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out of calls of the SDK; *doing* names what was asked."""
-    return api_errors.translated(doing, provider="oracle", translate=_translate)
+    return api_errors.translated(doing, provider="oracle", translate=translate)
 
 
-def _translate(error: Exception, doing: str) -> MateriaError:
+def translate(error: Exception, doing: str) -> MateriaError:
+    """The error that *error* is to a caller."""
     kind = type(error).__name__
     if isinstance(error, exceptions.ServiceError):
         return _refusal(doing, error)

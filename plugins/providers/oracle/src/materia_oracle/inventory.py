@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any
 
 from materia.compute import Attached, Instance
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import Mark, entry_mark
 from materia_providers.polling import look_for
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import Place
-from materia_oracle.errors import GoneError, UnansweredError, translated
+from materia_oracle.errors import translated
 from materia_oracle.shapes import PROVIDER
 
 TERMINATED = "TERMINATED"

@@ -11,12 +11,13 @@ from typing import Any
 
 from materia.compute import InstanceRequest, Offer
 from materia.errors import CapacityError, ConfigError, CredentialsError, ProviderError
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import mark_of
 from materia_providers.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.client import NO_RETRY, Place, may_pass
-from materia_oracle.errors import GoneError, UnansweredError, refuses_offer
+from materia_oracle.errors import refuses_offer
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.offers import domains_of
 from materia_oracle.shapes import BOOT_VOLUME_VPUS, read_offer_size

@@ -10,6 +10,7 @@ from functools import partial
 from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import ConfigError, Made, ReadyTimeoutError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import Mark, mark_of
@@ -17,7 +18,6 @@ from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
 
 from materia_oracle.client import Place, connect
-from materia_oracle.errors import GoneError
 from materia_oracle.inventory import (
     TERMINATED,
     TERMINATING,

@@ -9,9 +9,11 @@ os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 from materia import Opening
 from materia.errors import ConfigError, CredentialsError
+from materia_providers.settings import read_api_url, read_ssh_port
 
 from materia_oracle.launch import TABLE
 from materia_oracle.provider import Oracle
+from materia_oracle.shapes import PROVIDER
 
 
 def open_provider(opening: Opening) -> Oracle:
@@ -41,8 +43,13 @@ def open_provider(opening: Opening) -> Oracle:
         compartment=str(settings.get("compartment") or ""),
         subnet=str(settings.get("subnet") or ""),
         image=str(settings.get("image") or "Canonical Ubuntu 24.04"),
-        ssh_port=int(str(settings.get("ssh_port") or 22)),
-        api_url=str(settings.get("api_url") or "").rstrip("/"),
+        ssh_port=read_ssh_port(settings, provider=PROVIDER),
+        api_url=read_api_url(
+            settings,
+            provider=PROVIDER,
+            default="",
+            example="https://iaas.eu-frankfurt-1.oraclecloud.com",
+        ),
         price_list_url=str(settings.get("price_list_url") or ""),
         once=opening.once,
     )

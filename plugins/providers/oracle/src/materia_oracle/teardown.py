@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from materia_providers import teardown as removal
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 
-from materia_oracle.errors import GoneError, UnansweredError
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.shapes import PROVIDER
 

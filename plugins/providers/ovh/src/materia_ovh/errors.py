@@ -14,9 +14,14 @@ from materia.errors import (
     ConfigError,
     CredentialsError,
     MateriaError,
-    ProviderError,
 )
 from materia_providers import api_errors
+from materia_providers.api_errors import (
+    BusyRateError,
+    NothingMadeError,
+    TakenError,
+    UnansweredError,
+)
 from materia_providers.connection_errors import connection_text
 from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
 from requests.exceptions import InvalidHeader, RequestException
@@ -45,22 +50,6 @@ REFUSED = (
     exceptions.ReadOnlyError,
 )
 CONFIGURATION = (exceptions.InvalidConfiguration, exceptions.InvalidRegion)
-
-
-class NothingMadeError(ProviderError):
-    """It failed, and it is certain that nothing was made."""
-
-
-class TakenError(NothingMadeError):
-    """The name is there already."""
-
-
-class UnansweredError(ProviderError):
-    """No answer, or none that can be read: whether the request was carried out is unknown."""
-
-
-class BusyRateError(NothingMadeError):
-    """Too many requests, or one that came too late: not carried out, and safe to repeat."""
 
 
 def translated(doing: str) -> AbstractContextManager[None]:

@@ -22,6 +22,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import NothingMadeError, TakenError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import mark_of
@@ -30,15 +31,10 @@ from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
 
 from materia_ovh.catalog import read_catalog
+from materia_ovh.client import open_client
 from materia_ovh.credentials import Credentials
-from materia_ovh.errors import (
-    NothingMadeError,
-    TakenError,
-    UnansweredError,
-    refuses_offer,
-    translated,
-)
-from materia_ovh.inventory import Account, Key, open_client
+from materia_ovh.errors import refuses_offer, translated
+from materia_ovh.inventory import Account, Key
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
 from materia_ovh.settings import Settings
@@ -219,7 +215,9 @@ class Ovh:
         left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
 
         def undo(error: BaseException) -> Made:
-            sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
+            sure = isinstance(
+                error, CapacityError | CredentialsError | NothingMadeError | TakenError
+            )
             made = remove(self._account, left, patience=self._patience, late=not sure)
             return "machine" if made else ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from materia.errors import ConfigError
+from materia_providers.settings import read_api_url, read_ssh_port
 
 from materia_ovh.subsidiaries import api_at, api_of, candidates
 
@@ -44,11 +45,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         ConfigError: one of them cannot be.
     """
     default = Settings()
-    url = str(values.get("api_url") or default.api_url).rstrip("/")
-    if not re.match(r"https?://[^/\s]+", url):
-        raise ConfigError(
-            f"providers.ovh.api_url must be an address such as {default.api_url}, is {url!r}"
-        )
+    url = read_api_url(values, provider="ovh", default=default.api_url)
     project = str(values.get("project") or "")
     if project and not re.fullmatch(r"[0-9a-f]{32}", project):
         raise ConfigError(
@@ -57,15 +54,12 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         )
     subsidiary = str(values.get("subsidiary") or "")
     _check_subsidiary(subsidiary, url)
-    port = cast("int", values.get("ssh_port") or default.ssh_port)
-    if port > 65535:
-        raise ConfigError(f"providers.ovh.ssh_port must be at most 65535, is {port}")
     return Settings(
         project=project,
         regions=tuple(cast("tuple[str, ...]", values.get("regions") or ())),
         image=str(values.get("image") or default.image),
         subsidiary=subsidiary,
-        ssh_port=port,
+        ssh_port=read_ssh_port(values, provider="ovh"),
         api_url=url,
     )
 

@@ -18,17 +18,9 @@ from materia.errors import (
     ProviderError,
 )
 from materia_providers import api_errors
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.connection_errors import connection_text
 from scaleway_core.api import ScalewayException
-
-
-class GoneError(ProviderError):
-    """There is no such thing, or not yet: a new instance may be invisible for a moment."""
-
-
-class UnansweredError(ProviderError):
-    """No answer, or none that can be read: whether the request was carried out is unknown."""
-
 
 CREDENTIALS = frozenset({"denied_authentication", "permissions_denied"})
 CAPACITY = frozenset({"quotas_exceeded", "out_of_stock"})
@@ -38,10 +30,11 @@ UNKNOWN_OUTCOME = frozenset({500, 502, 503, 504})
 
 def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out of calls of the SDK; *doing* names what was asked."""
-    return api_errors.translated(doing, provider="scaleway", translate=_translate)
+    return api_errors.translated(doing, provider="scaleway", translate=translate)
 
 
-def _translate(error: Exception, doing: str) -> MateriaError:
+def translate(error: Exception, doing: str) -> MateriaError:
+    """The error that *error* is to a caller."""
     if isinstance(error, ScalewayException):
         return _refusal(doing, error)
     if isinstance(error, requests.RequestException):

@@ -13,6 +13,7 @@ from typing import Any
 
 from materia.compute import Attached, Instance
 from materia.errors import ProviderError
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME, UNNAMED, Mark, entry_mark
 from materia_providers.polling import look_for
 from scaleway.block.v1 import Volume  # type: ignore[import-untyped]
@@ -24,7 +25,7 @@ from scaleway.instance.v1.marshalling import (  # type: ignore[import-untyped]
 )
 
 from materia_scaleway.client import Apis
-from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.prices import PROVIDER, region_of
 
 TAG = "materia"

@@ -12,11 +12,12 @@ from typing import Any
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError
 from materia_providers.list_entries import Entries, LeftOut
 
 from materia_scaleway import prices
 from materia_scaleway.client import PAGE_SIZE, Apis, pages
-from materia_scaleway.errors import GoneError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.zones import Zones
 
 

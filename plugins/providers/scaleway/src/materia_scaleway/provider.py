@@ -12,6 +12,7 @@ from typing import Any
 from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import CapacityError, ConfigError, Made, ProviderError, ReadyTimeoutError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import Mark, mark_of
@@ -23,7 +24,7 @@ from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import connect
-from materia_scaleway.errors import GoneError, UnansweredError, refuses_offer, translated
+from materia_scaleway.errors import refuses_offer, translated
 from materia_scaleway.inventory import (
     Owned,
     address_of,

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from materia import Opening
 from materia.compute import Offer, Requirements
 from materia.errors import ConfigError
+from materia_providers.settings import read_api_url, read_ssh_port
 from scaleway import Client  # type: ignore[import-untyped]
-from scaleway_core.validations.string_validation import is_project_id, is_url
+from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import API_URL, connect
 from materia_scaleway.offers import offers_of
+from materia_scaleway.prices import PROVIDER
 from materia_scaleway.provider import Scaleway
 from materia_scaleway.zones import Zones, zones
 
@@ -32,7 +34,7 @@ def open_provider(opening: Opening) -> Scaleway:
         project=_project(str(settings.get("project") or "")),
         zones=_zones(opening),
         image=str(settings.get("image") or "ubuntu_noble"),
-        ssh_port=int(str(settings.get("ssh_port") or 22)),
+        ssh_port=read_ssh_port(settings, provider=PROVIDER),
         api_url=_api_url(opening),
         once=opening.once,
     )
@@ -58,10 +60,7 @@ def _project(value: str) -> str:
 
 
 def _api_url(opening: Opening) -> str:
-    url = str(opening.settings.get("api_url") or API_URL).rstrip("/")
-    if not is_url(url):
-        raise ConfigError(f"scaleway: api_url in {TABLE} must be http(s)://..., is {url!r}")
-    return url
+    return read_api_url(opening.settings, provider=PROVIDER, default=API_URL)
 
 
 def _zones(opening: Opening) -> Zones:

@@ -10,11 +10,12 @@ from datetime import timedelta
 
 from materia.errors import CredentialsError, ProviderError
 from materia_providers import teardown as removal
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 from scaleway.instance.v1 import Server, ServerAction  # type: ignore[import-untyped]
 
-from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.inventory import Owned, mark_of_server, users_of
 from materia_scaleway.prices import PROVIDER
 

@@ -30,6 +30,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
     return [
         Plugin(
             name="duckdb",
+            default=True,
             summary="one local DuckDB file, swapped whole at each publish",
             open=open_duckdb,
             settings=(

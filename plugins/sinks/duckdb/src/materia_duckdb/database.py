@@ -23,6 +23,8 @@ from materia_store.connection import log, naming, opened, remove
 from materia_store.file_lock import Lock
 from materia_store.publication import Publication
 
+REMEDY = f"{publication.REMEDY}, or name another file as sinks.duckdb.path in materia.toml"
+
 
 class Database:
     """One DuckDB file, replaced whole."""
@@ -47,8 +49,8 @@ class Database:
         state = self._fingerprint()
         if state is None:
             return None
-        with opened(self._target, read_only=True, shown=self._path) as connection:
-            found = publication.read(connection, self._path)
+        with opened(self._target, read_only=True, shown=self._path, remedy=REMEDY) as connection:
+            found = publication.read(connection, self._path, remedy=REMEDY)
         self._read = state, found
         return found
 
@@ -76,7 +78,7 @@ class Database:
                 if base is not None:
                     durable.copy(self._target, self._copy)
                 else:
-                    with opened(self._copy, read_only=False):
+                    with opened(self._copy, read_only=False, remedy=REMEDY):
                         pass
             durable.write(self._base, json.dumps(base))
             return self._copy
@@ -102,12 +104,12 @@ class Database:
                     f"{request.database}: is not the working copy of {self._path}; run again"
                 )
             self._refuse_changed()
-            with opened(self._copy, read_only=False) as connection:
+            with opened(self._copy, read_only=False, remedy=REMEDY) as connection:
                 tables = publication.write(connection, request)
                 connection.execute("CHECKPOINT")
             # Another connection of this process would keep its lock on the published file.
-            with opened(self._copy, read_only=True) as connection:
-                publication.read(connection, self._copy)
+            with opened(self._copy, read_only=True, remedy=REMEDY) as connection:
+                publication.read(connection, self._copy, remedy=REMEDY)
             durable.sync(self._copy)
             self._swap()
             self._finish()
@@ -123,7 +125,7 @@ class Database:
     def _held(self) -> Iterator[None]:
         """Keep what is published open to read: a writer that came now would lose what it writes."""
         if self._target.exists():
-            with opened(self._target, read_only=True, shown=self._path):
+            with opened(self._target, read_only=True, shown=self._path, remedy=REMEDY):
                 yield
         else:
             yield
@@ -153,7 +155,9 @@ class Database:
         if not self._target.exists():
             log(self._target).unlink(missing_ok=True)  # of a database that was deleted
         elif log(self._target).exists():
-            with opened(self._target, read_only=False, shown=self._path) as connection:
+            with opened(
+                self._target, read_only=False, shown=self._path, remedy=REMEDY
+            ) as connection:
                 connection.execute("CHECKPOINT")
 
     def _continues(self) -> bool:
@@ -161,7 +165,7 @@ class Database:
         if not self._copy.exists() or self._remembered() != self._fingerprint():
             return False
         try:
-            with opened(self._copy, read_only=False):
+            with opened(self._copy, read_only=False, remedy=REMEDY):
                 return True
         except SinkError:
             return False

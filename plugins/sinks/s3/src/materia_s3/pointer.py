@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from materia.data import Table
 from materia.errors import SinkError
-from materia.forms import FILE_NAME, SHA256
+from materia.kit.text import FILE_NAME, SHA256
 
 from materia_s3.objects import Found
 

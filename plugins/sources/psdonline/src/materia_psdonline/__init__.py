@@ -27,6 +27,7 @@ def materia_sources() -> list[Plugin[Source]]:
     return [
         Plugin(
             name="psdonline",
+            default=True,
             summary="USDA PSD Online: world supply and demand of crops and livestock, by month",
             open=open_psdonline,
             settings=(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 
-from materia.printable import printable
+from materia.kit.text import printable
 
 # The largest of the real figures seen is 518,195, in thousands of tonnes; written in tonnes it
 # would be 5 x 10^8. Two thousand times that is no harvest, and sums of such do not fit their type.

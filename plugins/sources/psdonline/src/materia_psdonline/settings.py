@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from materia.errors import ConfigError
-from materia.text import suggestion
+from materia.kit.text import suggestion
 
 ALL = "psd_alldata_csv.zip"
 # Lines of their own: members of the European Union, and the two wheats of Russia. Staging keeps

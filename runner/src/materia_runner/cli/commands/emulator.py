@@ -1,4 +1,4 @@
-"""`materia emulator`: the four providers' APIs on this machine, for free, until Ctrl-C."""
+"""`materia emulator`: the clouds of providers on this machine, for free, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from materia.errors import ConfigError, PluginError
+from materia.errors import ConfigError, MateriaError, PluginError
 
-from materia_runner.cli.context import load_registry
+from materia_runner.bundled import bundled
+from materia_runner.cli.context import bundled_only, load_registry
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import Command
 from materia_runner.signals import Interrupted, interrupts
 
 if TYPE_CHECKING:
+    from materia._entry_points import EntryPoint
     from materia_testing.emulation.machine import SshMachines
     from materia_testing.emulation.service import Service
 
@@ -34,15 +37,42 @@ where it says. The ledger is one of its own (MATERIA_STATE_DIR), so that no mach
 and no cost of the emulator is ever among the real ones; it goes with the emulator.
 At its end it says what each provider charged, and what was left there.
 Needs the packages of `materia-runner[emulator]`.
+
+\b
+Emulators that are installed: {names}.
 """
-NAMES = ("hetzner", "oracle", "ovh", "scaleway")
+GROUP = "materia.emulators"
+
+
+def find_emulators() -> dict[str, EntryPoint]:
+    """What each installed plugin says is the emulator of its provider; nothing is imported."""
+    from materia._entry_points import find_entry_points
+
+    points = sorted(find_entry_points(GROUP), key=lambda point: (point.name, point.value))
+    return {point.name: point for point in points}
+
+
+def complete_emulator(incomplete: str) -> list[str]:
+    """Names of the installed emulators."""
+    return [name for name in find_emulators() if name.startswith(incomplete)]
+
+
+class EmulatorCommand(Command):
+    """A command whose help names the emulators that are installed, looked up when it is shown."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """As of Typer, with the names."""
+        self.epilog = EPILOG.format(names=", ".join(find_emulators()) or "none")
+        super().format_epilog(ctx, formatter)
+
 
 Provider = Annotated[
     list[str] | None,
     typer.Option(
         "--provider",
         metavar="NAME",
-        help=f"Start only this one; may come several times. One of {', '.join(NAMES)}.",
+        autocompletion=complete_emulator,
+        help="Start only this one; may come several times.",
     ),
 ]
 Speed = Annotated[
@@ -72,14 +102,11 @@ def emulator(
     """
     import tempfile
 
-    chosen = tuple(dict.fromkeys(provider or NAMES))
-    for name in chosen:
-        if name not in NAMES:
-            raise PluginError(f"no emulator for {name!r}; there are {', '.join(NAMES)}")
+    found = _emulators(context, provider)
     installed = {found.plugin.name for found in load_registry(context).of_kind("provider")}
     with ExitStack() as stack:
         behind = stack.enter_context(_machines()) if machines else None
-        services = [stack.enter_context(one) for one in _services(chosen, speed, behind)]
+        services = [stack.enter_context(one) for one in _services(found, speed, behind)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="materia-emulator-")))
         config = folder / "providers.toml"
         port = {"ssh_port": behind.port} if behind and behind.port != 22 else {}
@@ -89,7 +116,7 @@ def emulator(
             if service.provider in installed
         }
         config.write_text(toml(tables), encoding="utf-8")
-        for name in sorted(set(chosen) - installed):
+        for name in sorted(set(found) - installed):
             echo(f"materia: the plugin for {name} is not installed", err=True)
         if behind and behind.why_stand_in:
             echo(f"materia: a stand-in for OpenSSH answers: {behind.why_stand_in}", err=True)
@@ -97,9 +124,9 @@ def emulator(
         script = folder / "environment.sh"
         script.touch(mode=0o600)
         script.write_text(f"{lines}\n", encoding="utf-8")
-        echo(f"# . {shlex.quote(str(script))}\n{lines}")
         try:
             with interrupts():
+                echo(f"# . {shlex.quote(str(script))}\n{lines}")
                 threading.Event().wait()
         except Interrupted:
             echo(bill(services), err=True)
@@ -145,14 +172,59 @@ def bill(services: Sequence[Service]) -> str:
     return "\n".join(lines)
 
 
-def _services(names: Sequence[str], speed: float, machines: SshMachines | None) -> list[Service]:
-    from materia_testing.emulation import Clock
-    from materia_testing.emulation.services import service_class
+def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str, type[Service]]:
+    """The services of *names*, or of all that can be loaded; what cannot is said.
 
+    Raises:
+        PluginError: there is none of a name, or it cannot be loaded.
+        ConfigError: there is none at all, or it needs a package that is not installed.
+    """
+    found = find_emulators()
+    if bundled_only(context):
+        ours = bundled()
+        found = {name: one for name, one in found.items() if one.distribution in ours}
+    for name in names or ():
+        if name not in found:
+            there = f"there are {', '.join(found)}" if found else "no installed plugin brings one"
+            raise PluginError(f"no emulator for {name!r}; {there}")
+    chosen = tuple(dict.fromkeys(names or found))
+    loaded, failed = {}, []
+    for name in chosen:
+        try:
+            loaded[name] = _load(found[name])
+        except MateriaError as error:
+            if names:
+                raise
+            failed.append(error)
+    if not loaded:
+        raise failed[0] if failed else ConfigError("no installed plugin brings an emulator")
+    for problem in failed:
+        echo(f"warning: {problem}", err=True)
+    return loaded
+
+
+def _load(point: EntryPoint) -> type[Service]:
     try:
-        return [service_class(name)(clock=Clock(speed=speed), machines=machines) for name in names]
+        from materia_testing.emulation.services import load_service
+
+        return load_service(point)
+    except MateriaError:
+        raise
     except ImportError as error:
         raise _missing(error) from error
+    except Exception as error:  # a fault of one plugin is that plugin's alone
+        raise PluginError(
+            f"the emulator {point.name!r} of {point.distribution} cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _services(
+    found: Mapping[str, type[Service]], speed: float, machines: SshMachines | None
+) -> list[Service]:
+    from materia_testing.emulation import Clock
+
+    return [kind(clock=Clock(speed=speed), machines=machines) for kind in found.values()]
 
 
 def _machines() -> SshMachines:

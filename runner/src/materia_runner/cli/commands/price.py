@@ -292,7 +292,7 @@ def _compare(
         for found in providers
     ]
     with Waiting() as waiting:
-        answers = ask_all(
+        asked = ask_all(
             askings,
             environment,
             cache=PriceCache(cache_folder(os.environ)),
@@ -302,8 +302,12 @@ def _compare(
             waiting=waiting.show,
         )
     comparisons = []
-    for number, (requirements, name) in enumerate(needs.items()):
-        given = tuple(answers[number * len(providers) : (number + 1) * len(providers)])
+    for requirements, name in needs.items():
+        given = tuple(
+            answer
+            for asking, answer in zip(askings, asked.given, strict=True)
+            if asking.requirements is requirements
+        )
         offers = [offer for one in given if isinstance(one, Answer) for offer in one.offers]
         ranking = rank(offers, requirements, start=now, exchange=pipeline.exchange)
         comparisons.append(

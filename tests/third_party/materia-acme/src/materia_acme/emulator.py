@@ -1,4 +1,4 @@
-"""Acme's cloud on this machine, for tests: an emulated service of its own."""
+"""Acme's cloud on this machine, for tests and for `materia emulator`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from materia.compute import Money
-from materia_acme.provider import STARTED_MINUTES
 from materia_testing.emulation import (
     Answer,
     BadBody,
@@ -20,6 +19,8 @@ from materia_testing.emulation import (
     Service,
     route,
 )
+
+from materia_acme.provider import STARTED_MINUTES
 
 TYPES = {"small": (2, 4, 40, "0.009"), "large": (8, 32, 160, "0.06")}
 

@@ -1,0 +1,46 @@
+"""Which plugins come with materia: the distributions in the extra `bundled` of materia-runner.
+
+They are what `--no-plugins` leaves, and what a message names when one of them is not installed. The
+list is in the metadata alone, so no code names a plugin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from materia._entry_points import EntryPoint
+    from materia.plugins import Kind, Registry
+
+# One line of Requires-Dist: `materia-local>=0.1,<0.2 ; extra == 'bundled'`.
+BUNDLED = re.compile(r"""\s*([A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"]bundled['"]""")
+
+
+def bundled() -> frozenset[str]:
+    """Names of the distributions whose plugins come with materia, installed or not."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires("materia-runner") or ()
+    except PackageNotFoundError:  # imported from a folder of sources
+        return frozenset()
+    return frozenset(match[1] for line in lines if (match := BUNDLED.match(line)))
+
+
+def load_registry(
+    points: Iterable[EntryPoint] | None = None, *, bundled_only: bool = False
+) -> Registry:
+    """Every plugin of the environment, or of *points*; with *bundled_only* none of others."""
+    from materia.plugins import load_plugins
+
+    only = bundled() if bundled_only else None
+    return load_plugins(points, only=only, how_to_install=how_to_install)
+
+
+def how_to_install(kind: Kind, name: str) -> str:
+    """For a provider or sink of ours that is not here: it is an extra."""
+    if kind == "source" or f"materia-{name}" not in bundled():
+        return ""
+    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"

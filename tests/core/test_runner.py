@@ -16,11 +16,12 @@ from materia.compute import Instance
 from materia.errors import NoOfferError, OrphanError, StageError
 from materia.plugins import Found, Kind, Registry
 from materia_runner.config.pipeline import Pipeline
+from materia_runner.ledger.run_record import new_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Log
 from materia_runner.run.placement import instance_name
 from materia_runner.run.report import RunReport
-from materia_runner.run.runner import new_run, run
+from materia_runner.run.runner import run
 
 Run = Callable[..., RunReport]
 

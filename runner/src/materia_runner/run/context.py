@@ -21,6 +21,7 @@ from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.rental.cost_meter import Spending
+from materia_runner.rental.rent import Renter
 from materia_runner.run.recorder import Journal
 from materia_runner.signals import Interrupts
 
@@ -67,6 +68,19 @@ class Running:
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
+
+    @property
+    def renter(self) -> Renter:
+        """What its instances are rented with."""
+        return Renter(
+            run=self.run,
+            state=self.state,
+            ledger=self.journal.ledger,
+            cost_meter=self.spending,
+            budget=self.pipeline.budget,
+            exchange=self.pipeline.exchange,
+            signals=self.signals,
+        )
 
     @property
     def source(self) -> Found[Source]:

@@ -11,28 +11,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from materia.compute import Instance, InstanceRequest, Offer
+from materia.compute import Instance, Offer
 from materia.errors import MateriaError, OtherMachineError, StageError, WorkerLostError
 from materia.protocols import Provider
-from materia_providers.clock import check_clock
 
 from materia_runner.artifact.machine_facts import MachineFacts, expected, remember
 from materia_runner.config.pipeline import Stage
 from materia_runner.execution.local import run_worker
-from materia_runner.ledger.rows import MachineRow, StageRow, StageState
+from materia_runner.ledger.rows import StageRow, StageState
 from materia_runner.messages.events import Output
 from materia_runner.planning.plan import Leg
-from materia_runner.rental.cost_meter import refuse_over_month
-from materia_runner.rental.lifecycle import ephemeral_instance
+from materia_runner.rental.rent import Access, Wanted, label_of, new_access
 from materia_runner.run.context import Running
-from materia_runner.run.recorder import MachineLife
+from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets
 from materia_runner.signals import Interrupted
 
 if TYPE_CHECKING:
-    from materia_providers.cloud_init import KeyPair
-
     from materia_runner.artifact.find import Artifact
     from materia_runner.execution.remote import RemoteWorker
 
@@ -64,13 +60,12 @@ class LegRun:
         return self._leg.chosen.offer
 
     @property
-    def _stages(self) -> str:
-        """As labels and names of instances have them."""
-        return "-".join(stage.name for stage in self._leg.stages)
+    def _stages(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self._leg.stages)
 
     @property
     def _name(self) -> str:
-        return instance_name(self._running.run, self._stages, self._number)
+        return instance_name(self._running.run, label_of(self._stages), self._number)
 
     def go(self, *, owned: bool) -> None:
         """Rent, run, destroy.
@@ -86,28 +81,20 @@ class LegRun:
         """
         if owned:
             with (
-                self._machine(user_data="", public_key="") as instance,
+                self._machine(None) as instance,
                 self._running.signals.released(),
             ):
                 for stage in self._leg.stages:
                     self._local_stage(stage, instance)
             return
-        from materia_providers.cloud_init import cloud_config, generate_key, user_data
-
         artifacts = artifacts_of(self._running, self._leg)
         # Takes a tenth of a second, which nobody waits for while the machine boots.
         threading.Thread(target=_import_ssh, daemon=True).start()
-        login_key, host_key = generate_key(), generate_key()
-        config = cloud_config(
-            login_key=login_key.public,
-            host_key=host_key,
-            now=datetime.now(UTC),
-            expires_at=self._expires_at,
-        )
+        access = new_access(self._expires_at)
         with (
-            self._machine(user_data=user_data(config), public_key=login_key.public) as instance,
+            self._machine(access) as instance,
             self._running.signals.released(),
-            _worker(instance, login_key, host_key) as worker,
+            _worker(instance, access) as worker,
         ):
             artifacts = self._prepare(worker, artifacts)
             for stage, artifact in zip(self._leg.stages, artifacts, strict=True):
@@ -115,48 +102,19 @@ class LegRun:
                 self._remote_stage(stage, worker)
 
     @contextmanager
-    def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
-        running, leg, offer = self._running, self._leg, self.offer
-        first = leg.stages[0].name
-        check_clock(self._provider, offer.provider)
-        row = MachineRow(
+    def _machine(self, access: Access | None) -> Iterator[Instance]:
+        running, leg = self._running, self._leg
+        wanted = Wanted(
             name=self._name,
-            run=running.run,
-            stages=tuple(stage.name for stage in leg.stages),
-            provider=offer.provider,
-            region=offer.region,
-            zone=offer.zone,
-            instance_type=offer.instance_type,
-            offer=offer,
+            stages=self._stages,
+            offer=self.offer,
             estimate=leg.chosen.cost,
             worst=leg.worst,
             expires_at=self._expires_at,
-            intended_at=datetime.now(UTC),
+            access=access,
         )
-        request = InstanceRequest(
-            name=row.name,
-            run=running.run,
-            stage=self._stages,
-            offer=offer,
-            expires_at=row.expires_at,
-            user_data=user_data,
-            public_key=public_key,
-        )
-        life = MachineLife(
-            journal=running.journal,
-            spending=running.spending,
-            row=row,
-            stage=first,
-            affordable=lambda: refuse_over_month(
-                running.pipeline.budget,
-                running.journal.ledger,
-                running.pipeline.exchange,
-                worst=leg.worst,
-                now=datetime.now(UTC),
-            ),
-        )
-        running.state.touch(running.run)
-        with ephemeral_instance(self._provider, request, running.signals, life) as instance:
+        reports = InstanceReports(running.journal, self._stages[0])
+        with running.renter.rent(self._provider, wanted, reports) as instance:
             self.reached = True
             yield instance
 
@@ -278,13 +236,18 @@ class LegRun:
 
 
 @contextmanager
-def _worker(instance: Instance, login_key: KeyPair, host_key: KeyPair) -> Iterator[RemoteWorker]:
+def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
     from materia_runner.execution.remote import RemoteWorker
     from materia_runner.ssh.command import Login
 
     if instance.host is None:
         raise AssertionError("a rented machine that answers has an address")
-    login = Login(host=instance.host, port=instance.port, key=login_key, host_key=host_key.public)
+    login = Login(
+        host=instance.host,
+        port=instance.port,
+        key=access.login_key,
+        host_key=access.host_key.public,
+    )
     with RemoteWorker(login, timeout=LOGIN_TIMEOUT) as worker:
         yield worker
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets as randomness
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from materia.errors import (
-    BudgetError,
     ConfigError,
     MateriaError,
     NoOfferError,
@@ -30,7 +25,8 @@ from materia_providers.clock import provider_time
 
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.ledger.rows import RunRow, RunState
+from materia_runner.ledger.rows import RunRow
+from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
 from materia_runner.plain_values import plain
@@ -48,7 +44,7 @@ from materia_runner.run.placement import LegRun, artifacts_of
 from materia_runner.run.recorder import Journal, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
-from materia_runner.signals import Interrupted, interrupts
+from materia_runner.signals import interrupts
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
@@ -132,7 +128,7 @@ def run(
             spending=Spending(pipeline.exchange),
             signals=signals,
         )
-        with _recorded(running):
+        with recorded_run(ledger, _run_row(running), clean=running.journal.clean):
             reports = _run_all(running)
         total = running.spending.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
@@ -146,47 +142,18 @@ def run(
     )
 
 
-def new_run(now: datetime) -> str:
-    """An identity that sorts by time and names no other run: `20261124T085500-ab12cd`."""
-    return f"{now:%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"
-
-
-@contextmanager
-def _recorded(running: Running) -> Iterator[None]:
-    """Write down that the run begins and how it ends."""
-    pipeline, ledger = running.pipeline, running.journal.ledger
-    ledger.begin_run(
-        RunRow(
-            run=running.run,
-            started_at=datetime.now(UTC),
-            source=pipeline.source,
-            sink=pipeline.sink,
-            providers=pipeline.providers or ("auto",),
-            directory=str(pipeline.directory.absolute()),
-            sample=pipeline.sample,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            version=version("materia-runner"),
-            max_cost=pipeline.budget.max_cost,
-        )
+def _run_row(running: Running) -> RunRow:
+    pipeline = running.pipeline
+    return RunRow(
+        run=running.run,
+        started_at=datetime.now(UTC),
+        source=pipeline.source,
+        sink=pipeline.sink,
+        providers=pipeline.providers or ("auto",),
+        directory=str(pipeline.directory.absolute()),
+        sample=pipeline.sample,
+        max_cost=pipeline.budget.max_cost,
     )
-    outcome: RunState = "failed"
-    error = None
-    try:
-        yield
-        outcome = "ok"
-    except Interrupted as interrupted:
-        outcome, error = "interrupted", str(interrupted)
-        raise
-    except BudgetError as refused:
-        outcome, error = "over budget", str(refused)
-        raise
-    except Exception as failure:
-        error = str(failure) or type(failure).__name__
-        raise
-    finally:
-        words = None if error is None else running.journal.clean(error)
-        ledger.end_run(running.run, outcome, at=datetime.now(UTC), error=words)
 
 
 def _run_all(running: Running) -> list[StageReport]:

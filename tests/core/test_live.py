@@ -57,7 +57,7 @@ def test_the_line_tells_the_stage_its_progress_time_money_and_machine() -> None:
     line = progress_line("extract", progress, 67.2, where="hetzner cpx32 in fsn1", spent=spent)
 
     assert line == (
-        "extract  fetch 3/230 partitions, 24.1 MB  1:07  0.0577 EUR  hetzner cpx32 in fsn1"
+        "extract  fetch 3/230 partitions, 24.1 MB  1 min 7 s  0.0577 EUR  hetzner cpx32 in fsn1"
     )
 
 
@@ -72,9 +72,9 @@ def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> No
         wait_until(lambda: "hetzner" not in terminal.last(), "the machine has left the line")
         after = terminal.last()
 
-    assert line.startswith("transform  load 1/3 partitions  0:0")
+    assert line.startswith("transform  load 1/3 partitions  0 s")
     assert line.endswith("0.0577 EUR  hetzner cpx32 in fsn1")
-    assert after.startswith("transform  load 1/3 partitions  0:0")
+    assert after.startswith("transform  load 1/3 partitions  0 s")
     assert terminal.last() == "", "nothing of the line is left in the end"
 
 

@@ -23,6 +23,7 @@ from materia.compute import Architecture
 from materia.errors import StageError, WorkerLostError
 from materia.forms import Form, Range
 from materia.protocols import Sink
+from materia.text import duration_text
 
 from materia_runner import codec
 from materia_runner.codec import MalformedError
@@ -236,8 +237,9 @@ class RemoteWorker:
         ended = self._session.run_script(script, told, erred)
         if ended.reason == "limit":
             raise StageError(
-                f"{request.stage}: was not done within its deadline of {_clock(script.limit)}, and "
-                "was ended; set a longer one in materia.toml, or see in the log what it waited for"
+                f"{request.stage}: was not done within its deadline of "
+                f"{duration_text(script.limit)}, and was ended; set a longer one in materia.toml, "
+                "or see in the log what it waited for"
             )
         if ended.ok and isinstance(end, Result):
             with self._understood():
@@ -321,8 +323,3 @@ def script_id(run: str, stage: str, attempt: int) -> str:
     """The identity of one attempt at a stage: `a-z`, `0-9` and `-`, at most 100."""
     end = f"-{attempt}"
     return re.sub(r"[^a-z0-9-]", "-", f"{run}-{stage}".lower())[: 100 - len(end)] + end
-
-
-def _clock(limit: timedelta) -> str:
-    seconds = limit.total_seconds()
-    return f"{seconds / 60:g} min" if seconds >= 60 and not seconds % 60 else f"{seconds:g} s"

@@ -15,8 +15,10 @@ from decimal import Decimal
 
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
+from materia.text import duration_text
 
 from materia_runner.config.pipeline import Stage
+from materia_runner.figures import money_text
 from materia_runner.planning.budget import worst_case
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
@@ -30,7 +32,7 @@ from materia_runner.planning.search import (
     join,
     rank_all,
 )
-from materia_runner.pricing.cost import Quote, length_text, money_text
+from materia_runner.pricing.cost import Quote
 from materia_runner.pricing.currency import Exchange
 from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, passed_over_order
 
@@ -101,7 +103,7 @@ class Leg:
         offer = self.chosen.offer
         return (
             f"{self.name}: {machine_text(offer)} at {offer.hourly.amount:f} "
-            f"{offer.hourly.currency}/h for at most {length_text(self.deadline)}, all in "
+            f"{offer.hourly.currency}/h for at most {duration_text(self.deadline)}, all in "
             f"{money_text(self.worst)}"
         )
 

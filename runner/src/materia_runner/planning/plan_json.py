@@ -7,8 +7,8 @@ from typing import Any
 
 from materia.compute import Offer
 
+from materia_runner.codec import plain
 from materia_runner.config.pipeline import Stage
-from materia_runner.plain_values import plain
 from materia_runner.planning.explain import counted
 from materia_runner.planning.plan import Leg, Plan, offer_key
 from materia_runner.pricing.offer_cache import quote_values

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from materia.compute import Instance, InstanceRequest
 from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.protocols import Provider
+from materia.text import duration_text
 from materia_providers.list_entries import left_out_of
 from materia_providers.polling import poll
 
@@ -182,7 +183,7 @@ def destroy(
         except ProviderError as error:
             refused = isinstance(error, CredentialsError)  # asking again would change nothing
             if refused or not left:
-                within = "" if refused else f" within {patience.total_seconds() / 60:.3g} min"
+                within = "" if refused else f" within {duration_text(patience)}"
                 when = "they are accepted" if refused else "the provider answers"
                 raise OrphanError(
                     f"{instance.provider}: {instance.name} in {instance.region} (id "

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from materia.errors import ConfigError
 from materia_providers.cloud_init import LOGIN_USER, KeyPair
 
+from materia_runner import codec
 from materia_runner.ledger.state import State
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -95,7 +96,7 @@ def reserve(state: State, name: str | None, *, run: str) -> Worker:
 
 def save(state: State, worker: Worker) -> None:
     """Keep what is known of it now."""
-    _write(folder_of(state, worker.name) / CARD, json.dumps(asdict(worker), default=str))
+    _write(folder_of(state, worker.name) / CARD, json.dumps(codec.plain(worker)))
 
 
 def save_keys(state: State, worker: Worker, *, key: KeyPair, host_key: str) -> None:
@@ -122,12 +123,11 @@ def workers(state: State) -> Iterator[Worker]:
         return
     for name in names:
         try:
-            values = json.loads((folder_of(state, name) / CARD).read_text(encoding="utf-8"))
-            if values["expires_at"] is not None:
-                values["expires_at"] = datetime.fromisoformat(values["expires_at"])
-            yield Worker(**values)
-        except (OSError, ValueError, KeyError, TypeError):
+            text = (folder_of(state, name) / CARD).read_text(encoding="utf-8")
+            worker: Worker = codec.decode(Worker, codec.parse(text), newer=True)
+        except (OSError, ValueError):
             continue  # being made or removed at this moment
+        yield worker
 
 
 def forget(state: State, worker: Worker) -> None:

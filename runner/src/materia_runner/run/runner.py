@@ -23,13 +23,14 @@ from materia.errors import (
 from materia.plugins import Registry
 from materia_providers.clock import provider_time
 
+from materia_runner.codec import plain
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
+from materia_runner.figures import money_text
 from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
-from materia_runner.plain_values import plain
 from materia_runner.planning.available_offers import Market, ask_market, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
@@ -278,8 +279,8 @@ def _chosen(leg: Leg) -> str:
     names = " and ".join(stage.name for stage in leg.stages)
     return (
         f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
-        f"about {quote.shown.amount:.4f} {quote.shown.currency}, "
-        f"at most {leg.worst.amount:.4f} {leg.worst.currency}"
+        f"about {money_text(quote.shown)}, "
+        f"at most {money_text(leg.worst)}"
     )
 
 

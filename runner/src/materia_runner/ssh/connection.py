@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.errors import HostKeyError, ReadyTimeoutError, WorkerLostError
+from materia.text import duration_text
 from materia_providers.cloud_init import LOGIN_USER
 
 from materia_runner.ssh.command import Login
@@ -156,7 +157,7 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
 def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
     import asyncssh
 
-    waited = f"{limit.total_seconds():.3g} s"
+    waited = duration_text(limit)
     if isinstance(reason, asyncssh.HostKeyNotVerifiable):
         return HostKeyError(
             f"{where}: what answers shows another host key than the one sent to this instance, "

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from materia.errors import WorkerLostError
+from materia.text import duration_text
 
 from materia_runner.ssh.command import Script
 from materia_runner.ssh.connection import DIAL_SECONDS, Connection, broken, lost, once_more
@@ -98,7 +99,7 @@ class Follower:
         except TimeoutError as error:
             raise WorkerLostError(
                 f"{self._connection.login.host}: {script.id} was not ended at its limit of "
-                f"{script.limit.total_seconds():g} s, and the worker does not say why"
+                f"{duration_text(script.limit)}, and the worker does not say why"
             ) from error
 
     async def _attached(self) -> Words:
@@ -126,7 +127,7 @@ class Follower:
                 raise WorkerLostError(
                     f"{host}: the worker knows nothing of {self._script.id} any more: it was "
                     "started again, or it heard nothing for "
-                    f"{self._script.lease.total_seconds():g} s and ended it"
+                    f"{duration_text(self._script.lease)} and ended it"
                 )
             self._fresh = False
             self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
@@ -138,7 +139,7 @@ class Follower:
                 if end["reason"] == "lost":
                     raise WorkerLostError(
                         f"{host}: the worker heard nothing for "
-                        f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
+                        f"{duration_text(self._script.lease)} and ended {self._script.id}"
                     )
                 return end
             if self._has - self._told > 2 * WINDOW_BYTES:

@@ -12,11 +12,13 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from materia.errors import StageError, WorkerLostError
+from materia.text import duration_text
 
 from materia_runner.ssh.command import Login
 from materia_runner.ssh.records import LONGEST_HEAD, MalformedError, Words, head_of, shown
@@ -181,8 +183,9 @@ class Program:
                         del self._ahead[CHUNK_BYTES : -len(self._mark)]
                     passed += await self._more()
         except TimeoutError as error:
+            waited = duration_text(timedelta(seconds=BEGIN_SECONDS))
             raise WorkerLostError(
-                self._printed(f"for {BEGIN_SECONDS:g} s {'something' if passed else 'nothing'}")
+                self._printed(f"for {waited} {'something' if passed else 'nothing'}")
             ) from error
         del self._ahead[: found + len(self._mark)]
         self._begun = True

@@ -134,9 +134,14 @@ def toml(tables: Mapping[str, Mapping[str, object]]) -> str:
 
 def bill(services: Sequence[Service]) -> str:
     """One line for each service: what it charged, and what was left there."""
+    from materia.compute import Money
+
+    from materia_runner.figures import money_text
+
     lines = []
     for service in services:
-        charged = [f"{amount:.4f} {currency}" for currency, amount in service.billed().items()]
+        billed = service.billed().items()
+        charged = [money_text(Money(amount, currency)) for currency, amount in billed]
         left = [f"{line.kind} {line.id}" for line in service.still_billed()]
         lines.append(
             f"{service.provider}: {' and '.join(charged) or 'nothing'} charged, "

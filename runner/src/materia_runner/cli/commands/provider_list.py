@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from materia.compute import ANY_REGION
 from materia.errors import CredentialsError, MateriaError
 from materia.plugins import open_plugin
-from materia.text import together
+from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
 from materia_runner.cli.output.text import many
+from materia_runner.codec import plain
 from materia_runner.concurrency import PATIENCE, ask_each
 from materia_runner.folders import cache_folder
-from materia_runner.plain_values import plain
-from materia_runner.pricing.cost import length_text
 from materia_runner.pricing.offer_cache import PriceCache
 from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
@@ -52,7 +51,7 @@ def describe_all(
     questions = [(one.plugin.name, partial(_ask, one, pipeline, environment)) for one in asked]
     answers = ask_each(questions, patience=patience, waiting=waiting)
     for (name, _), answer in zip(questions, answers, strict=True):
-        late = {"error": f"{name}: no answer within {length_text(patience)}; try again later"}
+        late = {"error": f"{name}: no answer within {duration_text(patience)}; try again later"}
         described[name].update(late if answer is None else answer)
     return list(described.values())
 

@@ -159,6 +159,8 @@ def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
 
 def as_text(swept: Swept) -> list[str]:
     """What was done at one provider, a line for each machine."""
+    from materia_runner.figures import money_text
+
     lines = []
     for one in swept.found:
         instance = one.instance
@@ -169,7 +171,7 @@ def as_text(swept: Swept) -> list[str]:
         else:
             done = "destroyed"
         cost = swept.costs.get(instance.name)
-        paid = f"; it cost {cost.amount:.4f} {cost.currency}" if cost else ""
+        paid = f"; it cost {money_text(cost)}" if cost else ""
         lines.append(f"{swept.provider}: {done} {_what(instance)}: {one.why}{paid}")
     lines += [
         f"{swept.provider}: {row.name} of a run that is over is not there any more"
@@ -191,10 +193,12 @@ def as_text(swept: Swept) -> list[str]:
 
 
 def _kept(provider: str, one: Kept) -> str:
+    from materia_runner.figures import moment_text
+
     instance = one.instance
     return (
         f"{provider}: kept {_what(instance)}: its run is not known on this computer; its deadline "
-        f"is {instance.expires_at:%Y-%m-%d %H:%M} UTC"
+        f"is {moment_text(instance.expires_at)} UTC"
     )
 
 

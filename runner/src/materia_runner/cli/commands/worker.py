@@ -167,8 +167,8 @@ def destroy(
     from materia.errors import ConfigError
 
     from materia_runner.cli.provider_access import Unasked, ask, open_all
+    from materia_runner.figures import money_text
     from materia_runner.ledger.state import State, state_folder
-    from materia_runner.pricing.cost import money_text
     from materia_runner.rental import manual_worker_files as worker_keys
     from materia_runner.rental.manual_worker import destroy_worker
 

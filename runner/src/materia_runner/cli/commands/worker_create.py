@@ -169,10 +169,10 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
 
 
 def _made_text(worker: Worker, quote: Quote) -> str:
-    from materia_runner.pricing.cost import money_text
+    from materia_runner.figures import moment_text, money_text
 
     offer = quote.offer
-    until = f"{worker.expires_at:%Y-%m-%d %H:%M} UTC"
+    until = "" if worker.expires_at is None else f"{moment_text(worker.expires_at)} UTC"
     return (
         f"{worker.name} is ready: {offer.provider} {offer.instance_type} in {worker.region}, "
         f"{offer.vcpus} vCPU, {offer.memory_gib:f} GiB, {offer.architecture}, at {worker.host}\n"

@@ -8,22 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Money
+from materia.text import duration_text
 
-from materia_runner.cli.output.price_table import (
-    marks,
-    minute,
-    money,
-    needs_text,
-    short,
-    unit_price,
-)
+from materia_runner.cli.output.price_table import marks, needs_text
 from materia_runner.cli.output.text import many, table
+from materia_runner.codec import plain
 from materia_runner.config.pipeline import Budget, Stage
-from materia_runner.plain_values import plain
+from materia_runner.figures import (
+    moment_text,
+    money_text,
+    quantity_text,
+    size_text,
+    unit_price_text,
+)
 from materia_runner.planning.explain import machine_text, reason_lines
 from materia_runner.planning.plan import Leg, Plan
 from materia_runner.planning.plan_json import LIMIT, plan_values
-from materia_runner.pricing.cost import Line, Quote, length_text
+from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.offer_query import NoAnswer
 
 HEAD = (
@@ -103,7 +104,7 @@ def _stages(leg: Leg) -> str:
 
 
 def _stage(stage: Stage) -> str:
-    length = length_text(stage.requirements.expected)
+    length = duration_text(stage.requirements.expected)
     if stage.minutes_configured:
         return f"{stage.name} {length} (materia.toml)"
     return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
@@ -143,12 +144,12 @@ def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
         (offer.zone or offer.region) + (f" (+{more})" if more else ""),
         str(offer.vcpus),
         offer.cpu,
-        f"{short(offer.memory_gib)} GiB {offer.architecture}",
-        money(offer.hourly),
-        money(quote.shown) + ("*" if quote.rates else ""),
-        f"+ {money(Money(added, quote.shown.currency))}" if added else "",
+        f"{size_text(offer.memory_gib)} GiB {offer.architecture}",
+        money_text(offer.hourly),
+        money_text(quote.shown) + ("*" if quote.rates else ""),
+        f"+ {money_text(Money(added, quote.shown.currency))}" if added else "",
         offer.availability + retires,
-        minute(offer.price_as_of),
+        moment_text(offer.price_as_of),
     )
 
 
@@ -163,8 +164,8 @@ def _chosen(leg: Leg) -> str:
 
 def _sum(line: Line) -> str:
     """Figures as far as a reader needs them; the exact ones are in the JSON."""
-    quantity = f"{round(line.quantity, 4).normalize():f}"
-    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
+    quantity = quantity_text(line.quantity)
+    return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
 
 def _passed_over(leg: Leg) -> list[str]:
@@ -175,19 +176,24 @@ def _passed_over(leg: Leg) -> list[str]:
 def _sharing(plan: Plan) -> list[str]:
     lines = [f"{plan.why}."]
     for other in plan.alternatives[1:]:
-        total = money(other.total) if other.total else other.reason
+        total = money_text(other.total) if other.total else other.reason
         lines.append(f"  not chosen: {other.sharing}: {total}")
     return lines
 
 
 def _sums(shown: Shown) -> list[str]:
     plan = shown.plan
-    lines = [f"expected in all  {money(plan.total)}", f"at worst         {money(plan.worst)}"]
+    lines = [
+        f"expected in all  {money_text(plan.total)}",
+        f"at worst         {money_text(plan.worst)}",
+    ]
     lines += [f"  {line}" for line in plan.worst_case]
     budget = shown.budget
-    cap = money(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
+    cap = money_text(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
     lines.append(f"cap of a run     {cap}")
     if budget.monthly:
         month = shown.month or Money(Decimal(0), budget.monthly.currency)
-        lines.append(f"cap of a month   {money(budget.monthly)}, {money(month)} of it used")
+        lines.append(
+            f"cap of a month   {money_text(budget.monthly)}, {money_text(month)} of it used"
+        )
     return lines

@@ -9,8 +9,8 @@ from typing import Any
 from materia.compute import Money
 
 from materia_runner.cli.output.text import many, table
-from materia_runner.plain_values import from_plain
-from materia_runner.pricing.cost import money_text
+from materia_runner.codec import decode
+from materia_runner.figures import money_text
 
 SHOWN = 5  # quotes of a leg, and reasons to pass offers over
 Values = Mapping[str, Any]
@@ -74,5 +74,5 @@ def _quote(number: int, quote: Values) -> tuple[str, ...]:
 
 
 def _money(value: Values) -> str:
-    money: Money = from_plain(Money, value)
+    money: Money = decode(Money, value)
     return money_text(money)

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from materia.plugins import Found, load_plugins
+from materia.plugins import InstalledPlugin, load_plugins
 from materia_testing.contracts.contract import Contract, deviation
 
 TESTS = Path(__file__).parent
@@ -42,7 +42,7 @@ def test_every_bundled_plugin_can_be_loaded() -> None:
 @pytest.mark.parametrize(
     "found", BUNDLED.found, ids=lambda found: f"{found.kind} {found.plugin.name}"
 )
-def test_every_bundled_plugin_has_its_contract_test(found: Found[object]) -> None:
+def test_every_bundled_plugin_has_its_contract_test(found: InstalledPlugin[object]) -> None:
     classes = contract_classes(found.kind, found.plugin.name)
 
     assert classes, (

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from materia.data import FetchRequest, LoadRequest, PartitionsRequest, PublishRequest
 from materia.hookspecs import Opening
-from materia.plugins import Found, load_plugins
+from materia.plugins import InstalledPlugin, load_plugins
 
 T = TypeVar("T")
 SOURCE = "psdonline"
 
 
-def opened(found: Found[T], directory: Path, **changed: object) -> T:
+def opened(found: InstalledPlugin[T], directory: Path, **changed: object) -> T:
     """The plugin, opened with its defaults but for what is *changed*."""
     settings = {setting.name: setting.default for setting in found.plugin.settings}
     return found.plugin.open(

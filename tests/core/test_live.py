@@ -8,7 +8,7 @@ import re
 
 import pytest
 from fakes.workshop import wait_until
-from materia_runner.cli.output.progress import EventLines, Live, progress_line
+from materia_runner.cli.output.progress import EventLines, ProgressDisplay, progress_line
 from materia_runner.messages.events import Event, Log, Machine, MachineState, Progress, Spent
 
 PLAIN = {"NO_COLOR": "1"}
@@ -64,7 +64,7 @@ def test_the_line_tells_the_stage_its_progress_time_money_and_machine() -> None:
 
 def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> None:
     terminal = Terminal()
-    with Live(terminal, PLAIN, quiet=False) as live:
+    with ProgressDisplay(terminal, PLAIN, quiet=False) as live:
         for event in EVENTS:
             live.observe(*event)
         wait_until(lambda: "0.0577 EUR" in terminal.last(), "the money is shown")
@@ -82,7 +82,7 @@ def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> No
 @pytest.mark.parametrize("quiet", [False, True])
 def test_without_a_terminal_only_money_and_warnings_are_told(quiet: bool) -> None:  # noqa: FBT001 -- a parameter of the test
     stream = io.StringIO()
-    with Live(stream, {}, quiet=quiet) as live:
+    with ProgressDisplay(stream, {}, quiet=quiet) as live:
         for event in [*EVENTS, ("extract", machine("gone", cost="0.0577"))]:
             live.observe(*event)
 
@@ -94,7 +94,7 @@ def test_without_a_terminal_only_money_and_warnings_are_told(quiet: bool) -> Non
 
 def test_a_machine_of_ones_own_is_not_rented() -> None:
     stream = io.StringIO()
-    with Live(stream, {}, quiet=False) as live:
+    with ProgressDisplay(stream, {}, quiet=False) as live:
         live.observe("extract", machine("created", hourly="0"))
 
     assert stream.getvalue() == ""

@@ -15,9 +15,9 @@ from materia_runner.ledger.ledger import Ledger
 from materia_runner.ledger.rows import MachineRow, RunRow
 from materia_runner.ledger.state import State
 from materia_runner.pricing.currency import Exchange
-from materia_runner.rental.cost_meter import Spending, refuse_over_month
+from materia_runner.rental.cost_meter import CostMeter, refuse_over_month
 from materia_runner.rental.instance_record import InstanceRecord
-from materia_runner.run.recorder import InstanceReports, Journal
+from materia_runner.run.recorder import InstanceReports, Recorder
 
 NOW = datetime.now(UTC)
 CAP = Budget(monthly=Money(Decimal("1.00"), "EUR"))
@@ -40,12 +40,12 @@ def life_of(run: str, state: State, ledger: Ledger, worst: str) -> InstanceRecor
         expires_at=NOW + timedelta(hours=1),
         intended_at=NOW,
     )
-    journal = Journal(run, state=state, ledger=ledger, observe=lambda *_: None, hidden=())
+    recorder = Recorder(run, state=state, ledger=ledger, observe=lambda *_: None, hidden=())
     return InstanceRecord(
         ledger=ledger,
-        cost_meter=Spending(Exchange()),
+        cost_meter=CostMeter(Exchange()),
         row=row,
-        reporter=InstanceReports(journal, "extract"),
+        reporter=InstanceReports(recorder, "extract"),
         check_cap=lambda: refuse_over_month(
             CAP, ledger, Exchange(), worst=amount, now=NOW, written=True
         ),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from materia import Opening
 from materia.compute import Money, Offer, Requirements
 from materia.errors import ProviderError
-from materia.plugins import Found
+from materia.plugins import InstalledPlugin
 from materia.protocols import Provider
 from materia_providers.list_entries import Entries
 from materia_runner.folders import cache_folder
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> PriceCache:
 
 
 def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> Asking:
-    found: Found[Provider] = Found(
+    found: InstalledPlugin[Provider] = InstalledPlugin(
         kind="provider",
         plugin=PLUGINS[name],
         module="fakes.rentals",

@@ -29,7 +29,7 @@ from materia.errors import BusyError, SinkError
 from materia.forms import FILE_NAME, PARTITION_KEY
 from materia.protocols import Sink
 from materia_duckdb.sink import DuckDBSink
-from materia_runner.execution.sink_server import Relay
+from materia_runner.execution.sink_server import SinkServer
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.sink_messages import (
@@ -202,7 +202,7 @@ class Pair:
 
     def seen_by_a_worker(self, kept: str = "kept", *, spare: float = 0.0) -> RelayedSink:
         relays = {
-            stage: Relay(
+            stage: SinkServer(
                 cast("Session", self.session),
                 self.real,
                 request=request(self.folder, stage),

@@ -15,7 +15,7 @@ from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import BusyError, SinkError
-from materia_s3.objects import Found
+from materia_s3.objects import ListedObject
 from materia_s3.pointer import KEPT_FOR, Pointer, expendable, history
 from materia_testing.contracts.sink_publish import (
     ROWS,
@@ -223,7 +223,7 @@ def test_no_database_goes_that_may_be_in_use(gaps: list[int], others: list[int])
         before = published.object
         replaced[before] = now
         published = pointer(object=name, published_at=now, earlier=history(published, now=now))
-        listed = {key: Found(size=1, etag="e", modified=at) for key, at in store.items()}
+        listed = {key: ListedObject(size=1, etag="e", modified=at) for key, at in store.items()}
         for gone in expendable(published, listed):
             assert store.pop(gone) < now - KEPT_FOR
             assert gone not in {name, before}

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[T]):
+class InstalledPlugin(Generic[T]):
     """A declared plugin and where it comes from."""
 
     kind: Kind
@@ -68,14 +68,14 @@ class Failure:
 class Registry:
     """All plugins of this environment, in the order of their names."""
 
-    found: tuple[Found[Any], ...]
+    found: tuple[InstalledPlugin[Any], ...]
     failures: tuple[Failure, ...]
 
-    def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
+    def of_kind(self, kind: Kind) -> tuple[InstalledPlugin[Any], ...]:
         """The plugins of one kind, those that share a name included."""
         return tuple(found for found in self.found if found.kind == kind)
 
-    def get(self, kind: Kind, name: str) -> Found[Any]:
+    def get(self, kind: Kind, name: str) -> InstalledPlugin[Any]:
         """The plugin of that name.
 
         Raises:
@@ -98,15 +98,15 @@ class Registry:
             f"installed: {', '.join(names) or 'none'}{_how_to_install(kind, name)}"
         )
 
-    def provider(self, name: str) -> Found[Provider]:
+    def provider(self, name: str) -> InstalledPlugin[Provider]:
         """As `get`."""
         return self.get("provider", name)
 
-    def source(self, name: str) -> Found[Source]:
+    def source(self, name: str) -> InstalledPlugin[Source]:
         """As `get`."""
         return self.get("source", name)
 
-    def sink(self, name: str) -> Found[Sink]:
+    def sink(self, name: str) -> InstalledPlugin[Sink]:
         """As `get`."""
         return self.get("sink", name)
 
@@ -117,7 +117,7 @@ def load_plugins(
     """Load every plugin of the environment, or of the entry points in *found*."""
     manager = pluggy.PluginManager("materia")
     manager.add_hookspecs(hookspecs)
-    declared: list[Found[Any]] = []
+    declared: list[InstalledPlugin[Any]] = []
     failures: list[Failure] = []
     points = find_entry_points(GROUP) if found is None else found
     for point in sorted(points, key=lambda point: (point.name, point.value)):
@@ -141,7 +141,7 @@ def load_plugins(
     return Registry(found=tuple(declared), failures=tuple(failures))
 
 
-def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
+def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[InstalledPlugin[Any]]:
     module = point.load()
     _check_hooks(module)
     name = f"{point.distribution}:{point.value}"
@@ -156,7 +156,7 @@ def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Foun
                 if not isinstance(plugin, Plugin):
                     raise TypeError(f"{hook} returned {plugin!r}, which is not a materia.Plugin")
                 declared.append(
-                    Found(
+                    InstalledPlugin(
                         kind=kind,
                         plugin=plugin,
                         module=point.module,
@@ -192,7 +192,7 @@ def _check_hooks(module: Any) -> None:
         raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
 
 
-def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
+def take_secrets(found: InstalledPlugin[Any], environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a plugin declared, from *environment*.
 
     Raises:
@@ -205,7 +205,7 @@ def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str,
 
 
 def open_plugin(
-    found: Found[T],
+    found: InstalledPlugin[T],
     environment: Mapping[str, str],
     *,
     settings: Mapping[str, object],

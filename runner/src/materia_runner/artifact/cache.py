@@ -44,7 +44,7 @@ class File:
     used_at: float
 
 
-class Kept:
+class ArtifactCache:
     """Files by key, in a folder that is made when it is first written to."""
 
     def __init__(self, folder: Path) -> None:

@@ -21,7 +21,7 @@ from materia.compute import Architecture
 from materia.errors import ArtifactError
 
 from materia_runner.artifact.assembly import SUFFIX, assemble
-from materia_runner.artifact.cache import File, Kept
+from materia_runner.artifact.cache import ArtifactCache, File
 from materia_runner.artifact.dependencies import CORE, RUNNER, TRANSFORM, find_closure
 from materia_runner.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
@@ -81,7 +81,7 @@ def find_or_build(
             target,
             pipeline,
             stages=WHOLE if whole else EXTRACT,
-            kept=Kept(artifacts_folder(os.environ)),
+            kept=ArtifactCache(artifacts_folder(os.environ)),
             uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
             say=say,
         )
@@ -111,5 +111,5 @@ def artifacts_folder(environment: Mapping[str, str]) -> Path:
 
 def kept_artifacts(environment: Mapping[str, str]) -> list[File]:
     """The artifacts that are kept here, the last used first; each once, its content unchecked."""
-    files = Kept(artifacts_folder(environment)).every()
+    files = ArtifactCache(artifacts_folder(environment)).every()
     return list({one.sha256: one for one in files if one.path.name.endswith(SUFFIX)}.values())

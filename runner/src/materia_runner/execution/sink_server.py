@@ -2,7 +2,7 @@
 
 The worker is trusted with its stage and no more: `relay_messages` has decoded what it says, and
 `relay_rules` says whether it may. Files that come are checked by their hash before the sink sees
-them. An error of the sink is raised from `obey`; the script of the worker is then ended.
+them. An error of the sink is raised from `obey`; the command of the worker is then ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MOST_RECORDS = 100_000  # of one stage; a source has some hundred partitions
 ROOM = 0.9
 
 
-class Relay:
+class SinkServer:
     """The sink at home for one stage on one worker.
 
     Attributes:
@@ -60,7 +60,7 @@ class Relay:
         stage: Path,
         kept: Path,
     ) -> None:
-        """Serve the script that runs in *session*.
+        """Serve the command that runs in *session*.
 
         Args:
             session: To the worker.

@@ -19,7 +19,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once
-from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
 
 from materia_runner.config.pipeline import Pipeline, Stage
@@ -57,7 +57,7 @@ class Market:
     left_out: tuple[str, ...] = ()
 
 
-def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
+def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:
     """The providers that are named, or under auto all that rent machines.
 
     Raises:
@@ -188,7 +188,7 @@ class _Unread(PriceCache):
         """Nothing."""
 
 
-def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
+def _lacking(found: InstalledPlugin[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
     """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
     try:
         take_secrets(found, environment)
@@ -197,13 +197,13 @@ def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer
     return None
 
 
-def _renting(found: Found[Provider]) -> Found[Provider]:
+def _renting(found: InstalledPlugin[Provider]) -> InstalledPlugin[Provider]:
     """The provider as it is asked with credentials, and not at all when it refuses them."""
     return replace(found, plugin=replace(found.plugin, public_offers=None))
 
 
 def _ask_only(
-    found: Found[Provider],
+    found: InstalledPlugin[Provider],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
@@ -236,7 +236,9 @@ def _ask_only(
 
 
 @contextmanager
-def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iterator[None]:
+def _faults_told(
+    found: InstalledPlugin[Provider], environment: Mapping[str, str]
+) -> Iterator[None]:
     """Say a fault of the plugin in one sentence, as it is said where others are asked too."""
     try:
         yield
@@ -260,7 +262,7 @@ def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
 
 
 def _open(
-    found: Found[Any],
+    found: InstalledPlugin[Any],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     once: Once | None = None,

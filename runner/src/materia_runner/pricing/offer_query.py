@@ -13,7 +13,7 @@ from materia.compute import Offer, Requirements
 from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
 from materia.hookspecs import Opening
 from materia.kit.once import Once
-from materia.plugins import Found, open_plugin
+from materia.plugins import InstalledPlugin, open_plugin
 from materia.printable import on_one_line
 from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
@@ -58,7 +58,7 @@ class Asking:
         directory: Folder that relative paths in the settings start from.
     """
 
-    found: Found[Provider]
+    found: InstalledPlugin[Provider]
     requirements: Requirements
     settings: Mapping[str, object]
     directory: Path

@@ -29,7 +29,7 @@ class _Use:
     gone_at: datetime | None = None
 
 
-class Spending:
+class CostMeter:
     """The machines of one run, by name; used from several threads."""
 
     def __init__(self, exchange: Exchange) -> None:

@@ -16,7 +16,7 @@ from materia_runner.rental.cost_meter import addresses_of
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
     from materia_runner.ledger.rows import MachineRow
-    from materia_runner.rental.cost_meter import Spending
+    from materia_runner.rental.cost_meter import CostMeter
 
 
 class InstanceReporter(Protocol):
@@ -48,7 +48,7 @@ class InstanceRecord:
     """
 
     ledger: Ledger
-    cost_meter: Spending
+    cost_meter: CostMeter
     row: MachineRow
     reporter: InstanceReporter
     check_cap: Callable[[], None]

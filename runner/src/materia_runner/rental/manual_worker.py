@@ -26,8 +26,8 @@ from materia_runner.messages.events import MachineState
 from materia_runner.planning.budget import worst_case
 from materia_runner.pricing.currency import Exchange
 from materia_runner.rental import manual_worker_files as worker_keys
-from materia_runner.rental.cost_meter import Spending
-from materia_runner.rental.failover import Announcing, Failover
+from materia_runner.rental.cost_meter import CostMeter
+from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.lifecycle import destroy
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.rent import Renter, Wanted, new_access
@@ -121,7 +121,7 @@ def create_worker(
             run=wanted.run,
             state=state,
             ledger=ledger,
-            cost_meter=Spending(wanted.exchange),
+            cost_meter=CostMeter(wanted.exchange),
             budget=wanted.budget,
             exchange=wanted.exchange,
             signals=signals,
@@ -239,7 +239,7 @@ class _Maker:
 
     def first_of(self, quotes: Sequence[Quote], providers: Mapping[str, Provider]) -> None:
         failover = Failover(offers=[quote.offer for quote in quotes])
-        with Announcing(lambda _, text: self.reports.say(text)) as news:
+        with FailoverNotices(lambda _, text: self.reports.say(text)) as notices:
             while True:
                 left = [quote for quote in quotes if failover.is_open(quote.offer)]
                 if not left:
@@ -248,13 +248,13 @@ class _Maker:
                 worst = worst_case(quote.offer, quote.duration).cost
                 with self.renter.signals.released():
                     self.renter.check_month(worst, written=False)
-                news.tried()
+                notices.tried()
                 try:
                     self.make(quote, worst, providers[quote.offer.provider])
                 except OrphanError:
                     raise
                 except (ConfigError, ProviderError) as error:
-                    news.hold(STAGE, error, failover.learn(error, quote.offer))
+                    notices.hold(STAGE, error, failover.learn(error, quote.offer))
                 else:
                     return
 

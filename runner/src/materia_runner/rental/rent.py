@@ -18,7 +18,7 @@ from materia_providers.clock import check_clock
 from materia_runner.config.pipeline import Budget
 from materia_runner.ledger.rows import MachineRow
 from materia_runner.pricing.currency import Exchange
-from materia_runner.rental.cost_meter import Spending, refuse_over_month
+from materia_runner.rental.cost_meter import CostMeter, refuse_over_month
 from materia_runner.rental.instance_record import InstanceRecord, InstanceReporter
 from materia_runner.rental.lifecycle import rented_instance
 from materia_runner.signals import Interrupts
@@ -86,7 +86,7 @@ class Renter:
     run: str
     state: State
     ledger: Ledger
-    cost_meter: Spending
+    cost_meter: CostMeter
     budget: Budget
     exchange: Exchange
     signals: Interrupts

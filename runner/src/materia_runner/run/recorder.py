@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
     from materia_runner.ledger.rows import MachineRow
     from materia_runner.ledger.state import State
-    from materia_runner.rental.cost_meter import Spending
+    from materia_runner.rental.cost_meter import CostMeter
 
 BEAT_SECONDS = 1.0
 
 
-class Journal:
-    """The journal of one run.
+class Recorder:
+    """The recorder of one run.
 
     What comes in is without secrets and control characters afterwards, wherever it goes.
     """
@@ -105,17 +105,17 @@ class InstanceReports:
     """Shows the life of one instance as events of a run; see `instance_record.InstanceReporter`.
 
     Attributes:
-        journal: Where.
+        recorder: Where.
         stage: The first that the instance is for.
     """
 
-    journal: Journal
+    recorder: Recorder
     stage: str
 
     def changed(self, row: MachineRow, state: MachineState, *, cost: Money | None) -> None:
         """Show it as an event."""
         offer = row.offer
-        self.journal.observe(
+        self.recorder.observe(
             self.stage,
             Machine(
                 name=row.name,
@@ -131,26 +131,26 @@ class InstanceReports:
 
     def warn(self, message: str) -> None:
         """Show and log it."""
-        self.journal.say(self.stage, message, warning=True)
+        self.recorder.say(self.stage, message, warning=True)
 
     def clean(self, text: str) -> str:
         """*text* without secrets and control characters."""
-        return self.journal.clean(text)
+        return self.recorder.clean(text)
 
 
 @contextmanager
-def meter_shown(journal: Journal, spending: Spending, stage: str) -> Iterator[None]:
+def meter_shown(recorder: Recorder, cost_meter: CostMeter, stage: str) -> Iterator[None]:
     """While this block runs, say what was spent whenever that has changed."""
     ended = threading.Event()
 
     def beat() -> None:
         shown = ""
         while True:
-            total = spending.total(datetime.now(UTC))
+            total = cost_meter.total(datetime.now(UTC))
             amount = f"{total.amount:f}"
-            if amount != shown and spending.counting:
+            if amount != shown and cost_meter.counting:
                 shown = amount
-                journal.observe(stage, Spent(amount=amount, currency=total.currency))
+                recorder.observe(stage, Spent(amount=amount, currency=total.currency))
             if ended.wait(BEAT_SECONDS):
                 return
 

@@ -11,7 +11,7 @@ from materia.data import Table
 from materia.errors import SinkError
 from materia.forms import FILE_NAME, SHA256
 
-from materia_s3.objects import Found
+from materia_s3.objects import ListedObject
 
 POINTER = "published.json"
 DATABASES = "databases"
@@ -70,7 +70,7 @@ def history(before: Pointer | None, *, now: datetime) -> tuple[Earlier, ...]:
     return (Earlier(object=before.object, replaced_at=now), *recent)
 
 
-def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
+def expendable(published: Pointer, listed: Mapping[str, ListedObject]) -> list[str]:
     """Which of the databases *listed* nobody can be reading or about to publish.
 
     All but what is published, what was until `KEPT_FOR` ago or just before, and what was uploaded

@@ -25,7 +25,7 @@ from materia_runner.cli.output.waiting import Waiting
 
 if TYPE_CHECKING:
     from materia.compute import Requirements
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
     from materia.protocols import Provider
 
     from materia_runner.cli.output.price_table import Comparison
@@ -255,7 +255,7 @@ def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, st
     return needs
 
 
-def _chosen(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
+def _chosen(registry: Registry, names: Sequence[str]) -> list[InstalledPlugin[Provider]]:
     """The providers of those names, or all that rent machines, or all."""
     if names:
         return [registry.provider(name) for name in dict.fromkeys(names)]
@@ -265,7 +265,7 @@ def _chosen(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
 
 
 def _compare(
-    providers: Sequence[Found[Provider]],
+    providers: Sequence[InstalledPlugin[Provider]],
     needs: dict[Requirements, str],
     pipeline: Pipeline,
     environment: Mapping[str, str],

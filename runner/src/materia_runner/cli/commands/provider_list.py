@@ -23,14 +23,14 @@ from materia_runner.secrets.redaction import to_hide
 
 if TYPE_CHECKING:
     from materia.compute import Instance
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
     from materia.protocols import Provider
 
     from materia_runner.config.pipeline import Pipeline
 
 
 def describe_all(
-    providers: Sequence[Found[Provider]],
+    providers: Sequence[InstalledPlugin[Provider]],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     *,
@@ -57,7 +57,10 @@ def describe_all(
 
 
 def _described(
-    found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str], cache: PriceCache
+    found: InstalledPlugin[Provider],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    cache: PriceCache,
 ) -> dict[str, Any]:
     plugin = found.plugin
     missing = [name for name in plugin.secrets if not environment.get(name)]
@@ -82,14 +85,14 @@ def _described(
     }
 
 
-def _takes_part(found: Found[Provider], pipeline: Pipeline) -> bool:
+def _takes_part(found: InstalledPlugin[Provider], pipeline: Pipeline) -> bool:
     if pipeline.providers:
         return found.plugin.name in pipeline.providers
     return found.plugin.rents
 
 
 def _ask(
-    found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]
+    found: InstalledPlugin[Provider], pipeline: Pipeline, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     plugin = found.plugin
     secrets = to_hide(plugin.secrets, environment)

@@ -121,7 +121,7 @@ def run_stages(
 
     from materia.errors import SourceError
 
-    from materia_runner.cli.output.progress import EventLines, Live
+    from materia_runner.cli.output.progress import EventLines, ProgressDisplay
     from materia_runner.cli.output.summary import problems_of, summary
     from materia_runner.config.sample import sampled
     from materia_runner.ledger.state import State, state_folder
@@ -136,7 +136,7 @@ def run_stages(
         pipeline = sampled(pipeline, registry)
     if stage is not None:
         pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
-    shown = EventLines(sys.stderr) if json else Live(sys.stderr, os.environ, quiet=quiet)
+    shown = EventLines(sys.stderr) if json else ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
     with shown as live, file_named(pipeline):
         report = runner.run(
             pipeline,

@@ -22,7 +22,7 @@ from materia_runner.figures import (
     unit_price_text,
 )
 from materia_runner.planning.explain import machine_text, reason_lines
-from materia_runner.planning.plan import Leg, Plan
+from materia_runner.planning.plan import Placement, Plan
 from materia_runner.planning.plan_json import LIMIT, plan_values
 from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.offer_query import NoAnswer
@@ -77,7 +77,9 @@ def as_json(shown: Shown) -> dict[str, Any]:
 def as_text(shown: Shown) -> str:
     """For each machine its stages, the best quotes, the choice and what was passed over."""
     plan = shown.plan
-    blocks = [_leg(number, leg) for number, leg in enumerate(plan.legs, start=1)]
+    blocks = [
+        _placement(number, placement) for number, placement in enumerate(plan.placements, start=1)
+    ]
     if shown.unanswered:
         reasons = "\n".join(f"  {one.reason}" for one in shown.unanswered)
         blocks.append(f"providers that cannot be asked now:\n{reasons}")
@@ -89,17 +91,21 @@ def as_text(shown: Shown) -> str:
     return "\n\n".join(blocks)
 
 
-def _leg(number: int, leg: Leg) -> str:
-    needs = needs_text(leg.requirements)
-    blocks = [f"machine {number} for {leg.name}: {needs}; net of VAT", _stages(leg), _table(leg)]
-    blocks += marks(leg.ranking.quotes[:LIMIT])
-    blocks += [_chosen(leg), *_passed_over(leg)]
+def _placement(number: int, placement: Placement) -> str:
+    needs = needs_text(placement.requirements)
+    blocks = [
+        f"machine {number} for {placement.name}: {needs}; net of VAT",
+        _stages(placement),
+        _table(placement),
+    ]
+    blocks += marks(placement.ranking.quotes[:LIMIT])
+    blocks += [_chosen(placement), *_passed_over(placement)]
     return "\n".join(blocks)
 
 
-def _stages(leg: Leg) -> str:
-    texts = [_stage(stage) for stage in leg.stages]
-    saved = "; a boot is saved" if len(leg.stages) > 1 else ""
+def _stages(placement: Placement) -> str:
+    texts = [_stage(stage) for stage in placement.stages]
+    saved = "; a boot is saved" if len(placement.stages) > 1 else ""
     return f"  expected: {', '.join(texts)}{saved}"
 
 
@@ -110,20 +116,20 @@ def _stage(stage: Stage) -> str:
     return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
 
 
-def _table(leg: Leg) -> str:
+def _table(placement: Placement) -> str:
     rows: list[tuple[str, ...]] = []
     seen = 0
     groups: dict[tuple[object, ...], list[Quote]] = {}
-    for quote in leg.ranking.quotes:
+    for quote in placement.ranking.quotes:
         groups.setdefault(_alike(quote), []).append(quote)
     for same in groups.values():
         mark = "->" if not rows else ""
-        rows.append(_row(leg, same[0], mark=mark, more=len(same) - 1))
+        rows.append(_row(placement, same[0], mark=mark, more=len(same) - 1))
         seen += len(same)
         if len(rows) == LIMIT:
             break
     text = table(rows, head=HEAD)
-    left = len(leg.ranking.quotes) - seen
+    left = len(placement.ranking.quotes) - seen
     return text if not left else f"{text}\n... and {many(left, 'more offer')} that would do"
 
 
@@ -133,9 +139,9 @@ def _alike(quote: Quote) -> tuple[object, ...]:
     return (offer.provider, offer.instance_type, quote.shown, offer.availability, offer.vcpus)
 
 
-def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
+def _row(placement: Placement, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
     offer = quote.offer
-    added = leg.arrival.added(offer) if leg.arrival else None
+    added = placement.arrival.added(offer) if placement.arrival else None
     retires = f", until {offer.retires_on}" if offer.retires_on else ""
     return (
         mark,
@@ -153,9 +159,9 @@ def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
     )
 
 
-def _chosen(leg: Leg) -> str:
-    quote = leg.chosen
-    count = len(leg.ranking.quotes)
+def _chosen(placement: Placement) -> str:
+    quote = placement.chosen
+    count = len(placement.ranking.quotes)
     why = f"the cheapest of {count} that would do" if count > 1 else "the only one that would do"
     lines = [f"chosen: {machine_text(quote.offer)}, {why}"]
     lines += [f"  {line.name}: {_sum(line)} ({line.rule})" for line in quote.lines]
@@ -168,8 +174,8 @@ def _sum(line: Line) -> str:
     return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
 
-def _passed_over(leg: Leg) -> list[str]:
-    lines = reason_lines(leg.ranking.passed_over)
+def _passed_over(placement: Placement) -> list[str]:
+    lines = reason_lines(placement.ranking.passed_over)
     return ["passed over:", *(f"  {line}" for line in lines)] if lines else []
 
 

@@ -35,7 +35,7 @@ CLEAR = "\r\x1b[K"
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-class Live:
+class ProgressDisplay:
     """Shows where a stage runs, its newest progress, the time and the money.
 
     Warnings stay on the screen, and so does what was rented and what it cost.

@@ -94,7 +94,7 @@ def test_runs_are_listed_with_how_they_ended_and_what_they_cost(workshop: Worksh
         *("run", "started", "(UTC)", "took", "ended", "what", "where", "estimate", "cost"),
         "reason",
     ]
-    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2:00   failed")
+    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2 min   failed")
     assert bad.endswith("extract: no such file")
     assert "15 min  ok      beans -> folder  acme a2" in good
     assert f"0.0021 EUR  {COST:.4f} EUR" in good
@@ -110,7 +110,7 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
 
     for line in (
         f"run {GOOD}: ok",
-        "  started    2026-11-24 12:00:00 UTC, took 15:00",
+        "  started    2026-11-24 12:00:00 UTC, took 15 min",
         "  providers  acme, bolt",
         f"  cost       {COST:.4f} EUR, estimated 0.0021 EUR",
         "  cap        0.5000 EUR",

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.compute import Architecture
@@ -25,6 +24,7 @@ from materia_runner.artifact.cache import ArtifactCache, File
 from materia_runner.artifact.dependencies import CORE, RUNNER, TRANSFORM, find_closure
 from materia_runner.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
+from materia_runner.folders import artifacts_folder
 from materia_runner.secrets.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -100,13 +100,6 @@ def find_or_build(
     except ArtifactError as error:
         say(f"{error}; it is copied to each worker instead")
         return artifact
-
-
-def artifacts_folder(environment: Mapping[str, str]) -> Path:
-    """Where artifacts are kept: under XDG_CACHE_HOME, or `.cache` in the home folder."""
-    from materia_runner.folders import cache_folder
-
-    return cache_folder(environment).with_name("artifacts")
 
 
 def kept_artifacts(environment: Mapping[str, str]) -> list[File]:

@@ -20,7 +20,8 @@ def tell_of_leftovers() -> None:
 
     One look at a folder when nothing is left; the ledger is only opened when something may be.
     """
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     if runs := state.unfinished():

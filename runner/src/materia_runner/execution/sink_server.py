@@ -7,9 +7,7 @@ them. An error of the sink is raised from `obey`; the command of the worker is t
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from materia.data import Fetched, Known, Refused, Table
 from materia.errors import SinkError
+from materia.kit.files import replacing, sha256_of
 from materia.protocols import Sink
 
 from materia_runner.codec import MalformedError
@@ -163,9 +162,8 @@ class SinkServer:
         if path is None:
             return None
         try:
-            with path.open("rb") as file:
-                # Of what it is, not of what it should be: a damaged file is the source's to refuse.
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            # Of what it is, not of what it should be: a damaged file is the source's to refuse.
+            sha256 = sha256_of(path)
             there = folder / (name or sha256)
             self._session.upload(path, str(there), sha256=sha256)
         except OSError as error:
@@ -176,15 +174,11 @@ class SinkServer:
         copy = self._copy
         if copy is None:
             raise MalformedError("it publishes before it took the working copy")
-        finished = copy.with_name(f"{copy.name}.{os.getpid()}.part")  # a killed run's part is swept
-        try:
+        with replacing(copy) as finished:  # a killed run's part is swept
             there = message.request.database
             self._download(there, finished, sha256=message.sha256, most=self._room)
             # The log of what the copy held before must not be applied to what it holds now.
             copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
-            finished.replace(copy)
-        finally:
-            finished.unlink(missing_ok=True)
         self.tables = tuple(self._sink.publish(replace(message.request, database=copy)))
         self.database = self._sink.published()
         # The worker has the database and counts for itself: no figure made here goes back to it.

@@ -23,7 +23,7 @@ from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
 
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
@@ -106,7 +106,7 @@ def ask_market(
     answers = ask_all(
         askings,
         environment,
-        cache=_Unread(cache_folder(environment)),
+        cache=_Unread(prices_folder(environment)),
         now=datetime.now(UTC),
         source="provider",
         waiting=waiting,

@@ -7,7 +7,6 @@ secret. A file of another format or question, or one that is damaged, is as good
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from materia.compute import Billing, Extra, Offer, Requirements
+from materia.kit.files import write_whole
 
 from materia_runner import codec
 from materia_runner.codec import plain
@@ -89,12 +89,10 @@ class PriceCache:
     def write(self, question: Question, answer: Answer) -> None:
         """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
         path = self._path(question)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             values = {"question": _text(question), **_plain_answer(answer)}
-            temporary.write_text(json.dumps(values), encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, json.dumps(values))
             self._forget_old(answer.asked_at)
 
     def regions(self, provider: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from materia.errors import StageError
+from materia.kit.files import replacing
 
 from materia_runner.ssh import connection as ssh_connection
 from materia_runner.ssh import program as ssh_program
@@ -246,8 +247,7 @@ class Session:
             WorkerLostError: the worker is out of reach.
         """
         what = f"cannot copy {source} from the worker"
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as part:
             copying = ssh_copy.receive_file(
                 self._connection, source, part, sha256=sha256, most=most
             )
@@ -256,9 +256,6 @@ class Session:
                 raise StageError(
                     f"{self._target.host}: {what}: what arrived has the hash {outcome['sha256']}"
                 )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _well(self, outcome: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         if outcome["error"] is not None:

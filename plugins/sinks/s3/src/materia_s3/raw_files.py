@@ -23,6 +23,7 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
+from materia.kit.files import sha256_of
 from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
@@ -34,7 +35,7 @@ from materia_store.known_partitions import (
     name,
 )
 
-from materia_s3.cache import Cache, sha256_of
+from materia_s3.cache import Cache
 from materia_s3.objects import ListedObject, Objects
 from materia_s3.partition_index import INDEX, add_to_index, read_index
 

@@ -108,7 +108,7 @@ def emulator(
 def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:
     """Lines for a shell: the credentials of *services*, their settings, and their own ledger."""
     from materia_runner.config.load import PROVIDER_SETTINGS
-    from materia_runner.ledger.state import VARIABLE as STATE
+    from materia_runner.folders import STATE_VARIABLE as STATE
 
     variables = {PROVIDER_SETTINGS: str(config), STATE: str(state)}
     for service in services:

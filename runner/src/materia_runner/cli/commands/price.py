@@ -276,7 +276,7 @@ def _compare(
 ) -> list[Comparison]:
     from materia_runner.cli.output.price_table import Comparison
     from materia_runner.concurrency import PATIENCE
-    from materia_runner.folders import cache_folder
+    from materia_runner.folders import prices_folder
     from materia_runner.pricing.offer_cache import Answer, PriceCache
     from materia_runner.pricing.offer_query import Asking, ask_all
     from materia_runner.pricing.ranking import rank
@@ -295,7 +295,7 @@ def _compare(
         answers = ask_all(
             askings,
             environment,
-            cache=PriceCache(cache_folder(os.environ)),
+            cache=PriceCache(prices_folder(os.environ)),
             now=now,
             source=source,
             patience=timeout or PATIENCE,

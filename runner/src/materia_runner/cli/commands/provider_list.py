@@ -16,7 +16,7 @@ from materia_providers.list_entries import left_out_of
 from materia_runner.cli.output.text import many
 from materia_runner.codec import plain
 from materia_runner.concurrency import PATIENCE, ask_each
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
 from materia_runner.pricing.offer_cache import PriceCache
 from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
@@ -42,7 +42,7 @@ def describe_all(
     Those with credentials, and those that need none, are asked what materia has there; that is
     the cheapest call which proves that credentials are good.
     """
-    cache = PriceCache(cache_folder(environment))
+    cache = PriceCache(prices_folder(environment))
     described = {
         one.plugin.name: _described(one, pipeline, environment, cache) for one in providers
     }

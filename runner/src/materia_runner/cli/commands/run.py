@@ -124,7 +124,8 @@ def run_stages(
     from materia_runner.cli.output.progress import EventLines, ProgressDisplay
     from materia_runner.cli.output.summary import problems_of, summary
     from materia_runner.config.sample import sampled
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.messages.partition_problems import listing
     from materia_runner.run import runner
 

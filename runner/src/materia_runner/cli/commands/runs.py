@@ -173,7 +173,8 @@ def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> 
 @contextmanager
 def _opened() -> Iterator[tuple[State, Ledger | None]]:
     """The state, and the ledger when there is one: looking makes nothing."""
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     if not state.ledger_file.exists():

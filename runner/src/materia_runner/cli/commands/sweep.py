@@ -79,7 +79,8 @@ def sweep(
     With all that belongs to them: volumes, addresses and keys.
     """
     from materia_runner.cli.provider_access import ask, open_all
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental.sweep import Swept
     from materia_runner.signals import interrupts
 

@@ -59,7 +59,8 @@ app = typer.Typer(
 
 
 def _complete(incomplete: str) -> list[str]:
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
 
     found = worker_keys.workers(State(state_folder(os.environ)))
@@ -84,7 +85,8 @@ def list_workers(
     from materia_runner.cli.output import worker_table
     from materia_runner.cli.provider_access import SkippedProvider, ask, open_all
     from materia_runner.concurrency import ask_each
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     names = split(provider)
@@ -135,7 +137,8 @@ def ssh(
     """Log in to a worker made here, or run a command on it."""
     from materia.errors import ConfigError
 
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
 
     state = State(state_folder(os.environ))
@@ -169,7 +172,8 @@ def destroy(
 
     from materia_runner.cli.provider_access import SkippedProvider, ask, open_all
     from materia_runner.figures import money_text
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
     from materia_runner.rental.manual_worker import destroy_worker
 

@@ -90,8 +90,9 @@ def create(
     from materia.errors import NoOfferError
 
     from materia_runner.config.pipeline import Stage
+    from materia_runner.folders import state_folder
     from materia_runner.ledger.run_record import new_run
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.planning.available_offers import ask_market, who_takes_part
     from materia_runner.planning.explain import reason_lines
     from materia_runner.pricing.ranking import rank

@@ -39,8 +39,8 @@ def main(mirror: str, directory: str) -> None:
             sink.record(SOURCE, partition, source.fetch(request))
         files = tuple(one.raw for _, one in sorted(sink.known(SOURCE).items()) if one.raw)
         # As the transform stage decides: the same contents as published mean nothing to do.
-        stamp = " ".join(raw.content for raw in files)
-        if sink.stamp() == stamp:
+        fingerprint = " ".join(raw.content for raw in files)
+        if sink.fingerprint() == fingerprint:
             return
         database = sink.checkout()
         report = source.load(
@@ -58,7 +58,7 @@ def main(mirror: str, directory: str) -> None:
                 run=f"{now:%Y%m%dT%H%M%S%f}",
                 database=database,
                 tables=("raw.psd_release",),
-                stamp=stamp,
+                fingerprint=fingerprint,
             )
         )
 

@@ -189,7 +189,7 @@ def both(endpoint: str, folder: Path) -> list[str]:
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     bucket = ArtifactBucket(Bucket(url="s3://acme", endpoint=endpoint), KEYS, patience=QUICK)
     said = []
-    for call in (sink.stamp, bucket.every):
+    for call in (sink.fingerprint, bucket.every):
         with pytest.raises(MateriaError) as told:
             call()
         said.append(str(told.value))

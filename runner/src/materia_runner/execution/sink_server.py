@@ -22,10 +22,10 @@ from materia_runner.codec import MalformedError
 from materia_runner.execution.sink_rules import refuse_foreign
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     CheckOut,
     Message,
     Publish,
@@ -118,8 +118,8 @@ class SinkServer:
                 if not self._knows(source, partition):
                     return None
                 return self._send(self._sink.find_raw(source, partition, file, sha256), self._kept)
-            case AskStamp():
-                return self._sink.stamp()
+            case AskFingerprint():
+                return self._sink.fingerprint()
             case AskPublished():
                 return self._send_published()
             case CheckOut():

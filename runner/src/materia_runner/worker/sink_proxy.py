@@ -30,10 +30,10 @@ from materia.kit.files import sha256_of
 
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     AtHome,
     CheckOut,
     Message,
@@ -140,10 +140,10 @@ class RelayedSink:
         found: Path | None = self._home.ask(asked).result()
         return found
 
-    def stamp(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """What home says."""
-        stamp: str | None = self._home.ask(AskStamp()).result()
-        return stamp
+        fingerprint: str | None = self._home.ask(AskFingerprint()).result()
+        return fingerprint
 
     def published(self) -> Path | None:
         """A copy of the published database; after `publish`, where it is at home."""

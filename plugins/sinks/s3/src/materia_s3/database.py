@@ -188,7 +188,7 @@ class Database:
         now = datetime.now(UTC)
         return Pointer(
             run=request.run,
-            stamp=request.stamp,
+            fingerprint=request.fingerprint,
             published_at=now,
             object=name,
             sha256=sha256,

@@ -17,6 +17,8 @@ POINTER = "published.json"
 DATABASES = "databases"
 # Who began to read a database may go on for that long after another took its place.
 KEPT_FOR = timedelta(days=1)
+# Names in the file that differ from those of the fields: buckets have them since before.
+WRITTEN = {"fingerprint": "stamp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Pointer:
 
     Attributes:
         run: The run that published it.
-        stamp: Identity of the models and the data it was built from.
+        fingerprint: Identity of the models and the data it was built from.
         published_at: In UTC.
         object: Name of the database.
         sha256: Of its bytes, in hex.
@@ -48,7 +50,7 @@ class Pointer:
     """
 
     run: str
-    stamp: str
+    fingerprint: str
     published_at: datetime
     object: str
     sha256: str
@@ -87,7 +89,8 @@ def expendable(published: Pointer, listed: Mapping[str, ListedObject]) -> list[s
 
 def encode(pointer: Pointer) -> bytes:
     """The text of `published.json`."""
-    return (json.dumps(asdict(pointer), default=datetime.isoformat, indent=1) + "\n").encode()
+    values = {WRITTEN.get(name, name): value for name, value in asdict(pointer).items()}
+    return (json.dumps(values, default=datetime.isoformat, indent=1) + "\n").encode()
 
 
 def decode(text: bytes, where: str) -> Pointer:
@@ -105,7 +108,13 @@ def decode(text: bytes, where: str) -> Pointer:
         tables = tuple(Table(**table) for table in values.pop("tables"))
         published_at = datetime.fromisoformat(values.pop("published_at"))
         return _not_odd(
-            Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+            Pointer(
+                published_at=published_at,
+                tables=tables,
+                earlier=earlier,
+                fingerprint=values.pop(WRITTEN["fingerprint"]),
+                **values,
+            )
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SinkError(

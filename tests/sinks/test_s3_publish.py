@@ -193,7 +193,7 @@ def test_extract_and_transform_run_on_machines_that_share_nothing_else(
 def pointer(**changes: object) -> Pointer:
     values: dict[str, object] = {
         "run": "r",
-        "stamp": "s",
+        "fingerprint": "s",
         "published_at": NOW,
         "object": "databases/a/materia.duckdb",
         "sha256": "a",

@@ -373,8 +373,8 @@ def main() -> None:
             ("artifact from a bucket", stack.enter_context(bucket())),
         ):
             bench = Bench(folder, cloud, given)
-            for legs, stages in STAGES.items():
-                name = f"{legs}, {way}"
+            for placements, stages in STAGES.items():
+                name = f"{placements}, {way}"
                 if options.only in name:
                     pairs = measured(bench, stages, options.pairs)
                     table.append(row(name, pairs))

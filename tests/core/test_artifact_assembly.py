@@ -18,7 +18,7 @@ from fakes.wheels import ARM_312, X86_312, Shelf
 from materia.errors import ArtifactError, ConfigError
 from materia.plugins import Registry
 from materia_runner.artifact.assembly import assemble
-from materia_runner.artifact.cache import Kept
+from materia_runner.artifact.cache import ArtifactCache
 from materia_runner.artifact.dependencies import find_closure
 from materia_runner.artifact.find import Artifact, Target
 from materia_runner.artifact.own_packages import own_files
@@ -37,7 +37,7 @@ class Workbench(Shelf):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.said: list[str] = []
-        self.kept = Kept(folder / "kept")
+        self.kept = ArtifactCache(folder / "kept")
         project = folder / "project"
         (project / "models").mkdir(parents=True)
         (project / "models/one.sql").write_text("SELECT 1")
@@ -56,7 +56,11 @@ class Workbench(Shelf):
         )
 
     def build(
-        self, target: Target = ARM, *, kept: Kept | None = None, stages: tuple[str, ...] = WHOLE
+        self,
+        target: Target = ARM,
+        *,
+        kept: ArtifactCache | None = None,
+        stages: tuple[str, ...] = WHOLE,
     ) -> Artifact:
         return assemble(
             find_closure(
@@ -146,7 +150,7 @@ def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workb
 
 def test_it_is_named_by_the_hash_of_its_bytes_and_the_same_twice(workbench: Workbench) -> None:
     first = workbench.build()
-    again = workbench.build(kept=Kept(workbench.folder / "elsewhere"))
+    again = workbench.build(kept=ArtifactCache(workbench.folder / "elsewhere"))
 
     digest = hashlib.sha256(first.path.read_bytes()).hexdigest()
     assert first.path.name == f"{digest}.tar.gz" == f"{first.sha256}.tar.gz"

@@ -16,8 +16,8 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def names(shelf: Shelf, *roots: str) -> tuple[list[str], dict[str, str], tuple[str, ...]]:
-    closure = find_closure(roots, shelf.find)
-    return [one.name for one in closure.own], dict(closure.pins), closure.left_out
+    dependencies = find_closure(roots, shelf.find)
+    return [one.name for one in dependencies.own], dict(dependencies.pins), dependencies.left_out
 
 
 def test_what_is_needed_is_pinned_to_the_versions_installed_here(shelf: Shelf) -> None:
@@ -114,10 +114,10 @@ def test_what_is_compiled_is_left_to_the_index(shelf: Shelf) -> None:
     shelf.install("fast", "2.0", direct_url=FOLDER, files={"fast.so": "ELF"})
     sink = shelf.install("sink", "3.0", files={"sink/quick.so": "ELF"})
 
-    closure = find_closure(["plugin", sink.name], shelf.find)
+    dependencies = find_closure(["plugin", sink.name], shelf.find)
 
-    assert [one.name for one in closure.own] == ["plugin"]
-    assert (closure.pins, closure.asked) == ({"fast": "2.0", "sink": "3.0"}, ("sink",))
+    assert [one.name for one in dependencies.own] == ["plugin"]
+    assert (dependencies.pins, dependencies.asked) == ({"fast": "2.0", "sink": "3.0"}, ("sink",))
 
 
 def test_a_plugin_that_is_not_installed_is_named(shelf: Shelf) -> None:

@@ -16,7 +16,8 @@ from materia_runner.cli.commands.run import python_command
 from materia_runner.cli.main import app
 from materia_runner.cli.output.progress import progress_line
 from materia_runner.cli.output.summary import first_sentence
-from materia_runner.cli.output.text import elapsed, many, size, table
+from materia_runner.cli.output.text import many, size, table
+from materia_runner.figures import elapsed_text
 from materia_runner.messages.events import Progress
 
 
@@ -267,7 +268,7 @@ def test_figures_are_written_as_people_read_them() -> None:
         "24.1 MB",
         "5000.0 GB",
     ]
-    assert (elapsed(7.9), elapsed(61)) == ("0:07", "1:01")
+    assert (elapsed_text(7.9), elapsed_text(61)) == ("7 s", "1 min 1 s")
     assert (many(1, "model"), many(1234, "model")) == ("1 model", "1,234 models")
     assert table([["a", "", "1"]], head=("x", "y", "zz")) == "x  zz\na  1"
     assert first_sentence("One row a line. More.") == "One row a line"
@@ -279,8 +280,8 @@ def test_the_line_of_progress_names_stage_phase_counts_and_time() -> None:
         Progress(phase="fetch", done=24_140_000, total=None, unit="bytes"),
     ]
 
-    assert progress_line("extract", newest, 7.2) == "extract  fetch 3/230 partitions, 24.1 MB  0:07"
-    assert progress_line("extract", [], 0) == "extract  0:00"
+    assert progress_line("extract", newest, 7.2) == "extract  fetch 3/230 partitions, 24.1 MB  7 s"
+    assert progress_line("extract", [], 0) == "extract  0 s"
 
 
 def test_python_m_materia_is_the_command(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from fakes.workshop import Workshop
 from materia import Plugin, Setting
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
-from materia.plugins import Failure, Found, Kind, Registry
+from materia.plugins import Failure, InstalledPlugin, Kind, Registry
 from materia_runner.bundled import how_to_install
 from materia_runner.config.load import find_config, load_config, parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
@@ -23,8 +23,8 @@ SETTINGS = (
 )
 
 
-def plugin(kind: Kind, name: str, *, default: bool = False) -> Found[object]:
-    return Found(
+def plugin(kind: Kind, name: str, *, default: bool = False) -> InstalledPlugin[object]:
+    return InstalledPlugin(
         kind=kind,
         plugin=Plugin(
             name=name, summary="", open=lambda _: object(), settings=SETTINGS, default=default

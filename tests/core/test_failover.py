@@ -15,7 +15,12 @@ from materia.errors import (
     ReadyTimeoutError,
     WorkerLostError,
 )
-from materia_runner.rental.failover import IN_VAIN_AT_MOST, REFUSED_AT_MOST, Announcing, Failover
+from materia_runner.rental.failover import (
+    IN_VAIN_AT_MOST,
+    REFUSED_AT_MOST,
+    Failover,
+    FailoverNotices,
+)
 
 CHEAP, DEAR = offer("cheap"), offer("dear")
 OTHER = replace(offer("other"), provider="other")
@@ -99,7 +104,7 @@ def test_a_lost_worker_is_begun_again_once() -> None:
 
 def test_the_next_try_is_said_when_it_is_made_and_not_before() -> None:
     said: list[tuple[str, str]] = []
-    with Announcing(lambda stage, text: said.append((stage, text))) as news:
+    with FailoverNotices(lambda stage, text: said.append((stage, text))) as news:
         news.tried()
         news.hold("extract", CapacityError("sold out"), "trying the next offer")
         assert said == []
@@ -115,7 +120,7 @@ def test_what_went_wrong_is_said_also_when_something_else_ends_the_trying() -> N
     said: list[str] = []
 
     def go() -> None:
-        with Announcing(lambda _, text: said.append(text)) as news:
+        with FailoverNotices(lambda _, text: said.append(text)) as news:
             news.hold("extract", MateriaError("sold out"), "trying the next offer")
             raise KeyboardInterrupt
 

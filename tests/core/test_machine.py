@@ -12,7 +12,7 @@ import pytest
 from fakes.machines import READY, SHORT, Worker, a_user_data, answers, everything, new_id
 from materia.errors import ConfigError, ReadyTimeoutError
 from materia_providers.cloud_init import generate_key, user_data
-from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
 from materia_testing.emulation import sandbox
 from materia_testing.emulation.boot import Booting
@@ -24,7 +24,7 @@ pytest_plugins = ["machine_fixtures"]
 def run(worker: Worker, *argv: str) -> list[str]:
     lines: list[str] = []
     with worker.session() as session:
-        end = session.run_script(Script(id=new_id(), argv=argv, limit=READY), lines.append)
+        end = session.run_command(RemoteCommand(id=new_id(), argv=argv, limit=READY), lines.append)
     assert end.ok, end
     return lines
 
@@ -132,7 +132,7 @@ def test_a_machine_cannot_write_to_this_one(worker: Worker) -> None:
 
 
 def test_only_the_key_in_the_user_data_lets_in(worker: Worker) -> None:
-    other = Login(
+    other = SshTarget(
         host=worker.login.host,
         port=worker.login.port,
         key=generate_key(),
@@ -159,12 +159,12 @@ def test_a_machine_without_user_data_lets_its_own_user_in_with_the_keys_of_the_a
         text=True,
         check=True,
     ).stdout.split(" ", 1)[1]
-    login = Login(host=host, port=machine.port, user="debian", key=key, host_key=shown.strip())
+    login = SshTarget(host=host, port=machine.port, user="debian", key=key, host_key=shown.strip())
 
     with Session(login, timeout=READY) as session:
         lines: list[str] = []
-        session.run_script(
-            Script(id=new_id(), argv=("sh", "-c", "echo $USER"), limit=READY), lines.append
+        session.run_command(
+            RemoteCommand(id=new_id(), argv=("sh", "-c", "echo $USER"), limit=READY), lines.append
         )
 
     assert lines == ["debian"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop
 from materia import Opening, Provider
-from materia.plugins import Found
+from materia.plugins import InstalledPlugin
 from materia_runner.bundled import load_registry
 from materia_runner.cli.commands.emulator import toml
 from materia_runner.config.load import parse_config
@@ -143,7 +143,7 @@ def test_a_provider_is_opened_once_and_asked_each_question_once(
 ) -> None:
     opened: Counter[str] = Counter()
 
-    def counted(found: Found[Provider]) -> Found[Provider]:
+    def counted(found: InstalledPlugin[Provider]) -> InstalledPlugin[Provider]:
         def opening(of: Opening) -> Provider:
             opened[found.plugin.name] += 1
             return found.plugin.open(of)

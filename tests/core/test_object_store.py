@@ -21,7 +21,7 @@ from materia_runner.artifact.find import Artifact
 from materia_runner.config.pipeline import Bucket
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
-from materia_store.object_store import Key, Place, StoreClient
+from materia_store.object_store import BucketPrefix, Key, StoreClient
 from materia_testing.contracts.sink_publish import publish_version
 from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
 
@@ -137,8 +137,10 @@ def test_variables_are_as_they_were_when_the_client_is_made(
         assert shell.read() == "of somebody\n"
 
 
-def place(endpoint: str) -> Place:
-    return Place(bucket="acme", prefix="", endpoint=endpoint, region="auto", table="sinks.s3")
+def place(endpoint: str) -> BucketPrefix:
+    return BucketPrefix(
+        bucket="acme", prefix="", endpoint=endpoint, region="auto", table="sinks.s3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def both(endpoint: str, folder: Path) -> list[str]:
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     bucket = ArtifactBucket(Bucket(url="s3://acme", endpoint=endpoint), KEYS, patience=QUICK)
     said = []
-    for call in (sink.stamp, bucket.every):
+    for call in (sink.fingerprint, bucket.every):
         with pytest.raises(MateriaError) as told:
             call()
         said.append(str(told.value))

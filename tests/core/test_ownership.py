@@ -10,9 +10,9 @@ from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.worker.ownership import (
     check_removed,
+    fingerprint_with_source,
     published_names,
     refuse_other_source,
-    stamp_with_source,
 )
 
 FOLDER = 'source = "folder"\nsink = "duckdb"\n'
@@ -48,9 +48,9 @@ def test_a_second_source_in_one_database_is_refused_and_the_first_keeps_its_tabl
 def test_a_stamp_without_a_source_is_of_an_older_version_and_refuses_nobody() -> None:
     refuse_other_source(None, source="ecb", sink="duckdb")
     refuse_other_source("0123456789abcdef", source="ecb", sink="duckdb")
-    refuse_other_source(stamp_with_source("ecb", "01"), source="ecb", sink="duckdb")
+    refuse_other_source(fingerprint_with_source("ecb", "01"), source="ecb", sink="duckdb")
     with pytest.raises(ConfigError, match="the source 'psdonline'"):
-        refuse_other_source(stamp_with_source("psdonline", "01"), source="ecb", sink="duckdb")
+        refuse_other_source(fingerprint_with_source("psdonline", "01"), source="ecb", sink="duckdb")
 
 
 def test_tables_that_no_model_makes_are_named_and_a_whole_project_does_not_vanish() -> None:

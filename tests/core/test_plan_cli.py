@@ -41,8 +41,8 @@ def planned(workshop: Workshop, *arguments: str, **environment: str) -> dict[str
 
 def chosen(plan: dict[str, Any]) -> list[tuple[list[str], str]]:
     return [
-        ([stage["name"] for stage in leg["stages"]], leg["chosen"]["provider"])
-        for leg in plan["legs"]
+        ([stage["name"] for stage in placement["stages"]], placement["chosen"]["provider"])
+        for placement in plan["legs"]
     ]
 
 
@@ -60,11 +60,11 @@ def test_the_stages_share_the_hour_of_the_cheapest(rented: Workshop) -> None:
     assert chosen(plan) == [(["extract", "transform"], "hours")]
     assert plan["total"]["amount"] == "0.061"
     assert plan["worst"]["amount"] == "0.244"  # 12 min and 20 min may be 3 h 12 min, and 20 min
-    (leg,) = plan["legs"]
-    assert [one["offer"]["provider"] for one in leg["quotes"]] == ["hours", "seconds"]
-    seconds = Decimal(leg["quotes"][1]["cost"]["amount"])
+    (placement,) = plan["legs"]
+    assert [one["offer"]["provider"] for one in placement["quotes"]] == ["hours", "seconds"]
+    seconds = Decimal(placement["quotes"][1]["cost"]["amount"])
     assert round(seconds, 6) == Decimal("0.062517")
-    assert leg["passed_over"] == [
+    assert placement["passed_over"] == [
         {"provider": "dollars", "reason": DOLLARS, "count": 1},
         {"provider": "hours", "reason": "less than 8 GiB of memory", "count": 1},
     ]
@@ -209,7 +209,7 @@ def test_a_machine_made_to_measure_is_as_large_as_its_stages_need(workshop: Work
         assert service.billed() == {}
 
     sizes = [
-        (leg["quotes"][0]["offer"]["vcpus"], leg["quotes"][0]["offer"]["memory_gib"])
-        for leg in plan["legs"]
+        (placement["quotes"][0]["offer"]["vcpus"], placement["quotes"][0]["offer"]["memory_gib"])
+        for placement in plan["legs"]
     ]
     assert sizes == [(2, "8"), (4, "16")]

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from materia import Opening
 from materia.compute import Money, Offer, Requirements
 from materia.errors import ProviderError
-from materia.plugins import Found
+from materia.plugins import InstalledPlugin
 from materia.protocols import Provider
 from materia_providers.list_entries import Entries
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question
 from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all
 from strategies.offers import NOW, offers
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> PriceCache:
 
 
 def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> Asking:
-    found: Found[Provider] = Found(
+    found: InstalledPlugin[Provider] = InstalledPlugin(
         kind="provider",
         plugin=PLUGINS[name],
         module="fakes.rentals",
@@ -271,8 +271,8 @@ def test_what_is_kept_is_read_back_equal(
 
 
 def test_the_cache_follows_the_xdg_specification() -> None:
-    assert cache_folder({"XDG_CACHE_HOME": "/somewhere"}) == Path("/somewhere/materia/prices")
-    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/materia/prices"
+    assert prices_folder({"XDG_CACHE_HOME": "/somewhere"}) == Path("/somewhere/materia/prices")
+    assert prices_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/materia/prices"
 
 
 def test_the_regions_of_a_provider_are_those_of_its_kept_answers(cache: PriceCache) -> None:

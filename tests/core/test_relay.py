@@ -29,14 +29,14 @@ from materia.errors import BusyError, SinkError
 from materia.forms import FILE_NAME, PARTITION_KEY
 from materia.protocols import Sink
 from materia_duckdb.sink import DuckDBSink
-from materia_runner.execution.sink_server import Relay
+from materia_runner.execution.sink_server import SinkServer
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     AtHome,
     CheckOut,
     Message,
@@ -86,7 +86,7 @@ THERE = st.none() | st.just(Path("/a b/ü"))
 ASKS_RAW = AskRaw(source="a", partition="p", file="f", sha256="0" * 64)
 MESSAGES = st.one_of(
     st.builds(Record, source=SOURCE, partition=PARTITION, result=RESULT, sha256=st.none() | SHA256),
-    st.sampled_from([CheckOut(), AskStamp(), AskPublished(), AskKnown(source="a")]),
+    st.sampled_from([CheckOut(), AskFingerprint(), AskPublished(), AskKnown(source="a")]),
     st.builds(Refuse, source=SOURCE, raw=RAW, reason=TEXT),
     st.builds(AskRaw, source=SOURCE, partition=KEY, file=FILE, sha256=SHA256),
     st.builds(
@@ -97,14 +97,14 @@ MESSAGES = st.one_of(
             run=TEXT,
             database=st.just(Path("x.duckdb")),
             tables=st.lists(TABLE, max_size=3).map(tuple),
-            stamp=TEXT,
+            fingerprint=TEXT,
         ),
     ),
 )
 ANSWERS = st.one_of(
     st.tuples(st.just(AskKnown(source="a")), st.dictionaries(KEY, KNOWN, max_size=3)),
     st.tuples(st.just(ASKS_RAW), THERE),
-    st.tuples(st.just(AskStamp()), st.none() | TEXT),
+    st.tuples(st.just(AskFingerprint()), st.none() | TEXT),
     st.tuples(st.just(CheckOut()), st.tuples(TEXT, THERE)),
 )
 
@@ -202,7 +202,7 @@ class Pair:
 
     def seen_by_a_worker(self, kept: str = "kept", *, spare: float = 0.0) -> RelayedSink:
         relays = {
-            stage: Relay(
+            stage: SinkServer(
                 cast("Session", self.session),
                 self.real,
                 request=request(self.folder, stage),
@@ -366,15 +366,17 @@ def _add_table(database: Path, *, rows: int, closed: bool = True) -> None:
 def test_a_database_finished_by_a_worker_is_published_at_home(*, closed: bool) -> None:
     with pair() as both:
         sink = both.relayed
-        assert (sink.stamp(), sink.published()) == (None, None)
+        assert (sink.fingerprint(), sink.published()) == (None, None)
         database = sink.checkout()
         _add_table(database, rows=3, closed=closed)
         assert closed != database.with_name(f"{database.name}.wal").exists()
-        request = PublishRequest(run="r1", database=database, tables=("serving.t",), stamp="s1")
+        request = PublishRequest(
+            run="r1", database=database, tables=("serving.t",), fingerprint="s1"
+        )
         (table,) = sink.publish(request)
 
         assert (table.name, table.rows) == ("serving.t", 3)
-        assert both.real.stamp() == "s1"
+        assert both.real.fingerprint() == "s1"
         assert sink.published() == both.real.published()
         # Once more, with what is published to start from.
         again = both.seen_by_a_worker()
@@ -407,6 +409,8 @@ def test_an_old_log_beside_the_copy_at_home_is_not_applied_to_what_comes() -> No
         _add_table(at_home, rows=9, closed=False)
         assert at_home.with_name("materia.duckdb.wal").exists()
         _add_table(database, rows=2)
-        request = PublishRequest(run="r1", database=database, tables=("serving.t",), stamp="s1")
+        request = PublishRequest(
+            run="r1", database=database, tables=("serving.t",), fingerprint="s1"
+        )
 
         assert [table.rows for table in both.relayed.publish(request)] == [2]

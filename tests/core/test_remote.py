@@ -19,7 +19,7 @@ from fakes.machines import Worker, one_kind
 from materia.data import FetchResult, Partition
 from materia.errors import SinkError, SourceError, StageError
 from materia_runner.artifact.find import Artifact
-from materia_runner.execution.remote import script_id
+from materia_runner.execution.remote import command_id
 from materia_runner.messages.events import Event, Output, Progress, Result
 from materia_runner.signals import Interrupted, interrupts
 from remote_runs import Run, folder_artifact, home, kept, remote
@@ -113,7 +113,7 @@ def test_a_sink_that_is_reached_from_anywhere_is_opened_on_the_worker(
         machine.prepare(artifact)
         result = run.extract(machine, None)
 
-    there = home(worker) / ".materia" / "stages" / script_id(run.run, "extract", 1) / "nowhere"
+    there = home(worker) / ".materia" / "stages" / command_id(run.run, "extract", 1) / "nowhere"
     assert result["fetched"] == 1
     assert set(kept(FolderSink(there))) == {"2026-01"}
 
@@ -209,7 +209,7 @@ def test_secrets_are_told_to_the_source_alone_and_found_nowhere(
         spy.join()
     seen = json.loads(
         (
-            home(worker) / ".materia" / "stages" / script_id(run.run, "extract", 1) / "seen.json"
+            home(worker) / ".materia" / "stages" / command_id(run.run, "extract", 1) / "seen.json"
         ).read_text()
     )
     files = {

@@ -22,10 +22,11 @@ from fakes.rows import (
 )
 from fakes.workshop import Workshop
 from materia_runner.config.load import STAGES
+from materia_runner.figures import money_text
 from materia_runner.ledger.state import State
 from materia_runner.planning.plan import make_plan
 from materia_runner.planning.plan_json import plan_values
-from materia_runner.pricing.cost import cost, money_text
+from materia_runner.pricing.cost import cost
 from materia_runner.pricing.currency import Exchange
 
 GOOD = "20261124T120000-ab12cd"
@@ -93,9 +94,9 @@ def test_runs_are_listed_with_how_they_ended_and_what_they_cost(workshop: Worksh
         *("run", "started", "(UTC)", "took", "ended", "what", "where", "estimate", "cost"),
         "reason",
     ]
-    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2:00   failed")
+    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2 min   failed")
     assert bad.endswith("extract: no such file")
-    assert "15:00  ok      beans -> folder  acme a2" in good
+    assert "15 min  ok      beans -> folder  acme a2" in good
     assert f"0.0021 EUR  {COST:.4f} EUR" in good
     [newest] = values(workshop, "--limit", "1")
     assert (newest["run"], newest["state"], newest["seconds"]) == (BAD, "failed", 120)
@@ -109,16 +110,16 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
 
     for line in (
         f"run {GOOD}: ok",
-        "  started    2026-11-24 12:00:00 UTC, took 15:00",
+        "  started    2026-11-24 12:00:00 UTC, took 15 min",
         "  providers  acme, bolt",
         f"  cost       {COST:.4f} EUR, estimated 0.0021 EUR",
         "  cap        0.5000 EUR",
         "    asked for 12:00:00, refused: nothing was created",
         "    acme: a2 in north is sold out",
-        "    asked for 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14:00",
+        "    asked for 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14 min",
         f"    estimated 0.0021 EUR, cost {COST:.4f} EUR",
         "      a2 in north: 0.2333 h x 0.012 EUR = 0.0028 EUR; started minutes from create",
-        "  transform: ok, 8:00 (expected 10:00), on materia-20261124t120000-ab12cd-second",
+        "  transform: ok, 8 min (expected 10 min), on materia-20261124t120000-ab12cd-second",
         "    3 asked, 2 fetched",
         "  12:00:00  extract: a2 is sold out; trying the next offer",
         "  12:01:00  stage extract starts on the machine second",

@@ -15,7 +15,7 @@ import pytest
 from fakes.machines import READY, Worker, a_user_data, new_id
 from materia.errors import HostKeyError, ReadyTimeoutError, StageError
 from materia_providers.cloud_init import generate_key
-from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
 from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.machine import SshMachines
@@ -152,8 +152,8 @@ def test_the_users_own_ssh_configuration_takes_no_part(
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with worker.session() as session:
-        end = session.run_script(
-            Script(id=new_id(), argv=("true",), limit=READY), lambda _line: None
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("true",), limit=READY), lambda _line: None
         )
 
     assert end.ok
@@ -202,7 +202,9 @@ def test_an_uploaded_file_arrives_whole_in_folders_that_are_made(
     session.upload(path, place, sha256=sha256(path))
 
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=("sha256sum", place), limit=READY), lines.append)
+    session.run_command(
+        RemoteCommand(id=new_id(), argv=("sha256sum", place), limit=READY), lines.append
+    )
     assert lines == [f"{sha256(path)}  {place}"]
 
 
@@ -215,7 +217,9 @@ def test_a_file_with_another_hash_does_not_get_its_name(session: Session, tmp_pa
         session.upload(path, f"{folder}/artifact.tar.gz", sha256="0" * 64)
 
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=("ls", "-A", folder), limit=READY), lines.append)
+    session.run_command(
+        RemoteCommand(id=new_id(), argv=("ls", "-A", folder), limit=READY), lines.append
+    )
     assert lines == []
 
 
@@ -236,7 +240,7 @@ def test_a_full_disk_is_told_by_name(machines: SshMachines, tmp_path: Path) -> N
     host = machines.boot(Booting(provider="acme", id="1", name="full", user_data=text))
     worker = Worker(
         machine=machines.at(host).wait(),
-        login=Login(host=host, port=machines.port, key=key, host_key=host_key.public),
+        login=SshTarget(host=host, port=machines.port, key=key, host_key=host_key.public),
         user_data=text,
     )
     path = tmp_path / "artifact.tar.gz"
@@ -245,8 +249,9 @@ def test_a_full_disk_is_told_by_name(machines: SshMachines, tmp_path: Path) -> N
     with worker.session() as session:
         with pytest.raises(StageError, match="No space left on device"):
             session.upload(path, "artifact.tar.gz", sha256=sha256(path))
-        end = session.run_script(
-            Script(id=new_id(), argv=("ls", "artifact.tar.gz"), limit=READY), lambda _line: None
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("ls", "artifact.tar.gz"), limit=READY),
+            lambda _line: None,
         )
 
     assert end.status == 2
@@ -274,8 +279,9 @@ def test_an_upload_is_begun_again_when_the_connection_breaks(
         session.upload(path, "artifact.tar.gz", sha256=sha256(path))
         cut.join()
         lines: list[str] = []
-        session.run_script(
-            Script(id=new_id(), argv=("sha256sum", "artifact.tar.gz"), limit=READY), lines.append
+        session.run_command(
+            RemoteCommand(id=new_id(), argv=("sha256sum", "artifact.tar.gz"), limit=READY),
+            lines.append,
         )
 
     assert lines == [f"{sha256(path)}  artifact.tar.gz"]

@@ -23,7 +23,7 @@ from fakes.machines import READY, Worker, new_id, one_kind
 from materia.errors import StageError
 from materia_runner.artifact.find import Artifact
 from materia_runner.execution.remote import RemoteWorker
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.program import SENT, program
 from materia_runner.ssh.session import Session
 
@@ -55,7 +55,7 @@ def packed(path: Path, *members: tuple[str, bytes | None], kind: bytes = tarfile
 
 def there(session: Session, *argv: str) -> list[str]:
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=argv, limit=READY), lines.append)
+    session.run_command(RemoteCommand(id=new_id(), argv=argv, limit=READY), lines.append)
     return lines
 
 
@@ -285,8 +285,8 @@ def test_a_line_told_to_a_script_arrives_once_however_often_the_connection_break
             worker.machine.cut()
 
     with worker.session() as session:
-        script = Script(id=new_id(), argv=("python3", "-c", ECHO), limit=MINUTE)
-        end = session.run_script(script, answer)
+        script = RemoteCommand(id=new_id(), argv=("python3", "-c", ECHO), limit=MINUTE)
+        end = session.run_command(script, answer)
         with pytest.raises(RuntimeError, match="no script runs"):
             session.tell("too late")
 

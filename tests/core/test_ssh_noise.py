@@ -13,7 +13,7 @@ from fakes.lying_shell import greet, lie
 from fakes.machines import Worker, new_id
 from materia.errors import MateriaError, StageError, WorkerLostError
 from materia_runner.ssh import program as ssh_program
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.session import Session
 from materia_testing.emulation import sandbox
 from materia_testing.emulation.machine import Kind
@@ -57,8 +57,8 @@ def test_what_the_shell_prints_before_our_program_is_passed_over(
         facts = session.look()
         session.upload(tmp_path / "up", "file", sha256=CONTENT)
         session.download("file", tmp_path / "down")
-        end = session.run_script(
-            Script(id=new_id(), argv=("echo", "done"), limit=MINUTE), lines.append
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("echo", "done"), limit=MINUTE), lines.append
         )
 
     assert facts["home"] == "/home/materia"
@@ -139,7 +139,7 @@ def test_a_record_that_is_none_of_ours_costs_the_worker_with_a_sentence(
         session.upload(tmp_path / "up", "file", sha256="0" * 64, unpack=True)
 
     def script(session: Session) -> None:
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), print)
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), print)
 
     doings: list[Callable[[Session], None]] = [look, download, unpack]
     if not sent.startswith(b"o"):
@@ -171,7 +171,7 @@ def test_an_end_of_a_script_that_cannot_be_costs_the_worker_with_a_sentence(
     lines: list[str] = []
 
     with worker.session() as session, pytest.raises(WorkerLostError, match="cannot be read"):
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), lines.append)
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), lines.append)
 
     assert lines in ([], ["hello"])
 
@@ -182,7 +182,7 @@ def test_noise_between_the_records_of_a_script_costs_the_worker_with_a_sentence(
     greet(worker, "{ sleep 1; echo 'disk is nearly full'; } &")
 
     with worker.session() as session, pytest.raises(WorkerLostError) as error:
-        session.run_script(Script(id=new_id(), argv=("sleep", "2"), limit=MINUTE), print)
+        session.run_command(RemoteCommand(id=new_id(), argv=("sleep", "2"), limit=MINUTE), print)
 
     assert "begins with 'disk is nearly full" in one_sentence(error)
 
@@ -218,7 +218,7 @@ def test_a_script_that_sends_more_than_it_was_asked_for_fills_no_memory(worker: 
 
     waiting = threading.Event()
     with worker.session() as session, pytest.raises(WorkerLostError, match="sends more of"):
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), slow)
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), slow)
 
 
 def test_a_worker_that_answers_nothing_is_given_up(

@@ -21,7 +21,7 @@ from materia.compute import Instance
 from materia.errors import OrphanError
 from materia_runner.ledger.ledger import Ledger
 from materia_runner.ledger.state import State
-from materia_runner.rental.sweep import leftovers, sweep_provider, try_sweep
+from materia_runner.rental.sweep import find_orphans, sweep_provider, try_sweep
 
 SECOND = timedelta(seconds=1)
 GRAVEYARD = replace(OFFER, provider="graveyard")
@@ -64,7 +64,7 @@ def an_instance(run: str, expires_at: datetime) -> Instance:
 def test_only_what_is_past_its_deadline_or_of_a_dead_run_is_left_behind(
     listed: list[Instance],
 ) -> None:
-    found = leftovers(listed, now=NOON, dead_runs=lambda run: run == "dead")
+    found = find_orphans(listed, now=NOON, dead_runs=lambda run: run == "dead")
 
     assert [one.instance for one in found] == [
         one for one in listed if one.run == "dead" or one.expires_at <= NOON

@@ -22,7 +22,7 @@ from materia_providers.cloud_init import generate_key
 from materia_runner.cli.commands.emulator import toml
 from materia_runner.ledger.state import State
 from materia_runner.pricing.ranking import rank
-from materia_runner.rental.manual_worker import Wanted, create_worker
+from materia_runner.rental.manual_worker import WorkerRequest, create_worker
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.sweep import EXPIRED, sweep_provider
 from materia_testing.emulation import Behaviour, Clock, Fault
@@ -228,11 +228,10 @@ def test_a_worker_past_its_deadline_is_swept_with_its_keys(place: Place, tmp_pat
     made: list[Worker] = []
     quotes = rank(provider.offers(NEEDS), NEEDS, start=datetime.now(UTC)).quotes
     create_worker(
-        Wanted(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
+        WorkerRequest(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
         quotes,
         {place.cloud.provider: provider},
         state=place.state,
-        afford=lambda _: None,
         say=lambda _: None,
         announce=lambda worker, _: made.append(worker),
     )

@@ -103,10 +103,10 @@ def test_killed_at_any_request_of_publishing(
         seen.add(found == now)
 
         assert found in {now, now + 1}
-        assert reader.stamp() == f"stamp {found}"
+        assert reader.fingerprint() == f"stamp {found}"
         now += 2
         assert publish_version(on(f"machine {number}"), now) == expected(now)
-        assert declared.open().stamp() == f"stamp {now}"
+        assert declared.open().fingerprint() == f"stamp {now}"
         if not killed:
             break
     else:

@@ -120,7 +120,7 @@ def test_nothing_is_published_while_something_recorded_is_not_there(
     assert list(sink.known(SOURCE)) == ["2026-01"]
     with pytest.raises(SinkError, match=r"2026-02/known\.json: is not there, though 2026-02 was"):
         publish_version(sink, 2)
-    assert at("reader").stamp() == "stamp 1"
+    assert at("reader").fingerprint() == "stamp 1"
     store.state.objects["coffee/raw/acme/2026-02/known.json"] = gone
     again = at("three")
     again.known(SOURCE)

@@ -93,7 +93,7 @@ def test_many_habits_at_once_change_nothing(store: OddStore, tmp_path: Path) -> 
     two_runs(on, tmp_path)
 
     assert in_use(on("reader")) == NEW
-    assert on("reader").stamp() == "stamp 2"
+    assert on("reader").fingerprint() == "stamp 2"
 
 
 def test_an_error_inside_a_200_is_asked_for_again_and_is_not_taken_for_damage(
@@ -101,10 +101,10 @@ def test_an_error_inside_a_200_is_asked_for_again_and_is_not_taken_for_damage(
 ) -> None:
     two_runs(at, tmp_path)
     store.be(errors_in_200=3)
-    assert at("reader").stamp() == "stamp 2"
+    assert at("reader").fingerprint() == "stamp 2"
     store.be(errors_in_200=10_000)
     sink = at("another")
-    for call in (sink.stamp, sink.published, lambda: sink.known(SOURCE)):
+    for call in (sink.fingerprint, sink.published, lambda: sink.known(SOURCE)):
         with pytest.raises(
             SinkError, match="answers that all is well, and with the error SlowDown"
         ):
@@ -127,7 +127,7 @@ def test_a_database_that_the_store_lost_is_not_published(
     with pytest.raises(SinkError, match=r"materia\.duckdb: cannot be written: the store took"):
         publish_version(sink, 3)
 
-    assert at("reader").stamp() == "stamp 2"
+    assert at("reader").fingerprint() == "stamp 2"
     assert publish_version(at("next"), 4) == expected(4)
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_cleared_away_is_warned_of_and_fails_nothing(
     with caplog.at_level(logging.WARNING, logger="materia"):
         assert publish_version(at("another"), 3) == expected(3)
 
-    assert at("reader").stamp() == "stamp 3"
+    assert at("reader").fingerprint() == "stamp 3"
     assert left in store.names()
     (warning,) = caplog.messages
     assert warning.startswith(f"s3://acme/{left}: nobody reads this any more, and it takes room")
@@ -172,7 +172,7 @@ def test_a_listing_that_fails_after_the_swap_is_warned_of_and_fails_nothing(
     store.be(listing=frozenset({"no end"}))
     assert publish_version(at("another"), 3) == expected(3)
 
-    assert at("reader").stamp() == "stamp 3"
+    assert at("reader").fingerprint() == "stamp 3"
     assert ["old databases were not cleared away" in one for one in caplog.messages] == [True]
 
 
@@ -247,7 +247,7 @@ def test_a_store_that_sends_requests_elsewhere_is_told_and_writes_nothing_there(
     try:
         store.be(redirect=elsewhere.endpoint)
         for call in (
-            at("one").stamp,
+            at("one").fingerprint,
             lambda: at("one").record(SOURCE, JANUARY, fetched(tmp_path / "in", JANUARY, OLD)),
         ):
             with pytest.raises(MateriaError, match="sends requests elsewhere, to 127"):

@@ -57,7 +57,9 @@ def publish(on: Machine, machine: str) -> dict[str, type[Exception] | None]:
                 connection.execute("CREATE SCHEMA IF NOT EXISTS serving")
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (run TEXT)")
                 connection.execute(f"INSERT INTO {TABLE} VALUES ('{run}')")
-            sink.publish(PublishRequest(run=run, database=database, tables=(TABLE,), stamp=run))
+            sink.publish(
+                PublishRequest(run=run, database=database, tables=(TABLE,), fingerprint=run)
+            )
         except (BusyError, SinkError) as error:
             endings[run] = type(error)
     return endings

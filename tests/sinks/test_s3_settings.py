@@ -82,7 +82,7 @@ def test_variables_that_were_not_declared_change_nothing(
         monkeypatch.setenv(name, value)
     publish_version(on("one"), 1)
 
-    assert on("one").stamp() == "stamp 1"
+    assert on("one").fingerprint() == "stamp 1"
     assert s3_server.tokens == set()
 
 

@@ -279,10 +279,10 @@ class PublishRequest:
         run: Identity of the run; publishing the same run twice changes nothing.
         database: The DuckDB file that `checkout` gave, with all tables finished and closed.
         tables: Names of the finished tables, with their layer.
-        stamp: Identity of the models and the data they were built from.
+        fingerprint: Identity of the models and the data they were built from.
     """
 
     run: str
     database: Path
     tables: tuple[TableName, ...]
-    stamp: str
+    fingerprint: str

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[T]):
+class InstalledPlugin(Generic[T]):
     """A declared plugin and where it comes from."""
 
     kind: Kind
@@ -65,11 +65,11 @@ class Registry:
         how_to_install: What to add to the message about a kind and a name that is not here.
     """
 
-    found: tuple[Found[Any], ...]
+    found: tuple[InstalledPlugin[Any], ...]
     failures: tuple[Failure, ...]
     how_to_install: Callable[[Kind, str], str] = field(default=_no_hint, repr=False, compare=False)
 
-    def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
+    def of_kind(self, kind: Kind) -> tuple[InstalledPlugin[Any], ...]:
         """The plugins of one kind, those that share a name included."""
         return tuple(found for found in self.found if found.kind == kind)
 
@@ -78,7 +78,7 @@ class Registry:
         names = {found.plugin.name for found in self.of_kind(kind) if found.plugin.default}
         return names.pop() if len(names) == 1 else ""
 
-    def get(self, kind: Kind, name: str) -> Found[Any]:
+    def get(self, kind: Kind, name: str) -> InstalledPlugin[Any]:
         """The plugin of that name.
 
         Raises:
@@ -106,15 +106,15 @@ class Registry:
             f"installed: {', '.join(names) or 'none'}{self.how_to_install(kind, name)}"
         )
 
-    def provider(self, name: str) -> Found[Provider]:
+    def provider(self, name: str) -> InstalledPlugin[Provider]:
         """As `get`."""
         return self.get("provider", name)
 
-    def source(self, name: str) -> Found[Source]:
+    def source(self, name: str) -> InstalledPlugin[Source]:
         """As `get`."""
         return self.get("source", name)
 
-    def sink(self, name: str) -> Found[Sink]:
+    def sink(self, name: str) -> InstalledPlugin[Sink]:
         """As `get`."""
         return self.get("sink", name)
 
@@ -134,7 +134,7 @@ def load_plugins(
     """
     manager = pluggy.PluginManager("materia")
     manager.add_hookspecs(hookspecs)
-    declared: list[Found[Any]] = []
+    declared: list[InstalledPlugin[Any]] = []
     failures: list[Failure] = []
     points = find_entry_points(GROUP) if found is None else found
     for point in sorted(points, key=lambda point: (point.name, point.value)):
@@ -158,7 +158,7 @@ def load_plugins(
     return Registry(found=tuple(declared), failures=tuple(failures), how_to_install=how_to_install)
 
 
-def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
+def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[InstalledPlugin[Any]]:
     module = point.load()
     _check_hooks(module)
     name = f"{point.distribution}:{point.value}"
@@ -173,7 +173,7 @@ def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Foun
                 if not isinstance(plugin, Plugin):
                     raise TypeError(f"{hook} returned {plugin!r}, which is not a materia.Plugin")
                 declared.append(
-                    Found(
+                    InstalledPlugin(
                         kind=kind,
                         plugin=plugin,
                         module=point.module,
@@ -209,7 +209,7 @@ def _check_hooks(module: Any) -> None:
         raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
 
 
-def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
+def take_secrets(found: InstalledPlugin[Any], environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a plugin declared, from *environment*.
 
     Raises:
@@ -222,7 +222,7 @@ def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str,
 
 
 def open_plugin(
-    found: Found[T],
+    found: InstalledPlugin[T],
     environment: Mapping[str, str],
     *,
     settings: Mapping[str, object],

@@ -132,8 +132,8 @@ class Sink(Protocol):
         """A kept file on this machine, or None."""
         ...
 
-    def stamp(self) -> str | None:
-        """The stamp of what was last published; None before the first time."""
+    def fingerprint(self) -> str | None:
+        """The fingerprint of what was last published; None before the first time."""
         ...
 
     def published(self) -> Path | None:

@@ -1,7 +1,9 @@
 """JSON from outside as frozen values that cannot be wrong: decode by type hints, and encode.
 
 A field decodes as its annotation says: of which type, of which form (`forms`), within which bounds.
-Whatever is wrong with the text or the value is one exception with one sentence, never another.
+Whatever is wrong with the text or the value is one exception with one sentence, never another. What
+runner and worker say to each other, what the ledger and the caches keep, and what `--json` shows is
+encoded here.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ DEEPEST = 16  # lists and objects inside of one another, where any JSON may stan
 YEARS = range(1990, 2200)
 LONGEST_TIME = timedelta(days=366 * 100)
 SHOWN = 60  # characters of what is wrong, in a message
-_AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?")  # a quotient has 28 digits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -36,8 +38,17 @@ class MalformedError(ValueError):
     """A text is no JSON, or not of the value it should be; the message says where and why."""
 
 
-def encode(value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
+def encode(value: Any) -> Any:
     """A value as JSON takes it; a dataclass says which it is, so that one of several is known."""
+    return _encoded(value, named=True)
+
+
+def plain(value: Any) -> Any:
+    """The same without the names of dataclasses: what users and programs read, and files keep."""
+    return _encoded(value, named=False)
+
+
+def _encoded(value: Any, *, named: bool) -> Any:  # noqa: PLR0911 -- one return for each kind
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -50,12 +61,15 @@ def encode(value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
         case timedelta():
             return value.total_seconds()
         case Mapping():
-            return {str(key): encode(item) for key, item in value.items()}
+            return {str(key): _encoded(item, named=named) for key, item in value.items()}
         case list() | tuple():
-            return [encode(item) for item in value]
+            return [_encoded(item, named=named) for item in value]
         case _ if is_dataclass(value):
-            parts = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
-            return {"type": type(value).__name__, **parts}
+            parts = {
+                field.name: _encoded(getattr(value, field.name), named=named)
+                for field in fields(value)
+            }
+            return {"type": type(value).__name__, **parts} if named else parts
     raise TypeError(f"{type(value).__name__} has no form in JSON here")
 
 
@@ -75,23 +89,38 @@ def parse(text: str, *, longest: int = LONGEST_LINE) -> Any:
         raise MalformedError(f"it is no JSON: {_shown(text)}") from error
 
 
-def decode(kind: Any, value: Any) -> Any:
+def decode(kind: Any, value: Any, *, newer: bool = False) -> Any:
     """*value*, from JSON, as a value of *kind*: a type as it stands in annotations.
+
+    Args:
+        kind: The type.
+        value: From JSON.
+        newer: Whether another version may have written it: fields that are not known here are
+            passed over.
 
     Raises:
         MalformedError: it is not one.
     """
     kind, rules = _bare(kind)
-    found = _decoded(kind, value)
+    found = _decoded(kind, value, newer=newer)
     for rule in rules:
         if found is not None:
             _keep(rule, found)
     return found
 
 
-def _decoded(kind: Any, value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
+def decode_parts(kind: Any, value: Any, known: Mapping[str, Any]) -> Any:
+    """A dataclass, of which *known* has some fields as values already, and *value* the others.
+
+    Raises:
+        MalformedError: a part is not what it should be, is missing, or is known already.
+    """
+    return _dataclass(kind, value, newer=False, known=known)
+
+
+def _decoded(kind: Any, value: Any, *, newer: bool) -> Any:  # noqa: PLR0911 -- one return for each kind
     if get_origin(kind) in {Union, UnionType}:
-        return _one_of(get_args(kind), value)
+        return _one_of(get_args(kind), value, newer=newer)
     if kind in {Any, object}:
         return _plain(value, DEEPEST)
     if kind in {None, NoneType}:
@@ -99,43 +128,46 @@ def _decoded(kind: Any, value: Any) -> Any:  # noqa: PLR0911 -- one return for e
     if get_origin(kind) is Literal:
         return value if _in(value, get_args(kind)) else _wrong(value, " or ".join(get_args(kind)))
     if isinstance(kind, type) and is_dataclass(kind):
-        return _dataclass(kind, value)
+        return _dataclass(kind, value, newer=newer, known={})
     if get_origin(kind) is tuple:
-        return _tuple(get_args(kind), value)
+        return _tuple(get_args(kind), value, newer=newer)
     if get_origin(kind) is Mapping or kind is Mapping:
-        return _mapping(get_args(kind) or (str, object), value)
+        return _mapping(get_args(kind) or (str, object), value, newer=newer)
     read = _SCALARS.get(kind)
     if read is None:
         raise TypeError(f"{kind} has no form in JSON here")
     return read(value)
 
 
-def _dataclass(kind: Any, value: Any) -> Any:
+def _dataclass(kind: Any, value: Any, *, newer: bool, known: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         _wrong(value, f"a {kind.__name__}")
     given = dict(value)
     if given.pop("type", kind.__name__) != kind.__name__:
         _wrong(value["type"], f"the type {kind.__name__}")
-    hints, names = _hints(kind), {field.name: field for field in fields(kind)}
-    if unknown := given.keys() - names.keys():
+    hints, names = hints_of(kind), {field.name: field for field in fields(kind)}
+    unknown = given.keys() - (names.keys() - known.keys())
+    if unknown and not newer:
         raise MalformedError(f"a {kind.__name__} has no {_shown(min(unknown))}")
-    found = {}
+    found = dict(known)
     for name, field in names.items():
+        if name in known:
+            continue
         if name in given:
             with _inside(name):
-                found[name] = decode(hints[name], given[name])
+                found[name] = decode(hints[name], given[name], newer=newer)
         elif _is_needed(field):
             raise MalformedError(f"a {kind.__name__} without {name}")
     return kind(**found)
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+def _one_of(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> Any:
     """The value of the one kind that its JSON type, or the name in it, stands for."""
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
     if len(others) == 1:
-        return decode(others[0], value)
+        return decode(others[0], value, newer=newer)
     named: dict[str, Any] = {}
     for kind in others:
         if isinstance(kind, type) and is_dataclass(kind):
@@ -145,10 +177,10 @@ def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
     name = value.get("type") if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in named:
         _wrong(name, " or ".join(named))
-    return decode(named[name], value)
+    return decode(named[name], value, newer=newer)
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+def _tuple(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> tuple[Any, ...]:
     if not isinstance(value, list):
         _wrong(value, "a list")
     if len(kinds) == 2 and kinds[1] is Ellipsis:
@@ -158,17 +190,17 @@ def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     found = []
     for number, (kind, item) in enumerate(zip(kinds, value, strict=True)):
         with _inside(str(number)):
-            found.append(decode(kind, item))
+            found.append(decode(kind, item, newer=newer))
     return tuple(found)
 
 
-def _mapping(kinds: tuple[Any, ...], value: Any) -> dict[Any, Any]:
+def _mapping(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> dict[Any, Any]:
     if not isinstance(value, dict):
         _wrong(value, "an object")
     found = {}
     for key, item in value.items():
         with _inside(ascii(key)[1 : SHOWN + 1]):
-            found[decode(kinds[0], key)] = decode(kinds[1], item)
+            found[decode(kinds[0], key)] = decode(kinds[1], item, newer=newer)
     return found
 
 
@@ -235,10 +267,9 @@ def _datetime(value: Any) -> datetime:
 
 def _date(value: Any) -> date:
     try:
-        found = date.fromisoformat(value)
+        return date.fromisoformat(value)  # of any year: a price list may have one far away
     except (ValueError, TypeError):
         _wrong(value, "a day")
-    return found if found.year in YEARS else _wrong(value, "a day")
 
 
 def _path(value: Any) -> Path:
@@ -281,8 +312,16 @@ def _is_needed(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def present(kind: Any) -> Any:
+    """The kind itself, of one that may also be None."""
+    if get_origin(kind) in {Union, UnionType}:
+        return next(one for one in get_args(kind) if one is not NoneType)
+    return kind
+
+
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def hints_of(kind: Hashable) -> dict[str, Any]:
+    """The annotations of a class, by field; read once."""
     return get_type_hints(kind, include_extras=True)
 
 

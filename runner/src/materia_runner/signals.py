@@ -48,11 +48,13 @@ class Interrupts:
     def held(self) -> Iterator[None]:
         """Hold signals back in this block; one that came is raised when it ends well.
 
-        When the block fails, its error says more; the signal is raised by whoever goes on, at
-        `let_through` or before another such block.
+        When the block fails, its error says more; the signal is raised by what goes on, at
+        `let_through` or before another such block. Inside of another such block it changes nothing.
         """
-        if not self._held:
-            self.let_through()
+        if self._held:
+            yield
+            return
+        self.let_through()
         self._held = True
         try:
             yield

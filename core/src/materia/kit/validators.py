@@ -9,16 +9,14 @@ These rules hold for every source, whatever it returns. Pure functions.
 
 from __future__ import annotations
 
-import email.utils
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from materia.data import Absent, Fetched, FetchResult, Known, Partition, Refused, Unchanged
 from materia.errors import SourceError
+from materia.kit.http_dates import http_moment
 
 __all__ = [
-    "moment_of",
     "usable_date",
     "usable_etag",
 ]
@@ -40,16 +38,7 @@ def usable_date(last_modified: str | None) -> str | None:
     """*last_modified* when it is a date of HTTP; else None."""
     if last_modified is None or len(last_modified) > LONGEST or not last_modified.isascii():
         return None
-    return last_modified if moment_of(last_modified) is not None else None
-
-
-def moment_of(last_modified: str | None) -> datetime | None:
-    """The moment that a Last-Modified names, or None."""
-    try:
-        moment = email.utils.parsedate_to_datetime(last_modified or "")
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return last_modified if http_moment(last_modified) is not None else None
 
 
 def to_ask_with(known: Known | None, partition: Partition, *, everything: bool) -> Known | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from materia.errors import MateriaError, ProviderError
+from materia.kit import http_dates
 
 __all__ = [
     "BusyRateError",
@@ -71,14 +71,9 @@ def translated(doing: str, *, provider: str, translate: Translate) -> Iterator[N
 
 def retry_after(headers: Mapping[str, str] | None, now: datetime | None = None) -> timedelta | None:
     """How long a service asks to wait, from its header Retry-After; None when it does not say."""
-    value = str((headers or {}).get("Retry-After") or (headers or {}).get("retry-after") or "")
-    if value.strip().isdecimal() and len(value) < 10:
-        return timedelta(seconds=int(value))
-    try:
-        moment = parsedate_to_datetime(value)
-        return max(timedelta(0), moment - (now or datetime.now(UTC)))
-    except (ValueError, TypeError, OverflowError):  # no date, one without a zone, or none at all
-        return None
+    given = headers or {}
+    value = given.get("Retry-After") or given.get("retry-after")
+    return http_dates.retry_after(None if value is None else str(value), now)
 
 
 def refuses(status: int) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from materia.errors import ConfigError
+from materia.kit.http_dates import http_moment
 from materia.protocols import HasClock, Provider
 
 __all__ = [
@@ -64,7 +64,7 @@ def read_date_header(url: str) -> datetime | None:
     if not url.startswith(("https://", "http://")):
         return None
     try:
-        return _moment(_date_header(url))
+        return http_moment(_date_header(url))
     # No network, an odd address, an odd proxy, an odd answer: a date in the year 99999, say.
     except (OSError, HTTPException, ArithmeticError, TypeError, ValueError):
         return None
@@ -78,11 +78,6 @@ def _date_header(url: str) -> str:
     except HTTPError as error:
         with error:
             return str(error.headers.get("Date", "")) if error.headers else ""
-
-
-def _moment(header: str) -> datetime:
-    moment = parsedate_to_datetime(header)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def provider_time(

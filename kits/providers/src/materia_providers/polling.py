@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from materia.errors import MateriaError, ProviderError, ReadyTimeoutError
+from materia.text import duration_text
 
 __all__ = [
     "LONGEST_HEEDED",
@@ -150,7 +151,7 @@ def wait_for_port(host: str, port: int, timeout: timedelta) -> None:
             return
         reason = "what answers is no SSH server"
     raise ReadyTimeoutError(
-        f"{host}:{port} did not answer over SSH within {timeout.total_seconds():g} s: {reason}"
+        f"{host}:{port} did not answer over SSH within {duration_text(timeout)}: {reason}"
     )
 
 
@@ -202,4 +203,4 @@ def await_boot(
             wait_for_port(boot.host, boot.port, left)
             return boot
     told = f" (the last answer could not be read: {problem})" if problem else ""
-    raise ReadyTimeoutError(f"{machine} is {state} after {timeout.total_seconds():g} s{told}")
+    raise ReadyTimeoutError(f"{machine} is {state} after {duration_text(timeout)}{told}")

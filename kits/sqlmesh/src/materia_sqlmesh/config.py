@@ -10,12 +10,12 @@ and every SQLMesh command run there sees the models that the source brings as we
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from materia.kit.files import replacing
 from sqlmesh.core.config import (
     AutoCategorizationMode,
     CategorizerConfig,
@@ -85,12 +85,8 @@ def copy_once(original: Path, copy: Path) -> None:
     """Copy a database that is there to a place where none is yet; killed, nothing is half there."""
     if copy.exists() or not original.exists():
         return
-    half = copy.with_name(f"{copy.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(original, half)
-        half.replace(copy)
-    finally:
-        half.unlink(missing_ok=True)
+    with replacing(copy) as part:
+        shutil.copyfile(original, part)
 
 
 def connection(database: Path | None) -> DuckDBConnectionConfig:

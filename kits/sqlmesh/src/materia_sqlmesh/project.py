@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from materia.kit.user_folders import user_cache
 from sqlmesh.core.config import Config, GatewayConfig
 
 from materia_sqlmesh.config import DEV_VARIABLE, PROD_VARIABLE, build_config, connection
@@ -52,7 +53,6 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     Without a `prod` to copy, `dev` is in memory: an empty file would be taken for the copy later.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
     return build_config(
@@ -66,7 +66,7 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
         beside=beside,
         copies={"dev": (str(prod), str(dev))},
         # A source's folder may be part of an installed package, where nothing should be written.
-        cache_dir=str(cache / "materia" / "sqlmesh"),
+        cache_dir=str(user_cache(os.environ) / "sqlmesh"),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from materia.kit.files import PART, replacing
 
 __all__ = [
     "copy",
@@ -17,14 +17,13 @@ __all__ = [
     "write",
 ]
 
-PART = ".part"
 # A file system, or a pair of them, that cannot share blocks or copy inside the kernel.
 NOT_SHARED = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def write(path: Path, text: str) -> None:
     """Replace *path* by *text*, in UTF-8: after a crash it holds the old text or the new."""
-    with _making(path) as part:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
         sync(part)
     sync(path.parent)
@@ -38,7 +37,7 @@ def move(path: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        with _making(target) as part:
+        with replacing(target) as part:
             shutil.copyfile(path, part)
             sync(part)
         path.unlink()
@@ -50,7 +49,7 @@ def copy(path: Path, target: Path) -> None:
 
     100 MB took 0.03 s where it cannot (ext4, 2026-11). The copy is not forced to the disk.
     """
-    with _making(target) as part:
+    with replacing(target) as part:
         try:
             with path.open("rb") as source, part.open("wb") as copied:
                 left = os.fstat(source.fileno()).st_size
@@ -83,19 +82,6 @@ def sweep(folder: Path) -> None:
         owner = part.name.removesuffix(PART).rpartition(".")[2]
         if not owner.isdigit() or not _alive(int(owner)):
             part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _making(path: Path) -> Iterator[Path]:
-    """Another name for *path* while it is made; nothing is left of it when that fails."""
-    # The process's id keeps two of them apart, and tells whose part may be swept.
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
-    try:
-        yield part
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _alive(pid: int) -> bool:

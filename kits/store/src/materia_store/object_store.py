@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Credential
 
 __all__ = [
+    "BucketPrefix",
     "Key",
     "Patience",
-    "Place",
     "StoreClient",
     "check_endpoint",
 ]
@@ -81,7 +81,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class BucketPrefix:
     """A bucket in a store, and what the names of all objects begin with.
 
     Attributes:
@@ -140,7 +140,7 @@ class Waiting:
 class StoreClient:
     """An obstore client of one bucket, and how long its store is waited for."""
 
-    def __init__(self, place: Place, key: Key, patience: Patience) -> None:
+    def __init__(self, place: BucketPrefix, key: Key, patience: Patience) -> None:
         """Nothing is asked before the first call.
 
         Raises:
@@ -302,7 +302,7 @@ def check_endpoint(endpoint: str | None, setting: str) -> None:
         raise wrong
 
 
-def _unusable(place: Place, error: BaseException) -> ConfigError:
+def _unusable(place: BucketPrefix, error: BaseException) -> ConfigError:
     reason = str(error).partition("\n")[0]
     said = [f"{name} ({os.environ[name]})" for name in CERTIFICATES if os.environ.get(name)]
     cure = f"correct {' and '.join(said)}, or " if said else ""

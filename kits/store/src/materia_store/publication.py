@@ -37,7 +37,7 @@ class Publication:
     """What a published database says of itself."""
 
     run: str
-    stamp: str
+    fingerprint: str
     tables: tuple[Table, ...]
 
 
@@ -64,7 +64,7 @@ def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) ->
     ).fetchall()
     return Publication(
         run=row[0],
-        stamp=row[1],
+        fingerprint=row[1],
         tables=tuple(Table(name=name, rows=rows, description=text) for name, rows, text in tables),
     )
 
@@ -110,7 +110,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
         "rows BIGINT NOT NULL, description TEXT NOT NULL)"
     )
     connection.execute(
-        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.stamp)}, "
+        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.fingerprint)}, "
         f"{literal(datetime.now(UTC).replace(tzinfo=None))})"
     )
     for position, table in enumerate(tables):

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from materia_runner.artifact.archive import write_part
-from materia_runner.artifact.cache import File, Kept, copy_into
-from materia_runner.artifact.dependencies import TRANSFORM, Closure
+from materia_runner.artifact.cache import ArtifactCache, File, copy_into
+from materia_runner.artifact.dependencies import TRANSFORM, Dependencies
 from materia_runner.artifact.index_packages import Own, files_of, resolve, unpack
 from materia_runner.artifact.own_packages import own_files
 from materia_runner.artifact.target import WHOLE, Artifact, Target
@@ -29,12 +29,12 @@ SUFFIX = ".tar.gz"
 
 
 def assemble(
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     pipeline: Pipeline,
     *,
     stages: tuple[str, ...] = WHOLE,
-    kept: Kept,
+    kept: ArtifactCache,
     uv: Uv,
     say: Callable[[str], None],
 ) -> Artifact:
@@ -44,8 +44,8 @@ def assemble(
         ConfigError: a distribution cannot be packed.
         ArtifactError: a package cannot be had for the target.
     """
-    own = _own(closure, uv)
-    packages = _packages(own, closure, target, kept=kept, uv=uv, say=say)
+    own = _own(dependencies, uv)
+    packages = _packages(own, dependencies, target, kept=kept, uv=uv, say=say)
     code = _code(own, packages, target, pipeline, stages)
     key = _key("artifact", packages.sha256, hashlib.sha256(code).hexdigest())
     file = kept.find(key)
@@ -73,51 +73,51 @@ def assemble(
     )
 
 
-def _own(closure: Closure, uv: Uv) -> tuple[Own, ...]:
+def _own(dependencies: Dependencies, uv: Uv) -> tuple[Own, ...]:
     def one(distribution: Distribution) -> Own:
         files = own_files(distribution, uv)
         return Own(name=distribution.name, version=distribution.version, files=files)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return tuple(pool.map(one, closure.own))
+        return tuple(pool.map(one, dependencies.own))
 
 
 def _packages(
     own: tuple[Own, ...],
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     *,
-    kept: Kept,
+    kept: ArtifactCache,
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
     """The part of the tar that is the same until what is installed changes."""
     needs = [(one.name, one.version, one.needs) for one in own]
-    asked = (closure.asked, closure.extras, closure.left_out)
-    key = _key("packages", str(target), needs, closure.pins, asked)
+    asked = (dependencies.asked, dependencies.extras, dependencies.left_out)
+    key = _key("packages", str(target), needs, dependencies.pins, asked)
     if (file := kept.find(key)) is not None:
         return file
     with kept.held():
         if (file := kept.find(key)) is not None:  # another process was at it
             return file
-        return _new_packages(own, closure, target, kept=kept, key=key, uv=uv, say=say)
+        return _new_packages(own, dependencies, target, kept=kept, key=key, uv=uv, say=say)
 
 
 def _new_packages(
     own: tuple[Own, ...],
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     *,
-    kept: Kept,
+    kept: ArtifactCache,
     key: str,
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
     say(f"putting together what workers run, for {target}: once, until a package changes")
     with TemporaryDirectory(dir=kept.folder, prefix=".packages-") as scratch:
-        packages = resolve(own, closure, target, uv=uv, scratch=Path(scratch))
+        packages = resolve(own, dependencies, target, uv=uv, scratch=Path(scratch))
         for name, version in packages.items():
-            if (here := closure.pins.get(name)) != version:
+            if (here := dependencies.pins.get(name)) != version:
                 say(f"{name} is {version} on {target}, and {here or 'not installed'} here")
         folder = Path(scratch, "lib")
         unpack(packages, target, folder, uv=uv)
@@ -125,7 +125,7 @@ def _new_packages(
         return kept.keep(
             key,
             lambda out: write_part(out, files, last=False),
-            {"packages": dict(sorted(packages.items())), "left_out": closure.left_out},
+            {"packages": dict(sorted(packages.items())), "left_out": dependencies.left_out},
             suffix=".part.gz",
         )
 

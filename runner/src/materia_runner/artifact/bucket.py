@@ -199,10 +199,10 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
             f"the bucket {bucket.url} needs obstore, which is not installed here; "
             f"install materia-runner[s3], in a clone: uv sync --extra s3"
         )
-    from materia_store.object_store import Key, Patience, Place, StoreClient
+    from materia_store.object_store import BucketPrefix, Key, Patience, StoreClient
 
     name, _, prefix = bucket.url.removeprefix("s3://").partition("/")
-    place = Place(
+    place = BucketPrefix(
         bucket=name,
         prefix=prefix,
         endpoint=bucket.endpoint,

@@ -7,7 +7,6 @@ made again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO, Any
+
+from materia.kit.files import PART, sha256_of, write_whole
 
 # Since a file was last used. An artifact is large, new with each change of code, and made of its
 # parts in no time; but a run may still want the one that it began with.
@@ -44,7 +45,7 @@ class File:
     used_at: float
 
 
-class Kept:
+class ArtifactCache:
     """Files by key, in a folder that is made when it is first written to."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,9 +85,7 @@ class Kept:
         finally:
             shutil.rmtree(part.parent)
         note = {"file": path.name, "sha256": name, "size": size, "notes": notes}
-        half = self.folder / f".{key}.{os.getpid()}.part"
-        half.write_text(json.dumps(note))
-        half.replace(self.folder / f"{key}.json")
+        write_whole(self.folder / f"{key}.json", json.dumps(note))
         self._forget_old()
         return File(path=path, sha256=name, size=size, notes=notes, used_at=time.time())
 
@@ -131,16 +130,11 @@ class Kept:
 
 
 def _kept_for(path: Path) -> float:
-    """In seconds; what a killed build left behind, whose name begins with a dot, goes first."""
+    """In seconds; what a killed build left behind goes first."""
     longest, shortest = max(KEPT.values()), min(KEPT.values())
-    default = shortest if path.name.startswith(".") else longest
+    half = path.name.startswith(".") or path.suffix == PART
+    default = shortest if half else longest
     return KEPT.get("".join(path.suffixes[-2:]), default).total_seconds()
-
-
-def sha256_of(path: Path) -> str:
-    """Of the file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy_into(path: Path, out: IO[bytes]) -> None:

@@ -36,7 +36,7 @@ Find = Callable[[str], Distribution | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closure:
+class Dependencies:
     """What goes into an artifact.
 
     Attributes:
@@ -66,7 +66,7 @@ def installed(name: str) -> Distribution | None:
 
 def find_closure(
     roots: Iterable[str], find: Find = installed, *, extras: tuple[str, ...] = (TRANSFORM,)
-) -> Closure:
+) -> Dependencies:
     """What the distributions *roots* need, directly or not, with these *extras*.
 
     Markers other than extras are not evaluated: for another platform they have another answer. So
@@ -104,7 +104,7 @@ def find_closure(
         for name, one in found.items()
         if (name in first or direct_url(one) is not None) and not _is_compiled(one)
     }
-    return Closure(
+    return Dependencies(
         own=tuple(found[name] for name in sorted(own)),
         pins={name: found[name].version for name in sorted(found.keys() - own)},
         asked=tuple(sorted(first - own)),

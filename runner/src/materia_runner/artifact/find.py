@@ -15,17 +15,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.compute import Architecture
 from materia.errors import ArtifactError
 
 from materia_runner.artifact.assembly import SUFFIX, assemble
-from materia_runner.artifact.cache import File, Kept
+from materia_runner.artifact.cache import ArtifactCache, File
 from materia_runner.artifact.dependencies import CORE, RUNNER, TRANSFORM, find_closure
 from materia_runner.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
+from materia_runner.folders import artifacts_folder
 from materia_runner.secrets.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def find_or_build(
             target,
             pipeline,
             stages=WHOLE if whole else EXTRACT,
-            kept=Kept(artifacts_folder(os.environ)),
+            kept=ArtifactCache(artifacts_folder(os.environ)),
             uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
             say=say,
         )
@@ -103,14 +103,7 @@ def find_or_build(
         return artifact
 
 
-def artifacts_folder(environment: Mapping[str, str]) -> Path:
-    """Where artifacts are kept: under XDG_CACHE_HOME, or `.cache` in the home folder."""
-    from materia_runner.folders import cache_folder
-
-    return cache_folder(environment).with_name("artifacts")
-
-
 def kept_artifacts(environment: Mapping[str, str]) -> list[File]:
     """The artifacts that are kept here, the last used first; each once, its content unchecked."""
-    files = Kept(artifacts_folder(environment)).every()
+    files = ArtifactCache(artifacts_folder(environment)).every()
     return list({one.sha256: one for one in files if one.path.name.endswith(SUFFIX)}.values())

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from materia_runner.artifact.dependencies import Closure, normalized
+from materia_runner.artifact.dependencies import Dependencies, normalized
 from materia_runner.artifact.own_packages import is_wanted
 from materia_runner.artifact.target import Target
 from materia_runner.artifact.uv import Uv, failed
@@ -52,7 +52,7 @@ def _is_metadata(path: str) -> bool:
 
 
 def resolve(
-    own: tuple[Own, ...], closure: Closure, target: Target, *, uv: Uv, scratch: Path
+    own: tuple[Own, ...], dependencies: Dependencies, target: Target, *, uv: Uv, scratch: Path
 ) -> Mapping[str, str]:
     """Version by name of the packages that *own* needs on the target.
 
@@ -63,13 +63,15 @@ def resolve(
         ArtifactError: something cannot be had.
     """
     wanted, left_out, answer = (scratch / f"{name}.txt" for name in ("in", "without", "out"))
-    lines = [f"{one.with_extras(closure.extras)} @ {_stand_in(one, scratch)}" for one in own]
+    lines = [f"{one.with_extras(dependencies.extras)} @ {_stand_in(one, scratch)}" for one in own]
     # uv only warns of an extra that there is not.
-    extras = f"[{','.join(closure.extras)}]" if closure.extras else ""
-    lines += [f"{name}{extras}=={closure.pins[name]}" for name in closure.asked]
+    extras = f"[{','.join(dependencies.extras)}]" if dependencies.extras else ""
+    lines += [f"{name}{extras}=={dependencies.pins[name]}" for name in dependencies.asked]
     wanted.write_text("\n".join([*lines, ""]))
     # An override that is true nowhere: older versions of uv know no other way to leave one out.
-    left_out.write_text("".join(f"{name} ; python_version < '0'\n" for name in closure.left_out))
+    left_out.write_text(
+        "".join(f"{name} ; python_version < '0'\n" for name in dependencies.left_out)
+    )
     arguments = (
         *("pip", "compile", str(wanted), "--output-file", str(answer)),
         *("--overrides", str(left_out), "--no-header", "--no-annotate"),
@@ -78,11 +80,11 @@ def resolve(
     ours = {normalized(one.name) for one in own}
     for offline in (True, False):
         # Versions in the file of the answer are preferred.
-        answer.write_text("".join(f"{name}=={v}\n" for name, v in closure.pins.items()))
+        answer.write_text("".join(f"{name}=={v}\n" for name, v in dependencies.pins.items()))
         said = uv.run(*arguments, offline=offline)
         packages = _read(answer) if said is None else {}
         # What is remembered may be less than there is: it counts only if it is as it is here.
-        if said is None and (not offline or packages.items() <= closure.pins.items()):
+        if said is None and (not offline or packages.items() <= dependencies.pins.items()):
             return {name: version for name, version in packages.items() if name not in ours}
     raise failed(f"find the packages for {target}", said or "")
 

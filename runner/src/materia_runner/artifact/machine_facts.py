@@ -20,6 +20,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from materia.compute import Architecture
+from materia.kit.files import write_whole
 
 from materia_runner.ledger.state import State
 
@@ -91,10 +92,8 @@ def remember(
     key, value = _key(provider, settings, announced), [facts.python, facts.architecture]
     if known.get(key) == value:
         return
-    temporary = path.with_suffix(".part")
     with suppress(OSError):  # only saves a machine that is given up
-        temporary.write_text(json.dumps({**known, key: value}), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps({**known, key: value}))
 
 
 def _file(state: State) -> Path:

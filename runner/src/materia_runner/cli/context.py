@@ -13,7 +13,7 @@ import typer
 from materia_runner.cli.echo import echo
 
 if TYPE_CHECKING:
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
 
     from materia_runner.config.pipeline import Pipeline
 
@@ -67,7 +67,7 @@ def load_pipeline(
 
 
 def load_environment(
-    registry: Registry, pipeline: Pipeline, using: Iterable[Found[Any]] | None = None
+    registry: Registry, pipeline: Pipeline, using: Iterable[InstalledPlugin[Any]] | None = None
 ) -> Mapping[str, str]:
     """The environment with the secrets that the plugins in use declare, wherever they are kept.
 

@@ -20,7 +20,8 @@ def tell_of_leftovers() -> None:
 
     One look at a folder when nothing is left; the ledger is only opened when something may be.
     """
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     if runs := state.unfinished():
@@ -58,14 +59,16 @@ def unknown(run: str) -> str:
 
 def sentence(row: MachineRow, now: datetime) -> str:
     """What is left, since when, what it costs, and what to do."""
+    from materia_runner.figures import moment_text, money_text
+
     if row.state == "intent":
-        since = f"{row.intended_at:%Y-%m-%d %H:%M} UTC"
+        since = f"{moment_text(row.intended_at)} UTC"
         left, costing = f"may have left a machine on {row.provider} at {since}", ""
     else:
         from materia_runner.rental.sweep_ledger import bill
 
-        since = f"{row.created_at or row.intended_at:%Y-%m-%d %H:%M} UTC"
+        since = f"{moment_text(row.created_at or row.intended_at)} UTC"
         cost = bill(row, at=now).cost
         left = f"left a machine on {row.provider} since {since}"
-        costing = f", costing {cost.amount:.4f} {cost.currency} so far"
+        costing = f", costing {money_text(cost)} so far"
     return f"run {row.run} {left}{costing}; to destroy it: materia sweep"

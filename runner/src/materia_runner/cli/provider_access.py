@@ -22,7 +22,7 @@ from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
 
 if TYPE_CHECKING:
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
     from materia.protocols import Provider
 
     from materia_runner.config.pipeline import Pipeline
@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unasked:
+class SkippedProvider:
     """A provider that was not asked, or did not answer.
 
     Attributes:
@@ -68,7 +68,7 @@ def open_all(
     *,
     names: Sequence[str] = (),
     every: bool = False,
-) -> tuple[list[Asked], list[Unasked]]:
+) -> tuple[list[Asked], list[SkippedProvider]]:
     """Those of *names*, or the pipeline's and those with machines in the ledger, or *every* one.
 
     The second list has those that cannot be asked.
@@ -95,7 +95,7 @@ def open_all(
         }
     installed = [one for one in registry.of_kind("provider") if one.plugin.name in chosen]
     environment = load_environment(registry, pipeline, installed)
-    asked, unasked = [], []
+    asked, skipped = [], []
     for name in sorted(chosen):
         try:
             asked.append(_open(registry.provider(name), pipeline, environment))
@@ -103,16 +103,18 @@ def open_all(
             lacking = isinstance(error, MissingSecretError) and name not in needed
             code = 0 if lacking else error.exit_code
             reason = named(name, one_line(str(error), ()))
-            unasked.append(Unasked(name=name, reason=reason, exit_code=code))
+            skipped.append(SkippedProvider(name=name, reason=reason, exit_code=code))
     renting = [one for one in asked if registry.provider(one.name).plugin.rents]
-    if unasked and not renting and not any(one.exit_code for one in unasked):
+    if skipped and not renting and not any(one.exit_code for one in skipped):
         # A sweep by the clock that lost its credentials must not look as if all were well.
         head = "no provider that rents machines can be asked what is there"
-        raise ConfigError("\n  ".join([head, *(one.reason for one in unasked)]))
-    return asked, unasked
+        raise ConfigError("\n  ".join([head, *(one.reason for one in skipped)]))
+    return asked, skipped
 
 
-def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]) -> Asked:
+def _open(
+    found: InstalledPlugin[Provider], pipeline: Pipeline, environment: Mapping[str, str]
+) -> Asked:
     name = found.plugin.name
     provider = open_plugin(
         found,
@@ -135,7 +137,7 @@ def _with_machines(state: State) -> set[str] | None:
     return None  # the command that works with the ledger says what is wrong with it
 
 
-def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
+def ask(one: Asked, question: Callable[[Provider], T]) -> T | SkippedProvider:
     """What the provider answers, or why it does not."""
     code = 1
     try:
@@ -144,6 +146,6 @@ def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
         reason, code = str(error), error.exit_code
     except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
         reason = f"its plugin failed: {type(error).__name__}: {error}"
-    return Unasked(
+    return SkippedProvider(
         name=one.name, reason=named(one.name, one_line(reason, one.secrets)), exit_code=code
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
 
     from materia_runner.config.pipeline import Pipeline
 
@@ -51,7 +51,7 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
     return tuple(needs)
 
 
-def _uses(pipeline: Pipeline, found: Found[Any]) -> bool:
+def _uses(pipeline: Pipeline, found: InstalledPlugin[Any]) -> bool:
     name = found.plugin.name
     if found.kind != "provider":
         return name == (pipeline.source if found.kind == "source" else pipeline.sink)

@@ -23,11 +23,12 @@ from materia.compute import Architecture
 from materia.errors import StageError, WorkerLostError
 from materia.forms import Form, Range
 from materia.protocols import Sink
+from materia.text import duration_text
 
 from materia_runner import codec
 from materia_runner.codec import MalformedError
 from materia_runner.execution.local import failure
-from materia_runner.execution.sink_server import Relay
+from materia_runner.execution.sink_server import SinkServer
 from materia_runner.messages import events, stage_results
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
@@ -35,7 +36,7 @@ from materia_runner.messages.events import Failed, Observe, Output, Result
 from materia_runner.messages.sink_messages import AtHome
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
-from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Facts:
 class RemoteWorker:
     """A machine to log in to; a context manager. Being left closes the connection."""
 
-    def __init__(self, login: Login, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
+    def __init__(self, target: SshTarget, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
         """Connect, trying until *timeout*.
 
         A stage is ended on the worker, and given up here, when neither has heard of the other for
@@ -77,9 +78,9 @@ class RemoteWorker:
             HostKeyError: the time is over, and a server with another key answers.
             ReadyTimeoutError: the time is over, and nobody lets us in.
         """
-        self._login = login
+        self._target = target
         self._lease = lease
-        self._session = Session(login, timeout=timeout)
+        self._session = Session(target, timeout=timeout)
         self._facts: Facts | None = None
         self._artifact: str | None = None
         self._coming: dict[str, Future[Mapping[str, Any]]] = {}
@@ -161,7 +162,7 @@ class RemoteWorker:
         """
         if self._facts is None or self._artifact is None:
             raise RuntimeError("a stage needs the artifact: call prepare first")
-        identity = script_id(request.run, request.stage, attempt)
+        identity = command_id(request.run, request.stage, attempt)
         home = Path(self._facts.home)
         stage = home / ".materia" / "stages" / identity
         there = replace(
@@ -170,7 +171,7 @@ class RemoteWorker:
             workspace=stage / "work",
             project=None if request.project is None else Path(self._artifact) / "project",
         )
-        script = Script(
+        command = RemoteCommand(
             id=identity,
             # -S: what an image's own packages bring is no concern of the stage.
             argv=("python3", "-SP", "-m", "materia_runner.worker.stage_process"),
@@ -181,7 +182,7 @@ class RemoteWorker:
             lease=self._lease,
         )
         if sink is None:
-            return self._follow(script, there, None, observe)
+            return self._follow(command, there, None, observe)
         kept = home / ".materia" / "raw"
         names = {request.source, request.kept_as}
         there = replace(
@@ -192,7 +193,7 @@ class RemoteWorker:
             at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
-            relay = Relay(
+            server = SinkServer(
                 self._session,
                 sink,
                 request=there,
@@ -201,13 +202,13 @@ class RemoteWorker:
                 stage=stage,
                 kept=kept,
             )
-            return self._follow(script, there, relay, observe, also=request.hidden)
+            return self._follow(command, there, server, observe, also=request.hidden)
 
     def _follow(
         self,
-        script: Script,
+        command: RemoteCommand,
         request: WorkerRequest,
-        relay: Relay | None,
+        server: SinkServer | None,
         observe: Observe,
         *,
         also: tuple[str, ...] = (),
@@ -215,11 +216,11 @@ class RemoteWorker:
         secrets = [*request.hidden, *also]
         end: Result | Failed | None = None
 
-        def told(line: str) -> None:
+        def heard(line: str) -> None:
             nonlocal end
             with self._understood():
-                if relay is not None and (message := relay_messages.decode(line)):
-                    relay.obey(*message)
+                if server is not None and (message := relay_messages.decode(line)):
+                    server.obey(*message)
                     return
                 if not events.is_said(line):  # printed by an interpreter that was not yet ours
                     erred(line)
@@ -232,16 +233,17 @@ class RemoteWorker:
         def erred(line: str) -> None:
             observe(request.stage, Output(text=redact(line, secrets)))
 
-        script = replace(script, input=worker_request.encode(request) + "\n")
-        ended = self._session.run_script(script, told, erred)
+        command = replace(command, input=worker_request.encode(request) + "\n")
+        ended = self._session.run_command(command, heard, erred)
         if ended.reason == "limit":
             raise StageError(
-                f"{request.stage}: was not done within its deadline of {_clock(script.limit)}, and "
-                "was ended; set a longer one in materia.toml, or see in the log what it waited for"
+                f"{request.stage}: was not done within its deadline of "
+                f"{duration_text(command.limit)}, and was ended; set a longer one in materia.toml, "
+                "or see in the log what it waited for"
             )
         if ended.ok and isinstance(end, Result):
             with self._understood():
-                return _result(request, end, relay)
+                return _result(request, end, server)
         last = [redact(line, secrets)[:LONGEST_WORD] for line in ended.last_words]
         raise failure(request, end, ended.status, last)
 
@@ -250,8 +252,8 @@ class RemoteWorker:
         wanted = (artifact.python, artifact.architecture)
         if found != wanted:
             raise StageError(
-                f"{self._login.host}: has Python {found[0]} on {found[1]}, and the artifact is for "
-                f"{wanted[0]} on {wanted[1]}"
+                f"{self._target.host}: has Python {found[0]} on {found[1]}, and the artifact is "
+                f"for {wanted[0]} on {wanted[1]}"
             )
 
     def _read(self, facts: Mapping[str, Any]) -> Facts:
@@ -267,8 +269,8 @@ class RemoteWorker:
             yield
         except MalformedError as error:
             raise WorkerLostError(
-                f"{self._login.host}: the worker sent a message that materia cannot read: {error}; "
-                "it is given up"
+                f"{self._target.host}: the worker sent a message that materia cannot read: "
+                f"{error}; it is given up"
             ) from error
 
     def _judged(self, facts: Facts) -> tuple[str, Architecture]:
@@ -277,13 +279,13 @@ class RemoteWorker:
         if python < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
             raise StageError(
-                f"{self._login.host}: has Python {version}, and a worker needs {oldest} or later; "
+                f"{self._target.host}: has Python {version}, and a worker needs {oldest} or later; "
                 "choose another image"
             )
         processor = PROCESSORS.get(facts.machine)
         if processor is None:
             raise StageError(
-                f"{self._login.host}: has a processor {facts.machine!r}, and artifacts are for "
+                f"{self._target.host}: has a processor {facts.machine!r}, and artifacts are for "
                 f"{' and '.join(sorted(set(PROCESSORS.values())))}"
             )
         return version, processor
@@ -304,11 +306,11 @@ class RemoteWorker:
         self.close()
 
 
-def _result(request: WorkerRequest, end: Result, relay: Relay | None) -> Mapping[str, object]:
+def _result(request: WorkerRequest, end: Result, server: SinkServer | None) -> Mapping[str, object]:
     """What the stage did; where the sink is at home, what home knows better is home's."""
     values = stage_results.checked(request.stage, end.values)
-    if relay is not None and request.stage == "transform":
-        return stage_results.at_home(values, relay.tables, relay.database)
+    if server is not None and request.stage == "transform":
+        return stage_results.at_home(values, server.tables, server.database)
     # A sink that the worker opened lay in a folder that goes with the worker.
     return {**values, "database": None} if "database" in values else values
 
@@ -317,12 +319,7 @@ def _place(artifact: Artifact) -> str:
     return f"{ARTIFACTS}/{artifact.sha256}"
 
 
-def script_id(run: str, stage: str, attempt: int) -> str:
+def command_id(run: str, stage: str, attempt: int) -> str:
     """The identity of one attempt at a stage: `a-z`, `0-9` and `-`, at most 100."""
     end = f"-{attempt}"
     return re.sub(r"[^a-z0-9-]", "-", f"{run}-{stage}".lower())[: 100 - len(end)] + end
-
-
-def _clock(limit: timedelta) -> str:
-    seconds = limit.total_seconds()
-    return f"{seconds / 60:g} min" if seconds >= 60 and not seconds % 60 else f"{seconds:g} s"

@@ -12,10 +12,10 @@ from materia.data import Absent, Fetched, Partition, RawFile, Refused, Unchanged
 
 from materia_runner.codec import MalformedError
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     CheckOut,
     Message,
     Publish,
@@ -26,7 +26,7 @@ from materia_runner.messages.stage_request import WorkerRequest
 
 STAGES: Mapping[str, tuple[type[Message], ...]] = {
     "extract": (Record, AskKnown),
-    "transform": (Refuse, AskKnown, AskRaw, AskStamp, AskPublished, CheckOut, Publish),
+    "transform": (Refuse, AskKnown, AskRaw, AskFingerprint, AskPublished, CheckOut, Publish),
 }
 
 

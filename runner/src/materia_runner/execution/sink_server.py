@@ -2,14 +2,12 @@
 
 The worker is trusted with its stage and no more: `relay_messages` has decoded what it says, and
 `relay_rules` says whether it may. Files that come are checked by their hash before the sink sees
-them. An error of the sink is raised from `obey`; the script of the worker is then ended.
+them. An error of the sink is raised from `obey`; the command of the worker is then ended.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,16 +15,17 @@ from pathlib import Path
 
 from materia.data import Fetched, Known, Refused, Table
 from materia.errors import SinkError
+from materia.kit.files import replacing, sha256_of
 from materia.protocols import Sink
 
 from materia_runner.codec import MalformedError
 from materia_runner.execution.sink_rules import refuse_foreign
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     CheckOut,
     Message,
     Publish,
@@ -41,7 +40,7 @@ MOST_RECORDS = 100_000  # of one stage; a source has some hundred partitions
 ROOM = 0.9
 
 
-class Relay:
+class SinkServer:
     """The sink at home for one stage on one worker.
 
     Attributes:
@@ -60,7 +59,7 @@ class Relay:
         stage: Path,
         kept: Path,
     ) -> None:
-        """Serve the script that runs in *session*.
+        """Serve the command that runs in *session*.
 
         Args:
             session: To the worker.
@@ -119,8 +118,8 @@ class Relay:
                 if not self._knows(source, partition):
                     return None
                 return self._send(self._sink.find_raw(source, partition, file, sha256), self._kept)
-            case AskStamp():
-                return self._sink.stamp()
+            case AskFingerprint():
+                return self._sink.fingerprint()
             case AskPublished():
                 return self._send_published()
             case CheckOut():
@@ -163,9 +162,8 @@ class Relay:
         if path is None:
             return None
         try:
-            with path.open("rb") as file:
-                # Of what it is, not of what it should be: a damaged file is the source's to refuse.
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            # Of what it is, not of what it should be: a damaged file is the source's to refuse.
+            sha256 = sha256_of(path)
             there = folder / (name or sha256)
             self._session.upload(path, str(there), sha256=sha256)
         except OSError as error:
@@ -176,15 +174,11 @@ class Relay:
         copy = self._copy
         if copy is None:
             raise MalformedError("it publishes before it took the working copy")
-        finished = copy.with_name(f"{copy.name}.{os.getpid()}.part")  # a killed run's part is swept
-        try:
+        with replacing(copy) as finished:  # a killed run's part is swept
             there = message.request.database
             self._download(there, finished, sha256=message.sha256, most=self._room)
             # The log of what the copy held before must not be applied to what it holds now.
             copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
-            finished.replace(copy)
-        finally:
-            finished.unlink(missing_ok=True)
         self.tables = tuple(self._sink.publish(replace(message.request, database=copy)))
         self.database = self._sink.published()
         # The worker has the database and counts for itself: no figure made here goes back to it.

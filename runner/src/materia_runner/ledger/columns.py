@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar, get_origin
 from materia.compute import Money
 from materia.printable import printable
 
-from materia_runner.plain_values import _hints, _present, from_plain, plain
+from materia_runner import codec
+from materia_runner.codec import hints_of, plain, present
 
 T = TypeVar("T")
 Column = str | int | float | None
@@ -44,7 +45,7 @@ def columns(row: Any) -> dict[str, Column]:
 def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T:
     """The row of class *kind* in these columns; those it has no field for are passed over."""
     anything: Any = kind  # to the type checker, not every class can be hashed
-    hints = _hints(anything)
+    hints = hints_of(anything)
     given = {
         name: _from_column(hints[name], value)
         for name, value in zip(names, values, strict=True)
@@ -54,7 +55,7 @@ def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T
 
 
 def _from_column(kind: Any, value: Column) -> Any:
-    kind = _present(kind)
+    kind = present(kind)
     if value is None:
         return None
     if kind is bool:
@@ -62,8 +63,8 @@ def _from_column(kind: Any, value: Column) -> Any:
     if kind in {str, int} or get_origin(kind) is Literal:
         return value
     if kind in {datetime, timedelta}:
-        return from_plain(kind, value)
+        return codec.decode(kind, value, newer=True)
     if kind is Money:
         amount, _, currency = str(value).partition(" ")
         return Money(Decimal(amount), currency)
-    return from_plain(kind, json.loads(str(value)))
+    return codec.decode(kind, json.loads(str(value)), newer=True)

@@ -33,7 +33,7 @@ from materia_runner.ledger.rows import (
     StageRow,
     StageState,
 )
-from materia_runner.ledger.schema import open_file, told
+from materia_runner.ledger.schema import open_file, translated_errors
 from materia_runner.ledger.settled_costs import (
     settle,
     settled_costs,
@@ -373,7 +373,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, told(self.path):
+        with self._lock, translated_errors(self.path):
             yield self._connection
 
     @contextmanager
@@ -390,7 +390,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is on the disk when the block is left, or nothing."""
-        with self._lock, told(self.path):
+        with self._lock, translated_errors(self.path):
             try:  # a signal may come between any two lines
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection

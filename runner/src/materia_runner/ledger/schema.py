@@ -52,7 +52,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         ConfigError: it cannot be opened, or a newer materia wrote it.
         LedgerError: it is damaged.
     """
-    with told(path):
+    with translated_errors(path):
         connection = sqlite3.connect(
             path,
             timeout=BUSY_SECONDS,
@@ -96,7 +96,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> int:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def translated_errors(path: Path) -> Iterator[None]:
     """Say what a fault of SQLite means for the user.
 
     Raises:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,28 +20,13 @@ from typing import TYPE_CHECKING, Literal
 
 from materia.errors import ConfigError, MateriaError
 
+from materia_runner.folders import STATE_VARIABLE
+
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
 
-VARIABLE = "MATERIA_STATE_DIR"
 KEPT_RUNS = 200  # a run keeps some 25 kB of plan and two logs
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a provider's label may hold anything
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """MATERIA_STATE_DIR, else XDG_STATE_HOME/materia, else ~/.local/state/materia.
-
-    Without a home folder, that of the root: looking there finds nothing, and writing says why.
-    """
-    if given := environment.get(VARIABLE, ""):
-        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 -- leaves ~nobody as it is
-    root = environment.get("XDG_STATE_HOME", "")
-    if root.startswith("/"):  # the XDG base directory specification has relative paths ignored
-        return Path(root) / "materia"
-    home = environment.get("HOME", "")
-    if not home.startswith("/"):
-        home = os.path.expanduser("~")  # noqa: PTH111 -- Path.home() fails without one
-    return Path("/", home.removeprefix("~"), ".local/state/materia")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +206,5 @@ class State:
         where = error.filename or self.folder
         return ConfigError(
             f"materia cannot keep its records in {where}: {error.strerror or error}; make the "
-            f"folder writable, or name another one in {VARIABLE}"
+            f"folder writable, or name another one in {STATE_VARIABLE}"
         )

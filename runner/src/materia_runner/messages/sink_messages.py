@@ -71,8 +71,8 @@ class AskRaw:
 
 
 @dataclass(frozen=True, slots=True)
-class AskStamp:
-    """The stamp of what is published; answered as `Sink.stamp` does."""
+class AskFingerprint:
+    """The fingerprint of what is published; answered as `Sink.fingerprint` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,14 @@ class Publish:
     sha256: Sha256
 
 
-Message = Record | Refuse | AskKnown | AskRaw | AskStamp | AskPublished | CheckOut | Publish
+Message = Record | Refuse | AskKnown | AskRaw | AskFingerprint | AskPublished | CheckOut | Publish
 # What each is answered by.
 ANSWERS: Mapping[type[Message], Any] = {
     Record: None,
     Refuse: None,
     AskKnown: Mapping[PartitionKey, Known],
     AskRaw: Path | None,
-    AskStamp: str | None,
+    AskFingerprint: str | None,
     AskPublished: Path | None,
     CheckOut: tuple[str, Path | None],
     Publish: tuple[tuple[Table, ...], Path | None],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from materia_runner import codec
@@ -64,9 +64,8 @@ class WorkerRequest:
 
 def encode(request: WorkerRequest) -> str:
     """The request as one line without its end."""
-    values = asdict(replace(request, at_home=None))
-    values["at_home"] = codec.encode(request.at_home)
-    return json.dumps(values, default=str)
+    values = codec.plain(replace(request, at_home=None))
+    return json.dumps({**values, "at_home": codec.encode(request.at_home)})
 
 
 def decode(line: str) -> WorkerRequest:

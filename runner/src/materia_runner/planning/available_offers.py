@@ -19,11 +19,11 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once
-from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
 
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
 from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
@@ -57,7 +57,7 @@ class Market:
     left_out: tuple[str, ...] = ()
 
 
-def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
+def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:
     """The providers that are named, or under auto all that rent machines.
 
     Raises:
@@ -107,7 +107,7 @@ def ask_market(
     asked = ask_all(
         askings,
         environment,
-        cache=PriceCache(cache_folder(environment)),
+        cache=PriceCache(prices_folder(environment)),
         now=datetime.now(UTC),
         source="now",
         waiting=waiting,
@@ -184,7 +184,7 @@ def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
             )
 
 
-def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
+def _lacking(found: InstalledPlugin[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
     """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
     try:
         take_secrets(found, environment)
@@ -194,7 +194,7 @@ def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer
 
 
 def _ask_only(
-    found: Found[Provider],
+    found: InstalledPlugin[Provider],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
@@ -227,7 +227,9 @@ def _ask_only(
 
 
 @contextmanager
-def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iterator[None]:
+def _faults_told(
+    found: InstalledPlugin[Provider], environment: Mapping[str, str]
+) -> Iterator[None]:
     """Say a fault of the plugin in one sentence, as it is said where others are asked too."""
     try:
         yield
@@ -251,7 +253,7 @@ def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
 
 
 def _open(
-    found: Found[Any],
+    found: InstalledPlugin[Any],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     once: Once | None = None,

@@ -11,7 +11,8 @@ from materia.compute import Money, Offer
 from materia.errors import BudgetError
 
 from materia_runner.config.pipeline import Budget
-from materia_runner.pricing.cost import Quote, cost, money_text
+from materia_runner.figures import money_text
+from materia_runner.pricing.cost import Quote, cost
 
 
 def worst_case(offer: Offer, longest: timedelta, egress_gib: Decimal = Decimal(0)) -> Quote:

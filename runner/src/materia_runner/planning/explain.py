@@ -55,12 +55,14 @@ def reason_lines(passed_over: Iterable[PassedOver]) -> list[str]:
 
 def sharing(cut: Cut) -> str:
     """`extract and transform share one machine`, `extract and transform have a machine each`."""
-    stages = [stage for leg in cut for stage in leg]
+    stages = [stage for placement in cut for stage in placement]
     if len(stages) == 1:
         return f"{names(stages)} has a machine"
     if len(cut) == len(stages):
         return f"{names(stages)} have a machine each"
     return ", ".join(
-        f"{names(leg)} share one machine" if len(leg) > 1 else f"{names(leg)} has its own"
-        for leg in cut
+        f"{names(placement)} share one machine"
+        if len(placement) > 1
+        else f"{names(placement)} has its own"
+        for placement in cut
     )

@@ -1,8 +1,8 @@
 """Which stages share a machine, and which offer each machine is of: the cheapest plan. Pure.
 
-Every way to cut the chain of stages into consecutive legs is tried: what a leg costs depends on
-when it starts, and that on how the stages before it are cut. The machines of one cut are found by
-dynamic programming over places, in `plan_search`.
+Every way to cut the chain of stages into consecutive placements is tried: what a placement costs
+depends on when it starts, and that on how the stages before it are cut. The machines of one cut are
+found by dynamic programming over places, in `search.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from decimal import Decimal
 
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
+from materia.text import duration_text
 
 from materia_runner.config.pipeline import Stage
+from materia_runner.figures import money_text
 from materia_runner.planning.budget import worst_case
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
@@ -30,7 +32,7 @@ from materia_runner.planning.search import (
     join,
     rank_all,
 )
-from materia_runner.pricing.cost import Quote, length_text, money_text
+from materia_runner.pricing.cost import Quote
 from materia_runner.pricing.currency import Exchange
 from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, passed_over_order
 
@@ -62,7 +64,7 @@ def offer_key(offer: Offer) -> OfferKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Placement:
     """Consecutive stages on one machine.
 
     Attributes:
@@ -72,8 +74,9 @@ class Leg:
         start: When it is expected to be created, in UTC.
         deadline: How long it may exist at most.
         ranking: The offers, in the order of what each makes the whole plan cost. A quote has what
-            leaves its machine; what moving data to it costs is in the quote of the leg before.
-        arrival: What is read of the leg before, or None.
+            leaves its machine; what moving data to it costs is in the quote of the placement
+            before.
+        arrival: What is read of the placement before, or None.
         worst: What the chosen offer costs when it exists until the deadline, whenever it starts.
     """
 
@@ -101,7 +104,7 @@ class Leg:
         offer = self.chosen.offer
         return (
             f"{self.name}: {machine_text(offer)} at {offer.hourly.amount:f} "
-            f"{offer.hourly.currency}/h for at most {length_text(self.deadline)}, all in "
+            f"{offer.hourly.currency}/h for at most {duration_text(self.deadline)}, all in "
             f"{money_text(self.worst)}"
         )
 
@@ -112,7 +115,7 @@ class Alternative:
 
     Attributes:
         sharing: Which stages share a machine, for people.
-        machines: Of which offers, one for each leg; empty when there are none.
+        machines: Of which offers, one for each placement; empty when there are none.
         total: What it would cost, or None when it cannot be had.
         reason: Why it cannot be had; empty when it can.
     """
@@ -128,14 +131,14 @@ class Plan:
     """Machines for all stages.
 
     Attributes:
-        legs: In the order they run.
+        placements: In the order they run.
         total: What they are expected to cost, in the currency of the comparison.
         worst: What they cost at most, each until its hard deadline.
         why: One sentence: why these stages share a machine, or do not.
         alternatives: Other ways to share machines, the cheapest first.
     """
 
-    legs: tuple[Leg, ...]
+    placements: tuple[Placement, ...]
     total: Money
     worst: Money
     why: str
@@ -143,8 +146,8 @@ class Plan:
 
     @property
     def worst_case(self) -> tuple[str, ...]:
-        """What `worst` is made of, one line for each leg."""
-        return tuple(leg.worst_case for leg in self.legs)
+        """What `worst` is made of, one line for each placement."""
+        return tuple(placement.worst_case for placement in self.placements)
 
 
 def make_plan(
@@ -159,8 +162,9 @@ def make_plan(
 ) -> Plan:
     """The plan that is expected to cost least, of all ways to share machines and all offers.
 
-    Of equal costs the fewest machines; then as offers are ranked. A later leg starts when the one
-    before is expected to end. To plan again in the middle of a run, give the stages that are left.
+    Of equal costs the fewest machines; then as offers are ranked. A later placement starts when the
+    one before is expected to end. To plan again in the middle of a run, give the
+    stages that are left.
 
     Args:
         stages: At least one, in the order they run.
@@ -184,13 +188,13 @@ def make_plan(
         reasons = [*planning.nothing(tuple(stages)), *unanswered, INSTEAD]
         raise NoOfferError("\n  ".join(reasons))
     _, _, cut, chain = ordered[0]
-    legs = planning.legs(cut, chain)
+    placements = planning.placements(cut, chain)
     others = [planning.alternative(one, other) for _, _, one, other in ordered[1:]]
     others += [planning.alternative(one, None) for one, other in found.items() if other is None]
-    worst = sum((leg.worst.amount for leg in legs), Decimal(0))
+    worst = sum((placement.worst.amount for placement in placements), Decimal(0))
     total = Money(chain.amount, exchange.shown)
     return Plan(
-        legs=legs,
+        placements=placements,
         total=total,
         worst=Money(worst, exchange.shown),
         why=_why(cut, total, others),
@@ -199,7 +203,7 @@ def make_plan(
 
 
 def _cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
-    """Every way to cut the chain into consecutive legs, the one without a cut first."""
+    """Every way to cut the chain into consecutive placements, the one without a cut first."""
     if not stages:
         return
     yield (stages,)
@@ -271,7 +275,7 @@ class _Planning:
         )
 
     def _spans_of(self, cut: Cut) -> list[_Span] | str:
-        """One for each leg, or why there is no machine for one of them."""
+        """One for each placement, or why there is no machine for one of them."""
         spans = []
         start = self._start
         for stages in cut:
@@ -309,11 +313,11 @@ class _Planning:
             return [f"nothing to run the stage {stage.name} on", *reason_lines(passed)]
         return [f"nothing to run {names(stages)} on: what they hand on cannot be moved"]
 
-    def legs(self, cut: Cut, chain: Chain) -> tuple[Leg, ...]:
+    def placements(self, cut: Cut, chain: Chain) -> tuple[Placement, ...]:
         spans = self._spans_of(cut)
         if isinstance(spans, str):
             raise TypeError(f"a chain of no machines: {spans}")
-        legs = []
+        placements = []
         start = self._start
         arrival: Arrival | None = None
         following = (*(pick.place for pick in chain.picks[1:]), None)
@@ -326,8 +330,8 @@ class _Planning:
             chosen = ranking.quotes[0]
             deadline = sum((stage.deadline for stage in stages), BOOT_LIMIT + TEARDOWN_LIMIT)
             worst = worst_case(chosen.offer, deadline, chosen.egress_gib)
-            legs.append(
-                Leg(
+            placements.append(
+                Placement(
                     stages=stages,
                     requirements=span.needs,
                     start=start,
@@ -339,4 +343,4 @@ class _Planning:
             )
             start += span.needs.expected
             arrival = arrival_from(pick, stages[-1].output_gib)
-        return tuple(legs)
+        return tuple(placements)

@@ -1,4 +1,4 @@
-"""The cheapest machines for a chain of legs, where moving data between places counts. Pure."""
+"""Search the cheapest machines for a chain of placements; moving data counts too. Pure."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def rank_all(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An offer for one leg.
+    """An offer for one placement.
 
     Attributes:
-        quote: When the next leg is in the same place, or there is none.
+        quote: When the next placement is in the same place, or there is none.
         leaving: When what it hands on leaves the place; None when that has no price.
     """
 
@@ -117,7 +117,7 @@ class Candidate:
         return place_of(self.quote.offer)
 
     def towards(self, place: Place | None) -> Quote | None:
-        """The quote when the next leg is at *place*; None for no next leg."""
+        """The quote when the next placement is at *place*; None for no next placement."""
         return self.quote if place in {None, self.place} else self.leaving
 
 
@@ -153,12 +153,12 @@ def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Machines for some legs up to the last one.
+    """Machines for some placements up to the last one.
 
     Attributes:
         amount: What they cost, in the currency of the comparison.
         order: What chains of equal cost are ordered by.
-        picks: One for each leg.
+        picks: One for each placement.
     """
 
     amount: Decimal
@@ -171,11 +171,11 @@ class Chain:
         return (self.amount, self.order)
 
 
-def cheapest(legs: Sequence[Sequence[Candidate]]) -> Chain | None:
-    """The cheapest choice of one candidate for each leg, or None when there is no choice."""
+def cheapest(placements: Sequence[Sequence[Candidate]]) -> Chain | None:
+    """The cheapest choice of one candidate for each placement, or None when there is no choice."""
     nothing = Chain(amount=Decimal(0), order=(), picks=())
     following: Mapping[Place | None, Chain] = {None: nothing}
-    for choices in reversed(legs):
+    for choices in reversed(placements):
         best: dict[Place | None, Chain] = {}
         for candidate in choices:
             for chain in _continuations(candidate, following):
@@ -211,7 +211,7 @@ def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """The data that a leg reads of the one before.
+    """The data that a placement reads of the one before.
 
     Attributes:
         place: Provider and region where it is.
@@ -225,14 +225,14 @@ class Arrival:
     cost: Money | None
 
     def added(self, offer: Offer) -> Decimal | None:
-        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
+        """What the placement on *offer* adds to the cost of the plan; None as for `cost`."""
         if place_of(offer) == self.place:
             return Decimal(0)
         return None if self.cost is None else self.cost.amount
 
 
 def arrival_from(pick: Candidate, output_gib: Decimal) -> Arrival | None:
-    """What the leg after *pick* reads of it, or None for nothing."""
+    """What the placement after *pick* reads of it, or None for nothing."""
     if not output_gib:
         return None
     moving = None
@@ -249,7 +249,7 @@ def in_plan(
     arrival: Arrival | None,
     following: Place | None,
 ) -> Ranking:
-    """A leg's offers by what each makes the whole plan cost, the other legs as they are chosen."""
+    """A placement's offers by what each makes the whole plan cost, the others as chosen."""
     priced = []
     passed_over = []
     for one in choices:

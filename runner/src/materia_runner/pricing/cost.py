@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import lru_cache
 
 from materia.compute import Billing, Money, Offer
+from materia.text import duration_text
 
 from materia_runner.pricing.currency import Rate
 
@@ -17,7 +18,6 @@ MICROSECOND = timedelta(microseconds=1)
 NOTHING = timedelta(0)
 # Without a start there are no calendar months to cap; prices by the month mean 730 hours.
 MONTH = timedelta(hours=730)
-SMALL = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +210,7 @@ def _parts(hourly: Money, metered: _Metered, cap: Money | None) -> list[_Part]:
                 length=length,
                 amount=cap if capped else amount,
                 month=f", {month}" if len(months) > 1 else "",
-                rule=f"; {word} {cap.amount} {cap.currency} a month",
+                rule=f"; {word} {cap.amount:f} {cap.currency} a month",
             )
         )
     return parts
@@ -221,7 +221,7 @@ def _at_least(parts: list[_Part], minimum: Money | None) -> list[_Part]:
     if minimum is None:
         return parts
     below = sum(part.amount.amount for part in parts) < minimum.amount
-    rule = f"; {'raised to' if below else 'at least'} {minimum.amount} {minimum.currency}"
+    rule = f"; {'raised to' if below else 'at least'} {minimum.amount:f} {minimum.currency}"
     if below:
         length = sum((part.length for part in parts), NOTHING)
         return [_Part(length=length, amount=minimum, rule=rule)]
@@ -317,25 +317,10 @@ def describe(billing: Billing, *, estimated: bool = False) -> str:
     else:
         text = f"started {unit} from {billing.meter_from}"
     if billing.minimum:
-        text += f", at least {length_text(billing.minimum)}"
+        text += f", at least {duration_text(billing.minimum)}"
     return text
 
 
 def _unit(length: timedelta) -> str:
     whole = {HOUR: "hours", timedelta(minutes=1): "minutes", timedelta(seconds=1): "seconds"}
-    return whole.get(length, f"units of {length_text(length)}")
-
-
-def length_text(length: timedelta) -> str:
-    """A length of time as it is typed, for example `1 h 30 min`."""
-    seconds = Decimal(length // MICROSECOND) / 1_000_000
-    hours, rest = divmod(seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)
-    parts += [f"{seconds.normalize():f} s"] * bool(seconds)
-    return " ".join(parts) or "0 s"
-
-
-def money_text(money: Money) -> str:
-    """An amount to a hundredth of a cent, for example `0.0093 EUR`."""
-    return f"{money.amount.quantize(SMALL, ROUND_HALF_UP):f} {money.currency}"
+    return whole.get(length, f"units of {duration_text(length)}")

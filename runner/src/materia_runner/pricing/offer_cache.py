@@ -7,19 +7,20 @@ secret. A file of another format or question, or one that is damaged, is as good
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from materia.compute import Billing, Extra, Money, Offer, Requirements
+from materia.compute import Billing, Extra, Offer, Requirements
+from materia.kit.files import write_whole
 
-from materia_runner.plain_values import plain
+from materia_runner import codec
+from materia_runner.codec import plain
 
 if TYPE_CHECKING:
     from materia_runner.pricing.cost import Quote
@@ -82,18 +83,16 @@ class PriceCache:
             if values["format"] != FORMAT or values["question"] != _text(question):
                 return None
             return _answer_from(question.provider, values)
-        except (OSError, ValueError, KeyError, TypeError, IndexError, InvalidOperation):
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def write(self, question: Question, answer: Answer) -> None:
         """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
         path = self._path(question)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             values = {"question": _text(question), **_plain_answer(answer)}
-            temporary.write_text(json.dumps(values), encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, json.dumps(values))
             self._forget_old(answer.asked_at)
 
     def regions(self, provider: str) -> tuple[str, ...]:
@@ -183,63 +182,33 @@ def _plain_answer(answer: Answer) -> dict[str, Any]:
 
 
 def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
-    billings = [_billing(item) for item in values["billings"]]
-    extras = [tuple(_extra(item) for item in group) for group in values["extras"]]
-    moments: dict[str, datetime] = {}
+    """An answer as `_plain_answer` wrote it.
+
+    Raises:
+        MalformedError: it is another.
+        KeyError: a part is missing.
+    """
+    billings = codec.decode(tuple[Billing, ...], values["billings"])
+    extras = codec.decode(tuple[tuple[Extra, ...], ...], values["extras"])
+    moments: dict[Any, datetime] = {}
     offers = []
     for item in values["offers"]:
         given = dict(item)
-        as_of = given["price_as_of"]
+        as_of = given.pop("price_as_of")
         if as_of not in moments:
-            moments[as_of] = datetime.fromisoformat(as_of)
-        given["price_as_of"] = moments[as_of]
-        given["billing"] = billings[given["billing"]]
-        given["extras"] = extras[given["extras"]]
-        given["memory_gib"] = Decimal(given["memory_gib"])
-        given["hourly"] = _money(given["hourly"])
-        for name in ("monthly_cap", "egress_per_gib"):
-            if name in given:
-                given[name] = _money(given[name])
-        if "egress_included_gib" in given:
-            given["egress_included_gib"] = Decimal(given["egress_included_gib"])
-        for name in ("retires_on", "egress_read_on"):
-            if name in given:
-                given[name] = date.fromisoformat(given[name])
-        offers.append(Offer(provider=provider, **given))
+            moments[as_of] = codec.decode(datetime, as_of)
+        known = {
+            "provider": provider,
+            "price_as_of": moments[as_of],
+            "billing": billings[given.pop("billing")],
+            "extras": extras[given.pop("extras")],
+        }
+        offers.append(codec.decode_parts(Offer, given, known))
     return Answer(
         provider=provider,
         offers=tuple(offers),
-        asked_at=datetime.fromisoformat(values["asked_at"]).astimezone(UTC),
-        public=bool(values["public"]),
+        asked_at=codec.decode(datetime, values["asked_at"]).astimezone(UTC),
+        public=codec.decode(bool, values["public"]),
         cached=True,
-        left_out=tuple(str(line) for line in values["left_out"]),
+        left_out=codec.decode(tuple[str, ...], values["left_out"]),
     )
-
-
-def _money(values: Mapping[str, str] | None) -> Money | None:
-    return None if values is None else Money(Decimal(values["amount"]), values["currency"])
-
-
-def _billing(values: Mapping[str, Any]) -> Billing:
-    given = dict(values)
-    for name in ("increment", "minimum"):
-        given[name] = timedelta(seconds=given[name])
-    if given["read_on"] is not None:
-        given["read_on"] = date.fromisoformat(given["read_on"])
-    return Billing(**given)
-
-
-def _extra(values: Mapping[str, Any]) -> Extra:
-    given = dict(values)
-    hourly = _money(given.pop("hourly"))
-    if hourly is None:
-        raise ValueError("an extra without a price")
-    given["minimum"] = _money(given["minimum"])
-    given["monthly_cap"] = _money(given["monthly_cap"])
-    if given["billing"] is not None:
-        given["billing"] = _billing(given["billing"])
-    if given["as_of"] is not None:
-        given["as_of"] = datetime.fromisoformat(given["as_of"])
-    if given["read_on"] is not None:
-        given["read_on"] = date.fromisoformat(given["read_on"])
-    return Extra(hourly=hourly, **given)

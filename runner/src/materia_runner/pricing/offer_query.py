@@ -13,13 +13,13 @@ from materia.compute import Offer, Requirements
 from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
 from materia.hookspecs import Opening
 from materia.kit.once import Once
-from materia.plugins import Found, open_plugin
+from materia.plugins import InstalledPlugin, open_plugin
 from materia.printable import on_one_line
-from materia.text import together
+from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
 from materia_runner.concurrency import PATIENCE, ask_each
-from materia_runner.pricing.cost import length_text
+from materia_runner.figures import age_text
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.secrets.redaction import redact, to_hide
@@ -59,7 +59,7 @@ class Asking:
         public: Whether its public prices are asked for when it lets nobody in.
     """
 
-    found: Found[Provider]
+    found: InstalledPlugin[Provider]
     requirements: Requirements
     settings: Mapping[str, object]
     directory: Path
@@ -176,7 +176,7 @@ def _ask(
     given = dict(results)  # who is late may still answer
     for number in (number for visit in visits for number in visit.numbers):
         name = askings[number].found.plugin.name
-        reason = f"{name}: no answer within {length_text(patience)}; try again later"
+        reason = f"{name}: no answer within {duration_text(patience)}; try again later"
         given.setdefault(number, NoAnswer(provider=name, reason=reason))
     return given
 
@@ -301,7 +301,7 @@ def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | 
     if kept is None:
         reason = f"{name}: no answer to this question is kept; ask again without --offline"
         return NoAnswer(provider=name, reason=reason)
-    return replace(kept, remark=f"{name}: kept answer, {age(kept, now)} old")
+    return replace(kept, remark=f"{name}: kept answer, {age_text(now - kept.asked_at)} old")
 
 
 def _keep(
@@ -314,16 +314,9 @@ def _keep(
     kept = None if source == "now" else cache.read(asking.question)
     if kept is None:
         return result
-    return replace(kept, remark=f"{result.reason}; shown are its prices of {age(kept, now)} ago")
-
-
-def age(answer: Answer, now: datetime) -> str:
-    """How old an answer is, to the minute."""
-    minutes = max(now - answer.asked_at, timedelta(0)) // timedelta(minutes=1)
-    days, minutes = divmod(minutes, 24 * 60)
-    if days:
-        return f"{days} d {minutes // 60} h"
-    return length_text(timedelta(minutes=minutes)) if minutes else "less than 1 min"
+    return replace(
+        kept, remark=f"{result.reason}; shown are its prices of {age_text(now - kept.asked_at)} ago"
+    )
 
 
 def one_line(text: str, secrets: Sequence[str]) -> str:

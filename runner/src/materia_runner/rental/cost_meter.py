@@ -29,7 +29,7 @@ class _Use:
     gone_at: datetime | None = None
 
 
-class Spending:
+class CostMeter:
     """The machines of one run, by name; used from several threads."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -97,21 +97,32 @@ def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
 
 
 def refuse_over_month(
-    budget: Budget, ledger: Ledger, exchange: Exchange, *, worst: Money, now: datetime
+    budget: Budget,
+    ledger: Ledger,
+    exchange: Exchange,
+    *,
+    worst: Money,
+    now: datetime,
+    written: bool,
 ) -> None:
-    """Look at the month once more, when a machine is written down that costs *worst* at most.
+    """Compare the monthly cap with this month and an instance that costs *worst* at most.
 
-    Two runs that begin at one moment both found room under the cap, and each now sees the other.
+    Asked again once the instance is *written* down: two runs that begin at one moment both found
+    room under the cap, and each now sees the other.
 
     Raises:
         BudgetError: with it the month could cost more than it may.
+        ConfigError: a rate is missing.
     """
     if budget.monthly is None:
         return
+    exchange = replace(exchange, shown=budget.monthly.currency)
+    worst, _ = exchange.convert(worst)
     month = month_so_far(ledger, exchange, now)
+    before = month.amount - (worst.amount if written else 0)
     check(
-        replace(budget, max_cost=None),
+        replace(budget, max_cost=None),  # that one is for all instances of a run together
         worst=worst,
         spent_in_run=Money(Decimal(0), worst.currency),
-        month=Money(month.amount - worst.amount, month.currency),
+        month=Money(before, month.currency),
     )

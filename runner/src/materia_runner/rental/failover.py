@@ -163,7 +163,7 @@ class Failover:
 
 
 @dataclass(slots=True)
-class Announcing:
+class FailoverNotices:
     """Says what went wrong together with what is tried next, once that is tried; a context manager.
 
     Between the two much can end the trying: no offer is left, a cap is passed, somebody interrupts.

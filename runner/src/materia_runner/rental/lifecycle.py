@@ -1,4 +1,4 @@
-"""An instance that exists for a few stages and not a moment longer."""
+"""Lifecycle of a rented instance: create, wait for SSH, destroy, and verify that it is gone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from materia.compute import Instance, InstanceRequest
 from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.protocols import Provider
+from materia.text import duration_text
 from materia_providers.list_entries import left_out_of
 from materia_providers.polling import poll
 
@@ -21,14 +22,14 @@ READY_TIMEOUT = timedelta(minutes=5)
 DESTROY_PATIENCE = timedelta(minutes=10)
 
 
-class Life(Protocol):
-    """Is told of every step in the life of one machine, each before or after its effect.
+class InstanceObserver(Protocol):
+    """Observes every step in the life of one instance, each before or after its effect.
 
-    What it writes down when told is all that is known after a crash.
+    What an observer writes down is all that is known after a crash.
     """
 
-    def asked(self) -> None:
-        """The provider is asked for the machine next: from here on it may exist."""
+    def requesting(self) -> None:
+        """The provider is asked for the instance next: from here on it may exist."""
         ...
 
     def refused(self, reason: str, /) -> None:
@@ -61,12 +62,13 @@ class Life(Protocol):
 
 
 @contextmanager
-def ephemeral_instance(
+def rented_instance(
     provider: Provider,
     request: InstanceRequest,
     interrupts: Interrupts,
-    life: Life,
+    observer: InstanceObserver,
     *,
+    keep: bool = False,
     ready_timeout: timedelta = READY_TIMEOUT,
     patience: timedelta = DESTROY_PATIENCE,
 ) -> Iterator[Instance]:
@@ -75,31 +77,43 @@ def ephemeral_instance(
     Signals are held back in the block, as one between its end and the destroying would leave the
     instance there: release them inside.
 
+    Args:
+        provider: Who rents it out.
+        request: What to create.
+        interrupts: The signals.
+        observer: Observes every step.
+        keep: Whether a block that ends without an error leaves the instance there.
+        ready_timeout: How long it may take until it answers.
+        patience: How long a provider that fails is asked again to destroy it.
+
     Raises:
         Interrupted: a signal came; nothing is left.
         ProviderError: it could not be created or reached; nothing is left of it.
         OrphanError: it could not be destroyed, or nobody knows whether it was created.
     """
     with interrupts.held():
-        life.asked()
+        observer.requesting()
         try:
             instance = provider.create_instance(request)
         except OrphanError:
             raise
         except MateriaError as error:
             if isinstance(error, ProviderError) and error.made:
-                life.undone(error.made)
+                observer.undone(error.made)
             else:
-                life.refused(str(error))
+                observer.refused(str(error))
             raise
+        kept = False
         try:
-            life.created(instance)
+            observer.created(instance)
             with interrupts.released():
                 reached = reach(provider, instance, timeout=ready_timeout)
-                life.ready(reached)
+                observer.ready(reached)
             yield reached
+            kept = keep
         finally:
-            _end(provider, instance, life, patience)
+            if not kept:
+                _end(provider, instance, observer, patience)
 
 
 def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Instance:
@@ -119,20 +133,22 @@ def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Inst
     return reached
 
 
-def _end(provider: Provider, instance: Instance, life: Life, patience: timedelta) -> None:
+def _end(
+    provider: Provider, instance: Instance, observer: InstanceObserver, patience: timedelta
+) -> None:
     """Destroy it, also when that cannot be written down: a full disk must not cost money."""
     unwritten: Exception | None = None
     try:
-        life.destroying(instance)
+        observer.destroying(instance)
     except Exception as error:  # noqa: BLE001 -- raised below
         unwritten = error
 
     def delayed(reason: str) -> None:
         with suppress(Exception):  # asking again is what counts
-            life.delayed(instance, reason)
+            observer.delayed(instance, reason)
 
     destroy(provider, instance, patience=patience, delayed=delayed)
-    life.gone(instance)
+    observer.gone(instance)
     if unwritten is not None:
         raise unwritten
 
@@ -167,7 +183,7 @@ def destroy(
         except ProviderError as error:
             refused = isinstance(error, CredentialsError)  # asking again would change nothing
             if refused or not left:
-                within = "" if refused else f" within {patience.total_seconds() / 60:.3g} min"
+                within = "" if refused else f" within {duration_text(patience)}"
                 when = "they are accepted" if refused else "the provider answers"
                 raise OrphanError(
                     f"{instance.provider}: {instance.name} in {instance.region} (id "

@@ -7,17 +7,18 @@ on another machine has none here: who has no key gets in nowhere.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from materia.errors import ConfigError
+from materia.kit.files import write_whole
 from materia_providers.cloud_init import LOGIN_USER, KeyPair
 
+from materia_runner import codec
 from materia_runner.ledger.state import State
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -95,15 +96,15 @@ def reserve(state: State, name: str | None, *, run: str) -> Worker:
 
 def save(state: State, worker: Worker) -> None:
     """Keep what is known of it now."""
-    _write(folder_of(state, worker.name) / CARD, json.dumps(asdict(worker), default=str))
+    write_whole(folder_of(state, worker.name) / CARD, json.dumps(codec.plain(worker)), mode=0o600)
 
 
 def save_keys(state: State, worker: Worker, *, key: KeyPair, host_key: str) -> None:
     """Keep what lets one in, and how to know the worker: *host_key* is one line."""
     folder = folder_of(state, worker.name)
-    _write(folder / KEY, key.private)
+    write_whole(folder / KEY, key.private, mode=0o600)
     # Known by the machine's name, not by an address that another machine had before.
-    _write(folder / KNOWN_HOSTS, f"{worker.machine} {host_key}\n")
+    write_whole(folder / KNOWN_HOSTS, f"{worker.machine} {host_key}\n", mode=0o600)
 
 
 def find(state: State, name: str) -> Worker | None:
@@ -122,12 +123,11 @@ def workers(state: State) -> Iterator[Worker]:
         return
     for name in names:
         try:
-            values = json.loads((folder_of(state, name) / CARD).read_text(encoding="utf-8"))
-            if values["expires_at"] is not None:
-                values["expires_at"] = datetime.fromisoformat(values["expires_at"])
-            yield Worker(**values)
-        except (OSError, ValueError, KeyError, TypeError):
+            text = (folder_of(state, name) / CARD).read_text(encoding="utf-8")
+            worker: Worker = codec.decode(Worker, codec.parse(text), newer=True)
+        except (OSError, ValueError):
             continue  # being made or removed at this moment
+        yield worker
 
 
 def forget(state: State, worker: Worker) -> None:
@@ -178,10 +178,3 @@ def ssh_command(state: State, worker: Worker) -> list[str]:
 def _quoted(path: Path) -> str:
     """A path as ssh reads it in an option: % begins a token there, and a space ends the word."""
     return '"{}"'.format(str(path).replace("%", "%%"))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 -- pathlib opens nothing with a mode
-        file.write(text)
-    temporary.replace(path)

@@ -37,7 +37,7 @@ LATE_TO_LIST = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
+class Orphan:
     """What a run left behind.
 
     Attributes:
@@ -50,7 +50,7 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptInstance:
     """What is there and may not be destroyed now.
 
     Attributes:
@@ -81,12 +81,12 @@ class Swept:
     """
 
     provider: str
-    found: tuple[Leftover, ...] = ()
+    found: tuple[Orphan, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Money] = field(default_factory=dict)
     vanished: tuple[MachineRow, ...] = ()
     pending: tuple[MachineRow, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptInstance, ...] = ()
     dry_run: bool = False
     remark: str = ""
     unseen: tuple[str, ...] = ()
@@ -101,9 +101,9 @@ class Swept:
             raise OrphanError("\n  ".join(self.left.values()))
 
 
-def leftovers(
+def find_orphans(
     listed: Iterable[Instance], *, now: datetime, dead_runs: Callable[[str], bool]
-) -> tuple[Leftover, ...]:
+) -> tuple[Orphan, ...]:
     """What of *listed* is left behind; nothing else may ever be destroyed.
 
     Args:
@@ -114,9 +114,9 @@ def leftovers(
     found = []
     for instance in listed:
         if instance.expires_at <= now:
-            found.append(Leftover(instance=instance, why=EXPIRED))
+            found.append(Orphan(instance=instance, why=EXPIRED))
         elif instance.run and dead_runs(instance.run):
-            found.append(Leftover(instance=instance, why=RUN_OVER))
+            found.append(Orphan(instance=instance, why=RUN_OVER))
     return tuple(found)
 
 
@@ -163,7 +163,7 @@ def try_sweep(
         late = [] if dry_run else _late(dead, listed, now)
         if late:
             listed = _await_late(provider, late, listed, now)
-        found = leftovers(listed, now=now, dead_runs=books.is_dead)
+        found = find_orphans(listed, now=now, dead_runs=books.is_dead)
         kept = _kept(listed, found, alive=lambda run: state.is_alive(run, now=now))
         unlisted = _unlisted(dead, listed)
         unseen = left_out_of(listed)
@@ -215,11 +215,11 @@ def try_sweep(
 
 
 def _kept(
-    listed: Iterable[Instance], found: Iterable[Leftover], *, alive: Callable[[str], bool]
-) -> tuple[Kept, ...]:
+    listed: Iterable[Instance], found: Iterable[Orphan], *, alive: Callable[[str], bool]
+) -> tuple[KeptInstance, ...]:
     leaving = {one.instance.name for one in found}
     return tuple(
-        Kept(instance=one, alive=bool(one.run) and alive(one.run))
+        KeptInstance(instance=one, alive=bool(one.run) and alive(one.run))
         for one in listed
         if one.name not in leaving
     )

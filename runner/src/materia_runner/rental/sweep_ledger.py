@@ -140,11 +140,11 @@ def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quot
         said: When the provider says that it was created, should the row not know.
     """
     from materia_runner.pricing.currency import Exchange
-    from materia_runner.rental.cost_meter import Spending
+    from materia_runner.rental.cost_meter import CostMeter
 
-    spending = Spending(Exchange())
-    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
-    return spending.end(row.name, at)
+    cost_meter = CostMeter(Exchange())
+    cost_meter.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
+    return cost_meter.end(row.name, at)
 
 
 def instance_of(row: MachineRow) -> Instance:

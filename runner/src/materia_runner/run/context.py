@@ -1,4 +1,4 @@
-"""A run under way: what all of its legs share, and what a stage is asked."""
+"""A run under way: what all of its placements share, and what a stage is asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from materia.data import PartitionsRequest
 from materia.errors import MateriaError
-from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
 
 from materia_runner.artifact.machine_facts import MachineFacts
@@ -20,8 +20,9 @@ from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_runner.rental.cost_meter import Spending
-from materia_runner.run.recorder import Journal
+from materia_runner.rental.cost_meter import CostMeter
+from materia_runner.rental.rent import Renter
+from materia_runner.run.recorder import Recorder
 from materia_runner.signals import Interrupts
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ CLOCKS = timedelta(days=2)
 
 
 @dataclass(slots=True, kw_only=True)
-class Running:
+class RunContext:
     """A run under way.
 
     Attributes:
@@ -44,8 +45,8 @@ class Running:
         everything: Whether every partition is asked for again.
         bundled_only: Whether plugins from outside are left out.
         state: Where things are remembered.
-        journal: What is written down.
-        spending: What its machines cost.
+        recorder: Writes down and shows what happens.
+        cost_meter: What its machines cost.
         signals: Held back while a machine is made or destroyed.
         attempts: How often each stage was begun.
         artifacts: What workers run, by stage and what the machine has, as far as it was put
@@ -60,8 +61,8 @@ class Running:
     everything: bool
     bundled_only: bool
     state: State
-    journal: Journal
-    spending: Spending
+    recorder: Recorder
+    cost_meter: CostMeter
     signals: Interrupts
     attempts: dict[str, int] = field(default_factory=dict)
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
@@ -69,12 +70,25 @@ class Running:
     _home_sink: Sink | None = None
 
     @property
-    def source(self) -> Found[Source]:
+    def renter(self) -> Renter:
+        """What its instances are rented with."""
+        return Renter(
+            run=self.run,
+            state=self.state,
+            ledger=self.recorder.ledger,
+            cost_meter=self.cost_meter,
+            budget=self.pipeline.budget,
+            exchange=self.pipeline.exchange,
+            signals=self.signals,
+        )
+
+    @property
+    def source(self) -> InstalledPlugin[Source]:
         """The source's plugin."""
         return self.registry.source(self.pipeline.source)
 
     @property
-    def sink(self) -> Found[Sink]:
+    def sink(self) -> InstalledPlugin[Sink]:
         """The sink's plugin."""
         return self.registry.sink(self.pipeline.sink)
 
@@ -173,9 +187,9 @@ class Running:
                 yield
         finally:
             if text := printed.getvalue():
-                self.journal.observe(stage.name, Output(text=text))
+                self.recorder.observe(stage.name, Output(text=text))
 
-    def _open(self, found: Found[Any], **settings: object) -> Any:
+    def _open(self, found: InstalledPlugin[Any], **settings: object) -> Any:
         return open_plugin(
             found,
             self.environment,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from materia.printable import printable
+
 if TYPE_CHECKING:
     from materia.plugins import Registry
 
@@ -60,6 +62,13 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """
     pattern = _pattern(frozenset(secrets))
     return text if pattern is None else pattern.sub(HIDDEN, text)
+
+
+def clean(text: str, secrets: Iterable[str]) -> str:
+    """The text without secrets and control characters, ready to be shown and written down."""
+    secrets = tuple(secrets)
+    # Twice, as what is taken out between may have stood in the middle of a secret.
+    return redact(printable(redact(text, secrets)), secrets)
 
 
 def redact_all(value: Any, secrets: Iterable[str]) -> Any:

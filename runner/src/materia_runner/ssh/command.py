@@ -11,7 +11,7 @@ from materia_providers.cloud_init import LOGIN_USER, KeyPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
+class SshTarget:
     """How to get into one instance, and how to know that it is the one.
 
     Attributes:
@@ -30,7 +30,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class RemoteCommand:
     """A command for a worker, run once however often the connection breaks.
 
     Attributes:
@@ -62,8 +62,8 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
-    """How a script ended.
+class CommandResult:
+    """How a command ended.
 
     Attributes:
         status: Its exit code, or minus the number of the signal that ended it.

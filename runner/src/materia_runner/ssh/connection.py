@@ -20,9 +20,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.errors import HostKeyError, ReadyTimeoutError, WorkerLostError
+from materia.text import duration_text
 from materia_providers.cloud_init import LOGIN_USER
 
-from materia_runner.ssh.command import Login
+from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.program import FILES, PROGRAMS, Program
 from materia_runner.ssh.records import Words
 
@@ -156,7 +157,7 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
 def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
     import asyncssh
 
-    waited = f"{limit.total_seconds():.3g} s"
+    waited = duration_text(limit)
     if isinstance(reason, asyncssh.HostKeyNotVerifiable):
         return HostKeyError(
             f"{where}: what answers shows another host key than the one sent to this instance, "
@@ -178,14 +179,14 @@ class Connection:
     """A connection to one worker, which can be made again.
 
     Attributes:
-        login: How it is made.
+        target: How it is made.
         patience: How long it is tried again for a file that is copied.
         copies_until: When a file that is copied must be there, on the loop's clock; None leaves
             that to its size.
     """
 
-    def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
-        self.login = login
+    def __init__(self, target: SshTarget, connection: asyncssh.SSHClientConnection) -> None:
+        self.target = target
         self.patience = PATIENCE
         self.copies_until: float | None = None
         self._connection = connection
@@ -199,9 +200,9 @@ class Connection:
         return self._number
 
     @classmethod
-    async def open(cls, login: Login, limit: timedelta) -> Self:
+    async def open(cls, target: SshTarget, limit: timedelta) -> Self:
         """Connect, trying until *limit*."""
-        return cls(login, await _log_in(login, limit))
+        return cls(target, await _log_in(target, limit))
 
     async def again(self, limit: timedelta, number: int) -> None:
         """Connect once more, unless another user of it did so since it was that *number*."""
@@ -210,7 +211,7 @@ class Connection:
                 return
             await self.close()
             self._ready.clear()
-            self._connection = await _log_in(self.login, limit)
+            self._connection = await _log_in(self.target, limit)
             self._number += 1
 
     async def close(self) -> None:
@@ -235,7 +236,7 @@ class Connection:
             starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def give_back(self, program: Program, number: int) -> None:
-        """Keep a courier that has done its order, over the connection of that *number*."""
+        """Keep a file agent that has done its order, over the connection of that *number*."""
         if number != self._number or FILES in self._ready:
             program.close()
             return
@@ -243,25 +244,25 @@ class Connection:
         self._ready[FILES].set_result(program)
 
     async def _start(self, name: str) -> Program:
-        return await Program.start(self._connection, self.login, name)
+        return await Program.start(self._connection, self.target, name)
 
 
-async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
+async def _log_in(target: SshTarget, limit: timedelta) -> asyncssh.SSHClientConnection:
     import asyncssh
 
-    key = asyncssh.import_private_key(login.key.private)
+    key = asyncssh.import_private_key(target.key.private)
 
     async def attempt() -> asyncssh.SSHClientConnection:
-        options = _checked(login.host_key, user=login.user)
-        line = await _dial(login.host, login.port)
+        options = _checked(target.host_key, user=target.user)
+        line = await _dial(target.host, target.port)
         options["client_keys"] = [key]
-        return await asyncssh.connect(login.host, login.port, sock=line, **options)
+        return await asyncssh.connect(target.host, target.port, sock=line, **options)
 
-    return await _until(attempt, f"{login.host}:{login.port}", limit)
+    return await _until(attempt, f"{target.host}:{target.port}", limit)
 
 
 @asynccontextmanager
-async def another(login: Login, what: str) -> AsyncIterator[Connection]:
+async def another(target: SshTarget, what: str) -> AsyncIterator[Connection]:
     """A connection beside the one that is there, for *what*.
 
     Raises:
@@ -269,11 +270,11 @@ async def another(login: Login, what: str) -> AsyncIterator[Connection]:
         WorkerLostError: nothing does, for a minute.
     """
     try:
-        connection = await Connection.open(login, PATIENCE)
+        connection = await Connection.open(target, PATIENCE)
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:
-        raise lost(login, what, error) from error
+        raise lost(target, what, error) from error
     try:
         yield connection
     finally:
@@ -292,13 +293,15 @@ async def once_more(connection: Connection, limit: timedelta, number: int, what:
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:
-        raise lost(connection.login, what, error) from error
+        raise lost(connection.target, what, error) from error
 
 
-def lost(login: Login, what: str, error: Exception) -> WorkerLostError:
+def lost(target: SshTarget, what: str, error: Exception) -> WorkerLostError:
     """The error for a worker that cannot be reached any more."""
     why = str(error) or type(error).__name__
-    return WorkerLostError(f"{login.host}: the worker is out of reach, {what} was under way: {why}")
+    return WorkerLostError(
+        f"{target.host}: the worker is out of reach, {what} was under way: {why}"
+    )
 
 
 def broken() -> tuple[type[Exception], ...]:

@@ -1,4 +1,4 @@
-"""A script on a worker, followed over as many connections as it takes."""
+"""A command on a worker, followed over as many connections as it takes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from queue import SimpleQueue
 from typing import Any
 
 from materia.errors import WorkerLostError
+from materia.text import duration_text
 
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.connection import DIAL_SECONDS, Connection, broken, lost, once_more
 from materia_runner.ssh.program import STOP_SECONDS, Program
 from materia_runner.ssh.records import Words, end_of
 
-# What the worker holds at most for a far side that does not answer; its script then waits.
+# What the worker holds at most for a far side that does not answer; its command then waits.
 WINDOW_BYTES = 8 << 20
 KINDS = b"oexg"
 LAST_WORDS = 50
 
 
 class Follower:
-    """A script that runs on a worker, followed over one connection after the other.
+    """A command that runs on a worker, followed over one connection after the other.
 
     Attributes:
         records: Kind, bytes and offset of everything it writes, then None: for another thread.
@@ -32,12 +33,12 @@ class Follower:
         resumed: How often a broken connection was resumed.
     """
 
-    def __init__(self, connection: Connection, script: Script) -> None:
+    def __init__(self, connection: Connection, command: RemoteCommand) -> None:
         self.records: SimpleQueue[tuple[bytes, bytes, int] | None] = SimpleQueue()
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
         self.resumed = 0
         self._connection = connection
-        self._script = script
+        self._script = command
         self._fresh = True  # until the worker has answered: it starts what it does not know yet
         self._has = 0  # bytes of its records that are here
         self._told = 0  # bytes of its records that were told, and need not be kept there
@@ -59,13 +60,13 @@ class Follower:
             self._loop.call_soon_threadsafe(self._news.set)
 
     def tell(self, line: str) -> None:
-        """Give the script a line on its standard input, from another thread."""
+        """Give the command a line on its standard input, from another thread."""
         self._lines.append(b"tell %d %b\n" % (len(self._lines), line.encode()))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
-        """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
+        """Have the command ended; `follow` then returns, or gives up when nobody can be told."""
         self._stopping = True
         if self._program is None:
             if self._task is not None:
@@ -75,12 +76,12 @@ class Follower:
                 self._program.write(b"stop\n")
 
     async def follow(self) -> Words:
-        """How the script ended: `status` and `reason`."""
+        """How the command ended: `status` and `reason`."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        script = self._script
+        command = self._script
         # The worker keeps the limit; this is for one that does not.
-        limit = script.limit + script.grace + script.lease
+        limit = command.limit + command.grace + command.lease
         try:
             async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
                 while True:
@@ -89,16 +90,16 @@ class Follower:
                         return await self._attached()
                     except broken() as error:
                         if self._stopping:
-                            raise lost(self._connection.login, script.id, error) from error
+                            raise lost(self._connection.target, command.id, error) from error
                         silent = timedelta(seconds=time.monotonic() - self._heard)
                         # Tried at least once: the worker itself may say what became of it.
-                        left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
-                        await once_more(self._connection, left, number, script.id)
+                        left = max(command.lease - silent, timedelta(seconds=DIAL_SECONDS))
+                        await once_more(self._connection, left, number, command.id)
                         self.resumed += 1
         except TimeoutError as error:
             raise WorkerLostError(
-                f"{self._connection.login.host}: {script.id} was not ended at its limit of "
-                f"{script.limit.total_seconds():g} s, and the worker does not say why"
+                f"{self._connection.target.host}: {command.id} was not ended at its limit of "
+                f"{duration_text(command.limit)}, and the worker does not say why"
             ) from error
 
     async def _attached(self) -> Words:
@@ -118,7 +119,7 @@ class Follower:
             beats.cancel()
 
     async def _listen(self, program: Program) -> Words:
-        host = self._connection.login.host
+        host = self._connection.target.host
         while True:
             kind, payload = await program.record(KINDS)
             self._heard = time.monotonic()
@@ -126,7 +127,7 @@ class Follower:
                 raise WorkerLostError(
                     f"{host}: the worker knows nothing of {self._script.id} any more: it was "
                     "started again, or it heard nothing for "
-                    f"{self._script.lease.total_seconds():g} s and ended it"
+                    f"{duration_text(self._script.lease)} and ended it"
                 )
             self._fresh = False
             self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
@@ -138,7 +139,7 @@ class Follower:
                 if end["reason"] == "lost":
                     raise WorkerLostError(
                         f"{host}: the worker heard nothing for "
-                        f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
+                        f"{duration_text(self._script.lease)} and ended {self._script.id}"
                     )
                 return end
             if self._has - self._told > 2 * WINDOW_BYTES:
@@ -161,18 +162,18 @@ class Follower:
             self._news.clear()
 
     def _order(self) -> Words:
-        script = self._script
+        command = self._script
         return {
             "do": "run",
-            "keeper": f".materia/{script.id}",
+            "keeper": f".materia/{command.id}",
             "fresh": self._fresh,
             "has_bytes": self._has,
-            "argv": script.argv,
-            "directory": script.directory,
-            "input": script.input,
-            "environment": dict(script.environment),
-            "limit_seconds": script.limit.total_seconds(),
-            "lease_seconds": script.lease.total_seconds(),
-            "grace_seconds": script.grace.total_seconds(),
+            "argv": command.argv,
+            "directory": command.directory,
+            "input": command.input,
+            "environment": dict(command.environment),
+            "limit_seconds": command.limit.total_seconds(),
+            "lease_seconds": command.lease.total_seconds(),
+            "grace_seconds": command.grace.total_seconds(),
             "window_bytes": WINDOW_BYTES,
         }

@@ -12,13 +12,15 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from materia.errors import StageError, WorkerLostError
+from materia.text import duration_text
 
-from materia_runner.ssh.command import Login
+from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.records import LONGEST_HEAD, MalformedError, Words, head_of, shown
 
 if TYPE_CHECKING:
@@ -70,10 +72,10 @@ class Program:
     """One program of ours on a worker, and what it says."""
 
     def __init__(
-        self, process: asyncssh.SSHClientProcess[bytes], login: Login, mark: bytes
+        self, process: asyncssh.SSHClientProcess[bytes], target: SshTarget, mark: bytes
     ) -> None:
         self._process = process
-        self._login = login
+        self._target = target
         self._mark = mark
         self._begun = False
         self._ahead = bytearray()  # that came and was not asked for yet
@@ -82,14 +84,16 @@ class Program:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, connection: asyncssh.SSHClientConnection, login: Login, name: str) -> Self:
+    async def start(
+        cls, connection: asyncssh.SSHClientConnection, target: SshTarget, name: str
+    ) -> Self:
         """Start the program of that *name* over a connection."""
         text, mark = program(name), secrets.token_hex(8)
         process = await connection.create_process(
             START.format(bytes=len(text), mark=mark), encoding=None
         )
         process.stdin.write(text)
-        return cls(process, login, f"materia {mark}\n".encode())
+        return cls(process, target, f"materia {mark}\n".encode())
 
     def order(self, order: Words) -> None:
         """Give it an order."""
@@ -181,8 +185,9 @@ class Program:
                         del self._ahead[CHUNK_BYTES : -len(self._mark)]
                     passed += await self._more()
         except TimeoutError as error:
+            waited = duration_text(timedelta(seconds=BEGIN_SECONDS))
             raise WorkerLostError(
-                self._printed(f"for {BEGIN_SECONDS:g} s {'something' if passed else 'nothing'}")
+                self._printed(f"for {waited} {'something' if passed else 'nothing'}")
             ) from error
         del self._ahead[: found + len(self._mark)]
         self._begun = True
@@ -190,13 +195,13 @@ class Program:
     def _printed(self, what: str) -> str:
         first = f" (it begins with {shown(bytes(self._ahead))})" if self._ahead else ""
         return (
-            f"{self._login.host}: the worker's shell printed {what}{first}, and did not run our "
+            f"{self._target.host}: the worker's shell printed {what}{first}, and did not run our "
             f"program; see what its start-up files do (.bashrc, /etc/bash.bashrc), or {ELSE}"
         )
 
     def _unreadable(self, error: MalformedError) -> WorkerLostError:
         return WorkerLostError(
-            f"{self._login.host}: what the worker sent cannot be read: {error}; something there "
+            f"{self._target.host}: what the worker sent cannot be read: {error}; something there "
             f"writes into the output of our program: {ELSE}, or look what it starts at login"
         )
 
@@ -240,7 +245,7 @@ class Program:
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.wait([self._listening])
         words = self._words.decode(errors="replace").strip()
-        host, code = self._login.host, f"exit code {status}"
+        host, code = self._target.host, f"exit code {status}"
         if self._begun:
             raise StageError(f"{host}: our program on the worker failed ({code}): {words[-500:]}")
         if status == 0:

@@ -1,4 +1,4 @@
-"""Reach a rented machine over SSH, wait for it, copy files, run a script and follow it.
+"""Reach a rented machine over SSH, wait for it, copy files, run a command and follow it.
 
 This is the plain side of `ssh_connection`, `ssh_copy` and `ssh_follow`, where all of core's asyncio
 is. The event loop runs in a thread of its own: a signal that Python turns into an exception is
@@ -22,12 +22,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from materia.errors import StageError
+from materia.kit.files import replacing
 
 from materia_runner.ssh import connection as ssh_connection
 from materia_runner.ssh import program as ssh_program
 from materia_runner.ssh import records as ssh_records
 from materia_runner.ssh import transfer as ssh_copy
-from materia_runner.ssh.command import Exit, Login, Script
+from materia_runner.ssh.command import CommandResult, RemoteCommand, SshTarget
 from materia_runner.ssh.connection import Connection
 from materia_runner.ssh.follow import Follower
 
@@ -63,46 +64,46 @@ def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: ti
 class Session:
     """A connection to one instance, made again when it breaks; a context manager.
 
-    Used from one thread at a time. Being left closes the connection and ends no script: one that
+    Used from one thread at a time. Being left closes the connection and ends no command: one that
     runs is ended by the worker, when its lease is over.
     """
 
-    def __init__(self, login: Login, *, timeout: timedelta) -> None:
+    def __init__(self, target: SshTarget, *, timeout: timedelta) -> None:
         """Connect, trying until *timeout*, and send nothing to any other host key.
 
         Raises:
             HostKeyError: the time is over, and a server with another key answers.
             ReadyTimeoutError: the time is over, and nobody lets us in.
         """
-        self._login = login
+        self._target = target
         self._loop = _Loop()
         self._follower: Follower | None = None
         try:
-            self._connection = self._loop.call(Connection.open(login, timeout))
+            self._connection = self._loop.call(Connection.open(target, timeout))
         except BaseException:
             self._loop.stop()
             raise
 
-    def run_script(
+    def run_command(
         self,
-        script: Script,
+        command: RemoteCommand,
         on_line: Callable[[str], None],
         on_error_line: Callable[[str], None] = lambda _: None,
-    ) -> Exit:
-        """Run *script* and call *on_line* with each line of its standard output as it comes.
+    ) -> CommandResult:
+        """Run *command* and call *on_line* with each line of its standard output as it comes.
 
         *on_error_line* is called with those of its standard error. Both may copy files meanwhile,
-        and call `tell`. A connection that breaks is made again while the script's lease lasts; no
+        and call `tell`. A connection that breaks is made again while the command's lease lasts; no
         line is lost or told twice. When this is left by an exception, also one that *on_line*
-        raises, the script and all that it started are ended first.
+        raises, the command and all that it started are ended first.
 
         Raises:
             StageError: it could not be started: the worker has no python3, or no room.
-            WorkerLostError: the worker is out of reach, or was started again. Whether the script
+            WorkerLostError: the worker is out of reach, or was started again. Whether the command
                 succeeded is not known.
             HostKeyError: another host key answered where the worker was.
         """
-        follower = Follower(self._connection, script)
+        follower = Follower(self._connection, command)
 
         def erred(line: str) -> None:
             follower.last_words.append(line[-LONGEST_WORDS:])
@@ -112,8 +113,8 @@ class Session:
         future: Future[ssh_records.Words] | None = None
         self._follower = follower
         # Files that are copied meanwhile are for it.
-        self._connection.patience = script.lease
-        longest = script.limit + script.grace + script.lease
+        self._connection.patience = command.lease
+        longest = command.limit + command.grace + command.lease
         self._connection.copies_until = time.monotonic() + longest.total_seconds()
         try:
             future = self._loop.submit(follower.follow())
@@ -127,7 +128,7 @@ class Session:
             if future is not None:
                 self._loop.submit(follower.stop())
                 with suppress(Exception, CancelledError):  # what led here says more
-                    future.result(script.grace.total_seconds() + ssh_program.STOP_SECONDS)
+                    future.result(command.grace.total_seconds() + ssh_program.STOP_SECONDS)
                 future.cancel()
             raise
         finally:
@@ -136,7 +137,7 @@ class Session:
             self._connection.copies_until = None
         for text in texts.values():
             text.feed(b"", final=True)
-        return Exit(
+        return CommandResult(
             status=end["status"],
             reason=end["reason"],
             last_words=tuple(follower.last_words),
@@ -144,7 +145,7 @@ class Session:
         )
 
     def tell(self, line: str) -> None:
-        """Give the running script a line on its standard input; called by what it told a line.
+        """Give the running command a line on its standard input; called by what it told a line.
 
         It arrives once, also when the connection breaks meanwhile.
         """
@@ -208,12 +209,12 @@ class Session:
     ) -> Future[Mapping[str, Any]]:
         """Begin what `bring` does; the future has what that returns or raises.
 
-        Over a connection of its own: what a script is told would be in line behind 2 MB, which
+        Over a connection of its own: what a command is told would be in line behind 2 MB, which
         takes 16 s where the network is slow (1 Mbit/s, 2026-11).
         """
 
         async def come() -> Mapping[str, Any]:
-            async with ssh_connection.another(self._login, f"copying {path.name}") as connection:
+            async with ssh_connection.another(self._target, f"copying {path.name}") as connection:
                 return await self._bring(connection, path, url, destination, sha256)
 
         return self._loop.submit(come())
@@ -226,7 +227,7 @@ class Session:
         return self._well(outcome, f"cannot copy {path.name} to the worker")
 
     def expect_script(self) -> None:
-        """Start what starts a script: when one is run next, that takes less time."""
+        """Start what starts a command: when one is run next, that takes less time."""
         self._loop.call(self._connection.expect("run"))
 
     def download(
@@ -246,25 +247,21 @@ class Session:
             WorkerLostError: the worker is out of reach.
         """
         what = f"cannot copy {source} from the worker"
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as part:
             copying = ssh_copy.receive_file(
                 self._connection, source, part, sha256=sha256, most=most
             )
             outcome = self._well(self._loop.call(copying), what)
             if outcome["sha256"] != (sha256 or outcome["sent"]):
                 raise StageError(
-                    f"{self._login.host}: {what}: what arrived has the hash {outcome['sha256']}"
+                    f"{self._target.host}: {what}: what arrived has the hash {outcome['sha256']}"
                 )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _well(self, outcome: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         if outcome["error"] is not None:
             full = outcome["error"] == os.strerror(errno.ENOSPC)
             remedy = "; ask for more with disk_gib under [stages.<name>]" if full else ""
-            raise StageError(f"{self._login.host}: {what}: {outcome['error']}{remedy}")
+            raise StageError(f"{self._target.host}: {what}: {outcome['error']}{remedy}")
         return outcome
 
     def close(self) -> None:

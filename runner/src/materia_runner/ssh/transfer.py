@@ -115,7 +115,7 @@ async def send_file(connection: Connection, path: Path, order: Words) -> Words:
                 way.arrived(way.begin)
             order["ask"] = True
             file.seek(way.begin)
-            # A refusal ends the courier before it has read all; its reason is still to be read.
+            # A refusal ends the file agent before it has read all; its reason is still to be read.
             with suppress(*broken()):
                 while block := file.read(CHUNK_BYTES):
                     program.write(block)
@@ -154,7 +154,7 @@ async def receive_file(
         size, way.begin = program.read(size_of, payload)
         if most is not None and size > most:
             raise StageError(
-                f"{connection.login.host}: cannot copy {source} from the worker: it has {size:,} "
+                f"{connection.target.host}: cannot copy {source} from the worker: it has {size:,} "
                 f"bytes, and no more than {most:,} are taken"
             )
         if way.begin != order["begin"]:  # another file has that name now
@@ -222,7 +222,7 @@ async def _each_time(connection: Connection, order: Words, attempt: Attempt, wha
             return outcome
     except TimeoutError as error:
         raise WorkerLostError(
-            f"{connection.login.host}: the worker is given up: {what} takes too long"
+            f"{connection.target.host}: the worker is given up: {what} takes too long"
         ) from error
 
 
@@ -246,7 +246,7 @@ async def _tried(
         except broken() as error:
             left = COPY_ATTEMPTS if way.bytes > before else left - 1
             if not left:
-                raise lost(connection.login, what, error) from error
+                raise lost(connection.target, what, error) from error
             await once_more(connection, connection.patience, number, what)
         else:
             return outcome

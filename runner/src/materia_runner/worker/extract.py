@@ -6,7 +6,6 @@ off has kept everything up to then. What goes wrong with one partition harms no 
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 import threading
@@ -31,6 +30,7 @@ from materia.data import (
     Unchanged,
 )
 from materia.errors import SourceError
+from materia.kit.files import sha256_of
 from materia.kit.validators import to_ask_with, to_keep
 from materia.protocols import Sink, Source
 
@@ -186,7 +186,7 @@ def _fetch(
         if not isinstance(result, Fetched | Unchanged | Absent | Refused):
             raise TypeError(f"fetch gave {type(result).__name__}")  # noqa: TRY301 -- told below
         if isinstance(result, Refused) and result.path is not None and result.sha256 is None:
-            result = replace(result, sha256=_sha256(result.path))
+            result = replace(result, sha256=sha256_of(result.path))
         return to_keep(known, partition, result, everything=everything)
     except SourceError as error:
         return error
@@ -203,11 +203,6 @@ def _place(error: Exception) -> str:
     folder = Path(frames[min(1, len(frames) - 1)].filename).parent
     last = [frame for frame in frames if Path(frame.filename).parent == folder][-1]
     return f"{Path(last.filename).name}, line {last.lineno}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Received:

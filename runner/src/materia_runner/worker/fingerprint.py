@@ -11,7 +11,7 @@ LEFT_BEHIND = frozenset({".cache", "__pycache__", "logs"})
 SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
 
 
-def models_stamp(projects: Iterable[Path]) -> str:
+def models_fingerprint(projects: Iterable[Path]) -> str:
     """A hash, in hex, over the files of the SQLMesh *projects*, in their order.
 
     Equal for equal files wherever the folders lie; a renamed file changes it.

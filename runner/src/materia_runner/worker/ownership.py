@@ -1,7 +1,8 @@
 """Refuse to remove another pipeline's tables: one published database belongs to one pipeline.
 
 Building a second source, or fewer models, into a database would drop tables of the first without a
-word. The stamp of what is published names its source, and its tables are compared with the new.
+word. The fingerprint of what is published names its source, and its tables are compared with the
+new.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from materia.kit.sql import LOCKED
 SHOWN = 5
 
 
-def stamp_with_source(source: str, stamp: str) -> str:
-    """The stamp of what *source* published."""
-    return f"{source}:{stamp}"
+def fingerprint_with_source(source: str, fingerprint: str) -> str:
+    """The fingerprint of what *source* published."""
+    return f"{source}:{fingerprint}"
 
 
-def refuse_other_source(stamp: str | None, *, source: str, sink: str) -> None:
+def refuse_other_source(fingerprint: str | None, *, source: str, sink: str) -> None:
     """Do nothing when what is published is of *source*, or is not there.
 
     Raises:
         ConfigError: it is another source's.
     """
-    owner, colon, _ = (stamp or "").partition(":")
+    owner, colon, _ = (fingerprint or "").partition(":")
     if colon and owner != source:
         raise ConfigError(
             f"what is published holds the tables of the source {owner!r}, and this pipeline's "

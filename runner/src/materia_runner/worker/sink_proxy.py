@@ -6,7 +6,6 @@ the worker, so its result is never told before everything is kept.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 import threading
@@ -27,13 +26,14 @@ from materia.data import (
     Refused,
     Table,
 )
+from materia.kit.files import sha256_of
 
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     AtHome,
     CheckOut,
     Message,
@@ -115,7 +115,7 @@ class RelayedSink:
                 path = self._keep(result.path, sha256)
                 result = replace(result, path=path)
             case Refused(path=Path() as refused):
-                sha256 = _sha256(refused)
+                sha256 = sha256_of(refused)
                 path = self._keep(refused, sha256)
                 result = replace(result, path=path)
         message = Record(source=source, partition=partition, result=result, sha256=sha256)
@@ -140,10 +140,10 @@ class RelayedSink:
         found: Path | None = self._home.ask(asked).result()
         return found
 
-    def stamp(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """What home says."""
-        stamp: str | None = self._home.ask(AskStamp()).result()
-        return stamp
+        fingerprint: str | None = self._home.ask(AskFingerprint()).result()
+        return fingerprint
 
     def published(self) -> Path | None:
         """A copy of the published database; after `publish`, where it is at home."""
@@ -165,7 +165,7 @@ class RelayedSink:
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
         """Have the finished database published at home, which gets it first."""
         _close(request.database)
-        message = Publish(request=request, sha256=_sha256(request.database))
+        message = Publish(request=request, sha256=sha256_of(request.database))
         tables, self._published = self._home.ask(message).result()
         return _counted(tables, request.database)
 
@@ -200,8 +200,3 @@ def _counted(tables: Sequence[Table], database: Path) -> tuple[Table, ...]:
             found = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
             rows[table.name] = int(found[0]) if found else 0
     return tuple(replace(table, rows=rows[table.name]) for table in tables)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

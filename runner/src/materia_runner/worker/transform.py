@@ -24,13 +24,13 @@ from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import Problem, listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
-from materia_runner.worker.fingerprint import models_stamp
+from materia_runner.worker.fingerprint import models_fingerprint
 from materia_runner.worker.load_anew import load_or_start_anew
 from materia_runner.worker.ownership import (
     check_removed,
+    fingerprint_with_source,
     published_names,
     refuse_other_source,
-    stamp_with_source,
 )
 
 
@@ -82,7 +82,7 @@ def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
 
 
 def _models(projects: tuple[Path, ...], request: WorkerRequest, version: str) -> str:
-    return f"{models_stamp(projects)} {request.source} {version}"
+    return f"{models_fingerprint(projects)} {request.source} {version}"
 
 
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
@@ -91,9 +91,9 @@ def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, ob
         raise SourceError(
             f"no files of {request.source} to transform: none was fetched so far; run `materia run`"
         )
-    stamp = sink.stamp()
-    refuse_other_source(stamp, source=request.source, sink=request.sink)
-    if stamp != stamp_with_source(request.source, stamp_of(files, models)):
+    fingerprint = sink.fingerprint()
+    refuse_other_source(fingerprint, source=request.source, sink=request.sink)
+    if fingerprint != fingerprint_with_source(request.source, fingerprint_of(files, models)):
         return None
     return {"published": False, "files": len(files), "tables": []}
 
@@ -170,7 +170,7 @@ def _build_new(
             run=request.run,
             database=database,
             tables=report.tables,
-            stamp=stamp_with_source(request.source, stamp_of(files, models)),
+            fingerprint=fingerprint_with_source(request.source, fingerprint_of(files, models)),
         )
     )
     where = sink.published()
@@ -263,10 +263,10 @@ def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:
     return tuple(one.raw for _, one in sorted(known.items()) if one.raw is not None)
 
 
-def stamp_of(files: Sequence[RawFile], models: str) -> str:
+def fingerprint_of(files: Sequence[RawFile], models: str) -> str:
     """Identity of what tables are built from: the content of the files and what reads it.
 
-    A file republished in another wrapping has the same content, and so the same stamp.
+    A file republished in another wrapping has the same content, and so the same fingerprint.
     """
     contents = [(file.partition, file.file, file.content) for file in files]
     return hashlib.sha256(json.dumps([models, contents]).encode()).hexdigest()

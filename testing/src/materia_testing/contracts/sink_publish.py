@@ -45,7 +45,7 @@ def build(database: Path, version: int) -> None:
 
 def request(run: str, database: Path, version: int) -> PublishRequest:
     """The request that publishes a version."""
-    return PublishRequest(run=run, database=database, tables=TABLES, stamp=f"stamp {version}")
+    return PublishRequest(run=run, database=database, tables=TABLES, fingerprint=f"stamp {version}")
 
 
 def publish_version(sink: Sink, version: int, *, run: str | None = None) -> tuple[Table, ...]:
@@ -101,7 +101,7 @@ def read_duckdb(path: Path) -> tuple[int, int]:
 
 
 class PublishContract(Contract):
-    """What `stamp`, `published`, `checkout` and `publish` promise."""
+    """What `fingerprint`, `published`, `checkout` and `publish` promise."""
 
     module: str
     package: str = ""
@@ -117,7 +117,7 @@ class PublishContract(Contract):
         return read
 
     def test_nothing_is_published_at_first(self, sink: Sink, reading: Reading) -> None:
-        assert sink.stamp() is None
+        assert sink.fingerprint() is None
         assert sink.published() is None
         assert reading(sink) is None
 
@@ -129,14 +129,14 @@ class PublishContract(Contract):
             tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
 
         assert tables == []
-        assert sink.stamp() is None
+        assert sink.fingerprint() is None
 
     def test_publish_returns_its_tables_in_order_with_rows_and_description(
         self, sink: Sink, declared: Declared, reading: Reading
     ) -> None:
         assert publish_version(sink, 1) == expected(1)
         for asked in (sink, declared.open()):
-            assert asked.stamp() == "stamp 1"
+            assert asked.fingerprint() == "stamp 1"
             assert reading(asked) == (ROWS, ROWS)
 
     def test_a_working_copy_starts_from_what_is_published_and_is_private(
@@ -152,13 +152,13 @@ class PublishContract(Contract):
 
         assert found == (ROWS,)
         assert reading(declared.open()) == (ROWS, ROWS)
-        assert declared.open().stamp() == "stamp 1"
+        assert declared.open().fingerprint() == "stamp 1"
 
     def test_the_next_run_replaces_what_was_published(self, sink: Sink, reading: Reading) -> None:
         publish_version(sink, 1)
 
         assert publish_version(sink, 2) == expected(2)
-        assert sink.stamp() == "stamp 2"
+        assert sink.fingerprint() == "stamp 2"
         assert reading(sink) == (2 * ROWS, 2 * ROWS)
 
     def test_publishing_the_same_run_twice_changes_nothing(
@@ -176,7 +176,7 @@ class PublishContract(Contract):
             assert tuple(again.publish(asked)) == first
         after = path.stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-        assert sink.stamp() == "stamp 1"
+        assert sink.fingerprint() == "stamp 1"
         assert reading(sink) == (ROWS, ROWS)
 
     def test_a_missing_table_publishes_none_of_them(self, sink: Sink, reading: Reading) -> None:
@@ -184,12 +184,12 @@ class PublishContract(Contract):
         database = sink.checkout()
         build(database, 2)
         asked = PublishRequest(
-            run="run 2", database=database, tables=(*TABLES, "serving.gone"), stamp="stamp 2"
+            run="run 2", database=database, tables=(*TABLES, "serving.gone"), fingerprint="stamp 2"
         )
         with pytest.raises(SinkError, match=r"serving\.gone"):
             sink.publish(asked)
 
-        assert sink.stamp() == "stamp 1"
+        assert sink.fingerprint() == "stamp 1"
         assert reading(sink) == (ROWS, ROWS)
 
     def test_killed_before_any_line_of_publishing_readers_have_the_old_state_or_the_new(
@@ -349,11 +349,11 @@ def _fill_elsewhere(declared: Declared, version: int) -> None:
 
 
 def _state(declared: Declared, reading: Reading) -> int:
-    """The version that a reader finds; its tables and its stamp agree."""
+    """The version that a reader finds; its tables and its fingerprint agree."""
     sink = declared.open()
     found = reading(sink)
     assert found is not None
     version, rest = divmod(found[0], ROWS)
     assert (rest, found[1]) == (0, found[0])
-    assert sink.stamp() == f"stamp {version}"
+    assert sink.fingerprint() == f"stamp {version}"
     return version

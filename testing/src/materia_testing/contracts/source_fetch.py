@@ -21,6 +21,7 @@ from materia.data import (
     Unchanged,
 )
 from materia.errors import SourceError
+from materia.kit.files import sha256_of
 from materia.protocols import Source
 
 from materia_testing.contracts.crash import elsewhere, kill_points
@@ -34,7 +35,6 @@ from materia_testing.contracts.source_world import (
     load,
     partition_of,
     remembered,
-    sha256_of,
 )
 
 KILLS = 20

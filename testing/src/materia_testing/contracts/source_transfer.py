@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from materia.data import Fetched, Refused, Unchanged
 from materia.errors import SourceError
+from materia.kit.files import sha256_of
 from materia.protocols import Source
 
 from materia_testing.contracts.contract import Contract
@@ -19,7 +20,6 @@ from materia_testing.contracts.source_world import (
     partition_of,
     refused_before,
     remembered,
-    sha256_of,
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from materia.data import (
     RawFile,
     Refused,
 )
+from materia.kit.files import sha256_of
 from materia.protocols import Source
 
 from materia_testing.contracts.opened import Declared
@@ -219,8 +219,3 @@ def load(
             published=published,
         )
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -24,6 +24,7 @@ from materia.compute import (
     Requirements,
 )
 from materia.errors import NoOfferError, OrphanError, ProviderError
+from materia.kit.files import write_whole
 from materia.kit.local_process import end_process
 
 PROVIDER = "local"
@@ -104,10 +105,8 @@ class Local:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock(folder)
             # The marker comes last and whole; until then the lock tells that the folder is ours.
-            temporary = folder / f"{MARKER}.part"
             values = {name: asdict(instance)[name] for name in KEPT}
-            temporary.write_text(json.dumps(values, default=str))
-            temporary.replace(folder / MARKER)
+            write_whole(folder / MARKER, json.dumps(values, default=str))
         except OSError as error:
             self.destroy_instance(instance)
             raise ProviderError(f"local: cannot create the folder {folder}: {error}") from error

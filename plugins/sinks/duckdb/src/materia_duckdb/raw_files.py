@@ -10,7 +10,6 @@ Raw files are never changed. Those that were replaced at their source stay: they
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused
 from materia.errors import SinkError
+from materia.kit.files import sha256_of
 from materia_store import atomic_files as durable
 from materia_store.known_partitions import (
     KNOWN,
@@ -81,7 +81,7 @@ class RawFiles:
                 case Fetched(raw=raw, path=path):
                     self._keep(path, self._path(source, partition.key, raw), raw)
                 case Refused(reason=reason, path=Path() as path):
-                    kept = hashed(partition.file, _sha256(path))
+                    kept = hashed(partition.file, sha256_of(path))
                     durable.move(path, _quarantine(folder, kept, reason))
                 case _:
                     pass
@@ -101,7 +101,7 @@ class RawFiles:
             was_in_use = memory.known.raw is not None and memory.known.raw.sha256 == raw.sha256
             path = self._path(source, raw.partition, raw)
             memory = memory.without_file(raw)
-            if not path.is_file() or _sha256(path) != raw.sha256:
+            if not path.is_file() or sha256_of(path) != raw.sha256:
                 if memory.known.raw is None:
                     (folder / KNOWN).unlink()
                 else:
@@ -163,11 +163,6 @@ class RawFiles:
 
     def _path(self, source: str, partition: str, raw: RawFile) -> Path:
         return self._of_partition(source, partition) / hashed(raw.file, raw.sha256)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _quarantine(folder: Path, kept: str, reason: str) -> Path:

@@ -35,10 +35,10 @@ class DuckDBSink:
         """As `RawFiles.find`."""
         return self._raw.find(source, partition, file, sha256)
 
-    def stamp(self) -> str | None:
-        """The stamp in the published file; raises as `Database.publication`."""
+    def fingerprint(self) -> str | None:
+        """The fingerprint in the published file; raises as `Database.publication`."""
         publication = self._database.publication()
-        return publication.stamp if publication else None
+        return publication.fingerprint if publication else None
 
     def published(self) -> Path | None:
         """As `Database.published`."""

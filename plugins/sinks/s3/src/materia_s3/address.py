@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
-from materia_store.object_store import Place, check_endpoint
+from materia_store.object_store import BucketPrefix, check_endpoint
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -63,9 +63,9 @@ class Address:
         return cls(bucket=bucket, prefix="/".join(parts), endpoint=endpoint, region=region)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> BucketPrefix:
         """The same for the client."""
-        return Place(
+        return BucketPrefix(
             bucket=self.bucket,
             prefix=self.prefix,
             endpoint=self.endpoint,

@@ -10,7 +10,6 @@ Nothing in it is needed: whatever is missing is downloaded again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from materia.errors import SinkError
+from materia.kit.files import sha256_of
 
 from materia_s3.objects import Objects
 
@@ -113,12 +113,6 @@ class Cache:
             yield Path(name)
         finally:
             Path(name).unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _alive(pid: str) -> bool:

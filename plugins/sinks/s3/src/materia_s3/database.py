@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 
 from materia.data import PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
+from materia.kit.files import sha256_of
 from materia_store import atomic_files as durable
 from materia_store import publication
 from materia_store.connection import naming, opened, remove
 from materia_store.file_lock import Lock
 from materia_store.views import refuse_reaching_out
 
-from materia_s3.cache import Cache, sha256_of
+from materia_s3.cache import Cache
 from materia_s3.objects import Objects
 from materia_s3.pointer import (
     DATABASES,
@@ -187,7 +188,7 @@ class Database:
         now = datetime.now(UTC)
         return Pointer(
             run=request.run,
-            stamp=request.stamp,
+            fingerprint=request.fingerprint,
             published_at=now,
             object=name,
             sha256=sha256,

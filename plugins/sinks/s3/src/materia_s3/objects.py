@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ListedObject:
     """An object as it was when it was asked for.
 
     Attributes:
@@ -69,10 +69,10 @@ class Objects:
         )
         self._checked = False
 
-    def read(self, name: str) -> Found | None:
+    def read(self, name: str) -> ListedObject | None:
         """A small object with its bytes; None when there is none of that name."""
 
-        def get() -> Found:
+        def get() -> ListedObject:
             result = obstore.get(self._client.store, name)
             return _found(result.meta, _plain(bytes(result.bytes()), result.meta["size"]))
 
@@ -81,7 +81,7 @@ class Objects:
         except NotThereError:
             return None
 
-    def ask(self, name: str) -> Found | None:
+    def ask(self, name: str) -> ListedObject | None:
         """An object without its bytes; None when there is none of that name."""
         try:
             return self._do(
@@ -90,7 +90,7 @@ class Objects:
         except NotThereError:
             return None
 
-    def listed(self, folder: str) -> dict[str, Found]:
+    def listed(self, folder: str) -> dict[str, ListedObject]:
         """The objects that are listed below *folder*, by name: never taken for all there are.
 
         Raises:
@@ -333,12 +333,14 @@ def _plain(content: bytes, size: int) -> bytes:
     return content
 
 
-def _found(meta: ObjectMeta, content: bytes = b"") -> Found:
+def _found(meta: ObjectMeta, content: bytes = b"") -> ListedObject:
     etag = meta["e_tag"]
     if etag is None:
         raise SinkError(f"{meta['path']}: the store sends no ETag; use another store")
-    return Found(size=meta["size"], etag=etag, modified=meta["last_modified"], content=content)
+    return ListedObject(
+        size=meta["size"], etag=etag, modified=meta["last_modified"], content=content
+    )
 
 
-def _listed(meta: ObjectMeta) -> Found:
-    return Found(size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"])
+def _listed(meta: ObjectMeta) -> ListedObject:
+    return ListedObject(size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"])

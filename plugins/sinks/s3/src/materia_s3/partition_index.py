@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 from materia.errors import BusyError, SinkError
 
-from materia_s3.objects import Found, Objects
+from materia_s3.objects import ListedObject, Objects
 
 INDEX = "partitions.json"
 TRIES = 20  # so many others were faster, one after the other
@@ -47,7 +47,7 @@ def add_to_index(objects: Objects, name: str, keys: AbstractSet[str]) -> frozens
     raise BusyError(f"{objects.address.url(name)}: others change it all the time; run again")
 
 
-def _keys(objects: Objects, name: str, found: Found | None) -> frozenset[str]:
+def _keys(objects: Objects, name: str, found: ListedObject | None) -> frozenset[str]:
     if found is None:
         return frozenset()
     try:

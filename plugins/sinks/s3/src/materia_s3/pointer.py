@@ -11,12 +11,14 @@ from materia.data import Table
 from materia.errors import SinkError
 from materia.kit.text import FILE_NAME, SHA256
 
-from materia_s3.objects import Found
+from materia_s3.objects import ListedObject
 
 POINTER = "published.json"
 DATABASES = "databases"
 # Who began to read a database may go on for that long after another took its place.
 KEPT_FOR = timedelta(days=1)
+# Names in the file that differ from those of the fields: buckets have them since before.
+WRITTEN = {"fingerprint": "stamp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Pointer:
 
     Attributes:
         run: The run that published it.
-        stamp: Identity of the models and the data it was built from.
+        fingerprint: Identity of the models and the data it was built from.
         published_at: In UTC.
         object: Name of the database.
         sha256: Of its bytes, in hex.
@@ -48,7 +50,7 @@ class Pointer:
     """
 
     run: str
-    stamp: str
+    fingerprint: str
     published_at: datetime
     object: str
     sha256: str
@@ -70,7 +72,7 @@ def history(before: Pointer | None, *, now: datetime) -> tuple[Earlier, ...]:
     return (Earlier(object=before.object, replaced_at=now), *recent)
 
 
-def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
+def expendable(published: Pointer, listed: Mapping[str, ListedObject]) -> list[str]:
     """Which of the databases *listed* nobody can be reading or about to publish.
 
     All but what is published, what was until `KEPT_FOR` ago or just before, and what was uploaded
@@ -87,7 +89,8 @@ def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
 
 def encode(pointer: Pointer) -> bytes:
     """The text of `published.json`."""
-    return (json.dumps(asdict(pointer), default=datetime.isoformat, indent=1) + "\n").encode()
+    values = {WRITTEN.get(name, name): value for name, value in asdict(pointer).items()}
+    return (json.dumps(values, default=datetime.isoformat, indent=1) + "\n").encode()
 
 
 def decode(text: bytes, where: str) -> Pointer:
@@ -105,7 +108,13 @@ def decode(text: bytes, where: str) -> Pointer:
         tables = tuple(Table(**table) for table in values.pop("tables"))
         published_at = datetime.fromisoformat(values.pop("published_at"))
         return _not_odd(
-            Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+            Pointer(
+                published_at=published_at,
+                tables=tables,
+                earlier=earlier,
+                fingerprint=values.pop(WRITTEN["fingerprint"]),
+                **values,
+            )
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SinkError(

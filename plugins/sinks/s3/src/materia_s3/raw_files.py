@@ -23,6 +23,7 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
+from materia.kit.files import sha256_of
 from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
@@ -34,8 +35,8 @@ from materia_store.known_partitions import (
     name,
 )
 
-from materia_s3.cache import Cache, sha256_of
-from materia_s3.objects import Found, Objects
+from materia_s3.cache import Cache
+from materia_s3.objects import ListedObject, Objects
 from materia_s3.partition_index import INDEX, add_to_index, read_index
 
 READERS = 16
@@ -107,7 +108,7 @@ class RawFiles:
         return dict(sorted(found.items()))
 
     def _known(
-        self, source: str, word: str, memory: Memory, listed: Mapping[str, Found]
+        self, source: str, word: str, memory: Memory, listed: Mapping[str, ListedObject]
     ) -> tuple[str, Known]:
         if f"{_of_partition(source, memory.partition)}/{KNOWN}" != word:
             raise SinkError(
@@ -263,7 +264,7 @@ class RawFiles:
             "they have ended"
         )
 
-    def _version(self, name: str, listed: Found | None = None) -> Version | None:
+    def _version(self, name: str, listed: ListedObject | None = None) -> Version | None:
         """A `known.json` as it is now; not read again when it is still as *listed*."""
         before = self._versions.get(name)
         if before is not None and listed is not None and before.etag == listed.etag:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 from materia.data import Absent, FetchRequest, Known, Unchanged
 from materia.errors import SourceError
+from materia.kit.http_dates import retry_after
 from materia.kit.validators import usable_date, usable_etag
 from materia_http.client import client
 
@@ -18,7 +19,6 @@ from materia_psdonline.http_headers import (
     Span,
     confirms,
     length_of,
-    retry_after_seconds,
     span_of,
     still_the_same,
 )
@@ -243,7 +243,8 @@ class _Download:
             length = length_of(headers.get("Content-Length"))
             return _unchanged(known) if still_the_same(known, etag, last_modified, length) else None
         if status in RETRIED:
-            raise _TryAgainError(answer, wait=retry_after_seconds(headers.get("Retry-After")))
+            asked = retry_after(headers.get("Retry-After"))
+            raise _TryAgainError(answer, wait=None if asked is None else asked.total_seconds())
         if status == 416 and self._part is not None:
             self._part.start_again()
             raise _TryAgainError(f"{answer} when asked for the rest", wait=0.0)

@@ -26,7 +26,7 @@ from materia.kit.sql import literal
 
 from materia_psdonline.release_views import release_views
 from materia_psdonline.settings import KNOWN_FILES
-from materia_psdonline.validity import Moved, Place, Spans
+from materia_psdonline.validity import Moved, ReleasePosition, Spans
 from materia_psdonline.zip_member import stem
 
 # A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums
@@ -196,7 +196,9 @@ def lines(values: str, stamps: str) -> str:
     return f"(SELECT {_resolved} FROM {values} AS v JOIN {stamps} AS s USING ({_balance}))"
 
 
-def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: RawFile) -> None:
+def record_release(
+    connection: duckdb.DuckDBPyConnection, place: ReleasePosition, raw: RawFile
+) -> None:
     """Write down that the release is loaded, and that the one after it differs otherwise now."""
     _forget(connection, place)
     connection.execute(f"""
@@ -213,7 +215,7 @@ def record_release(connection: duckdb.DuckDBPyConnection, place: Place, raw: Raw
     _touch(connection, place)
 
 
-def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
+def remove_release(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> Moved:
     """Forget a release; all others stay as they are."""
     moved = VALUES.remove(connection, place)
     STAMPS.remove(connection, place)
@@ -223,14 +225,14 @@ def remove_release(connection: duckdb.DuckDBPyConnection, place: Place) -> Moved
     return moved
 
 
-def _forget(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+def _forget(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
     connection.execute(
         f"DELETE FROM raw.psd_release WHERE archive = {literal(place.archive)} "
         f"AND release = {literal(place.release)}"
     )
 
 
-def _touch(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+def _touch(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
     now = literal(datetime.now(UTC).replace(tzinfo=None))
     releases = [release for release in (place.release, place.after) if release is not None]
     rows = ", ".join(f"({literal(release)}, {now})" for release in releases)

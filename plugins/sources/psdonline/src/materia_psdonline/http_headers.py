@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from materia.data import Known
-from materia.kit.validators import moment_of
+from materia.kit.http_dates import http_moment
 
 LONGEST = 100  # of a header that has numbers
 
@@ -54,7 +52,7 @@ def confirms(known: Known, etag: str | None, last_modified: str | None) -> bool:
         return same and not _older(last_modified, known.last_modified)
     if etag is not None:
         return False
-    return last_modified is None or moment_of(last_modified) == moment_of(known.last_modified)
+    return last_modified is None or http_moment(last_modified) == http_moment(known.last_modified)
 
 
 def _opaque(etag: str) -> str:
@@ -63,22 +61,8 @@ def _opaque(etag: str) -> str:
 
 
 def _older(last_modified: str | None, before: str | None) -> bool:
-    now, then = moment_of(last_modified), moment_of(before)
+    now, then = http_moment(last_modified), http_moment(before)
     return now is not None and then is not None and now < then
-
-
-def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for, by a number or a date; None without one."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def length_of(content_length: str | None) -> int | None:

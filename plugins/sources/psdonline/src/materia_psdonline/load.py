@@ -22,7 +22,7 @@ from materia_psdonline.line_diff import LineTooLongError
 from materia_psdonline.release_diff import NotTheseLinesError, Step, replace_lines, replace_rows
 from materia_psdonline.releases import key_of, release_of
 from materia_psdonline.remarks import find_remarks
-from materia_psdonline.validity import Moved, Place
+from materia_psdonline.validity import Moved, ReleasePosition
 from materia_psdonline.zip_member import ArchiveError
 
 # DuckDB's share. The text of one release (198 MB) lies beside it while that is parsed whole.
@@ -78,7 +78,7 @@ def differing(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> list[RawFil
     )
 
 
-def _unwanted(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> Iterator[Place]:
+def _unwanted(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> Iterator[ReleasePosition]:
     """The loaded releases that are not among the files, newest first."""
     wanted = {release_of(raw.partition) for raw in files}
     left = list(loaded)
@@ -133,9 +133,9 @@ def _step(request: LoadRequest, raw: RawFile, loaded: Sequence[Loaded]) -> Step:
     return Step(raw=raw, path=path, place=place, beside=beside, directory=request.directory)
 
 
-def _place(loaded: Sequence[Loaded], release: date, archive: str) -> Place:
+def _place(loaded: Sequence[Loaded], release: date, archive: str) -> ReleasePosition:
     same = [entry.release for entry in loaded if entry.archive == archive]
-    return Place(
+    return ReleasePosition(
         archive=archive,
         release=release,
         before=max((other for other in same if other < release), default=None),

@@ -31,7 +31,7 @@ from materia_psdonline.history import (
     encode,
     lines,
 )
-from materia_psdonline.validity import Moved, OutOfStepError, Place
+from materia_psdonline.validity import Moved, OutOfStepError, ReleasePosition
 
 # Above this many bytes of changed lines (a tenth of a full release leaves and comes) parsing the
 # whole text is faster.
@@ -58,7 +58,7 @@ class Step:
 
     raw: RawFile
     path: Path
-    place: Place
+    place: ReleasePosition
     beside: Path | None
     directory: Path
 
@@ -156,7 +156,7 @@ def replace_rows(
 
 def _change(
     connection: duckdb.DuckDBPyConnection,
-    place: Place,
+    place: ReleasePosition,
     *,
     before: tuple[str, str],
     known: Labels,
@@ -191,7 +191,7 @@ def _same(left: str, right: str) -> str:
     )
 
 
-def _labels(connection: duckdb.DuckDBPyConnection, place: Place) -> Labels:
+def _labels(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> Labels:
     rows = connection.execute(f"SELECT kind, code, label FROM {LABELS.members(place)}").fetchall()
     return {(kind, code): label for kind, code, label in rows}
 

@@ -23,7 +23,7 @@ class OutOfStepError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ReleasePosition:
     """Where a release stands among the loaded ones of its archive.
 
     Attributes:
@@ -104,7 +104,7 @@ class Spans:
             );
         """
 
-    def members(self, place: Place) -> str:
+    def members(self, place: ReleasePosition) -> str:
         """SQL for the rows of the release as the tables have it now.
 
         A release that is not loaded has the rows of the one before it: spans end only where a
@@ -150,7 +150,7 @@ class Spans:
             """)
 
     def gather(
-        self, connection: duckdb.DuckDBPyConnection, place: Place, chosen: str, by: str
+        self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition, chosen: str, by: str
     ) -> None:
         """Fill the temporary table `near` with the rows of the release that are *chosen*.
 
@@ -172,14 +172,20 @@ class Spans:
             {"" if place.after is None else ended}
         """)
 
-    def insert_first(self, connection: duckdb.DuckDBPyConnection, place: Place, rows: str) -> Moved:
+    def insert_first(
+        self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition, rows: str
+    ) -> Moved:
         """Put all *rows* (SQL for a relation) in, where nothing of the archive is loaded."""
         run = _Run(connection, place)
         came = run(f"INSERT INTO raw.{self.name} SELECT $archive, {self.row}, $release FROM {rows}")
         return Moved(came=came, went=0)
 
     def change(
-        self, connection: duckdb.DuckDBPyConnection, place: Place, *, gathered: bool = False
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        place: ReleasePosition,
+        *,
+        gathered: bool = False,
     ) -> Moved:
         """Take the rows of `removed` out of the release, and put `added` in.
 
@@ -251,7 +257,7 @@ class Spans:
             )
         return Moved(came=came, went=wanted)
 
-    def remove(self, connection: duckdb.DuckDBPyConnection, place: Place) -> Moved:
+    def remove(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> Moved:
         """Forget a release; all others stay as they are."""
         run = _Run(connection, place)
         current, ended = self.name, f"{self.name}_ended"
@@ -278,7 +284,7 @@ class Spans:
         """)
         return self.change(connection, place)
 
-    def reach_back(self, connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+    def reach_back(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
         """Let a release older than all others start out with the rows of the one after it."""
         if not place.loaded and place.before is None and place.after is not None:
             self._move_start(_Run(connection, place), "$after", "$release")
@@ -324,7 +330,7 @@ class Spans:
 class _Run:
     """Runs a statement with the place's values for `$archive`, `$release` and `$after`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
         self._connection = connection
         self._values = {
             "$archive": literal(place.archive),

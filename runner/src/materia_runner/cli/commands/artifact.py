@@ -161,6 +161,7 @@ def push(
 def list_artifacts(context: typer.Context, *, json: Json = False, config: Config = None) -> None:
     """List what is kept here and in the bucket."""
     from materia_runner.cli.output.text import size, table
+    from materia_runner.figures import moment_text
 
     registry, pipeline = _loaded(context, config)
     rows = _known(_bucket(registry, pipeline))
@@ -175,10 +176,7 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
             " ".join(row["stages"] or ()),
             *(row[name] or "" for name in ("source", "sink")),
             size(row["size"]),
-            *(
-                f"{row[name]:%Y-%m-%d %H:%M}" if row[name] else ""
-                for name in ("used_at", "pushed_at")
-            ),
+            *(moment_text(row[name]) if row[name] else "" for name in ("used_at", "pushed_at")),
         ]
         for row in rows
     ]

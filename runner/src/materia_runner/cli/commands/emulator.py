@@ -135,7 +135,7 @@ def emulator(
 def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:
     """Lines for a shell: the credentials of *services*, their settings, and their own ledger."""
     from materia_runner.config.load import PROVIDER_SETTINGS
-    from materia_runner.ledger.state import VARIABLE as STATE
+    from materia_runner.folders import STATE_VARIABLE as STATE
 
     variables = {PROVIDER_SETTINGS: str(config), STATE: str(state)}
     for service in services:
@@ -161,9 +161,14 @@ def toml(tables: Mapping[str, Mapping[str, object]]) -> str:
 
 def bill(services: Sequence[Service]) -> str:
     """One line for each service: what it charged, and what was left there."""
+    from materia.compute import Money
+
+    from materia_runner.figures import money_text
+
     lines = []
     for service in services:
-        charged = [f"{amount:.4f} {currency}" for currency, amount in service.billed().items()]
+        billed = service.billed().items()
+        charged = [money_text(Money(amount, currency)) for currency, amount in billed]
         left = [f"{line.kind} {line.id}" for line in service.still_billed()]
         lines.append(
             f"{service.provider}: {' and '.join(charged) or 'nothing'} charged, "

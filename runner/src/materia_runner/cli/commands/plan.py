@@ -73,7 +73,8 @@ def show_plan(
 
     from materia_runner.cli.output.plan_table import Shown, as_json, as_text
     from materia_runner.config.sample import sampled
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.planning.budget import check
     from materia_runner.rental.cost_meter import month_so_far
     from materia_runner.run import runner

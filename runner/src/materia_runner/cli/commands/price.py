@@ -25,7 +25,7 @@ from materia_runner.cli.output.waiting import Waiting
 
 if TYPE_CHECKING:
     from materia.compute import Requirements
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
     from materia.protocols import Provider
 
     from materia_runner.cli.output.price_table import Comparison
@@ -255,7 +255,7 @@ def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, st
     return needs
 
 
-def _chosen(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
+def _chosen(registry: Registry, names: Sequence[str]) -> list[InstalledPlugin[Provider]]:
     """The providers of those names, or all that rent machines, or all."""
     if names:
         return [registry.provider(name) for name in dict.fromkeys(names)]
@@ -265,7 +265,7 @@ def _chosen(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
 
 
 def _compare(
-    providers: Sequence[Found[Provider]],
+    providers: Sequence[InstalledPlugin[Provider]],
     needs: dict[Requirements, str],
     pipeline: Pipeline,
     environment: Mapping[str, str],
@@ -276,7 +276,7 @@ def _compare(
 ) -> list[Comparison]:
     from materia_runner.cli.output.price_table import Comparison
     from materia_runner.concurrency import PATIENCE
-    from materia_runner.folders import cache_folder
+    from materia_runner.folders import prices_folder
     from materia_runner.pricing.offer_cache import Answer, PriceCache
     from materia_runner.pricing.offer_query import Asking, ask_all
     from materia_runner.pricing.ranking import rank
@@ -295,7 +295,7 @@ def _compare(
         asked = ask_all(
             askings,
             environment,
-            cache=PriceCache(cache_folder(os.environ)),
+            cache=PriceCache(prices_folder(os.environ)),
             now=now,
             source=source,
             patience=timeout or PATIENCE,

@@ -10,28 +10,27 @@ from typing import TYPE_CHECKING, Any
 from materia.compute import ANY_REGION
 from materia.errors import CredentialsError, MateriaError
 from materia.plugins import open_plugin
-from materia.text import together
+from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
 from materia_runner.cli.output.text import many
+from materia_runner.codec import plain
 from materia_runner.concurrency import PATIENCE, ask_each
-from materia_runner.folders import cache_folder
-from materia_runner.plain_values import plain
-from materia_runner.pricing.cost import length_text
+from materia_runner.folders import prices_folder
 from materia_runner.pricing.offer_cache import PriceCache
 from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
 
 if TYPE_CHECKING:
     from materia.compute import Instance
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
     from materia.protocols import Provider
 
     from materia_runner.config.pipeline import Pipeline
 
 
 def describe_all(
-    providers: Sequence[Found[Provider]],
+    providers: Sequence[InstalledPlugin[Provider]],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     *,
@@ -43,7 +42,7 @@ def describe_all(
     Those with credentials, and those that need none, are asked what materia has there; that is
     the cheapest call which proves that credentials are good.
     """
-    cache = PriceCache(cache_folder(environment))
+    cache = PriceCache(prices_folder(environment))
     described = {
         one.plugin.name: _described(one, pipeline, environment, cache) for one in providers
     }
@@ -52,13 +51,16 @@ def describe_all(
     questions = [(one.plugin.name, partial(_ask, one, pipeline, environment)) for one in asked]
     answers = ask_each(questions, patience=patience, waiting=waiting)
     for (name, _), answer in zip(questions, answers, strict=True):
-        late = {"error": f"{name}: no answer within {length_text(patience)}; try again later"}
+        late = {"error": f"{name}: no answer within {duration_text(patience)}; try again later"}
         described[name].update(late if answer is None else answer)
     return list(described.values())
 
 
 def _described(
-    found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str], cache: PriceCache
+    found: InstalledPlugin[Provider],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    cache: PriceCache,
 ) -> dict[str, Any]:
     plugin = found.plugin
     missing = [name for name in plugin.secrets if not environment.get(name)]
@@ -83,14 +85,14 @@ def _described(
     }
 
 
-def _takes_part(found: Found[Provider], pipeline: Pipeline) -> bool:
+def _takes_part(found: InstalledPlugin[Provider], pipeline: Pipeline) -> bool:
     if pipeline.providers:
         return found.plugin.name in pipeline.providers
     return found.plugin.rents
 
 
 def _ask(
-    found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]
+    found: InstalledPlugin[Provider], pipeline: Pipeline, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     plugin = found.plugin
     secrets = to_hide(plugin.secrets, environment)

@@ -21,7 +21,7 @@ from materia_runner.cli.options import Config, Json
 from materia_runner.cli.output.waiting import Waiting
 
 if TYPE_CHECKING:
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
     from materia.protocols import Provider
 
 app = typer.Typer(
@@ -85,6 +85,6 @@ def list_providers(
         raise typer.Exit(code)
 
 
-def _named(registry: Registry, names: Sequence[str]) -> list[Found[Provider]]:
+def _named(registry: Registry, names: Sequence[str]) -> list[InstalledPlugin[Provider]]:
     every = sorted({one.plugin.name for one in registry.of_kind("provider")})
     return [registry.provider(name) for name in dict.fromkeys(names or every)]

@@ -121,10 +121,11 @@ def run_stages(
 
     from materia.errors import SourceError
 
-    from materia_runner.cli.output.progress import EventLines, Live
+    from materia_runner.cli.output.progress import EventLines, ProgressDisplay
     from materia_runner.cli.output.summary import problems_of, summary
     from materia_runner.config.sample import sampled
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.messages.partition_problems import listing
     from materia_runner.run import runner
 
@@ -136,7 +137,7 @@ def run_stages(
         pipeline = sampled(pipeline, registry)
     if stage is not None:
         pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
-    shown = EventLines(sys.stderr) if json else Live(sys.stderr, os.environ, quiet=quiet)
+    shown = EventLines(sys.stderr) if json else ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
     with shown as live, file_named(pipeline):
         report = runner.run(
             pipeline,

@@ -128,6 +128,7 @@ def runs(
     if context.invoked_subcommand is not None:
         return
     from materia_runner.cli.output.runs_table import list_text, list_values
+    from materia_runner.figures import moment_text
 
     with _opened() as (state, ledger):
         rows = ledger.runs(limit=limit, since=since) if ledger else ()
@@ -137,7 +138,7 @@ def runs(
     elif values:
         echo(list_text(values))
     else:
-        when = f" since {since:%Y-%m-%d %H:%M} UTC" if since else " yet"
+        when = f" since {moment_text(since)} UTC" if since else " yet"
         echo(f"no runs{when}; they are kept in {state.folder}")
 
 
@@ -172,7 +173,8 @@ def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> 
 @contextmanager
 def _opened() -> Iterator[tuple[State, Ledger | None]]:
     """The state, and the ledger when there is one: looking makes nothing."""
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     if not state.ledger_file.exists():

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from materia.compute import Instance
     from materia.protocols import Provider
 
-    from materia_runner.cli.provider_access import Unasked
+    from materia_runner.cli.provider_access import SkippedProvider
     from materia_runner.ledger.state import State
-    from materia_runner.rental.sweep import Kept, Leftover, Swept
+    from materia_runner.rental.sweep import KeptInstance, Orphan, Swept
 
 EPILOG = """\
 \b
@@ -79,7 +79,8 @@ def sweep(
     With all that belongs to them: volumes, addresses and keys.
     """
     from materia_runner.cli.provider_access import ask, open_all
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental.sweep import Swept
     from materia_runner.signals import interrupts
 
@@ -88,7 +89,7 @@ def sweep(
     if names and all_providers:
         raise typer.BadParameter("give --provider or --all-providers, not both")
     state = State(state_folder(os.environ))
-    asked, unasked = open_all(context, config, state, names=names, every=all_providers)
+    asked, skipped = open_all(context, config, state, names=names, every=all_providers)
     sweeps: list[Swept] = []
     with interrupts(), Waiting() as waiting:
         for one in asked:
@@ -99,9 +100,9 @@ def sweep(
             if isinstance(answer, Swept):
                 sweeps.append(answer)
             else:
-                unasked.append(answer)
-    _report(sweeps, unasked, dry_run=dry_run, json=json)
-    code = exit_code(sweeps, unasked)
+                skipped.append(answer)
+    _report(sweeps, skipped, dry_run=dry_run, json=json)
+    code = exit_code(sweeps, skipped)
     if all_providers and times and not code and not dry_run:
         from materia_runner.rental.sweep_ledger import forget_unknown_runs
 
@@ -110,12 +111,14 @@ def sweep(
         raise typer.Exit(code)
 
 
-def _report(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool, json: bool) -> None:
+def _report(
+    sweeps: list[Swept], skipped: list[SkippedProvider], *, dry_run: bool, json: bool
+) -> None:
     if json:
-        echo(to_json(as_json(sweeps, unasked, dry_run=dry_run)))
+        echo(to_json(as_json(sweeps, skipped, dry_run=dry_run)))
     else:
         _tell(sweeps)
-    for lacking in unasked:
+    for lacking in skipped:
         word = "" if lacking.exit_code else "left out: "
         echo(f"materia: {word}{lacking.reason}", err=True)
     for swept in sweeps:
@@ -145,13 +148,13 @@ def _tell(sweeps: list[Swept]) -> None:
             echo(line)
 
 
-def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
+def exit_code(sweeps: list[Swept], skipped: list[SkippedProvider]) -> int:
     """3 while something is left, else 1 or 2 when not everything could be looked at, else 0."""
     from materia.errors import LedgerError, OrphanError, ProviderError
 
     if any(one.left for one in sweeps):
         return OrphanError.exit_code
-    codes = [one.exit_code for one in unasked]
+    codes = [one.exit_code for one in skipped]
     codes += [LedgerError.exit_code for one in sweeps if one.remark]
     codes += [ProviderError.exit_code for one in sweeps if one.unseen]
     return max(codes, default=0)
@@ -159,6 +162,8 @@ def exit_code(sweeps: list[Swept], unasked: list[Unasked]) -> int:
 
 def as_text(swept: Swept) -> list[str]:
     """What was done at one provider, a line for each machine."""
+    from materia_runner.figures import money_text
+
     lines = []
     for one in swept.found:
         instance = one.instance
@@ -169,7 +174,7 @@ def as_text(swept: Swept) -> list[str]:
         else:
             done = "destroyed"
         cost = swept.costs.get(instance.name)
-        paid = f"; it cost {cost.amount:.4f} {cost.currency}" if cost else ""
+        paid = f"; it cost {money_text(cost)}" if cost else ""
         lines.append(f"{swept.provider}: {done} {_what(instance)}: {one.why}{paid}")
     lines += [
         f"{swept.provider}: {row.name} of a run that is over is not there any more"
@@ -190,15 +195,19 @@ def as_text(swept: Swept) -> list[str]:
     return [f"{swept.provider}: nothing is left behind{where}{more}"]
 
 
-def _kept(provider: str, one: Kept) -> str:
+def _kept(provider: str, one: KeptInstance) -> str:
+    from materia_runner.figures import moment_text
+
     instance = one.instance
     return (
         f"{provider}: kept {_what(instance)}: its run is not known on this computer; its deadline "
-        f"is {instance.expires_at:%Y-%m-%d %H:%M} UTC"
+        f"is {moment_text(instance.expires_at)} UTC"
     )
 
 
-def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> dict[str, Any]:
+def as_json(
+    sweeps: list[Swept], skipped: list[SkippedProvider], *, dry_run: bool
+) -> dict[str, Any]:
     """The same for programs."""
     return {
         "dry_run": dry_run,
@@ -219,12 +228,12 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
         "warnings": [swept.remark for swept in sweeps if swept.remark],
         "unseen": [line for swept in sweeps for line in swept.unseen],
         "asked": [swept.provider for swept in sweeps],
-        "left_out": [one.reason for one in unasked if not one.exit_code],
-        "failed": [one.reason for one in unasked if one.exit_code],
+        "left_out": [one.reason for one in skipped if not one.exit_code],
+        "failed": [one.reason for one in skipped if one.exit_code],
     }
 
 
-def _json_of(swept: Swept, one: Leftover) -> dict[str, Any]:
+def _json_of(swept: Swept, one: Orphan) -> dict[str, Any]:
     from dataclasses import asdict
 
     instance = one.instance

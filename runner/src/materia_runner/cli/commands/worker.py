@@ -59,7 +59,8 @@ app = typer.Typer(
 
 
 def _complete(incomplete: str) -> list[str]:
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
 
     found = worker_keys.workers(State(state_folder(os.environ)))
@@ -82,13 +83,14 @@ def list_workers(
     from materia_providers.list_entries import left_out_of
 
     from materia_runner.cli.output import worker_table
-    from materia_runner.cli.provider_access import Unasked, ask, open_all
+    from materia_runner.cli.provider_access import SkippedProvider, ask, open_all
     from materia_runner.concurrency import ask_each
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     names = split(provider)
-    asked, unasked = open_all(context, config, state, names=names, every=not names)
+    asked, skipped = open_all(context, config, state, names=names, every=not names)
     questions = [(one.name, partial(ask, one, _listed)) for one in asked]
     listed: list[tuple[str, Instance]] = []
     with Waiting() as waiting:
@@ -96,20 +98,21 @@ def list_workers(
     for one, answer in zip(asked, answers, strict=True):
         if answer is None:
             late = f"{one.name}: no answer in time; try again later"
-            unasked.append(Unasked(name=one.name, reason=late, exit_code=1))
-        elif isinstance(answer, Unasked):
-            unasked.append(answer)
+            skipped.append(SkippedProvider(name=one.name, reason=late, exit_code=1))
+        elif isinstance(answer, SkippedProvider):
+            skipped.append(answer)
         else:
             listed += [(one.name, instance) for instance in answer]
-            unasked += [
-                Unasked(name=one.name, reason=line, exit_code=1) for line in left_out_of(answer)
+            skipped += [
+                SkippedProvider(name=one.name, reason=line, exit_code=1)
+                for line in left_out_of(answer)
             ]
     rows = worker_table.rows_of(listed, state, now=datetime.now(UTC))
     echo(to_json(rows) if json else worker_table.as_text(rows))
-    for lacking in unasked:
+    for lacking in skipped:
         word = "" if lacking.exit_code else "left out: "
         echo(f"materia: {word}{lacking.reason}", err=True)
-    if code := max((lacking.exit_code for lacking in unasked), default=0):
+    if code := max((lacking.exit_code for lacking in skipped), default=0):
         raise typer.Exit(code)
 
 
@@ -134,7 +137,8 @@ def ssh(
     """Log in to a worker made here, or run a command on it."""
     from materia.errors import ConfigError
 
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
 
     state = State(state_folder(os.environ))
@@ -166,9 +170,10 @@ def destroy(
     """Destroy workers, and look that nothing of them is left."""
     from materia.errors import ConfigError
 
-    from materia_runner.cli.provider_access import Unasked, ask, open_all
-    from materia_runner.ledger.state import State, state_folder
-    from materia_runner.pricing.cost import money_text
+    from materia_runner.cli.provider_access import SkippedProvider, ask, open_all
+    from materia_runner.figures import money_text
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
     from materia_runner.rental import manual_worker_files as worker_keys
     from materia_runner.rental.manual_worker import destroy_worker
 
@@ -177,30 +182,30 @@ def destroy(
     # Who made a worker here is known, and nobody else is asked for it.
     known = tuple(sorted({card.provider for card in cards.values() if card and card.provider}))
     chosen = split(provider) or (known if all(cards.values()) else ())
-    asked, unasked = open_all(context, config, state, names=chosen)
+    asked, skipped = open_all(context, config, state, names=chosen)
     code = 0
     for name, card in cards.items():
         gone = None
         for one in asked:
             machine = card.machine if card else name
             answer = ask(one, partial(destroy_worker, name=machine, state=state))
-            if isinstance(answer, Unasked):
-                unasked.append(answer)
+            if isinstance(answer, SkippedProvider):
+                skipped.append(answer)
             elif answer is not None:
                 gone = answer
                 break
         if gone is not None:
             cost = f"; it cost {money_text(gone.cost)}" if gone.cost else ""
             echo(f"{gone.instance.provider}: {name} is gone{cost}")
-        elif card is not None and not unasked:
+        elif card is not None and not skipped:
             worker_keys.forget(state, card)
             echo(f"{name} was gone already; its keys are removed")
-        elif not unasked:
+        elif not skipped:
             echo(f"materia: {_unknown(state, name)}", err=True)
             code = ConfigError.exit_code
-    for lacking in unasked:
+    for lacking in skipped:
         echo(f"materia: {lacking.reason}", err=True)
-    if code := max(code, *(lacking.exit_code for lacking in unasked), 0):
+    if code := max(code, *(lacking.exit_code for lacking in skipped), 0):
         raise typer.Exit(code)
 
 

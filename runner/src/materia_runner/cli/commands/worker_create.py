@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from materia.compute import Architecture
     from materia.plugins import Registry
 
-    from materia_runner.config.pipeline import Pipeline
-    from materia_runner.ledger.state import State
     from materia_runner.pricing.cost import Quote
     from materia_runner.rental.manual_worker_files import Worker
 
@@ -92,12 +90,14 @@ def create(
     from materia.errors import NoOfferError
 
     from materia_runner.config.pipeline import Stage
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.run_record import new_run
+    from materia_runner.ledger.state import State
     from materia_runner.planning.available_offers import ask_market, who_takes_part
     from materia_runner.planning.explain import reason_lines
     from materia_runner.pricing.ranking import rank
-    from materia_runner.rental.manual_worker import STAGE, Wanted, create_worker
-    from materia_runner.run.runner import new_run
+    from materia_runner.rental.manual_worker import STAGE, WorkerRequest, create_worker
+    from materia_runner.secrets.redaction import all_to_hide
 
     registry = load_registry(context)
     warn_of_failures(registry)
@@ -134,13 +134,18 @@ def create(
         reasons = reason_lines(ranking.passed_over)
         raise NoOfferError("\n  ".join(["no machine is like that; ask for less", *reasons]))
     create_worker(
-        Wanted(
-            run=new_run(now), name=name, lifetime=lifetime, directory=pipeline.directory.absolute()
+        WorkerRequest(
+            run=new_run(now),
+            name=name,
+            lifetime=lifetime,
+            directory=pipeline.directory.absolute(),
+            budget=pipeline.budget,
+            exchange=pipeline.exchange,
+            hidden=all_to_hide(environment, registry),
         ),
         ranking.quotes,
         market.providers,
         state=state,
-        afford=partial(_afford, pipeline, state),
         say=lambda text: echo(f"materia: {text}", err=True),
         announce=partial(_announce, json=json),
     )
@@ -164,33 +169,11 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
     return renting
 
 
-def _afford(pipeline: Pipeline, state: State, quote: Quote) -> None:
-    """Refuse what could pass the monthly cap."""
-    from dataclasses import replace
-
-    from materia.compute import Money
-
-    from materia_runner.planning.budget import check, worst_case
-    from materia_runner.rental.cost_meter import month_so_far
-
-    worst = worst_case(quote.offer, quote.duration)
-    now = datetime.now(UTC)
-    with state.ledger() as ledger:
-        exchange = replace(pipeline.exchange, shown=pipeline.exchange.configured)
-        month = month_so_far(ledger, exchange, now)
-    check(
-        replace(pipeline.budget, max_cost=None),  # that one is for runs of the pipeline
-        worst=exchange.convert(worst.cost)[0],
-        spent_in_run=Money(Decimal(0), exchange.shown),
-        month=month,
-    )
-
-
 def _made_text(worker: Worker, quote: Quote) -> str:
-    from materia_runner.pricing.cost import money_text
+    from materia_runner.figures import moment_text, money_text
 
     offer = quote.offer
-    until = f"{worker.expires_at:%Y-%m-%d %H:%M} UTC"
+    until = "" if worker.expires_at is None else f"{moment_text(worker.expires_at)} UTC"
     return (
         f"{worker.name} is ready: {offer.provider} {offer.instance_type} in {worker.region}, "
         f"{offer.vcpus} vCPU, {offer.memory_gib:f} GiB, {offer.architecture}, at {worker.host}\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 from string import ascii_lowercase
 
 from materia.errors import ConfigError
+from materia.text import duration_text
 
-from materia_runner.pricing.cost import length_text
 from materia_runner.pricing.curve import Curve, Lead, leads
 
 SUFFIXES = (".svg", ".png", ".pdf")
@@ -111,8 +111,8 @@ def leads_text(curves: Sequence[Curve]) -> str:
 
 def _lead(lead: Lead) -> str:
     if lead.first == lead.last:
-        return f"{lead.provider} at {length_text(lead.first)}"
-    return f"{lead.provider} from {length_text(lead.first)} to {length_text(lead.last)}"
+        return f"{lead.provider} at {duration_text(lead.first)}"
+    return f"{lead.provider} from {duration_text(lead.first)} to {duration_text(lead.last)}"
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[timedelta, str]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
 
     from materia_runner.config.pipeline import Pipeline
 
 
-def described(found: Found[Any], pipeline: Pipeline) -> dict[str, Any]:
+def described(found: InstalledPlugin[Any], pipeline: Pipeline) -> dict[str, Any]:
     """A plugin with its settings as they are now; values of secrets are not among them."""
     plugin = found.plugin
     values = pipeline.settings.get((found.kind, plugin.name))  # not there when declared twice

@@ -6,14 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from materia.compute import Money, Requirements
+from materia.compute import Requirements
+from materia.text import duration_text
 
 from materia_runner.cli.output.text import many, table
-from materia_runner.plain_values import plain
-from materia_runner.pricing.cost import Line, Quote, length_text
+from materia_runner.codec import plain
+from materia_runner.figures import (
+    moment_text,
+    money_text,
+    quantity_text,
+    size_text,
+    unit_price_text,
+)
+from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.currency import Rate
 from materia_runner.pricing.offer_cache import Answer, quote_values
 from materia_runner.pricing.offer_query import NoAnswer
@@ -31,8 +38,6 @@ HEAD = (
     "availability",
     "priced (UTC)",
 )
-SMALL = Decimal("0.0001")
-UNIT_DIGITS = 8  # of a price of one unit: the finest of the four lists has seven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,31 +131,15 @@ def needs_text(needs: Requirements) -> str:
     """What is needed, in one line."""
     parts = [
         f"{needs.vcpus} {'dedicated ' if needs.dedicated else ''}vCPU",
-        f"{short(needs.memory_gib)} GiB memory",
+        f"{size_text(needs.memory_gib)} GiB memory",
         f"{needs.disk_gib} GiB disk",
         " or ".join(needs.architectures),
     ]
     if needs.regions:
         parts.append(f"in {' or '.join(needs.regions)}")
     if needs.egress_gib:
-        parts.append(f"{short(needs.egress_gib)} GiB of traffic out")
-    return f"{', '.join(parts)}, for {length_text(needs.expected)}"
-
-
-def short(number: Decimal) -> str:
-    """At most two decimals, and no zero at the end."""
-    text = f"{number.quantize(Decimal('0.01'), ROUND_HALF_UP):f}"
-    return text.rstrip("0").rstrip(".")
-
-
-def money(amount: Money) -> str:
-    """To a hundredth of a cent; exact amounts are in the JSON."""
-    return f"{amount.amount.quantize(SMALL, ROUND_HALF_UP):f} {amount.currency}"
-
-
-def minute(moment: datetime) -> str:
-    """A moment in UTC, to the minute."""
-    return f"{moment:%Y-%m-%d %H:%M}"
+        parts.append(f"{size_text(needs.egress_gib)} GiB of traffic out")
+    return f"{', '.join(parts)}, for {duration_text(needs.expected)}"
 
 
 def _title(comparison: Comparison) -> str:
@@ -167,11 +156,11 @@ def _row(quote: Quote, *, more: str) -> tuple[str, ...]:
         (offer.zone or offer.region) + more,
         str(offer.vcpus),
         offer.cpu,
-        f"{short(offer.memory_gib)} GiB {offer.architecture}",
-        money(offer.hourly),
-        money(quote.shown) + ("*" if quote.rates else ""),
+        f"{size_text(offer.memory_gib)} GiB {offer.architecture}",
+        money_text(offer.hourly),
+        money_text(quote.shown) + ("*" if quote.rates else ""),
         offer.availability + retires,
-        minute(offer.price_as_of),
+        moment_text(offer.price_as_of),
     )
 
 
@@ -191,9 +180,9 @@ def marks(quotes: Sequence[Quote]) -> list[str]:
 
 def _detail(quote: Quote) -> str:
     offer = quote.offer
-    first = f"{offer.provider} {offer.instance_type} for {length_text(quote.duration)}"
+    first = f"{offer.provider} {offer.instance_type} for {duration_text(quote.duration)}"
     if quote.start is not None:
-        first += f" from {minute(quote.start)} UTC"
+        first += f" from {moment_text(quote.start)} UTC"
     texts = [f"{first}, line by line:"]
     for line in quote.lines:
         texts += [f"  {line.name}: {_sum(line)}", f"      {line.rule}"]
@@ -202,19 +191,13 @@ def _detail(quote: Quote) -> str:
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
             texts.append(f"      rule: {line.rule_source}{read}")
-    texts.append(f"  together {money(quote.cost)}")
+    texts.append(f"  together {money_text(quote.cost)}")
     return "\n".join(texts)
 
 
 def _sum(line: Line) -> str:
-    quantity = f"{line.quantity.quantize(SMALL, ROUND_HALF_UP).normalize():f}"
-    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
-
-
-def unit_price(price: Money) -> str:
-    """A price of one unit to eight digits; exact ones are in the JSON."""
-    rounded = round(price.amount, UNIT_DIGITS)
-    return f"{rounded.normalize() if rounded else rounded.quantize(Decimal(1)):f}"
+    quantity = quantity_text(line.quantity)
+    return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
 
 def _passed_over(comparison: Comparison) -> list[str]:

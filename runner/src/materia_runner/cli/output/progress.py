@@ -13,9 +13,11 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self, TextIO
 
+from materia.compute import Money
 from materia.printable import on_one_line, printable
 
-from materia_runner.cli.output.text import elapsed, size
+from materia_runner.cli.output.text import size
+from materia_runner.figures import elapsed_text, money_text
 from materia_runner.messages.events import (
     Event,
     Failed,
@@ -33,7 +35,7 @@ CLEAR = "\r\x1b[K"
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-class Live:
+class ProgressDisplay:
     """Shows where a stage runs, its newest progress, the time and the money.
 
     Warnings stay on the screen, and so does what was rented and what it cost.
@@ -108,7 +110,8 @@ class Live:
         if machine.state == "created":
             self._say(f"rented {where} ({machine.name})")
         elif machine.state == "gone":
-            self._say(f"{where} is gone; it cost {Decimal(machine.cost):.4f} {machine.currency}")
+            cost = Money(Decimal(machine.cost), machine.currency)
+            self._say(f"{where} is gone; it cost {money_text(cost)}")
 
     def _say(self, text: str) -> None:
         # What follows in a message is set in: a worker cannot speak in the runner's own voice.
@@ -160,8 +163,8 @@ def progress_line(
         elif progress.total:
             parts.append(f"{progress.done}/{progress.total} {progress.unit}")
     phase = [f"{newest[0].phase} {', '.join(parts)}".rstrip()] if newest else []
-    money = [f"{Decimal(spent.amount):.4f} {spent.currency}"] if spent else []
-    return "  ".join([stage, *phase, elapsed(seconds), *money, *([where] if where else [])])
+    money = [money_text(Money(Decimal(spent.amount), spent.currency))] if spent else []
+    return "  ".join([stage, *phase, elapsed_text(seconds), *money, *([where] if where else [])])
 
 
 class EventLines:

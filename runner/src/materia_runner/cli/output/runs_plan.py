@@ -9,10 +9,10 @@ from typing import Any
 from materia.compute import Money
 
 from materia_runner.cli.output.text import many, table
-from materia_runner.plain_values import from_plain
-from materia_runner.pricing.cost import money_text
+from materia_runner.codec import decode
+from materia_runner.figures import money_text
 
-SHOWN = 5  # quotes of a leg, and reasons to pass offers over
+SHOWN = 5  # quotes of a placement, and reasons to pass offers over
 Values = Mapping[str, Any]
 
 
@@ -29,8 +29,8 @@ def plan_text(plan: Values | None) -> str:
     if plan.get("why"):
         lines.append(f"  {plan['why']}")
     lines += [f"  not chosen: {text}" for text in _others(plan.get("alternatives") or ())]
-    for leg in plan.get("legs") or ():
-        lines += [f"  {line}" for line in _leg(leg)]
+    for placement in plan.get("legs") or ():
+        lines += [f"  {line}" for line in _placement(placement)]
     lines += [f"  no answer: {one['reason']}" for one in plan.get("unanswered") or ()]
     lines += [f"  {line}" for line in plan.get("left_out") or ()]
     return "\n".join(lines)
@@ -42,17 +42,17 @@ def _others(alternatives: Sequence[Values]) -> Iterator[str]:
         yield f"{one.get('sharing', '')}: {total}"
 
 
-def _leg(leg: Values) -> Iterator[str]:
-    quotes = leg.get("quotes") or ()
-    count = len(quotes) + leg.get("more_quotes", 0)
-    stages = " and ".join(stage["name"] for stage in leg.get("stages") or ())
+def _placement(placement: Values) -> Iterator[str]:
+    quotes = placement.get("quotes") or ()
+    count = len(quotes) + placement.get("more_quotes", 0)
+    stages = " and ".join(stage["name"] for stage in placement.get("stages") or ())
     of = f"the first of {count:,} offers" if count > 1 else "the only offer"
     yield f"{stages}: {of} that would do was chosen" if count else f"{stages}: no offer was kept"
     rows = [_quote(number, quote) for number, quote in enumerate(quotes[:SHOWN], start=1)]
     if rows:
         shown = table(rows, head=("", "provider", "type", "place", "cost", "availability"))
         yield from (f"  {line}" for line in shown.splitlines())
-    passed = sorted(leg.get("passed_over") or (), key=lambda one: -one["count"])
+    passed = sorted(placement.get("passed_over") or (), key=lambda one: -one["count"])
     for one in passed[:SHOWN]:
         yield f"  passed over {one['count']} of {one['provider']}: {one['reason']}"
     if len(passed) > SHOWN:
@@ -74,5 +74,5 @@ def _quote(number: int, quote: Values) -> tuple[str, ...]:
 
 
 def _money(value: Values) -> str:
-    money: Money = from_plain(Money, value)
+    money: Money = decode(Money, value)
     return money_text(money)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,12 @@ from materia.compute import Money
 
 from materia_runner.cli.output.runs_plan import plan_text
 from materia_runner.cli.output.runs_table import amounts, cost_word, ended_word, run_values, what
-from materia_runner.cli.output.text import elapsed, many, size, table
+from materia_runner.cli.output.text import many, size, table
+from materia_runner.codec import decode, plain
+from materia_runner.figures import elapsed_text, money_text, quantity_text
 from materia_runner.ledger.bills import cost_so_far
 from materia_runner.ledger.rows import MachineRow, Note, RunRow, StageRow
 from materia_runner.messages.partition_problems import Problem
-from materia_runner.plain_values import from_plain, plain
-from materia_runner.pricing.cost import money_text
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
@@ -145,7 +146,7 @@ def _section(title: str, paragraphs: Iterator[list[str]] | Sequence[list[str]]) 
 
 def _head(values: Values) -> str:
     seconds = values["seconds"]
-    took = "" if seconds is None else f", took {elapsed(seconds)}"
+    took = "" if seconds is None else f", took {elapsed_text(seconds)}"
     estimate = amounts(values["estimate"])
     version = f"materia {values['version']}" if values["version"] else ""
     lines = {
@@ -187,7 +188,7 @@ def _machine(one: Values) -> list[str]:
         return [*lines, *([f"  {one['reason']}"] if one["reason"] else [])]
     if not one["rented"]:
         return [*lines, "  a machine of your own, costs nothing"]
-    estimate, cost = (money_text(from_plain(Money, one[name])) for name in ("estimate", "cost"))
+    estimate, cost = (money_text(decode(Money, one[name])) for name in ("estimate", "cost"))
     so_far = " so far" if one["open"] else ""
     lines.append(f"  estimated {estimate}, cost {cost}{so_far}")
     return lines + [f"    {_bill_line(line)}" for line in one["lines"]]
@@ -208,19 +209,19 @@ def _life(one: Values) -> str:
         return f"{moments[0]}, refused: nothing was created"
     if one["open"]:
         moments.append(f"not gone yet, its deadline is {_second(one['expires_at'])}")
-    return f"{', '.join(moments)}; existed {elapsed(one['seconds'])}"
+    return f"{', '.join(moments)}; existed {elapsed_text(one['seconds'])}"
 
 
 def _bill_line(line: Values) -> str:
-    amount = money_text(from_plain(Money, line["amount"]))
+    amount = money_text(decode(Money, line["amount"]))
     price = f"{line['price']['amount']} {line['price']['currency']}"
-    quantity = f"{float(line['quantity']):.4f}".rstrip("0").rstrip(".")
+    quantity = quantity_text(Decimal(line["quantity"]))
     return f"{line['name']}: {quantity} {line['unit']} x {price} = {amount}; {line['rule']}"
 
 
 def _stage(one: Values) -> list[str]:
-    took = "" if one["seconds"] is None else f", {elapsed(one['seconds'])}"
-    expected = "" if one["expected"] is None else f" (expected {elapsed(one['expected'])})"
+    took = "" if one["seconds"] is None else f", {elapsed_text(one['seconds'])}"
+    expected = "" if one["expected"] is None else f" (expected {elapsed_text(one['expected'])})"
     first = f"{one['stage']}{_attempt(one['attempt'])}: {one['state']}{took}{expected}"
     lines = [f"{first}, on {one['machine']}"]
     result = one["result"] or {}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from materia.compute import Money
 
-from materia_runner.cli.output.text import elapsed, table
+from materia_runner.cli.output.text import table
+from materia_runner.codec import decode, plain
+from materia_runner.figures import elapsed_text, money_text
 from materia_runner.ledger.bills import cost_so_far
 from materia_runner.ledger.rows import CostRow, MachineRow, RunRow
-from materia_runner.plain_values import from_plain, plain
-from materia_runner.pricing.cost import money_text
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
@@ -69,7 +69,7 @@ def _list_row(one: Values) -> tuple[str, ...]:
     return (
         one["run"],
         one["started_at"][:16].replace("T", " "),
-        "" if one["seconds"] is None else elapsed(one["seconds"]),
+        "" if one["seconds"] is None else elapsed_text(one["seconds"]),
         ended_word(one),
         what(one),
         ", ".join(dict.fromkeys(where or one["providers"])),
@@ -112,7 +112,7 @@ def sums(amounts: Iterable[Money]) -> tuple[Money, ...]:
 
 def amounts(values: Sequence[Mapping[str, str]]) -> str:
     """`0.0123 EUR`, or several."""
-    return ", ".join(money_text(from_plain(Money, value)) for value in values)
+    return ", ".join(money_text(decode(Money, value)) for value in values)
 
 
 def cost_values(rows: Sequence[CostRow], since: datetime | None) -> Values:
@@ -158,7 +158,7 @@ def cost_text(values: Values) -> str:
             one["provider"],
             one["stage"] or "none",
             f"{one['machines']}" + (f" ({one['open']} open)" if one["open"] else ""),
-            elapsed(one["seconds"]),
+            elapsed_text(one["seconds"]),
             amounts([one["estimate"]]),
             amounts([one["cost"]]),
         )
@@ -180,7 +180,7 @@ def cost_text(values: Values) -> str:
 def _group_row(one: Values, name: str) -> tuple[str, ...]:
     return (
         one[name] or "none",
-        elapsed(one["seconds"]),
+        elapsed_text(one["seconds"]),
         amounts(one["estimate"]),
         amounts(one["cost"]),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from materia.forms import TABLE_NAME
 
 from materia_runner.cli.output.text import many, size, table
+from materia_runner.figures import elapsed_text
 from materia_runner.messages.partition_problems import Problem
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.worker.published_tables import LAYERS
@@ -18,6 +20,7 @@ from materia_runner.worker.published_tables import LAYERS
 # Prefixes of table names: one big table, facts, aggregates, dimensions.
 WIDEST_FIRST = ("obt", "fct", "agg", "dim")
 WIDTH = 72
+TENTH = timedelta(seconds=0.1)
 
 
 def problems_of(report: RunReport) -> list[Problem]:
@@ -31,7 +34,8 @@ def problems_of(report: RunReport) -> list[Problem]:
 def summary(report: RunReport, *, here: Path, python: str) -> str:
     """A line for each stage, then the tables, then how to look at them."""
     lines = [
-        f"{stage.stage:<9}  {_stage_line(stage)}, {stage.seconds:.1f} s" for stage in report.stages
+        f"{stage.stage:<9}  {_stage_line(stage)}, {elapsed_text(stage.seconds, to=TENTH)}"
+        for stage in report.stages
     ]
     for stage in report.stages:
         result = _result(stage)

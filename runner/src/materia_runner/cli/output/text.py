@@ -17,13 +17,6 @@ def size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
-def elapsed(seconds: float) -> str:
-    """Minutes and seconds, from an hour on with hours: `0:07`, `1:00:07`."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def many(count: int, word: str) -> str:
     """`1 model`, `2 models`, `1,234 models`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from materia.compute import Money
 
 from materia_runner.cli.output.text import table
-from materia_runner.pricing.cost import money_text
+from materia_runner.figures import moment_text, money_text
 from materia_runner.rental import manual_worker_files as worker_keys
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _moment(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}" if text else ""
+    return moment_text(datetime.fromisoformat(text)) if text else ""
 
 
 def _cost(cost: Mapping[str, str] | None) -> str:

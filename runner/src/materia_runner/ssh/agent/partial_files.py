@@ -1,6 +1,6 @@
 """What has arrived of a file on a rented machine, kept to go on behind it after a break.
 
-Sent along with the courier: standard library only, Python 3.9 and later.
+Sent along with the file agent: standard library only, Python 3.9 and later.
 """
 # ruff: noqa: PTH123 -- pathlib would be half of its start-up
 

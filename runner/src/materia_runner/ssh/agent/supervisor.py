@@ -3,13 +3,13 @@
 Standard library only, Python 3.9 and later. Its order comes on standard input, which keeps secrets
 out of arguments and files.
 
-The command runs under a keeper, and this relays between that and standard input and output. The
-keeper outlives the connection. It holds what the command writes until the far side says it has it,
-so a new connection goes on where the last one broke. It ends the command, and all it started, when
-told to, at its time limit, and when the far side was not heard for a lease. Signals sent over SSH
-are no use for that: OpenSSH 9.2 refuses them for root (measured on Debian 12).
+The command runs under a supervisor, and this relays between that and standard input and output.
+The supervisor outlives the connection. It holds what the command writes until the far side says it
+has it, so a new connection goes on where the last one broke. It ends the command, and all it
+started, when told to, at its time limit, and when the far side was not heard for a lease. Signals
+sent over SSH are no use for that: OpenSSH 9.2 refuses them for root (measured on Debian 12).
 
-To the far side go records (`launcher_records`): `o` and `e` are the command's output and errors,
+To the far side go records (`records.py`): `o` and `e` are the command's output and errors,
 `x` is its end, `g` says there is no such command any more. From the far side come lines: the number
 of bytes it has; `stop`; or `tell`, a number that counts up, and a line for the command's standard
 input. After a break all of these may come again, and those that came before are passed over.
@@ -34,7 +34,7 @@ from queue import SimpleQueue
 from materia_runner.ssh.agent.records import Order, record, say, take_order, write
 
 CHUNK = 65536
-STARTING_SECONDS = 0.5  # between the making of a keeper's folder and its socket
+STARTING_SECONDS = 0.5  # between the making of a supervisor's folder and its socket
 LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -61,7 +61,7 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-class Keeper:
+class Supervisor:
     """One command, its output until the far side has it, and whoever is listening now."""
 
     def __init__(self, order: Order, listener: socket.socket) -> None:
@@ -276,23 +276,23 @@ class Keeper:
 
 
 def before_command() -> None:
-    """Make the command die with its keeper, and before it when memory runs out."""
+    """Make the command die with its supervisor, and before it when memory runs out."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
 
 
 def keep(order: Order, listener: socket.socket) -> None:
-    """Become the keeper: in a session of its own, holding nothing of the connection."""
+    """Become the supervisor: in a session of its own, holding nothing of the connection."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    keeper = Keeper(order, listener)
+    supervisor = Supervisor(order, listener)
     try:
-        keeper.run()
+        supervisor.run()
     finally:
-        keeper.kill()
+        supervisor.kill()
         # The folder stays: this command was run, and is not run again.
         os.unlink("socket")
         os._exit(0)
@@ -318,37 +318,37 @@ def run(order: Order) -> None:
         if os.fork() == 0:
             keep(order, listener)
         listener.close()
-    keeper = reach(time.monotonic() + STARTING_SECONDS)
-    if keeper is None:
+    supervisor = reach(time.monotonic() + STARTING_SECONDS)
+    if supervisor is None:
         say(b"g")
         return
-    keeper.sendall(b"%d\n" % order["has_bytes"])
-    threading.Thread(target=relay_input, args=(keeper,), daemon=True).start()
+    supervisor.sendall(b"%d\n" % order["has_bytes"])
+    threading.Thread(target=relay_input, args=(supervisor,), daemon=True).start()
     with contextlib.suppress(OSError):  # the far side is gone
-        while block := keeper.recv(CHUNK):
+        while block := supervisor.recv(CHUNK):
             write(block)
 
 
 def reach(end: float) -> socket.socket | None:
-    """A connection to the keeper, or None when there is none any more."""
+    """A connection to the supervisor, or None when there is none any more."""
     while True:
-        keeper = socket.socket(socket.AF_UNIX)
+        supervisor = socket.socket(socket.AF_UNIX)
         try:
-            keeper.connect("socket")
+            supervisor.connect("socket")
         except OSError:
-            keeper.close()
+            supervisor.close()
             if time.monotonic() > end:
                 return None
             time.sleep(0.02)
         else:
-            return keeper
+            return supervisor
 
 
-def relay_input(keeper: socket.socket) -> None:
-    """Pass on what the far side says; when it is gone, so is this process, and the keeper sees."""
+def relay_input(supervisor: socket.socket) -> None:
+    """Pass on what the far side says; when it is gone, so is this process; the supervisor sees."""
     with contextlib.suppress(OSError):
         while words := os.read(0, CHUNK):
-            keeper.sendall(words)
+            supervisor.sendall(words)
     os._exit(0)
 
 

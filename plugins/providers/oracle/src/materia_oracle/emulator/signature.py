@@ -10,13 +10,13 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from materia.kit.http_dates import http_moment
 from materia_testing.emulation.exchange import Request
 
 ALLOWED_SKEW = timedelta(minutes=5)
@@ -77,8 +77,5 @@ def fault_of(request: Request, *, key_id: str, public: rsa.RSAPublicKey, now: da
 
 
 def _near(date: str, now: datetime) -> bool:
-    try:
-        said = parsedate_to_datetime(date)
-    except ValueError:
-        return False
-    return abs(said.astimezone(UTC) - now) <= ALLOWED_SKEW
+    said = http_moment(date)
+    return said is not None and abs(said - now) <= ALLOWED_SKEW

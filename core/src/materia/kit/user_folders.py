@@ -1,0 +1,31 @@
+"""Folders of materia in the home folder of the user, by the XDG base directory specification."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+__all__ = ["user_cache", "user_state"]
+
+
+def user_cache(environment: Mapping[str, str]) -> Path:
+    """`materia` under XDG_CACHE_HOME, else under `~/.cache`."""
+    return _under(environment, "XDG_CACHE_HOME", ".cache")
+
+
+def user_state(environment: Mapping[str, str]) -> Path:
+    """`materia` under XDG_STATE_HOME, else under `~/.local/state`."""
+    return _under(environment, "XDG_STATE_HOME", ".local/state")
+
+
+def _under(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """Without a home folder, that of the root: there is nothing, and writing says why."""
+    given = environment.get(variable, "")
+    if given.startswith("/"):  # the specification has relative paths ignored
+        return Path(given, "materia")
+    home = environment.get("HOME", "")
+    if not home.startswith("/"):
+        home = os.path.expanduser("~")  # noqa: PTH111 -- Path.home() fails without one
+    return Path("/", home.removeprefix("~"), default, "materia")

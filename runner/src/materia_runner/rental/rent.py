@@ -1,0 +1,185 @@
+"""Rent an instance: the one way, for the stages of a run and for a single worker.
+
+Check the provider's clock, write the intent down, compare it with the monthly cap, create, wait for
+SSH. Whatever fails or interrupts, the instance is destroyed and its cost is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from materia.compute import Instance, InstanceRequest, Money, Offer
+from materia_providers.clock import check_clock
+
+from materia_runner.config.pipeline import Budget
+from materia_runner.ledger.rows import MachineRow
+from materia_runner.pricing.currency import Exchange
+from materia_runner.rental.cost_meter import CostMeter, refuse_over_month
+from materia_runner.rental.instance_record import InstanceRecord, InstanceReporter
+from materia_runner.rental.lifecycle import rented_instance
+from materia_runner.signals import Interrupts
+
+if TYPE_CHECKING:
+    from materia.protocols import Provider
+    from materia_providers.cloud_init import KeyPair
+
+    from materia_runner.ledger.ledger import Ledger
+    from materia_runner.ledger.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Keys made for one instance, and the cloud-init text that puts them there.
+
+    Attributes:
+        login_key: Lets the runner in.
+        host_key: Proves that the right instance answers.
+        user_data: For the provider's create call.
+    """
+
+    login_key: KeyPair
+    host_key: KeyPair
+    user_data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An instance that will be asked for.
+
+    Attributes:
+        name: Of the instance; no other one has it.
+        stages: Names of the stages it is for.
+        offer: What to rent.
+        estimate: What it is expected to cost.
+        worst: What it costs at most, until its deadline.
+        expires_at: Its deadline, in UTC.
+        access: How to get in; None for a machine of one's own.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    offer: Offer
+    estimate: Money
+    worst: Money
+    expires_at: datetime
+    access: Access | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renter:
+    """Who rents: what the instances of one run share.
+
+    Attributes:
+        run: Identity of the run.
+        state: Where it is remembered that the run asks for an instance.
+        ledger: Where every step is written.
+        cost_meter: What the run's instances cost.
+        budget: The caps.
+        exchange: The currency of the caps, and the rates that lead there.
+        signals: Held back while an instance is created or destroyed.
+    """
+
+    run: str
+    state: State
+    ledger: Ledger
+    cost_meter: CostMeter
+    budget: Budget
+    exchange: Exchange
+    signals: Interrupts
+
+    @contextmanager
+    def rent(
+        self, provider: Provider, wanted: Wanted, reporter: InstanceReporter, *, keep: bool = False
+    ) -> Iterator[Instance]:
+        """An instance that answers; signals are held back in the block: release them inside.
+
+        Args:
+            provider: Opened; the offer is its own.
+            wanted: What to ask for.
+            reporter: Shows each step.
+            keep: Whether the instance outlives a block that ends without an error. Otherwise it
+                is destroyed.
+
+        Raises:
+            BudgetError: with it, the month could cost more than it may; nothing was asked for.
+            Interrupted: a signal came; nothing is left.
+            OrphanError: it could not be destroyed.
+            ProviderError: it could not be created or reached; nothing is left of it.
+        """
+        offer, access = wanted.offer, wanted.access
+        check_clock(provider, offer.provider)
+        row = MachineRow(
+            name=wanted.name,
+            run=self.run,
+            stages=wanted.stages,
+            provider=offer.provider,
+            region=offer.region,
+            zone=offer.zone,
+            instance_type=offer.instance_type,
+            offer=offer,
+            estimate=wanted.estimate,
+            worst=wanted.worst,
+            expires_at=wanted.expires_at,
+            intended_at=datetime.now(UTC),
+        )
+        request = InstanceRequest(
+            name=row.name,
+            run=self.run,
+            stage=label_of(wanted.stages),
+            offer=offer,
+            expires_at=row.expires_at,
+            user_data=access.user_data if access else "",
+            public_key=access.login_key.public if access else "",
+        )
+        record = InstanceRecord(
+            ledger=self.ledger,
+            cost_meter=self.cost_meter,
+            row=row,
+            reporter=reporter,
+            check_cap=lambda: self.check_month(wanted.worst, written=True),
+        )
+        self.state.touch(self.run)
+        with rented_instance(provider, request, self.signals, record, keep=keep) as instance:
+            yield instance
+
+    def check_month(self, worst: Money, *, written: bool) -> None:
+        """Compare the monthly cap with the month and an instance that costs *worst* at most.
+
+        Args:
+            worst: In any currency that has a rate.
+            written: Whether the instance is in the ledger already, and counts there.
+
+        Raises:
+            BudgetError: with it, the month could cost more than it may.
+        """
+        refuse_over_month(
+            self.budget,
+            self.ledger,
+            self.exchange,
+            worst=worst,
+            now=datetime.now(UTC),
+            written=written,
+        )
+
+
+def label_of(stages: tuple[str, ...]) -> str:
+    """The stages as labels and names of instances have them."""
+    return "-".join(stages)
+
+
+def new_access(expires_at: datetime) -> Access:
+    """Fresh keys for an instance that powers itself off at *expires_at*."""
+    from materia_providers.cloud_init import cloud_config, generate_key, user_data
+
+    login_key, host_key = generate_key(), generate_key()
+    config = cloud_config(
+        login_key=login_key.public,
+        host_key=host_key,
+        now=datetime.now(UTC),
+        expires_at=expires_at,
+    )
+    return Access(login_key=login_key, host_key=host_key, user_data=user_data(config))

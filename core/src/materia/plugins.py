@@ -17,6 +17,7 @@ from materia._entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
 from materia.kit.once import Once, unkept
+from materia.projects import PROJECTS, Project, projects_of
 from materia.text import suggestion
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ BUNDLED = frozenset(
         "materia-scaleway",
     }
 )
+BUNDLED_PROJECTS = frozenset({"materia-transform"})
 Kind = Literal["provider", "source", "sink"]
 KINDS: tuple[Kind, ...] = ("provider", "source", "sink")
 T = TypeVar("T")
@@ -66,10 +68,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All plugins of this environment, in the order of their names."""
+    """All plugins of this environment, and its SQLMesh projects, in the order of their names."""
 
     found: tuple[Found[Any], ...]
     failures: tuple[Failure, ...]
+    projects: tuple[Project, ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
         """The plugins of one kind, those that share a name included."""
@@ -95,7 +98,7 @@ class Registry:
         names = sorted({found.plugin.name for found in self.of_kind(kind)})
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
-            f"installed: {', '.join(names) or 'none'}{_how_to_install(kind, name)}"
+            f"installed: {', '.join(names) or 'none'}{_how_to_install(name)}"
         )
 
     def provider(self, name: str) -> Found[Provider]:
@@ -119,10 +122,13 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     declared: list[Found[Any]] = []
     failures: list[Failure] = []
-    points = find_entry_points(GROUP) if found is None else found
-    for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if bundled_only and point.distribution not in BUNDLED:
-            continue
+    points = [
+        point
+        for point in (find_entry_points(GROUP, PROJECTS) if found is None else found)
+        if not bundled_only or point.distribution in BUNDLED | BUNDLED_PROJECTS
+    ]
+    plugins = (point for point in points if point.group == GROUP)
+    for point in sorted(plugins, key=lambda point: (point.name, point.value)):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
                 declared += _declarations(manager, point)
@@ -138,7 +144,8 @@ def load_plugins(
                 )
             )
     declared.sort(key=lambda found: (KINDS.index(found.kind), found.plugin.name, found.module))
-    return Registry(found=tuple(declared), failures=tuple(failures))
+    projects = projects_of(point for point in points if point.group == PROJECTS)
+    return Registry(found=tuple(declared), failures=tuple(failures), projects=projects)
 
 
 def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
@@ -228,8 +235,11 @@ def open_plugin(
     return found.plugin.open(opening)
 
 
-def _how_to_install(kind: Kind, name: str) -> str:
-    """For a provider or sink of ours that is not here: it is an extra."""
-    if kind == "source" or f"materia-{name}" not in BUNDLED:
+def _how_to_install(name: str) -> str:
+    """For a plugin of ours that is not here."""
+    package = f"materia-{name}"
+    if package not in BUNDLED:
         return ""
-    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"
+    from materia.install_hints import install_command
+
+    return f"; to add it: {install_command(package, extra=name)}"

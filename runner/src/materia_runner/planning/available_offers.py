@@ -18,6 +18,7 @@ from materia.errors import (
     NoOfferError,
     ProviderError,
 )
+from materia.install_hints import install_command
 from materia.kit.once import Once
 from materia.plugins import Found, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
@@ -32,10 +33,6 @@ from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named,
 from materia_runner.secrets.redaction import to_hide
 
 AGAIN_SECONDS = 1.0
-NOBODY = (
-    "no provider that rents machines is installed; add one as an extra, for example "
-    "`uv sync --extra hetzner`, or use --provider local"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +54,12 @@ class Market:
     left_out: tuple[str, ...] = ()
 
 
+def nobody_rents() -> str:
+    """A sentence for an environment without a provider that rents machines."""
+    command = install_command("materia-hetzner", extra="hetzner")
+    return f"no provider that rents machines is installed; to add one, for example: {command}"
+
+
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
     """The providers that are named, or under auto all that rent machines.
 
@@ -68,7 +71,7 @@ def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provide
         return [registry.provider(name) for name in pipeline.providers]
     names = sorted({one.plugin.name for one in registry.of_kind("provider") if one.plugin.rents})
     if not names:
-        raise NoOfferError(NOBODY)
+        raise NoOfferError(f"{nobody_rents()}; or use --provider local")
     return [registry.provider(name) for name in names]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from materia.errors import ConfigError, PluginError
+from materia.install_hints import install_command
 
 from materia_runner.cli.context import load_registry
 from materia_runner.cli.echo import echo
@@ -166,6 +167,7 @@ def _machines() -> SshMachines:
 
 def _missing(error: ImportError) -> ConfigError:
     return ConfigError(
-        f"the emulator needs {error.name}: install materia-runner[emulator]"
+        f"the emulator needs {error.name}; to add it: "
+        f"{install_command('materia-runner[emulator]', extra='emulator')}"
         " (--no-machines and --provider need less)"
     )

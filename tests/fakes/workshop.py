@@ -30,6 +30,7 @@ class Workshop:
         *,
         distribution: str = "",
         version: str = "1.2",
+        group: str = "materia",
         files: tuple[str, ...] = (),
     ) -> None:
         """Put an entry point *name* for *module* on the path, as installing a package does.
@@ -41,7 +42,7 @@ class Workshop:
         meta.mkdir()
         text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         (meta / "METADATA").write_text(text)
-        (meta / "entry_points.txt").write_text(f"[materia]\n{name} = {module}\n")
+        (meta / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}\n")
         if files:
             notes = [f"{meta.name}/{note}" for note in ("METADATA", "entry_points.txt", "RECORD")]
             (meta / "RECORD").write_text("".join(f"{path},,\n" for path in (*files, *notes)))

@@ -25,7 +25,7 @@ one is uninstalled.
 
 
 def plugins(context: typer.Context, *, json: Json = False) -> None:
-    """List providers, sources, sinks and projects, the broken ones too."""
+    """List plugins and SQLMesh projects, the broken ones too."""
     from materia_runner.cli.output.text import table
 
     registry = load_registry(context)

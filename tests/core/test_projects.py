@@ -36,6 +36,12 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    (tmp_path / "workshop").mkdir()
+    return Workshop(tmp_path / "workshop", with_transform=True)
+
+
 def chosen(
     text: dict[str, object], directory: Path, registry: Registry = BUNDLED
 ) -> tuple[Path | None, str | None]:

@@ -34,6 +34,7 @@ from materia_runner.rental.lifecycle import READY_TIMEOUT, destroy, reach
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.sweep_ledger import FORGOTTEN, bill, instance_of, unseen_end
 from materia_runner.signals import Interrupted, Interrupts, interrupts
+from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
     from materia.protocols import Provider
@@ -106,6 +107,7 @@ def create_worker(
         MateriaError: what ended the last provider, or three machines that were paid for and never
             answered; nothing is left.
     """
+    require_asyncssh()
     with (
         interrupts() as signals,
         signals.held(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,7 @@ from materia_runner.run.recorder import MachineLife
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets
 from materia_runner.signals import Interrupted
+from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
     from materia_providers.cloud_init import KeyPair
@@ -94,9 +96,10 @@ class LegRun:
             return
         from materia_providers.cloud_init import cloud_config, generate_key, user_data
 
+        require_asyncssh()
         artifacts = artifacts_of(self._running, self._leg)
         # Takes a tenth of a second, which nobody waits for while the machine boots.
-        threading.Thread(target=_import_ssh, daemon=True).start()
+        threading.Thread(target=importlib.import_module, args=("asyncssh",), daemon=True).start()
         login_key, host_key = generate_key(), generate_key()
         config = cloud_config(
             login_key=login_key.public,
@@ -287,11 +290,6 @@ def _worker(instance: Instance, login_key: KeyPair, host_key: KeyPair) -> Iterat
     login = Login(host=instance.host, port=instance.port, key=login_key, host_key=host_key.public)
     with RemoteWorker(login, timeout=LOGIN_TIMEOUT) as worker:
         yield worker
-
-
-def _import_ssh() -> None:
-    with suppress(ImportError):  # it is told where it is needed
-        import asyncssh  # noqa: F401 -- for those who import it later
 
 
 def instance_name(run: str, stage: str, number: int = 1) -> str:

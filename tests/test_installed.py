@@ -85,11 +85,9 @@ def installed_files(user: Stranger) -> set[str]:
 
 
 def rows(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Of every published table; what the loader notes beside them has the time of the load."""
     with duckdb.connect(str(database), read_only=True) as connection:
-        names = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables "
-            "where table_schema in ('raw', 'staging', 'cleaned', 'serving')"
-        ).fetchall()
+        names = connection.execute("select name from publication.tables").fetchall()
         return {
             name: connection.execute(f"from {name} order by all").fetchall() for (name,) in names
         }

@@ -67,11 +67,20 @@ def declared(folder: Path) -> dict[str, Any]:
 
 
 def modules_of(folder: Path) -> set[str]:
-    """The modules in the source of a distribution, but the package itself."""
+    """The modules in the source of a distribution, but the package itself.
+
+    A folder that is no package holds files that something else reads: SQLMesh, those of models.
+    """
     root = folder / "src"
-    found = {path.relative_to(root).with_suffix("") for path in root.rglob("*.py")}
+    found = {
+        path.relative_to(root).with_suffix("") for path in root.rglob("*.py") if in_package(path)
+    }
     names = {".".join(path.parts).removesuffix(".__init__") for path in found}
     return {name for name in names if "." in name}
+
+
+def in_package(path: Path) -> bool:
+    return (path.parent / "__init__.py").is_file()
 
 
 def import_all(alone: Stranger, folder: Path) -> set[str]:

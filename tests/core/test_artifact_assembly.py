@@ -125,11 +125,21 @@ def test_the_manifest_says_what_is_in_it(workbench: Workbench) -> None:
         "own": {"plugin": "1.0"},
         "packages": {"compiled": "2.0", "thing": "1.0"},
         "platform": "aarch64-manylinux_2_28",
+        "project": "project",
         "python": "3.12",
         "sink": "duckdb",
         "source": "psdonline",
         "stages": ["extract", "transform"],
     }
+
+
+def test_the_manifest_names_the_package_that_brings_the_project(workbench: Workbench) -> None:
+    workbench.pipeline = replace(workbench.pipeline, project_package="acme-models 2.0")
+
+    files = contents(workbench.build())
+
+    assert json.loads(files["manifest.json"])["project"] == "acme-models 2.0"
+    assert "project/models/one.sql" in files
 
 
 def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workbench) -> None:
@@ -143,6 +153,7 @@ def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workb
         "manifest.json",
     }
     assert json.loads(files["manifest.json"])["stages"] == ["extract"]
+    assert json.loads(files["manifest.json"])["project"] is None
     assert (small.stages, whole.stages) == (("extract",), ("extract", "transform"))
     assert contents(whole).keys() > files.keys() | {"lib/thing/__init__.py"}
     assert workbench.build(stages=EXTRACT) == small

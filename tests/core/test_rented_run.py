@@ -130,3 +130,26 @@ def test_what_a_killed_run_leaves_is_told_and_swept_and_the_next_run_is_as_if_no
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["stages"][0]["result"]["in_use"] == 3
     assert rented.left() == []
+
+
+@pytest.mark.parametrize("command", [("run", "--sample"), ("worker", "create")], ids=" ".join)
+def test_nothing_is_rented_that_could_not_be_reached(
+    rent: Callable[..., Rented], command: tuple[str, ...]
+) -> None:
+    rented = rent("hetzner")
+    rented.workshop.module(
+        "sitecustomize",
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'asyncssh' else find(name, *more)\n",
+    )
+
+    done = rented.run(*command, "--provider", "hetzner")
+
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.endswith(
+        "materia: a rented machine is reached with asyncssh, which is not installed here; to add "
+        "it: uv sync --inexact --extra ssh\n"
+    )
+    assert rented.billed() == 0
+    assert rented.left() == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,11 @@ def test_a_run_without_a_transform_project_says_that_nothing_is_served(
     said = unserved(request, tables)
 
     assert bool(said) is warns
+    assert all("materia-transform" not in sentence for sentence in said)
     assert all(
-        "no transform project at /data/wheat: only raw and staging tables are built" in sentence
+        "no SQLMesh project: only the tables that folder itself brings are built" in sentence
         for sentence in said
     )
+
+    ours = unserved(replace(request, source="psdonline"), tables)
+    assert all("install materia-transform, or set transform.project" in one for one in ours)

@@ -14,14 +14,22 @@ DEADLINE_SECONDS = 60.0
 
 
 class Workshop:
-    """Runs `python -m materia_runner` in *directory* with plugins installed for it alone."""
+    """Runs `python -m materia_runner` in *directory* with plugins installed for it alone.
 
-    def __init__(self, directory: Path) -> None:
+    materia-transform is hidden unless it is asked for, by one of that name which brings nothing:
+    with its models the sample takes twice as long.
+    """
+
+    def __init__(self, directory: Path, *, with_transform: bool = False) -> None:
         self.directory = directory / "work"
         self._site = directory / "site"
         self.home = directory / "home"
         for folder in (self.directory, self._site, self.home):
             folder.mkdir()
+        if not with_transform:
+            hidden = self._site / "materia_transform-0.dist-info"
+            hidden.mkdir()
+            (hidden / "METADATA").write_text("Metadata-Version: 2.1\nName: materia-transform\n")
 
     def install(
         self,
@@ -30,6 +38,7 @@ class Workshop:
         *,
         distribution: str = "",
         version: str = "1.2",
+        group: str = "materia",
         files: tuple[str, ...] = (),
     ) -> None:
         """Put an entry point *name* for *module* on the path, as installing a package does.
@@ -41,7 +50,7 @@ class Workshop:
         meta.mkdir()
         text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         (meta / "METADATA").write_text(text)
-        (meta / "entry_points.txt").write_text(f"[materia]\n{name} = {module}\n")
+        (meta / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}\n")
         if files:
             notes = [f"{meta.name}/{note}" for note in ("METADATA", "entry_points.txt", "RECORD")]
             (meta / "RECORD").write_text("".join(f"{path},,\n" for path in (*files, *notes)))

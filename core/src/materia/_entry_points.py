@@ -1,4 +1,4 @@
-"""Entry points of a group, read from the folders that Python imports from.
+"""Entry points of some groups, read from the folders that Python imports from.
 
 As `importlib.metadata` finds them, for which it imports a parser of e-mail and reads every file
 through it: a third of what a short command takes.
@@ -27,12 +27,14 @@ class EntryPoint:
         value: `module` or `module:attribute`, as it is written.
         distribution: Name of the distribution.
         version: Of the distribution.
+        group: The group it was found in.
     """
 
     name: str
     value: str
     distribution: str
     version: str
+    group: str = "materia"
 
     @property
     def module(self) -> str:
@@ -51,10 +53,10 @@ class EntryPoint:
         return reduce(getattr, filter(None, attributes.split(".")), found)
 
 
-def find_entry_points(group: str) -> list[EntryPoint]:
+def find_entry_points(*groups: str) -> list[EntryPoint]:
     """Those of every distribution; of two with one name, only those of the first on `sys.path`."""
     if _is_plain():
-        return list(_in_folders(group))
+        return list(_in_folders(groups))
     from importlib.metadata import entry_points
 
     return [
@@ -63,7 +65,9 @@ def find_entry_points(group: str) -> list[EntryPoint]:
             value=point.value,
             distribution=point.dist.name if point.dist else "unknown",
             version=point.dist.version if point.dist else "unknown",
+            group=group,
         )
+        for group in groups
         for point in entry_points(group=group)
     ]
 
@@ -76,7 +80,7 @@ def _is_plain() -> bool:
     return not any(os.path.isfile(path) for path in sys.path)  # noqa: PTH113 -- pathlib is slower
 
 
-def _in_folders(group: str) -> Iterator[EntryPoint]:
+def _in_folders(groups: tuple[str, ...]) -> Iterator[EntryPoint]:
     seen: set[str] = set()
     for path in sys.path:
         try:
@@ -90,12 +94,12 @@ def _in_folders(group: str) -> Iterator[EntryPoint]:
             distribution = stem.partition("-")[0].lower()
             if distribution not in seen:
                 seen.add(distribution)
-                yield from _of(f"{path or '.'}/{name}", FILES[suffix], group)
+                yield from _of(f"{path or '.'}/{name}", FILES[suffix], groups)
 
 
-def _of(folder: str, metadata: str, group: str) -> Iterator[EntryPoint]:
+def _of(folder: str, metadata: str, groups: tuple[str, ...]) -> Iterator[EntryPoint]:
     text = _text(f"{folder}/entry_points.txt")
-    if f"[{group}]" not in text:
+    if not any(f"[{group}]" in text for group in groups):
         return
     head = _text(f"{folder}/{metadata}").partition("\n\n")[0]
     fields = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
@@ -103,13 +107,14 @@ def _of(folder: str, metadata: str, group: str) -> Iterator[EntryPoint]:
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("["):
             section = line.strip("[]").strip()
-        elif section == group and not line.startswith("#"):
+        elif section in groups and not line.startswith("#"):
             name, _, value = line.partition("=")
             yield EntryPoint(
                 name=name.strip(),
                 value=value.strip(),
                 distribution=fields.get("Name", "unknown").strip(),
                 version=fields.get("Version", "unknown").strip(),
+                group=section,
             )
 
 

@@ -17,6 +17,7 @@ from materia._entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
 from materia.kit.once import Once, unkept
+from materia.projects import PROJECTS, Project, projects_of
 from materia.text import suggestion
 
 if TYPE_CHECKING:
@@ -51,23 +52,24 @@ class Failure:
     error: str
 
 
-def _no_hint(_kind: Kind, _name: str) -> str:
+def _no_hint(_name: str) -> str:
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All plugins of this environment, in the order of their names.
+    """All plugins of this environment, and its SQLMesh projects, in the order of their names.
 
     Attributes:
         found: What they declare.
         failures: Those that could not be loaded.
-        how_to_install: What to add to the message about a kind and a name that is not here.
+        how_to_install: What to add to the message about a name that is not installed.
     """
 
     found: tuple[InstalledPlugin[Any], ...]
     failures: tuple[Failure, ...]
-    how_to_install: Callable[[Kind, str], str] = field(default=_no_hint, repr=False, compare=False)
+    how_to_install: Callable[[str], str] = field(default=_no_hint, repr=False, compare=False)
+    projects: tuple[Project, ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[InstalledPlugin[Any], ...]:
         """The plugins of one kind, those that share a name included."""
@@ -103,7 +105,7 @@ class Registry:
             )
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
-            f"installed: {', '.join(names) or 'none'}{self.how_to_install(kind, name)}"
+            f"installed: {', '.join(names) or 'none'}{self.how_to_install(name)}"
         )
 
     def provider(self, name: str) -> InstalledPlugin[Provider]:
@@ -123,7 +125,7 @@ def load_plugins(
     found: Iterable[EntryPoint] | None = None,
     *,
     only: Collection[str] | None = None,
-    how_to_install: Callable[[Kind, str], str] = _no_hint,
+    how_to_install: Callable[[str], str] = _no_hint,
 ) -> Registry:
     """Load every plugin of the environment, or of the entry points in *found*.
 
@@ -136,10 +138,13 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     declared: list[InstalledPlugin[Any]] = []
     failures: list[Failure] = []
-    points = find_entry_points(GROUP) if found is None else found
-    for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if only is not None and point.distribution not in only:
-            continue
+    points = [
+        point
+        for point in (find_entry_points(GROUP, PROJECTS) if found is None else found)
+        if only is None or point.distribution in only
+    ]
+    plugins = (point for point in points if point.group == GROUP)
+    for point in sorted(plugins, key=lambda point: (point.name, point.value)):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
                 declared += _declarations(manager, point)
@@ -155,7 +160,12 @@ def load_plugins(
                 )
             )
     declared.sort(key=lambda found: (KINDS.index(found.kind), found.plugin.name, found.module))
-    return Registry(found=tuple(declared), failures=tuple(failures), how_to_install=how_to_install)
+    return Registry(
+        found=tuple(declared),
+        failures=tuple(failures),
+        how_to_install=how_to_install,
+        projects=projects_of(point for point in points if point.group == PROJECTS),
+    )
 
 
 def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[InstalledPlugin[Any]]:

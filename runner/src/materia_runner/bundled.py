@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from materia._entry_points import EntryPoint
-    from materia.plugins import Kind, Registry
+    from materia.plugins import Registry
 
 # One line of Requires-Dist: `materia-local>=0.1,<0.2 ; extra == 'bundled'`.
 BUNDLED = re.compile(r"""\s*([A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"]bundled['"]""")
@@ -39,8 +39,11 @@ def load_registry(
     return load_plugins(points, only=only, how_to_install=how_to_install)
 
 
-def how_to_install(kind: Kind, name: str) -> str:
-    """For a provider or sink of ours that is not here: it is an extra."""
-    if kind == "source" or f"materia-{name}" not in bundled():
+def how_to_install(name: str) -> str:
+    """What to type for a plugin of ours that is not here; nothing for any other."""
+    package = f"materia-{name}"
+    if package not in bundled():
         return ""
-    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"
+    from materia_runner.install_hints import install_command
+
+    return f"; to add it: {install_command(package, extra=name)}"

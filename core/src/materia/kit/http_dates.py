@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.utils
 from datetime import UTC, datetime, timedelta
 
-
 __all__ = ["http_moment", "retry_after"]
 
 

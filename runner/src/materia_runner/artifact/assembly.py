@@ -148,6 +148,7 @@ def _code(
         "source": pipeline.source,
         "sink": pipeline.sink,
         "stages": stages,
+        "project": project and (pipeline.project_package or project.name),
         "own": {one.name: one.version for one in own},
         **packages.notes,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},

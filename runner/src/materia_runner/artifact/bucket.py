@@ -13,6 +13,7 @@ from materia.errors import ArtifactError, MissingSecretError, PluginError
 
 from materia_runner.artifact.target import Artifact
 from materia_runner.config.pipeline import Bucket
+from materia_runner.install_hints import install_command
 from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
     if importlib.util.find_spec("obstore") is None:
         raise PluginError(
             f"the bucket {bucket.url} needs obstore, which is not installed here; "
-            f"install materia-runner[s3], in a clone: uv sync --extra s3"
+            f"to add it: {install_command('materia-runner[s3]', extra='s3')}"
         )
     from materia_store.object_store import BucketPrefix, Key, Patience, StoreClient
 

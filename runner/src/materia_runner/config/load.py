@@ -17,12 +17,12 @@ from materia.errors import ConfigError
 from materia.plugins import KINDS, Kind, Registry
 
 from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
+from materia_runner.config.project import above, find_project
 from materia_runner.config.table import Table, is_currency
 from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 
 FILE_NAME = "materia.toml"
 PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
-PROJECT = "transform/sqlmesh_materia"
 AUTO = "auto"
 ARCHITECTURES = ("x86_64", "arm64")
 TEN_MINUTES = timedelta(minutes=10)
@@ -74,8 +74,7 @@ def load_config(
     path = path or find_config(start)
     replaced = {} if provider_settings is None else _providers_in(provider_settings)
     if path is None:
-        above = (folder for folder in (start, *start.parents) if (folder / PROJECT).is_dir())
-        document, directory, name = {}, next(above, start), FILE_NAME
+        document, directory, name = {}, above(start) or start, FILE_NAME
     else:
         document, directory, name = _read(path), path.resolve().parent, str(path)
     tables = document.get("providers", {})
@@ -120,9 +119,9 @@ def parse_config(
     source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
     providers = _providers(top, registry)
     transform = top.table("transform")
-    project = directory / transform.text("project", PROJECT)
-    if "project" in transform.values and not project.is_dir():
-        raise transform.wrong("project", "the folder of a SQLMesh project")
+    project, brought_by = find_project(
+        transform, source=source, directory=directory, projects=registry.projects
+    )
     transform.finish()
     exchange = _exchange(top.table("currency"))
     stages_table = top.table("stages")
@@ -141,7 +140,8 @@ def parse_config(
         source=source,
         sink=sink,
         stages=stages,
-        project=project if project.is_dir() else None,
+        project=project,
+        project_package=brought_by,
         settings=settings,
         exchange=exchange,
         budget=budget,

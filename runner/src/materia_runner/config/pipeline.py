@@ -92,6 +92,7 @@ class Pipeline:
         sink: Name of the sink.
         stages: In the order they run.
         project: Folder of the SQLMesh project, or None when the source's own models are all.
+        project_package: Name and version of the distribution that brings the project, or None.
         settings: Settings of the plugins, by kind and name: `settings["source", "psdonline"]`.
         sample: Whether the source reads the small data that comes with it.
         exchange: The currency that costs are compared in, and the rates that lead there.
@@ -109,6 +110,7 @@ class Pipeline:
     stages: tuple[Stage, ...]
     project: Path | None
     settings: Mapping[tuple[str, str], Mapping[str, object]]
+    project_package: str | None = None
     sample: bool = False
     exchange: Exchange = field(default_factory=Exchange)
     budget: Budget = NO_BUDGET

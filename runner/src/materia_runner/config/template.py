@@ -7,7 +7,8 @@ import json
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
 
-from materia_runner.config.load import PROJECT, STAGES, minutes
+from materia_runner.config.load import STAGES, minutes
+from materia_runner.config.project import PROJECT
 from materia_runner.pricing.currency import DEFAULT
 
 HEAD = f"""\
@@ -41,8 +42,9 @@ HEAD = f"""\
 # esc = "organization/project/name"  # not set
 
 [transform]
-# Folder of the SQLMesh project, from the folder of this file.
-# project = "{PROJECT}"
+# The SQLMesh project: its folder, from the folder of this file, or the name of an installed one.
+# Not set, it is this folder, here or above; without it, the installed one for the source.
+# project = "{PROJECT}"  # not set
 
 # Where what workers run is kept; not set, it is copied to each of them over SSH.
 [artifacts]
@@ -54,13 +56,18 @@ HEAD = f"""\
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 
 
-def template(registry: Registry) -> str:
-    """The text of the file; with all its comments removed it would change nothing."""
+def template(registry: Registry, *, project: str | None = None) -> str:
+    """The text of the file; with all its comments removed it would change nothing.
+
+    But for the *project* that is used, as TOML, when one is given.
+    """
     defaults = "\n".join(
         f'# {kind} = "{registry.default(kind)}"' + ("" if registry.default(kind) else "  # not set")
         for kind in ("source", "sink", "provider")
     )
-    parts = [HEAD.replace("{defaults}", defaults)]
+    head = HEAD.replace("{defaults}", defaults)
+    unset = f'# project = "{PROJECT}"  # not set\n'
+    parts = [head if project is None else head.replace(unset, f"project = {project}\n")]
     for stage in STAGES:
         needs = stage.requirements
         parts.append(

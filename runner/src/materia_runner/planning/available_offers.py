@@ -22,8 +22,10 @@ from materia.kit.once import Once
 from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
 
+from materia_runner.bundled import bundled
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.folders import prices_folder
+from materia_runner.install_hints import install_command
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
 from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
@@ -32,10 +34,6 @@ from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named,
 from materia_runner.secrets.redaction import to_hide
 
 AGAIN_SECONDS = 1.0
-NOBODY = (
-    "no provider that rents machines is installed; add one as an extra, for example "
-    "`uv sync --extra hetzner`, or use --provider local"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,16 @@ class Market:
     left_out: tuple[str, ...] = ()
 
 
+def no_provider_rents(registry: Registry) -> str:
+    """A sentence for an environment without a provider that rents machines."""
+    sentence = "no provider that rents machines is installed"
+    missing = sorted(bundled() - {found.distribution for found in registry.found})
+    if not missing:
+        return sentence
+    name = missing[0].removeprefix("materia-")
+    return f"{sentence}; to add one, for example: {install_command(missing[0], extra=name)}"
+
+
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:
     """The providers that are named, or under auto all that rent machines.
 
@@ -68,7 +76,7 @@ def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlug
         return [registry.provider(name) for name in pipeline.providers]
     names = sorted({one.plugin.name for one in registry.of_kind("provider") if one.plugin.rents})
     if not names:
-        raise NoOfferError(NOBODY)
+        raise NoOfferError(f"{no_provider_rents(registry)}; or use --provider local")
     return [registry.provider(name) for name in names]
 
 

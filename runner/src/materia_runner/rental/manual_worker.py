@@ -34,6 +34,7 @@ from materia_runner.rental.rent import Renter, Wanted, new_access
 from materia_runner.rental.sweep_ledger import FORGOTTEN, bill, instance_of, unseen_end
 from materia_runner.secrets.redaction import clean
 from materia_runner.signals import interrupts
+from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
     from materia.protocols import Provider
@@ -110,6 +111,7 @@ def create_worker(
         MateriaError: what ended the last provider, or three machines that were paid for and never
             answered; nothing is left.
     """
+    require_asyncssh()
     with (
         interrupts() as signals,
         signals.held(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets
 from materia_runner.signals import Interrupted
+from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
     from materia_runner.artifact.find import Artifact
@@ -89,9 +91,10 @@ class PlacementRun:
                 for stage in self._placement.stages:
                     self._local_stage(stage, instance)
             return
+        require_asyncssh()
         artifacts = artifacts_of(self._running, self._placement)
         # Takes a tenth of a second, which nobody waits for while the machine boots.
-        threading.Thread(target=_import_ssh, daemon=True).start()
+        threading.Thread(target=importlib.import_module, args=("asyncssh",), daemon=True).start()
         access = new_access(self._expires_at)
         with (
             self._machine(access) as instance,
@@ -252,11 +255,6 @@ def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
     )
     with RemoteWorker(target, timeout=LOGIN_TIMEOUT) as worker:
         yield worker
-
-
-def _import_ssh() -> None:
-    with suppress(ImportError):  # it is told where it is needed
-        import asyncssh  # noqa: F401 -- for those who import it later
 
 
 def instance_name(run: str, stage: str, number: int = 1) -> str:

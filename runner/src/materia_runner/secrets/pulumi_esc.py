@@ -26,6 +26,8 @@ from urllib.parse import quote, urlsplit
 
 from materia.errors import VariableError
 
+from materia_runner.install_hints import install_command
+
 if TYPE_CHECKING:
     import httpx
 
@@ -187,9 +189,8 @@ def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client
         import httpx
         from materia_http.client import client as make_client
     except ImportError as error:
-        raise EscError(
-            "it needs httpx, which comes with: pip install 'materia-runner[esc]'"
-        ) from error
+        command = install_command("materia-runner[esc]", extra="esc")
+        raise EscError(f"it needs httpx, which is not installed; to add it: {command}") from error
     timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
     headers = {**HEADERS, "authorization": f"token {token}"}
     try:

@@ -20,6 +20,7 @@ from materia.data import Known, LoadReport, LoadRequest, PublishRequest, RawFile
 from materia.errors import ConfigError, PluginError, SinkError, SourceError
 from materia.protocols import Sink, Source
 
+from materia_runner.install_hints import install_command
 from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import Problem, listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
@@ -204,13 +205,18 @@ def _remarks(
     )
 
 
+# The package of ours that has the project for a source: what to install where it is missing.
+PROJECTS = {"psdonline": "materia-transform"}
+
+
 def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
     """A sentence for those who expect more than the source brings by itself."""
     if request.project is not None or any(name.startswith("serving.") for name in tables):
         return []
+    ours = f"install {package}, or " if (package := PROJECTS.get(request.source)) else ""
     message = (
-        f"no transform project at {request.directory}: only raw and staging tables are built; "
-        "set transform.project in materia.toml to the folder of a SQLMesh project"
+        f"no SQLMesh project: only the tables that {request.source} itself brings are built, raw "
+        f"and staging; {ours}set transform.project in materia.toml to the folder of a project"
     )
     return [message]
 
@@ -246,8 +252,8 @@ def _import_ahead(workspace: Path) -> threading.Thread:
     """
     if importlib.util.find_spec("sqlmesh") is None:
         raise PluginError(
-            "the stage transform needs SQLMesh, which is not installed here; it comes with the "
-            "extra `transform`: pip install 'materia-runner[transform]'"
+            "the stage transform needs SQLMesh, which is not installed here; to add it: "
+            + install_command("materia-runner[transform]", extra="transform")
         )
     from materia_runner.worker.sqlmesh_build import ENVIRONMENT
 

@@ -17,6 +17,7 @@ from materia_runner.bundled import bundled
 from materia_runner.cli.context import bundled_only, load_registry
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import Command
+from materia_runner.install_hints import install_command
 from materia_runner.signals import Interrupted, interrupts
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def _machines() -> SshMachines:
 
 def _missing(error: ImportError) -> ConfigError:
     return ConfigError(
-        f"the emulator needs {error.name}: install materia-runner[emulator]"
+        f"the emulator needs {error.name}; to add it: "
+        f"{install_command('materia-runner[emulator]', extra='emulator')}"
         " (--no-machines and --provider need less)"
     )

@@ -1,6 +1,9 @@
-"""`materia plugins`: what is installed, and what is wrong with it."""
+"""`materia plugins`: which plugins and SQLMesh projects are installed, and what is wrong."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,21 +11,26 @@ from materia_runner.cli.context import load_registry, to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.options import Json
 
+if TYPE_CHECKING:
+    from materia.projects import Project
+
 EPILOG = """\
 \b
 A plugin is a Python package with an entry point of the group `materia`; installing it is
-all there is to do. One that cannot be loaded is `broken`, and stops no other. Two of one
-kind and name are `twice`: neither is used until one is uninstalled.
+all there is to do. A project is one with an entry point of the group `materia.projects`:
+a folder of SQLMesh models for the source of its name. One that cannot be loaded is
+`broken`, and stops no other. Two of one kind and name are `twice`: neither is used until
+one is uninstalled.
 """
 
 
 def plugins(context: typer.Context, *, json: Json = False) -> None:
-    """List providers, sources and sinks, the broken ones too."""
+    """List plugins and SQLMesh projects, the broken ones too."""
     from materia_runner.cli.output.text import table
 
     registry = load_registry(context)
     names = [(found.kind, found.plugin.name) for found in registry.found]
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "kind": found.kind,
             "name": found.plugin.name,
@@ -50,9 +58,26 @@ def plugins(context: typer.Context, *, json: Json = False) -> None:
         }
         for failure in registry.failures
     ]
+    rows += [_project_row(project, registry.projects) for project in registry.projects]
     if json:
         echo(to_json(rows))
         return
     head = ("kind", "name", "version", "distribution", "status", "error")
     shown = [[str(row[column] or "") for column in head] for row in rows]
     echo(table(shown, head=head) if rows else "no plugins are installed")
+
+
+def _project_row(project: Project, every: Sequence[Project]) -> dict[str, object]:
+    found = project.locate() is not None
+    twice = [other.name for other in every].count(project.name) > 1
+    return {
+        "kind": "project",
+        "name": project.name,
+        "version": project.version,
+        "distribution": project.distribution,
+        "module": project.module,
+        "status": "twice" if twice else "ok" if found else "broken",
+        "summary": f"SQLMesh models for the source {project.name}",
+        "secrets": [],
+        "error": None if found else f"there is no folder {project.module}",
+    }

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 TERMINAL = "terminal"
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
-NOBODY_RENTS = (
-    "no provider that rents machines is installed; add one as an extra, for example: "
-    "uv sync --extra hetzner"
-)
 
 
 class ChartCommand(Command):
@@ -225,7 +221,9 @@ def price(
         timeout=timeout,
     )
     if not provider and not any(found.plugin.rents for found in registry.of_kind("provider")):
-        echo(NOBODY_RENTS, err=True)
+        from materia_runner.planning.available_offers import no_provider_rents
+
+        echo(no_provider_rents(registry), err=True)
     rows = None if everything else limit
     if json:
         echo(to_json(as_json(comparisons, now=now, limit=rows)))

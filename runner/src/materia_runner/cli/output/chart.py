@@ -11,13 +11,10 @@ from string import ascii_lowercase
 from materia.errors import ConfigError
 from materia.text import duration_text
 
+from materia_runner.install_hints import install_command
 from materia_runner.pricing.curve import Curve, Lead, leads
 
 SUFFIXES = (".svg", ".png", ".pdf")
-MISSING = (
-    "--chart needs packages that are not installed; install the extra `chart`: "
-    "uv sync --extra chart, or pip install 'materia-runner[chart]'"
-)
 
 
 def check_target(target: str) -> None:
@@ -33,6 +30,11 @@ def check_target(target: str) -> None:
         raise ConfigError(f"--chart {target}: there is no folder {path.parent}")
 
 
+def _missing() -> ConfigError:
+    command = install_command("materia-runner[chart]", extra="chart")
+    return ConfigError(f"--chart needs packages that are not installed; to add them: {command}")
+
+
 def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
     """The curves in characters, as wide as the terminal.
 
@@ -42,7 +44,7 @@ def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
     try:
         import plotext  # type: ignore[import-untyped]  # it has no stubs
     except ImportError as error:
-        raise ConfigError(MISSING) from error
+        raise _missing() from error
 
     width, height = shutil.get_terminal_size((100, 30))
     figure = plotext.figure
@@ -83,7 +85,7 @@ def save(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(MISSING) from error
+        raise _missing() from error
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)

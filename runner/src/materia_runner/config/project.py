@@ -1,0 +1,100 @@
+"""Which SQLMesh project a pipeline builds: a folder of its own, or one that a package brings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from materia.errors import ConfigError
+from materia.projects import Project
+from materia.text import suggestion
+
+from materia_runner.config.table import Table
+
+PROJECT = "transform/sqlmesh_materia"
+# By SQLMesh, Python and DuckDB, in a project that was run where it lies.
+LEFT_BEHIND = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*")
+
+
+def above(start: Path) -> Path | None:
+    """The nearest folder, *start* or one above it, that has the default project; or None."""
+    return next((one for one in (start, *start.parents) if (one / PROJECT).is_dir()), None)
+
+
+def find_project(
+    transform: Table, *, source: str, directory: Path, projects: Sequence[Project]
+) -> tuple[Path | None, str | None]:
+    """The folder of the project, and the package that brings it, where one does.
+
+    What `[transform] project` says: a folder, or the name of an installed project. Without it the
+    default folder, in *directory* or above; then the installed project for the source; then none.
+
+    Raises:
+        ConfigError: `project` is neither, or two packages bring the project of that name.
+    """
+    chosen = transform.text("project", "")
+    if "project" in transform.values and (folder := directory / chosen).is_dir() and chosen:
+        return folder, None
+    names = sorted({project.name for project in projects})
+    if "project" in transform.values:
+        if chosen not in names:
+            raise transform.wrong(
+                "project",
+                "the folder of a SQLMesh project, or the name of an installed one "
+                f"({', '.join(names) or 'none is'}){suggestion(chosen, names)}",
+            )
+    elif (home := above(directory)) is not None:
+        return home / PROJECT, None
+    elif source not in names:
+        return None, None
+    project, folder = installed_project(projects, chosen or source)
+    return folder, f"{project.distribution} {project.version}"
+
+
+def installed_project(projects: Sequence[Project], name: str) -> tuple[Project, Path]:
+    """The installed project of that name, and its folder.
+
+    Raises:
+        ConfigError: there is none, there are two, or its folder is missing.
+    """
+    found = [project for project in projects if project.name == name]
+    if not found:
+        names = ", ".join(sorted({project.name for project in projects})) or "none"
+        raise ConfigError(f"no SQLMesh project for {name!r} is installed; installed: {names}")
+    if len(found) > 1:
+        both = " and ".join(project.distribution for project in found)
+        raise ConfigError(
+            f"two installed projects are called {name!r}: those of {both}; uninstall one, or set "
+            f"transform.project in materia.toml to a folder"
+        )
+    (project,) = found
+    folder = project.locate()
+    if folder is None:
+        raise ConfigError(
+            f"the project {name!r} of {project.distribution} has no folder {project.module}; "
+            f"install {project.distribution} again"
+        )
+    return project, folder
+
+
+def copy_project(projects: Sequence[Project], name: str, folder: Path) -> Project:
+    """Copy the installed project of that name to *folder*, for editing; killed, nothing is there.
+
+    Raises:
+        ConfigError: none is installed, or *folder* exists or cannot be written.
+    """
+    project, original = installed_project(projects, name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists already and stays as it is; name a new folder")
+    half = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(original, half, ignore=LEFT_BEHIND)
+        half.replace(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return project

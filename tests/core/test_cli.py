@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 from fakes.workshop import Workshop
-from materia_runner.cli.commands.run import python_command
+from materia_runner.cli.commands.pipelines.run import python_command
 from materia_runner.cli.main import app
 from materia_runner.cli.output.progress import progress_line
 from materia_runner.cli.output.summary import first_sentence

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import TESTS, Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 

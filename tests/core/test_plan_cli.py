@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.rentals import GOOD_TOKEN
 from fakes.workshop import Workshop
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_testing.emulation.services import service_class
 
 CREDENTIALS = {"HOURS_TOKEN": GOOD_TOKEN, "SECONDS_TOKEN": GOOD_TOKEN}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 EXTRACT = ("pipeline", "run", "extract", "--sample", "--json", "--provider")

@@ -14,8 +14,8 @@ import pytest
 from fakes.rented import Rented
 from fakes.workshop import Workshop
 from materia_duckdb.sink import DuckDBSink
-from materia_testing.emulation import sandbox
 from materia_testing.emulation.faults import Fault
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")

@@ -13,7 +13,7 @@ import pytest
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
 from materia_runner.ledger.state import State
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))

@@ -19,16 +19,16 @@ import pytest
 from fakes.leftovers import NEEDS, new_run, opened
 from fakes.workshop import Workshop, wait_until
 from materia_providers.cloud_init import generate_key
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.ledger.state import State
 from materia_runner.pricing.ranking import rank
 from materia_runner.rental.manual_worker import Wanted, create_worker
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.sweep import EXPIRED, sweep_provider
 from materia_testing.emulation import Behaviour, Clock, Fault
-from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Service
 from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)

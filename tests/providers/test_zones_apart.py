@@ -13,7 +13,7 @@ from fakes.leftovers import died, intend, remember
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
 from materia.errors import OrphanError, ProviderError
 from materia_providers.list_entries import left_out_of
-from materia_runner.cli.commands.sweep import as_json, as_text, exit_code
+from materia_runner.cli.commands.machines.sweep import as_json, as_text, exit_code
 from materia_runner.ledger.state import State
 from materia_runner.rental.lifecycle import destroy
 from materia_runner.rental.manual_worker import destroy_worker

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.data import Known
-from materia_psdonline.http_headers import (
+from materia_psdonline.fetch.http_headers import (
     Span,
     confirms,
     length_of,

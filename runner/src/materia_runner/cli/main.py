@@ -16,22 +16,11 @@ from materia.errors import MateriaError
 from materia.printable import printable
 
 from materia_runner.cli import orphan_notice as notice
-from materia_runner.cli.commands import (
-    artifact,
-    emulator,
-    init,
-    pipeline,
-    plan,
-    plugins,
-    providers,
-    run,
-    runs,
-    secrets,
-    sinks,
-    sources,
-    sweep,
-    worker,
-)
+from materia_runner.cli.commands.deployment import artifact, secrets
+from materia_runner.cli.commands.machines import emulator, providers, sweep, worker
+from materia_runner.cli.commands.pipelines import pipeline, plan, run, runs
+from materia_runner.cli.commands.plugins import plugins, sinks, sources
+from materia_runner.cli.commands.project import init
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import Command, Group
 from materia_runner.cli.redact_output import unsaid

@@ -10,9 +10,9 @@ from materia_providers import teardown as removal
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.errors import GoneError, UnansweredError
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
-from materia_oracle.shapes import PROVIDER
 
 
 def remove(owned: Owned, patience: timedelta) -> None:

@@ -90,7 +90,7 @@ def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Work
     lines = [line for line in kept.stderr.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
-    finding = {"email", "hashlib", "tomllib"}  # plugins, kept answers, a file that is not there
+    finding = {"hashlib", "tomllib"}  # kept answers, a file that is not there
     assert {"materia", "typer", "json"} <= names
     assert names & (asking | finding | HEAVY - {"pluggy"}) == set()
 

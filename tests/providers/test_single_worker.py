@@ -105,6 +105,17 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
 
 
+def test_destroying_a_worker_says_so_in_json_too(place: Place) -> None:
+    place.run("worker", "create", "dev")
+
+    [told] = json.loads(place.run("worker", "destroy", "dev", "--json"))
+
+    assert (told["name"], told["provider"], told["destroyed"]) == ("dev", "hetzner", True)
+    assert Decimal(told["cost"]["amount"]) > 0
+    assert told["cost"]["currency"] == "EUR"
+    assert place.left() == []
+
+
 def test_a_worker_that_is_being_made_is_as_young_as_its_machine(place: Place) -> None:
     place.cloud.behaviour.never_boots = True
     with (

@@ -18,7 +18,7 @@ from materia_runner.cli.context import (
     warn_of_failures,
 )
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json, Quiet
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from materia_runner.artifact.find import Artifact
     from materia_runner.config.pipeline import Pipeline
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = group_app(
+    "artifact",
     help="See, make and push what rented machines run.",
 )
 

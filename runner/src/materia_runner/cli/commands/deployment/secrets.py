@@ -9,7 +9,7 @@ import typer
 
 from materia_runner.cli.context import load_pipeline, load_registry, to_json, warn_of_failures
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from materia_runner.config.secret_needs import Need
     from materia_runner.secrets.resolve import Resolved
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = group_app(
+    "secrets",
     help="See which secrets are needed, and where they are found.",
 )
 

@@ -15,6 +15,7 @@ from materia.errors import ConfigError, PluginError
 
 from materia_runner.cli.context import load_registry
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.signals import Interrupted, interrupts
 
 if TYPE_CHECKING:
@@ -169,3 +170,6 @@ def _missing(error: ImportError) -> ConfigError:
         f"the emulator needs {error.name}: install materia-runner[emulator]"
         " (--no-machines and --provider need less)"
     )
+
+
+app = command_app("emulator", emulator, epilog=EPILOG)

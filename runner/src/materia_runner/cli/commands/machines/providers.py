@@ -23,7 +23,7 @@ from materia_runner.cli.context import (
     warn_of_failures,
 )
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json
 from materia_runner.cli.output.waiting import Waiting
 
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from materia.plugins import Found, Registry
     from materia.protocols import Provider
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = group_app(
+    "providers",
     help="Compare what machines cost, and see what runs.",
 )
 app.command("price", cls=ChartCommand, epilog=EPILOG)(price)

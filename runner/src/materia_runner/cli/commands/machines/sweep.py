@@ -11,6 +11,7 @@ import typer
 from materia_runner.cli.commands.machines.price import split
 from materia_runner.cli.context import to_json
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json, complete_provider
 from materia_runner.cli.output.waiting import Waiting
 
@@ -260,3 +261,6 @@ def _forgotten_at(row: Any) -> Any:
     from materia_runner.rental.sweep_ledger import FORGOTTEN
 
     return (row.created_at or row.intended_at) + FORGOTTEN
+
+
+app = command_app("sweep", sweep, epilog=EPILOG)

@@ -14,7 +14,7 @@ from materia_runner.cli.commands.machines import worker_create
 from materia_runner.cli.commands.machines.price import Names, split
 from materia_runner.cli.context import to_json
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json
 from materia_runner.cli.output.waiting import Waiting
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from materia.compute import Instance
     from materia.protocols import Provider
 
+    from materia_runner.cli.provider_access import Asked, Unasked
     from materia_runner.ledger.state import State
+    from materia_runner.rental.manual_worker import Destroyed
 
 LIST_EPILOG = """\
 \b
@@ -49,10 +51,8 @@ Returns when the provider itself says that the machine is gone, with its volumes
 addresses and keys. Takes the names that `materia worker list` shows.
 """
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = group_app(
+    "worker",
     help="Rent single machines by hand.",
     epilog="`materia run` makes and destroys its workers by itself; these are for looking around.",
 )
@@ -161,16 +161,17 @@ def destroy(
     ],
     *,
     provider: Names = None,
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Destroy workers, and look that nothing of them is left."""
     from materia.errors import ConfigError
 
-    from materia_runner.cli.provider_access import Unasked, ask, open_all
+    from materia_runner.cli.provider_access import open_all
     from materia_runner.ledger.state import State, state_folder
+    from materia_runner.plain_values import plain
     from materia_runner.pricing.cost import money_text
     from materia_runner.rental import manual_worker_files as worker_keys
-    from materia_runner.rental.manual_worker import destroy_worker
 
     state = State(state_folder(os.environ))
     cards = {name: worker_keys.find(state, name) for name in names}
@@ -179,29 +180,49 @@ def destroy(
     chosen = split(provider) or (known if all(cards.values()) else ())
     asked, unasked = open_all(context, config, state, names=chosen)
     code = 0
+    say = (lambda _: None) if json else echo
+    rows = []
     for name, card in cards.items():
-        gone = None
-        for one in asked:
-            machine = card.machine if card else name
-            answer = ask(one, partial(destroy_worker, name=machine, state=state))
-            if isinstance(answer, Unasked):
-                unasked.append(answer)
-            elif answer is not None:
-                gone = answer
-                break
+        gone = _destroyed(card.machine if card else name, asked, unasked, state)
         if gone is not None:
             cost = f"; it cost {money_text(gone.cost)}" if gone.cost else ""
-            echo(f"{gone.instance.provider}: {name} is gone{cost}")
+            say(f"{gone.instance.provider}: {name} is gone{cost}")
         elif card is not None and not unasked:
             worker_keys.forget(state, card)
-            echo(f"{name} was gone already; its keys are removed")
+            say(f"{name} was gone already; its keys are removed")
         elif not unasked:
             echo(f"materia: {_unknown(state, name)}", err=True)
             code = ConfigError.exit_code
+        rows.append(
+            {
+                "name": name,
+                "provider": gone.instance.provider if gone else card and card.provider,
+                "destroyed": gone is not None,
+                "cost": gone and gone.cost and plain(gone.cost),
+            }
+        )
+    if json:
+        echo(to_json(rows))
     for lacking in unasked:
         echo(f"materia: {lacking.reason}", err=True)
     if code := max(code, *(lacking.exit_code for lacking in unasked), 0):
         raise typer.Exit(code)
+
+
+def _destroyed(
+    machine: str, asked: Sequence[Asked], unasked: list[Unasked], state: State
+) -> Destroyed | None:
+    """The machine, destroyed by the provider that has it; *unasked* gets those that failed."""
+    from materia_runner.cli.provider_access import Unasked, ask
+    from materia_runner.rental.manual_worker import destroy_worker
+
+    for one in asked:
+        answer = ask(one, partial(destroy_worker, name=machine, state=state))
+        if isinstance(answer, Unasked):
+            unasked.append(answer)
+        elif answer is not None:
+            return answer
+    return None
 
 
 def _listed(provider: Provider) -> Sequence[Instance]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from materia_runner.cli.commands.pipelines.run import run_stages
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import (
     Config,
     Everything,
@@ -32,10 +32,8 @@ Examples:
   materia pipeline run extract --everything
 """
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = group_app(
+    "pipeline",
     help="Run one stage of the pipeline alone.",
     epilog="`materia run` runs all stages, in their order.",
 )

@@ -16,6 +16,7 @@ from materia_runner.cli.context import (
     warn_of_failures,
 )
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json, MaxCost, ProviderName, Sample
 
 EPILOG = """\
@@ -105,3 +106,6 @@ def show_plan(
         month=month or nothing,
         made_of=found.worst_case,
     )
+
+
+app = command_app("plan", plan, epilog=EPILOG)

@@ -21,6 +21,7 @@ from materia_runner.cli.context import (
     warn_of_failures,
 )
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import (
     Config,
     DryRun,
@@ -184,3 +185,6 @@ def python_command(environment: Mapping[str, str]) -> str:
     if "UV_RUN_RECURSION_DEPTH" in environment:  # set by `uv run` for what it starts
         return "uv run python"
     return shlex.quote(sys.executable)
+
+
+app = command_app("run", run, epilog=EPILOG)

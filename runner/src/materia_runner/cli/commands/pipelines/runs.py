@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from materia_runner.cli.context import to_json
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.option_types import duration
 from materia_runner.cli.options import Json
 
@@ -39,6 +39,12 @@ How a run ended:
 
 Everything is kept in ~/.local/state/materia, or the folder named in MATERIA_STATE_DIR. Times
 are in UTC, costs net of VAT.
+"""
+LIST_EPILOG = """\
+\b
+Examples:
+  materia runs list --limit 100
+  materia runs list --since 7d --json
 """
 SHOW_EPILOG = """\
 \b
@@ -117,16 +123,31 @@ Run = Annotated[
     ),
 ]
 
-app = typer.Typer(cls=Group, rich_markup_mode=None)
+app = group_app("runs", help="List runs, and tell what they did and cost.", epilog=EPILOG)
 
 
-@app.callback(invoke_without_command=True, epilog=EPILOG)
+@app.callback(invoke_without_command=True, no_args_is_help=False)
 def runs(
     context: typer.Context, *, since: Since = None, limit: Limit = 20, json: Json = False
 ) -> None:
     """List runs, and tell what they did and cost."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list(since, limit, json=json)
+
+
+@app.command("list", cls=Command, epilog=LIST_EPILOG)
+def list_runs(
+    context: typer.Context, *, since: Since = None, limit: Limit = 20, json: Json = False
+) -> None:
+    """List runs, the newest first; `materia runs` alone does it too."""
+    _list(
+        since or _before(context, "since"),
+        _before(context, "limit") if limit == 20 else limit,
+        json=json or _before(context, "json"),
+    )
+
+
+def _list(since: datetime | None, limit: int, *, json: bool) -> None:
     from materia_runner.cli.output.runs.table import list_text, list_values
 
     with _opened() as (state, ledger):
@@ -154,7 +175,7 @@ def show(context: typer.Context, run: Run = None, *, json: Json = False) -> None
             raise ConfigError(f"there are no runs yet; they are kept in {state.folder}")
         row = newest[0] if run is None else ledger.run(run)
         values = show_values(row, state, ledger, datetime.now(UTC))
-    echo(to_json(values) if json or _json_before(context) else show_text(values))
+    echo(to_json(values) if json or _before(context, "json") else show_text(values))
 
 
 @app.command("cost", cls=Command, epilog=COST_EPILOG)
@@ -162,11 +183,12 @@ def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> 
     """Tell what rented machines cost, by month, provider and stage."""
     from materia_runner.cli.output.runs.table import cost_text, cost_values
 
+    since = since or _before(context, "since")
     with _opened() as (_, ledger):
         now = datetime.now(UTC)
         rows = ledger.costs(since=since, now=now) if ledger else ()
     values = cost_values(rows, since)
-    echo(to_json(values) if json or _json_before(context) else cost_text(values))
+    echo(to_json(values) if json or _before(context, "json") else cost_text(values))
 
 
 @contextmanager
@@ -182,6 +204,6 @@ def _opened() -> Iterator[tuple[State, Ledger | None]]:
         yield state, ledger
 
 
-def _json_before(context: typer.Context) -> bool:
-    """Whether --json stands before the name of the command: `materia runs --json cost`."""
-    return context.parent is not None and bool(context.parent.params.get("json"))
+def _before(context: typer.Context, option: str) -> Any:
+    """The option where it stands before the name of the command: `materia runs --json cost`."""
+    return None if context.parent is None else context.parent.params.get(option)

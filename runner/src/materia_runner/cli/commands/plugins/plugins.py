@@ -6,6 +6,7 @@ import typer
 
 from materia_runner.cli.context import load_registry, to_json
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Json
 
 EPILOG = """\
@@ -14,10 +15,34 @@ A plugin is a Python package with an entry point of the group `materia`; install
 all there is to do. One that cannot be loaded is `broken`, and stops no other. Two of one
 kind and name are `twice`: neither is used until one is uninstalled.
 """
+LIST_EPILOG = """\
+\b
+Examples:
+  materia plugins list
+  materia plugins list --json
+"""
 
 
+app = group_app(
+    "plugins", help="List providers, sources and sinks, the broken ones too.", epilog=EPILOG
+)
+
+
+@app.callback(invoke_without_command=True, no_args_is_help=False)
 def plugins(context: typer.Context, *, json: Json = False) -> None:
     """List providers, sources and sinks, the broken ones too."""
+    if context.invoked_subcommand is None:
+        _list(context, json=json)
+
+
+@app.command("list", cls=Command, epilog=LIST_EPILOG)
+def list_plugins(context: typer.Context, *, json: Json = False) -> None:
+    """List what is installed; `materia plugins` alone does it too."""
+    before = context.parent is not None and bool(context.parent.params.get("json"))
+    _list(context, json=json or before)
+
+
+def _list(context: typer.Context, *, json: bool) -> None:
     from materia_runner.cli.output.text import table
 
     registry = load_registry(context)

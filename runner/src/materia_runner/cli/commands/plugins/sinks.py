@@ -9,6 +9,7 @@ import typer
 
 from materia_runner.cli.context import load_environment, load_pipeline, load_registry, to_json
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -101,3 +102,6 @@ def _holdings(holds: Mapping[str, Any]) -> list[str]:
         counted = "cannot be counted" if rows is None else many(rows, "row")
         lines.append(f"    {name}  {counted}")
     return lines
+
+
+app = command_app("sinks", sinks, epilog=EPILOG)

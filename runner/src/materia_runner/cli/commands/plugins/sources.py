@@ -6,6 +6,7 @@ import typer
 
 from materia_runner.cli.context import load_pipeline, load_registry, to_json
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
 
 EPILOG = """\
@@ -35,3 +36,6 @@ def sources(context: typer.Context, *, config: Config = None, json: Json = False
             lines.append("  brings a sample: materia run --sample")
         texts.append("\n".join(lines))
     echo("\n\n".join(texts) if texts else "no sources are installed")
+
+
+app = command_app("sources", sources, epilog=EPILOG)

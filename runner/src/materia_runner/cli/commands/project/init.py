@@ -9,6 +9,7 @@ import typer
 
 from materia_runner.cli.context import load_registry
 from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
 
 EPILOG = """\
 \b
@@ -43,3 +44,6 @@ def init(
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
     echo(f"wrote {path}: every key at its default; uncomment what you want to change")
+
+
+app = command_app("init", init, epilog=EPILOG)

@@ -75,9 +75,9 @@ def test_a_pipeline_on_a_rented_machine_gives_the_tables_of_one_at_home(
     assert tables(rented.workshop.directory / "materia.duckdb") == at_home
     assert rented.left() == []
     ledger = rented.ledger(report["run"])
-    costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["machines"]]
+    costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["instances"]]
     assert round(sum(costs), 2) == round(rented.billed(), 2)
-    assert {event["event"] for event in events(done.stderr)} >= {"machine", "progress", "spent"}
+    assert {event["event"] for event in events(done.stderr)} >= {"instance", "progress", "spent"}
 
 
 # What is on standard error when the runner is killed, and so how far it has come. A machine that

@@ -88,7 +88,7 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     made = json.loads(place.run("worker", "create", "dev", "--minutes", "30", "--json"))
     user, host = place.run("worker", "ssh", "dev", "--", "echo $USER; uname -n").split()
     assert user == "materia"
-    assert host.startswith(made["machine"])
+    assert host.startswith(made["instance"])
 
     told = place.run("worker", "destroy", "dev")
 
@@ -178,7 +178,7 @@ def test_two_that_are_made_at_once_do_not_disturb_one_another(place: Place) -> N
     swept = place.run("sweep")  # they are in use until their deadline
     place.run("worker", "destroy", "worker", "worker-2")
 
-    told = {one["name"]: (one["machine"], one["by_hand"]) for one in listed}
+    told = {one["name"]: (one["instance"], one["by_hand"]) for one in listed}
     assert told == {"worker": (hosts[0].strip(), True), "worker-2": (hosts[1].strip(), True)}
     assert swept == "hetzner: nothing is left behind; kept 2 machines of runs that are alive\n"
     assert place.left() == []

@@ -100,7 +100,7 @@ def test_a_sweep_goes_on_with_the_other_zones_names_the_missing_one_and_fails(
     (line,) = swept.unseen
     assert line.startswith(LINE)
     assert exit_code([swept], []) == 1
-    assert as_json([swept], [], dry_run=False)["unseen"] == [line]
+    assert as_json([swept], [], dry_run=False)["not_listed"] == [line]
 
 
 def test_a_sweep_that_found_nothing_says_where_it_could_look(cloud: Cloud, state: State) -> None:

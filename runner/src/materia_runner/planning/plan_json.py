@@ -23,9 +23,14 @@ def plan_values(plan: Plan) -> dict[str, Any]:
         "total": plain(plan.total),
         "worst": plain(plan.worst),
         "why": plan.why,
-        "legs": [_leg(leg) for leg in plan.legs],
+        "placements": [_leg(leg) for leg in plan.legs],
         "alternatives": plain(plan.alternatives),
     }
+
+
+def with_placements(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plan from the ledger under today's keys: they were once called legs."""
+    return {"placements" if name == "legs" else name: value for name, value in values.items()}
 
 
 def _leg(leg: Leg) -> Mapping[str, Any]:

@@ -203,7 +203,7 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
     """The same for programs."""
     return {
         "dry_run": dry_run,
-        "machines": [_json_of(swept, one) for swept in sweeps for one in swept.found],
+        "instances": [_json_of(swept, one) for swept in sweeps for one in swept.found],
         "vanished": [row.name for swept in sweeps for row in swept.vanished],
         "pending": [row.name for swept in sweeps for row in swept.pending],
         "kept": [
@@ -218,9 +218,9 @@ def as_json(sweeps: list[Swept], unasked: list[Unasked], *, dry_run: bool) -> di
             for one in swept.kept
         ],
         "warnings": [swept.remark for swept in sweeps if swept.remark],
-        "unseen": [line for swept in sweeps for line in swept.unseen],
+        "not_listed": [line for swept in sweeps for line in swept.unseen],
         "asked": [swept.provider for swept in sweeps],
-        "left_out": [one.reason for one in unasked if not one.exit_code],
+        "skipped": [one.reason for one in unasked if not one.exit_code],
         "failed": [one.reason for one in unasked if one.exit_code],
     }
 

@@ -203,8 +203,11 @@ def _made_text(worker: Worker, quote: Quote) -> str:
 def _json_of_worker(worker: Worker, quote: Quote) -> dict[str, Any]:
     from dataclasses import asdict
 
+    values = asdict(worker)
+    instance = values.pop("machine")
     return {
-        **asdict(worker),
+        **values,
+        "instance": instance,
         "expires_at": worker.expires_at and worker.expires_at.isoformat(),
         "cost": {"amount": f"{quote.cost.amount:f}", "currency": quote.cost.currency},
     }

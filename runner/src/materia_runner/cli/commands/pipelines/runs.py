@@ -51,7 +51,7 @@ SHOW_EPILOG = """\
 Examples:
   materia runs show                     the newest run
   materia runs show 20261124T085500     any beginning that only one run has
-  materia runs show --json 20261124T085500-ab12cd | jq .machines
+  materia runs show --json 20261124T085500-ab12cd | jq .instances
 
 \b
 In the order of the page:

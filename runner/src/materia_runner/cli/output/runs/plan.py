@@ -29,7 +29,7 @@ def plan_text(plan: Values | None) -> str:
     if plan.get("why"):
         lines.append(f"  {plan['why']}")
     lines += [f"  not chosen: {text}" for text in _others(plan.get("alternatives") or ())]
-    for leg in plan.get("legs") or ():
+    for leg in plan.get("placements") or ():
         lines += [f"  {line}" for line in _leg(leg)]
     lines += [f"  no answer: {one['reason']}" for one in plan.get("unanswered") or ()]
     lines += [f"  {line}" for line in plan.get("left_out") or ()]

@@ -17,6 +17,7 @@ from materia_runner.ledger.bills import cost_so_far
 from materia_runner.ledger.rows import MachineRow, Note, RunRow, StageRow
 from materia_runner.messages.partition_problems import Problem
 from materia_runner.plain_values import from_plain, plain
+from materia_runner.planning.plan_json import with_placements
 from materia_runner.pricing.cost import money_text
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def show_values(row: RunRow, state: State, ledger: Ledger, now: datetime) -> Val
     machines = ledger.machines(run=row.run)
     stages = ledger.stages(row.run)
     notes = ledger.notes(row.run)
+    plan = ledger.plan(row.run)
     head = run_values(row, machines, state, now)
     return {
         **head,
-        "machines": [_machine_values(one, now) for one in machines],
-        "plan": ledger.plan(row.run),
+        "instances": [_machine_values(one, now) for one in machines],
+        "plan": plan and with_placements(plan),
         "stages": [_stage_values(one, state, alive=head["alive"]) for one in stages],
         "notes": [{"at": plain(one.at), "stage": one.stage, "text": one.text} for one in notes],
         "timeline": [
@@ -61,8 +63,11 @@ def _machine_values(row: MachineRow, now: datetime) -> Values:
 def _stage_values(row: StageRow, state: State, *, alive: bool) -> Values:
     log = state.log_file(row.run, row.stage, row.attempt)
     ended = row.ended_at
+    values: Values = plain(row)
+    instance = values.pop("machine")
     return {
-        **plain(row),
+        **values,
+        "instance": instance,
         "expected": None if row.expected is None else row.expected.total_seconds(),
         "seconds": None if ended is None else (ended - row.started_at).total_seconds(),
         "log": str(log) if log.is_file() else None,
@@ -130,7 +135,7 @@ def show_text(values: Values) -> str:
     parts = [
         _head(values),
         plan_text(values["plan"]),
-        _section("machines", map(_machine, values["machines"])),
+        _section("machines", map(_machine, values["instances"])),
         _section("stages", map(_stage, values["stages"])),
         _section("timeline, UTC", [_moments(values)]),
         _logs(values),
@@ -222,7 +227,7 @@ def _stage(one: Values) -> list[str]:
     took = "" if one["seconds"] is None else f", {elapsed(one['seconds'])}"
     expected = "" if one["expected"] is None else f" (expected {elapsed(one['expected'])})"
     first = f"{one['stage']}{_attempt(one['attempt'])}: {one['state']}{took}{expected}"
-    lines = [f"{first}, on {one['machine']}"]
+    lines = [f"{first}, on {one['instance']}"]
     result = one["result"] or {}
     if did := result_text(result):
         lines.append(f"  {did}")

@@ -38,7 +38,7 @@ def run_values(row: RunRow, machines: Sequence[MachineRow], state: State, now: d
         **plain(row),
         "alive": alive,
         "seconds": None if ended is None else (ended - row.started_at).total_seconds(),
-        "machines": [
+        "instances": [
             {
                 "name": one.name,
                 "provider": one.provider,
@@ -63,7 +63,7 @@ def list_text(values: Sequence[Values]) -> str:
 def _list_row(one: Values) -> tuple[str, ...]:
     where = [
         f"{machine['provider']} {machine['instance_type']}"
-        for machine in one["machines"]
+        for machine in one["instances"]
         if machine["state"] != "refused"
     ]
     return (
@@ -130,7 +130,8 @@ def cost_values(rows: Sequence[CostRow], since: datetime | None) -> Values:
 
 def _cost_row(row: CostRow) -> Values:
     values: Values = plain(row)
-    return {**values, "seconds": values.pop("time")}
+    instances, seconds = values.pop("machines"), values.pop("time")
+    return {**values, "instances": instances, "seconds": seconds}
 
 
 def _grouped(rows: Sequence[CostRow], name: str, key: Callable[[CostRow], str]) -> list[Values]:
@@ -157,7 +158,7 @@ def cost_text(values: Values) -> str:
             one["month"],
             one["provider"],
             one["stage"] or "none",
-            f"{one['machines']}" + (f" ({one['open']} open)" if one["open"] else ""),
+            f"{one['instances']}" + (f" ({one['open']} open)" if one["open"] else ""),
             elapsed(one["seconds"]),
             amounts([one["estimate"]]),
             amounts([one["cost"]]),

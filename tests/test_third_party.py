@@ -54,9 +54,7 @@ class Stranger:
         # What belongs to the environment of these tests stays out of the new one.
         dropped = {"VIRTUAL_ENV", "PYTHONPATH", "PYTEST_ADDOPTS"}
         self._environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in dropped and not name.startswith("MATERIA")
+            name: value for name, value in os.environ.items() if name not in dropped
         }
 
     def program(self, name: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -55,9 +56,11 @@ def state_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
     """A folder to run the command line in, with the bundled plugins and no others."""
-    return Workshop(tmp_path)
+    made = Workshop(tmp_path)
+    yield made
+    made.kill_all()
 
 
 @pytest.fixture

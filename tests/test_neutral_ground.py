@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fakes.workshop import Workshop
 
 TESTS = Path(__file__).resolve().parent
 # A shell that ignores signals, as `nohup pytest &` in a script has them, and says odd things.
@@ -58,6 +60,15 @@ def test_what_a_test_starts_inherits_nothing_odd_of_the_shell() -> None:
         *("blocked", "False"),
         "UTC",
     ]
+
+
+def test_what_a_test_started_and_left_is_killed_at_its_end(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path)
+    left = workshop.start("emulator", "--provider", "hetzner", "--no-machines")
+
+    workshop.kill_all()
+
+    assert left.returncode == -signal.SIGKILL
 
 
 def test_no_run_of_a_test_is_among_those_of_the_person_who_runs_it(

@@ -43,7 +43,7 @@ from materia_providers.cloud_init import LOGIN_USER, cloud_config, generate_key,
 from materia_runner.artifact.find import Artifact, find_or_build
 from materia_runner.artifact.target import EXTRACT
 from materia_runner.bundled import load_registry
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.config.load import load_config
 from materia_runner.config.pipeline import Pipeline
 from materia_runner.config.sample import sampled
@@ -51,9 +51,9 @@ from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.sink_messages import AskKnown, AtHome
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Behaviour
 from materia_testing.emulation.services import service_class
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 STAGES = {"extract": ("extract",), "extract and transform": ("extract", "transform")}
 PROJECT = Path(__file__).resolve().parents[1] / "transform/sqlmesh_materia"

@@ -89,7 +89,10 @@ def test_every_extra_of_the_readme_is_one() -> None:
         assert name in extras
 
 
-@pytest.mark.parametrize(("name", "option"), [("run", "--releases"), ("rented", "--pairs")])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("run", "--releases"), ("rented", "--pairs"), ("start_up", "--repetitions")],
+)
 def test_a_benchmark_says_how_to_use_it(name: str, option: str) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / f"benchmarks/{name}.py", "--help"],

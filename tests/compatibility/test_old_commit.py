@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from fakes.workshop import Workshop, wait_until
 from materia_hetzner.emulator.service import Hetzner
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.ledger.state import State
 from materia_testing.emulation import Behaviour, Clock
 

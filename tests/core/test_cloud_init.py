@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from materia_providers.cloud_init import user_data
-from materia_testing.emulation.cloud_init import CloudInit, File, User, parse
+from materia_testing.emulation.ssh_machines.cloud_init import CloudInit, File, User, parse
 
 
 def parsed(config: dict[str, object] | None, login: str = "debian") -> CloudInit:

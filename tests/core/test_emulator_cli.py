@@ -18,7 +18,7 @@ from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import Settings
 from materia_providers.cloud_init import generate_key
-from materia_runner.cli.commands.emulator import bill, exports, find_emulators, toml
+from materia_runner.cli.commands.machines.emulator import bill, exports, find_emulators, toml
 from materia_testing.emulation.services import find_services, service_class
 
 COMMAND = "from materia_runner.cli.main import main; main()"

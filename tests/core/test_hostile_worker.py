@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import TESTS, Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 
@@ -235,7 +235,7 @@ def test_a_hostile_worker_harms_nothing_but_its_own_stage(
     assert home.kept() >= kept
     assert home.rows() == rows
     assert home.rented.left() == []
-    assert len(home.rented.runs()[0]["machines"]) <= 2
+    assert len(home.rented.runs()[0]["instances"]) <= 2
 
 
 def test_every_mode_of_the_hostile_worker_is_tried() -> None:

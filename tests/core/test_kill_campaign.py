@@ -17,7 +17,7 @@ import pytest
 from fakes.rented import Rented
 from fakes.workshop import DEADLINE_SECONDS, Workshop
 from materia_runner.ledger.state import State
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
 RENTED_KILLS = 100

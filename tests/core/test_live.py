@@ -108,4 +108,4 @@ def test_for_programs_every_event_is_a_line() -> None:
 
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [one["stage"] for one in told] == [stage for stage, _ in EVENTS]
-    assert [one["event"] for one in told[:4]] == ["log", "log", "machine", "machine"]
+    assert [one["event"] for one in told[:4]] == ["log", "log", "instance", "instance"]

@@ -9,7 +9,7 @@ import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
 from materia.data import LoadReport, LoadRequest
-from materia_psdonline.load import load as psdonline_load
+from materia_psdonline.raw_layer.load import load as psdonline_load
 from materia_runner.worker.load_anew import load_or_start_anew
 
 

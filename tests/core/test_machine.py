@@ -14,9 +14,9 @@ from materia.errors import ConfigError, ReadyTimeoutError
 from materia_providers.cloud_init import generate_key, user_data
 from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, SshMachines, free_address, ssh_port
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines, free_address, ssh_port
 
 pytest_plugins = ["machine_fixtures"]
 

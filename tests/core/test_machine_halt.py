@@ -15,8 +15,8 @@ from fakes.machines import READY, Worker, a_user_data, answers, everything, live
 from materia_providers.cloud_init import generate_key
 from materia_runner.ssh.agent.supervisor import descendants
 from materia_runner.ssh.command import RemoteCommand
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, SshMachines
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines
 
 pytest_plugins = ["machine_fixtures"]
 
@@ -149,8 +149,8 @@ def test_nothing_is_left_when_the_process_that_made_a_machine_dies(
             "-c",
             textwrap.dedent(f"""
                 import signal, time
-                from materia_testing.emulation.boot import Booting
-                from materia_testing.emulation.machine import SshMachines
+                from materia_testing.emulation.ssh_machines.boot import Booting
+                from materia_testing.emulation.ssh_machines.machine import SshMachines
                 machines = SshMachines(kind={kind!r})
                 machine = machines.at(machines.boot(Booting(provider="a", id="1", name="m")))
                 machine.wait()

@@ -13,7 +13,7 @@ from fakes.workshop import Workshop
 from materia import Opening, Provider
 from materia.plugins import InstalledPlugin
 from materia_runner.bundled import load_registry
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.config.load import parse_config
 from materia_runner.planning.available_offers import ask_market, asked_for
 from materia_testing.emulation.services import service_class

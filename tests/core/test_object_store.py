@@ -22,8 +22,8 @@ from materia_runner.config.pipeline import Bucket
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
 from materia_store.object_store import BucketPrefix, Key, StoreClient
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 STUBS = Path(obstore.__file__).parent / "_store"

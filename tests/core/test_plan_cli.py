@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.rentals import GOOD_TOKEN
 from fakes.workshop import Workshop
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_testing.emulation.services import service_class
 
 CREDENTIALS = {"HOURS_TOKEN": GOOD_TOKEN, "SECONDS_TOKEN": GOOD_TOKEN}
@@ -42,7 +42,7 @@ def planned(workshop: Workshop, *arguments: str, **environment: str) -> dict[str
 def chosen(plan: dict[str, Any]) -> list[tuple[list[str], str]]:
     return [
         ([stage["name"] for stage in placement["stages"]], placement["chosen"]["provider"])
-        for placement in plan["legs"]
+        for placement in plan["placements"]
     ]
 
 
@@ -60,7 +60,7 @@ def test_the_stages_share_the_hour_of_the_cheapest(rented: Workshop) -> None:
     assert chosen(plan) == [(["extract", "transform"], "hours")]
     assert plan["total"]["amount"] == "0.061"
     assert plan["worst"]["amount"] == "0.244"  # 12 min and 20 min may be 3 h 12 min, and 20 min
-    (placement,) = plan["legs"]
+    (placement,) = plan["placements"]
     assert [one["offer"]["provider"] for one in placement["quotes"]] == ["hours", "seconds"]
     seconds = Decimal(placement["quotes"][1]["cost"]["amount"])
     assert round(seconds, 6) == Decimal("0.062517")
@@ -92,7 +92,7 @@ def test_under_auto_this_machine_takes_no_part(rented: Workshop) -> None:
 def test_who_cannot_rent_is_left_out_with_the_remedy(rented: Workshop) -> None:
     plan = planned(rented, "plan", "--provider", "hours,seconds", HOURS_TOKEN="")
 
-    assert plan["legs"][0]["chosen"]["provider"] == "seconds"
+    assert plan["placements"][0]["chosen"]["provider"] == "seconds"
     assert plan["unanswered"] == [
         {"provider": "hours", "reason": "hours: set HOURS_TOKEN to use it", "lacking": True}
     ]
@@ -101,7 +101,7 @@ def test_who_cannot_rent_is_left_out_with_the_remedy(rented: Workshop) -> None:
 def test_public_prices_are_no_machine_that_can_be_had(rented: Workshop) -> None:
     plan = planned(rented, "plan", "--provider", "hours,seconds", SECONDS_TOKEN="")
 
-    assert plan["legs"][0]["chosen"]["provider"] == "hours"
+    assert plan["placements"][0]["chosen"]["provider"] == "hours"
     assert "SECONDS_TOKEN" in plan["unanswered"][0]["reason"]
 
 
@@ -210,6 +210,6 @@ def test_a_machine_made_to_measure_is_as_large_as_its_stages_need(workshop: Work
 
     sizes = [
         (placement["quotes"][0]["offer"]["vcpus"], placement["quotes"][0]["offer"]["memory_gib"])
-        for placement in plan["legs"]
+        for placement in plan["placements"]
     ]
     assert sizes == [(2, "8"), (4, "16")]

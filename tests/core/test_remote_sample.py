@@ -18,8 +18,8 @@ from materia_runner.config.load import load_config
 from materia_runner.execution.remote import RemoteWorker
 from materia_runner.messages.events import Event, Progress
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.machine import Kind
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.slow

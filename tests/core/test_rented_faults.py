@@ -14,8 +14,8 @@ import pytest
 from fakes.rented import Rented
 from fakes.workshop import Workshop
 from materia_duckdb.sink import DuckDBSink
-from materia_testing.emulation import sandbox
 from materia_testing.emulation.faults import Fault
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
@@ -102,7 +102,7 @@ def test_a_type_that_is_refused_in_one_place_is_rented_in_another(
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("trying the next offer") == 2
-    machines = rented.ledger(json.loads(done.stdout)["run"])["machines"]
+    machines = rented.ledger(json.loads(done.stdout)["run"])["instances"]
     asked = [(one["instance_type"], one["region"]) for one in machines]
     assert len(set(asked)) == 3
     assert rented.left() == []
@@ -141,7 +141,7 @@ def test_an_answer_that_is_lost_at_the_only_provider_ends_no_run(
 
 
 def paid(rented: Rented, run: str) -> Decimal:
-    machines = rented.ledger(run)["machines"]
+    machines = rented.ledger(run)["instances"]
     return sum((Decimal(one["cost"]["amount"]) for one in machines if one["cost"]), Decimal(0))
 
 

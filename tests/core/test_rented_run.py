@@ -13,7 +13,7 @@ import pytest
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
 from materia_runner.ledger.state import State
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 PROVIDERS = ("hetzner", "ovh", "scaleway", "oracle")
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
@@ -75,9 +75,9 @@ def test_a_pipeline_on_a_rented_machine_gives_the_tables_of_one_at_home(
     assert tables(rented.workshop.directory / "materia.duckdb") == at_home
     assert rented.left() == []
     ledger = rented.ledger(report["run"])
-    costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["machines"]]
+    costs = [Decimal(machine["cost"]["amount"]) for machine in ledger["instances"]]
     assert round(sum(costs), 2) == round(rented.billed(), 2)
-    assert {event["event"] for event in events(done.stderr)} >= {"machine", "progress", "spent"}
+    assert {event["event"] for event in events(done.stderr)} >= {"instance", "progress", "spent"}
 
 
 # What is on standard error when the runner is killed, and so how far it has come. A machine that

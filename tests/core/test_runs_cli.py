@@ -161,6 +161,28 @@ def test_the_plan_of_another_version_breaks_nothing(workshop: Workshop, state: S
     assert "plan:\n  extract: no offer was kept" in printed(workshop, "show", GOOD)
 
 
+def test_a_plan_kept_before_placements_had_their_name_is_shown_under_it(
+    workshop: Workshop, state: State
+) -> None:
+    with state.ledger() as ledger:
+        ledger.save_plan(GOOD, {"legs": [{"stages": [{"name": "extract"}]}]})
+
+    plan = values(workshop, "show", GOOD)["plan"]
+
+    assert plan == {"placements": [{"stages": [{"name": "extract"}]}]}
+
+
+@pytest.mark.usefixtures("state")
+def test_the_keys_for_programs_are_the_words_of_the_glossary(workshop: Workshop) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/glossary.md").read_text()
+    shown = values(workshop, "show", GOOD)
+    keys = set(json.dumps(shown).split('"'))
+
+    assert {"instances", "instance"} <= keys
+    assert not keys & {"machines", "machine", "legs"}
+    assert all(f"**{word}**" in page for word in ("instance", "placement"))
+
+
 def test_the_end_of_the_log_of_what_failed_is_shown(workshop: Workshop, state: State) -> None:
     text = printed(workshop, "show")
 
@@ -175,11 +197,11 @@ def test_the_end_of_the_log_of_what_failed_is_shown(workshop: Workshop, state: S
 def test_programs_get_every_amount_exact(workshop: Workshop) -> None:
     shown = values(workshop, "show", GOOD)
 
-    machine = shown["machines"][1]
+    machine = shown["instances"][1]
     assert machine["cost"] == {"amount": f"{COST:f}", "currency": "EUR"}
     assert machine["offer"]["hourly"]["amount"] == "0.012"
     assert [line["name"] for line in machine["lines"]] == ["a2 in north", "address"]
-    assert [one["state"] for one in shown["machines"]] == ["refused", "gone"]
+    assert [one["state"] for one in shown["instances"]] == ["refused", "gone"]
     assert [one["seconds"] for one in shown["stages"]] == [240, 480]
     assert shown["stages"][0]["result"] == {"asked": 3, "fetched": 2}
     assert shown["notes"][0]["text"] == "a2 is sold out; trying the next offer"
@@ -197,7 +219,7 @@ def test_costs_are_told_by_month_provider_and_stage(workshop: Workshop) -> None:
     assert lines[2].split()[:4] == ["2026-11", "acme", "transform", "1"]
     total = cost(OFFER, 2 * MINUTE, NOON).cost.amount + COST
     assert lines[-1].startswith(f"together {total:.4f} EUR, estimated 0.0042 EUR")
-    assert [(row["stage"], row["machines"]) for row in told["rows"]] == [
+    assert [(row["stage"], row["instances"]) for row in told["rows"]] == [
         ("extract", 2),
         ("transform", 1),
     ]

@@ -17,8 +17,8 @@ from materia.errors import HostKeyError, ReadyTimeoutError, StageError
 from materia_providers.cloud_init import generate_key
 from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 pytest_plugins = ["machine_fixtures"]
 

@@ -15,8 +15,8 @@ from materia.errors import MateriaError, StageError, WorkerLostError
 from materia_runner.ssh import program as ssh_program
 from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.session import Session
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.machine import Kind
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))

@@ -187,7 +187,7 @@ class TestCommand:
         done = yard.run("sweep", "--provider=graveyard", "--dry-run", "--json", environment=TOKEN)
 
         assert done.returncode == 0
-        [machine] = json.loads(done.stdout)["machines"]
+        [machine] = json.loads(done.stdout)["instances"]
         assert (machine["name"], machine["destroyed"]) == ("m", False)
         assert grave.exists()
 

@@ -13,9 +13,9 @@ from materia_providers.cloud_init import KeyPair, cloud_config, generate_key, us
 from materia_runner.ssh.agent.supervisor import descendants
 from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, Machine, SshMachines
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, Machine, SshMachines
 
 READY = timedelta(seconds=20)
 SHORT = timedelta(seconds=0.4)

@@ -24,6 +24,7 @@ class Workshop:
         self.directory = directory / "work"
         self._site = directory / "site"
         self.home = directory / "home"
+        self._started: list[subprocess.Popen[str]] = []
         for folder in (self.directory, self._site, self.home):
             folder.mkdir()
         if not with_transform:
@@ -57,13 +58,13 @@ class Workshop:
 
     def module(self, name: str, text: str) -> None:
         """Put a module of this text on the path."""
-        (self._site / f"{name}.py").write_text(text)
+        (self._site / f"{name}.py").write_text(text, encoding="utf-8")
 
     def write(self, path: str, text: str) -> Path:
         """Write a file in the working folder."""
         file = self.directory / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         return file
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -95,8 +96,8 @@ class Workshop:
     def start(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start and go on."""
-        return subprocess.Popen(
+        """Start and go on; what still runs when the test ends is killed."""
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.directory,
             env=self.environment(**environment or {}),
@@ -104,6 +105,15 @@ class Workshop:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def kill_all(self) -> None:
+        """Let no process outlive a test that failed: it would disturb those after it."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def workers(self) -> list[str]:
         """Names of the worker folders that are left."""

@@ -14,18 +14,11 @@ from fakes.oracle_open import NEEDS
 from materia import Opening
 from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
+from materia_oracle.catalog.price_list import PriceList, fetch, parse
+from materia_oracle.catalog.shapes import Shape, Size, listed_shapes, offers, read_offer_size, size
 from materia_oracle.emulator.service import Oracle as Cloud
 from materia_oracle.emulator.tenancy import PRICES
-from materia_oracle.price_list import PriceList, fetch, parse
 from materia_oracle.public import offers_without_credentials
-from materia_oracle.shapes import (
-    Shape,
-    Size,
-    listed_shapes,
-    offers,
-    read_offer_size,
-    size,
-)
 from materia_providers.list_entries import LeftOut
 from materia_runner.pricing.cost import cost
 from materia_testing.emulation import Fault

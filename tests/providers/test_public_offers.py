@@ -15,7 +15,7 @@ from materia_ovh.emulator.service import Ovh
 from materia_runner.bundled import load_registry
 from materia_scaleway.emulator.service import Scaleway
 from materia_testing.contracts.provider import PublicOffersContract
-from materia_testing.contracts.provider_public import PublicOffers
+from materia_testing.contracts.providers.public import PublicOffers
 from materia_testing.emulation.service import Service
 
 CLOUDS: dict[str, type[Service]] = {"oracle": Oracle, "ovh": Ovh, "scaleway": Scaleway}

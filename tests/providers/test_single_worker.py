@@ -19,16 +19,16 @@ import pytest
 from fakes.leftovers import NEEDS, new_run, opened
 from fakes.workshop import Workshop, wait_until
 from materia_providers.cloud_init import generate_key
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.ledger.state import State
 from materia_runner.pricing.ranking import rank
 from materia_runner.rental.manual_worker import WorkerRequest, create_worker
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.sweep import EXPIRED, sweep_provider
 from materia_testing.emulation import Behaviour, Clock, Fault
-from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Service
 from materia_testing.emulation.services import find_services, service_class
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)
@@ -88,7 +88,7 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     made = json.loads(place.run("worker", "create", "dev", "--minutes", "30", "--json"))
     user, host = place.run("worker", "ssh", "dev", "--", "echo $USER; uname -n").split()
     assert user == "materia"
-    assert host.startswith(made["machine"])
+    assert host.startswith(made["instance"])
 
     told = place.run("worker", "destroy", "dev")
 
@@ -103,6 +103,17 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
         name: round(amount, 4) for name, amount in charged.items()
     }
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
+
+
+def test_destroying_a_worker_says_so_in_json_too(place: Place) -> None:
+    place.run("worker", "create", "dev")
+
+    [told] = json.loads(place.run("worker", "destroy", "dev", "--json"))
+
+    assert (told["name"], told["provider"], told["destroyed"]) == ("dev", "hetzner", True)
+    assert Decimal(told["cost"]["amount"]) > 0
+    assert told["cost"]["currency"] == "EUR"
+    assert place.left() == []
 
 
 def test_a_worker_that_is_being_made_is_as_young_as_its_machine(place: Place) -> None:
@@ -167,7 +178,7 @@ def test_two_that_are_made_at_once_do_not_disturb_one_another(place: Place) -> N
     swept = place.run("sweep")  # they are in use until their deadline
     place.run("worker", "destroy", "worker", "worker-2")
 
-    told = {one["name"]: (one["machine"], one["by_hand"]) for one in listed}
+    told = {one["name"]: (one["instance"], one["by_hand"]) for one in listed}
     assert told == {"worker": (hosts[0].strip(), True), "worker-2": (hosts[1].strip(), True)}
     assert swept == "hetzner: nothing is left behind; kept 2 machines of runs that are alive\n"
     assert place.left() == []

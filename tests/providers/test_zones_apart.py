@@ -13,7 +13,7 @@ from fakes.leftovers import died, intend, remember
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
 from materia.errors import OrphanError, ProviderError
 from materia_providers.list_entries import left_out_of
-from materia_runner.cli.commands.sweep import as_json, as_text, exit_code
+from materia_runner.cli.commands.machines.sweep import as_json, as_text, exit_code
 from materia_runner.ledger.state import State
 from materia_runner.rental.lifecycle import destroy
 from materia_runner.rental.manual_worker import destroy_worker
@@ -100,7 +100,7 @@ def test_a_sweep_goes_on_with_the_other_zones_names_the_missing_one_and_fails(
     (line,) = swept.unseen
     assert line.startswith(LINE)
     assert exit_code([swept], []) == 1
-    assert as_json([swept], [], dry_run=False)["unseen"] == [line]
+    assert as_json([swept], [], dry_run=False)["not_listed"] == [line]
 
 
 def test_a_sweep_that_found_nothing_says_where_it_could_look(cloud: Cloud, state: State) -> None:

@@ -14,7 +14,7 @@ from fakes.duckdb_runs import open_in, write_and_wait
 from materia.errors import BusyError, SinkError
 from materia_duckdb.sink import DuckDBSink
 from materia_testing.contracts.crash import Elsewhere
-from materia_testing.contracts.sink_publish import ROWS, build, expected, publish_version, request
+from materia_testing.contracts.sinks.publish import ROWS, build, expected, publish_version, request
 
 HOLD = (
     "import sys, duckdb\n"

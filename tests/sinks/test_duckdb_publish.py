@@ -15,7 +15,7 @@ from materia.kit.sql import LOCKED
 from materia_duckdb.sink import DuckDBSink
 from materia_store import connection as opening
 from materia_store.connection import opened, remove
-from materia_testing.contracts.sink_publish import ROWS, build, expected, publish_version, request
+from materia_testing.contracts.sinks.publish import ROWS, build, expected, publish_version, request
 
 
 def test_opening_it_makes_nothing_and_does_not_import_duckdb(tmp_path: Path) -> None:

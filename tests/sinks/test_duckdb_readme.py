@@ -11,8 +11,8 @@ import pytest
 from materia_duckdb.sink import DuckDBSink
 from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/duckdb"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from materia.errors import ConfigError, MateriaError, SinkError
 from materia_s3.errors import explain
 from materia_s3.objects import PART, Objects
 from materia_s3.sink import S3Sink
-from materia_testing.contracts.sink_publish import build, expected, publish_version, request
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
+from materia_testing.contracts.sinks.publish import build, expected, publish_version, request
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 from obstore import exceptions
 
 PASSING = {

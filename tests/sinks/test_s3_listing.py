@@ -10,8 +10,8 @@ from fakes.s3_runs import QUICK, Machine, machines
 from materia.data import Partition
 from materia.errors import SinkError
 from materia_s3 import raw_files
-from materia_testing.contracts.sink_publish import expected, publish_version
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.publish import expected, publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 
 MONTHS = tuple(replace(JANUARY, key=f"2026-{month:02}") for month in range(1, 8))
 INDEX = "coffee/raw/acme/partitions.json"

@@ -11,8 +11,8 @@ from fakes.s3_runs import QUICK, Machine, machines
 from materia.errors import ConfigError, MateriaError, SinkError
 from materia_s3.pointer import decode
 from materia_store.object_store import Patience
-from materia_testing.contracts.sink_publish import expected, publish_version
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
+from materia_testing.contracts.sinks.publish import expected, publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 
 POINTER = "coffee/published.json"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from materia.errors import BusyError, SinkError
 from materia_s3.objects import ListedObject
 from materia_s3.pointer import KEPT_FOR, Pointer, expendable, history
-from materia_testing.contracts.sink_publish import (
+from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,
     expected,
@@ -25,7 +25,7 @@ from materia_testing.contracts.sink_publish import (
     read_duckdb,
     request,
 )
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, in_use
 
 POINTER = "coffee/published.json"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

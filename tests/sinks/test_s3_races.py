@@ -12,7 +12,7 @@ from fakes.s3 import Fault, S3Server
 from fakes.s3_runs import Machine, machines
 from materia.data import PublishRequest
 from materia.errors import BusyError, SinkError
-from materia_testing.contracts.sink_raw import JANUARY, SOURCE, fetched
+from materia_testing.contracts.sinks.raw import JANUARY, SOURCE, fetched
 
 TABLE = "serving.runs"
 

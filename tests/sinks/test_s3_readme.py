@@ -16,8 +16,8 @@ from materia_runner.config.load import parse_config
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
 from materia_store import object_store
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/s3"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
 from materia_runner.bundled import load_registry
 from materia_s3.address import Address
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 
 def test_declaring_it_imports_no_client_and_opening_it_asks_nobody(tmp_path: Path) -> None:

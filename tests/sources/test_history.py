@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from materia.data import LoadReport, LoadRequest, RawFile
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.raw_layer.load import load
+from materia_psdonline.release_file.archive import HEADER
 
 Row = tuple[str, str, str, str, int, int, str, str, str, str, str, Decimal]
 FILE = "psd_alldata_csv.zip"

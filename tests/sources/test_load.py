@@ -20,8 +20,8 @@ import duckdb
 import pytest
 from fakes.psd import ALL, Row, balances, csv_text, zip_rows, zip_text
 from materia.data import LoadReport, LoadRequest, RawFile
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.raw_layer.load import load
+from materia_psdonline.release_file.archive import HEADER
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "psdonline"
 OCTOBER = balances("2025-10", years=range(2023, 2026))
@@ -285,8 +285,8 @@ def test_coffee_of_older_releases_is_known_to_be_labelled_a_year_later(kept: Kep
 KILLED = """
 import pickle, sys, os, signal
 from pathlib import Path
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.release_file.archive import HEADER
+from materia_psdonline.raw_layer.load import load
 from materia.data import LoadRequest
 files, database, directory, after = pickle.loads(bytes.fromhex(sys.argv[1]))
 def loaded(key, left):

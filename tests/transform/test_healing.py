@@ -12,7 +12,7 @@ from fakes.psd import Row, balances
 from fakes.releases import Releases
 from fakes.sqlmesh_builds import killed_behind
 from materia.errors import StageError
-from materia_runner.worker.sqlmesh_build import TransformReport
+from materia_runner.worker.sqlmesh.build import TransformReport
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -63,7 +63,7 @@ def edit(projects: Projects, before: str, after: str) -> None:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Tables:
     """What one build of the two good releases gives."""
-    from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+    from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
     releases = Releases(tmp_path_factory.mktemp("expected"))
     for month in ("2025-09", "2025-11"):

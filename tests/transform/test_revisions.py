@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]

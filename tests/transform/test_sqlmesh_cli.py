@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {

@@ -15,8 +15,8 @@ from fakes.psd import WHEAT, balance, balances, csv_text, zip_text
 from fakes.releases import Releases
 from fakes.sqlmesh_builds import killed_behind
 from materia.errors import StageError
-from materia_runner.worker.fingerprint import models_fingerprint
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -247,7 +247,7 @@ def test_the_stamp_follows_the_files_and_not_their_place(
 
 
 def test_neighbouring_releases_are_one_span() -> None:
-    from materia_runner.worker.sqlmesh_intervals import spans
+    from materia_runner.worker.sqlmesh.intervals import spans
 
     days = [date(2025, month, 1) for month in (1, 2, 3, 7, 8, 11)]
     assert spans([*reversed(days), days[0]]) == [

@@ -13,8 +13,8 @@ import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
 from materia.errors import ConfigError
-from materia_runner.worker.sqlmesh_build import TransformReport
-from materia_runner.worker.sqlmesh_state import Versions, drop_other_state, running_versions
+from materia_runner.worker.sqlmesh.build import TransformReport
+from materia_runner.worker.sqlmesh.state import Versions, drop_other_state, running_versions
 
 ROOT = Path(__file__).parents[2]
 Build = Callable[..., TransformReport]
@@ -23,7 +23,7 @@ OLDER = "0.230.1"  # with sqlglot 28.10
 BUILD = """
 import sys
 from pathlib import Path
-from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 database, *projects = map(Path, sys.argv[1:])
 print(transform(TransformRequest(database=database, projects=tuple(projects))).models)
 """

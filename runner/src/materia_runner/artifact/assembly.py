@@ -21,7 +21,7 @@ from materia_runner.artifact.own_packages import own_files
 from materia_runner.artifact.target import WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
 from materia_runner.config.pipeline import Pipeline
-from materia_runner.worker.fingerprint import project_files
+from materia_runner.worker.sqlmesh.fingerprint import project_files
 
 # Part of every key: another way of packing makes other bytes of the same files.
 FORMAT = 2

@@ -1,1 +1,1 @@
-"""The command line: commands, options and what they print."""
+"""The command line: the tree of commands, the options they share, the exit codes."""

@@ -1,6 +1,6 @@
-"""The command line: one module for each command group, imports where they are used.
+"""The command `materia`: start it, and turn each error into a line and an exit code.
 
-`main` is the one place where an error becomes a line and an exit code.
+The commands are in `tree`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,9 @@ from materia.errors import MateriaError
 from materia.printable import printable
 
 from materia_runner.cli import orphan_notice as notice
-from materia_runner.cli.commands import (
-    artifact,
-    emulator,
-    init,
-    pipeline,
-    plan,
-    plugins,
-    providers,
-    run,
-    runs,
-    secrets,
-    sinks,
-    sources,
-    sweep,
-    worker,
-)
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
 from materia_runner.cli.redact_output import unsaid
+from materia_runner.cli.tree import Root
 from materia_runner.concurrency import left_alone
 from materia_runner.signals import Interrupted
 
@@ -57,7 +41,7 @@ Exit codes:
 
 app = typer.Typer(
     name="materia",
-    cls=Group,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
     pretty_exceptions_enable=False,  # they print local variables, and with them secrets
@@ -107,22 +91,6 @@ def root(
     """
     if context.invoked_subcommand != "sweep":  # which is about to do what the notice asks for
         notice.tell_of_leftovers()
-
-
-app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
-app.command("plan", cls=Command, epilog=plan.EPILOG)(plan.plan)
-app.add_typer(pipeline.app, name="pipeline")
-app.add_typer(runs.app, name="runs")
-app.command("sweep", cls=Command, epilog=sweep.EPILOG)(sweep.sweep)
-app.add_typer(worker.app, name="worker")
-app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
-app.add_typer(providers.app, name="providers")
-app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
-app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
-app.add_typer(artifact.app, name="artifact")
-app.add_typer(secrets.app, name="secrets")
-app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
-app.command("emulator", cls=emulator.EmulatorCommand)(emulator.emulator)
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ _KINDS: dict[str, type[Event]] = {
     "result": Result,
     "failed": Failed,
     "output": Output,
-    "machine": Machine,
+    "instance": Machine,
     "spent": Spent,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

@@ -23,9 +23,14 @@ def plan_values(plan: Plan) -> dict[str, Any]:
         "total": plain(plan.total),
         "worst": plain(plan.worst),
         "why": plan.why,
-        "legs": [_placement(placement) for placement in plan.placements],
+        "placements": [_placement(placement) for placement in plan.placements],
         "alternatives": plain(plan.alternatives),
     }
+
+
+def with_placements(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plan from the ledger under today's keys: they were once called legs."""
+    return {"placements" if name == "legs" else name: value for name, value in values.items()}
 
 
 def _placement(placement: Placement) -> Mapping[str, Any]:

@@ -25,7 +25,6 @@ from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import Problem, listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
-from materia_runner.worker.fingerprint import models_fingerprint
 from materia_runner.worker.load_anew import load_or_start_anew
 from materia_runner.worker.ownership import (
     check_removed,
@@ -33,6 +32,7 @@ from materia_runner.worker.ownership import (
     published_names,
     refuse_other_source,
 )
+from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
 
 def build(
@@ -150,7 +150,7 @@ def _build_new(
         raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
 
     ahead.join()  # two threads at once would see modules half imported
-    from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+    from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
     def progress(phase: str, done: int, total: int) -> None:
         emit(Progress(phase=phase, done=done, total=total, unit="models"))
@@ -255,7 +255,7 @@ def _import_ahead(workspace: Path) -> threading.Thread:
             "the stage transform needs SQLMesh, which is not installed here; to add it: "
             + install_command("materia-runner[transform]", extra="transform")
         )
-    from materia_runner.worker.sqlmesh_build import ENVIRONMENT
+    from materia_runner.worker.sqlmesh.build import ENVIRONMENT
 
     # Both count when SQLMesh is imported. It would write to the user's home, and read from there
     # a configuration that is not the run's.

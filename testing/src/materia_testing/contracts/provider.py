@@ -25,21 +25,21 @@ import pytest
 
 # Before they are imported, so that a failed assertion shows its values.
 pytest.register_assert_rewrite(
-    "materia_testing.contracts.provider_failures",
-    "materia_testing.contracts.provider_promises",
-    "materia_testing.contracts.provider_scene",
+    "materia_testing.contracts.providers.failures",
+    "materia_testing.contracts.providers.promises",
+    "materia_testing.contracts.providers.scene",
 )
 
 from materia_testing.contracts.contract import deviation  # noqa: E402 -- see above
-from materia_testing.contracts.provider_failures import Failures  # noqa: E402 -- see above
-from materia_testing.contracts.provider_promises import (  # noqa: E402 -- see above
+from materia_testing.contracts.providers.failures import Failures  # noqa: E402 -- see above
+from materia_testing.contracts.providers.promises import (  # noqa: E402 -- see above
     CreatePromises,
     DestroyPromises,
     ListPromises,
     OffersPromises,
     WaitPromises,
 )
-from materia_testing.contracts.provider_public import PublicOffersContract  # noqa: E402 -- see above
+from materia_testing.contracts.providers.public import PublicOffersContract  # noqa: E402 -- see above
 from materia_testing.contracts.world import ABILITIES, FAULTS, Billed, World  # noqa: E402 -- see above
 
 __all__ = [

@@ -18,7 +18,7 @@ from materia.errors import MateriaError, OrphanError
 from materia.protocols import Provider
 
 from materia_testing.contracts.odd_answers import ODD
-from materia_testing.contracts.provider_scene import ProviderScene, Scene
+from materia_testing.contracts.providers.scene import ProviderScene, Scene
 from materia_testing.contracts.world import World
 
 ONCE = ("drop_before", "drop_after", "slow")

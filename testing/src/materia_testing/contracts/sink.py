@@ -24,8 +24,8 @@ import pytest
 from materia.protocols import Sink
 
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import PublishContract
-from materia_testing.contracts.sink_raw import RawFilesContract
+from materia_testing.contracts.sinks.publish import PublishContract
+from materia_testing.contracts.sinks.raw import RawFilesContract
 
 
 class SinkContract(RawFilesContract, PublishContract):

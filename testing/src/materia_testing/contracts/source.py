@@ -25,9 +25,9 @@ import pytest
 from materia.protocols import Source
 
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.source_fetch import FetchContract
-from materia_testing.contracts.source_load import LoadContract
-from materia_testing.contracts.source_world import World
+from materia_testing.contracts.sources.fetch import FetchContract
+from materia_testing.contracts.sources.load import LoadContract
+from materia_testing.contracts.sources.world import World
 
 __all__ = ["SourceContract", "World"]
 

@@ -18,7 +18,6 @@ ProviderContract, and `machine.SshMachines` puts a real SSH server behind each i
 
 from __future__ import annotations
 
-from materia_testing.emulation.boot import Booting, Machines
 from materia_testing.emulation.clock import Clock
 from materia_testing.emulation.exchange import (
     GATEWAY_ERRORS,
@@ -32,6 +31,7 @@ from materia_testing.emulation.exchange import (
 from materia_testing.emulation.faults import Fault, Faults
 from materia_testing.emulation.meter import Meter, Metered
 from materia_testing.emulation.service import Behaviour, Service
+from materia_testing.emulation.ssh_machines.boot import Booting, Machines
 
 __all__ = [
     "GATEWAY_ERRORS",

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from materia_testing.contracts.odd_answers import spoilt
-from materia_testing.emulation.boot import Booting, Machines
 from materia_testing.emulation.clock import Clock
 from materia_testing.emulation.exchange import (
     GATEWAY_ERRORS,
@@ -31,6 +30,7 @@ from materia_testing.emulation.exchange import (
 )
 from materia_testing.emulation.faults import Fault, Faults
 from materia_testing.emulation.meter import Meter, Metered
+from materia_testing.emulation.ssh_machines.boot import Booting, Machines
 
 # Reserved for documentation, RFC 5737: nothing ever answers there.
 DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")

@@ -18,9 +18,9 @@ from materia_providers.labels import Mark, entry_mark
 from materia_providers.polling import look_for
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.client import Place
 from materia_oracle.errors import translated
-from materia_oracle.shapes import PROVIDER
 
 TERMINATED = "TERMINATED"
 TERMINATING = "TERMINATING"

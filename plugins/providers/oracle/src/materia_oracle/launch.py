@@ -16,11 +16,11 @@ from materia_providers.labels import mark_of
 from materia_providers.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.shapes import BOOT_VOLUME_VPUS, read_offer_size
 from materia_oracle.client import NO_RETRY, Place, may_pass
 from materia_oracle.errors import refuses_offer
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.offers import domains_of
-from materia_oracle.shapes import BOOT_VOLUME_VPUS, read_offer_size
 
 TABLE = "[providers.oracle] of materia.toml"
 # How often a retry token may turn out to be used up by an instance that is gone.

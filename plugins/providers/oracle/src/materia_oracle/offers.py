@@ -14,9 +14,9 @@ from materia.kit.once import Once, unkept
 from materia_providers.list_entries import Entries, LeftOut, amount, word
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.price_list import fetch
+from materia_oracle.catalog.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 from materia_oracle.client import Place
-from materia_oracle.price_list import fetch
-from materia_oracle.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 
 
 def offers_of(

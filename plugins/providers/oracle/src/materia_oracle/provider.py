@@ -17,6 +17,7 @@ from materia_providers.labels import Mark, mark_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.client import Place, connect
 from materia_oracle.inventory import (
     TERMINATED,
@@ -28,7 +29,6 @@ from materia_oracle.inventory import (
 )
 from materia_oracle.launch import TABLE, launch
 from materia_oracle.offers import offers_of
-from materia_oracle.shapes import PROVIDER
 from materia_oracle.teardown import remove
 
 # All values of the metadata together (Oracle docs, LaunchInstanceDetails.metadata).

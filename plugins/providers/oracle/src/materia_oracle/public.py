@@ -11,8 +11,8 @@ from materia.compute import ANY_REGION, Offer, Requirements
 from materia.errors import NoOfferError
 from materia_providers.list_entries import Entries, LeftOut
 
-from materia_oracle.price_list import fetch
-from materia_oracle.shapes import PROVIDER, listed_shapes, offers
+from materia_oracle.catalog.price_list import fetch
+from materia_oracle.catalog.shapes import PROVIDER, listed_shapes, offers
 
 REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
 

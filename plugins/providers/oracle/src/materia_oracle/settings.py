@@ -11,9 +11,9 @@ from materia import Opening
 from materia.errors import ConfigError, CredentialsError
 from materia_providers.settings import read_api_url, read_ssh_port
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.launch import TABLE
 from materia_oracle.provider import Oracle
-from materia_oracle.shapes import PROVIDER
 
 
 def open_provider(opening: Opening) -> Oracle:

@@ -11,8 +11,8 @@ from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
-from materia_oracle.shapes import PROVIDER
 
 
 def remove(owned: Owned, patience: timedelta) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from materia.data import Known, Partition
 
-from materia_psdonline.zip_member import stem
+from materia_psdonline.release_file.zip_member import stem
 
 # A month can be rebuilt after its first publication: the coffee file of 2022-12 carries a date
 # eleven days after that month's release day. A year of months is asked for again at every run.

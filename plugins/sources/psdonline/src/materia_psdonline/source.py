@@ -26,15 +26,15 @@ from materia.data import (
 )
 from materia.errors import ConfigError, SourceError
 
-from materia_psdonline import mirror_folder as folder
-from materia_psdonline.archive import ArchiveError, check
-from materia_psdonline.damage import damaged
-from materia_psdonline.partial_file import Arrived, TooLargeError
+from materia_psdonline.fetch import mirror_folder as folder
+from materia_psdonline.fetch.partial_file import Arrived, TooLargeError
+from materia_psdonline.release_file.archive import ArchiveError, check
+from materia_psdonline.release_file.damage import damaged
 from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
 if TYPE_CHECKING:
-    from materia_psdonline.download import Patience
+    from materia_psdonline.fetch.download import Patience
 
 
 class _Bring(Protocol):
@@ -56,7 +56,7 @@ class PsdOnline:
             self._bring = partial(folder.copy, root=settings.folder)
         else:
             # Reading a folder needs no HTTP client, and importing one takes time.
-            from materia_psdonline.download import Downloader, Patience
+            from materia_psdonline.fetch.download import Downloader, Patience
 
             self._patience = patience or Patience()
             downloader = Downloader(settings.base, self._patience)
@@ -147,7 +147,7 @@ class PsdOnline:
         """
         import duckdb
 
-        from materia_psdonline.load import load
+        from materia_psdonline.raw_layer.load import load
 
         try:
             return load(request)

@@ -37,7 +37,7 @@ def rows_of(
         rows.append(
             {
                 "name": worker.name if worker else instance.name,
-                "machine": instance.name,
+                "instance": instance.name,
                 "provider": provider,
                 "id": instance.id,
                 "run": instance.run,

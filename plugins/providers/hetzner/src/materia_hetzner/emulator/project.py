@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.meter import Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_hetzner.emulator.catalog import (
     IMAGES,

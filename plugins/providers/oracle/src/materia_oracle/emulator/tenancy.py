@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from materia.compute import Billing, Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request
 from materia_testing.emulation.meter import Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_oracle.emulator.catalog import (
     DOMAINS,

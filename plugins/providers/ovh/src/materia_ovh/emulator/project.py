@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Billing, Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.meter import HOUR, Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_ovh.emulator.catalog import FLAVORS, IMAGES, REGIONS, Flavor, hourly
 from materia_ovh.emulator.things import OvhInstance, SshKey, Volume, image_body

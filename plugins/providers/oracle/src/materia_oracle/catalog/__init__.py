@@ -1,0 +1,1 @@
+"""Oracle's prices, processors and shapes."""

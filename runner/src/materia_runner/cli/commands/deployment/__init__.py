@@ -1,0 +1,1 @@
+"""What a rented machine needs: artifacts and secrets."""

@@ -1,0 +1,1 @@
+"""Run pipelines, and look at what was run."""

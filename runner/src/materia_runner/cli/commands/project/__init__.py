@@ -1,0 +1,1 @@
+"""Set up a project: its materia.toml."""

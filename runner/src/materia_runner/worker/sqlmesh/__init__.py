@@ -1,0 +1,1 @@
+"""Build the models of a SQLMesh project."""

@@ -1,0 +1,1 @@
+"""The promises that `ProviderContract` is made of."""

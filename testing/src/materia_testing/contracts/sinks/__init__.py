@@ -1,0 +1,1 @@
+"""The promises that `SinkContract` is made of."""

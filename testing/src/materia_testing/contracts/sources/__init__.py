@@ -1,0 +1,1 @@
+"""The promises that `SourceContract` is made of."""

@@ -21,9 +21,9 @@ def name_of(file: Path) -> str:
     return str(tomllib.loads(file.read_text())["project"]["name"])
 
 
-def test_every_plugin_of_the_workspace_comes_with_materia_and_no_other() -> None:
+def test_every_plugin_of_the_workspace_comes_with_materia_and_its_project_and_no_other() -> None:
     assert len(PLUGINS) > 7
-    assert bundled() == {name_of(file) for file in PLUGINS}
+    assert bundled() == {name_of(file) for file in (*PLUGINS, ROOT / "transform/pyproject.toml")}
 
 
 @pytest.mark.parametrize("folder", ["core", "kits", "runner", "testing"])
@@ -59,7 +59,7 @@ def test_only_plugins_that_come_with_materia_are_left_without_those_of_others() 
 def test_what_comes_with_materia_and_is_not_installed_is_told_with_its_extra() -> None:
     registry = load_registry([])
 
-    with pytest.raises(PluginError, match=r"it comes with materia-hetzner"):
+    with pytest.raises(PluginError, match=r"none; to add it: uv sync --inexact --extra hetzner$"):
         registry.provider("hetzner")
     with pytest.raises(PluginError) as raised:
         registry.provider("aws")

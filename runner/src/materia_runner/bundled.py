@@ -46,4 +46,4 @@ def how_to_install(name: str) -> str:
         return ""
     from materia_runner.install_hints import install_command
 
-    return f"; to add it: {install_command(package, extra=name)}"
+    return f"; to add it: {install_command(package)}"

@@ -20,15 +20,17 @@ USUAL_SET = "materia-pipelines"
 PLACES = ("git", "url", "path", "directory", "editable")  # of a requirement in uv's receipt
 
 
-def install_command(package: str, *, extra: str) -> str:
-    """What to type for *extra* of the usual set, or for *package* where that has no such extra.
+def install_command(package: str) -> str:
+    """Command that adds *package*, as an extra of the usual set where it has that extra.
 
     None of these commands takes away what was installed before.
 
     Args:
-        package: A requirement, for example `materia-hetzner` or `materia-runner[chart]`.
-        extra: The name that it has as an extra of materia-pipelines.
+        package: A requirement, for example `materia-hetzner`, which is the extra `hetzner`, or
+            `materia-runner[chart]`, which is the extra `chart`.
     """
+    name, _, inner = package.partition("[")
+    extra = inner.removesuffix("]") or name.removeprefix("materia-")
     usual = _distribution(USUAL_SET)
     has = usual is not None and extra in (usual.metadata.get_all("Provides-Extra") or ())
     prefix = Path(sys.prefix)

@@ -198,7 +198,7 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
     if importlib.util.find_spec("obstore") is None:
         raise PluginError(
             f"the bucket {bucket.url} needs obstore, which is not installed here; "
-            f"to add it: {install_command('materia-runner[s3]', extra='s3')}"
+            f"to add it: {install_command('materia-runner[s3]')}"
         )
     from materia_store.object_store import BucketPrefix, Key, Patience, StoreClient
 

@@ -16,6 +16,7 @@ SENT = (
     "__init__.py",
     "bundled.py",
     "codec.py",
+    "install_hints.py",
     "messages",
     "py.typed",
     "secrets/__init__.py",

@@ -61,8 +61,7 @@ def no_provider_rents(registry: Registry) -> str:
     missing = sorted(bundled() - {found.distribution for found in registry.found})
     if not missing:
         return sentence
-    name = missing[0].removeprefix("materia-")
-    return f"{sentence}; to add one, for example: {install_command(missing[0], extra=name)}"
+    return f"{sentence}; to add one, for example: {install_command(missing[0])}"
 
 
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:

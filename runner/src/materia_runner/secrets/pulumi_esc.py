@@ -189,7 +189,7 @@ def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client
         import httpx
         from materia_http.client import client as make_client
     except ImportError as error:
-        command = install_command("materia-runner[esc]", extra="esc")
+        command = install_command("materia-runner[esc]")
         raise EscError(f"it needs httpx, which is not installed; to add it: {command}") from error
     timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
     headers = {**HEADERS, "authorization": f"token {token}"}

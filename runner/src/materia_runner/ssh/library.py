@@ -18,5 +18,5 @@ def require_asyncssh() -> None:
     if find_spec("asyncssh") is None:
         raise PluginError(
             "a rented machine is reached with asyncssh, which is not installed here; to add it: "
-            + install_command("materia-runner[ssh]", extra="ssh")
+            + install_command("materia-runner[ssh]")
         )

@@ -20,6 +20,7 @@ from materia.data import Known, LoadReport, LoadRequest, PublishRequest, RawFile
 from materia.errors import ConfigError, PluginError, SinkError, SourceError
 from materia.protocols import Sink, Source
 
+from materia_runner.bundled import bundled
 from materia_runner.install_hints import install_command
 from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import Problem, listing, warn
@@ -205,15 +206,15 @@ def _remarks(
     )
 
 
-# The package of ours that has the project for a source: what to install where it is missing.
-PROJECTS = {"psdonline": "materia-transform"}
+# The package with the SQLMesh project for the sources that come with materia.
+PROJECT = "materia-transform"
 
 
 def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
     """A sentence for those who expect more than the source brings by itself."""
     if request.project is not None or any(name.startswith("serving.") for name in tables):
         return []
-    ours = f"install {package}, or " if (package := PROJECTS.get(request.source)) else ""
+    ours = f"install {PROJECT}, or " if f"materia-{request.source}" in bundled() else ""
     message = (
         f"no SQLMesh project: only the tables that {request.source} itself brings are built, raw "
         f"and staging; {ours}set transform.project in materia.toml to the folder of a project"
@@ -253,7 +254,7 @@ def _import_ahead(workspace: Path) -> threading.Thread:
     if importlib.util.find_spec("sqlmesh") is None:
         raise PluginError(
             "the stage transform needs SQLMesh, which is not installed here; to add it: "
-            + install_command("materia-runner[transform]", extra="transform")
+            + install_command("materia-runner[transform]")
         )
     from materia_runner.worker.sqlmesh.build import ENVIRONMENT
 

@@ -31,7 +31,7 @@ def check_target(target: str) -> None:
 
 
 def _missing() -> ConfigError:
-    command = install_command("materia-runner[chart]", extra="chart")
+    command = install_command("materia-runner[chart]")
     return ConfigError(f"--chart needs packages that are not installed; to add them: {command}")
 
 

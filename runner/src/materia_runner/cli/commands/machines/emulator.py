@@ -245,7 +245,7 @@ def _machines() -> SshMachines:
 def _missing(error: ImportError) -> ConfigError:
     return ConfigError(
         f"the emulator needs {error.name}; to add it: "
-        f"{install_command('materia-runner[emulator]', extra='emulator')}"
+        f"{install_command('materia-runner[emulator]')}"
         " (--no-machines and --provider need less)"
     )
 

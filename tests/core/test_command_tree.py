@@ -75,8 +75,8 @@ def test_a_command_does_not_import_the_others(workshop: Workshop) -> None:
     commands = {name for name in modules if name.startswith("materia_runner.cli.commands.")}
     assert ended.stdout
     assert commands == {
-        "materia_runner.cli.commands.plugins.plugins",
-        "materia_runner.cli.commands.plugins.plugins.sources",
+        "materia_runner.cli.commands.plugins",
+        "materia_runner.cli.commands.plugins.sources",
     }
 
 

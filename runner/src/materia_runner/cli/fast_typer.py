@@ -39,10 +39,16 @@ class Group(TyperGroup):
         return _shortened(super().get_params(ctx), self.callback)
 
 
-def command_app(name: str, function: Callable[..., None], *, epilog: str) -> typer.Typer:
+def command_app(
+    name: str,
+    function: Callable[..., None],
+    *,
+    epilog: str | None = None,
+    cls: type[Command] = Command,
+) -> typer.Typer:
     """The application that is one command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command, epilog=epilog)(function)
+    app.command(name, cls=cls, epilog=epilog)(function)
     return app
 
 

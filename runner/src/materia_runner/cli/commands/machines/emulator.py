@@ -250,4 +250,4 @@ def _missing(error: ImportError) -> ConfigError:
     )
 
 
-app = command_app("emulator", emulator, epilog=EPILOG)
+app = command_app("emulator", emulator, cls=EmulatorCommand)

@@ -154,7 +154,7 @@ def test_the_pipeline_its_result_and_the_ledger_of_the_user_stay_as_they_are(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     prices = materia("providers", "price", "--provider", "hetzner", "--all", **environment)

@@ -14,6 +14,7 @@ from decimal import Decimal
 from materia.compute import Money
 
 from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, gone_machine
+from materia_runner.ledger.columns import column
 from materia_runner.ledger.costs import cost_rows
 from materia_runner.ledger.rows import CostRow
 
@@ -77,8 +78,8 @@ def settle(connection: sqlite3.Connection, now: datetime) -> None:
                 row.stage,
                 row.machines,
                 row.time // timedelta(microseconds=1),
-                f"{row.estimate.amount} {row.estimate.currency}",
-                f"{row.cost.amount} {row.cost.currency}",
+                column(row.estimate),
+                column(row.cost),
             )
             for row in sums
         ],

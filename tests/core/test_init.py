@@ -76,7 +76,7 @@ def test_a_file_that_is_there_stays_as_it_is(workshop: Workshop) -> None:
     ended = workshop.run("init")
 
     assert ended.returncode == 2
-    assert ended.stderr.startswith("materia: materia.toml exists already and stays as it is")
+    assert ended.stderr.startswith("materia: materia.toml already exists and was not changed")
     assert (workshop.directory / "materia.toml").read_text() == 'provider = "local"\n'
 
 

@@ -279,8 +279,8 @@ def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
         said[words] = done.stderr.strip()
 
     assert said == {
-        "create Dev_1": "materia: 'Dev_1' is no name for a worker: it begins with a letter and "
-        "has at most 24 of a-z, 0-9 and single -",
+        "create Dev_1": "materia: 'Dev_1' is not a valid worker name: begin with a letter, "
+        "and use at most 24 of a-z, 0-9 and single -",
         "ssh nobody": "materia: no worker 'nobody' was created on this computer; "
         "create one with `materia worker create`",
         "destroy nobody": "materia: no worker 'nobody' was created on this computer; "

@@ -64,7 +64,7 @@ def test_no_key_is_missing_in_it(tmp_path: Path, path: tuple[str, ...]) -> None:
     with pytest.raises(MateriaError) as raised:
         parse_config(document, REGISTRY, name="materia.toml", directory=tmp_path)
 
-    _, _, known = str(raised.value).partition("known here: ")
+    _, _, known = str(raised.value).partition("known keys: ")
     for key in known.split(", "):
         if key != "none":
             assert re.search(rf"^(# )?(\[.*\b)?{key}\b", template(REGISTRY), re.MULTILINE), key

@@ -128,12 +128,12 @@ def test_the_text_has_the_choice_the_reasons_and_the_sums(rented: Workshop) -> N
     assert "passed over:\n  dollars: 1 x prices in USD cannot be compared in EUR" in said
     assert "  hours: 1 x less than 8 GiB of memory\n" in said
     assert (
-        "extract and transform share one machine, as that is expected to cost 0.0610 EUR, and "
+        "extract and transform share one machine: expected cost 0.0610 EUR, instead of "
         "0.0645 EUR if extract and transform have a machine each.\n"
     ) in said
-    assert ["expected", "in", "all", "0.0610", "EUR"] in lines
-    assert ["at", "worst", "0.2440", "EUR"] in lines
-    assert "at 0.06 EUR/h for at most 3 h 32 min, all in 0.2440 EUR\n" in said
+    assert ["expected", "total", "0.0610", "EUR"] in lines
+    assert ["worst", "case", "0.2440", "EUR"] in lines
+    assert "at 0.06 EUR/h for at most 3 h 32 min, in total 0.2440 EUR\n" in said
     assert said.endswith("cap per run      none (--max-cost, or [budget] run)\n")
 
 
@@ -143,8 +143,8 @@ def test_a_cap_below_the_worst_case_refuses_after_the_plan_is_shown(rented: Work
     assert ended.returncode == 4
     assert "cap per run      0.2400 EUR\n" in ended.stdout
     assert ended.stderr.startswith(
-        "materia: this run could cost 0.2440 EUR, and --max-cost, or [budget] run in materia.toml, "
-        "allows 0.2400 EUR\n"
+        "materia: this run could cost 0.2440 EUR, over its cap of 0.2400 EUR (--max-cost, or "
+        "[budget] run in materia.toml)\n"
     )
     assert "at 0.06 EUR/h for at most 3 h 32 min" in ended.stderr
     assert (
@@ -162,7 +162,10 @@ def test_a_cap_on_the_month_is_shown_and_kept(rented: Workshop) -> None:
 
     assert ended.returncode == 4
     assert "cap per month    0.2000 EUR, 0.0000 EUR of it used\n" in ended.stdout
-    assert "with it this month could cost 0.2440 EUR, and [budget] monthly" in ended.stderr
+    assert (
+        "this month could cost 0.2440 EUR, over its cap of 0.2000 EUR ([budget] monthly"
+        in ended.stderr
+    )
 
 
 def test_no_machine_is_told_with_each_provider_and_why(rented: Workshop) -> None:
@@ -177,7 +180,7 @@ def test_no_machine_is_told_with_each_provider_and_why(rented: Workshop) -> None
     assert ended.returncode == 4
     assert ended.stdout == ""
     assert ended.stderr.splitlines()[:2] == [
-        "materia: nothing to run the stage transform on",
+        "materia: no machine can run the stage transform",
         "  hours: 2 x less than 64 vCPU",
     ]
     assert "SECONDS_TOKEN" in ended.stderr

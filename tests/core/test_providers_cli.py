@@ -118,7 +118,7 @@ def test_providers_that_cannot_answer_stand_below_with_the_remedy(rented: Worksh
     assert "hours: set HOURS_TOKEN to use it" in lines
     assert "dollars: closed today" in lines
     assert "broken: its plugin failed: KeyError: 'a fault of the plugin, in work'" in lines
-    assert "seconds: public prices; set SECONDS_TOKEN to see what can be had" in lines
+    assert "seconds: public prices; set SECONDS_TOKEN to see what is available" in lines
     assert ended.returncode == 0
 
 
@@ -181,8 +181,8 @@ def test_offline_uses_what_was_kept_and_says_how_old_it_is(rented: Workshop) -> 
 
     ended = rented.run("providers", "price", *SMALL, "--offline", environment={})
 
-    assert "hours: kept answer, less than 1 min old" in ended.stdout
-    assert "seconds: no answer to this question is kept" in ended.stdout
+    assert "hours: cached answer, less than 1 min old" in ended.stdout
+    assert "seconds: no cached answer to this question" in ended.stdout
 
 
 def test_a_slow_provider_is_left_behind(rented: Workshop) -> None:

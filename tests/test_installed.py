@@ -185,7 +185,7 @@ def test_a_copy_of_the_installed_project_can_be_edited(user: Stranger) -> None:
         copy = user.folder / "own/models/models" / path.parent.name / path.name
         assert copy.read_text() == path.read_text()
     said = user.refused(materia, "init", "--config", "b.toml", "--project", "own/models")
-    assert "own/models exists already and stays as it is" in said
+    assert "own/models already exists and was not changed" in said
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: str(folder.relative_to(ROOT)))

@@ -95,7 +95,7 @@ def test_its_emulated_cloud_is_found_and_started_beside_ours(stranger: Stranger)
     told = stranger.run(stranger.program("materia"), "emulator", "--help")
     printed = stranger.run(stranger.program("python"), "-c", EMULATE, stranger.program("materia"))
 
-    assert "Emulators that are installed: acme." in told
+    assert "Installed emulators: acme." in told
     assert json.loads(printed) == {
         "types": ["large", "small"],
         "left": "acme: nothing charged, nothing left",

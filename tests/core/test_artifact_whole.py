@@ -196,7 +196,7 @@ def test_without_a_bucket_nothing_is_pushed(workshop: Workshop) -> None:
     done = workshop.run("artifact", "push")
 
     assert done.returncode == 2
-    assert 'no bucket to push to; set [artifacts] bucket = "s3://bucket/prefix"' in done.stderr
+    assert 'no artifact bucket is set; add [artifacts] bucket = "s3://bucket/prefix"' in done.stderr
 
 
 def test_where_none_was_made_the_list_says_how(workshop: Workshop) -> None:
@@ -204,7 +204,7 @@ def test_where_none_was_made_the_list_says_how(workshop: Workshop) -> None:
 
     assert (done.returncode, done.stdout) == (
         0,
-        "no artifacts; `materia artifact build` makes one\n",
+        "no artifacts; build one with `materia artifact build`\n",
     )
 
 

@@ -186,7 +186,7 @@ def test_a_full_disk_under_the_output_is_told(workshop: Workshop, command: str) 
         )
 
     assert ended.returncode == 1
-    assert ended.stderr == ("materia: standard output cannot be written: No space left on device\n")
+    assert ended.stderr == ("materia: cannot write to standard output: No space left on device\n")
 
 
 def test_a_folder_deleted_under_the_shell_is_told(workshop: Workshop) -> None:
@@ -203,7 +203,7 @@ def test_a_folder_deleted_under_the_shell_is_told(workshop: Workshop) -> None:
     )
 
     assert ended.returncode == 2
-    assert ended.stderr == "materia: the current folder was deleted; change to another one\n"
+    assert ended.stderr == "materia: the current folder was deleted; change to another folder\n"
 
 
 def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:

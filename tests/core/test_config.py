@@ -73,7 +73,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: artifacts, "),
+        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known keys: artifacts, "),
         ("source = 3", "source must be text, is 3"),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
@@ -85,13 +85,13 @@ def refusal(tmp_path: Path, text: str) -> str:
             "sources.acme.folder must be text, is the date 2006-08-01",
         ),
         ("[stages.extract]\nvcpus = true", "stages.extract.vcpus must be a whole number from 1 up"),
-        ("source = ''", "source must be text that is not empty, is ''"),
+        ("source = ''", "source must be non-empty text, is ''"),
         ("source = 'acne'", "source: unknown source 'acne' (did you mean 'acme'?); installed: "),
         ("provider = 'locl'", "provider: unknown provider 'locl' (did you mean 'local'?)"),
         ("sink = 'twin'", "sink: two plugins declare the sink 'twin': acme.twin and acme.twin;"),
         ("source = 'broken'", "source: the source 'broken' cannot be loaded from acme.broken: Imp"),
         ("stages = 1", "stages must be a table, is 1"),
-        ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known here: ext"),
+        ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known keys: ext"),
         ("[stages.extract]\nvcpus = '4'", "stages.extract.vcpus must be a whole number from 1 up"),
         ("[stages.extract]\nmemory = 8", "unknown key stages.extract.memory (did you mean 'memory"),
         (
@@ -113,7 +113,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[budget]\nmontly = 3", "unknown key budget.montly (did you mean 'monthly'?)"),
         (
             "[artifacts]\nregion = 'x'",
-            'artifacts.bucket must be an address like "s3://bucket/prefix", is not there',
+            'artifacts.bucket must be an address like "s3://bucket/prefix", is missing',
         ),
         ("[artifacts]\nbucket = 'b'", 'artifacts.bucket must be an address like "s3://bucket/pre'),
         ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
@@ -136,7 +136,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[sinks.twin]", "sinks.twin: two plugins declare the sink 'twin'"),
         ("[sources.acme]\nfodler = 'x'", "unknown key sources.acme.fodler (did you mean 'folder'?"),
         ("[sources.acme]\nfolder = ['x']", "sources.acme.folder must be text, is ['x']"),
-        ("[sources.acme]\nfolder = ''", "sources.acme.folder must be text that is not empty, is"),
+        ("[sources.acme]\nfolder = ''", "sources.acme.folder must be non-empty text, is"),
         ("[sources.acme]\nthreads = 1.5", "sources.acme.threads must be a whole number from 1 up"),
         ("[sources.acme]\nthreads = 0", "sources.acme.threads must be a whole number from 1 up"),
         ("[sources.acme]\nstrict = 1", "sources.acme.strict must be true or false, is 1"),
@@ -311,7 +311,7 @@ def test_the_option_names_one_several_or_all_that_rent(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["auto,local"], "--provider auto,local: auto means all that rent and have their crede"),
+        (["auto,local"], "--provider auto,local: auto means all that rent machines and have cre"),
         ([","], '--provider must be "auto" or names of providers, is empty'),
         (["local,locl"], r"unknown provider 'locl' \(did you mean 'local'\?\)"),
     ],

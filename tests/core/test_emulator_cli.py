@@ -92,7 +92,7 @@ def test_a_name_that_is_no_service_is_an_error_that_lists_them(tmp_path: Path) -
     )
 
     assert done.returncode == 2
-    assert "no emulator for 'aws'; there are hetzner, oracle, ovh, scaleway" in done.stderr
+    assert "no emulator for 'aws'; installed: hetzner, oracle, ovh, scaleway" in done.stderr
 
 
 def test_there_is_a_service_of_each_name() -> None:
@@ -225,7 +225,7 @@ def test_the_emulator_of_a_plugin_of_others_is_started_and_named_by_help_and_com
     _, completed = emulator(env=completing)
     code, started = emulator("--provider", "moon", "--no-machines", env=env)
 
-    assert "are installed: hetzner, moon, oracle, ovh, scaleway." in helped
+    assert "Installed emulators: hetzner, moon, oracle, ovh, scaleway." in helped
     assert completed.split() == ["moon"]
     assert code == 0, started
     assert "export MOON_TOKEN=m" in started
@@ -239,10 +239,10 @@ def test_an_emulator_that_cannot_be_loaded_stops_no_other(tmp_path: Path) -> Non
     named, told = emulator("--provider", "moon", "--no-machines", env=env)
 
     assert code == 0, said
-    assert "warning: the emulator 'moon' of moon-cloud cannot be loaded: ZeroDivisionError" in said
+    assert "warning: cannot load the emulator 'moon' of moon-cloud: ZeroDivisionError" in said
     assert "hetzner: nothing charged" in said
     assert named == 2
-    assert "the emulator 'moon' of moon-cloud cannot be loaded" in told
+    assert "cannot load the emulator 'moon' of moon-cloud" in told
 
 
 def test_an_entry_point_that_is_no_emulator_of_its_provider_is_an_error(tmp_path: Path) -> None:
@@ -259,4 +259,4 @@ def test_without_plugins_of_others_their_emulator_is_left_out(tmp_path: Path) ->
     code, said = emulator("--provider", "moon", env=env, before="--no-plugins")
 
     assert code == 2
-    assert "no emulator for 'moon'; there are hetzner, oracle, ovh, scaleway" in said
+    assert "no emulator for 'moon'; installed: hetzner, oracle, ovh, scaleway" in said

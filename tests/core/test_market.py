@@ -63,7 +63,7 @@ def test_a_source_that_reads_a_folder_is_not_run_on_a_rented_machine(
 
     assert ended.returncode == 2
     assert (
-        f"sources.psdonline.base_url is the folder {value}, which is on this mach" in ended.stderr
+        f"sources.psdonline.base_url is the folder {value} on this machine, which" in ended.stderr
     )
     assert "--provider local" in ended.stderr
 

@@ -18,7 +18,7 @@ def test_a_folder_with_a_question_mark_is_refused_before_anything_is_fetched(
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"materia: {odd}: DuckDB cannot work in a folder with ? in its name; rename the folder, "
+        f"materia: {odd}: DuckDB cannot use a path with a question mark (?); rename the folder, "
         "or use another one\n"
     )
     assert not (odd / ".materia").exists()

@@ -43,8 +43,8 @@ def test_two_short_stages_share_the_hour_that_is_paid() -> None:
     assert machines(found) == [("extract and transform", "large")]
     assert found.total == Money(Decimal("0.10"), "EUR")
     assert found.why == (
-        "extract and transform share one machine, as that is expected to cost 0.1000 EUR, "
-        "and 0.1600 EUR if extract and transform have a machine each"
+        "extract and transform share one machine: expected cost 0.1000 EUR, "
+        "instead of 0.1600 EUR if extract and transform have a machine each"
     )
     (other,) = found.alternatives
     assert other.machines == ("acme small in north", "acme large in north")
@@ -59,7 +59,7 @@ def test_stages_billed_by_the_second_have_what_each_of_them_needs() -> None:
 
     assert machines(found) == [("extract", "small"), ("transform", "large")]
     assert found.total.amount == Decimal("0.06") * 50 / 60 + Decimal("0.10") / 6
-    assert "have a machine each, as that" in found.why
+    assert "have a machine each: expected cost " in found.why
 
 
 def test_sharing_saves_the_boot_of_the_second_stage() -> None:
@@ -84,7 +84,7 @@ def test_the_worst_case_is_of_the_least_lucky_clock_hours() -> None:
     (said,) = found.worst_case
     assert said == (
         "extract and transform: acme large in north at 0.10 EUR/h for at most 2 h 20 min, "
-        "all in 0.4000 EUR"
+        "in total 0.4000 EUR"
     )
 
 
@@ -166,7 +166,7 @@ def test_data_without_a_way_out_stays() -> None:
     assert machines(found) == [("extract and transform", "large")]
     assert found.alternatives[0].machines == ("bolt large in north", "bolt large in north")
 
-    with pytest.raises(NoOfferError, match="nothing to run extract and transform on: what they"):
+    with pytest.raises(NoOfferError, match="no machines can run extract and transform: their"):
         plan(shut, replace(bolt, architecture="arm64"), stages=(X86_EXTRACT, ARM_TRANSFORM))
 
 
@@ -183,8 +183,8 @@ def test_stages_for_different_processors_share_no_machine() -> None:
 
     assert machines(found) == [("extract", "small"), ("transform", "large")]
     assert found.why == (
-        "extract and transform have a machine each, as nothing else can be had: extract and "
-        "transform: their stages are for different processors"
+        "extract and transform have a machine each, because no other plan is possible: extract and "
+        "transform: the stages need different processors"
     )
 
 
@@ -193,7 +193,7 @@ def test_an_owned_machine_is_taken_as_it_is_and_costs_nothing() -> None:
 
     assert machines(found) == [("extract and transform", "this")]
     assert found.worst == found.total == Money(Decimal(0), "EUR")
-    assert found.why.endswith("share one machine, as more machines would cost the same")
+    assert found.why.endswith("share one machine, because more machines would cost the same")
     assert machines(plan(MINE, LARGE)) == [("extract and transform", "large")]
 
 
@@ -204,7 +204,7 @@ def test_what_could_not_be_had_is_passed_over_for_that_reason() -> None:
     reasons = {one.offer: one.reason for one in found.placements[0].ranking.passed_over}
     assert reasons == {
         SMALL: "2 vCPU, 4 needed",
-        LARGE: "this run tried it and could not have it",
+        LARGE: "this run tried it and could not rent it",
     }
 
 
@@ -220,7 +220,7 @@ def test_no_machine_for_a_stage_is_told_with_each_provider_and_its_reasons() -> 
         )
 
     assert str(raised.value).splitlines() == [
-        "nothing to run the stage transform on",
+        "no machine can run the stage transform",
         "  acme: 2 x less than 4 vCPU",
         "  bolt: 1 x sold out",
         "  ovh: set OVH_APPLICATION_KEY to use it",
@@ -244,7 +244,7 @@ def test_one_stage_has_one_machine() -> None:
     found = plan(SMALL, LARGE, stages=(EXTRACT,))
 
     assert machines(found) == [("extract", "small")]
-    assert found.why == "extract has a machine, as it is the only stage"
+    assert found.why == "extract has a machine, because it is the only stage"
     assert found.alternatives == ()
 
 

@@ -126,7 +126,7 @@ def test_public_prices_stand_in_for_missing_credentials_and_say_so(cache: PriceC
 
     assert isinstance(answer, Answer)
     assert answer.public
-    assert answer.remark == "seconds: public prices; set SECONDS_TOKEN to see what can be had"
+    assert answer.remark == "seconds: public prices; set SECONDS_TOKEN to see what is available"
 
 
 def test_public_prices_stand_in_for_refused_credentials_and_say_so(cache: PriceCache) -> None:
@@ -181,9 +181,9 @@ def test_offline_asks_nobody_and_says_how_old_the_answer_is(cache: PriceCache) -
     )
 
     assert isinstance(kept, Answer)
-    assert kept.remark == "hours: kept answer, 1 d 2 h old"
+    assert kept.remark == "hours: cached answer, 1 d 2 h old"
     assert reasons([none]) == [
-        "seconds: no answer to this question is kept; ask again without --offline"
+        "seconds: no cached answer to this question; run again without --offline"
     ]
 
 
@@ -199,7 +199,7 @@ def test_a_provider_that_fails_now_is_shown_with_its_last_prices(cache: PriceCac
 
     assert isinstance(answer, Answer)
     assert answer.remark == (
-        "dollars: the service is down, delay 0; shown are its prices of 3 h ago"
+        "dollars: the service is down, delay 0; showing cached prices from 3 h ago"
     )
 
 
@@ -313,7 +313,7 @@ def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache)
 
     (reason,) = reasons(ask(given, cache=cache))
 
-    assert reason.startswith("hours: it offered nothing: hours: ")
+    assert reason.startswith("hours: returned no offers: hours: ")
     assert reason.endswith("its disk is 0, which cannot be")
 
 

@@ -104,7 +104,7 @@ def test_a_name_that_is_neither_is_refused_with_those_there_are(home: Path) -> N
 def test_two_projects_of_one_name_are_told_apart_by_a_folder_alone(home: Path) -> None:
     registry = with_acme(ACME, replace(ACME, distribution="materia-acme-too"))
 
-    with pytest.raises(ConfigError, match="'acme': those of materia-acme and materia-acme-too"):
+    with pytest.raises(ConfigError, match="'acme', of materia-acme and materia-acme-too"):
         chosen({"transform": {"project": "acme"}}, home, registry)
     assert chosen({}, home, registry)[0] == OURS, "another source does not mind"
 
@@ -125,7 +125,7 @@ def test_a_project_of_others_is_listed_and_left_out_with_their_plugins(workshop:
     (acme,) = [line.split() for line in listed if "materia-acme" in line]
     assert acme == [
         *("project", "acme", "1.2", "materia-acme", "broken"),
-        *("there", "is", "no", "folder", "acme"),
+        *("cannot", "find", "the", "folder", "acme"),
     ]
     assert not [line for line in ours if "materia-acme" in line]
     assert [line.split()[-2:] for line in ours if line.startswith("project")] == [
@@ -161,6 +161,6 @@ def test_init_writes_into_no_folder_that_has_something(workshop: Workshop) -> No
     done = workshop.run("init", "--project", "models")
 
     assert done.returncode == 2
-    assert done.stderr.startswith("materia: models exists already and stays as it is")
+    assert done.stderr.startswith("materia: models already exists and was not changed")
     assert sorted(workshop.directory.iterdir()) == [mine.parent]
     assert list(mine.parent.iterdir()) == [mine]

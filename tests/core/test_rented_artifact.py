@@ -76,8 +76,8 @@ def test_a_machine_that_is_another_than_expected_is_given_up_and_nothing_is_made
     done = rented.run(*EXTRACT, "hetzner")
 
     assert done.returncode == 0, done.stderr
-    assert f"has Python {facts[0]} on {HERE}, and what it would run was made for" in done.stderr
-    assert "renting it once more, when what it runs is made for that" in done.stderr
+    assert f"has Python {facts[0]} on {HERE}, and the artifact was built for" in done.stderr
+    assert "building an artifact for it, then renting it again" in done.stderr
     assert all(one.endswith("none") for one in when_put_together(done.stderr))
     run = json.loads(done.stdout)["run"]
     assert len(rented.ledger(run)["instances"]) == 2

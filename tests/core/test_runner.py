@@ -122,7 +122,7 @@ def test_without_a_machine_each_offer_is_told_with_its_reason(
         run_extract()
 
     assert str(raised.value).splitlines() == [
-        "nothing to run the stage extract on",
+        "no machine can run the stage extract",
         "  rental: cheap is sold out",
         "  rental: dear is sold out",
         "  try again later, name other providers, or ask for less under [stages.<name>]",

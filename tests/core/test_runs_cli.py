@@ -114,9 +114,9 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
         "  providers  acme, bolt",
         f"  cost       {COST:.4f} EUR, estimated 0.0021 EUR",
         "  cap        0.5000 EUR",
-        "    asked for 12:00:00, refused: nothing was created",
+        "    requested 12:00:00, refused: nothing was created",
         "    acme: a2 in north is sold out",
-        "    asked for 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14 min",
+        "    requested 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14 min",
         f"    estimated 0.0021 EUR, cost {COST:.4f} EUR",
         "      a2 in north: 0.2333 h x 0.012 EUR = 0.0028 EUR; started minutes from create",
         "  transform: ok, 8 min (expected 10 min), on materia-20261124t120000-ab12cd-second",
@@ -148,7 +148,7 @@ def test_the_plan_is_shown_with_the_choice_and_what_was_passed_over(
 
     assert f"plan: expected to cost {money_text(plan.total)}, at most " in text
     assert f"  {plan.why}\n" in text
-    assert "  extract and transform: the first of 2 offers that would do was chosen\n" in text
+    assert "  extract and transform: chose the first of 2 offers that fit\n" in text
     assert ["1", "acme", "a2", "north"] in [line.split()[:4] for line in text.splitlines()]
     assert "    passed over 1 of acme: sold out\n" in text
     assert values(workshop, "show", GOOD)["plan"]["total"]["amount"] == f"{plan.total.amount:f}"
@@ -218,7 +218,7 @@ def test_costs_are_told_by_month_provider_and_stage(workshop: Workshop) -> None:
     assert lines[1].split()[:4] == ["2026-11", "acme", "extract", "2"]
     assert lines[2].split()[:4] == ["2026-11", "acme", "transform", "1"]
     total = cost(OFFER, 2 * MINUTE, NOON).cost.amount + COST
-    assert lines[-1].startswith(f"together {total:.4f} EUR, estimated 0.0042 EUR")
+    assert lines[-1].startswith(f"total {total:.4f} EUR, estimated 0.0042 EUR")
     assert [(row["stage"], row["instances"]) for row in told["rows"]] == [
         ("extract", 2),
         ("transform", 1),
@@ -243,7 +243,7 @@ def test_what_is_still_there_counts_so_far_and_a_killed_run_is_told(
     listed = workshop.run("runs", "--limit", "1")
 
     assert "so far, estimated 0.0021 EUR" in shown.stdout
-    assert "created 14:00:00, not gone yet, its deadline is 2026-11-24 16:00:00" in shown.stdout
+    assert "created 14:00:00, still exists, its deadline is 2026-11-24 16:00:00" in shown.stdout
     assert "EUR so far" in listed.stdout
     assert "cut off" in listed.stdout
     assert "3 (1 open)" in workshop.run("runs", "cost").stdout
@@ -302,7 +302,7 @@ def test_the_shell_completes_the_identities_of_runs(workshop: Workshop) -> None:
     [
         ("", "materia runs cost --since 2026-11"),
         ("show", "the newest run"),
-        ("cost", "Amounts of different currencies"),
+        ("cost", "Amounts in different currencies"),
     ],
 )
 def test_help_teaches(workshop: Workshop, words: str, taught: str) -> None:

@@ -50,7 +50,7 @@ def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
     )
 
     assert "serving.obt_commodity_metrics" in first.stdout
-    assert "This was the sample." in first.stdout
+    assert "This was sample data." in first.stdout
     assert first.stderr == ""
     assert looked.stdout.count("\n") > 10
     result = json.loads(second.stdout)["stages"][1]["result"]

@@ -44,7 +44,7 @@ def test_a_long_log_has_its_beginning_its_end_and_how_much_was_cut_between(tmp_p
     kept = log(tmp_path / "log", lines, limit=10_000)
 
     (full,) = [number for number, line in enumerate(kept) if "the end is kept" in line]
-    told = re.fullmatch(r"here ([\d,]+) lines \([\d,]+ bytes\) were cut, .*", kept[full + 1])
+    told = re.fullmatch(r"([\d,]+) lines \([\d,]+ bytes\) were cut here: .*", kept[full + 1])
     assert told is not None
     cut = int(told[1].replace(",", ""))
     assert kept[:full] + kept[full + 2 :] == lines[:full] + lines[full + cut :]

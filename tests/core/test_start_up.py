@@ -121,7 +121,7 @@ def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Work
         ("--vcpus many", "a valid integer"),
         ("--limit -1", "greater than or equal to 1"),
         ("--memory lots", "'lots' is not a size"),
-        ("--duration 5", "'5' is not a length of time"),
+        ("--duration 5", "'5' is not a duration"),
         ("--arch x86_64 --arch mips", "'mips' is neither x86_64 nor arm64"),
     ],
 )

@@ -274,8 +274,8 @@ class TestCommand:
 
         assert done.returncode == 0
         assert done.stdout == (
-            "graveyard: kept m (g1, volume) in north: its run is not known on this computer; its "
-            "deadline is 2035-01-02 22:14 UTC\n"
+            "graveyard: kept m (g1, volume) in north: its run was not started on this computer; "
+            "its deadline is 2035-01-02 22:14 UTC\n"
         )
 
     def test_a_sweep_with_a_damaged_ledger_fails_though_it_destroys_what_it_can(

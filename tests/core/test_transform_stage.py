@@ -153,7 +153,7 @@ def test_the_sample_is_replaced_by_the_real_files(folders: Workshop) -> None:
         path.rename(folders.directory / path.name)
     sample = folders.run("run", "--sample")
     assert sample.returncode == 0, sample.stderr
-    assert "This was the sample." in sample.stdout
+    assert "This was sample data." in sample.stdout
     folders.write("in/2025-01.csv", "plums,7\n")
 
     transformed(folders)

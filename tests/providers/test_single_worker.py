@@ -279,13 +279,14 @@ def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
         said[words] = done.stderr.strip()
 
     assert said == {
-        "create Dev_1": "materia: 'Dev_1' is no name for a worker: it begins with a letter and "
-        "has at most 24 of a-z, 0-9 and single -",
-        "ssh nobody": "materia: no worker 'nobody' was made here; "
-        "`materia worker create` makes one",
-        "destroy nobody": "materia: no worker 'nobody' was made here; "
-        "`materia worker create` makes one",
-        "create --provider local": "materia: local rents no machines: there is nothing to create",
+        "create Dev_1": "materia: 'Dev_1' is not a valid worker name: begin with a letter, "
+        "and use at most 24 of a-z, 0-9 and single -",
+        "ssh nobody": "materia: no worker 'nobody' was created on this computer; "
+        "create one with `materia worker create`",
+        "destroy nobody": "materia: no worker 'nobody' was created on this computer; "
+        "create one with `materia worker create`",
+        "create --provider local": "materia: cannot create a worker: local rents no machines; "
+        "name another --provider",
     }
 
 
@@ -293,5 +294,5 @@ def test_a_machine_that_nobody_has_is_refused_with_the_reasons(place: Place) -> 
     done = place.workshop.run("worker", "create", "--vcpus", "500", environment=place.secrets)
 
     assert done.returncode == 4
-    assert "materia: no machine is like that; ask for less\n" in done.stderr
+    assert "materia: no machine on offer fits; ask for less\n" in done.stderr
     assert "x less than 500 vCPU" in done.stderr

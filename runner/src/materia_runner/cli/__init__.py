@@ -1,1 +1,1 @@
-"""The command line: the tree of commands, the options they share, the exit codes."""
+"""The command line (CLI): the tree of commands, shared options, exit codes."""

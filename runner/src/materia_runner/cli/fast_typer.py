@@ -1,9 +1,9 @@
-"""Typer commands that read plain options themselves: Typer's way imports pydantic, which is slow.
+"""Faster start-up: Typer commands that parse plain options without importing pydantic.
 
-Typer validates the value of every option with pydantic, also of one that nobody gave; importing it
-takes longer than all the rest of a short command. What is plainly right is taken as it is, and
-everything else is left to Typer, which says what is wrong with it. How an option is to be read
-stands in the annotation of the command's own function.
+Typer validates the value of every option with pydantic, even of an option that was not given, and
+the import takes longer than the rest of a short command. The classes here accept plainly valid
+values, and leave all others to Typer, which reports the error. The annotations of the command's
+own function define how its options are parsed.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 _LEFT = object()
-# What click and Typer call a parameter, a context, a value: typer.core has no names for them.
+# typer.core has no names for the types of a parameter, a context and a value.
 Parameter = Any
 
 
 class Command(TyperCommand):
-    """A command that reads plain options itself."""
+    """A command that parses plain options itself."""
 
     def get_params(self, ctx: Any) -> Any:
-        """As click does, `--help` included."""
+        """Parameters of the command, `--help` included, each with the fast parser."""
         return _shortened(super().get_params(ctx), self.callback)
 
 
 class Group(TyperGroup):
-    """A group of commands that reads its own plain options itself."""
+    """A group of commands that parses its own plain options itself."""
 
     def get_params(self, ctx: Any) -> Any:
-        """As of a command."""
+        """Parameters of the group, `--help` included, each with the fast parser."""
         return _shortened(super().get_params(ctx), self.callback)
 
 
@@ -46,20 +46,20 @@ def command_app(
     epilog: str | None = None,
     cls: type[Command] = Command,
 ) -> typer.Typer:
-    """The application that is one command."""
+    """A Typer application of one command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=cls, epilog=epilog)(function)
     return app
 
 
 def group_app(name: str, *, help: str, epilog: str | None = None) -> typer.Typer:  # noqa: A002 -- as Typer calls it
-    """The application that is a group; commands and a callback are added to it."""
+    """A Typer application for a group; add commands and a callback to it."""
     return typer.Typer(
         name=name,
         cls=Group,
         add_completion=False,
         no_args_is_help=True,
-        rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
+        rich_markup_mode=None,  # importing rich would take longer than printing plain help
         help=help,
         epilog=epilog,
     )
@@ -71,7 +71,7 @@ def _shortened(params: list[Parameter], function: Callable[..., Any] | None) -> 
         own = inspect.unwrap(function) if function else None
         hints = get_type_hints(own, include_extras=True) if own else {}
         for param in new:
-            # Options of Typer's own, such as --help, are in no annotation of ours.
+            # Typer's own options, such as --help, have no annotation in the function.
             hint = hints.get(param.name, Annotated[object, None])
             _shorten(param, _Reader.of(hint, param.default))
     return params
@@ -92,13 +92,13 @@ def _shorten(param: Parameter, reader: _Reader) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reader:
-    """How the words of an option become its value.
+    """Parses the words of one option into its value.
 
     Attributes:
         kind: Type of one value.
         many: Whether the option takes several, as a list.
-        info: What `typer.Option` or `typer.Argument` was given.
-        default: The value when it is not given.
+        info: The `typer.Option` or `typer.Argument` of the annotation.
+        default: The value when the option is not given.
     """
 
     kind: Any
@@ -114,7 +114,7 @@ class _Reader:
         return cls(kind=get_args(kind)[0] if many else kind, many=many, info=info, default=default)
 
     def read(self, value: Any) -> Any:
-        """The value, or _LEFT when that is Typer's to say."""
+        """The value, or _LEFT when Typer has to parse it."""
         if not self.many:
             return None if value is None else self._one(value)
         if value is None:

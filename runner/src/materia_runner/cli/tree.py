@@ -1,4 +1,4 @@
-"""The tree of commands: their groups, names and one line of help each, imported when used."""
+"""The tree of commands: groups, names and one-line help; modules are imported lazily."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Branch:
     Attributes:
         name: As it is typed.
         module: Under `commands`; its `app` is the command. Imported when the command is used.
-        help: Its line in `materia --help`, as its own help begins.
+        help: Its line in `materia --help`, the first line of its own help.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Branches that belong together: a heading of the help, and a folder of `commands`."""
+    """A heading of the help with its commands: a folder of `commands`."""
 
     title: str
     branches: tuple[Branch, ...]
@@ -46,12 +46,10 @@ TREE = (
     Panel(
         "Pipelines",
         (
-            Branch(
-                "run", "pipelines.run", "Fetch what is new, turn it into tables and publish them."
-            ),
+            Branch("run", "pipelines.run", "Fetch new data, turn it into tables and publish them."),
             Branch("plan", "pipelines.plan", "Show which machines a run would rent, and why."),
-            Branch("pipeline", "pipelines.pipeline", "Run one stage of the pipeline alone."),
-            Branch("runs", "pipelines.runs", "List runs, and tell what they did and cost."),
+            Branch("pipeline", "pipelines.pipeline", "Run a single stage of the pipeline."),
+            Branch("runs", "pipelines.runs", "List runs, and show what they did and cost."),
         ),
     ),
     Panel(
@@ -60,7 +58,7 @@ TREE = (
             Branch(
                 "providers",
                 "machines.providers",
-                "Compare what machines cost, and see what runs.",
+                "Compare machine prices, and list what runs.",
             ),
             Branch("worker", "machines.worker", "Rent single machines by hand."),
             Branch("sweep", "machines.sweep", "Destroy the machines that runs left behind."),
@@ -75,12 +73,12 @@ TREE = (
         "Deployment",
         (
             Branch(
-                "artifact", "deployment.artifact", "See, make and push what rented machines run."
+                "artifact", "deployment.artifact", "Build, list and push what rented machines run."
             ),
             Branch(
                 "secrets",
                 "deployment.secrets",
-                "See which secrets are needed, and where they are found.",
+                "List which secrets are needed, and where they are found.",
             ),
         ),
     ),
@@ -90,21 +88,23 @@ TREE = (
             Branch(
                 "plugins",
                 "plugins.plugins",
-                "List providers, sources and sinks, the broken ones too.",
+                "List installed providers, sources and sinks, broken ones too.",
             ),
             Branch(
                 "sources",
                 "plugins.sources",
-                "List the sources, with their settings as they are now.",
+                "List the sources, with their current settings.",
             ),
-            Branch("sinks", "plugins.sinks", "List the sinks, and what the one in use holds."),
+            Branch(
+                "sinks", "plugins.sinks", "List the sinks, with the contents of the one in use."
+            ),
         ),
     ),
 )
 
 
 class Root(Group):
-    """The group `materia`: help from the table above, a command's module when it is used."""
+    """The group `materia`: help from TREE; a command's module is imported when it is used."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -115,7 +115,7 @@ class Root(Group):
         return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """One list for each panel; their second columns are one above the other."""
+        """Write one list for each panel, with the second columns aligned."""
         width = max(len(branch.name) for panel in TREE for branch in panel.branches)
         for panel in TREE:
             with formatter.section(panel.title):
@@ -125,7 +125,7 @@ class Root(Group):
 
 
 class Commands(MutableMapping[str, Made]):
-    """Commands by name; those of the tree are made when they are taken out."""
+    """Commands by name; those of the tree are made on first access."""
 
     def __init__(self, tree: tuple[Panel, ...], made: MutableMapping[str, Made]) -> None:
         self._branches = {branch.name: branch for panel in tree for branch in panel.branches}

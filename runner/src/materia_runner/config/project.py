@@ -1,4 +1,4 @@
-"""Which SQLMesh project a pipeline builds: a folder of its own, or one that a package brings."""
+"""Find the SQLMesh project of a pipeline: a folder, or an installed package."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from materia.text import suggestion
 from materia_runner.config.table import Table
 
 PROJECT = "transform/sqlmesh_materia"
-# By SQLMesh, Python and DuckDB, in a project that was run where it lies.
+# Files that SQLMesh, Python and DuckDB leave in a project that was run in place.
 LEFT_BEHIND = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*")
 
 
 def above(start: Path) -> Path | None:
-    """The nearest folder, *start* or one above it, that has the default project; or None."""
+    """The nearest folder with the default project, *start* or a parent of it; or None."""
     return next((one for one in (start, *start.parents) if (one / PROJECT).is_dir()), None)
 
 
 def find_project(
     transform: Table, *, source: str, directory: Path, projects: Sequence[Project]
 ) -> tuple[Path | None, str | None]:
-    """The folder of the project, and the package that brings it, where one does.
+    """The folder of the project, and the package that has it, if any.
 
-    What `[transform] project` says: a folder, or the name of an installed project. Without it the
-    default folder, in *directory* or above; then the installed project for the source; then none.
+    `[transform] project` is a folder, or the name of an installed project. Without it, the default
+    folder in *directory* or a parent is used; then the installed project for the source; then none.
 
     Raises:
-        ConfigError: `project` is neither, or two packages bring the project of that name.
+        ConfigError: `project` is neither, or two packages have a project of that name.
     """
     chosen = transform.text("project", "")
     if "project" in transform.values and (folder := directory / chosen).is_dir() and chosen:
@@ -54,10 +54,10 @@ def find_project(
 
 
 def installed_project(projects: Sequence[Project], name: str) -> tuple[Project, Path]:
-    """The installed project of that name, and its folder.
+    """The installed project called *name*, and its folder.
 
     Raises:
-        ConfigError: there is none, there are two, or its folder is missing.
+        ConfigError: none or two are installed, or the folder is missing.
     """
     found = [project for project in projects if project.name == name]
     if not found:
@@ -66,7 +66,7 @@ def installed_project(projects: Sequence[Project], name: str) -> tuple[Project, 
     if len(found) > 1:
         both = " and ".join(project.distribution for project in found)
         raise ConfigError(
-            f"two installed projects are called {name!r}: those of {both}; uninstall one, or set "
+            f"two installed projects are called {name!r}, of {both}; uninstall one, or set "
             f"transform.project in materia.toml to a folder"
         )
     (project,) = found
@@ -80,21 +80,21 @@ def installed_project(projects: Sequence[Project], name: str) -> tuple[Project, 
 
 
 def copy_project(projects: Sequence[Project], name: str, folder: Path) -> Project:
-    """Copy the installed project of that name to *folder*, for editing; killed, nothing is there.
+    """Copy the installed project called *name* to *folder*, for editing; atomic.
 
     Raises:
         ConfigError: none is installed, or *folder* exists or cannot be written.
     """
     project, original = installed_project(projects, name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists already and stays as it is; name a new folder")
+        raise ConfigError(f"{folder} already exists and was not changed; name a new folder")
     half = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(original, half, ignore=LEFT_BEHIND)
         half.replace(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return project

@@ -1,4 +1,4 @@
-"""A plan as JSON takes it: what `--json` prints and the ledger keeps."""
+"""Serialize a plan to JSON values, for `--json` and the ledger."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from materia_runner.planning.explain import counted
 from materia_runner.planning.plan import Placement, Plan, offer_key
 from materia_runner.pricing.offer_cache import quote_values
 
-# Quotes of one placement: there may be thousands, and nobody goes on to the hundredth.
+# Quotes of one placement: there may be thousands.
 LIMIT = 10
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
-    """All of *plan*, amounts exact and as text; the best quotes of each placement."""
+    """The whole *plan* with exact amounts as text, and the best quotes of each placement."""
     return {
         "total": plain(plan.total),
         "worst": plain(plan.worst),
@@ -29,7 +29,7 @@ def plan_values(plan: Plan) -> dict[str, Any]:
 
 
 def with_placements(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A plan from the ledger under today's keys: they were once called legs."""
+    """A plan from the ledger with current keys: `placements` was once called `legs`."""
     return {"placements" if name == "legs" else name: value for name, value in values.items()}
 
 

@@ -1,7 +1,7 @@
-"""Answers of providers, kept with their time, so that the same question need not be asked again.
+"""Price cache: keep the offers of providers on disk, with their time.
 
-One JSON file for each question under the user's cache folder. It holds the question, prices, and no
-secret. A file of another format or question, or one that is damaged, is as good as none.
+One JSON file for each question, in the user's cache folder. It has the question and prices, and no
+secret. A file that is damaged, or of another format or question, is ignored.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 FORMAT = 4
 KEPT_FOR = timedelta(days=30)
-DIGITS = 8  # of a question's checksum, in the name of its file; the file has all of the question
+DIGITS = 8  # of a question's checksum in the file name; the file has the whole question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a provider offered at one moment.
+    """The offers of a provider at one moment.
 
     Attributes:
-        provider: Its name.
-        offers: As it gave them, whether they fit or not.
-        asked_at: In UTC.
+        provider: Name of the provider.
+        offers: All its offers, whether they fit or not.
+        asked_at: Time of the question, in UTC.
         public: Whether it was asked without credentials.
-        cached: Whether this is an earlier answer, kept.
-        remark: What a reader should know of it, one line; may be empty.
-        left_out: A line for each entry, zone or list that could not be read or believed.
+        cached: Whether this answer is from the cache.
+        remark: A remark for the user, one line; may be empty.
+        left_out: A line for each entry, zone or list that was invalid or could not be read.
     """
 
     provider: str
@@ -55,13 +55,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a provider is asked, as far as its answer depends on it.
+    """A question to a provider: everything its answer depends on. The key of the cache.
 
     Attributes:
-        provider: Its name.
-        version: Of the plugin's distribution.
-        requirements: What is needed; what the use of it will be does not matter.
-        settings: Of the plugin, in materia.toml.
+        provider: Name of the provider.
+        version: Version of the plugin's distribution.
+        requirements: The requirements; duration and traffic do not matter.
+        settings: Settings of the plugin, in materia.toml.
     """
 
     provider: str
@@ -71,13 +71,13 @@ class Question:
 
 
 class PriceCache:
-    """The kept answers in one folder, which need not exist yet."""
+    """Cached answers in one folder, which need not exist yet."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, question: Question) -> Answer | None:
-        """The newest answer to exactly this question, however old; None when there is none."""
+        """The latest answer to this exact question, of any age; None when there is none."""
         try:
             values = json.loads(self._path(question).read_text(encoding="utf-8"))
             if values["format"] != FORMAT or values["question"] != _text(question):
@@ -87,7 +87,7 @@ class PriceCache:
             return None
 
     def write(self, question: Question, answer: Answer) -> None:
-        """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
+        """Write an answer atomically; does nothing when the folder cannot be written."""
         path = self._path(question)
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class PriceCache:
             self._forget_old(answer.asked_at)
 
     def regions(self, provider: str) -> tuple[str, ...]:
-        """Every region that a kept answer of *provider* has an offer in, sorted."""
+        """Regions in the cached offers of *provider*, sorted."""
         found: set[str] = set()
         for path in self._folder.glob(f"{provider}-{'?' * DIGITS}.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
@@ -134,14 +134,14 @@ def _text(question: Question) -> str:
 
 
 def neutral(requirements: Requirements) -> Requirements:
-    """What is asked of a provider: without what the use will be, as it does not matter there."""
+    """The requirements with a neutral duration and traffic, which do not change the offers."""
     from dataclasses import replace
 
     return replace(requirements, expected=timedelta(hours=1), egress_gib=Decimal(0))
 
 
 def quote_values(quote: Quote) -> dict[str, Any]:
-    """A quote as JSON takes it: `cost` in the currency of the comparison, `own_cost` in its own."""
+    """A quote as JSON values: `cost` in the currency of the comparison, `own_cost` in its own."""
     return {
         "offer": plain(quote.offer),
         "start": plain(quote.start),
@@ -155,7 +155,7 @@ def quote_values(quote: Quote) -> dict[str, Any]:
 
 
 def _plain_answer(answer: Answer) -> dict[str, Any]:
-    """With each billing rule and each list of extras once: hundreds of offers share a few."""
+    """JSON values of an answer, with billing rules and extras once: many offers share them."""
     billings: dict[Billing, int] = {}
     extras: dict[tuple[Extra, ...], int] = {}
     offers = []
@@ -182,10 +182,10 @@ def _plain_answer(answer: Answer) -> dict[str, Any]:
 
 
 def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
-    """An answer as `_plain_answer` wrote it.
+    """Read an answer that `_plain_answer` wrote.
 
     Raises:
-        MalformedError: it is another.
+        MalformedError: a value has another form.
         KeyError: a part is missing.
     """
     billings = codec.decode(tuple[Billing, ...], values["billings"])

@@ -1,4 +1,4 @@
-"""Ask providers for offers: all at once, none longer than is waited for, kept for next time."""
+"""Ask providers for offers: concurrently, with a timeout, and with a cache."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from materia_runner.secrets.redaction import redact, to_hide
 if TYPE_CHECKING:
     from materia.protocols import Provider
 
-# Prices change by the month and stock by the hour; a second look within one costs no request.
+# Prices change by the month and stock by the hour: answers are cached for an hour.
 FRESH_FOR = timedelta(hours=1)
 Source = Literal["any", "provider", "now", "cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """A provider that could not say what it offers.
+    """A provider without an answer.
 
     Attributes:
-        provider: Its name.
+        provider: Name of the provider.
         reason: One line, with the remedy; it begins with the provider's name.
-        lacking: Whether all that is wrong is that its credentials are not set.
+        lacking: Whether the only reason is that its credentials are not set.
     """
 
     provider: str
@@ -53,10 +53,10 @@ class Asking:
 
     Attributes:
         found: Its plugin.
-        requirements: What is needed.
-        settings: Of the plugin.
+        requirements: The requirements.
+        settings: Settings of the plugin.
         directory: Folder that relative paths in the settings start from.
-        public: Whether its public prices are asked for when it lets nobody in.
+        public: Whether to ask for public prices when credentials are missing or refused.
     """
 
     found: InstalledPlugin[Provider]
@@ -67,7 +67,7 @@ class Asking:
 
     @property
     def question(self) -> Question:
-        """What the cache knows it by."""
+        """The key in the cache."""
         return Question(
             provider=self.found.plugin.name,
             version=self.found.version,
@@ -78,11 +78,11 @@ class Asking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What a round of questions gave.
+    """The answers to a round of questions.
 
     Attributes:
-        given: An answer, or the reason for none, of each asking, in their order.
-        providers: Those that were opened and answered in time, by name, to go on with.
+        given: An answer, or the reason for none, for each asking, in the same order.
+        providers: Opened providers that answered in time, by name.
     """
 
     given: tuple[Answer | NoAnswer, ...]
@@ -99,23 +99,22 @@ def ask_all(
     patience: timedelta = PATIENCE,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Answers:
-    """Ask everybody for an answer.
+    """Ask all providers concurrently for offers.
 
-    The providers are asked at the same time, each in a thread of its own, opened once and asked
-    one need after the other. One that has not answered when *patience* is over is left alone and
-    has no answer; the time to import its SDK is not counted. An offer that cannot be true is left
-    out of an answer, with a line.
+    Each provider is opened once in a thread of its own, and asked one question after the other. A
+    provider that has not answered within *patience* has no answer; the time to import its SDK is
+    not counted. Implausible offers are left out of an answer, each with a line.
 
     Args:
-        askings: Whom to ask for what.
-        environment: Where secrets are taken from.
-        cache: Where answers are kept.
-        now: In UTC.
-        source: `any` takes what was kept within the last hour and asks for the rest, `provider`
-            asks for everything and takes what was kept where no answer comes, `now` takes nothing
-            that was kept, `cache` asks nobody.
-        patience: How long to wait for each of them.
-        waiting: Called with the names of those that have not answered, whenever they change.
+        askings: Providers to ask, with the requirements.
+        environment: Variables that have the secrets.
+        cache: The price cache.
+        now: Time in UTC.
+        source: `any` uses answers cached within the last hour and asks for the rest, `provider`
+            asks for all and falls back to the cache, `now` does not use the cache, `cache` asks no
+            provider.
+        patience: How long to wait for each provider.
+        waiting: Called with the names of providers without an answer, whenever they change.
     """
     results: dict[int, Answer | NoAnswer] = {}
     providers: dict[str, Provider] = {}
@@ -144,7 +143,7 @@ def _visits(
     environment: Mapping[str, str],
     now: datetime,
 ) -> list[_Visit]:
-    """One visit to each provider, with all that it is to be asked."""
+    """One visit to each provider, with all its questions."""
     visits: list[_Visit] = []
     for number in numbers:
         asking = askings[number]
@@ -166,14 +165,17 @@ def _ask(
     results: dict[int, Answer | NoAnswer] = {}
     ask_each(
         [
-            (visit.name, partial(visit.ask, askings, results))  # what is there when it is too late
+            (
+                visit.name,
+                partial(visit.ask, askings, results),
+            )  # keeps answers from before a timeout
             for visit in visits
         ],
         patience=patience,
         waiting=waiting,
         prepare=[visit.open for visit in visits],
     )
-    given = dict(results)  # who is late may still answer
+    given = dict(results)  # a copy: a late provider may still answer
     for number in (number for visit in visits for number in visit.numbers):
         name = askings[number].found.plugin.name
         reason = f"{name}: no answer within {duration_text(patience)}; try again later"
@@ -182,7 +184,7 @@ def _ask(
 
 
 class _Visit:
-    """One provider, opened once for all that it is asked."""
+    """One provider, opened once for all its questions."""
 
     def __init__(self, asking: Asking, environment: Mapping[str, str], now: datetime) -> None:
         self._asking = asking
@@ -235,8 +237,8 @@ class _Visit:
             text = f"its plugin failed: {type(error).__name__}: {error}"
             return NoAnswer(provider=name, reason=named(name, one_line(text, secrets)))
         if not found:
-            why = f": {'; '.join(left_out)}" if left_out else " and did not say why"
-            return NoAnswer(provider=name, reason=f"{name}: it offered nothing{why}")
+            why = f": {'; '.join(left_out)}" if left_out else " and no reason"
+            return NoAnswer(provider=name, reason=f"{name}: returned no offers{why}")
         return Answer(
             provider=name,
             offers=tuple(found),
@@ -247,7 +249,7 @@ class _Visit:
         )
 
     def _offers(self, asking: Asking) -> tuple[Sequence[Offer], str]:
-        """The offers, and why they are only the public ones, if they are."""
+        """The offers, and the reason when they are only the public ones."""
         plugin = asking.found.plugin
         needs = neutral(asking.requirements)
         try:
@@ -277,12 +279,12 @@ def _by_name(offer: object, provider: str) -> object:
 
 def _public(name: str, error: MateriaError) -> str:
     if isinstance(error, MissingSecretError):
-        return f"{name}: public prices; set {together(error.names)} to see what can be had"
-    return f"{name}: public prices, as it refused the credentials: {error}"
+        return f"{name}: public prices; set {together(error.names)} to see what is available"
+    return f"{name}: public prices, because it refused the credentials: {error}"
 
 
 def _serves(asking: Asking, kept: Answer, environment: Mapping[str, str], now: datetime) -> bool:
-    """Whether a kept answer is young enough, and was given to one with the same rights."""
+    """Whether a cached answer is fresh, and was given for the same credentials."""
     return now - kept.asked_at < FRESH_FOR and kept.public == bool(_lacking(asking, environment))
 
 
@@ -299,15 +301,15 @@ def _lacking(asking: Asking, environment: Mapping[str, str]) -> tuple[str, ...]:
 def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | NoAnswer:
     name = asking.found.plugin.name
     if kept is None:
-        reason = f"{name}: no answer to this question is kept; ask again without --offline"
+        reason = f"{name}: no cached answer to this question; run again without --offline"
         return NoAnswer(provider=name, reason=reason)
-    return replace(kept, remark=f"{name}: kept answer, {age_text(now - kept.asked_at)} old")
+    return replace(kept, remark=f"{name}: cached answer, {age_text(now - kept.asked_at)} old")
 
 
 def _keep(
     asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime, *, source: Source
 ) -> Answer | NoAnswer:
-    """Keep a new answer; in the place of none, take the one that was kept, and say so."""
+    """Cache a new answer; without one, fall back to the cached answer, with a remark."""
     if isinstance(result, Answer):
         cache.write(asking.question, result)
         return result
@@ -315,7 +317,8 @@ def _keep(
     if kept is None:
         return result
     return replace(
-        kept, remark=f"{result.reason}; shown are its prices of {age_text(now - kept.asked_at)} ago"
+        kept,
+        remark=f"{result.reason}; showing cached prices from {age_text(now - kept.asked_at)} ago",
     )
 
 

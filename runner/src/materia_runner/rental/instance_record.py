@@ -1,4 +1,4 @@
-"""Record the life of one instance: each step in the ledger, and what the instance costs."""
+"""Record the life of one instance: each step in the ledger, and its cost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class InstanceReporter(Protocol):
-    """Shows what happens to an instance to the user."""
+    """Shows the user what happens to an instance."""
 
     def changed(self, row: MachineRow, state: MachineState, *, cost: Money | None) -> None:
-        """It is in another state; *cost* once it is gone."""
+        """Show the new state of an instance; *cost* once it is gone."""
         ...
 
     def warn(self, message: str) -> None:
-        """Something that the user should know."""
+        """Show a warning."""
         ...
 
     def clean(self, text: str) -> str:
@@ -40,11 +40,11 @@ class InstanceRecord:
     """Records the life of one instance; a `lifecycle.InstanceObserver`.
 
     Attributes:
-        ledger: Where the steps are written.
-        cost_meter: Where the instance counts.
-        row: The instance, as it is intended.
+        ledger: Ledger of the steps.
+        cost_meter: Meter that counts the instance.
+        row: The intended instance.
         reporter: Shows each step.
-        check_cap: Raises BudgetError when a cap could be passed, now that the row is written.
+        check_cap: Raises BudgetError when, with the row in the ledger, a cap could be exceeded.
     """
 
     ledger: Ledger
@@ -54,10 +54,10 @@ class InstanceRecord:
     check_cap: Callable[[], None]
 
     def requesting(self) -> None:
-        """Write down the intent, then compare it with the cap.
+        """Write the intent to the ledger, then compare it with the cap.
 
         Raises:
-            BudgetError: before the provider is asked for anything.
+            BudgetError: a cap could be exceeded; the provider was not called.
         """
         self.ledger.intend_machine(self.row)
         try:
@@ -68,18 +68,18 @@ class InstanceRecord:
         self._report("asked")
 
     def refused(self, reason: str, /) -> None:
-        """Write down that the provider made none, and why."""
+        """Record that the provider created no instance, and why."""
         self.ledger.machine_failed(self.row.name, self.reporter.clean(reason))
         self._report("refused")
 
     def undone(self, made: Literal["address", "machine"], /) -> None:
-        """Write down what was paid for the instance, or its address, that is gone again."""
+        """Record the cost of an instance, or of its address, that was removed again."""
         offer = self.row.offer if made == "machine" else addresses_of(self.row.offer)
         self.cost_meter.begin(self.row.name, offer, self.row.intended_at)
         self._end()
 
     def created(self, instance: Instance, /) -> None:
-        """Write down its identity, and count its cost from here on."""
+        """Record the instance's ID, and count its cost from here on."""
         now = datetime.now(UTC)
         begun = self.row.intended_at
         self.cost_meter.begin(self.row.name, self.row.offer, begun, said=instance.created_at)
@@ -93,22 +93,22 @@ class InstanceRecord:
         self._report("created")
 
     def ready(self, instance: Instance, /) -> None:
-        """Write down where it answers."""
+        """Record the address where it answers."""
         host = instance.host or ""
         self.ledger.machine_ready(self.row.name, host=host, at=datetime.now(UTC))
         self._report("ready")
 
     def destroying(self, _instance: Instance, /) -> None:
-        """Write down that it will be destroyed."""
+        """Record that it will be destroyed."""
         self.ledger.machine_destroying(self.row.name, at=datetime.now(UTC))
 
     def delayed(self, instance: Instance, reason: str, /) -> None:
         """Warn that it still exists."""
-        message = f"{instance.name} cannot be destroyed yet, trying again: {reason}"
+        message = f"cannot destroy {instance.name} yet, retrying: {reason}"
         self.reporter.warn(message)
 
     def gone(self, _instance: Instance, /) -> None:
-        """Write down its end and its cost."""
+        """Record its end and its cost."""
         self._end()
 
     def _end(self) -> None:

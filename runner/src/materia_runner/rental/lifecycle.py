@@ -18,46 +18,46 @@ from materia_providers.polling import poll
 from materia_runner.signals import Interrupts
 
 READY_TIMEOUT = timedelta(minutes=5)
-# A network that is lost for longer than this has the machine told as an orphan, and swept later.
+# After a longer network outage, the machine is reported as an orphan, and swept later.
 DESTROY_PATIENCE = timedelta(minutes=10)
 
 
 class InstanceObserver(Protocol):
-    """Observes every step in the life of one instance, each before or after its effect.
+    """Observes every step in the life of one instance, before or after its effect.
 
-    What an observer writes down is all that is known after a crash.
+    After a crash, only the observer's records are left.
     """
 
     def requesting(self) -> None:
-        """The provider is asked for the instance next: from here on it may exist."""
+        """The provider is asked for the instance next: from now on it may exist."""
         ...
 
     def refused(self, reason: str, /) -> None:
-        """The provider made none."""
+        """The provider created no instance."""
         ...
 
     def undone(self, made: Literal["address", "machine"], /) -> None:
-        """The provider made one, or its address, and removed it again: paid for, and gone."""
+        """The provider created it, or its address, and removed it again: paid for, and gone."""
         ...
 
     def created(self, instance: Instance, /) -> None:
-        """It exists."""
+        """The instance exists."""
         ...
 
     def ready(self, instance: Instance, /) -> None:
-        """It answers over SSH."""
+        """The instance answers over SSH."""
         ...
 
     def destroying(self, instance: Instance, /) -> None:
-        """It is destroyed next."""
+        """The instance is destroyed next."""
         ...
 
     def delayed(self, instance: Instance, reason: str, /) -> None:
-        """It could not be destroyed yet, and that is tried again."""
+        """The destroy call failed, and is retried."""
         ...
 
     def gone(self, instance: Instance, /) -> None:
-        """The provider no longer lists it."""
+        """The provider no longer lists the instance."""
         ...
 
 
@@ -72,24 +72,24 @@ def rented_instance(
     ready_timeout: timedelta = READY_TIMEOUT,
     patience: timedelta = DESTROY_PATIENCE,
 ) -> Iterator[Instance]:
-    """An instance that can be reached; it is gone when the block is left, however it is left.
+    """Context manager: create an instance that can be reached, and destroy it on every exit.
 
-    Signals are held back in the block, as one between its end and the destroying would leave the
-    instance there: release them inside.
+    Signals are held back in the block, as a signal between its end and the destroy call would
+    leave the instance behind: release them inside.
 
     Args:
-        provider: Who rents it out.
-        request: What to create.
+        provider: The provider to rent from.
+        request: The instance to create.
         interrupts: The signals.
         observer: Observes every step.
-        keep: Whether a block that ends without an error leaves the instance there.
-        ready_timeout: How long it may take until it answers.
-        patience: How long a provider that fails is asked again to destroy it.
+        keep: Whether the instance stays when the block ends without an error.
+        ready_timeout: How long the instance may take until it answers.
+        patience: How long to retry the destroy call.
 
     Raises:
         Interrupted: a signal came; nothing is left.
         ProviderError: it could not be created or reached; nothing is left of it.
-        OrphanError: it could not be destroyed, or nobody knows whether it was created.
+        OrphanError: it could not be destroyed, or it may have been created.
     """
     with interrupts.held():
         observer.requesting()
@@ -117,10 +117,10 @@ def rented_instance(
 
 
 def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Instance:
-    """The instance with its address, once its own SSH server answers; who answers is checked.
+    """Wait until the instance's SSH server answers with its host key; returns it with its address.
 
     Raises:
-        HostKeyError: the time is over, and a server with another key answers.
+        HostKeyError: after *timeout*, a server with another host key answers.
         ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
     """
     deadline = time.monotonic() + timeout.total_seconds()
@@ -136,7 +136,7 @@ def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Inst
 def _end(
     provider: Provider, instance: Instance, observer: InstanceObserver, patience: timedelta
 ) -> None:
-    """Destroy it, also when that cannot be written down: a full disk must not cost money."""
+    """Destroy it, even when the ledger cannot be written: a full disk must not cost money."""
     unwritten: Exception | None = None
     try:
         observer.destroying(instance)
@@ -144,7 +144,7 @@ def _end(
         unwritten = error
 
     def delayed(reason: str) -> None:
-        with suppress(Exception):  # asking again is what counts
+        with suppress(Exception):  # the retry matters more than the report
             observer.delayed(instance, reason)
 
     destroy(provider, instance, patience=patience, delayed=delayed)
@@ -160,18 +160,18 @@ def destroy(
     patience: timedelta = DESTROY_PATIENCE,
     delayed: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Destroy an instance and look that it is gone.
+    """Destroy an instance, and verify that it is gone.
 
-    A provider that cannot be reached is asked again until *patience* is over.
+    Retries until *patience* is over when the provider cannot be reached.
 
     Args:
-        provider: Who has it.
-        instance: What to destroy.
-        patience: How long a provider that fails is asked again.
-        delayed: Called with the reason when it fails for the first time.
+        provider: The instance's provider.
+        instance: The instance to destroy.
+        patience: How long to retry.
+        delayed: Called with the reason of the first failure.
 
     Raises:
-        OrphanError: the provider still lists it, or could not be asked.
+        OrphanError: the provider still lists it, or could not be reached.
     """
     said = False
     for left in poll(patience):
@@ -181,7 +181,7 @@ def destroy(
         except OrphanError:
             raise
         except ProviderError as error:
-            refused = isinstance(error, CredentialsError)  # asking again would change nothing
+            refused = isinstance(error, CredentialsError)  # a retry would not help
             if refused or not left:
                 within = "" if refused else f" within {duration_text(patience)}"
                 when = "they are accepted" if refused else "the provider answers"
@@ -203,10 +203,10 @@ def destroy(
 
 
 def _listed(provider: Provider, instance: Instance) -> list[Instance]:
-    """What the provider still lists under the name of *instance*.
+    """Instances that the provider still lists under the name of *instance*.
 
     Raises:
-        ProviderError: nothing, and the list says nothing of the place where it was.
+        ProviderError: none is listed, and the provider could not list the instance's region.
     """
     listed = provider.list_instances()
     remaining = [one for one in listed if one.name == instance.name]

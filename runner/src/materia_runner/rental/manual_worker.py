@@ -1,4 +1,4 @@
-"""A worker made by hand: it outlives the process that made it, and never its deadline."""
+"""Create and destroy a worker by hand: it outlives its process, but not its deadline."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from materia_runner.pricing.cost import Quote
 
 STAGE = "worker"
-NOBODY = "no provider has a machine for the worker now"
+NOBODY = "no provider can rent a machine for the worker now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +51,13 @@ class WorkerRequest:
     """A single worker that a user asks for.
 
     Attributes:
-        run: Identity of the run that stands for its making.
-        name: What its user calls it, or None for the next free name.
-        lifetime: From its making to its deadline.
-        directory: Of the pipeline whose settings are used.
-        budget: The caps; that of the month counts.
-        exchange: The rates that lead to the currency of the caps.
-        hidden: Secrets that nothing may show that is said or written down.
+        run: ID of the run that creates it.
+        name: Name of the worker, or None for the next free name.
+        lifetime: Time from its creation to its deadline.
+        directory: Folder of the pipeline whose settings are used.
+        budget: The caps; only the monthly cap applies.
+        exchange: Exchange rates to the currency of the caps.
+        hidden: Secrets to redact in output and records.
     """
 
     run: str
@@ -74,8 +74,8 @@ class Destroyed:
     """A machine that is gone.
 
     Attributes:
-        instance: What it was.
-        cost: What it came to, or None when the ledger did not know it.
+        instance: The machine.
+        cost: Its cost, or None when it is missing in the ledger.
     """
 
     instance: Instance
@@ -91,25 +91,25 @@ def create_worker(
     say: Callable[[str], None],
     announce: Callable[[Worker, Quote], None],
 ) -> None:
-    """Make a worker of the first quote whose instance can be rented, and announce it.
+    """Create a worker from the first quote whose instance can be rented, and announce it.
 
-    However this ends, either the worker was announced, or nothing of it is left.
+    On return the worker was announced; on an error nothing of it is left.
 
     Args:
-        wanted: What is wanted.
-        quotes: For its whole lifetime, best first.
-        providers: Opened, by name.
-        state: Where its keys, and that it exists, are kept.
+        wanted: The worker to create.
+        quotes: Quotes for its whole lifetime, best first.
+        providers: Opened providers, by name.
+        state: State folder for its keys and its record.
         say: Shows a sentence to the user.
-        announce: Shows the worker, and what it costs at its deadline; signals are held meanwhile.
+        announce: Shows the worker and its cost until its deadline; signals are held back.
 
     Raises:
-        BudgetError: with it the month could cost more than it may; nothing is left.
+        BudgetError: the month could cost more than its cap; nothing is left.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; nothing is left.
         NoOfferError: each of *quotes* was refused; nothing is left.
         OrphanError: something is left.
-        MateriaError: what ended the last provider, or three machines that were paid for and never
-            answered; nothing is left.
+        MateriaError: the last provider failed, or three machines were paid for and never answered;
+            nothing is left.
     """
     require_asyncssh()
     with (
@@ -148,14 +148,14 @@ def create_worker(
 
 
 def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed | None:
-    """Destroy the machine of that name, forget its keys, and write down what it cost.
+    """Destroy the machine called *name*, remove its keys, and record its cost.
 
-    None when neither the provider nor the ledger has it.
+    Returns None when neither the provider nor the ledger has it.
 
     Raises:
         ConfigError: it belongs to a run that is alive.
         OrphanError: something of it is left.
-        ProviderError: it was asked for, and the provider's list may not show it yet.
+        ProviderError: it was requested, and the provider's list may not show it yet.
     """
     with interrupts() as signals, state.ledger() as ledger, signals.held():
         rows = [row for row in ledger.machines(open_only=True) if row.name == name]
@@ -163,7 +163,7 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
         listed = [one for one in there if one.name == name]
         instances = listed or [instance_of(row) for row in rows]
         if not instances and (unseen := left_out_of(there)):
-            raise ProviderError("; ".join(unseen))  # it may be where nobody could look
+            raise ProviderError("; ".join(unseen))  # it may be in a place that was not listed
         if not instances:
             return None
         run, by_hand = instances[0].run, instances[0].stage == STAGE
@@ -181,21 +181,21 @@ def destroy_worker(provider: Provider, name: str, *, state: State) -> Destroyed 
             ledger.machine_gone(name, at=ended, cost=quote.cost, lines=quote.lines)
             cost = quote.cost
         worker_keys.forget_run(state, run)
-        if by_hand:  # a process that was killed at its very end has not said so
+        if by_hand:  # a process killed at its very end did not record it
             ledger.end_run(run, "ok", at=datetime.now(UTC))
     state.settle(run)
     return Destroyed(instance=instances[0], cost=cost)
 
 
 def _refuse_unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> None:
-    """Keep the entry open of a machine that the provider may not list yet, as a sweep does."""
+    """Keep the ledger entry of a machine open that the provider may not list yet."""
     if any(one.id for one in listed):
         return
     for row in rows:
         until = (row.created_at or row.intended_at) + FORGOTTEN
         if row.rented and datetime.now(UTC) < until:
             raise ProviderError(
-                f"{row.provider}: {row.name} was asked for and the provider does not list it; it "
+                f"{row.provider}: {row.name} was requested, and the provider does not list it; it "
                 f"may still appear: destroy it again after {until:%H:%M} UTC, or run materia sweep"
             )
 
@@ -204,10 +204,12 @@ def _refuse_busy(state: State, name: str, run: str, *, by_hand: bool) -> None:
     if not state.is_alive(run):
         return
     if not by_hand:
-        raise ConfigError(f"{name} works for the run {run}, which is alive: end that run instead")
+        raise ConfigError(f"cannot destroy {name}: its run {run} is alive; stop that run instead")
     worker = worker_keys.find(state, name)
     if worker is not None and worker.host is None:
-        raise ConfigError(f"{name} is being made by another process: end that one instead")
+        raise ConfigError(
+            f"cannot destroy {name}: another process is creating it; stop that process instead"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,9 @@ class _Reports:
     def changed(self, row: MachineRow, state: MachineState, *, cost: Money | None) -> None:
         place = f"{row.instance_type} in {row.zone or row.region}"
         if state == "asked":
-            self.say(f"{row.provider}: asking for {place}")
+            self.say(f"{row.provider}: requesting {place}")
         elif state == "created":
-            self.say(f"{row.provider}: {place} is there; waiting until it answers")
+            self.say(f"{row.provider}: created {place}; waiting for SSH")
 
     def warn(self, message: str) -> None:
         self.say(message)
@@ -288,5 +290,5 @@ class _Maker:
             worker_keys.save(state, worker)
             state.keep_until(self.wanted.run, expires_at)
             with signals.released():
-                pass  # the last moment for one that came meanwhile
+                pass  # deliver a signal that came meanwhile
             self.announce(worker, quote)

@@ -1,7 +1,7 @@
-"""Rent an instance: the one way, for the stages of a run and for a single worker.
+"""Rent an instance for the stages of a run or for a single worker; destroy it in every case.
 
-Check the provider's clock, write the intent down, compare it with the monthly cap, create, wait for
-SSH. Whatever fails or interrupts, the instance is destroyed and its cost is written down.
+Check the provider's clock, write the intent to the ledger, compare it with the monthly cap, create,
+wait for SSH. After a failure or an interrupt, the instance is destroyed and its cost is recorded.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Keys made for one instance, and the cloud-init text that puts them there.
+    """Keys of one instance, and the cloud-init text that installs them.
 
     Attributes:
-        login_key: Lets the runner in.
-        host_key: Proves that the right instance answers.
-        user_data: For the provider's create call.
+        login_key: SSH key to log in.
+        host_key: SSH host key, to verify the instance.
+        user_data: cloud-init text for the provider's create call.
     """
 
     login_key: KeyPair
@@ -48,16 +48,16 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """An instance that will be asked for.
+    """An instance to rent.
 
     Attributes:
-        name: Of the instance; no other one has it.
-        stages: Names of the stages it is for.
-        offer: What to rent.
-        estimate: What it is expected to cost.
-        worst: What it costs at most, until its deadline.
+        name: Unique name of the instance.
+        stages: Names of its stages.
+        offer: The offer to rent.
+        estimate: Its expected cost.
+        worst: Its cost at most, until its deadline.
         expires_at: Its deadline, in UTC.
-        access: How to get in; None for a machine of one's own.
+        access: Keys to log in; None for the user's own machine.
     """
 
     name: str
@@ -71,16 +71,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renter:
-    """Who rents: what the instances of one run share.
+    """Rents the instances of one run.
 
     Attributes:
-        run: Identity of the run.
-        state: Where it is remembered that the run asks for an instance.
-        ledger: Where every step is written.
-        cost_meter: What the run's instances cost.
+        run: ID of the run.
+        state: State folder, which marks the run as one that rents.
+        ledger: Ledger of every step.
+        cost_meter: Cost of the run's instances.
         budget: The caps.
-        exchange: The currency of the caps, and the rates that lead there.
-        signals: Held back while an instance is created or destroyed.
+        exchange: The currency of the caps, and the exchange rates.
+        signals: Signals, held back while an instance is created or destroyed.
     """
 
     run: str
@@ -95,17 +95,17 @@ class Renter:
     def rent(
         self, provider: Provider, wanted: Wanted, reporter: InstanceReporter, *, keep: bool = False
     ) -> Iterator[Instance]:
-        """An instance that answers; signals are held back in the block: release them inside.
+        """Context manager of a reachable instance; signals are held back: release them inside.
 
         Args:
-            provider: Opened; the offer is its own.
-            wanted: What to ask for.
+            provider: The opened provider of the offer.
+            wanted: The instance to rent.
             reporter: Shows each step.
-            keep: Whether the instance outlives a block that ends without an error. Otherwise it
+            keep: Whether the instance stays when the block ends without an error. Otherwise it
                 is destroyed.
 
         Raises:
-            BudgetError: with it, the month could cost more than it may; nothing was asked for.
+            BudgetError: the month could cost more than its cap; nothing was requested.
             Interrupted: a signal came; nothing is left.
             OrphanError: it could not be destroyed.
             ProviderError: it could not be created or reached; nothing is left of it.
@@ -147,14 +147,14 @@ class Renter:
             yield instance
 
     def check_month(self, worst: Money, *, written: bool) -> None:
-        """Compare the monthly cap with the month and an instance that costs *worst* at most.
+        """Refuse an instance whose *worst* case would exceed the monthly cap.
 
         Args:
-            worst: In any currency that has a rate.
-            written: Whether the instance is in the ledger already, and counts there.
+            worst: Worst-case cost, in any currency that has a rate.
+            written: Whether the instance is already in the ledger, and counts there.
 
         Raises:
-            BudgetError: with it, the month could cost more than it may.
+            BudgetError: the month could cost more than its cap.
         """
         refuse_over_month(
             self.budget,
@@ -167,7 +167,7 @@ class Renter:
 
 
 def label_of(stages: tuple[str, ...]) -> str:
-    """The stages as labels and names of instances have them."""
+    """The stages, as written in labels and names of instances."""
     return "-".join(stages)
 
 

@@ -1,4 +1,4 @@
-"""A run under way: what all of its placements share, and what a stage is asked."""
+"""Context of a run: what its placements share, and the request to a worker."""
 
 from __future__ import annotations
 
@@ -29,29 +29,28 @@ if TYPE_CHECKING:
     from materia_runner.artifact.find import Artifact
 
 
-# A worker's clock may be ahead of this one, and a month begin there first.
+# A worker's clock may be ahead of this one, so a new month may begin there first.
 CLOCKS = timedelta(days=2)
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """A run under way.
+    """A run that is in progress.
 
     Attributes:
-        run: Its identity.
-        pipeline: What is run.
+        run: ID of the run.
+        pipeline: The pipeline to run.
         registry: The plugins.
-        environment: Where secrets are taken from.
-        everything: Whether every partition is asked for again.
-        bundled_only: Whether plugins from outside are left out.
-        state: Where things are remembered.
-        recorder: Writes down and shows what happens.
-        cost_meter: What its machines cost.
-        signals: Held back while a machine is made or destroyed.
-        attempts: How often each stage was begun.
-        artifacts: What workers run, by stage and what the machine has, as far as it was put
-            together for this run.
-        said: What was said of putting it together.
+        environment: Variables that have the secrets.
+        everything: Whether the source is asked for every partition again.
+        bundled_only: Whether third-party plugins are left out.
+        state: The state folder.
+        recorder: Records and shows events.
+        cost_meter: Cost of the run's machines.
+        signals: Signals, held back while a machine is created or destroyed.
+        attempts: Number of attempts at each stage.
+        artifacts: Artifacts built for this run, by stage and machine facts.
+        said: Messages about artifacts that were already shown.
     """
 
     run: str
@@ -71,7 +70,7 @@ class RunContext:
 
     @property
     def renter(self) -> Renter:
-        """What its instances are rented with."""
+        """The renter of the run's instances."""
         return Renter(
             run=self.run,
             state=self.state,
@@ -93,7 +92,7 @@ class RunContext:
         return self.registry.sink(self.pipeline.sink)
 
     def home_sink(self) -> Sink | None:
-        """The sink, opened here once for the whole run; None when workers open it themselves."""
+        """The sink, opened here once for the run; None when workers open it themselves."""
         if self.sink.plugin.on_worker:
             return None
         if self._home_sink is None:
@@ -101,16 +100,16 @@ class RunContext:
         return self._home_sink
 
     def hold_sink(self) -> None:
-        """Take the lock of a sink that stays here, until the run has ended or has published.
+        """Lock a sink that stays here, until the run has ended or published.
 
         Raises:
-            BusyError: another process has it.
+            BusyError: another process holds the lock.
         """
         if (sink := self.home_sink()) is not None:
             sink.checkout()
 
     def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
-        """What a stage is asked, with the secrets of its source and sink and no others.
+        """The request to a stage's worker, with the secrets of its source and sink only.
 
         Args:
             stage: The stage.
@@ -140,10 +139,10 @@ class RunContext:
         )
 
     def needs_no_machine(self, stage: Stage) -> Mapping[str, object] | None:
-        """The result of a stage that has nothing to do, found out here; None when it has.
+        """The result of a stage that is up to date, without a machine; None when it must run.
 
         Raises:
-            MateriaError: as the stage would.
+            MateriaError: the stage would raise it, too.
         """
         if stage.name != "transform":
             return None
@@ -159,10 +158,10 @@ class RunContext:
         )
 
     def partitions(self, stage: Stage) -> frozenset[str] | None:
-        """Keys of all partitions that an extract may record: those of the source, and those kept.
+        """Keys of all partitions that an extract may record: those of the source and the sink.
 
-        A worker that says another is not believed. None when the source cannot tell here, or when
-        there is nothing to record here.
+        Any other key from a worker is refused. None when the source cannot list them here, or when
+        nothing is recorded here.
         """
         sink = self.home_sink()
         if stage.name != "extract" or sink is None:
@@ -180,7 +179,7 @@ class RunContext:
 
     @contextmanager
     def _heard(self, stage: Stage) -> Iterator[None]:
-        """Put what a plugin prints into the log of its stage, where secrets are hidden."""
+        """Write a plugin's output to the log of its stage, with secrets redacted."""
         printed = io.StringIO()
         try:
             with redirect_stdout(printed), redirect_stderr(printed):

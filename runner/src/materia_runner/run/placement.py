@@ -1,4 +1,4 @@
-"""Run one placement of a plan: rent its machine, run its stages there, leave nothing behind."""
+"""Run one placement of a plan: rent a machine, run its stages there, destroy the machine."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PlacementRun:
     """One attempt at a placement.
 
     Attributes:
-        reports: Of the stages that are done.
-        reached: Whether the machine could be reached: what fails later is no fault of the offer.
+        reports: Reports of the stages that are done.
+        reached: Whether the machine could be reached; a later failure is not due to the offer.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PlacementRun:
 
     @property
     def offer(self) -> Offer:
-        """What the machine is rented by."""
+        """The offer of the machine."""
         return self._placement.chosen.offer
 
     @property
@@ -75,12 +75,12 @@ class PlacementRun:
         """Rent, run, destroy.
 
         Args:
-            owned: Whether the machine is already there, and is this one.
+            owned: Whether the stages run on this machine, without renting.
 
         Raises:
-            CapacityError: the offer cannot be had.
+            CapacityError: the provider has no such machine now.
             ReadyTimeoutError: the machine never answered; it is gone.
-            WorkerLostError: nobody knows how the stage after the reported ones ended.
+            WorkerLostError: the outcome of the stage after the reported ones is unknown.
             MateriaError: a stage failed.
         """
         if owned:
@@ -93,7 +93,7 @@ class PlacementRun:
             return
         require_asyncssh()
         artifacts = artifacts_of(self._running, self._placement)
-        # Takes a tenth of a second, which nobody waits for while the machine boots.
+        # The import takes a tenth of a second, which passes while the machine boots.
         threading.Thread(target=importlib.import_module, args=("asyncssh",), daemon=True).start()
         access = new_access(self._expires_at)
         with (
@@ -124,19 +124,19 @@ class PlacementRun:
             yield instance
 
     def _prepare(self, worker: RemoteWorker, artifacts: list[Artifact]) -> list[Artifact]:
-        """Begin to bring what the stages need, and return it, for the Python that is there.
+        """Start to copy the artifacts that fit the machine's Python and processor; return them.
 
         Raises:
-            OtherMachineError: nothing is made for that; it would take its time, at the machine's
-                price.
-            StageError: nothing can be.
+            OtherMachineError: no artifact is built for this machine; to build it now would cost
+                the machine's price.
+            StageError: workers do not run on the machine's Python.
         """
         from materia_runner.artifact.target import PYTHONS
 
         found = MachineFacts(*worker.probe())
         if found.python not in PYTHONS:
             raise StageError(
-                f"{self.offer.provider}: the machine has Python {found.python}, and a worker runs "
+                f"{self.offer.provider}: the machine has Python {found.python}, and workers need "
                 f"{PYTHONS[0]} to {PYTHONS[-1]}; choose another image"
             )
         offer, context = self.offer, self._running
@@ -148,7 +148,7 @@ class PlacementRun:
             if not all(key in context.artifacts for key in keys):
                 raise OtherMachineError(
                     f"{offer.provider}: {offer.instance_type} in {offer.region} has {found}, and "
-                    f"what it would run was made for {made}"
+                    f"the artifact was built for {made}"
                 )
             artifacts = [context.artifacts[key] for key in keys]
         worker.prepare(artifacts[0])
@@ -184,7 +184,7 @@ class PlacementRun:
 
     @contextmanager
     def _recorded(self, stage: Stage) -> Iterator[Any]:
-        """Write down that a stage begins and how it ends, and log what it says."""
+        """Record the start and end of a stage in the ledger, and write its log."""
         context, ledger = self._running, self._running.recorder.ledger
         attempt = context.attempts[stage.name] = context.attempts.get(stage.name, 0) + 1
         ledger.begin_stage(
@@ -206,7 +206,7 @@ class PlacementRun:
                 try:
                     yield results.append
                 except MateriaError as failure:
-                    # For the log alone: the error itself is shown when the run has ended.
+                    # Only for the log: the error itself is shown when the run has ended.
                     context.recorder.observe(stage.name, Output(text=str(failure)))
                     raise
             state = "ok"
@@ -258,18 +258,18 @@ def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
 
 
 def instance_name(run: str, stage: str, number: int = 1) -> str:
-    """A name that every cloud takes, `a-z`, `0-9` and `-`, at most 63; each machine has its own."""
+    """A unique instance name that every cloud accepts: `a-z`, `0-9` and `-`, at most 63."""
     end = f"-{number}" if number > 1 else ""
     return f"{f'materia-{run}-{stage}'.lower()[: 63 - len(end)]}{end}"
 
 
 def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
-    """What the stages of *placement* run, one for each: fetching begins with a small one at once.
+    """Find or build the artifact of each stage of *placement*; extract has a small one.
 
-    Never called while a machine is rented: putting one together can take a minute.
+    Never called while a machine is rented: a build can take a minute.
 
     Raises:
-        ArtifactError: one cannot be put together.
+        ArtifactError: an artifact cannot be built.
     """
     from materia_runner.artifact.find import find_or_build
 
@@ -278,7 +278,7 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
     facts = expected(context.state, offer.provider, settings, offer.architecture)
 
     def say(message: str) -> None:
-        if message not in context.said:  # of the small one and of the large one
+        if message not in context.said:  # the small and the large artifact repeat it
             context.said.add(message)
             context.recorder.say(placement.stages[0].name, message)
 
@@ -286,7 +286,7 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
     for stage in placement.stages:
         key = (stage.name, facts)
         known = context.artifacts.get(key)
-        if known is None or known.url is not None:  # an address is valid for minutes only
+        if known is None or known.url is not None:  # a URL is valid for minutes only
             context.artifacts[key] = find_or_build(
                 python=facts.python,
                 architecture=facts.architecture,

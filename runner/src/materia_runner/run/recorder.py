@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: ledger, logs, and events for whoever looks on."""
+"""Record a run as it goes: ledger notes, stage logs, and events for the display."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BEAT_SECONDS = 1.0
 class Recorder:
     """The recorder of one run.
 
-    What comes in is without secrets and control characters afterwards, wherever it goes.
+    Removes secrets and control characters from everything it records or shows.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Recorder:
         return clean(text, self._hidden)
 
     def say(self, stage: str, message: str, *, warning: bool = False) -> None:
-        """A sentence of the runner's own: shown, logged, and part of the run's timeline."""
+        """Show and log a message of the runner, and add it to the run's timeline."""
         message = self.clean(message)
         self.ledger.note(self.run, at=datetime.now(UTC), stage=stage, text=message)
         self.observe(stage, Log(level="warning" if warning else "info", message=message))
 
     def observe(self, stage: str, event: Event) -> None:
-        """Show an event, and log what is worth reading afterwards."""
+        """Show an event, and log its text."""
         event = without(event, self._hidden)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
@@ -72,7 +72,7 @@ class Recorder:
         self._observe(stage, event)
 
     def _words(self, event: Event) -> str:
-        """What of it is worth reading afterwards; of progress, the first and the last word."""
+        """Text of an event for the log; of progress, only the first and last event of a phase."""
         match event:
             case Log():
                 return f"warning: {event.message}" if event.level == "warning" else event.message
@@ -88,7 +88,7 @@ class Recorder:
 
     @contextmanager
     def log_of(self, stage: str, attempt: int) -> Iterator[None]:
-        """While this block runs, events go to the log of that stage."""
+        """Write the events of this block to the log of *stage*."""
         log = StageLog(self._folder / f"{stage}.{attempt}.log")
         with self._lock:
             self._log, self._phase = log, ""
@@ -105,15 +105,15 @@ class InstanceReports:
     """Shows the life of one instance as events of a run; see `instance_record.InstanceReporter`.
 
     Attributes:
-        recorder: Where.
-        stage: The first that the instance is for.
+        recorder: The recorder of the run.
+        stage: The first stage of the instance.
     """
 
     recorder: Recorder
     stage: str
 
     def changed(self, row: MachineRow, state: MachineState, *, cost: Money | None) -> None:
-        """Show it as an event."""
+        """Show the new state as an event."""
         offer = row.offer
         self.recorder.observe(
             self.stage,
@@ -130,7 +130,7 @@ class InstanceReports:
         )
 
     def warn(self, message: str) -> None:
-        """Show and log it."""
+        """Show and log a warning."""
         self.recorder.say(self.stage, message, warning=True)
 
     def clean(self, text: str) -> str:
@@ -140,7 +140,7 @@ class InstanceReports:
 
 @contextmanager
 def meter_shown(recorder: Recorder, cost_meter: CostMeter, stage: str) -> Iterator[None]:
-    """While this block runs, say what was spent whenever that has changed."""
+    """Show the cost so far whenever it changes in this block."""
     ended = threading.Event()
 
     def beat() -> None:

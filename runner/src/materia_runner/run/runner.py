@@ -1,4 +1,4 @@
-"""Run a pipeline: plan, rent, run, destroy; and plan anew when a machine cannot be had."""
+"""Run a pipeline: plan, rent, run, destroy; plan again after a failed attempt (failover)."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Planned:
     """What a run would do now.
 
     Attributes:
-        plan: Which machines its stages would run on.
-        unanswered: Providers that could not say what they offer, with the reason.
-        left_out: What could not be read or believed of those who did, a line each.
+        plan: The machines of its stages.
+        unanswered: Providers that sent no offers, with the reason.
+        left_out: Invalid offers that were left out, a line each.
     """
 
     plan: Plan
@@ -69,7 +69,7 @@ class Planned:
 
 
 def _unheard(_stage: str, _event: Event) -> None:
-    """Nobody listens."""
+    """Ignore the event."""
 
 
 def plan_run(
@@ -79,11 +79,11 @@ def plan_run(
     *,
     ledger: Ledger,
 ) -> Planned:
-    """What `run` would do now; asks for offers, and creates nothing.
+    """Plan what `run` would do now: asks for offers, and creates nothing.
 
     Raises:
         NoOfferError: no provider can run a stage.
-        MateriaError: as the only provider raised it.
+        MateriaError: the only provider raised it.
     """
     refuse_folders(pipeline, registry)
     market = ask_market(pipeline, registry, environment)
@@ -105,13 +105,13 @@ def run(
     bundled_only: bool = False,
     observe: Observe = _unheard,
 ) -> RunReport:
-    """Run the stages one after the other; the first that fails is the last.
+    """Run the stages one after the other, and stop at the first that fails.
 
-    Partitions that could not be had do not fail a stage: they are `problems` in its result.
+    Partitions that cannot be used do not fail a stage: they are `problems` in its result.
 
     Raises:
-        Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is cleared away.
-        MateriaError: of the class that says what to do about it.
+        Interrupted: on SIGINT, SIGTERM or SIGHUP, after the clean-up.
+        MateriaError: a stage failed, or could not start.
     """
     started = time.monotonic()
     identity = new_run(datetime.now(UTC))
@@ -187,9 +187,7 @@ def _run_all(context: RunContext) -> list[StageReport]:
                 recorder.ledger.save_plan(context.run, {**plan_values(plan), **without_answer})
             if not owned:
                 if (result := context.needs_no_machine(remaining[0])) is not None:
-                    recorder.say(
-                        remaining[0].name, "nothing is new, so no machine is rented for it"
-                    )
+                    recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
                     reports.append(_unrented(remaining[0], result))
                     remaining = remaining[1:]
                     continue
@@ -221,10 +219,10 @@ def _next_try(
     *,
     stage: str,
 ) -> str:
-    """What to do after *error*.
+    """Decide what to try after *error*, as a sentence.
 
     Raises:
-        MateriaError: *error*, when nothing is left to do.
+        MateriaError: *error*, when nothing is left to try.
     """
     lost = attempt.reached and isinstance(error, ReadyTimeoutError)
     if isinstance(error, WorkerLostError) or lost:
@@ -233,16 +231,16 @@ def _next_try(
     if isinstance(error, OtherMachineError):
         return failover.learn_other(error, attempt.offer)
     if attempt.reached:
-        raise error  # no fault of the offer
+        raise error  # not due to the offer
     return failover.learn(error, attempt.offer)
 
 
 def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
-    """Find out what would stop the run later, while nothing is rented: it would be paid for.
+    """Lock the sink and build artifacts before a machine is rented: a failure then costs nothing.
 
     Raises:
         BusyError: another process holds the database of the sink.
-        ArtifactError: what a worker runs cannot be put together.
+        ArtifactError: an artifact cannot be built.
     """
     rented = [
         placement
@@ -252,7 +250,7 @@ def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
     for placement in rented:
         artifacts_of(context, placement)
     names = [stage.name for placement in plan.placements for stage in placement.stages]
-    # A stage on this machine opens the sink itself, and would find it held by us.
+    # A stage on this machine opens the sink itself, and would find it locked by this process.
     if len(rented) == len(plan.placements) and "transform" in names:
         context.hold_sink()
 
@@ -275,7 +273,7 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, failover:
     except NoOfferError as error:
         if not failover.reasons:
             raise
-        head = f"nothing to run the stage {stages[0].name} on"
+        head = f"no machine can run the stage {stages[0].name}"
         raise NoOfferError("\n  ".join([head, *failover.lines(), INSTEAD])) from error
 
 
@@ -291,10 +289,10 @@ def _chosen(placement: Placement) -> str:
 
 
 def _check_budget(context: RunContext, plan: Plan) -> None:
-    """Refuse what could pass a cap, before anything of it is rented.
+    """Compare the plan's worst case with the caps, before a machine is rented.
 
     Raises:
-        BudgetError: it could.
+        BudgetError: the worst case exceeds a cap.
     """
     now = datetime.now(UTC)
     check(
@@ -307,7 +305,7 @@ def _check_budget(context: RunContext, plan: Plan) -> None:
 
 
 def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
-    """The stages, thought to run as long as they did, where materia.toml does not say how long."""
+    """The stages with durations learnt from earlier runs, unless materia.toml sets them."""
     stages = []
     for stage in pipeline.stages:
         known = None
@@ -318,7 +316,7 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
 
 
 def _sweep(context: RunContext, market: Market) -> None:
-    """Destroy what earlier runs left with the providers that take part; one that fails is told."""
+    """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
     first = context.pipeline.stages[0].name
 
     def sweep(name: str) -> Swept | MateriaError:
@@ -337,9 +335,7 @@ def _sweep(context: RunContext, market: Market) -> None:
                 context.recorder.say(first, f"not swept: {line}", warning=True)
             for left in result.found:
                 if left.instance.name not in result.left:
-                    message = (
-                        f"{left.instance.name} was left by an earlier run and is destroyed now"
-                    )
+                    message = f"destroyed {left.instance.name}, left behind by an earlier run"
                     context.recorder.say(first, message, warning=True)
             continue
         reason = result or f"{name}: no answer; run `materia sweep` later"

@@ -1,4 +1,4 @@
-"""What `materia plan` shows: for people, and for programs."""
+"""Render a plan for `materia plan`: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ HEAD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is shown.
+    """A plan with its context.
 
     Attributes:
         plan: The plan.
-        unanswered: Who did not say what they offer, and why.
+        unanswered: Providers that sent no offers, with the reason.
         budget: The caps.
-        month: What the ledger has for this calendar month, or None when there is no cap on it.
-        left_out: What could not be read or believed of those who did, a line each.
+        month: Cost of this calendar month in the ledger, or None when the month has no cap.
+        left_out: Invalid offers that were left out, a line each.
     """
 
     plan: Plan
@@ -63,7 +63,7 @@ class Shown:
 
 
 def as_json(shown: Shown) -> dict[str, Any]:
-    """Everything that the text says and more, amounts exact and as text."""
+    """All of the text output and more, with exact amounts as text."""
     return {
         **plan_values(shown.plan),
         "unanswered": [plain(one) for one in shown.unanswered],
@@ -75,17 +75,17 @@ def as_json(shown: Shown) -> dict[str, Any]:
 
 
 def as_text(shown: Shown) -> str:
-    """For each machine its stages, the best quotes, the choice and what was passed over."""
+    """Render each machine: its stages, best quotes, the choice and offers passed over."""
     plan = shown.plan
     blocks = [
         _placement(number, placement) for number, placement in enumerate(plan.placements, start=1)
     ]
     if shown.unanswered:
         reasons = "\n".join(f"  {one.reason}" for one in shown.unanswered)
-        blocks.append(f"providers that cannot be asked now:\n{reasons}")
+        blocks.append(f"providers without an answer:\n{reasons}")
     if shown.left_out:
         lines = "\n".join(f"  {line}" for line in shown.left_out)
-        blocks.append(f"not part of what was offered:\n{lines}")
+        blocks.append(f"left out:\n{lines}")
     blocks.append("\n".join(_sharing(plan)))
     blocks.append("\n".join(_sums(shown)))
     return "\n\n".join(blocks)
@@ -105,7 +105,7 @@ def _placement(number: int, placement: Placement) -> str:
 
 def _stages(placement: Placement) -> str:
     texts = [_stage(stage) for stage in placement.stages]
-    saved = "; a boot is saved" if len(placement.stages) > 1 else ""
+    saved = "; one boot less" if len(placement.stages) > 1 else ""
     return f"  expected: {', '.join(texts)}{saved}"
 
 
@@ -130,11 +130,11 @@ def _table(placement: Placement) -> str:
             break
     text = table(rows, head=HEAD)
     left = len(placement.ranking.quotes) - seen
-    return text if not left else f"{text}\n... and {many(left, 'more offer')} that would do"
+    return text if not left else f"{text}\n... and {many(left, 'more offer')} that would fit"
 
 
 def _alike(quote: Quote) -> tuple[object, ...]:
-    """One type at one cost in several places is one row."""
+    """Key of a row: a type with the same cost in several places is one row."""
     offer = quote.offer
     return (offer.provider, offer.instance_type, quote.shown, offer.availability, offer.vcpus)
 
@@ -162,14 +162,14 @@ def _row(placement: Placement, quote: Quote, *, mark: str, more: int) -> tuple[s
 def _chosen(placement: Placement) -> str:
     quote = placement.chosen
     count = len(placement.ranking.quotes)
-    why = f"the cheapest of {count} that would do" if count > 1 else "the only one that would do"
+    why = f"the cheapest of {count} that fit" if count > 1 else "the only one that fits"
     lines = [f"chosen: {machine_text(quote.offer)}, {why}"]
     lines += [f"  {line.name}: {_sum(line)} ({line.rule})" for line in quote.lines]
     return "\n".join(lines)
 
 
 def _sum(line: Line) -> str:
-    """Figures as far as a reader needs them; the exact ones are in the JSON."""
+    """Rounded figures of a line; the JSON has the exact ones."""
     quantity = quantity_text(line.quantity)
     return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
@@ -190,16 +190,16 @@ def _sharing(plan: Plan) -> list[str]:
 def _sums(shown: Shown) -> list[str]:
     plan = shown.plan
     lines = [
-        f"expected in all  {money_text(plan.total)}",
-        f"at worst         {money_text(plan.worst)}",
+        f"expected total   {money_text(plan.total)}",
+        f"worst case       {money_text(plan.worst)}",
     ]
     lines += [f"  {line}" for line in plan.worst_case]
     budget = shown.budget
     cap = money_text(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
-    lines.append(f"cap of a run     {cap}")
+    lines.append(f"cap per run      {cap}")
     if budget.monthly:
         month = shown.month or Money(Decimal(0), budget.monthly.currency)
         lines.append(
-            f"cap of a month   {money_text(budget.monthly)}, {money_text(month)} of it used"
+            f"cap per month    {money_text(budget.monthly)}, {money_text(month)} of it used"
         )
     return lines

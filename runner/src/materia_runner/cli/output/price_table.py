@@ -1,4 +1,4 @@
-"""What `materia providers price` shows: for people, and for programs."""
+"""Render a price comparison for `materia providers price`: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ HEAD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What one need would cost everywhere.
+    """Prices of all providers for one set of requirements.
 
     Attributes:
-        name: Of the stage, or several, or empty.
-        requirements: What is needed.
+        name: Name of the stage, or of several, or empty.
+        requirements: The requirements.
         ranking: All offers, ranked or passed over.
-        answers: What the providers said, one each.
+        answers: The answer of each provider.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Comparison:
     answers: tuple[Answer | NoAnswer, ...]
 
     def shown(self, limit: int | None) -> tuple[Quote, ...]:
-        """The best quotes in their order; with *limit*, at most so many types of each provider.
+        """The best quotes in their order; *limit* is the number of types of each provider.
 
-        A type that costs the same in several places is then shown in the first of them.
+        With a limit, a type that costs the same in several places is shown in the first of them.
         """
         if limit is None:
             return self.ranking.quotes
@@ -73,7 +73,7 @@ class Comparison:
         return tuple(kept)
 
     def places(self, quote: Quote) -> int:
-        """In how many places this type costs the same."""
+        """Number of places where this type costs the same."""
         offer = quote.offer
         return sum(
             1
@@ -84,7 +84,7 @@ class Comparison:
         )
 
     def reasons(self) -> list[str]:
-        """Why a provider has no row, and what is to be known of those that have; one line each."""
+        """Lines of text: why a provider has no row, remarks, and offers that were left out."""
         ranked = {quote.offer.provider for quote in self.ranking.quotes}
         lines = []
         for answer in self.answers:
@@ -109,7 +109,7 @@ class Comparison:
 
 
 def as_text(comparison: Comparison, *, limit: int | None) -> str:
-    """The table, the best quote in detail, and what is to be said of providers."""
+    """Render the table, the best quote in detail, and remarks on providers."""
     blocks = [_title(comparison)]
     quotes = comparison.shown(limit)
     if quotes:
@@ -128,7 +128,7 @@ def as_text(comparison: Comparison, *, limit: int | None) -> str:
 
 
 def needs_text(needs: Requirements) -> str:
-    """What is needed, in one line."""
+    """The requirements in one line."""
     parts = [
         f"{needs.vcpus} {'dedicated ' if needs.dedicated else ''}vCPU",
         f"{size_text(needs.memory_gib)} GiB memory",
@@ -165,7 +165,7 @@ def _row(quote: Quote, *, more: str) -> tuple[str, ...]:
 
 
 def marks(quotes: Sequence[Quote]) -> list[str]:
-    """What the star at a converted cost means."""
+    """Footnote for the star at a converted cost: the exchange rates."""
     used: dict[Rate, None] = {}
     for quote in quotes:
         used.update(dict.fromkeys(quote.rates))
@@ -175,7 +175,7 @@ def marks(quotes: Sequence[Quote]) -> list[str]:
     for rate in used:
         source = f", {rate.source}" if rate.source else ""
         texts.append(f"1 {rate.currency} = {rate.worth:f} ({rate.on}{source})")
-    return [f"* converted by materia.toml: {'; '.join(texts)}"]
+    return [f"* converted with the rates in materia.toml: {'; '.join(texts)}"]
 
 
 def _detail(quote: Quote) -> str:
@@ -191,7 +191,7 @@ def _detail(quote: Quote) -> str:
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
             texts.append(f"      rule: {line.rule_source}{read}")
-    texts.append(f"  together {money_text(quote.cost)}")
+    texts.append(f"  total {money_text(quote.cost)}")
     return "\n".join(texts)
 
 
@@ -219,7 +219,7 @@ def _passed_over(comparison: Comparison) -> list[str]:
 def as_json(
     comparisons: Sequence[Comparison], *, now: datetime, limit: int | None
 ) -> dict[str, Any]:
-    """Everything the table shows and more, amounts exact and as text."""
+    """All of the table and more, with exact amounts as text."""
     return {
         "asked_at": plain(now),
         "comparisons": [

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Format sizes, counts and tables as text."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def many(count: int, word: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """On one line: a name from outside makes no row of its own."""
+    """*text* on one line: a name from outside cannot add a row."""
     return " ".join(printable(text).splitlines()).replace("\t", " ")
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
-    """Columns under their names, each as wide as it needs; empty columns are left out."""
+    """A table of aligned columns under their names, without empty columns."""
     rows = [[_cell(text) for text in row] for row in rows]
     kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[row[index] for index in kept] for row in (head, *rows)]

@@ -1,1 +1,1 @@
-"""What a rented machine needs: artifacts and secrets."""
+"""Deployment: artifacts and secrets of rented machines."""

@@ -1,4 +1,4 @@
-"""`materia artifact`: what a rented machine runs, made, kept and pushed."""
+"""`materia artifact`: build, cache and push the bundle that a rented machine runs."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 app = group_app(
     "artifact",
-    help="See, make and push what rented machines run.",
+    help="Build, list and push what rented machines run.",
 )
 
 BUILD_EPILOG = """\
 \b
-An artifact is one tar.gz that needs nothing but Python on the machine: core, the source and
-the sink of the pipeline and what they depend on, as installed here, and the SQLMesh project.
-With --stage extract it is a small one, for machines that only fetch: without SQLMesh, DuckDB,
-the project, and a sink that stays on this machine.
-It holds no provider, no secret and no setting. `materia run` makes the ones it needs by
-itself; this command is for looking at one, and for having them ready.
+An artifact is one tar.gz that needs only Python on the machine. It has the core, the source
+and the sink of the pipeline with their dependencies, as installed here, and the SQLMesh
+project. With --stage extract it is small, for machines that only fetch: without SQLMesh,
+DuckDB, the project, and a sink that stays on this machine.
+It has no provider, no secret and no setting. `materia run` builds the artifacts it needs;
+use this command to inspect one, or to build it ahead of time.
 
 \b
-The Python is that of the system image:
+Choose the Python of the system image:
   3.11  Debian 12     the default of hetzner and ovh
   3.12  Ubuntu 24.04  the default of scaleway and oracle
   3.13  Debian 13
@@ -57,20 +57,20 @@ Examples:
 """
 PUSH_EPILOG = """\
 \b
-The bucket is that of materia.toml:
+The bucket is set in materia.toml:
   [artifacts]
   bucket = "s3://bucket/prefix"
   endpoint = "https://..."      for a store that is not AWS
   region = "eu-central-1"
 Credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (see `materia secrets list`). They
-stay here: a worker gets an address that is valid for 15 minutes. What is in the bucket is
-never replaced; pushing it again does nothing.
+stay on this machine: a worker gets a URL that is valid for 15 minutes. An artifact in the
+bucket is never replaced; pushing it again does nothing.
 """
 LIST_EPILOG = """\
 \b
-Those kept on this machine, and those in the bucket when there is one. What was not used for
-two days is deleted here when another is made (it is made again in a second), and nothing in
-the bucket: give it a rule of its own for that.
+Lists the artifacts cached on this machine, and those in the bucket when there is one. When
+materia builds an artifact, it deletes the cached ones not used for two days (it can rebuild
+them in a second). It never deletes from the bucket: give the bucket a lifecycle rule.
 """
 
 Python = Annotated[
@@ -79,17 +79,17 @@ Python = Annotated[
 ]
 Stage = Annotated[
     str | None,
-    typer.Option("--stage", metavar="NAME", help="For this stage alone; extract needs little."),
+    typer.Option("--stage", metavar="NAME", help="Build for this stage only; extract is small."),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", metavar="DIR", help="Copy them to this folder too."),
+    typer.Option("--output", metavar="DIR", help="Copy the artifacts to this folder too."),
 ]
 
 
 @app.callback()
 def group() -> None:
-    """See, make and push what rented machines run."""
+    """Build, list and push what rented machines run."""
 
 
 @app.command("build", cls=Command, epilog=BUILD_EPILOG)
@@ -104,7 +104,7 @@ def build(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Make one, for Python 3.11 on x86_64 if not told."""
+    """Build artifacts (default: for Python 3.11 on x86_64)."""
     from materia_runner.cli.output.text import size
 
     registry, pipeline = _loaded(context, config, stage)
@@ -132,7 +132,7 @@ def push(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Make one, and put it into the bucket."""
+    """Build artifacts, and push them to the bucket."""
     from materia.errors import ConfigError
 
     registry, pipeline = _loaded(context, config, stage)
@@ -140,24 +140,24 @@ def push(
     if bucket is None:
         where = pipeline.file or "materia.toml"
         raise ConfigError(
-            f'{where}: no bucket to push to; set [artifacts] bucket = "s3://bucket/prefix"'
+            f'{where}: no artifact bucket is set; add [artifacts] bucket = "s3://bucket/prefix"'
         )
     pushed = []
     for artifact in _built(registry, pipeline, python, arch, _say(quiet=quiet)):
         new = bucket.push(artifact)
         pushed.append({**asdict(artifact), "new": new})
         if not json:
-            done = "pushed" if new else "was there"
+            done = "pushed" if new else "already there"
             echo(f"{bucket}/sha256/{artifact.sha256}.tar.gz  {done}")
     if json:
         for one in pushed:
-            del one["url"]  # whoever has it can fetch
+            del one["url"]  # anyone with the URL can download the artifact
         echo(to_json(pushed))
 
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)
 def list_artifacts(context: typer.Context, *, json: Json = False, config: Config = None) -> None:
-    """List what is kept here and in the bucket."""
+    """List the artifacts cached here and in the bucket."""
     from materia_runner.cli.output.text import size, table
     from materia_runner.figures import moment_text
 
@@ -178,7 +178,8 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
         ]
         for row in rows
     ]
-    echo(table(shown, head=head) if rows else "no artifacts; `materia artifact build` makes one")
+    nothing = "no artifacts; build one with `materia artifact build`"
+    echo(table(shown, head=head) if rows else nothing)
 
 
 def _loaded(
@@ -235,7 +236,9 @@ def _copied(artifact: Artifact, folder: Path | None) -> Artifact:
         folder.mkdir(parents=True, exist_ok=True)
         path = shutil.copyfile(artifact.path, folder / artifact.path.name)
     except OSError as error:
-        raise ConfigError(f"--output {folder}: {error.strerror or error}") from error
+        raise ConfigError(
+            f"cannot copy the artifact to --output {folder}: {error.strerror or error}"
+        ) from error
     return replace(artifact, path=path)
 
 
@@ -248,7 +251,7 @@ def _bucket(registry: Registry, pipeline: Pipeline) -> ArtifactBucket | None:
 
 
 def _known(bucket: ArtifactBucket | None) -> list[dict[str, Any]]:
-    """What is here, the last used first, then what is in the bucket alone, the newest first."""
+    """Artifacts cached here, last used first, then those only in the bucket, newest first."""
     import os
     from datetime import UTC, datetime
 
@@ -264,7 +267,7 @@ def _known(bucket: ArtifactBucket | None) -> list[dict[str, Any]]:
             {
                 "sha256": file.sha256,
                 "size": file.size,
-                "stages": None,  # not noted before there were two kinds
+                "stages": None,  # older artifacts have no note of it
                 **file.notes,
                 "path": file.path,
                 "used_at": datetime.fromtimestamp(file.used_at, UTC).replace(microsecond=0),

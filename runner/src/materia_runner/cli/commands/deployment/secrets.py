@@ -1,4 +1,4 @@
-"""`materia secrets`: which secrets are needed, and where they were found; never a value."""
+"""`materia secrets`: list and check required secrets and where they were found; never values."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 app = group_app(
     "secrets",
-    help="See which secrets are needed, and where they are found.",
+    help="List which secrets are needed, and where they are found.",
 )
 
 PLACES = """\
 \b
-A secret is a variable, looked for in this order; the first place that has it is used:
+A secret is a variable. materia looks for it in this order, and uses the first it finds:
   1. the environment
-  2. the file .env beside materia.toml: NAME=value in each line, $ is a dollar
+  2. the file .env beside materia.toml: NAME=value in each line, $ is a literal dollar
   3. Pulumi ESC, when materia.toml names an environment and PULUMI_ACCESS_TOKEN is set:
        [secrets]
        esc = "organization/project/name"
-     There it is one of the environmentVariables. PULUMI_BACKEND_URL is honoured.
+     It reads environmentVariables there. PULUMI_BACKEND_URL is honoured.
 """
 LIST_EPILOG = f"""\
 {PLACES}
@@ -43,23 +43,23 @@ Examples:
 """
 CHECK_EPILOG = f"""\
 {PLACES}
-Without a provider by name, one provider that has all of its secrets is enough. The exit
-code is 2 when something is missing.
+When the pipeline names no provider, one provider with all of its secrets is enough. The
+exit code is 2 when a secret is missing.
 """
 _PLACES = {"environment": "the environment", ".env": ".env", "Pulumi ESC": "Pulumi ESC"}
-All = Annotated[bool, typer.Option("--all", help="Of every installed plugin, also those not used.")]
+All = Annotated[bool, typer.Option("--all", help="Include plugins that are not in use.")]
 
 
 @app.callback()
 def group() -> None:
-    """See which secrets are needed, and where they are found."""
+    """List which secrets are needed, and where they are found."""
 
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)
 def list_secrets(
     context: typer.Context, *, everything: All = False, json: Json = False, config: Config = None
 ) -> None:
-    """List the secrets of the plugins in use, and where each was found."""
+    """List the secrets of plugins in use, and where each was found."""
     needs, found, _ = _look(context, config, everything=everything)
     described = [_described(need, found) for need in needs]
     if json:
@@ -71,7 +71,7 @@ def list_secrets(
 
 @app.command("check", cls=Command, epilog=CHECK_EPILOG)
 def check(context: typer.Context, *, json: Json = False, config: Config = None) -> None:
-    """Check that the secrets of the configured pipeline are all there."""
+    """Check that no secret of the pipeline is missing."""
     from materia_runner.config.secret_needs import unmet
 
     needs, found, pipeline = _look(context, config, everything=False)
@@ -90,7 +90,7 @@ def check(context: typer.Context, *, json: Json = False, config: Config = None) 
         echo(_as_text(described, everything=False))
         _warn(found)
         if not lacking:
-            echo("every secret that is needed was found")
+            echo("found every required secret")
         else:
             echo(_remedies(lacking, found, auto=not pipeline.providers), err=True)
     if lacking:
@@ -153,7 +153,7 @@ def _as_text(described: Sequence[Mapping[str, Any]], *, everything: bool) -> str
         width = max((len(secret["name"]) for secret in one["secrets"]), default=0)
         for secret in one["secrets"]:
             state = f"set, from {_PLACES[secret['from']]}" if secret["set"] else "missing"
-            short = "; too short to be hidden in what is said" if secret["hidden"] is False else ""
+            short = "; too short to be redacted in output" if secret["hidden"] is False else ""
             lines.append(f"  {secret['name']:<{width}}  {state}{short}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""`materia emulator`: the clouds of providers on this machine, for free, until Ctrl-C."""
+"""`materia emulator`: emulate the cloud APIs of providers on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-In another terminal, run the line that it prints first (`. FILE`). From then on, there,
+In another terminal, run the first line of its output (`. FILE`). In that terminal,
   materia providers price            compares the emulated providers
-  materia providers list --check     says whether each accepts its credentials
+  materia providers list --check     checks the credentials of each
   materia run --provider auto        rents from them
 
 \b
-Your materia.toml stays in force but for its tables [providers.NAME], and results go
-where it says. The ledger is one of its own (MATERIA_STATE_DIR), so that no machine
-and no cost of the emulator is ever among the real ones; it goes with the emulator.
-At its end it says what each provider charged, and what was left there.
-Needs the packages of `materia-runner[emulator]`.
+Your materia.toml still applies, except for its tables [providers.NAME]; results go to
+its sink. The emulator has a ledger of its own (MATERIA_STATE_DIR), so its machines and
+costs never mix with real ones; that ledger is deleted when the emulator ends. On exit,
+the emulator prints what each provider charged, and what was left there.
+Requires the extra `materia-runner[emulator]`.
 
 \b
-Emulators that are installed: {names}.
+Installed emulators: {names}.
 """
 GROUP = "materia.emulators"
 
 
 def find_emulators() -> dict[str, EntryPoint]:
-    """What each installed plugin says is the emulator of its provider; nothing is imported."""
+    """Entry points of the installed emulators, by provider; nothing is imported."""
     from materia._entry_points import find_entry_points
 
     points = sorted(find_entry_points(GROUP), key=lambda point: (point.name, point.value))
@@ -59,10 +59,10 @@ def complete_emulator(incomplete: str) -> list[str]:
 
 
 class EmulatorCommand(Command):
-    """A command whose help names the emulators that are installed, looked up when it is shown."""
+    """A command whose help lists the installed emulators, looked up when the help is shown."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """As of Typer, with the names."""
+        """Write the epilog with the names of the installed emulators."""
         self.epilog = EPILOG.format(names=", ".join(find_emulators()) or "none")
         super().format_epilog(ctx, formatter)
 
@@ -73,18 +73,18 @@ Provider = Annotated[
         "--provider",
         metavar="NAME",
         autocompletion=complete_emulator,
-        help="Start only this one; may come several times.",
+        help="Start only this emulator; may be repeated.",
     ),
 ]
 Speed = Annotated[
     float,
-    typer.Option("--speed", min=0.001, metavar="N", help="How many emulated seconds pass in one."),
+    typer.Option("--speed", min=0.001, metavar="N", help="Emulated seconds per real second."),
 ]
 WithMachines = Annotated[
     bool,
     typer.Option(
         "--machines/--no-machines",
-        help="Boot a real SSH server for every instance, or let nothing answer at its address.",
+        help="Start a real SSH server for every instance, or none.",
     ),
 ]
 
@@ -98,8 +98,8 @@ def emulator(
 ) -> None:
     """Emulate the clouds of all providers on this machine.
 
-    Prints what points materia at them. Instances are billed by each provider's rules and cost
-    nothing.
+    Prints the environment variables that point materia at them. Instances are billed by each
+    provider's rules and cost nothing.
     """
     import tempfile
 
@@ -134,7 +134,7 @@ def emulator(
 
 
 def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:
-    """Lines for a shell: the credentials of *services*, their settings, and their own ledger."""
+    """Shell `export` lines: credentials and settings of *services*, and a ledger of their own."""
     from materia_runner.config.load import PROVIDER_SETTINGS
     from materia_runner.folders import STATE_VARIABLE as STATE
 
@@ -147,8 +147,8 @@ def exports(services: Sequence[Service], config: Path, *, state: Path) -> str:
 
 
 def toml(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """The settings of each provider, as tables of materia.toml."""
-    lines = ["# Written by `materia emulator`; gone when it ends.", ""]
+    """Settings of each provider, as tables of materia.toml."""
+    lines = ["# Written by `materia emulator`; deleted when it ends.", ""]
     for name, settings in tables.items():
         lines.append(f"[providers.{name}]")
         # Text, numbers and lists of text are written in JSON as they are in TOML.
@@ -179,11 +179,11 @@ def bill(services: Sequence[Service]) -> str:
 
 
 def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str, type[Service]]:
-    """The services of *names*, or of all that can be loaded; what cannot is said.
+    """Load the emulators *names*, or all; without names, warn of those that cannot be loaded.
 
     Raises:
-        PluginError: there is none of a name, or it cannot be loaded.
-        ConfigError: there is none at all, or it needs a package that is not installed.
+        PluginError: no emulator has one of the names, or it cannot be loaded.
+        ConfigError: no emulator is installed, or it needs a package that is not installed.
     """
     found = find_emulators()
     if bundled_only(context):
@@ -191,7 +191,7 @@ def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str,
         found = {name: one for name, one in found.items() if one.distribution in ours}
     for name in names or ():
         if name not in found:
-            there = f"there are {', '.join(found)}" if found else "no installed plugin brings one"
+            there = f"installed: {', '.join(found)}" if found else "no installed plugin has one"
             raise PluginError(f"no emulator for {name!r}; {there}")
     chosen = tuple(dict.fromkeys(names or found))
     loaded, failed = {}, []
@@ -203,7 +203,7 @@ def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str,
                 raise
             failed.append(error)
     if not loaded:
-        raise failed[0] if failed else ConfigError("no installed plugin brings an emulator")
+        raise failed[0] if failed else ConfigError("no installed plugin has an emulator")
     for problem in failed:
         echo(f"warning: {problem}", err=True)
     return loaded
@@ -220,7 +220,7 @@ def _load(point: EntryPoint) -> type[Service]:
         raise _missing(error) from error
     except Exception as error:  # a fault of one plugin is that plugin's alone
         raise PluginError(
-            f"the emulator {point.name!r} of {point.distribution} cannot be loaded: "
+            f"cannot load the emulator {point.name!r} of {point.distribution}: "
             f"{type(error).__name__}: {error}"
         ) from error
 
@@ -244,9 +244,9 @@ def _machines() -> SshMachines:
 
 def _missing(error: ImportError) -> ConfigError:
     return ConfigError(
-        f"the emulator needs {error.name}; to add it: "
+        f"the emulator needs the package {error.name}; to install it: "
         f"{install_command('materia-runner[emulator]')}"
-        " (--no-machines and --provider need less)"
+        " (--no-machines and --provider need fewer packages)"
     )
 
 

@@ -1,4 +1,4 @@
-"""`materia providers price`: what a stage would cost on each provider."""
+"""`materia providers price`: compare prices, what a stage would cost on each provider."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch
 
 
 class ChartCommand(Command):
-    """A command whose `--chart` takes a file or nothing, which Typer itself cannot say."""
+    """A command whose `--chart` takes an optional value, which Typer does not support."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Fill in what a bare `--chart` means."""
+        """Give a bare `--chart` the value `terminal`."""
         given = []
         for number, argument in enumerate(args):
             following = args[number + 1] if number + 1 < len(args) else "-"
@@ -58,18 +58,20 @@ def _currency(text: str) -> str:
     from materia_runner.config.table import is_currency
 
     if not is_currency(text.upper()):
-        raise typer.BadParameter(f"{text!r} is not the code of a currency, like EUR or USD")
+        raise typer.BadParameter(f"{text!r} is not a currency code, like EUR or USD")
     return text.upper()
 
 
-Vcpus = Annotated[int | None, typer.Option("--vcpus", min=1, metavar="N", help="Threads at least.")]
+Vcpus = Annotated[
+    int | None, typer.Option("--vcpus", min=1, metavar="N", help="vCPUs (threads), at least.")
+]
 Memory = Annotated[
     Decimal | None,
-    typer.Option("--memory", parser=size_gib, metavar="SIZE", help="At least: 8, 16GiB."),
+    typer.Option("--memory", parser=size_gib, metavar="SIZE", help="Memory, at least: 8, 16GiB."),
 ]
 Disk = Annotated[
     Decimal | None,
-    typer.Option("--disk", parser=size_gib, metavar="SIZE", help="At least: 40, 100GB."),
+    typer.Option("--disk", parser=size_gib, metavar="SIZE", help="Disk, at least: 40, 100GB."),
 ]
 Arch = Annotated[
     list[str] | None,
@@ -90,11 +92,11 @@ Egress = Annotated[
 ]
 Region = Annotated[
     list[str] | None,
-    typer.Option("--region", metavar="NAME", help="Only there; may be repeated."),
+    typer.Option("--region", metavar="NAME", help="Only in this region; may be repeated."),
 ]
 Dedicated = Annotated[
     bool | None,
-    typer.Option("--dedicated/--shared", help="Only dedicated processors, or shared ones too."),
+    typer.Option("--dedicated/--shared", help="Dedicated vCPUs only, or shared ones too."),
 ]
 Names = Annotated[
     list[str] | None,
@@ -102,29 +104,34 @@ Names = Annotated[
         "--provider",
         metavar="NAME[,NAME...]",
         autocompletion=complete_provider,
-        help="Ask only these; without it, all that rent machines.",
+        help="Ask only these providers (default: all that rent machines).",
     ),
 ]
 Currency = Annotated[
     str | None,
-    typer.Option("--currency", parser=_currency, metavar="CODE", help="Compare in this one: EUR."),
+    typer.Option(
+        "--currency", parser=_currency, metavar="CODE", help="Compare in this currency: EUR."
+    ),
 ]
 Limit = Annotated[
-    int, typer.Option("--limit", min=1, metavar="N", help="Types to show of each provider at most.")
+    int, typer.Option("--limit", min=1, metavar="N", help="Show at most N types of each provider.")
 ]
 All = Annotated[
-    bool, typer.Option("--all", help="Every offer, and why the others were passed over.")
+    bool, typer.Option("--all", help="Show every offer, and why offers were passed over.")
 ]
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Ask again, however young the kept answers are.")
+    bool, typer.Option("--refresh", help="Ask the providers again, even if cached prices are new.")
 ]
 Offline = Annotated[
-    bool, typer.Option("--offline", help="Ask nobody: use kept answers and say how old they are.")
+    bool, typer.Option("--offline", help="Use cached prices only, and show how old they are.")
 ]
 Timeout = Annotated[
     timedelta | None,
     typer.Option(
-        "--timeout", parser=duration, metavar="TIME", help="Wait for no provider longer (20s)."
+        "--timeout",
+        parser=duration,
+        metavar="TIME",
+        help="Wait at most so long for a provider (20s).",
     ),
 ]
 Chart = Annotated[
@@ -132,15 +139,15 @@ Chart = Annotated[
     typer.Option(
         "--chart",
         metavar="[FILE]",
-        help="Draw cost against duration, here or into FILE (.svg, .png, .pdf).",
+        help="Draw cost against duration in the terminal, or into FILE (.svg, .png, .pdf).",
     ),
 ]
 
 EPILOG = """\
 \b
-Without options it compares what the stages of the pipeline need (materia.toml). The
-cost is all in: rounding of time, address, boot disk, traffic, monthly cap. Amounts
-are net of VAT. An offer in another currency needs a rate in materia.toml:
+Without options it compares machines for the stages of the pipeline (materia.toml). The
+cost includes rounding of time, address, boot disk, traffic and monthly cap. Amounts are
+net of VAT. An offer in another currency needs an exchange rate in materia.toml:
   [currency.rates.USD]
   worth = "0.8654"
   date = 2026-11-20
@@ -152,7 +159,7 @@ Examples:
   materia providers price --duration 3h --chart
   materia providers price --offline --json
 
-Answers are kept for an hour, in materia/prices in the cache folder of the user.
+Prices are cached for an hour, in materia/prices in the user's cache folder.
 """
 
 
@@ -243,7 +250,7 @@ def split(given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, str]:
-    """What to compare for, each need once, with the names of the stages that have it."""
+    """Each distinct requirement, with the names of the stages that have it."""
     from dataclasses import replace
 
     needs: dict[Requirements, str] = {}
@@ -254,7 +261,7 @@ def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, st
 
 
 def _chosen(registry: Registry, names: Sequence[str]) -> list[InstalledPlugin[Provider]]:
-    """The providers of those names, or all that rent machines, or all."""
+    """The providers called *names*, or all that rent machines, or all."""
     if names:
         return [registry.provider(name) for name in dict.fromkeys(names)]
     found = {one.plugin.name for one in registry.of_kind("provider")}
@@ -335,8 +342,8 @@ def _draw(
             echo(f"\n{text}")
             continue
         path = Path(target)
-        if number:  # the second stage has a picture of its own
+        if number:  # one picture for each stage
             path = path.with_stem(f"{path.stem}-{one.name}")
         save(curves, path, title=title, currency=currency, mark=expected)
         if not quiet:
-            echo(f"\n{leads_text(curves)}\ndrawn to {path}")
+            echo(f"\n{leads_text(curves)}\nwrote the chart to {path}")

@@ -1,4 +1,4 @@
-"""What `materia providers list` says of each provider."""
+"""List providers with credentials, regions and instances, for `materia providers list`."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def describe_all(
     timeout: timedelta | None,
     waiting: Callable[[Sequence[str]], None],
 ) -> list[dict[str, Any]]:
-    """Each provider with the state of its credentials, its regions and its instances.
+    """Describe each provider: the state of its credentials, its regions and its instances.
 
-    Those with credentials, and those that need none, are asked what materia has there; that is
-    the cheapest call which proves that credentials are good.
+    Providers with credentials, and those that need none, are asked for materia's instances: the
+    cheapest call that proves that the credentials are good.
     """
     cache = PriceCache(prices_folder(environment))
     described = {
@@ -137,7 +137,7 @@ def _instance(instance: Instance) -> dict[str, Any]:
 
 
 def as_text(described: Sequence[Mapping[str, Any]]) -> str:
-    """The same for people: a paragraph for each provider."""
+    """Render the descriptions as text: a paragraph for each provider."""
     if not described:
         return "no providers are installed"
     return "\n\n".join("\n".join(_paragraph(one)) for one in described)
@@ -152,14 +152,12 @@ def _paragraph(one: Mapping[str, Any]) -> list[str]:
         state += "; its prices are public" if one["public_prices"] else ""
     lines.append(f"  credentials  {state}")
     if one["regions"]:
-        origin = "" if one["regions_chosen"] else "  (those of its newest prices)"
+        origin = "" if one["regions_chosen"] else "  (from its newest prices)"
         lines.append(f"  regions      {', '.join(one['regions'])}{origin}")
     elif one["same_everywhere"]:
-        lines.append(
-            "  regions      all, at the same prices; with credentials it says which they are"
-        )
+        lines.append("  regions      all, at the same prices; set its credentials to list them")
     elif one["credentials"] != "not needed":
-        lines.append("  regions      all; `materia providers price` finds out which")
+        lines.append("  regions      all; run `materia providers price` to list them")
     instances = one["instances"]
     if instances is not None:
         lines.append(

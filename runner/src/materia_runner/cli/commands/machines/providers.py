@@ -1,4 +1,4 @@
-"""`materia providers`: what a stage would cost on each, and what runs there."""
+"""`materia providers`: prices, credentials, regions and running instances of each provider."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 app = group_app(
     "providers",
-    help="Compare what machines cost, and see what runs.",
+    help="Compare machine prices, and list what runs.",
 )
 app.command("price", cls=ChartCommand, epilog=EPILOG)(price)
 
@@ -41,17 +41,17 @@ LIST_EPILOG = """\
 \b
 Credentials are
   not needed   the provider has none
-  missing      the variables named are not set
-  set          they are set; whether they are right is not known
-  good         the provider took them
-  refused      the provider did not
+  missing      the listed variables are not set
+  set          the variables are set, but were not checked
+  good         the provider accepted them
+  refused      the provider refused them
 
 --check exits with 1 when a provider did not answer, and with 2 when credentials were refused.
 """
 Check = Annotated[
     bool,
     typer.Option(
-        "--check", help="Ask each provider whether it takes the credentials that are set."
+        "--check", help="Check that each provider accepts its credentials (sets the exit code)."
     ),
 ]
 
@@ -66,7 +66,7 @@ def list_providers(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """List providers, credentials, regions, and what runs there."""
+    """List providers, their credentials, regions and running instances."""
     from materia_runner.cli.commands.machines.provider_list import as_text, describe_all
 
     registry = load_registry(context)

@@ -1,4 +1,4 @@
-"""`materia sweep`: destroy what runs left behind, and nothing else."""
+"""`materia sweep`: destroy orphaned machines that runs left behind, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-Destroyed is
-  - what is past its deadline, whoever made it: it is written on each machine
-  - what a run made that was started here and is not alive any more
-with the volumes, addresses and keys that belong to it. Nothing else is touched: neither
-the machines of a run that is alive, nor those of other people before their deadline,
-nor anything that materia did not make.
+The sweep destroys
+  - machines of materia past their deadline, from any computer (a label has the deadline)
+  - machines of a run that was started on this computer and is no longer alive
+with their volumes, addresses and keys. It touches nothing else: neither machines of a
+run that is alive, nor machines of another computer before their deadline, nor anything
+that materia did not create.
 
 \b
-It needs nothing but credentials, so it can run anywhere by the clock:
+It needs only credentials, so it can run anywhere from cron:
   */15 * * * *  materia sweep --all-providers
-It exits with 3 while something is left, and with 1 or 2 when a provider that should
-have been asked was not, could not list a part of what is there, or the ledger cannot be
-read. Deadlines are compared with the provider's own clock.
+It exits with 3 while something is left, and with 1 or 2 when it could not ask a
+provider, a provider could not list everything, or the ledger cannot be read. Deadlines
+are compared with the provider's own clock.
 
 \b
 Examples:
-  materia sweep --dry-run           what would be destroyed
+  materia sweep --dry-run           list what would be destroyed
   materia sweep                     the pipeline's providers, and those in the ledger
-  materia sweep --all-providers     every one whose credentials are set
+  materia sweep --all-providers     every provider whose credentials are set
 """
 
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be destroyed, and change nothing.")
+    bool, typer.Option("--dry-run", help="List what would be destroyed, and change nothing.")
 ]
 AllProviders = Annotated[
     bool,
@@ -61,7 +61,7 @@ Names = Annotated[
         "--provider",
         metavar="NAME[,NAME...]",
         autocompletion=complete_provider,
-        help="Only these.",
+        help="Only these providers.",
     ),
 ]
 
@@ -77,7 +77,7 @@ def sweep(
 ) -> None:
     """Destroy the machines that runs left behind.
 
-    With all that belongs to them: volumes, addresses and keys.
+    Their volumes, addresses and keys are destroyed with them.
     """
     from materia_runner.cli.provider_access import ask, open_all
     from materia_runner.folders import state_folder
@@ -150,7 +150,7 @@ def _tell(sweeps: list[Swept]) -> None:
 
 
 def exit_code(sweeps: list[Swept], skipped: list[SkippedProvider]) -> int:
-    """3 while something is left, else 1 or 2 when not everything could be looked at, else 0."""
+    """3 while something is left, else 1 or 2 when something could not be checked, else 0."""
     from materia.errors import LedgerError, OrphanError, ProviderError
 
     if any(one.left for one in sweeps):
@@ -162,7 +162,7 @@ def exit_code(sweeps: list[Swept], skipped: list[SkippedProvider]) -> int:
 
 
 def as_text(swept: Swept) -> list[str]:
-    """What was done at one provider, a line for each machine."""
+    """Render the sweep of one provider, a line for each machine."""
     from materia_runner.figures import money_text
 
     lines = []
@@ -178,11 +178,11 @@ def as_text(swept: Swept) -> list[str]:
         paid = f"; it cost {money_text(cost)}" if cost else ""
         lines.append(f"{swept.provider}: {done} {_what(instance)}: {one.why}{paid}")
     lines += [
-        f"{swept.provider}: {row.name} of a run that is over is not there any more"
+        f"{swept.provider}: {row.name} of a run that has ended no longer exists"
         for row in swept.vanished
     ]
     lines += [
-        f"{swept.provider}: {row.name} was asked for and the provider does not list it; sweep "
+        f"{swept.provider}: {row.name} was requested, and the provider does not list it; sweep "
         f"again after {_forgotten_at(row):%H:%M} UTC to be sure"
         for row in swept.pending
     ]
@@ -201,15 +201,15 @@ def _kept(provider: str, one: KeptInstance) -> str:
 
     instance = one.instance
     return (
-        f"{provider}: kept {_what(instance)}: its run is not known on this computer; its deadline "
-        f"is {moment_text(instance.expires_at)} UTC"
+        f"{provider}: kept {_what(instance)}: its run was not started on this computer; its "
+        f"deadline is {moment_text(instance.expires_at)} UTC"
     )
 
 
 def as_json(
     sweeps: list[Swept], skipped: list[SkippedProvider], *, dry_run: bool
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """The result of the sweep as JSON values."""
     return {
         "dry_run": dry_run,
         "instances": [_json_of(swept, one) for swept in sweeps for one in swept.found],

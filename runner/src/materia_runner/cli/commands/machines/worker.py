@@ -1,4 +1,4 @@
-"""`materia worker`: rent a single machine by hand, log in to it, and destroy it."""
+"""`materia worker`: rent a single machine by hand, log in over SSH, and destroy it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 LIST_EPILOG = """\
 \b
-Lists every machine that materia made, also those of runs and of other people, as the
-providers themselves say. Names of workers made by hand here are short.
+Lists every machine of materia that the providers list, including those of runs and of
+other computers. Workers created by hand on this computer have short names.
 """
 SSH_EPILOG = """\
 \b
-Runs OpenSSH with the key made for this worker. Only the host key made for it is
-accepted, and nothing of your own ssh configuration takes part. What follows the name is
-the command to run there, as with ssh; write -- before options of its own.
+Runs OpenSSH with the key created for this worker. It accepts only the host key created
+for this worker, and ignores your own ssh configuration. The words after NAME are the
+command to run on the worker, as with ssh; write -- before a command with options.
 
 \b
 Examples:
@@ -47,14 +47,14 @@ Examples:
 """
 DESTROY_EPILOG = """\
 \b
-Returns when the provider itself says that the machine is gone, with its volumes,
-addresses and keys. Takes the names that `materia worker list` shows.
+Returns when the provider confirms that the machine is gone, with its volumes, addresses
+and keys. Takes the names that `materia worker list` shows.
 """
 
 app = group_app(
     "worker",
     help="Rent single machines by hand.",
-    epilog="`materia run` makes and destroys its workers by itself; these are for looking around.",
+    epilog="`materia run` creates and destroys its own workers; these are for your own use.",
 )
 
 
@@ -79,7 +79,7 @@ app.command("create", cls=Command, epilog=worker_create.EPILOG)(worker_create.cr
 def list_workers(
     context: typer.Context, *, provider: Names = None, json: Json = False, config: Config = None
 ) -> None:
-    """List the machines there are, with what they cost so far."""
+    """List running machines, with what they cost so far."""
     from materia_providers.list_entries import left_out_of
 
     from materia_runner.cli.output import worker_table
@@ -97,7 +97,7 @@ def list_workers(
         answers = ask_each(questions, waiting=waiting.show)
     for one, answer in zip(asked, answers, strict=True):
         if answer is None:
-            late = f"{one.name}: no answer in time; try again later"
+            late = f"{one.name}: timed out; try again later"
             skipped.append(SkippedProvider(name=one.name, reason=late, exit_code=1))
         elif isinstance(answer, SkippedProvider):
             skipped.append(answer)
@@ -126,15 +126,17 @@ def ssh(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="As `materia worker list` shows it.", autocompletion=_complete
+            metavar="NAME",
+            help="Name of the worker, as `materia worker list` shows it.",
+            autocompletion=_complete,
         ),
     ],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND", help="What to run there; without it, a shell."),
+        typer.Argument(metavar="COMMAND", help="Command to run on the worker (default: a shell)."),
     ] = None,
 ) -> None:
-    """Log in to a worker made here, or run a command on it."""
+    """Log in to a worker over SSH, or run a command on it."""
     from materia.errors import ConfigError
 
     from materia_runner.folders import state_folder
@@ -147,7 +149,7 @@ def ssh(
         raise ConfigError(_unknown(state, name))
     words = worker_keys.ssh_command(state, worker)
     if shutil.which(words[0]) is None:
-        raise ConfigError("there is no `ssh` on this machine; install the OpenSSH client")
+        raise ConfigError("cannot find `ssh` on this machine; install the OpenSSH client")
     there = list(command or ())
     if there[:1] == ["--"]:
         there = there[1:]
@@ -160,7 +162,9 @@ def destroy(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="As `materia worker list` shows them.", autocompletion=_complete
+            metavar="NAME...",
+            help="Names of workers, as `materia worker list` shows them.",
+            autocompletion=_complete,
         ),
     ],
     *,
@@ -168,7 +172,7 @@ def destroy(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Destroy workers, and look that nothing of them is left."""
+    """Destroy workers, and verify that nothing is left of them."""
     from materia.errors import ConfigError
 
     from materia_runner.cli.provider_access import open_all
@@ -180,7 +184,7 @@ def destroy(
 
     state = State(state_folder(os.environ))
     cards = {name: worker_keys.find(state, name) for name in names}
-    # Who made a worker here is known, and nobody else is asked for it.
+    # The card of a worker names its provider; no other provider is asked.
     known = tuple(sorted({card.provider for card in cards.values() if card and card.provider}))
     chosen = split(provider) or (known if all(cards.values()) else ())
     asked, skipped = open_all(context, config, state, names=chosen)
@@ -194,7 +198,7 @@ def destroy(
             say(f"{gone.instance.provider}: {name} is gone{cost}")
         elif card is not None and not skipped:
             worker_keys.forget(state, card)
-            say(f"{name} was gone already; its keys are removed")
+            say(f"{name} was already gone; removed its keys")
         elif not skipped:
             echo(f"materia: {_unknown(state, name)}", err=True)
             code = ConfigError.exit_code
@@ -217,7 +221,7 @@ def destroy(
 def _destroyed(
     machine: str, asked: Sequence[Asked], skipped: list[SkippedProvider], state: State
 ) -> Destroyed | None:
-    """The machine, destroyed by the provider that has it; *skipped* gets those that failed."""
+    """Destroy the machine at the provider that has it; *skipped* gets providers that failed."""
     from materia_runner.cli.provider_access import SkippedProvider, ask
     from materia_runner.rental.manual_worker import destroy_worker
 
@@ -240,5 +244,5 @@ def _unknown(state: State, name: str) -> str:
     from materia_runner.rental import manual_worker_files as worker_keys
 
     names = [worker.name for worker in worker_keys.workers(state)]
-    there = f"there are: {', '.join(names)}" if names else "`materia worker create` makes one"
-    return f"no worker {name!r} was made here{suggestion(name, names)}; {there}"
+    there = f"workers: {', '.join(names)}" if names else "create one with `materia worker create`"
+    return f"no worker {name!r} was created on this computer{suggestion(name, names)}; {there}"

@@ -1,4 +1,4 @@
-"""`materia worker create`: rent the cheapest single machine that will do."""
+"""`materia worker create`: rent the cheapest single machine that fits."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ VCPUS, MEMORY_GIB, DISK_GIB = 2, Decimal(4), 20
 EPILOG = f"""\
 \b
 Without options: {VCPUS} vCPU, {MEMORY_GIB} GiB of memory and {DISK_GIB} GiB of disk, for an hour.
-The cheapest machine on offer is taken; if it turns out to be sold out, the next one.
-Its key and its host key are made for it alone and kept in the state folder, where
-`materia worker ssh` finds them. It is billed until it is destroyed. At its deadline it
-powers itself off, which ends no bill, and every `materia sweep` destroys it from then on.
+materia rents the cheapest machine on offer or, when that is sold out, the next one. Its
+key and host key are created for it alone and kept in the state folder, where
+`materia worker ssh` finds them. The machine is billed until it is destroyed. At its
+deadline it powers off, which does not end the bill; any later `materia sweep` destroys it.
 
 \b
 Examples:
@@ -57,13 +57,17 @@ Examples:
 NewName = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME", help="What to call it; without one: worker, worker-2, and so on."
+        metavar="NAME", help="Name of the worker (default: worker, worker-2, and so on)."
     ),
 ]
 Minutes = Annotated[
     int,
     typer.Option(
-        "--minutes", min=1, max=7 * 24 * 60, metavar="N", help="Until its deadline; at most a week."
+        "--minutes",
+        min=1,
+        max=7 * 24 * 60,
+        metavar="N",
+        help="Minutes until its deadline; at most a week.",
     ),
 ]
 
@@ -83,7 +87,7 @@ def create(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Rent the cheapest machine that will do, and say how to get in."""
+    """Rent the cheapest machine that fits, and show how to log in."""
     from dataclasses import replace
 
     from materia.compute import Requirements
@@ -132,7 +136,7 @@ def create(
     ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
     if not ranking.quotes:
         reasons = reason_lines(ranking.passed_over)
-        raise NoOfferError("\n  ".join(["no machine is like that; ask for less", *reasons]))
+        raise NoOfferError("\n  ".join(["no machine on offer fits; ask for less", *reasons]))
     create_worker(
         WorkerRequest(
             run=new_run(now),
@@ -156,16 +160,19 @@ def _announce(worker: Worker, quote: Quote, *, json: bool) -> None:
 
 
 def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[str, ...]:
-    """Those of *names* that rent machines out; none means all that do.
+    """Providers in *names* that rent machines; none means all that do.
 
     Raises:
-        ConfigError: one that was named on the command line does not.
+        ConfigError: a provider named on the command line rents no machines.
     """
     from materia.errors import ConfigError
 
     renting = tuple(name for name in names if registry.provider(name).plugin.rents)
     if named and (others := sorted(set(names) - set(renting))):
-        raise ConfigError(f"{' and '.join(others)} rents no machines: there is nothing to create")
+        raise ConfigError(
+            f"cannot create a worker: {' and '.join(others)} rents no machines; "
+            "name another --provider"
+        )
     return renting
 
 

@@ -1,1 +1,1 @@
-"""Run pipelines, and look at what was run."""
+"""Run pipelines, plan them, and show past runs."""

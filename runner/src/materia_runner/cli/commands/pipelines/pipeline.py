@@ -1,4 +1,4 @@
-"""`materia pipeline`: the stages one by one."""
+"""`materia pipeline`: run a single stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from materia_runner.cli.options import (
 RUN_EPILOG = """\
 \b
 Stages:
-  extract    asks the source what is new, and keeps each file with where it came from
+  extract    fetches new files from the source, and records where each came from
   transform  loads the files in use, builds the tables with SQLMesh, checks and publishes
              them; does nothing when neither files nor models have changed
 
@@ -34,14 +34,14 @@ Examples:
 
 app = group_app(
     "pipeline",
-    help="Run one stage of the pipeline alone.",
+    help="Run a single stage of the pipeline.",
     epilog="`materia run` runs all stages, in their order.",
 )
 
 
 @app.callback()
 def group() -> None:
-    """Run one stage of the pipeline alone."""
+    """Run a single stage of the pipeline."""
 
 
 def complete_stage(incomplete: str) -> list[str]:
@@ -71,7 +71,7 @@ def run_stage(
 ) -> None:
     """Run one stage.
 
-    A stage reads from the sink what the stage before it left there.
+    A stage reads from the sink what the stage before it wrote.
     """
     run_stages(
         context,

@@ -22,18 +22,18 @@ from materia_runner.cli.options import Config, Json, MaxCost, ProviderName, Samp
 EPILOG = """\
 \b
 Examples:
-  materia plan --provider auto             all that rent and have their credentials
+  materia plan --provider auto             all rental providers with credentials
   materia plan --provider hetzner,oracle   these two
   materia plan --provider auto --max-cost 0.50
   materia plan --json | jq .worst
 
 \b
-For each machine: the best offers with what the stages would cost on them, all in, the
-choice, and why others were passed over. Stages share a machine where that is cheaper,
-and what moving data between places costs is counted. How long a stage takes is learnt
-from earlier runs, unless materia.toml says it ([stages.<name>] minutes). The worst case
-is each machine's price until its hard deadline; a cap refuses by it, with exit code 4.
-Nothing is rented, created or run.
+For each machine it shows the best offers with the full cost of the stages on them, the
+choice, and why other offers were passed over. Stages share a machine where that is
+cheaper; the cost of moving data between places is included. The duration of a stage is
+learnt from earlier runs, unless materia.toml sets it ([stages.<name>] minutes). The
+worst case is the price of every machine until its hard deadline; when it exceeds a cap,
+the exit code is 4. Nothing is rented, created or run.
 """
 
 
@@ -64,8 +64,8 @@ def show_plan(
     """Print the plan of a run.
 
     Raises:
-        BudgetError: after it is printed, when the run would be refused.
-        NoOfferError: some stage has no machine.
+        BudgetError: the run would be refused; raised after the plan is printed.
+        NoOfferError: no offer fits a stage.
     """
     import os
     from datetime import UTC, datetime

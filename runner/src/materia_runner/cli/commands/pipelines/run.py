@@ -1,4 +1,4 @@
-"""`materia run`: the whole pipeline."""
+"""`materia run`: run the whole pipeline."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 EPILOG = """\
 \b
 Examples:
-  materia run --sample             try it: offline, on data that comes along
-  materia run                      fetch what is new, build, publish
+  materia run --sample             try it: offline, on bundled sample data
+  materia run                      fetch new data, build tables, publish them
   materia run --json | jq .run     for programs
-  materia run --everything         ask again for all that was ever released
-  materia run --config other.toml  another pipeline
-  materia run --provider auto --dry-run        which machines it would rent, and why
+  materia run --everything         ask the source again for every partition
+  materia run --config other.toml  run another pipeline
+  materia run --provider auto --dry-run        show which machines it would rent, and why
   materia run --provider auto --max-cost 0.50  rent them, unless it could cost more
 
 \b
-A run that was cut off, at any point, goes on where it stopped. A file that cannot be
-used is put aside, everything else is done, and the exit code is 1. Progress is shown
-when standard error is a terminal; NO_COLOR is honoured. With --json, the report is on
+A new run resumes where an interrupted one stopped. A file that cannot be used is
+quarantined, everything else is done, and the exit code is 1. Progress is shown when
+standard error is a terminal; NO_COLOR is honoured. With --json, the report is on
 standard output, and every event on standard error as it happens, one JSON object a line;
 other lines there, such as the reason of a failure, are for people. A run that failed leaves
 standard output empty.
 
 \b
-Rented machines are destroyed when their stages are done, have failed or were interrupted.
-The next command names what a killed run left behind, and `materia sweep` removes it.
-`materia runs show` tells what was rented, what it cost, and where the logs are.
+The runner destroys rented machines when their stages succeed, fail or are interrupted.
+The next command names machines that a killed run left behind; `materia sweep` destroys
+them. `materia runs show` shows what was rented, what it cost, and where the logs are.
 """
 
 
@@ -74,11 +74,11 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch what is new, turn it into tables and publish them.
+    """Fetch new data, turn it into tables and publish them.
 
-    The stages extract and transform, one after the other, on the cheapest machine that can be
-    had: with the provider `local`, the default, that is a process on this one; rented ones are
-    shared by both stages where that is cheaper.
+    Runs the stages extract and transform, one after the other, on the cheapest machine on offer.
+    With the default provider `local`, that is a process on this machine; both stages share a
+    rented machine where that is cheaper.
     """
     if dry_run:
         from materia_runner.cli.commands.pipelines.plan import show_plan
@@ -112,10 +112,10 @@ def run_stages(
     json: bool,
     quiet: bool,
 ) -> None:
-    """Run all stages, or the one called *stage*, and tell what was done.
+    """Run all stages, or the one called *stage*, and print a summary.
 
     Raises:
-        SourceError: at the end, when some partitions could not be had.
+        SourceError: at the end, when some partitions could not be used.
     """
     import os
     import sys
@@ -162,10 +162,10 @@ def run_stages(
 
 
 def stage_called(name: str, pipeline: Pipeline) -> Stage:
-    """The stage of that name.
+    """The stage called *name*.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the pipeline has no stage of that name.
     """
     from materia.errors import ConfigError
     from materia.text import suggestion
@@ -179,7 +179,7 @@ def stage_called(name: str, pipeline: Pipeline) -> Stage:
 
 
 def python_command(environment: Mapping[str, str]) -> str:
-    """How the user starts the Python that has everything installed."""
+    """The command that starts the Python materia is installed in."""
     import shlex
     import sys
 

@@ -1,4 +1,4 @@
-"""`materia runs`: what was run, on which machines, and what it cost."""
+"""`materia runs`: run history, machines, logs and costs, from the ledger."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ EPILOG = """\
 Examples:
   materia runs                          the newest runs, what they cost, how they ended
   materia runs --since 7d --json        for programs
-  materia runs show                     all about the newest run
-  materia runs cost --since 2026-11     what was paid, by month, provider and stage
+  materia runs show                     the newest run in full
+  materia runs cost --since 2026-11     costs by month, provider and stage
 
 \b
 How a run ended:
   ok             all its stages succeeded
   failed         the reason is in `materia runs show`
   interrupted    by Ctrl-C or a signal, or its process was killed
-  over budget    it would have passed what it may cost
-  running        its process lives
-  cut off        its process was killed just now; `materia sweep` clears up after it
+  over budget    it could have cost more than its cap
+  running        its process is alive
+  cut off        its process was just killed; `materia sweep` cleans up after it
 
-Everything is kept in ~/.local/state/materia, or the folder named in MATERIA_STATE_DIR. Times
-are in UTC, costs net of VAT.
+Runs are kept in ~/.local/state/materia, or in the folder MATERIA_STATE_DIR. Times are in UTC,
+costs net of VAT.
 """
 LIST_EPILOG = """\
 \b
@@ -50,33 +50,33 @@ SHOW_EPILOG = """\
 \b
 Examples:
   materia runs show                     the newest run
-  materia runs show 20261124T085500     any beginning that only one run has
+  materia runs show 20261124T085500     any unique prefix of a run's ID
   materia runs show --json 20261124T085500-ab12cd | jq .instances
 
 \b
-In the order of the page:
-  head      when, how long, how it ended, what it cost beside what was thought
+The page shows, in this order:
+  head      start, duration, how the run ended, cost and estimate
   plan      the quotes that were compared, best first, and the choice
-  machines  when each was asked for, reachable and verified gone; its bill line by line
+  machines  when each was requested, reachable and verified gone; its bill line by line
   stages    every attempt, how long it took, what it did
-  timeline  what happened when
-  logs      where they are, and the last lines of a stage that did not end well
+  timeline  every event with its time
+  logs      their paths, and the last lines of each stage that failed
 """
 COST_EPILOG = """\
 \b
 Examples:
-  materia runs cost                     all that was ever rented
+  materia runs cost                     every machine ever rented
   materia runs cost --since 2026-11-01
   materia runs cost --since 30d --json
 
-A machine belongs to the month in which it was asked for, in UTC, as bills do; one that served two
-stages is divided among them by the time they took. What still runs counts with its cost so far.
-Amounts of different currencies are never added up.
+A machine counts in the month in which it was requested, in UTC, as in bills; the cost of a machine
+that ran two stages is divided between them by duration. A machine that still runs counts with its
+cost so far. Amounts in different currencies are never added up.
 """
 
 
 def since(text: str) -> datetime:
-    """`2026-11-24`, `2026-11`, or a length of time before now: `30d`."""
+    """Parse `2026-11-24`, `2026-11`, or a duration before now: `30d`."""
     for form in ("%Y-%m-%d", "%Y-%m"):
         try:
             return datetime.strptime(text, form).replace(tzinfo=UTC)
@@ -86,19 +86,19 @@ def since(text: str) -> datetime:
         return datetime.now(UTC) - duration(text)
     except typer.BadParameter:
         raise typer.BadParameter(
-            f"{text!r} is neither a day like 2026-11-24, a month like 2026-11, nor a length of "
-            f"time like 30d"
+            f"{text!r} is neither a day like 2026-11-24, a month like 2026-11, nor a duration "
+            f"like 30d"
         ) from None
 
 
 def complete_run(incomplete: str) -> list[tuple[str, str]]:
-    """Identities of the newest runs, with how they ended."""
+    """IDs of the newest runs, with how they ended."""
     from materia.errors import MateriaError
 
     try:
         with _opened() as (_, ledger):
             rows = ledger.runs(limit=100) if ledger else ()
-    except MateriaError:  # the command itself will say so
+    except MateriaError:  # the command itself will report it
         return []
     return [
         (row.run, f"{row.state}, {row.source or 'worker by hand'}")
@@ -110,27 +110,27 @@ def complete_run(incomplete: str) -> list[tuple[str, str]]:
 Since = Annotated[
     datetime | None,
     typer.Option(
-        "--since", parser=since, metavar="DATE", help="Since then: 2026-11-24, 2026-11, or 30d."
+        "--since", parser=since, metavar="DATE", help="Only since: 2026-11-24, 2026-11, or 30d."
     ),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Show at most so many.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Show at most N runs.")]
 Run = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
         autocompletion=complete_run,
-        help="Identity of the run, or the beginning of it; without, the newest.",
+        help="ID of the run, or a unique prefix of it (default: the newest run).",
     ),
 ]
 
-app = group_app("runs", help="List runs, and tell what they did and cost.", epilog=EPILOG)
+app = group_app("runs", help="List runs, and show what they did and cost.", epilog=EPILOG)
 
 
 @app.callback(invoke_without_command=True, no_args_is_help=False)
 def runs(
     context: typer.Context, *, since: Since = None, limit: Limit = 20, json: Json = False
 ) -> None:
-    """List runs, and tell what they did and cost."""
+    """List runs, and show what they did and cost."""
     if context.invoked_subcommand is None:
         _list(since, limit, json=json)
 
@@ -139,7 +139,7 @@ def runs(
 def list_runs(
     context: typer.Context, *, since: Since = None, limit: Limit = 20, json: Json = False
 ) -> None:
-    """List runs, the newest first; `materia runs` alone does it too."""
+    """List runs, newest first; the same as `materia runs`."""
     _list(
         since or _before(context, "since"),
         _before(context, "limit") if limit == 20 else limit,
@@ -165,7 +165,7 @@ def _list(since: datetime | None, limit: int, *, json: bool) -> None:
 
 @app.command("show", cls=Command, epilog=SHOW_EPILOG)
 def show(context: typer.Context, run: Run = None, *, json: Json = False) -> None:
-    """Tell all about one run: its plan, machines, bill, stages and logs."""
+    """Show one run: its plan, machines, bill, stages and logs."""
     from materia.errors import ConfigError
 
     from materia_runner.cli.output.runs.show import show_text, show_values
@@ -181,7 +181,7 @@ def show(context: typer.Context, run: Run = None, *, json: Json = False) -> None
 
 @app.command("cost", cls=Command, epilog=COST_EPILOG)
 def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> None:
-    """Tell what rented machines cost, by month, provider and stage."""
+    """Show the cost of rented machines, by month, provider and stage."""
     from materia_runner.cli.output.runs.table import cost_text, cost_values
 
     since = since or _before(context, "since")
@@ -194,7 +194,7 @@ def cost(context: typer.Context, *, since: Since = None, json: Json = False) -> 
 
 @contextmanager
 def _opened() -> Iterator[tuple[State, Ledger | None]]:
-    """The state, and the ledger when there is one: looking makes nothing."""
+    """The state, and the ledger when it exists; nothing is created."""
     from materia_runner.folders import state_folder
     from materia_runner.ledger.state import State
 
@@ -207,5 +207,5 @@ def _opened() -> Iterator[tuple[State, Ledger | None]]:
 
 
 def _before(context: typer.Context, option: str) -> Any:
-    """The option where it stands before the name of the command: `materia runs --json cost`."""
+    """The option when it is given before the subcommand: `materia runs --json cost`."""
     return None if context.parent is None else context.parent.params.get(option)

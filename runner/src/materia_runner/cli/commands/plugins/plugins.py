@@ -1,4 +1,4 @@
-"""`materia plugins`: which plugins and SQLMesh projects are installed, and what is wrong."""
+"""`materia plugins`: list installed plugins and SQLMesh projects, and those that are broken."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-A plugin is a Python package with an entry point of the group `materia`; installing it is
-all there is to do. A project is one with an entry point of the group `materia.projects`:
-a folder of SQLMesh models for the source of its name. One that cannot be loaded is
-`broken`, and stops no other. Two of one kind and name are `twice`: neither is used until
-one is uninstalled.
+A plugin is a Python package with an entry point in the group `materia`; to add one, install
+it. A project is a package with an entry point in the group `materia.projects`: a folder of
+SQLMesh models for the source of its name. A plugin that cannot be loaded is `broken`; the
+others still work. Two of the same kind and name are `twice`: neither is used until you
+uninstall one.
 """
 LIST_EPILOG = """\
 \b
@@ -32,20 +32,20 @@ Examples:
 
 
 app = group_app(
-    "plugins", help="List providers, sources and sinks, the broken ones too.", epilog=EPILOG
+    "plugins", help="List installed providers, sources and sinks, broken ones too.", epilog=EPILOG
 )
 
 
 @app.callback(invoke_without_command=True, no_args_is_help=False)
 def plugins(context: typer.Context, *, json: Json = False) -> None:
-    """List plugins and SQLMesh projects, the broken ones too."""
+    """List plugins and SQLMesh projects, broken ones too."""
     if context.invoked_subcommand is None:
         _list(context, json=json)
 
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)
 def list_plugins(context: typer.Context, *, json: Json = False) -> None:
-    """List what is installed; `materia plugins` alone does it too."""
+    """List what is installed; the same as `materia plugins`."""
     before = context.parent is not None and bool(context.parent.params.get("json"))
     _list(context, json=json or before)
 
@@ -104,5 +104,5 @@ def _project_row(project: Project, every: Sequence[Project]) -> dict[str, object
         "status": "twice" if twice else "ok" if found else "broken",
         "summary": f"SQLMesh models for the source {project.name}",
         "secrets": [],
-        "error": None if found else f"there is no folder {project.module}",
+        "error": None if found else f"cannot find the folder {project.module}",
     }

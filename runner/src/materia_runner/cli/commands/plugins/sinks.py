@@ -1,4 +1,4 @@
-"""`materia sinks`: where data is kept, and what is there."""
+"""`materia sinks`: list installed sinks, their settings, and the data in the one in use."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-Only the sink in use is opened, and only to read. Its settings are keys of its table in
-materia.toml; `materia init` writes them all out. The sink in use is the key `sink`.
+Only the sink in use is opened, and only to read. The key `sink` in materia.toml selects
+it; its settings are keys of its own table there. `materia init` writes them all out.
 """
 
 
 def sinks(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
-    """List the sinks, and what the one in use holds."""
+    """List the sinks, with the contents of the one in use."""
     from materia_runner.cli.output.plugin_details import as_text, described
 
     registry = load_registry(context)
@@ -45,7 +45,7 @@ def sinks(context: typer.Context, *, config: Config = None, json: Json = False) 
 
 
 def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
-    """What the sink in use holds of the source in use, its sample, and what is published."""
+    """Contents of the sink in use: partitions of the source and its sample, published tables."""
     from materia.plugins import open_plugin
 
     from materia_runner.worker.published_tables import tables_in
@@ -96,7 +96,7 @@ def _holdings(holds: Mapping[str, Any]) -> list[str]:
         if counts["denied"]:
             lines.append(f"    kept, though the source denies it: {', '.join(counts['denied'])}")
     if holds["database"] is None:
-        return [*lines, "  nothing is published yet; `materia run` does it"]
+        return [*lines, "  nothing is published yet; run `materia run`"]
     lines.append(f"  published in {holds['database']}")
     for name, rows in holds["tables"].items():
         counted = "cannot be counted" if rows is None else many(rows, "row")

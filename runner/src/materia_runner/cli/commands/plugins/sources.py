@@ -1,4 +1,4 @@
-"""`materia sources`: where data can come from."""
+"""`materia sources`: list installed sources with their settings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from materia_runner.cli.options import Config, Json
 
 EPILOG = """\
 \b
-The settings of a source are keys of its table in materia.toml; `materia init` writes
-them all out. The source in use is the key `source`.
+The key `source` in materia.toml selects the source in use. The settings of a source are
+keys of its own table there; `materia init` writes them all out.
 """
 
 
 def sources(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
-    """List the sources, with their settings as they are now."""
+    """List the sources, with their current settings."""
     from materia_runner.cli.output.plugin_details import as_text, described
 
     registry = load_registry(context)
@@ -33,7 +33,7 @@ def sources(context: typer.Context, *, config: Config = None, json: Json = False
     for one in found:
         lines = as_text(one)
         if one["sample"]:
-            lines.append("  brings a sample: materia run --sample")
+            lines.append("  has a sample: materia run --sample")
         texts.append("\n".join(lines))
     echo("\n\n".join(texts) if texts else "no sources are installed")
 

@@ -1,1 +1,1 @@
-"""Set up a project: its materia.toml."""
+"""Set up a project: write its materia.toml."""

@@ -1,4 +1,4 @@
-"""`materia init`: a commented materia.toml, and a copy of an installed SQLMesh project to edit."""
+"""`materia init`: write a commented materia.toml, and copy an installed SQLMesh project to edit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-Every key is there with its default and commented out, so the new file changes nothing
-until a line is uncommented. An existing file is never overwritten.
+The file has every key with its default, commented out, so it changes nothing until you
+uncomment a line. An existing file is never overwritten.
 
 \b
   materia init --project models    copy the installed project into ./models, and use it
@@ -29,7 +29,9 @@ def init(
     *,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Write this file, not ./materia.toml."),
+        typer.Option(
+            "--config", metavar="FILE", help="Write to this file instead of ./materia.toml."
+        ),
     ] = None,
     project: Annotated[
         Path | None,
@@ -57,10 +59,10 @@ def init(
             file.write(template(registry, project=chosen))
     except FileExistsError as error:
         raise ConfigError(
-            f"{path} exists already and stays as it is; use --config to write another file"
+            f"{path} already exists and was not changed; use --config to write another file"
         ) from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     if chosen is None:
         echo(f"wrote {path}: every key at its default; uncomment what you want to change")
     else:
@@ -68,7 +70,7 @@ def init(
 
 
 def _copy_project(registry: Registry, folder: Path, config: Path) -> str:
-    """Copy the installed project for the source of *config*; its folder as TOML, from that file."""
+    """Copy the installed project for the source of *config*; returns its relative path as TOML."""
     import json
     import os
 

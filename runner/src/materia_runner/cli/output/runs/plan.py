@@ -1,4 +1,4 @@
-"""The plan of a run, as it was saved: what was compared, and what was chosen."""
+"""Render the saved plan of a run: the quotes that were compared, and the choice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from materia_runner.cli.output.text import many, table
 from materia_runner.codec import decode
 from materia_runner.figures import money_text
 
-SHOWN = 5  # quotes of a placement, and reasons to pass offers over
+SHOWN = 5  # quotes of a placement, and reasons why offers were passed over
 Values = Mapping[str, Any]
 
 
 def plan_text(plan: Values | None) -> str:
-    """A plan in the form of `plan_values`; what another version did not write is left out."""
+    """Render a plan in the form of `plan_values`; skip values that an older version lacks."""
     if not plan:
         return ""
     sums = [
@@ -37,7 +37,7 @@ def plan_text(plan: Values | None) -> str:
 
 
 def _others(alternatives: Sequence[Values]) -> Iterator[str]:
-    for one in alternatives[1:]:  # the first is in the sentence why
+    for one in alternatives[1:]:  # the sentence `why` has the first
         total = _money(one["total"]) if one.get("total") else one.get("reason", "")
         yield f"{one.get('sharing', '')}: {total}"
 
@@ -46,8 +46,8 @@ def _placement(placement: Values) -> Iterator[str]:
     quotes = placement.get("quotes") or ()
     count = len(quotes) + placement.get("more_quotes", 0)
     stages = " and ".join(stage["name"] for stage in placement.get("stages") or ())
-    of = f"the first of {count:,} offers" if count > 1 else "the only offer"
-    yield f"{stages}: {of} that would do was chosen" if count else f"{stages}: no offer was kept"
+    chosen = f"the first of {count:,} offers that fit" if count > 1 else "the only offer that fits"
+    yield f"{stages}: chose {chosen}" if count else f"{stages}: no offer was kept"
     rows = [_quote(number, quote) for number, quote in enumerate(quotes[:SHOWN], start=1)]
     if rows:
         shown = table(rows, head=("", "provider", "type", "place", "cost", "availability"))

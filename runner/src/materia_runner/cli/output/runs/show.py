@@ -1,4 +1,4 @@
-"""What `materia runs show` shows of one run: values for programs, and a page for people."""
+"""One run in full for `materia runs show`: as JSON values and as a page of text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Values = dict[str, Any]
 
 
 def show_values(row: RunRow, state: State, ledger: Ledger, now: datetime) -> Values:
-    """All that is known of a run, amounts exact and as text."""
+    """All that the ledger has of a run, with exact amounts as text."""
     machines = ledger.machines(run=row.run)
     stages = ledger.stages(row.run)
     notes = ledger.notes(row.run)
@@ -77,7 +77,7 @@ def _stage_values(row: StageRow, state: State, *, alive: bool) -> Values:
 
 
 def last_lines(log: Path) -> list[str]:
-    """The end of a log; nothing when there is none."""
+    """The last lines of a log; none when the file is missing."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
             return [line.rstrip()[:WIDTH] for line in deque(lines, LAST_LINES)]
@@ -91,7 +91,7 @@ def timeline(
     stages: Sequence[StageRow],
     notes: Sequence[Note],
 ) -> list[tuple[datetime, str]]:
-    """What happened when, oldest first."""
+    """Events of a run with their times, oldest first."""
     moments = [(run.started_at, "the run begins")]
     moments += [
         (note.at, f"{note.stage}: {note.text}" if note.stage else note.text) for note in notes
@@ -113,7 +113,7 @@ def _machine_moments(machine: MachineRow) -> Iterator[tuple[datetime, str]]:
     place = machine.zone or machine.region
     yield (
         machine.intended_at,
-        f"{name}: {machine.provider} is asked for {machine.instance_type} in {place}",
+        f"{name}: requested {machine.instance_type} in {place} from {machine.provider}",
     )
     if machine.created_at:  # by the provider's clock, in whole seconds
         at = max(machine.created_at, machine.intended_at)
@@ -121,10 +121,10 @@ def _machine_moments(machine: MachineRow) -> Iterator[tuple[datetime, str]]:
     if machine.ready_at:
         yield machine.ready_at, f"{name}: answers{f' at {machine.host}' if machine.host else ''}"
     if machine.destroying_at:
-        yield machine.destroying_at, f"{name}: is to be destroyed"
+        yield machine.destroying_at, f"{name}: destroy requested"
     if machine.gone_at:
         bill = f", cost {money_text(machine.cost)}" if machine.cost else ""
-        yield machine.gone_at, f"{name}: gone, the provider does not list it any more{bill}"
+        yield machine.gone_at, f"{name}: gone, the provider no longer lists it{bill}"
 
 
 def _attempt(number: int) -> str:
@@ -132,7 +132,7 @@ def _attempt(number: int) -> str:
 
 
 def show_text(values: Values) -> str:
-    """The same for people."""
+    """Render a run as a page of text."""
     parts = [
         _head(values),
         plan_text(values["plan"]),
@@ -173,7 +173,7 @@ def _second(moment: str) -> str:
 
 
 def _moments(values: Values) -> list[str]:
-    # A machine's name repeats the run, which is on top of the page.
+    # A machine's name repeats the run's ID, which is at the top of the page.
     run = f"materia-{values['run']}-".lower()
     day = values["started_at"][:10]
     return [
@@ -192,7 +192,7 @@ def _machine(one: Values) -> list[str]:
     if one["state"] == "refused":
         return [*lines, *([f"  {one['reason']}"] if one["reason"] else [])]
     if not one["rented"]:
-        return [*lines, "  a machine of your own, costs nothing"]
+        return [*lines, "  your own machine, costs nothing"]
     estimate, cost = (money_text(decode(Money, one[name])) for name in ("estimate", "cost"))
     so_far = " so far" if one["open"] else ""
     lines.append(f"  estimated {estimate}, cost {cost}{so_far}")
@@ -203,7 +203,7 @@ def _life(one: Values) -> str:
     moments = [
         f"{word} {one[name][11:19]}"
         for word, name in (
-            ("asked for", "intended_at"),
+            ("requested", "intended_at"),
             ("created", "created_at"),
             ("ready", "ready_at"),
             ("gone", "gone_at"),
@@ -213,7 +213,7 @@ def _life(one: Values) -> str:
     if one["state"] == "refused":
         return f"{moments[0]}, refused: nothing was created"
     if one["open"]:
-        moments.append(f"not gone yet, its deadline is {_second(one['expires_at'])}")
+        moments.append(f"still exists, its deadline is {_second(one['expires_at'])}")
     return f"{', '.join(moments)}; existed {elapsed_text(one['seconds'])}"
 
 
@@ -241,7 +241,7 @@ def _stage(one: Values) -> list[str]:
 
 
 def result_text(result: Mapping[str, Any]) -> str:
-    """What a stage did, in figures; what it does not say is left out."""
+    """Figures of what a stage did; figures that its result lacks are left out."""
     parts = [f"{result[word]:,} {word}" for word in COUNTS if _counted(result.get(word))]
     if _counted(result.get("bytes")):
         parts.append(f"{size(result['bytes'])} received")
@@ -254,7 +254,7 @@ def result_text(result: Mapping[str, Any]) -> str:
         rows = sum(one.get("rows", 0) for one in tables)
         parts.append(f"{many(len(tables), 'table')} with {many(rows, 'row')} published")
     elif result.get("published") is False:
-        parts.append("nothing new, the tables are up to date")
+        parts.append("nothing new; the tables are up to date")
     return ", ".join(parts)
 
 
@@ -271,6 +271,8 @@ def _logs(values: Values) -> str:
     parts = [table(logs, head=("stage", "attempt", "log"))]
     for one in values["stages"]:
         if one["last_lines"]:
-            title = f"{one['stage']}, attempt {one['attempt']}, {one['state']}; the log ends so:"
+            title = (
+                f"{one['stage']}, attempt {one['attempt']}, {one['state']}; last lines of the log:"
+            )
             parts.append("\n".join([title, *(f"  {line}" for line in one["last_lines"])]))
     return "\n\n".join(parts)

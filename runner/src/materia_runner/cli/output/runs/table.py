@@ -1,4 +1,4 @@
-"""What `materia runs` and `materia runs cost` show: values for programs, and text for people."""
+"""Tables for `materia runs` and `materia runs cost`: as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -80,24 +80,24 @@ def _list_row(one: Values) -> tuple[str, ...]:
 
 
 def ended_word(one: Values) -> str:
-    """How a run ended, told apart from one whose process was killed."""
+    """How a run ended; `cut off` when its process was killed."""
     return "cut off" if one["state"] == "running" and not one["alive"] else str(one["state"])
 
 
 def what(one: Values) -> str:
-    """What a run was for: `psdonline -> duckdb`."""
+    """Source and sink of a run: `psdonline -> duckdb`."""
     if not one["source"]:
         return "a worker by hand"
     return f"{one['source']} -> {one['sink']}{' (sample)' if one['sample'] else ''}"
 
 
 def cost_word(one: Values) -> str:
-    """What a run cost; what is not gone yet adds to it."""
+    """The cost of a run, with `so far` while a machine still exists."""
     return amounts(one["cost"]) + (" so far" if one["open"] and one["cost"] else "")
 
 
 def shortened(text: str) -> str:
-    """The first line of a reason, no longer than a column may be."""
+    """The first line of a reason, cut to the width of a column."""
     line = (text.splitlines() or [""])[0]
     return line if len(line) <= 60 else f"{line[:57]}..."
 
@@ -111,12 +111,12 @@ def sums(amounts: Iterable[Money]) -> tuple[Money, ...]:
 
 
 def amounts(values: Sequence[Mapping[str, str]]) -> str:
-    """`0.0123 EUR`, or several."""
+    """One amount or several: `0.0123 EUR`."""
     return ", ".join(money_text(decode(Money, value)) for value in values)
 
 
 def cost_values(rows: Sequence[CostRow], since: datetime | None) -> Values:
-    """The rows, and sums over each of their columns."""
+    """The rows, and sums by month, provider and stage."""
     return {
         "since": plain(since),
         "rows": [_cost_row(row) for row in rows],
@@ -149,7 +149,7 @@ def _grouped(rows: Sequence[CostRow], name: str, key: Callable[[CostRow], str]) 
 
 
 def cost_text(values: Values) -> str:
-    """The rows as a table, then what they come to."""
+    """Render the rows as a table, with sums and a total."""
     if not values["rows"]:
         return "nothing was rented" + (f" since {values['since'][:10]}" if values["since"] else "")
     head = ("month", "provider", "stage", "machines", "time", "estimate", "cost")
@@ -172,9 +172,9 @@ def cost_text(values: Values) -> str:
             parts.append(
                 table([_group_row(one, name) for one in groups], head=(f"by {name}", *head[4:]))
             )
-    together = f"together {amounts(values['cost'])}, estimated {amounts(values['estimate'])}"
+    together = f"total {amounts(values['cost'])}, estimated {amounts(values['estimate'])}"
     if any(one["open"] for one in values["rows"]):
-        together += "; machines that are not gone yet count with what they cost so far"
+        together += "; machines that still exist count with their cost so far"
     return "\n\n".join([*parts, together])
 
 

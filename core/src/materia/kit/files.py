@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,5 +44,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of the file's bytes, in hex."""
+    import hashlib  # it brings OpenSSL, which a short command does without
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

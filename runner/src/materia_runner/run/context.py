@@ -15,13 +15,13 @@ from materia.errors import MateriaError
 from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
 
-from materia_runner.artifact.machine_facts import MachineFacts
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.rental.cost_meter import CostMeter
 from materia_runner.rental.rent import Renter
+from materia_runner.run.machine_facts import MachineFacts
 from materia_runner.run.recorder import Recorder
 from materia_runner.signals import Interrupts
 

@@ -16,7 +16,6 @@ from materia.compute import Instance, Offer
 from materia.errors import MateriaError, OtherMachineError, StageError, WorkerLostError
 from materia.protocols import Provider
 
-from materia_runner.artifact.machine_facts import MachineFacts, expected, remember
 from materia_runner.config.pipeline import Stage
 from materia_runner.execution.local import run_worker
 from materia_runner.ledger.rows import StageRow, StageState
@@ -24,6 +23,7 @@ from materia_runner.messages.events import Output
 from materia_runner.planning.plan import Placement
 from materia_runner.rental.rent import Access, Wanted, label_of, new_access
 from materia_runner.run.context import RunContext
+from materia_runner.run.machine_facts import MachineFacts, expected, remember
 from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets

@@ -108,7 +108,7 @@ async def _see_host_key(host: str, port: int, host_key: str) -> None:
 
 
 def _checked(host_key: str, *, user: str) -> dict[str, Any]:
-    """asyncssh options: accept this host key only, and use no SSH settings of this machine."""
+    """Options for asyncssh: accept this host key only, use no SSH settings of this machine."""
     import asyncssh
 
     key = asyncssh.import_public_key(host_key)

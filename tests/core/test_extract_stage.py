@@ -99,6 +99,7 @@ def test_a_source_that_only_fails_is_not_asked_two_hundred_times(workshop: Works
     lines = ended.stderr.splitlines()
     assert lines[0] == "materia: folder: no file could be fetched"
     assert 16 <= sum("503" in line for line in lines) <= 24
+    assert lines[-1].startswith("  skipped ")
     assert lines[-1].endswith("more, because all before them failed")
 
 

@@ -196,8 +196,8 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         (
             RuntimeError("Could not write file: No space left on device"),
             (
-                "Could not write file: No space left on device; free some disk space and run again, "
-                "it will resume where it stopped"
+                "Could not write file: No space left on device; free some disk space and "
+                "run again, it will resume where it stopped"
             ),
         ),
         (PermissionError(errno.EACCES, "Permission denied", "out"), "Permission denied: out"),

@@ -242,7 +242,7 @@ def test_an_environment_with_an_error_says_where_it_is(esc: Esc) -> None:
 @pytest.mark.parametrize("url", ["file://~", "s3://bucket/state", "api.pulumi.com", "https://"])
 def test_an_address_that_is_not_of_the_service_is_told(esc: Esc, url: str) -> None:
     """PULUMI_BACKEND_URL may be where `pulumi` keeps its state."""
-    assert "PULUMI_BACKEND_URL is no address" in refusal(esc, url=url)
+    assert "PULUMI_BACKEND_URL is not an address" in refusal(esc, url=url)
 
 
 @pytest.mark.parametrize("host", ["esc.example.org", "127.example.org", "10.0.0.1", "[fe80::1]"])

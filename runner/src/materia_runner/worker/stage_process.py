@@ -52,7 +52,7 @@ def main() -> int:
         return 130
     except MateriaError as error:
         emit(Failed(kind=type(error).__name__, message=str(error), expected=True))
-    except Exception as error:  # noqa: BLE001 -- the runner is told, with the traceback as last words
+    except Exception as error:  # noqa: BLE001 -- reported to the runner, after the traceback
         traceback.print_exc()
         if (sentence := _fault_of_the_machine(error)) is not None:
             message = f"{request.stage}: {sentence}"

@@ -38,7 +38,7 @@ def test_a_second_source_in_one_database_is_refused_and_the_first_keeps_its_tabl
     again = folders.run("run", "--config", "folder.toml")
 
     assert second.returncode == 2
-    assert "holds the tables of the source 'folder'" in second.stderr
+    assert "the published database has the tables of the source 'folder'" in second.stderr
     assert "another place for this pipeline under [sinks.duckdb]" in second.stderr
     assert "Traceback" not in second.stderr
     assert again.returncode == 0

@@ -382,7 +382,7 @@ def test_an_editable_package_whose_folder_is_gone_is_told(workbench: Workbench) 
     gone = json.dumps({"url": "file:///gone", "dir_info": {"editable": True}})
     workbench.install("plugin", direct_url=gone)
 
-    with pytest.raises(ArtifactError, match="build plugin from /gone: the folder is gone"):
+    with pytest.raises(ArtifactError, match="cannot build plugin from /gone: the folder is gone"):
         workbench.build()
 
 

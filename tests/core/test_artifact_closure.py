@@ -121,5 +121,5 @@ def test_what_is_compiled_is_left_to_the_index(shelf: Shelf) -> None:
 
 
 def test_a_plugin_that_is_not_installed_is_named(shelf: Shelf) -> None:
-    with pytest.raises(ConfigError, match=r"of unknown: its plugin is here and it is not"):
+    with pytest.raises(ConfigError, match=r"unknown has a plugin here but no package metadata"):
         find_closure(["unknown"], shelf.find)

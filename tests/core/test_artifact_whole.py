@@ -189,7 +189,7 @@ def test_a_run_gets_an_address_or_is_told_why_there_is_none(
     with urlopen(there.url or "") as answer:  # noqa: S310 -- of the fake
         assert hashlib.sha256(answer.read()).hexdigest() == there.sha256
     assert out_of_reach == replace(there, url=None)
-    assert "it is copied to each worker instead" in said[-1]
+    assert "materia copies the artifact to each worker instead" in said[-1]
 
 
 def test_without_a_bucket_nothing_is_pushed(workshop: Workshop) -> None:

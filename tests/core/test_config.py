@@ -373,8 +373,8 @@ def test_without_a_name_and_without_a_default_the_message_says_what_to_write() -
         registry.source(registry.default("source"))
 
     assert str(raised.value) == (
-        "no source is named, and none of those that are installed is the default: "
-        "name one as source in materia.toml; installed: a, b"
+        "materia.toml names no source, and no installed source is the default: "
+        "set source in materia.toml; installed: a, b"
     )
 
 

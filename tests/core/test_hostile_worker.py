@@ -48,9 +48,9 @@ EXTRACT = {
     "a negative size": UNREADABLE,
     "an endless size": UNREADABLE,
     "another size": "1 bytes, but 5 were fetched",
-    "more than it said": "it has 1 bytes, and no more than 0 are taken",
-    "more than a disk": "it has 8,796,093,022,208 bytes, and no more than",
-    "more than a disk, refused": "it has 8,796,093,022,208 bytes, and no more than",
+    "more than it said": "it has 1 bytes, and the limit is 0",
+    "more than a disk": "it has 8,796,093,022,208 bytes, and the limit is",
+    "more than a disk, refused": "it has 8,796,093,022,208 bytes, and the limit is",
     "no moment": UNREADABLE,
     "a moment that is a number": UNREADABLE,
     "a folder for a file": "cannot copy / from the worker",
@@ -92,7 +92,7 @@ EXTRACT = {
     "nothing at all": "ended without a result, exit code 0",
     "an exit code": "ended without a result, exit code 77",
 }
-REACHES = "reaches out of the database: it reads "
+REACHES = "reads outside the database: "
 TRANSFORM = {
     "a view that reads a file": f"the view serving.v {REACHES}read_text()",
     "a view that tells a file by its rows": f"the view serving.v {REACHES}read_text()",

@@ -46,7 +46,7 @@ def test_tables_of_another_version_are_replaced_and_it_is_said(tmp_path: Path) -
 
     assert report.loaded == ("2026-01",)
     assert source.loads == 2
-    assert anew.endswith("all files are loaded anew")
+    assert anew.endswith("all files are loaded again")
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("FROM lines").fetchall() == [("2026-01", 1)]
 

@@ -139,7 +139,7 @@ def test_only_the_key_in_the_user_data_lets_in(worker: Worker) -> None:
         host_key=worker.login.host_key,
     )
 
-    with pytest.raises(ReadyTimeoutError, match="refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="refuses the SSH key"):
         Session(other, timeout=SHORT)
 
 

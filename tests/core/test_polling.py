@@ -100,7 +100,7 @@ def test_a_machine_that_is_missing_for_a_moment_is_waited_for(runs: Boot) -> Non
 def test_only_a_greeting_of_an_ssh_server_is_an_answer() -> None:
     with (
         greeting(b"HTTP/1.1 400 Bad Request\r\n") as boot,
-        pytest.raises(ReadyTimeoutError, match="what answers is no SSH server"),
+        pytest.raises(ReadyTimeoutError, match="the server there is not an SSH server"),
     ):
         wait(boot, timeout=SHORT)
     with pytest.raises(ReadyTimeoutError, match="connection refused"):

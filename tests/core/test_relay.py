@@ -393,7 +393,7 @@ def test_the_lock_at_home_is_held_from_checkout_to_publish() -> None:
         other = DuckDBSink(
             database=both.folder / "home" / "materia.duckdb", raw=both.folder / "raw"
         )
-        with pytest.raises(BusyError, match="another materia is at work"):
+        with pytest.raises(BusyError, match="locked by another materia process"):
             other.checkout()
         # The same sink serves the next attempt of the same run.
         database = both.seen_by_a_worker().checkout()

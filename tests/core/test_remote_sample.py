@@ -89,12 +89,12 @@ def test_tables_built_on_machines_that_die_equal_those_built_at_home(
         )
         with pytest.raises(WorkerLostError):
             worker.run(transform, sink=sink, attempt=1, limit=LIMIT, observe=die)
-    with pytest.raises(BusyError, match="another materia is at work"):
+    with pytest.raises(BusyError, match="locked by another materia process"):
         other.checkout()
     assert not (folder / "materia.duckdb").exists()
     with remote(second) as worker:
         worker.prepare(an_artifact(worker, folder))
-        with pytest.raises(StageError, match="was not done within its deadline"):
+        with pytest.raises(StageError, match="timed out: the worker ended it at its deadline"):
             worker.run(
                 transform,
                 sink=sink,

@@ -14,7 +14,7 @@ from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 EXTRACT = ("pipeline", "run", "extract", "--sample", "--json", "--provider")
-PUT_TOGETHER = "putting together what workers run"
+PUT_TOGETHER = "building the worker artifact"
 HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 OTHER = "x86_64" if HERE == "arm64" else "arm64"
 

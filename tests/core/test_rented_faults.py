@@ -194,7 +194,7 @@ def test_nothing_is_rented_while_another_process_holds_the_database(
     done = rented.run("run", "--sample", "--provider", "hetzner")
 
     assert done.returncode == 5, done.stderr
-    assert "another materia is at work" in done.stderr
+    assert "locked by another materia process" in done.stderr
     assert creates(rented, "hetzner") == 0
 
 

@@ -254,7 +254,7 @@ def test_what_is_still_there_counts_so_far_and_a_killed_run_is_told(
     ("words", "said"),
     [
         ("show 20261124", f"several runs: {BAD}, {GOOD}"),
-        ("show nothing", "no run 'nothing'; `materia runs` lists them"),
+        ("show nothing", "no run 'nothing'; `materia runs` lists all runs"),
         ("cost --since yesterday", "'yesterday' is neither a day like 2026-11-24"),
         ("--limit 0", "greater than or equal to 1"),
     ],
@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_read_is_told(workshop: Workshop) -> None:
     ended = workshop.run("runs", environment={"MATERIA_STATE_DIR": "state"})
 
     assert ended.returncode == 2
-    assert "name another folder in MATERIA_STATE_DIR" in ended.stderr
+    assert "set MATERIA_STATE_DIR to another folder" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -135,12 +135,12 @@ def test_no_thread_is_left_of_a_wait(worker: Worker) -> None:
 
 
 def test_a_key_that_the_machine_does_not_know_gets_nobody_in(worker: Worker) -> None:
-    with pytest.raises(ReadyTimeoutError, match="it refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="it refuses the SSH key"):
         Session(replace(worker.login, key=generate_key()), timeout=SHORT)
 
 
 def test_a_user_that_the_machine_does_not_have_gets_in_nowhere(worker: Worker) -> None:
-    with pytest.raises(ReadyTimeoutError, match="it refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="it refuses the SSH key"):
         Session(replace(worker.login, user="root"), timeout=SHORT)
 
 

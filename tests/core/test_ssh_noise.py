@@ -74,13 +74,13 @@ def one_sentence(error: pytest.ExceptionInfo[MateriaError]) -> str:
 
 
 ENDED = {
-    "exit 0": ("worker's shell printed nothing, and did not run our program", "exit"),
+    "exit 0": ("worker's shell printed nothing, and did not run materia's program", "exit"),
     "a greeting and the end": ("printed something.*'go away", "echo go away; exit 0"),
     "a refusal": (r"python3 cannot start \(exit code 3\): 'no\\n'", "echo no; exit 3"),
     "no python3": (r"exit code 127.*not found; .*choose another image", "PATH=/nowhere"),
-    "endless lines": ("printed more than 1 MiB .*did not run our program", "yes"),
-    "another shell": ("python3 cannot start|did not run our program", "exec cat"),
-    "nothing": ("printed for 3 s nothing, and did not run our program", "sleep 60"),
+    "endless lines": ("printed more than 1 MiB .*did not run materia's program", "yes"),
+    "another shell": ("python3 cannot start|did not run materia's program", "exec cat"),
+    "nothing": ("printed for 3 s nothing, and did not run materia's program", "sleep 60"),
 }
 
 
@@ -146,7 +146,7 @@ def test_a_record_that_is_none_of_ours_costs_the_worker_with_a_sentence(
         doings.append(script)
     with worker.session() as session:
         for doing in doings:
-            with pytest.raises(WorkerLostError, match="what the worker sent cannot be") as error:
+            with pytest.raises(WorkerLostError, match="cannot read what the worker sent") as error:
                 doing(session)
             one_sentence(error)
 
@@ -217,7 +217,7 @@ def test_a_script_that_sends_more_than_it_was_asked_for_fills_no_memory(worker: 
         waiting.wait(0.5)
 
     waiting = threading.Event()
-    with worker.session() as session, pytest.raises(WorkerLostError, match="sends more of"):
+    with worker.session() as session, pytest.raises(WorkerLostError, match="sends more output of"):
         session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), slow)
 
 

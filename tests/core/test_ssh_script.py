@@ -231,7 +231,7 @@ def test_secrets_are_in_no_argument_variable_file_or_log_of_the_machine(
 
 @pytest.mark.parametrize("bad", ["", "../up", "a b", "A", "x" * 101])
 def test_an_id_that_is_no_name_for_a_folder_is_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match="a script's id is made of"):
+    with pytest.raises(ValueError, match="the id of a command has only"):
         a_script("true", id=bad)
 
 

@@ -22,7 +22,7 @@ from materia_ovh.settings import Settings, read_settings
     ("values", "message"),
     [
         ({"api_url": "ovh-eu"}, r"providers.ovh.api_url must be an address"),
-        ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be at most 65535, is 70000"),
+        ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be from 1 to 65535, is 70000"),
         ({"project": "my project"}, r"providers.ovh.project must be the id .* is 'my project'"),
         (
             {"subsidiary": "France"},

@@ -71,7 +71,7 @@ def test_a_port_that_is_none_is_refused_in_the_same_words(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         open_with(name, ssh_port=70000)
 
-    assert str(raised.value) == f"providers.{name}.ssh_port must be at most 65535, is 70000"
+    assert str(raised.value) == f"providers.{name}.ssh_port must be from 1 to 65535, is 70000"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -91,7 +91,7 @@ def a_folder(path: Path) -> None:
         (cut_short, "Could not read enough bytes"),
         (somebody_elses, "materia did not make"),
         (of_a_later_duckdb, "can only read versions between"),
-        (a_folder, "is a folder"),
+        (a_folder, "is a folder, not a database"),
     ],
 )
 def test_a_database_that_is_not_ours_is_told_and_never_touched(
@@ -136,7 +136,7 @@ def test_a_program_that_writes_to_it_is_named(folder: Path, sink: DuckDBSink, st
             steps[step]()
         message = str(raised.value)
 
-    assert message.startswith(f"{path}: is open in python")
+    assert message.startswith(f"{path}: the database is open in python")
     assert f"(PID {program.pid})" in message
     assert path.read_bytes() == before
     assert tuple(sink.publish(request("run 2", database, 2))) == expected(2)

@@ -147,7 +147,7 @@ def test_what_reaches_out_is_not_published(tmp_path: Path, statement: str, reach
 
     with pytest.raises(
         SinkError,
-        match=r"(the (view|macro|column)|a check of) s\.[\w.]+ reaches out of the database",
+        match=r"(the (view|macro|column)|a check of) s\.[\w.]+ reads outside the database: ",
     ) as raised:
         publish_again(tmp_path, made)
 

@@ -151,7 +151,9 @@ def test_a_database_that_reads_more_than_itself_is_not_used(
     client.put_object(Bucket=bucket, Key=POINTER, Body=json.dumps(pointer).encode())
 
     for use in (on("two").published, on("two").checkout):
-        with pytest.raises(SinkError, match=r"more reaches out of .* delete .*published.json"):
+        with pytest.raises(
+            SinkError, match=r"more reads outside the database: .* delete .*published.json"
+        ):
             use()
 
 

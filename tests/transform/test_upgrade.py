@@ -67,7 +67,7 @@ def test_what_an_older_version_built_is_built_anew_with_the_next_release(
     assert (second.models, second.audits) == (first.models, first.audits)
     assert second.tables == first.tables
     assert second.warnings[0].startswith("the tables were built with SQLMesh ")
-    assert "all models are built anew with SQLMesh" in second.warnings[0]
+    assert "all models are rebuilt with SQLMesh" in second.warnings[0]
     assert ask("SELECT count(DISTINCT release) FROM staging.stg_psdalldata__release") == [(2,)]
     assert build(affected=()).models == 0
 

@@ -1,11 +1,11 @@
 """materia runs data pipelines on the cheapest machine on offer, and leaves nothing behind.
 
-These names are what plugins are written with: the declarations, the protocols, the values and the
-errors. They are imported on first use, because `materia --help` needs none of them. `materia.kit`
-and the kits beside it have what several plugins share; `docs/plugin-api.md` lists all of it.
+Plugins import these names: the declarations, the protocols, the values and the errors. Each is
+imported on first use, because `materia --help` needs none of them. `materia.kit` and the kits
+beside it hold code that several plugins share; `docs/plugin-api.md` lists all of it.
 """
 
-# Each of the modules has a list of its own, which type checkers read.
+# Each of these modules has its own __all__, which type checkers read.
 # ruff: noqa: F403, F405
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from materia.hookspecs import *
     from materia.protocols import *
 
-# Where the names are, in this order: a plugin that only declares imports no values.
+# The modules to search for a name, in this order: a plugin that only declares imports no values.
 _HOMES = ("hookspecs", "protocols", "errors", "compute", "data")
 
 __all__ = [

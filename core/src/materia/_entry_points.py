@@ -1,4 +1,4 @@
-"""Entry points of some groups: find them in every installed distribution."""
+"""Entry points: find those of some groups in every installed distribution."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPoint:
-    """A name that a distribution gives to a module, or to something in one.
+    """An entry point: a name that a distribution gives to a module, or to an object in one.
 
     Attributes:
-        name: As the distribution calls it.
-        value: `module` or `module:attribute`, as it is written.
+        name: The name that the distribution gives it.
+        value: `module` or `module:attribute`, as the distribution writes it.
         distribution: Name of the distribution.
-        version: Of the distribution.
-        group: The group it was found in.
+        version: Version of the distribution.
+        group: Group that the entry point belongs to.
     """
 
     name: str
@@ -29,30 +29,30 @@ class EntryPoint:
 
     @property
     def module(self) -> str:
-        """The module alone."""
+        """The module's name, without an attribute."""
         return self.value.partition(":")[0].partition("[")[0].strip()
 
     def load(self) -> Any:
-        """What it points to.
+        """Import the module and return the object that the entry point names.
 
         Raises:
-            ImportError: there is no such module. Whatever the module raises comes as it is.
+            ImportError: there is no such module. Errors that the module raises pass unchanged.
             AttributeError: the module has no such attribute.
         """
         return importlib.metadata.EntryPoint(self.name, self.value, "").load()
 
 
 def find_entry_points(*groups: str) -> list[EntryPoint]:
-    """Those of every distribution; of two with one name, only those of the first on `sys.path`."""
+    """The entry points of every distribution; of two with one name, the first on `sys.path`."""
     try:
-        every: Any = importlib.metadata.entry_points()  # of Python 3.11, another type that selects
-    except UnicodeDecodeError:  # one distribution is damaged, and Python would leave out all
+        every: Any = importlib.metadata.entry_points()  # Any: Python 3.11 returns another type
+    except UnicodeDecodeError:  # one damaged distribution makes Python fail for all of them
         every = importlib.metadata.EntryPoints(_readable())
     return [_described(point) for group in groups for point in every.select(group=group)]
 
 
 def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
-    # Read once, as `dist.name` reads it each time; an e-mail message, says its documentation.
+    # Read once, because `dist.name` reads the file each time; the type is an e-mail message.
     fields: Any = point.dist.metadata if point.dist else {}
     return EntryPoint(
         name=point.name,

@@ -1,4 +1,4 @@
-"""Find plugins, keep the broken ones apart, open the ones that are asked for."""
+"""Load plugins from entry points, report the broken ones, and open a plugin by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledPlugin(Generic[T]):
-    """A declared plugin and where it comes from."""
+    """A declared plugin, with its module and distribution."""
 
     kind: Kind
     plugin: Plugin[T]
@@ -58,12 +58,13 @@ def _no_hint(_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All plugins of this environment, and its SQLMesh projects, in the order of their names.
+    """All plugins and SQLMesh projects of this environment, sorted by name.
 
     Attributes:
-        found: What they declare.
-        failures: Those that could not be loaded.
-        how_to_install: What to add to the message about a name that is not installed.
+        found: The plugins that could be loaded.
+        failures: Entry points that could not be loaded.
+        how_to_install: Function from a name that is not installed to a hint for the message.
+        projects: The SQLMesh projects.
     """
 
     found: tuple[InstalledPlugin[Any], ...]
@@ -72,19 +73,19 @@ class Registry:
     projects: tuple[Project, ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[InstalledPlugin[Any], ...]:
-        """The plugins of one kind, those that share a name included."""
+        """The plugins of one kind, including those that share a name."""
         return tuple(found for found in self.found if found.kind == kind)
 
     def default(self, kind: Kind) -> str:
-        """The name of the one plugin that is used where none is named; empty without such a one."""
+        """Name of the default plugin of one kind; empty when there is none, or more than one."""
         names = {found.plugin.name for found in self.of_kind(kind) if found.plugin.default}
         return names.pop() if len(names) == 1 else ""
 
     def get(self, kind: Kind, name: str) -> InstalledPlugin[Any]:
-        """The plugin of that name.
+        """The plugin of one kind and name.
 
         Raises:
-            PluginError: it is not installed, broken, or there are two of that name.
+            PluginError: it is not installed, it cannot be loaded, or two plugins have that name.
         """
         same = [found for found in self.of_kind(kind) if found.plugin.name == name]
         if len(same) == 1:
@@ -100,8 +101,8 @@ class Registry:
         names = sorted({found.plugin.name for found in self.of_kind(kind)})
         if not name:
             raise PluginError(
-                f"no {kind} is named, and none of those that are installed is the default: "
-                f"name one as {kind} in materia.toml; installed: {', '.join(names) or 'none'}"
+                f"materia.toml names no {kind}, and no installed {kind} is the default: "
+                f"set {kind} in materia.toml; installed: {', '.join(names) or 'none'}"
             )
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
@@ -109,15 +110,15 @@ class Registry:
         )
 
     def provider(self, name: str) -> InstalledPlugin[Provider]:
-        """As `get`."""
+        """The provider plugin of that name; raises PluginError."""
         return self.get("provider", name)
 
     def source(self, name: str) -> InstalledPlugin[Source]:
-        """As `get`."""
+        """The source plugin of that name; raises PluginError."""
         return self.get("source", name)
 
     def sink(self, name: str) -> InstalledPlugin[Sink]:
-        """As `get`."""
+        """The sink plugin of that name; raises PluginError."""
         return self.get("sink", name)
 
 
@@ -130,9 +131,9 @@ def load_plugins(
     """Load every plugin of the environment, or of the entry points in *found*.
 
     Args:
-        found: In the place of all entry points of the group.
-        only: Names of the distributions whose plugins are loaded; None: all.
-        how_to_install: See `Registry`.
+        found: Entry points to load; None means all of this environment.
+        only: Names of the distributions whose plugins are loaded; None means all.
+        how_to_install: Function from a name that is not installed to a hint for the message.
     """
     manager = pluggy.PluginManager("materia")
     manager.add_hookspecs(hookspecs)
@@ -146,10 +147,10 @@ def load_plugins(
     plugins = (point for point in points if point.group == GROUP)
     for point in sorted(plugins, key=lambda point: (point.name, point.value)):
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
+            with contextlib.redirect_stdout(sys.stderr):  # standard output may be materia's JSON
                 declared += _declarations(manager, point)
-        # Any fault of a plugin is that plugin's alone, even that it wants to end the program.
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as said
+        # A broken plugin must not stop the others, even when it raises SystemExit.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
             failures.append(
                 Failure(
                     name=point.name,
@@ -197,10 +198,10 @@ def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Inst
 
 
 def _check_hooks(module: Any) -> None:
-    """Refuse hooks that would be silently dead: misspelt ones, and none at all.
+    """Refuse a module with a misspelt hook, which would never be called, or with no hook.
 
     Raises:
-        PluginError: with the hook that was probably meant.
+        PluginError: the module has such a hook, or none; the message suggests the right name.
     """
     known = [f"materia_{kind}s" for kind in KINDS]
     names = vars(module) if isinstance(module, ModuleType) else dir(module)
@@ -216,14 +217,14 @@ def _check_hooks(module: Any) -> None:
                 f"unknown hook {name!r}{suggestion(name, known)}; hooks: {', '.join(known)}"
             )
     if not marked:
-        raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
+        raise PluginError(f"the module has no hook: mark one of {', '.join(known)} with @hookimpl")
 
 
 def take_secrets(found: InstalledPlugin[Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a plugin declared, from *environment*.
+    """The values in *environment* of the variables that a plugin declared.
 
     Raises:
-        MissingSecretError: some of them are not set.
+        MissingSecretError: some of the variables are not set.
     """
     missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
     if missing:
@@ -239,12 +240,12 @@ def open_plugin(
     directory: Path,
     once: Once | None = None,
 ) -> T:
-    """Open a plugin with the variables it declared, taken from *environment*.
+    """Open a plugin with the values in *environment* of the variables that it declared.
 
-    With *once* it asks its service the same thing once.
+    With the cache *once* it asks its service the same question once.
 
     Raises:
-        MissingSecretError: some of them are not set.
+        MissingSecretError: some of the variables are not set.
     """
     opening = Opening(
         secrets=take_secrets(found, environment),

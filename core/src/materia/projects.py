@@ -1,6 +1,6 @@
-"""SQLMesh projects that packages bring, found by an entry point and located without an import.
+"""SQLMesh projects in installed packages: find them by entry point, without an import.
 
-A package with a project says so in its pyproject.toml; the name is that of the source it is for:
+A package declares its project in its pyproject.toml, under the name of the source it is for:
 
     [project.entry-points."materia.projects"]
     acme = "acme_models"
@@ -23,10 +23,10 @@ class Project:
     """A SQLMesh project that is installed as a package.
 
     Attributes:
-        name: That of the source it is for.
-        module: The package that is its folder, dotted when it lies in another.
-        distribution: Name of the distribution that brings it.
-        version: Of the distribution.
+        name: Name of the source it is for.
+        module: Dotted name of the package that is its folder.
+        distribution: Name of the distribution that contains it.
+        version: Version of the distribution.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Project:
     version: str
 
     def locate(self) -> Path | None:
-        """Its folder, or None when there is none of that name. SQLMesh alone runs its files."""
+        """The project's folder, or None when it does not exist. Only SQLMesh runs its files."""
         top, *inner = self.module.split(".")
-        spec = find_spec(top)  # of a name without dots: nothing is imported
+        spec = find_spec(top)  # imports nothing, because the name has no dots
         for root in (spec and spec.submodule_search_locations) or ():
             if (folder := Path(root, *inner)).is_dir():
                 return folder
@@ -45,7 +45,7 @@ class Project:
 
 
 def projects_of(points: Iterable[EntryPoint]) -> tuple[Project, ...]:
-    """The projects that entry points of the group stand for, in the order of their names."""
+    """The projects that entry points of the group declare, sorted by name."""
     projects = [
         Project(
             name=point.name,

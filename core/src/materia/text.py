@@ -1,4 +1,4 @@
-"""Texts in messages: join words, suggest a name, say how long something lasts."""
+"""Text for messages: join names, suggest a name (did you mean), format a duration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def together(names: Sequence[str]) -> str:
-    """`A`, `A and B`, `A, B and C`."""
+    """Join names: `A`, `A and B`, `A, B and C`."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -23,7 +23,7 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def duration_text(length: timedelta) -> str:
-    """How long something lasts, as people write it: `1 h 30 min`, `1.5 s`."""
+    """Format a duration: `1 h 30 min`, `1.5 s`."""
     minutes, rest = divmod(length.days * 86_400 + length.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     seconds = f"{rest}.{length.microseconds:06d}".rstrip("0").rstrip(".")

@@ -1,7 +1,7 @@
-"""Which plugins come with materia: the distributions in the extra `bundled` of materia-runner.
+"""Bundled plugins: the distributions in the extra `bundled` of materia-runner.
 
-They are what `--no-plugins` leaves, and what a message names when one of them is not installed. The
-list is in the metadata alone, so no code names a plugin.
+With `--no-plugins` only these are loaded, and messages name them when one is not installed. The
+list is in the package metadata alone, so no code names a plugin.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def bundled() -> frozenset[str]:
 def load_registry(
     points: Iterable[EntryPoint] | None = None, *, bundled_only: bool = False
 ) -> Registry:
-    """Every plugin of the environment, or of *points*; with *bundled_only* none of others."""
+    """Load every plugin of the environment, or of *points*; *bundled_only* skips third parties."""
     from materia.plugins import load_plugins
 
     only = bundled() if bundled_only else None
@@ -40,7 +40,7 @@ def load_registry(
 
 
 def how_to_install(name: str) -> str:
-    """What to type for a plugin of ours that is not here; nothing for any other."""
+    """The command to install a bundled plugin that is missing; empty for any other name."""
     package = f"materia-{name}"
     if package not in bundled():
         return ""

@@ -1,9 +1,8 @@
-"""JSON from outside as frozen values that cannot be wrong: decode by type hints, and encode.
+"""JSON codec for dataclasses: validate and decode untrusted JSON by type hints, and encode.
 
-A field decodes as its annotation says: of which type, of which form (`forms`), within which bounds.
-Whatever is wrong with the text or the value is one exception with one sentence, never another. What
-runner and worker say to each other, what the ledger and the caches keep, and what `--json` shows is
-encoded here.
+The annotation of a field sets its type, its form (`forms`) and its range. Any error in the text or
+the value raises `MalformedError` with one sentence, and no other exception. This codec encodes the
+messages between runner and worker, the ledger, the caches and the output of `--json`.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from materia.forms import LARGEST, Form, Range
 LONGEST_LINE = 1 << 20  # characters of one message
 LONGEST_TEXT = 1 << 16  # characters of one text in it
 LONGEST_PATH = 4096
-DEEPEST = 16  # lists and objects inside of one another, where any JSON may stand
+DEEPEST = 16  # nesting depth of fields that take any JSON
 YEARS = range(1990, 2200)
 LONGEST_TIME = timedelta(days=366 * 100)
-SHOWN = 60  # characters of what is wrong, in a message
+SHOWN = 60  # characters of a wrong value in a message
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?")  # a quotient has 28 digits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class MalformedError(ValueError):
-    """A text is no JSON, or not of the value it should be; the message says where and why."""
+    """Invalid JSON, or a value of the wrong type or form; the message says where and why."""
 
 
 def encode(value: Any) -> Any:
-    """A value as JSON takes it; a dataclass says which it is, so that one of several is known."""
+    """Encode a value for JSON; a dataclass gets its name in `type`, to decode unions."""
     return _encoded(value, named=True)
 
 
 def plain(value: Any) -> Any:
-    """The same without the names of dataclasses: what users and programs read, and files keep."""
+    """Encode a value for JSON without the names of dataclasses: for output and files."""
     return _encoded(value, named=False)
 
 
@@ -70,36 +69,35 @@ def _encoded(value: Any, *, named: bool) -> Any:  # noqa: PLR0911 -- one return 
                 for field in fields(value)
             }
             return {"type": type(value).__name__, **parts} if named else parts
-    raise TypeError(f"{type(value).__name__} has no form in JSON here")
+    raise TypeError(f"cannot encode {type(value).__name__} as JSON")
 
 
 def parse(text: str, *, longest: int = LONGEST_LINE) -> Any:
-    """What a text of JSON says.
+    """Parse a JSON text.
 
     Raises:
-        MalformedError: it is too long, too deep, or no JSON.
+        MalformedError: it is too long, nested too deeply, or not JSON.
     """
     if len(text) > longest:
-        raise MalformedError(f"it has {len(text):,} characters, and {longest:,} is the most")
+        raise MalformedError(f"it has {len(text):,} characters, and the limit is {longest:,}")
     try:
         return json.loads(text, parse_constant=_no_number)
     except RecursionError as error:
         raise MalformedError("it is nested too deeply") from error
     except ValueError as error:
-        raise MalformedError(f"it is no JSON: {_shown(text)}") from error
+        raise MalformedError(f"it is not JSON: {_shown(text)}") from error
 
 
 def decode(kind: Any, value: Any, *, newer: bool = False) -> Any:
-    """*value*, from JSON, as a value of *kind*: a type as it stands in annotations.
+    """Decode a JSON *value* as *kind*.
 
     Args:
-        kind: The type.
-        value: From JSON.
-        newer: Whether another version may have written it: fields that are not known here are
-            passed over.
+        kind: A type, as in an annotation.
+        value: The value from JSON.
+        newer: Whether another version may have written it: unknown fields are then ignored.
 
     Raises:
-        MalformedError: it is not one.
+        MalformedError: the value is not of that type.
     """
     kind, rules = _bare(kind)
     found = _decoded(kind, value, newer=newer)
@@ -110,10 +108,10 @@ def decode(kind: Any, value: Any, *, newer: bool = False) -> Any:
 
 
 def decode_parts(kind: Any, value: Any, known: Mapping[str, Any]) -> Any:
-    """A dataclass, of which *known* has some fields as values already, and *value* the others.
+    """Decode a dataclass from *value*; *known* has some of its fields already.
 
     Raises:
-        MalformedError: a part is not what it should be, is missing, or is known already.
+        MalformedError: a field is invalid, missing, or known already.
     """
     return _dataclass(kind, value, newer=False, known=known)
 
@@ -135,7 +133,7 @@ def _decoded(kind: Any, value: Any, *, newer: bool) -> Any:  # noqa: PLR0911 -- 
         return _mapping(get_args(kind) or (str, object), value, newer=newer)
     read = _SCALARS.get(kind)
     if read is None:
-        raise TypeError(f"{kind} has no form in JSON here")
+        raise TypeError(f"cannot decode {kind} from JSON")
     return read(value)
 
 
@@ -162,7 +160,7 @@ def _dataclass(kind: Any, value: Any, *, newer: bool, known: Mapping[str, Any]) 
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> Any:
-    """The value of the one kind that its JSON type, or the name in it, stands for."""
+    """Decode a union: None, the only other kind, or the dataclass that `type` names."""
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
@@ -173,7 +171,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> Any:
         if isinstance(kind, type) and is_dataclass(kind):
             named[kind.__name__] = kind
     if len(named) != len(others):
-        raise TypeError(f"{kinds}: only dataclasses can be told apart")
+        raise TypeError(f"cannot decode the union {kinds}: only dataclasses have a `type`")
     name = value.get("type") if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in named:
         _wrong(name, " or ".join(named))
@@ -186,7 +184,7 @@ def _tuple(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> tuple[Any, ...
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
-        raise MalformedError(f"a list of {len(value)} in the place of {len(kinds)}")
+        raise MalformedError(f"a list of {len(value)} instead of {len(kinds)}")
     found = []
     for number, (kind, item) in enumerate(zip(kinds, value, strict=True)):
         with _inside(str(number)):
@@ -267,7 +265,7 @@ def _datetime(value: Any) -> datetime:
 
 def _date(value: Any) -> date:
     try:
-        return date.fromisoformat(value)  # of any year: a price list may have one far away
+        return date.fromisoformat(value)  # any year: a price list may have one far in the future
     except (ValueError, TypeError):
         _wrong(value, "a day")
 
@@ -313,7 +311,7 @@ def _is_needed(field: Field[Any]) -> bool:
 
 
 def present(kind: Any) -> Any:
-    """The kind itself, of one that may also be None."""
+    """The type without None, for an optional type."""
     if get_origin(kind) in {Union, UnionType}:
         return next(one for one in get_args(kind) if one is not NoneType)
     return kind
@@ -321,13 +319,13 @@ def present(kind: Any) -> Any:
 
 @cache
 def hints_of(kind: Hashable) -> dict[str, Any]:
-    """The annotations of a class, by field; read once."""
+    """The annotations of a class by field, cached."""
     return get_type_hints(kind, include_extras=True)
 
 
 @contextmanager
 def _inside(name: str) -> Iterator[None]:
-    """Say in which part it is wrong."""
+    """Add the name of the part to an error."""
     try:
         yield
     except MalformedError as error:
@@ -343,7 +341,7 @@ def _wrong(value: Any, wanted: str) -> NoReturn:
 
 
 def _shown(value: Any) -> str:
-    """As ASCII, so that it can be shown; what is large is never written out whole."""
+    """*value* as short ASCII text for a message."""
     if isinstance(value, str):
         shown = ascii(value[: SHOWN + 1])
     elif isinstance(value, list | dict):

@@ -1,4 +1,4 @@
-"""Money, prices, quantities and moments as text: every amount is rounded here, and only here.
+"""Format money, prices, quantities and times: the only place that rounds amounts.
 
 Amounts are exact decimals everywhere else; `--json` has them unrounded.
 """
@@ -12,7 +12,7 @@ from materia.compute import Money
 from materia.text import duration_text
 
 CENT_HUNDREDTH = Decimal("0.0001")
-UNIT_PRICE = Decimal("1e-8")  # the finest of the providers' price lists has seven digits
+UNIT_PRICE = Decimal("1e-8")  # the most precise price list of a provider has seven digits
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
@@ -23,32 +23,32 @@ def money_text(money: Money) -> str:
 
 
 def unit_price_text(price: Money) -> str:
-    """A price of one unit to eight digits, half up, without zeros at the end and the currency."""
+    """A unit price to eight digits, half up, without trailing zeros and without the currency."""
     return _short(price.amount, UNIT_PRICE)
 
 
 def quantity_text(quantity: Decimal) -> str:
-    """How many units, to four digits, half up, without zeros at the end."""
+    """A number of units to four digits, half up, without trailing zeros."""
     return _short(quantity, CENT_HUNDREDTH)
 
 
 def size_text(number: Decimal) -> str:
-    """Gibibytes and the like to two digits, half up, without zeros at the end."""
+    """A size, such as GiB, to two digits, half up, without trailing zeros."""
     return _short(number, Decimal("0.01"))
 
 
 def moment_text(moment: datetime) -> str:
-    """A moment to the minute, in UTC, without saying so: `2026-11-24 12:05`."""
+    """A time in UTC to the minute, without a zone: `2026-11-24 12:05`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def elapsed_text(seconds: float, *, to: timedelta = SECOND) -> str:
-    """How long something took, in whole seconds: `14 min 7 s`."""
+    """A duration in whole seconds: `14 min 7 s`."""
     return duration_text(timedelta(seconds=seconds) // to * to)
 
 
 def age_text(age: timedelta) -> str:
-    """How long ago something was, in whole minutes: `2 d 3 h`, `14 min`, `less than 1 min`."""
+    """An age in whole minutes: `2 d 3 h`, `14 min`, `less than 1 min`."""
     minutes = max(age, timedelta(0)) // MINUTE
     days, minutes = divmod(minutes, 24 * 60)
     if days:

@@ -1,4 +1,4 @@
-"""Folders in the home folder of the user: kept prices, kept artifacts, and the state."""
+"""Cache and state folders in the user's home: prices, artifacts and the ledger."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ STATE_VARIABLE = "MATERIA_STATE_DIR"
 
 
 def prices_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of kept answers of providers."""
+    """Cache folder for price lists and other answers of providers."""
     return user_cache(environment) / "prices"
 
 
 def artifacts_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of kept artifacts."""
+    """Cache folder for artifacts."""
     return user_cache(environment) / "artifacts"
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """Where the ledger is: MATERIA_STATE_DIR, else the folder of XDG."""
+    """State folder with the ledger: MATERIA_STATE_DIR, or the XDG state folder."""
     if given := environment.get(STATE_VARIABLE, ""):
         return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 -- leaves ~nobody as it is
     return user_state(environment)

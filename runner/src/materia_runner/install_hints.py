@@ -1,6 +1,6 @@
-"""How to install a package that is missing, as a command that fits this environment.
+"""Install hints: the command that installs a missing package in this environment (pip or uv).
 
-An extra is named only when it exists: those of materia-pipelines are read from its metadata.
+It names an extra only when the metadata of materia-pipelines has it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 USUAL_SET = "materia-pipelines"
-PLACES = ("git", "url", "path", "directory", "editable")  # of a requirement in uv's receipt
+PLACES = ("git", "url", "path", "directory", "editable")  # keys of a requirement in uv's receipt
 
 
 def install_command(package: str) -> str:
-    """Command that adds *package*, as an extra of the usual set where it has that extra.
+    """The command to install *package*, as an extra of materia-pipelines where it is one.
 
-    None of these commands takes away what was installed before.
+    None of these commands removes installed packages.
 
     Args:
         package: A requirement, for example `materia-hetzner`, which is the extra `hetzner`, or
@@ -35,7 +35,7 @@ def install_command(package: str) -> str:
     has = usual is not None and extra in (usual.metadata.get_all("Provides-Extra") or ())
     prefix = Path(sys.prefix)
     if usual is not None and (prefix.parent / "uv.lock").is_file():
-        if _is_editable(usual):  # a clone; without --inexact, uv sync removes what it does not know
+        if _is_editable(usual):  # a clone; without --inexact, uv sync removes other packages
             return f"uv sync --inexact{f' --extra {extra}' if has else ''}"
         return f"uv add {_quoted(USUAL_SET, extra) if has else shlex.quote(package)}"
     if (receipt := prefix / "uv-receipt.toml").is_file():
@@ -45,7 +45,7 @@ def install_command(package: str) -> str:
 
 
 def _tool_command(receipt: Path, package: str, extra: str | None) -> str:
-    """With all that the tool has now: uv installs it anew, and with what is named alone."""
+    """The command with all current packages of the tool: uv reinstalls only what is named."""
     import tomllib
 
     has = tomllib.loads(receipt.read_text(encoding="utf-8"))["tool"]["requirements"]

@@ -1,4 +1,4 @@
-"""Files: replace one whole or not at all, and the SHA-256 of its bytes."""
+"""Atomic write: replace a file whole or not at all; and the SHA-256 of a file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PART = ".part"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Another name for *path* while it is written: it takes the place of *path* at the end.
+    """A temporary file beside *path* to write to, which replaces *path* at the end.
 
-    When the block fails, *path* is as it was and nothing else is left. A process that is killed
-    leaves its part; the number of the process in the name tells whose it is.
+    When the block fails, *path* is unchanged and the temporary file is removed. A killed process
+    leaves its temporary file, which has the process id in its name.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
     try:
@@ -29,12 +29,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Replace *path* by *text*, in UTF-8: a reader sees the old text or the new.
+    """Write a text file atomically, in UTF-8: a reader sees the old text or the new.
 
     Args:
-        path: In a folder that exists.
-        text: All of it.
-        mode: Permissions of the new file, less what the process masks.
+        path: A path in a folder that exists.
+        text: The whole text.
+        mode: Permissions of the new file, less the umask.
     """
     with replacing(path) as part:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

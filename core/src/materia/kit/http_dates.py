@@ -9,20 +9,20 @@ __all__ = ["http_moment", "retry_after"]
 
 
 def http_moment(header: str | None) -> datetime | None:
-    """The moment that a date of HTTP names, in UTC; None when it is none."""
+    """Parse an HTTP date into a time in UTC; None when it is not a date."""
     try:
         moment = email.utils.parsedate_to_datetime(header or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):  # no date, or one in the year 99999, say
+    except (ValueError, TypeError, OverflowError):  # not a date, or one in the year 99999
         return None
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> timedelta | None:
-    """How long the header Retry-After asks to wait, by a number or a date; None when it does not.
+    """How long a Retry-After header asks to wait, in seconds or until a date; None without one.
 
     Args:
-        header: Its value.
-        now: When the answer came; this moment when None.
+        header: Value of the header.
+        now: Time of the answer; None means the current time.
     """
     text = (header or "").strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""Text for people: on one line, without control characters, with the name that was meant."""
+"""Text for messages: strip control characters, put it on one line, suggest a name."""
 
 from __future__ import annotations
 

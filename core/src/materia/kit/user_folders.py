@@ -1,4 +1,4 @@
-"""Folders of materia in the home folder of the user, by the XDG base directory specification."""
+"""Cache and state folders of materia for a user, by the XDG base directory specification."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def user_state(environment: Mapping[str, str]) -> Path:
 
 
 def _under(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    """Without a home folder, that of the root: there is nothing, and writing says why."""
+    """The folder below *variable* or the home folder; below `/` when there is no home folder."""
     given = environment.get(variable, "")
-    if given.startswith("/"):  # the specification has relative paths ignored
+    if given.startswith("/"):  # the specification says to ignore relative paths
         return Path(given, "materia")
     home = environment.get("HOME", "")
     if not home.startswith("/"):

@@ -1,4 +1,4 @@
-"""Check settings that most providers have: the address of an API, the port of an SSH server."""
+"""Validate common provider settings: the API address and the SSH port."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ LAST_PORT = 65535
 def read_api_url(
     values: Mapping[str, object], *, provider: str, default: str, example: str = ""
 ) -> str:
-    """The setting `api_url`, or *default* where it is not set; without a slash at its end.
+    """Read the setting `api_url`, or *default* when it is not set, without a final slash.
 
     Args:
         values: The settings of the provider.
-        provider: Its plugin's name.
-        default: What it is when it is not set.
-        example: An address for the message; *default* without it.
+        provider: Name of the provider's plugin.
+        default: Value when it is not set.
+        example: Example address for the message; empty means *default*.
 
     Raises:
-        ConfigError: it is no address of HTTP.
+        ConfigError: it is not an HTTP address.
     """
     url = str(values.get("api_url") or default).rstrip("/")
     if url and not ADDRESS.fullmatch(url):
@@ -37,15 +37,15 @@ def read_api_url(
 
 
 def read_ssh_port(values: Mapping[str, object], *, provider: str) -> int:
-    """The setting `ssh_port`, or 22 where it is not set.
+    """Read the setting `ssh_port`, or 22 when it is not set.
 
     Raises:
-        ConfigError: it is no port.
+        ConfigError: it is not a port.
     """
     value = values.get("ssh_port") or 22
     port = value if isinstance(value, int) else -1
     if not 0 < port <= LAST_PORT:
         raise ConfigError(
-            f"providers.{provider}.ssh_port must be at most {LAST_PORT}, is {value!r}"
+            f"providers.{provider}.ssh_port must be from 1 to {LAST_PORT}, is {value!r}"
         )
     return port

@@ -1,4 +1,4 @@
-"""What a project's config.py imports: the SQLMesh configuration of a pipeline."""
+"""SQLMesh project: build the configuration in config.py, with the models of the source."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = [
 
 
 def source_project(folder: Path) -> tuple[Path, ...]:
-    """The folder of the models that the configured source carries, if it carries any.
+    """The folder of the SQLMesh models that come with the configured source, if any.
 
-    The source is the one of the nearest materia.toml at or above *folder*, as in a run.
+    The source is the one in the nearest materia.toml at or above *folder*, as in a run.
 
     Raises:
         ConfigError: materia.toml is wrong.
         PluginError: the source is not installed.
         MissingSecretError: the source needs a variable that is not set.
     """
-    # Only this asks the runner, and only where materia is installed as a whole.
+    # Only this function needs the runner, which a whole installation of materia has.
     from materia.plugins import load_plugins, open_plugin
     from materia_runner.config.load import load_config
 
@@ -44,13 +44,13 @@ def source_project(folder: Path) -> tuple[Path, ...]:
 
 
 def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
-    """The configuration of a project *folder* for SQLMesh's command line.
+    """The SQLMesh configuration of a project *folder*, with the gateways `dev` and `prod`.
 
-    Gateways: `prod` is the published database, materia.duckdb beside the nearest materia.toml or
-    uv.lock above, or where MATERIA_DATABASE says. `dev`, the default, is a file of its own in the
-    project folder, or where MATERIA_DEV_DATABASE says; it starts as a copy of `prod`, so that
-    models can be tried on real rows and nothing published is touched. Delete it for a new copy.
-    Without a `prod` to copy, `dev` is in memory: an empty file would be taken for the copy later.
+    `prod` is the published database: materia.duckdb beside the nearest materia.toml or uv.lock
+    above, or the path in MATERIA_DATABASE. `dev`, the default, is dev.duckdb in the project folder,
+    or the path in MATERIA_DEV_DATABASE. It starts as a copy of `prod`, so that you can try models
+    on real rows without touching published ones. Delete it to get a new copy. Without a `prod` to
+    copy, `dev` is in memory: an empty file would later pass for the copy.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()

@@ -1,4 +1,4 @@
-"""What a published database says of itself, in `publication.run` and `publication.tables`.
+"""Publication metadata in a DuckDB file: its run and its tables, in the schema `publication`.
 
 The schema is not called `materia`: DuckDB finds that ambiguous in a database of that name.
 """
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
-REMEDY = "move it away, and the next run builds it anew from the raw files"
+REMEDY = "move it away, and the next run will rebuild it from the raw files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What a published database says of itself."""
+    """Metadata of a published database: run, fingerprint and tables."""
 
     run: str
     fingerprint: str
@@ -42,7 +42,7 @@ class Publication:
 
 
 def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) -> Publication | None:
-    """What *connection*'s database says of itself, or None when there is nothing in it at all."""
+    """Read the publication metadata of *connection*'s database; None when it is empty."""
     made_by_materia = connection.execute(
         "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
         "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
@@ -70,10 +70,10 @@ def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) ->
 
 
 def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Table, ...]:
-    """Let the database say what it is, and return its tables.
+    """Write the publication metadata into the database, and return its tables.
 
     Raises:
-        SinkError: a table is missing, or a view reaches out of the database.
+        SinkError: a table is missing, or a view reads something outside the database.
     """
     refuse_reaching_out(connection, request.database)
     catalog = _catalog(connection)
@@ -87,7 +87,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
     )
     if missing := [name for name in request.tables if name not in comments]:
         raise SinkError(
-            f"{request.database}: has no table {', '.join(missing)}, which was to be published"
+            f"{request.database}: has no table {', '.join(missing)}, so it cannot be published"
         )
     tables = tuple(
         Table(
@@ -125,7 +125,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
 
 
 def _count(connection: DuckDBPyConnection, table: str) -> int:
-    """Its rows; a view that would take for ever is not waited for, as a machine may be paid for."""
+    """Count the rows of a table; a view that takes too long is interrupted."""
     late = threading.Timer(COUNT_SECONDS, connection.interrupt)
     late.daemon = True
     late.start()
@@ -142,5 +142,5 @@ def _catalog(connection: DuckDBPyConnection) -> str:
 
 
 def quoted(*names: str) -> str:
-    """Names as SQL, the last one inside the ones before it."""
+    """Quote names for SQL and join them: `"schema"."table"`."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -1,4 +1,4 @@
-"""Put the parts of an artifact together; what is kept from before is not made again."""
+"""Build an artifact from its parts, and reuse parts from the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from materia_runner.artifact.uv import Uv
 from materia_runner.config.pipeline import Pipeline
 from materia_runner.worker.sqlmesh.fingerprint import project_files
 
-# Part of every key: another way of packing makes other bytes of the same files.
+# Part of every cache key: another format packs the same files into other bytes.
 FORMAT = 2
 SUFFIX = ".tar.gz"
 
@@ -38,11 +38,11 @@ def assemble(
     uv: Uv,
     say: Callable[[str], None],
 ) -> Artifact:
-    """The artifact with these distributions, and the project of the pipeline for its transform.
+    """Build the artifact with these distributions and the pipeline's SQLMesh project.
 
     Raises:
         ConfigError: a distribution cannot be packed.
-        ArtifactError: a package cannot be had for the target.
+        ArtifactError: a package is not available for the target.
     """
     own = _own(dependencies, uv)
     packages = _packages(own, dependencies, target, kept=kept, uv=uv, say=say)
@@ -91,14 +91,14 @@ def _packages(
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
-    """The part of the tar that is the same until what is installed changes."""
+    """The part of the tar that stays the same until the installed packages change."""
     needs = [(one.name, one.version, one.needs) for one in own]
     asked = (dependencies.asked, dependencies.extras, dependencies.left_out)
     key = _key("packages", str(target), needs, dependencies.pins, asked)
     if (file := kept.find(key)) is not None:
         return file
     with kept.held():
-        if (file := kept.find(key)) is not None:  # another process was at it
+        if (file := kept.find(key)) is not None:  # another process has built it meanwhile
             return file
         return _new_packages(own, dependencies, target, kept=kept, key=key, uv=uv, say=say)
 
@@ -113,12 +113,12 @@ def _new_packages(
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
-    say(f"putting together what workers run, for {target}: once, until a package changes")
+    say(f"building the worker artifact for {target}: once, until a package changes")
     with TemporaryDirectory(dir=kept.folder, prefix=".packages-") as scratch:
         packages = resolve(own, dependencies, target, uv=uv, scratch=Path(scratch))
         for name, version in packages.items():
             if (here := dependencies.pins.get(name)) != version:
-                say(f"{name} is {version} on {target}, and {here or 'not installed'} here")
+                say(f"{name} is {version} for {target}, but {here or 'not installed'} here")
         folder = Path(scratch, "lib")
         unpack(packages, target, folder, uv=uv)
         files = [(f"lib/{path}", file) for path, file in files_of(folder)]
@@ -137,7 +137,7 @@ def _code(
     pipeline: Pipeline,
     stages: tuple[str, ...],
 ) -> bytes:
-    """The rest of the tar: our own distributions, the project, and what is in it."""
+    """The rest of the tar: materia's own distributions, the project, and the manifest."""
     project = pipeline.project if TRANSFORM in stages else None
     files = dict(_code_files(own, project))
     manifest = {

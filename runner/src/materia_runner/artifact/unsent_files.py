@@ -1,7 +1,7 @@
-"""Which files of our own distributions stay here: the command line, the test kit, the emulators.
+"""Exclude files from an artifact: the command line, the test kit and the emulators stay here.
 
-A file is copied to a rented machine while the machine is billed. One that nothing runs there is
-also more to read for those who look at what was sent.
+A rented machine is billed while files are copied to it. Files that it never runs would also make
+the artifact harder to inspect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from materia_runner.artifact.dependencies import RUNNER, normalized
 
-# What a worker runs of the runner. `.importlinter` holds these rooms to importing nothing else.
+# The parts of the runner that a worker runs. `.importlinter` forbids them to import others.
 SENT = (
     "__init__.py",
     "bundled.py",
@@ -30,7 +30,7 @@ EMULATOR = "emulator"
 
 
 def is_sent(distribution: Distribution, path: PurePosixPath) -> bool:
-    """Whether a worker has a use for the file of *distribution* at *path*."""
+    """Whether a worker needs the file of *distribution* at *path*."""
     if normalized(distribution.name) == RUNNER and path.parts[0] == "materia_runner":
         inside = path.relative_to("materia_runner")
         return any(inside.is_relative_to(kept) for kept in SENT)
@@ -41,13 +41,13 @@ def is_sent(distribution: Distribution, path: PurePosixPath) -> bool:
 
 
 def _emulators(distribution: Distribution) -> set[PurePosixPath]:
-    """The modules that the entry points name, each from the part that is called `emulator`."""
+    """The modules that the entry points name, up to the part called `emulator`."""
     found = set()
     for point in distribution.entry_points.select(group="materia.emulators"):
         parts = point.module.split(".")
         end = parts.index(EMULATOR) + 1 if EMULATOR in parts else len(parts)
         found.add(PurePosixPath(*parts[:end]))
-    # A plugin that is itself its emulator is sent as a whole.
+    # A plugin whose module is also its emulator is sent whole.
     declared = {
         point.module.split(".")[0] for point in distribution.entry_points.select(group="materia")
     }

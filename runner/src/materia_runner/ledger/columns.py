@@ -1,4 +1,4 @@
-"""Frozen values as columns of the ledger, and back: exact, and the same after a round trip."""
+"""Convert values to SQLite columns and back, without loss."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Column = str | int | float | None
 
 
 def column(value: Any) -> Column:
-    """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
+    """Convert one field: times as sortable text, money as `0.0123 EUR`, other values as JSON."""
     match value:
         case None | str() | int():
-            return printable(value) if isinstance(value, str) else value  # a provider's word
+            return printable(value) if isinstance(value, str) else value  # may come from an API
         case datetime():
-            # All of one length, so that their order is that of the texts.
+            # All of one length, so that the texts sort by time.
             return value.astimezone(UTC).isoformat(timespec="microseconds")
         case timedelta():
             return value.total_seconds()
@@ -43,8 +43,8 @@ def columns(row: Any) -> dict[str, Column]:
 
 
 def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T:
-    """The row of class *kind* in these columns; those it has no field for are passed over."""
-    anything: Any = kind  # to the type checker, not every class can be hashed
+    """Convert columns to a row of class *kind*; columns without a field are ignored."""
+    anything: Any = kind  # for the type checker, which does not know that classes are hashable
     hints = hints_of(anything)
     given = {
         name: _from_column(hints[name], value)

@@ -1,6 +1,6 @@
-"""Record one run in the ledger: its identity, that it begins, and how it ends.
+"""Record the start and the end of a run in the ledger.
 
-A run of a pipeline and the making of a single worker are recorded alike.
+The same record serves a run of a pipeline and the creation of a manual worker.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 def new_run(now: datetime) -> str:
-    """An identity that sorts by time and names no other run: `20261124T085500-ab12cd`."""
+    """A new unique identity of a run, which sorts by time: `20261124T085500-ab12cd`."""
     return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 @contextmanager
 def recorded_run(ledger: Ledger, row: RunRow, *, clean: Callable[[str], str]) -> Iterator[None]:
-    """Write down that the run of *row* begins in this process, and how this block ends.
+    """Record that the run of *row* starts in this process, and how this block ends.
 
     Args:
-        ledger: Where.
-        row: What the run is; its process and its version are filled in.
-        clean: Takes secrets out of the reason why it failed.
+        ledger: The ledger.
+        row: The run; this function fills in its process and version.
+        clean: Redacts secrets from the reason of a failure.
     """
     ledger.begin_run(
         replace(

@@ -1,8 +1,8 @@
-"""Sums of costs kept in the ledger, so that ten thousand runs are not added up at each question.
+"""Cache of cost sums in the ledger, so that a report does not add up ten thousand runs again.
 
-A machine is settled when it and all that were wanted before it are gone or refused. Their sums are
-kept up to one number; triggers in the file forget the sums when a settled machine or its attempts
-change after all, whichever version of materia changes them.
+A machine is settled when it and all earlier machines are gone or refused. The sums cover all
+machines up to one number; SQLite triggers delete them when a settled machine or one of its attempts
+changes after all, whichever version of materia changes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from materia_runner.ledger.columns import column
 from materia_runner.ledger.costs import cost_rows
 from materia_runner.ledger.rows import CostRow
 
-ENOUGH = 500  # fewer new machines are added up faster than their sums are written
+ENOUGH = 500  # to sum fewer new machines is faster than to write their sums
 LATEST = (
     "SELECT coalesce(min(CASE WHEN state NOT IN ('gone', 'refused') THEN number END) - 1,"
     " max(number), 0) FROM machines WHERE number > ?"
@@ -43,7 +43,7 @@ TABLES = (
 
 
 def settled_until(connection: sqlite3.Connection) -> int:
-    """The number of the last machine whose costs are in the sums; 0 without any."""
+    """Number of the last machine in the sums; 0 without sums."""
     made = "SELECT 1 FROM sqlite_schema WHERE name = 'settled_costs'"
     if connection.execute(made).fetchone() is None:
         return 0
@@ -52,13 +52,13 @@ def settled_until(connection: sqlite3.Connection) -> int:
 
 
 def worth_settling(connection: sqlite3.Connection) -> bool:
-    """Whether so many machines can be settled that writing their sums pays."""
+    """Whether enough machines can be settled to make new sums worthwhile."""
     until = settled_until(connection)
     return int(connection.execute(LATEST, (until,)).fetchone()[0]) - until >= ENOUGH
 
 
 def settle(connection: sqlite3.Connection, now: datetime) -> None:
-    """Add the machines that can be settled to the sums; inside a transaction that writes."""
+    """Add the machines that can be settled to the sums; call it in a write transaction."""
     for statement in TABLES:
         connection.execute(statement)
     before = settled_until(connection)
@@ -90,7 +90,7 @@ def settle(connection: sqlite3.Connection, now: datetime) -> None:
 def settled_costs(
     connection: sqlite3.Connection, until: int, after: str = ""
 ) -> tuple[CostRow, ...]:
-    """The sums over the settled machines, up to the number *until*, of months after *after*."""
+    """Read the sums over settled machines up to the number *until*, for months after *after*."""
     if not until:
         return ()
     return tuple(

@@ -1,8 +1,8 @@
-"""Which Python and processor the machines of a provider have: expected, and remembered.
+"""Predict the Python version and processor of a provider's machines, and remember the real ones.
 
-What a worker runs is put together before a machine is rented, for what is expected of it. A machine
-that turns out to be another is remembered under the settings it was rented with, so that the next
-one is expected right.
+materia builds the artifact before it rents a machine, for the predicted Python and processor. When
+a machine differs, its facts are stored under the settings it was rented with, so that the next
+prediction is right.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from materia.kit.files import write_whole
 
 from materia_runner.ledger.state import State
 
-# The python3 of Debian 12 and 13, Ubuntu 24.04, 25.04 and 25.10, by what stands in the names of
-# their images. The first that is found counts; another machine is remembered.
+# The python3 of Debian 12 and 13, Ubuntu 24.04, 25.04 and 25.10, by a pattern of the image name.
+# The first match counts; a machine that differs is remembered.
 IMAGES = {
     r"debian.?13|trixie": "3.13",
     r"ubuntu.?24|noble": "3.12",
@@ -39,11 +39,11 @@ FILE = "machines.json"
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What a machine has.
+    """Python version and processor of a machine.
 
     Attributes:
-        python: The version of its Python, such as `3.11`.
-        architecture: Of its processor.
+        python: Python version, such as `3.11`.
+        architecture: Architecture of the processor.
     """
 
     python: str
@@ -56,13 +56,13 @@ class MachineFacts:
 def expected(
     state: State, provider: str, settings: Mapping[str, Any], announced: Architecture
 ) -> MachineFacts:
-    """What a machine will have that *provider* rents out as one with that processor.
+    """Predict the facts of a machine from *provider*.
 
     Args:
-        state: Where it is remembered.
-        provider: Its name.
-        settings: Those of the provider: another image is another machine.
-        announced: The processor that the offer names.
+        state: State folder with the remembered facts.
+        provider: Name of the provider.
+        settings: Settings of the provider, which include the image.
+        announced: Processor architecture in the offer.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(_file(state).read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def remember(
     announced: Architecture,
     facts: MachineFacts,
 ) -> None:
-    """Take note of what a machine had; the arguments are those of `expected`."""
+    """Remember the facts of a machine; the other arguments are those of `expected`."""
     path = _file(state)
     known: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
@@ -92,7 +92,7 @@ def remember(
     key, value = _key(provider, settings, announced), [facts.python, facts.architecture]
     if known.get(key) == value:
         return
-    with suppress(OSError):  # only saves a machine that is given up
+    with suppress(OSError):  # without it, the next run may rent a machine twice, no more
         write_whole(path, json.dumps({**known, key: value}))
 
 
@@ -106,7 +106,7 @@ def _key(provider: str, settings: Mapping[str, Any], announced: Architecture) ->
 
 
 def _is_here(value: object) -> bool:
-    """Whether it is the address of an API on this computer: that rents out emulated machines."""
+    """Whether it is the address of an API on this computer: an emulator of a provider."""
     with suppress(ValueError):
         address = urlsplit(str(value))
         return address.scheme in {"http", "https"} and address.hostname in {"127.0.0.1", "::1"}

@@ -1,4 +1,4 @@
-"""A command on a worker, followed over as many connections as it takes."""
+"""Follow a command on a worker, and resume its output after a broken connection."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from materia_runner.ssh.connection import DIAL_SECONDS, Connection, broken, lost
 from materia_runner.ssh.program import STOP_SECONDS, Program
 from materia_runner.ssh.records import Words, end_of
 
-# What the worker holds at most for a far side that does not answer; its command then waits.
+# The most output that the worker buffers while the runner does not answer; then its command waits.
 WINDOW_BYTES = 8 << 20
 KINDS = b"oexg"
 LAST_WORDS = 50
 
 
 class Follower:
-    """A command that runs on a worker, followed over one connection after the other.
+    """Follow one command on a worker over one connection after another.
 
     Attributes:
-        records: Kind, bytes and offset of everything it writes, then None: for another thread.
-        last_words: The end of its standard error.
-        resumed: How often a broken connection was resumed.
+        records: Queue for another thread: kind, bytes and offset of all its output, then None.
+        last_words: Last lines of its standard error.
+        resumed: Number of times that a broken connection was resumed.
     """
 
     def __init__(self, connection: Connection, command: RemoteCommand) -> None:
@@ -39,13 +39,13 @@ class Follower:
         self.resumed = 0
         self._connection = connection
         self._script = command
-        self._fresh = True  # until the worker has answered: it starts what it does not know yet
-        self._has = 0  # bytes of its records that are here
-        self._told = 0  # bytes of its records that were told, and need not be kept there
+        self._fresh = True  # until the worker has answered: it starts a command it does not know
+        self._has = 0  # bytes of its records received
+        self._told = 0  # bytes of its records handled here, which the worker can drop
         self._asked = 0
         self._news = asyncio.Event()
         self._lines: list[bytes] = []  # for its standard input
-        self._sent = 0  # of them, over this connection
+        self._sent = 0  # number of these lines sent over this connection
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = time.monotonic()
         self._stopping = False
@@ -53,20 +53,20 @@ class Follower:
         self._program: Program | None = None
 
     def told(self, offset: int) -> None:
-        """Say, from another thread, that everything up to *offset* was told."""
+        """Acknowledge, from another thread, all output up to *offset*."""
         self._told = offset
         if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
             self._asked = offset
             self._loop.call_soon_threadsafe(self._news.set)
 
     def tell(self, line: str) -> None:
-        """Give the command a line on its standard input, from another thread."""
+        """Send a line to the command's standard input, from another thread."""
         self._lines.append(b"tell %d %b\n" % (len(self._lines), line.encode()))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
-        """Have the command ended; `follow` then returns, or gives up when nobody can be told."""
+        """End the command; `follow` then returns, or raises when the worker is out of reach."""
         self._stopping = True
         if self._program is None:
             if self._task is not None:
@@ -76,11 +76,11 @@ class Follower:
                 self._program.write(b"stop\n")
 
     async def follow(self) -> Words:
-        """How the command ended: `status` and `reason`."""
+        """Follow the command to its end: its `status` and `reason`."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         command = self._script
-        # The worker keeps the limit; this is for one that does not.
+        # The worker enforces the limit; this timeout is for a worker that does not.
         limit = command.limit + command.grace + command.lease
         try:
             async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
@@ -92,20 +92,20 @@ class Follower:
                         if self._stopping:
                             raise lost(self._connection.target, command.id, error) from error
                         silent = timedelta(seconds=time.monotonic() - self._heard)
-                        # Tried at least once: the worker itself may say what became of it.
+                        # Reconnect at least once: the worker may report how the command ended.
                         left = max(command.lease - silent, timedelta(seconds=DIAL_SECONDS))
                         await once_more(self._connection, left, number, command.id)
                         self.resumed += 1
         except TimeoutError as error:
             raise WorkerLostError(
-                f"{self._connection.target.host}: {command.id} was not ended at its limit of "
-                f"{duration_text(command.limit)}, and the worker does not say why"
+                f"{self._connection.target.host}: the worker did not end {command.id} at its time "
+                f"limit of {duration_text(command.limit)}, and does not say why"
             ) from error
 
     async def _attached(self) -> Words:
         program = await self._connection.launch(self._order())
         self._program = program
-        self._sent = 0  # the worker knows which of them it has
+        self._sent = 0  # send all lines again: the worker ignores those that it has
         if self._stopping:
             program.write(b"stop\n")
         beats = asyncio.create_task(self._beat(program))
@@ -126,13 +126,13 @@ class Follower:
             if kind == b"g":
                 raise WorkerLostError(
                     f"{host}: the worker knows nothing of {self._script.id} any more: it was "
-                    "started again, or it heard nothing for "
+                    "restarted, or it heard nothing for "
                     f"{duration_text(self._script.lease)} and ended it"
                 )
             self._fresh = False
             self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
             if kind == b"x":
-                # The channel closes by itself when the worker has heard that.
+                # The worker closes the channel after this acknowledgement.
                 program.write(b"%d\n" % self._has)
                 program.write_eof()
                 end = program.read(end_of, payload)
@@ -144,8 +144,8 @@ class Follower:
                 return end
             if self._has - self._told > 2 * WINDOW_BYTES:
                 raise WorkerLostError(
-                    f"{host}: the worker sends more of {self._script.id} than it was asked for, so "
-                    "it is given up"
+                    f"{host}: gave up the worker, because it sends more output of "
+                    f"{self._script.id} than was requested"
                 )
             self.records.put((kind, payload, self._has))
 

@@ -1,4 +1,4 @@
-"""asyncssh, which reaches rented machines: checked before a machine is paid for."""
+"""Check that asyncssh is installed, before a machine is rented."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from materia_runner.install_hints import install_command
 
 
 def require_asyncssh() -> None:
-    """Refuse to rent what could not be reached.
+    """Check that asyncssh is installed: without it, materia cannot reach a rented machine.
 
     Raises:
         PluginError: asyncssh is not installed.
     """
     if find_spec("asyncssh") is None:
         raise PluginError(
-            "a rented machine is reached with asyncssh, which is not installed here; to add it: "
+            "rented machines need asyncssh, which is not installed here; to add it: "
             + install_command("materia-runner[ssh]")
         )

@@ -1,1 +1,1 @@
-"""Build the models of a SQLMesh project."""
+"""SQLMesh: build, test and audit the models of a project, and guard its state."""

@@ -1,4 +1,4 @@
-"""Which rows an audit of a SQLMesh model found: up to three of them, with keys and values."""
+"""Failed rows of a SQLMesh audit: show up to three of them, with keys and values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
 SHOWN_ROWS = 3
-# A result this narrow was written to be looked at; of a wider one the columns in question do.
+# Show all columns of a result up to this width; of a wider one the key and the audited columns.
 NARROW = 8
 LONGEST_VALUE = 40
 Run = Callable[[str], tuple[Sequence[str], Sequence[Sequence[object]]]]
@@ -19,13 +19,13 @@ Run = Callable[[str], tuple[Sequence[str], Sequence[Sequence[object]]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What an audit found.
+    """A failed audit.
 
     Attributes:
         model: Name of the model, with its schema.
-        sentence: Which audit, and how many rows; without a full stop.
-        rows: How many.
-        query: SQL in DuckDB's dialect that gives these rows.
+        sentence: Sentence with the audit and the number of rows, without a full stop.
+        rows: Number of rows.
+        query: SQL in DuckDB's dialect that selects these rows.
     """
 
     model: str
@@ -35,9 +35,9 @@ class Finding:
 
 
 def told(context: Context, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """A sentence for each finding, with its first rows; one that came twice appears once.
+    """A sentence for each finding, with its first rows, without duplicates.
 
-    The tables must be as they were when the audits ran.
+    The tables must be unchanged since the audits ran.
     """
 
     def run(sql: str) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
@@ -63,7 +63,7 @@ def with_rows(finding: Finding, grain: Sequence[str], run: Run) -> str:
             f"SELECT DISTINCT {listed} FROM ({finding.query}) AS found "
             f"ORDER BY {listed} LIMIT {SHOWN_ROWS}"
         )
-    # The audit has spoken; that its rows cannot be shown must not hide what it said.
+    # Without its rows the finding is still worth showing.
     except (duckdb.Error, SqlglotError):
         return finding.sentence
     shown = [
@@ -75,7 +75,7 @@ def with_rows(finding: Finding, grain: Sequence[str], run: Run) -> str:
 
 
 def chosen_columns(names: Sequence[str], grain: Sequence[str], query: str) -> list[str]:
-    """The columns that say which row it is and what is wrong with it, the key first."""
+    """The columns to show: the key first, then the columns that the audit checks."""
     from sqlglot import exp, parse_one
 
     key = [name for name in grain if name in names]
@@ -91,7 +91,7 @@ def chosen_columns(names: Sequence[str], grain: Sequence[str], query: str) -> li
 
 
 def value_text(value: object) -> str:
-    """A value for people: without control characters, whatever a file had in it."""
+    """Format a value for people, without control characters."""
     match value:
         case None:
             return "null"

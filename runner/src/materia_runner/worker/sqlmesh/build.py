@@ -1,6 +1,6 @@
-"""Build the models of SQLMesh projects in a DuckDB file: one process, one context, no output.
+"""Build SQLMesh models in a DuckDB file, incrementally, with unit tests and audits.
 
-Imports SQLMesh, which takes about two seconds; nothing but a transform with work to do calls it.
+It imports SQLMesh, which takes about two seconds; only a transform with work to do calls it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
 ENVIRONMENT = {
-    # A pool of processes costs more than loading a few dozen models takes.
+    # A pool of processes takes longer to start than a few dozen models to load.
     "MAX_FORK_WORKERS": "1",
     "SQLMESH__DISABLE_ANONYMIZED_ANALYTICS": "1",
 }
@@ -36,16 +36,16 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformRequest:
-    """What to build, and where.
+    """Request to build the models of projects.
 
     Attributes:
-        database: DuckDB file with a loaded raw layer; nobody else has it open. SQLMesh keeps its
-            state in it.
+        database: DuckDB file with a loaded raw layer and SQLMesh's state; no other process has it
+            open.
         projects: Folders of SQLMesh projects; each may read from the others.
-        affected: Releases whose rows are not what they were when the models were last built:
-            incremental models are rebuilt for these, all others whole. Empty when the raw layer
-            has not changed; models whose definition changed are built all the same.
-        progress: Called after each model with its name, how many are done and how many there are.
+        affected: Releases whose rows changed since the models were last built: incremental models
+            are rebuilt for these, all others whole. Empty when the raw layer has not changed;
+            models with a changed definition are built all the same.
+        progress: Callback after each model: its name, the number of models done, and of all.
     """
 
     database: Path
@@ -56,14 +56,14 @@ class TransformRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformReport:
-    """What was built.
+    """Report of a build.
 
     Attributes:
         tables: Names of the finished tables and views, with their layer, sorted.
-        models: How many models were built; 0 when nothing had changed.
-        audits: How many audits ran.
-        tests: How many unit tests of models passed.
-        warnings: What audits found that does not stop a run, one sentence each.
+        models: Number of models built; 0 when nothing had changed.
+        audits: Number of audits that ran.
+        tests: Number of passed unit tests of models.
+        warnings: Findings of non-blocking audits, one sentence each.
     """
 
     tables: tuple[str, ...]
@@ -76,16 +76,15 @@ class TransformReport:
 def transform(request: TransformRequest) -> TransformReport:
     """Test, build and audit the models of the projects.
 
-    Killed at any point, the next call comes to the same result: what is affected is built again,
-    and so is what was not finished. Called twice, the second call finds nothing to do if nothing
-    is affected.
+    It is idempotent and crash-safe: after a kill, the next call rebuilds the affected and the
+    unfinished models. A second call has nothing to do if nothing is affected.
 
     Raises:
         StageError: a unit test or a blocking audit failed, or a model could not be built; the
             message names the model, the audit and the number of rows.
     """
     os.environ.update(ENVIRONMENT)
-    # What SQLMesh's libraries have to say to its developers, on every import.
+    # SQLMesh's libraries print warnings for their developers on every import.
     with warnings.catch_warnings(action="ignore"):
         return _transform(request)
 
@@ -125,7 +124,7 @@ def _transform(request: TransformRequest) -> TransformReport:
 
 @contextmanager
 def _context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
-    """A context whose state holds nothing but the project's own; *upgraded* gets what was done."""
+    """A context whose state has only the project's own models; *upgraded* gets a message."""
     from materia_runner.worker.sqlmesh.project_definitions import UnusableStateError, keep_own
     from materia_runner.worker.sqlmesh.state import drop_state
 
@@ -160,7 +159,7 @@ def _opened(request: TransformRequest, cache: Path) -> Context:
 
 @contextmanager
 def _told(context: Context, console: QuietConsole) -> Iterator[None]:
-    """At the end of this block, well or not, what audits found in it is told with its rows."""
+    """Add the rows of failed audits to the console's messages at the end, also after an error."""
     from materia_runner.worker.sqlmesh.audit_rows import told
 
     try:
@@ -171,9 +170,10 @@ def _told(context: Context, console: QuietConsole) -> Iterator[None]:
 
 
 def _undeclared(context: Context) -> list[str]:
-    """Columns that a model selects and does not declare, or the other way round.
+    """Messages about columns that a model selects but does not declare, or the other way round.
 
-    SQLMesh finds out in a unit test or while it writes, and says neither which model it is nor why.
+    SQLMesh fails on them in a unit test or during a write, and names neither the model nor the
+    reason.
     """
     from sqlglot import exp
 
@@ -211,7 +211,7 @@ def _test(context: Context) -> int:
 
 
 def _build(context: Context, affected: Sequence[date]) -> None:
-    """Build what is new, changed by definition or made of affected releases, in one plan."""
+    """Build new models, changed models and affected releases in one plan."""
     from materia_runner.worker.sqlmesh.intervals import forget
 
     if affected:
@@ -222,10 +222,10 @@ def _build(context: Context, affected: Sequence[date]) -> None:
 
 
 def _unreported(method: C) -> C:
-    """A method of SQLMesh's context without the report of its use.
+    """A method of SQLMesh's context without its usage analytics.
 
-    The report is switched off, but it imports IPython before it looks: 0.3 s, and 50 MB that are
-    not there on a worker.
+    Analytics are switched off, but SQLMesh imports IPython before it checks that: 0.3 s, and 50 MB
+    that a worker does not have.
     """
     bound: Any = method
     return cast("C", partial(inspect.unwrap(bound.__func__), bound.__self__))
@@ -236,10 +236,10 @@ def _after(day: date) -> datetime:
 
 
 def _detach_from_catalog(context: Context) -> None:
-    """Let the views of the database name its tables without the catalog.
+    """Remove the catalog from the names in the database's views.
 
-    SQLMesh writes the catalog into every view. DuckDB calls the catalog after the file, so they
-    would break in a file of another name; without it a view finds its tables wherever it lies.
+    SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
+    views would break in a file of another name; without the catalog they work in any file.
     """
     from sqlglot import exp, parse_one
 

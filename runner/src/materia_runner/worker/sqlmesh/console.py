@@ -1,4 +1,4 @@
-"""What SQLMesh has to say during a run, kept as values instead of printed."""
+"""SQLMesh console that collects progress, warnings and failures instead of printing them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sqlmesh.utils.errors import NodeAuditsErrors
 
 from materia_runner.worker.sqlmesh.audit_rows import Finding
 
-# How SQLMesh words a failed audit that does not stop the plan.
+# SQLMesh's message for a failed audit that does not stop the plan.
 AUDIT = re.compile(r"(?P<model>[^:]+): '(?P<audit>\w+)' audit error: (?P<rows>\d+) rows? failed")
 QUERY = "Audit query:\n"
 
 
 class QuietConsole(NoopConsole):
-    """Collects warnings and failures, and reports each finished model."""
+    """Console that collects warnings and failures, and reports each finished model."""
 
     def __init__(self, progress: Callable[[str, int, int], None]) -> None:
         self._progress = progress
@@ -33,7 +33,7 @@ class QuietConsole(NoopConsole):
     def start_evaluation_progress(
         self, batched_intervals: dict[Any, Any], *args: Any, **options: Any
     ) -> None:
-        """Learn how many models there are."""
+        """Note the number of models."""
         self._total = len(batched_intervals)
         self._done = set()
 
@@ -45,7 +45,7 @@ class QuietConsole(NoopConsole):
         *counts: Any,
         **options: Any,
     ) -> None:
-        """A model was built and audited, or failed, which leaves no duration."""
+        """Note a model that was built and audited; a failed one has no duration."""
         duration_ms, passed, failed = counts[:3]
         self.audits += passed + failed
         if duration_ms is not None and snapshot.is_model:
@@ -53,7 +53,7 @@ class QuietConsole(NoopConsole):
             self._progress(snapshot.model.name, len(self._done), self._total)
 
     def log_warning(self, short_message: str, long_message: str | None = None) -> None:
-        """A failed audit that does not stop the plan, or a remark of SQLMesh itself."""
+        """Note a failed audit that does not stop the plan, or another warning of SQLMesh."""
         message = " ".join(short_message.split()).removesuffix(".")
         audit = AUDIT.fullmatch(message)
         _, asked, query = (long_message or "").partition(QUERY)
@@ -65,11 +65,11 @@ class QuietConsole(NoopConsole):
         self.found.append(Finding(model=model, sentence=sentence, rows=rows, query=query))
 
     def log_error(self, message: str) -> None:
-        """Anything SQLMesh calls an error."""
+        """Note an error of SQLMesh."""
         self.failures.append(message.strip())
 
     def log_failed_models(self, errors: list[Any]) -> None:
-        """Models that could not be built, and blocking audits that failed."""
+        """Note models that could not be built, and failed blocking audits."""
         for error in errors:
             cause = error.__cause__
             if isinstance(cause, NodeAuditsErrors):
@@ -80,7 +80,7 @@ class QuietConsole(NoopConsole):
 
 @contextmanager
 def console(progress: Callable[[str, int, int], None]) -> Iterator[QuietConsole]:
-    """A quiet console in place of SQLMesh's own, which is a setting of the whole process."""
+    """Replace SQLMesh's console, a setting of the whole process, for this block."""
     before = get_console()
     quiet = QuietConsole(progress)
     set_console(quiet)

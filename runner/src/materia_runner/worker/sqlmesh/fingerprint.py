@@ -1,4 +1,4 @@
-"""The identity of SQLMesh projects by their files, without importing SQLMesh."""
+"""Fingerprint of SQLMesh projects: a hash of their files, without importing SQLMesh."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-# Left behind by running SQLMesh or Python in the folder; not part of what the models say.
+# Folders that SQLMesh or Python leaves in a project; they do not belong to the models.
 LEFT_BEHIND = frozenset({".cache", "__pycache__", "logs"})
 SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
 
 
 def models_fingerprint(projects: Iterable[Path]) -> str:
-    """A hash, in hex, over the files of the SQLMesh *projects*, in their order.
+    """Hash the files of the SQLMesh *projects*, in their order; in hex.
 
-    Equal for equal files wherever the folders lie; a renamed file changes it.
+    It does not depend on the place of the folders; a renamed file changes it.
     """
     digest = hashlib.sha256()
     for project in projects:
@@ -27,7 +27,7 @@ def models_fingerprint(projects: Iterable[Path]) -> str:
 
 
 def project_files(project: Path) -> list[Path]:
-    """The files of a SQLMesh project that say what it builds, sorted."""
+    """The files that define a SQLMesh project, sorted."""
     return sorted(
         path
         for path in project.rglob("*")

@@ -1,8 +1,8 @@
-"""Which intervals of SQLMesh models are built, and how to let SQLMesh build them again.
+"""SQLMesh intervals: mark the affected intervals of incremental models as not built.
 
-SQLMesh keeps in its state which days of a model are built. A plan that restates models takes
-nothing out of that state before it is through, and does not look at changed models: after a build
-that failed or was killed, a table made of rows that are gone would count as built for good.
+SQLMesh records in its state which days of a model are built. A plan that restates models changes
+that state only at its end, and ignores changed models: after a failed or killed build, a table with
+outdated rows would count as built for ever.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlmesh import Context
 
-# No month is longer: releases of months that follow each other are one span.
+# The longest month: releases of consecutive months are one span.
 NEIGHBOURS = timedelta(days=31)
 ALWAYS = (date(1970, 1, 1), date(2999, 12, 31))
 
 
 def spans(days: Sequence[date]) -> list[tuple[date, date]]:
-    """Runs of months without a gap, oldest first: each is rebuilt in one go."""
+    """Group days into spans of consecutive months, oldest first; each is rebuilt in one step."""
     found: list[tuple[date, date]] = []
     for day in sorted(set(days)):
         if found and day - found[-1][1] <= NEIGHBOURS:
@@ -31,21 +31,21 @@ def spans(days: Sequence[date]) -> list[tuple[date, date]]:
 
 
 def forget(context: Context, affected: Sequence[date]) -> None:
-    """Let nothing that was built from the *affected* releases count as built any more.
+    """Mark everything that was built from the *affected* releases as not built.
 
-    That holds for every version of every model, since an edit that is taken back makes an old
-    version current again. Models that are incremental by time lose these releases, all others
-    everything. The next plan builds what is missing; when it fails or is killed, that is still
-    missing for the one after it.
+    This covers every version of every model, because a reverted edit makes an old version current
+    again. Models that are incremental by time lose these releases, all others everything. The next
+    plan builds the missing intervals; if it fails or is killed, they stay missing for the one after
+    it.
     """
     from sqlmesh.core.model import ModelKindName
 
     state = context.state_sync
     versions = state.get_snapshots_by_names(list(context.models), exclude_expired=False)
-    # The rows of these follow from files of the project, and not from the raw layer.
+    # The rows of these kinds come from files of the project, not from the raw layer.
     kept = {ModelKindName.SEED, ModelKindName.EXTERNAL}
     by_time = [one for one in versions if one.is_incremental_by_time_range]
-    # One day that is missing builds these whole; ten thousand would take SQLMesh seconds to list.
+    # One missing day is enough to rebuild these; SQLMesh would take seconds to list ten thousand.
     at_once = [one for one in versions if one.is_full or one.is_view]
     others = [one for one in versions if one not in by_time + at_once]
     *_, newest = affected_spans = spans(affected)

@@ -1,9 +1,8 @@
-"""Let SQLMesh find no model in its state but the project's own.
+"""Security of the SQLMesh state: replace stored model definitions by the project's own.
 
-The state lies in the database, which may come from a rented machine or a bucket, and SQLMesh runs
-what it finds there: it renders the old definition of a model that has changed, with its macros.
-What is kept of the state is which versions of a model are built; the models are taken from the
-project.
+The state is in the database, which may come from a rented machine or a bucket, and SQLMesh runs the
+code in it: it renders the old definition of a changed model, with its macros. So only the record of
+built model versions is kept, and the definitions come from the project.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ SNAPSHOTS = f"{STATE}._snapshots"
 
 
 class UnusableStateError(Exception):
-    """The state is not one of SQLMesh's; the message says what is wrong with it."""
+    """The SQLMesh state cannot be used; the message says why."""
 
 
 def keep_own(context: Context) -> None:
-    """Put the project's own models into the state, in the place of what it says of them.
+    """Replace the model definitions in the state by the project's own.
 
-    Older versions of a model become ones that select nothing. So SQLMesh takes every change for a
-    breaking one, and builds the models behind it anew too.
+    Older versions of a model become ones that select nothing. So SQLMesh treats every change as
+    breaking, and also rebuilds the downstream models.
 
     Raises:
-        UnusableStateError: it is to be dropped.
+        UnusableStateError: the state cannot be used and must be dropped.
     """
     nodes: dict[str, Node] = {**context.models, **context.standalone_audits}
-    now = list(_versions(nodes))  # what fails here is the project's fault
+    now = list(_versions(nodes))  # an error here is the project's fault
     try:
         if is_there(context.engine_adapter.fetchall):
             _put(context, nodes, now)
             _read(context)
-    except Exception as error:  # whatever it is: anybody may have made what is in there
+    except Exception as error:  # any error, because the state may come from anywhere
         raise UnusableStateError(reason(error)) from error
 
 
@@ -64,7 +63,7 @@ def _put(context: Context, nodes: dict[str, Node], now: list[Snapshot]) -> None:
 
 
 def _again(nodes: dict[str, Node], now: Iterable[Snapshot], spent: set[Id]) -> Iterable[Snapshot]:
-    """SQLMesh does not go back to a version that is *spent*: it marks the model for another one."""
+    """Versions with a new stamp for models that go back to a *spent* version, as SQLMesh does."""
     again = [one for one in now if (one.name, one.identifier) in spent]
     marks = {one.name: {"stamp": f"revert to {one.identifier}"} for one in again}
     marked = {name: nodes[name].copy(update=mark) for name, mark in marks.items()}
@@ -80,19 +79,19 @@ def _versions(nodes: dict[str, Node]) -> Iterator[Snapshot]:
 
 
 def _stored(node: Node) -> Node:
-    """As SQLMesh stores it: the rows of a seed are not part of it."""
+    """The node in the form that SQLMesh stores, without the rows of a seed."""
     from sqlmesh.core.model import SeedModel
 
     return node.to_dehydrated() if isinstance(node, SeedModel) else node
 
 
 def _other(context: Context, name: str) -> Node:
-    """Something harmless in the place of a version that the project does not have."""
+    """A harmless replacement for a version that the project does not have."""
     from sqlglot import exp
     from sqlmesh.core.audit import StandaloneAudit
     from sqlmesh.core.model import SqlModel, create_sql_model
 
-    # Differs from the query of every model: a model whose definition has changed is built anew.
+    # It differs from the query of every model, so that a changed model is rebuilt.
     query = exp.select(exp.null().as_("nothing"))
     if (audit := context.standalone_audits.get(name)) is not None:
         values = {"name": audit.name, "dialect": "duckdb", "query": query}
@@ -101,12 +100,12 @@ def _other(context: Context, name: str) -> Node:
     now = context.models.get(name)
     if not isinstance(now, SqlModel) or not isinstance(nothing, SqlModel):
         return nothing
-    # Its kind is needed: for SQLMesh a table of another kind is never the same.
+    # It keeps the model's kind, because SQLMesh never reuses a table of another kind.
     return now.copy(update={"query_": nothing.query_, "audits": []})
 
 
 def _read(context: Context) -> None:
-    """Read what a plan will, so that what is wrong with it shows here."""
+    """Read the state as a plan will, so that its errors appear here."""
     state = context.state_sync
     environments: Iterable[Any] = state.get_environments()
     ids = [one.snapshot_id for environment in environments for one in environment.snapshots]

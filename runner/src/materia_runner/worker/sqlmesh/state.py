@@ -1,7 +1,7 @@
-"""Upgrade SQLMesh: drop what another version of it built, so that all models are built anew.
+"""SQLMesh upgrade: drop tables and state of another SQLMesh version, and rebuild all models.
 
-SQLMesh keeps its state in the database that it builds, and refuses a state of other versions. Its
-own migration changes the fingerprints of models, so most would be built again all the same.
+SQLMesh keeps its state in the database that it builds, and refuses the state of another version.
+Its own migration changes the fingerprints of models, so it would rebuild most of them anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from materia.errors import ConfigError
 from materia.kit.sql import literal
 
-STATE = "sqlmesh"  # the schema of the state; those of the tables begin with it and two underscores
+STATE = "sqlmesh"  # schema of the state; schemas of tables begin with it and two underscores
 NUMBER = re.compile(r"\d+")
 LONGEST_REASON = 200  # characters
 
@@ -25,11 +25,11 @@ FetchAll = Callable[[str], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """What a state was written by.
+    """Versions that wrote a state.
 
     Attributes:
-        schema: Number of the form of the state.
-        sqlglot: Version of sqlglot, whose trees are part of the state.
+        schema: Version of the state's schema.
+        sqlglot: Version of sqlglot, whose syntax trees are part of the state.
         sqlmesh: Version of SQLMesh.
     """
 
@@ -38,7 +38,7 @@ class Versions:
     sqlmesh: str
 
     def fits(self, other: Versions) -> bool:
-        """Whether a state of *other* can be used as it is: SQLMesh's own rule."""
+        """Whether a state of *other* can be used unchanged, by SQLMesh's own rule."""
         return (self.schema, _minor(self.sqlglot), _minor(self.sqlmesh)) == (
             other.schema,
             _minor(other.sqlglot),
@@ -46,7 +46,7 @@ class Versions:
         )
 
     def is_older(self, other: Versions) -> bool:
-        """Whether something in it is older than in *other*."""
+        """Whether any of the three versions is older than in *other*."""
         return (
             self.schema < other.schema
             or _minor(self.sqlmesh) < _minor(other.sqlmesh)
@@ -54,12 +54,12 @@ class Versions:
         )
 
     def __str__(self) -> str:
-        """For people."""
+        """The versions as text for people."""
         return f"SQLMesh {self.sqlmesh} with sqlglot {self.sqlglot}"
 
 
 def running_versions() -> Versions:
-    """Those of the libraries that are installed here."""
+    """The versions of the installed libraries."""
     from importlib.metadata import version
 
     from sqlmesh.core.state_sync.base import SCHEMA_VERSION
@@ -68,17 +68,17 @@ def running_versions() -> Versions:
 
 
 def drop_other_state(database: Path, running: Versions) -> str:
-    """Drop what another version of SQLMesh built in *database*; the raw layer stays.
+    """Drop the tables and the state of another SQLMesh version in *database*; keep the raw layer.
 
-    What was dropped and why, in a sentence, or nothing when the state fits. A second time, or a
-    time after a kill, finds nothing or the rest to drop.
+    Returns a sentence about it, or an empty text when the state fits. It is idempotent: after a
+    kill, the next call drops the rest.
 
     Args:
-        database: A private copy: nobody else has it open.
-        running: What would go on with it.
+        database: A private copy that no other process has open.
+        running: The installed versions.
 
     Raises:
-        ConfigError: a newer version than the one here built it.
+        ConfigError: a newer version than the installed one built it.
     """
     import duckdb
 
@@ -95,54 +95,54 @@ def drop_other_state(database: Path, running: Versions) -> str:
             return ""
         if running.is_older(found):
             raise ConfigError(
-                f"the published tables were built with {found}, and this computer has {running}: "
-                "install the newer version of materia here too, or run where it is installed"
+                f"the published tables were built with {found}, but this computer has {running}: "
+                "update materia here, or run where the newer version is installed"
             )
         for statement in _drops(fetchall):
             connection.execute(statement)
-        return f"the tables were built with {found}: all models are built anew with {running}"
+        return f"the tables were built with {found}: all models are rebuilt with {running}"
 
 
 def drop_state(execute: Execute, fetchall: FetchAll, why: str) -> str:
-    """Drop what SQLMesh built and keeps in a database; a sentence that says so.
+    """Drop SQLMesh's tables and state in a database; returns a sentence about it.
 
     Args:
-        execute: Executes a statement there. Nobody else has the database open.
-        fetchall: Gives the rows of a query there.
-        why: What is wrong with the state.
+        execute: Executes a statement in a database that no other process has open.
+        fetchall: Returns the rows of a query there.
+        why: Reason why the state cannot be used.
     """
     for statement in _drops(fetchall):
         execute(statement)
     return (
-        f"what SQLMesh keeps in the published database cannot be used ({why}): all models are "
-        "built anew"
+        f"the SQLMesh state in the published database cannot be used ({why}): all models are "
+        "rebuilt"
     )
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in a few words."""
+    """The first line of an error's message, shortened."""
     said = str(error).strip().split("\n", 1)[0].rstrip(".!:")
     return said[:LONGEST_REASON] or type(error).__name__
 
 
 def is_there(fetchall: FetchAll) -> bool:
-    """Whether a database has a state.
+    """Whether a database has a SQLMesh state.
 
     Raises:
-        ValueError: part of it is a view, which may say something else each time.
+        ValueError: part of the state is a view, which may change at every read.
     """
     there = f"database_name = current_database() AND schema_name = {literal(STATE)}"
     if fetchall(f"SELECT view_name FROM duckdb_views() WHERE {there}"):
-        raise ValueError("it has views in the place of tables")
+        raise ValueError("it has views instead of tables")
     return bool(fetchall(f"SELECT table_name FROM duckdb_tables() WHERE {there}"))
 
 
 def _read(fetchall: FetchAll) -> Versions | None:
-    """What the state says of itself; None for a database that has none.
+    """The versions in the state; None for a database without a state.
 
     Raises:
-        ValueError: it does not say what made it.
-        Exception: of DuckDB, when a table or a column of it is missing.
+        ValueError: the state has no versions.
+        Exception: an error of DuckDB, when a table or a column of the state is missing.
     """
     if not is_there(fetchall):
         return None
@@ -150,13 +150,13 @@ def _read(fetchall: FetchAll) -> Versions | None:
         f"SELECT schema_version, sqlglot_version, sqlmesh_version FROM {STATE}._versions"
     )
     if not rows:
-        raise ValueError("it does not say which version made it")
+        raise ValueError("it has no version")
     schema, sqlglot, sqlmesh = rows[0]
     return Versions(schema=int(schema or 0), sqlglot=str(sqlglot), sqlmesh=str(sqlmesh))
 
 
 def _drops(fetchall: FetchAll) -> list[str]:
-    """The views on SQLMesh's tables first, then the tables, the state last: a kill repeats it."""
+    """DROP statements: views, tables, and the state last, so that a kill in between is no harm."""
     views = fetchall(
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
         f" AND database_name = current_database() AND contains(sql, {literal(f'{STATE}__')})"
@@ -177,5 +177,5 @@ def _quoted(name: str) -> str:
 
 
 def _minor(version: str) -> tuple[int, ...]:
-    """Major and minor: SQLMesh takes patches of one minor version for the same."""
+    """Major and minor version: SQLMesh ignores patch versions."""
     return tuple(int(number) for number in NUMBER.findall(version)[:2])

@@ -120,7 +120,7 @@ def test_a_304_that_nobody_asked_for_is_an_error(
 ) -> None:
     usda.fail(Fault(kind="status", status=304, headers=headers))
 
-    with pytest.raises(SourceError, match=r"304 when asked without conditions \(4 attempts\)"):
+    with pytest.raises(SourceError, match=r"304 to a request without conditions \(4 attempts\)"):
         fetch()
 
 

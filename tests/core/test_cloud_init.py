@@ -72,7 +72,7 @@ def test_the_host_key_is_not_in_the_repr() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not understand ntp, swap"),
+        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not support ntp, swap"),
         ({"users": [{"name": "a", "sudo": "ALL"}]}, "users: .* understand sudo"),
         ({"users": ["other"]}, "users: 'other' is not a mapping"),
         ({"users": "materia"}, "users must be a list"),

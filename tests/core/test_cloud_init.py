@@ -72,13 +72,13 @@ def test_the_host_key_is_not_in_the_repr() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not understand ntp, swap"),
-        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users: .* understand sudo"),
+        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not support ntp, swap"),
+        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users: .* support sudo"),
         ({"users": ["other"]}, "users: 'other' is not a mapping"),
         ({"users": "materia"}, "users must be a list"),
-        ({"ssh_keys": {"rsa_private": "x"}}, "ssh_keys: .* understand rsa_private"),
+        ({"ssh_keys": {"rsa_private": "x"}}, "ssh_keys: .* support rsa_private"),
         ({"ssh_keys": {"ed25519_private": 3}}, "ed25519_private must be text"),
-        ({"write_files": [{"path": "/a", "owner": "x"}]}, "write_files: .* understand owner"),
+        ({"write_files": [{"path": "/a", "owner": "x"}]}, "write_files: .* support owner"),
         ({"power_state": {"mode": "reboot"}}, "power_state.mode must be poweroff, is 'reboot'"),
         ({"runcmd": "reboot"}, "runcmd must be a list"),
     ],

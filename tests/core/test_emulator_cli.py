@@ -249,7 +249,7 @@ def test_an_entry_point_that_is_no_emulator_of_its_provider_is_an_error(tmp_path
     other = install(tmp_path / "a", "moon", "materia_hetzner.emulator.service:Hetzner")
     nothing = install(tmp_path / "b", "moon", "os:path")
 
-    assert "'moon' is one of the provider 'hetzner'" in emulator("--provider=moon", env=other)[1]
+    assert "'moon' belongs to the provider 'hetzner'" in emulator("--provider=moon", env=other)[1]
     assert "'moon' is not a subclass of" in emulator("--provider=moon", env=nothing)[1]
 
 

@@ -208,7 +208,7 @@ def test_no_variable_of_this_process_is_seen_by_a_machine_or_its_keepers(
 def test_user_data_that_is_not_understood_is_refused_loudly(machines: SshMachines) -> None:
     odd = user_data({"ssh_keys": {}, "swap": {"size": 1}})
 
-    with pytest.raises(ValueError, match="does not understand swap"):
+    with pytest.raises(ValueError, match="does not support swap"):
         machines.boot(Booting(provider="acme", id="1", name="odd", user_data=odd))
     with pytest.raises(ConfigError, match="cloud-config"):
         machines.boot(Booting(provider="acme", id="1", name="odd", user_data="#!/bin/sh\ntrue"))

@@ -164,8 +164,8 @@ def test_an_arm_series_whose_ocpu_is_not_known_is_left_out_with_a_line() -> None
     assert offers(shapes, prices, NEEDS, region="eu-frankfurt-1", left=left) == []
     (line,) = left.lines()
     assert line == (
-        "oracle: VM.Standard.A6.Flex is left out: how many vCPUs its OCPU gives is not known to "
-        "this version"
+        "oracle: VM.Standard.A6.Flex is left out: this version does not know its number of "
+        "vCPUs per OCPU"
     )
 
 
@@ -305,7 +305,7 @@ def test_without_credentials_a_region_that_could_be_oracles_is_believed(cloud: C
     found = offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1", "uk-london-1")))
 
     assert {offer.region for offer in found} == {"uk-london-1"}
-    with pytest.raises(NoOfferError, match="fsn1 is no region of Oracle's"):
+    with pytest.raises(NoOfferError, match="fsn1 is not a region of Oracle"):
         offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1",)))
 
 

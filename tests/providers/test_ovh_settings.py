@@ -26,7 +26,7 @@ from materia_ovh.settings import Settings, read_settings
         ({"project": "my project"}, r"providers.ovh.project must be the id .* is 'my project'"),
         (
             {"subsidiary": "France"},
-            r"must be one of OVHcloud's, such as FR, is 'France'; eu.api.ovh.com has CZ, DE, ES,",
+            r"must be one of OVHcloud's, such as FR, is 'France'; eu.api.ovh.com serves CZ, DE,",
         ),
         ({"subsidiary": "EU"}, r"providers.ovh.subsidiary must be one of OVHcloud's"),
         (

@@ -23,7 +23,7 @@ from materia_testing.emulation import Behaviour, Fault
 
 QUICK = timedelta(milliseconds=50)
 DOWN = "/instance/v1/zones/nl-ams-1/*"
-LINE = "scaleway: nl-ams-1 is left out: list servers in nl-ams-1: "
+LINE = "scaleway: nl-ams-1 is left out: cannot list servers in nl-ams-1: "
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_offers_of_the_other_zones_come_with_a_line(cloud: Cloud, error: str) ->
 
     assert {offer.zone for offer in found} == {"fr-par-1"}
     (line,) = left_out_of(found)
-    assert line.startswith("scaleway: nl-ams-1 is left out: server types in nl-ams-1: ")
+    assert line.startswith("scaleway: nl-ams-1 is left out: cannot list server types in nl-ams-1: ")
 
 
 def test_a_provider_whose_zones_are_all_down_is_an_error(cloud: Cloud) -> None:

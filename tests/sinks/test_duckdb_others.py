@@ -163,7 +163,7 @@ def test_what_somebody_wrote_since_checkout_is_not_lost(folder: Path, sink: Duck
     build(database, 2)
     with duckdb.connect(str(folder / "materia.duckdb")) as connection:
         connection.execute("CREATE TABLE note AS SELECT 'mine' AS text")
-    with pytest.raises(BusyError, match="somebody changed it since this run began"):
+    with pytest.raises(BusyError, match="another program changed it since this run began"):
         sink.publish(request("run 2", database, 2))
     assert sink.fingerprint() == "stamp 1"
     assert publish_version(sink, 2) == expected(2)

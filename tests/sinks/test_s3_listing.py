@@ -118,7 +118,7 @@ def test_nothing_is_published_while_something_recorded_is_not_there(
     sink = at("two")
 
     assert list(sink.known(SOURCE)) == ["2026-01"]
-    with pytest.raises(SinkError, match=r"2026-02/known\.json: is not there, though 2026-02 was"):
+    with pytest.raises(SinkError, match=r"2026-02/known\.json: is missing, though 2026-02 was"):
         publish_version(sink, 2)
     assert at("reader").fingerprint() == "stamp 1"
     store.state.objects["coffee/raw/acme/2026-02/known.json"] = gone
@@ -159,7 +159,7 @@ def test_a_listing_without_end_is_told(
     extract(at, tmp_path, *MONTHS)
     store.be(page=3, listing=frozenset({odd}))
     on = machines(store, "acme", tmp_path, QUICK)
-    with pytest.raises(SinkError, match="cannot be listed: the store repeats the same list"):
+    with pytest.raises(SinkError, match="cannot list it: the store repeats the same list"):
         on("reader").known(SOURCE)
 
 

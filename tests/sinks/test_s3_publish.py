@@ -96,7 +96,7 @@ def test_a_run_whose_pointer_was_deleted_meanwhile_is_refused(
     database = sink.checkout()
     build(database, 2)
     s3_server.client().delete_object(Bucket=bucket, Key=POINTER)
-    with pytest.raises(BusyError, match="what was published was removed since this run began"):
+    with pytest.raises(BusyError, match=r"published\.json: it was deleted since this run began"):
         sink.publish(request("run 2", database, 2))
 
     assert on("three").fingerprint() is None

@@ -89,7 +89,10 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         (edited(rb",04,", b",4,"), "has '4' as a unit code"),
         (edited(rb",2025,10,", b",2025,13,"), "has '13' as a month code"),
         (edited(rb",BR,", b",,"), "has '' as a country code, expected two capitals"),
-        (edited(rb"(\d)\.0000\r", rb"\1.00001\r"), "has a value with 5 decimals, at most 4"),
+        (
+            edited(rb"(\d)\.0000\r", rb"\1.00001\r"),
+            "has a value with 5 decimals, expected at most 4",
+        ),
         (edited(rb"(\d)\.0000\r", rb"\1e-7\r"), "as a value, expected a plain number"),
         (
             edited(rb",2023,2025,", rb",2023,2025.4,"),

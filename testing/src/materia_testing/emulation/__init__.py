@@ -1,7 +1,7 @@
-"""A cloud to test on: four providers' APIs as stateful HTTP servers on this machine.
+"""Cloud emulator: four providers' APIs as stateful HTTP servers on this machine.
 
-They speak enough of the published APIs for the official SDKs, check credentials as the real ones
-do, walk states with delays, meter what is billed, and fail when told to:
+They implement enough of the published APIs for the official SDKs, check credentials as the real
+ones do, change states with delays, meter the bill, and inject faults:
 
     with Hetzner(clock=Clock(speed=100)) as hetzner:
         opening = Opening(secrets=hetzner.secrets(), settings=hetzner.settings(), ...)

@@ -1,4 +1,4 @@
-"""Find the emulated clouds that are installed: entry points of the group `materia.emulators`."""
+"""Find the installed emulators: entry points of the group `materia.emulators`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUP = "materia.emulators"
 
 
 def find_services() -> Mapping[str, EntryPoint]:
-    """The entry points of all emulated clouds by the name of their provider; none is imported."""
+    """The entry points of all emulators by provider name, without importing them."""
     points = sorted(find_entry_points(GROUP), key=lambda point: (point.name, point.value))
     return {point.name: point for point in points}
 
@@ -23,7 +23,7 @@ def load_service(point: EntryPoint) -> type[Service]:
 
     Raises:
         ImportError: it needs a package of its extra `emulator` that is not installed.
-        PluginError: it names something else than a service of that provider.
+        PluginError: it is not a service of that provider.
     """
     found = point.load()
     if not (isinstance(found, type) and issubclass(found, Service)):
@@ -33,7 +33,7 @@ def load_service(point: EntryPoint) -> type[Service]:
         )
     if found.provider != point.name:
         raise PluginError(
-            f"{point.distribution}: the emulator {point.name!r} is one of the provider "
+            f"{point.distribution}: the emulator {point.name!r} belongs to the provider "
             f"{found.provider!r}; give both the same name"
         )
     return found
@@ -43,8 +43,8 @@ def service_class(name: str) -> type[Service]:
     """The class of the service of that provider.
 
     Raises:
-        KeyError: there is no such service.
+        KeyError: no emulator has that name.
         ImportError: it needs a package of its extra `emulator` that is not installed.
-        PluginError: its entry point does not name a service of that provider.
+        PluginError: its entry point is not a service of that provider.
     """
     return load_service(find_services()[name])

@@ -1,4 +1,4 @@
-"""The client of Hetzner's SDK, opened with a time limit and retries."""
+"""Hetzner API client: the SDK `hcloud` with a request timeout and retries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from materia_hetzner.settings import Settings
 def open_client(
     token: str, settings: Settings, *, request_timeout: timedelta, first_retry: timedelta
 ) -> hcloud.Client:
-    """The SDK's client, with a time limit and retries that can be hurried.
+    """The SDK's client, with a request timeout and a chosen first retry pause.
 
     Raises:
         VariableError: a variable for proxies or certificates cannot be used.
@@ -28,7 +28,7 @@ def open_client(
         application_version=version("materia-hetzner"),
         timeout=request_timeout.total_seconds(),
     )
-    # The SDK has no argument for it; a test fails when this name is gone.
+    # The SDK has no argument for the retry pause; a test fails when this attribute is gone.
     base = first_retry.total_seconds()
     client._client._retry_interval_func = lambda retries: base * 2**retries  # noqa: SLF001 -- see above
     return client

@@ -1,4 +1,4 @@
-"""The table `providers.hetzner` of materia.toml, checked."""
+"""Settings of the `hetzner` provider: the table `providers.hetzner` of materia.toml, checked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from materia_providers.settings import read_api_url, read_ssh_port
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user may choose.
+    """The settings of the provider.
 
     Attributes:
         regions: Names of locations; empty means all.
         image: Name of a system image.
-        ssh_port: Where a worker's SSH server listens.
-        api_url: Without a slash at its end.
+        ssh_port: Port of the SSH server on the workers.
+        api_url: Base URL without a trailing slash.
     """
 
     regions: tuple[str, ...] = ()
@@ -27,10 +27,10 @@ class Settings:
 
 
 def read_settings(values: Mapping[str, object]) -> Settings:
-    """The settings in *values*; those that are absent have their default.
+    """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: the address is none, or the port is too high.
+        ConfigError: the URL is malformed or the port is too high.
     """
     default = Settings()
     url = read_api_url(values, provider="hetzner", default=default.api_url)

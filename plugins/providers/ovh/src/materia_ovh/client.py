@@ -1,4 +1,4 @@
-"""The client of OVHcloud's SDK, opened with credentials, and its answers checked."""
+"""OVHcloud API client: the SDK `ovh` with credentials and validated answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from materia_ovh.settings import Settings
 
 
 class Client(ovh.Client):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's client, which forgets the status of an answer that it cannot read."""
+    """The SDK's client, but with the status kept of an answer that is not JSON."""
 
     def raw_call(self, *words: Any, **options: Any) -> Any:
-        """The answer, when it is JSON that the SDK takes apart without failing."""
+        """The answer, if it is JSON that the SDK can read."""
         answer = super().raw_call(*words, **options)
         if answer.status_code != 204:
             try:
@@ -30,7 +30,7 @@ class Client(ovh.Client):  # type: ignore[misc]  # the SDK has no types
             if answer.status_code >= 300 and not isinstance(body, dict):
                 raise APIError("no reason given", response=answer)
             if answer.status_code == 400 and "out of time" in str(body.get("message")).lower():
-                # The SDK asks for the service's time once, and believes any answer for ever.
+                # The SDK reads the service's time once, and keeps any answer for ever.
                 self._time_delta = None
         return answer
 
@@ -40,8 +40,8 @@ def open_client(
 ) -> ovh.Client:
     """The SDK's client.
 
-    It takes no address, only names of a table, so ours is added under itself. No section of an
-    ovh.conf has that name, so nothing is read from there.
+    It accepts no URL, only names of a table, so this adds our URL under itself. No section of an
+    ovh.conf has that name, so the SDK reads nothing from there.
 
     Raises:
         VariableError: a variable for proxies or certificates cannot be used.

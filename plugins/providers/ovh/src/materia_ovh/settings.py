@@ -1,4 +1,4 @@
-"""The table `providers.ovh` of materia.toml, checked."""
+"""Settings of the `ovh` provider: the table `providers.ovh` of materia.toml, checked."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from materia_ovh.subsidiaries import api_at, api_of, candidates
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user may choose.
+    """The settings of the provider.
 
     Attributes:
         project: Id of the Public Cloud project; empty when only prices are read.
         regions: Names of regions; empty means all.
         image: Name of a public image.
-        subsidiary: As OVHcloud names it, or empty for one that quotes in the currency asked for.
-        ssh_port: Where a worker's SSH server listens.
-        api_url: Without a slash at its end.
+        subsidiary: OVHcloud's code, or empty for one with prices in the required currency.
+        ssh_port: Port of the SSH server on the workers.
+        api_url: Base URL without a trailing slash.
     """
 
     project: str = ""
@@ -34,15 +34,15 @@ class Settings:
     api_url: str = "https://eu.api.ovh.com/1.0"
 
     def subsidiaries_for(self, currency: str) -> tuple[str, ...]:
-        """Whose prices to read, in order, when prices in that currency are wanted."""
+        """The subsidiaries whose prices to try, in order, for that currency."""
         return (self.subsidiary,) if self.subsidiary else candidates(self.api_url, currency)
 
 
 def read_settings(values: Mapping[str, object]) -> Settings:
-    """The settings in *values*; those that are absent have their default.
+    """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: one of them cannot be.
+        ConfigError: a setting is invalid.
     """
     default = Settings()
     url = read_api_url(values, provider="ovh", default=default.api_url)
@@ -68,13 +68,13 @@ def _check_subsidiary(subsidiary: str, url: str) -> None:
     """Refuse a subsidiary that the API at *url* does not serve.
 
     Raises:
-        ConfigError: it is one of another API, or of none.
+        ConfigError: another API serves it, or none does.
     """
     if not subsidiary:
         return
     here, there = api_at(url), api_of(subsidiary)
     if there is None:
-        served = f"; {here.hosts[0]} has {', '.join(here.served)}" if here else ""
+        served = f"; {here.hosts[0]} serves {', '.join(here.served)}" if here else ""
         raise ConfigError(
             f"providers.ovh.subsidiary must be one of OVHcloud's, such as FR, is "
             f"{subsidiary!r}{served}"

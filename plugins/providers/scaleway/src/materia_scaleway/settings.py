@@ -1,4 +1,4 @@
-"""From settings and secrets to the provider."""
+"""Check the settings and secrets of the `scaleway` provider, and open it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TABLE = "[providers.scaleway] of materia.toml"
 
 
 def open_provider(opening: Opening) -> Scaleway:
-    """The provider; nothing is asked of Scaleway yet.
+    """The provider; this sends no request to Scaleway.
 
     Raises:
         ConfigError: a setting cannot be used.
-        CredentialsError: a key does not have the form of one.
+        CredentialsError: a key is malformed.
     """
     settings = opening.settings
     return Scaleway(
@@ -41,7 +41,7 @@ def open_provider(opening: Opening) -> Scaleway:
 
 
 def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """What the public catalog says, zone by zone.
+    """Offers from the public catalog, zone by zone.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -54,7 +54,7 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
 def _project(value: str) -> str:
     if value and not is_project_id(value):
         raise ConfigError(
-            f"scaleway: project in {TABLE} must be a UUID, as the console shows it, is {value!r}"
+            f"scaleway: project in {TABLE} must be a UUID, copied from the console, is {value!r}"
         )
     return value
 

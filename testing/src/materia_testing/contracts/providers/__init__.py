@@ -1,1 +1,1 @@
-"""The promises that `ProviderContract` is made of."""
+"""The parts of `ProviderContract`."""

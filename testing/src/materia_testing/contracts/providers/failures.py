@@ -1,4 +1,4 @@
-"""What a provider does when the far end fails, at every request it makes, one after the other."""
+"""Failure tests of a provider: faults of the service at every request."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -21,14 +21,15 @@ ONCE = ("drop_before", "drop_after", "slow")
 
 
 def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
-    """Faults and the numbers of the requests that meet them, of *count* requests.
+    """Pairs of a fault and a request number, for *count* requests.
 
-    Every request is cut off and answered late; the documented errors and the odd answers take
-    turns, as a provider handles them in one place. Each of them is met at least once.
+    Every request meets a dropped connection and a late answer; the documented errors and the
+    malformed answers take turns, since a provider handles them in one place. Each occurs at least
+    once.
     """
     faults = [fault for fault in ONCE if fault not in world.lacks]
     if not faults and not world.errors:
-        pytest.skip("this world cannot be told to fail")
+        pytest.skip("this world has no fault injection")
     for number in range(1, count + 1):
         for fault in faults:
             yield fault, number
@@ -38,7 +39,7 @@ def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
 
 
 class Failures(ProviderScene):
-    """Only a MateriaError leaves a provider, and nothing billable stays behind unnoticed."""
+    """Only a MateriaError escapes from a provider, and nothing billable stays unnoticed."""
 
     def test_a_world_says_why_it_lacks_what_it_cannot_do(self, world: World) -> None:
         assert set(world.lacks) <= {*FAULTS, *ABILITIES}
@@ -75,9 +76,9 @@ class Failures(ProviderScene):
                 continue
             finally:
                 scene.world.heal()
-            # A part that was not listed is named: then nobody concludes anything from its absence.
+            # The provider names a part that it could not list: its absence then means nothing.
             said = left_out_of(listed) and not list(listed)
-            # Its address may come between the two looks; what hangs on it is there from the start.
+            # Its address may appear between the two lists; attached resources exist from the start.
             found = [(one.id, one.name, one.attached) for one in listed]
             assert said or found == [(whole.id, whole.name, whole.attached)], f"{fault}, {number}"
 
@@ -100,7 +101,7 @@ class Failures(ProviderScene):
         self, provider: Provider, scene: Scene
     ) -> None:
         if not scene.world.errors:
-            pytest.skip("this world cannot be told to fail")
+            pytest.skip("this world has no fault injection")
         for fault, expected in scene.world.errors.items():
             scene.world.inject(fault)
 
@@ -148,7 +149,7 @@ class Failures(ProviderScene):
                     continue
             assert len(scene.billed("instance")) <= 1, f"request {number} of create"
             scene.world.heal()
-            for _ in range(20):  # what was late to be listed is found by a later sweep
+            for _ in range(20):  # a later sweep finds what is listed late
                 scene.sweep()
                 if not scene.billed():
                     break

@@ -1,4 +1,4 @@
-"""What a provider does when nothing fails: one test for each promise, in the order of a run."""
+"""Promises of a provider without failures: one test each, in the order of a run."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -23,7 +23,7 @@ from materia_testing.contracts.world import World
 ONCE = ("drop_before", "drop_after", "slow")
 MOMENT = timedelta(seconds=1)
 MINUTES = timedelta(minutes=5)
-# How long a machine of the world may take to boot; a real one takes minutes.
+# How long a machine of the world may take to boot; real machines take minutes.
 BOOT = timedelta(minutes=5)
 IMPOSSIBLE = Requirements(vcpus=100_000, memory_gib=Decimal(10**7))
 
@@ -195,7 +195,7 @@ class CreatePromises(ProviderScene):
 
 
 class ListPromises(ProviderScene):
-    """Only what materia made, from any run, with everything billable that hangs on it."""
+    """List only what materia made, from any run, with everything billable that is attached."""
 
     def test_what_others_made_is_never_listed(self, provider: Provider, scene: Scene) -> None:
         scene.need("foreign")
@@ -214,7 +214,9 @@ class ListPromises(ProviderScene):
         assert set(foreign) > before
 
         listed = scene.open().list_instances()
-        with suppress(MateriaError):  # a provider that goes by names finds nothing of that one
+        with suppress(
+            MateriaError
+        ):  # a provider that identifies by names finds nothing of that one
             scene.open().destroy_instance(replace(made, id=stranger, name=f"{made.name}-2"))
         scene.open().destroy_instance(scene.listed(request.name))
 
@@ -233,7 +235,7 @@ class ListPromises(ProviderScene):
 
     def test_a_clock_if_there_is_one_shows_the_time_in_utc(self, provider: Provider) -> None:
         if not isinstance(provider, HasClock):
-            pytest.skip("the provider shows no clock: deadlines go by the computer's own")
+            pytest.skip("the provider has no clock: deadlines use the clock of this computer")
         moment = provider.clock()
 
         assert moment is not None
@@ -253,7 +255,7 @@ class ListPromises(ProviderScene):
 
 
 class WaitPromises(ProviderScene):
-    """A machine that is reached shows the host key that was sent to it; one that never is ends."""
+    """A ready machine shows the host key that was sent to it; one that never boots is an error."""
 
     def test_a_machine_is_reached_and_shows_the_host_key_that_was_sent(
         self, provider: Provider, scene: Scene
@@ -317,7 +319,7 @@ class WaitPromises(ProviderScene):
         began = time.monotonic()
         try:
             made = provider.create_instance(scene.request())
-        except MateriaError:  # a provider may wait for it in create; then nothing is left
+        except MateriaError:  # a provider may wait for the boot in create; then nothing is left
             assert scene.billed() == []
             return
 
@@ -330,7 +332,7 @@ class WaitPromises(ProviderScene):
 
 
 class DestroyPromises(ProviderScene):
-    """Gone means gone, with all that hung on it; twice is fine; giving up says what remains."""
+    """Destroy removes the machine and its attachments, is idempotent, and reports orphans."""
 
     def test_nothing_is_left_when_destroy_returns(self, provider: Provider, scene: Scene) -> None:
         made = provider.create_instance(scene.request())

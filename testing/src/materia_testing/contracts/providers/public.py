@@ -1,4 +1,4 @@
-"""The promises of offers for what a plugin says without credentials: `Plugin.public_offers`."""
+"""Contract of public offers: prices without credentials (`Plugin.public_offers`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PublicOffers = Callable[[Requirements], Sequence[Offer]]
 
 
 class _OnlyOffers:
-    """As much of a provider as there is without credentials."""
+    """The part of a provider that works without credentials."""
 
     def __init__(self, ask: PublicOffers) -> None:
         self.offers = ask
@@ -26,10 +26,10 @@ class PublicOffersContract(OffersPromises):
 
     @pytest.fixture
     def public_offers(self) -> PublicOffers:
-        """What asks the plugin, opened without secrets."""
+        """The plugin's `public_offers`, opened without secrets; a fixture of the test class."""
         raise NotImplementedError("a PublicOffersContract needs a fixture `public_offers`")
 
     @pytest.fixture
     def provider(self, public_offers: PublicOffers) -> Provider:
-        """What offers without credentials, and can do nothing else."""
+        """A provider that can only give offers."""
         return cast("Provider", _OnlyOffers(public_offers))

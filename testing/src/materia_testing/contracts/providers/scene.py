@@ -1,4 +1,4 @@
-"""What every test of a provider's promises starts from and ends with."""
+"""Fixtures of the provider contract: the scene before and the checks after each test."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from materia_testing.contracts.world import ABILITIES, FAULTS, World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A provider, the world behind it, and requests to make of it.
+    """A provider, the world behind it, and requests for the provider.
 
     Attributes:
-        open: Gives a provider as a new process would have it.
-        world: The far end.
+        open: Opens a provider as a new process would.
+        world: The service behind the provider.
         offer: The best offer for the needs of the suite.
-        host_key: What every machine requested here must show.
-        login_key: What every machine requested here lets in.
+        host_key: The host key that every machine requested here must show.
+        login_key: The login key that every machine requested here must accept.
     """
 
     open: Callable[[], Provider]
@@ -39,7 +39,7 @@ class Scene:
     login_key: KeyPair
 
     def request(self, stage: str = "extract") -> InstanceRequest:
-        """A request that no other is equal to."""
+        """A unique request."""
         run = f"r{uuid.uuid4().hex[:10]}"
         now = datetime.now(UTC).replace(microsecond=0)
         expires_at = now + timedelta(hours=1)
@@ -57,33 +57,33 @@ class Scene:
         )
 
     def billed(self, kind: str = "") -> list[str]:
-        """What is still there, one sorted line for each thing; of one kind, or of all."""
+        """The remaining resources of one kind or of all, one sorted line each."""
         found = self.world.still_billed()
         return sorted(f"{item.kind} {item.id}" for item in found if kind in {"", item.kind})
 
     def sweep(self) -> None:
-        """What the next process does: destroy whatever is listed."""
+        """Destroy everything that is listed, as the next process does."""
         provider = self.open()
         for instance in provider.list_instances():
             provider.destroy_instance(instance)
 
     def requests_of(self, action: Callable[[], object]) -> int:
-        """How many requests *action* makes."""
+        """The number of requests of *action*."""
         before = self.world.requests()
         action()
         return self.world.requests() - before
 
     def listed(self, name: str) -> Instance:
-        """What a new process lists under *name*."""
+        """The instances that a new process lists under *name*."""
         (found,) = [one for one in self.open().list_instances() if one.name == name]
         return found
 
     @contextmanager
     def killed_at(self, number: int, *, handled: bool) -> Iterator[None]:
-        """As if the process died around its request with that *number*, the first being 1.
+        """Simulate a crash of the process at the request with that *number*, counted from 1.
 
-        The request reached the service when *handled*; nothing after it does. Whatever the
-        provider raises ends here.
+        With *handled* the request reaches the service; no later request does. This catches every
+        error of the provider.
         """
         self.world.inject("drop_before", at=number + handled, lasting=True)
         if handled:
@@ -96,13 +96,13 @@ class Scene:
             self.world.heal()
 
     def need(self, name: str) -> None:
-        """Skip the test when the world says why it lacks that fault or ability."""
+        """Skip the test when the world lacks that fault or ability, with the world's reason."""
         if reason := self.world.lacks.get(name):
             pytest.skip(f"{ABILITIES.get(name) or FAULTS[name]}: {reason}")
 
 
 def fitting(offers: Sequence[Offer], needs: Requirements) -> list[Offer]:
-    """The offers that fit, the lowest price of an hour first."""
+    """The suitable offers, the lowest hourly price first."""
     today = datetime.now(UTC).date()
     found = [one for one in offers if misfit(one, needs, today) is None]
     return sorted(found, key=lambda one: one.hourly.amount)
@@ -113,17 +113,17 @@ class ProviderScene(Contract):
 
     @pytest.fixture
     def world(self) -> World:
-        """The far end; a fixture of the provider's own test class."""
+        """The service behind the provider; a fixture of the provider's own test class."""
         raise NotImplementedError("a ProviderContract needs a fixture `world`")
 
     @pytest.fixture
     def open_provider(self, world: World) -> Callable[[], Provider]:
-        """What opens a provider on the world; a fixture of the provider's own test class."""
+        """A function that opens a provider; a fixture of the provider's own test class."""
         raise NotImplementedError("a ProviderContract needs a fixture `open_provider`")
 
     @pytest.fixture
     def needs(self) -> Requirements:
-        """What is asked for; a provider that has nothing of the kind gives its own."""
+        """The requirements; override them for a provider without a suitable offer."""
         return Requirements(
             vcpus=2,
             memory_gib=Decimal(4),
@@ -145,7 +145,7 @@ class ProviderScene(Contract):
         provider: Provider,
         needs: Requirements,
     ) -> Iterator[Scene]:
-        """The scene of a test; at its end nothing of ours is left and all that is foreign is."""
+        """The scene of a test; checks at its end: nothing of materia left, nothing foreign lost."""
         foreign = list(world.foreign())
         offers = fitting(provider.offers(needs), needs)
         assert offers, "no offer of the provider fits the fixture `needs`"

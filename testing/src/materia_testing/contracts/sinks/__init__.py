@@ -1,1 +1,1 @@
-"""The promises that `SinkContract` is made of."""
+"""The parts of `SinkContract`."""

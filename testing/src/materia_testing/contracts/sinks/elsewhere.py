@@ -1,4 +1,4 @@
-"""Steps of a sink that a contract test has done in another process, and kills there."""
+"""Steps of a sink that a contract test runs and kills in another process."""
 
 from __future__ import annotations
 

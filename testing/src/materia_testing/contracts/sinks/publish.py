@@ -1,4 +1,4 @@
-"""Publishing tables: the second half of `SinkContract`."""
+"""Publishing tables atomically: the second half of `SinkContract`."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -21,13 +21,13 @@ from materia_testing.contracts.opened import Declared
 TABLES = ("serving.prices", "serving.totals")
 KILLS = 24
 TIMED_KILLS = 6
-# What the tables hold in version N: N * ROWS prices, and their number in the totals.
+# The tables in version N: N * ROWS prices, and their number in the totals.
 ROWS = 1000
 Reading = Callable[[Sink], tuple[int, int] | None]
 
 
 def build(database: Path, version: int) -> None:
-    """Make the tables of a version in a working copy, as a transform would."""
+    """Build the tables of a version in a working copy, as a transform does."""
     import duckdb
 
     with duckdb.connect(str(database)) as connection:
@@ -56,7 +56,7 @@ def publish_version(sink: Sink, version: int, *, run: str | None = None) -> tupl
 
 
 def expected(version: int) -> tuple[Table, ...]:
-    """What publishing a version returns."""
+    """The result of publishing a version."""
     return (
         Table(name=TABLES[0], rows=version * ROWS, description="Prices, one row each."),
         Table(name=TABLES[1], rows=1, description="How many there are."),
@@ -69,26 +69,26 @@ def publish_elsewhere(declared: Declared, version: int) -> tuple[Table, ...]:
 
 
 def only_publish_elsewhere(declared: Declared, version: int) -> None:
-    """The end of a run whose other steps are done by a process that is gone."""
+    """The last step of a run whose earlier steps ran in a dead process."""
     sink = declared.open()
     database = sink.checkout()
     sink.publish(request(f"run {version}", database, version))
 
 
 def build_elsewhere(declared: Declared, version: int) -> None:
-    """A run that builds its tables and is never heard of again."""
+    """A run that builds its tables and dies."""
     build(declared.open().checkout(), version)
 
 
 def hold_elsewhere(declared: Declared) -> None:
-    """A run that takes its time."""
+    """A slow run."""
     sink = declared.open()
     sink.checkout()
     tell("checked out")
 
 
 def read_duckdb(path: Path) -> tuple[int, int]:
-    """The two published tables, in words of one transaction: rows of prices, and the total."""
+    """The two published tables in one transaction: number of prices, and the total."""
     import duckdb
 
     with duckdb.connect(str(path), read_only=True) as connection:
@@ -101,14 +101,14 @@ def read_duckdb(path: Path) -> tuple[int, int]:
 
 
 class PublishContract(Contract):
-    """What `fingerprint`, `published`, `checkout` and `publish` promise."""
+    """The promises of `fingerprint`, `published`, `checkout` and `publish`."""
 
     module: str
     package: str = ""
 
     @pytest.fixture
     def reading(self) -> Reading:
-        """How an analyst reads `serving.prices` and `serving.totals`: the numbers of rows."""
+        """A function that reads `serving.prices` and `serving.totals`: the numbers of rows."""
 
         def read(sink: Sink) -> tuple[int, int] | None:
             path = sink.published()
@@ -214,7 +214,7 @@ class PublishContract(Contract):
 
             assert found in {now, now + 1}
             assert ending.killed or found == now + 1
-            # The next run builds on what is there, whatever that is, and completes.
+            # The next run starts from the current state, whatever that is, and completes.
             now += 2
             assert publish_version(declared.open(), now) == expected(now)
             assert _state(declared, reading) == now
@@ -290,7 +290,7 @@ class PublishContract(Contract):
             try:
                 while not stop.is_set():
                     seen.append(reading(sink))
-            except BaseException as error:  # noqa: BLE001 -- told below, in the test's own thread
+            except BaseException as error:  # noqa: BLE001 -- reported below, in the test's own thread
                 faults.append(error)
 
         reader = threading.Thread(target=read)
@@ -317,7 +317,7 @@ class PublishContract(Contract):
                 assert isinstance(ending.error, SinkError), repr(ending.error)
                 told += 1
                 assert _state(declared, reading) == 1
-        assert told, "no write failed, so nothing was tried"
+        assert told, "no write failed, so nothing was tested"
 
         assert publish_version(declared.open(), 2) == expected(2)
         assert _state(declared, reading) == 2

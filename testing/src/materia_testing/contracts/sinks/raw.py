@@ -1,4 +1,4 @@
-"""Keeping raw files: the first half of `SinkContract`."""
+"""Raw files and quarantine: the first half of `SinkContract`."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -31,7 +31,7 @@ KILLS = 40
 
 
 def fetched(folder: Path, partition: Partition, content: bytes, *, etag: str = '"1"') -> Fetched:
-    """What a source gives: a file in *folder*, and what is known of it."""
+    """The result of a source's fetch: a file in *folder*, and its record."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / partition.file.replace("/", "_")
     path.write_bytes(content)
@@ -53,7 +53,7 @@ def fetched(folder: Path, partition: Partition, content: bytes, *, etag: str = '
 
 
 def refused(folder: Path, content: bytes | None, *, etag: str | None = None) -> Refused:
-    """What is recorded of a file that a source cannot use."""
+    """The record of a file that a source refuses."""
     path = sha256 = None
     if content is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def refused(folder: Path, content: bytes | None, *, etag: str | None = None) -> 
 
 
 def kept(sink: Sink, raw: RawFile | None) -> bytes | None:
-    """The bytes of a raw file as the sink has them."""
+    """The bytes of a raw file in the sink."""
     if raw is None:
         return None
     path = sink.find_raw(SOURCE, raw.partition, raw.file, raw.sha256)
@@ -79,14 +79,14 @@ def in_use(sink: Sink, partition: Partition = JANUARY) -> bytes | None:
 
 
 class RawFilesContract(Contract):
-    """What `known`, `record`, `refuse` and `find_raw` promise."""
+    """The promises of `known`, `record`, `refuse` and `find_raw`."""
 
     module: str
     package: str = ""
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        """Where a source puts the files it fetches."""
+        """The folder into which a source downloads files."""
         return tmp_path / "fetched"
 
     def test_nothing_is_known_before_the_first_record(self, sink: Sink) -> None:
@@ -357,7 +357,7 @@ class RawFilesContract(Contract):
             assert in_use(after) == NEW
             assert ending.killed or point == whole.lines
 
-        assert '"1"' in seen, "no kill came before the word of the file"
+        assert '"1"' in seen, "no kill came before the record of the file"
 
     def test_killed_while_refusing_it_goes_on(self, declared: Declared, folder: Path) -> None:
         package = self.package or self.module

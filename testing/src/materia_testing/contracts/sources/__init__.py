@@ -1,1 +1,1 @@
-"""The promises that `SourceContract` is made of."""
+"""The parts of `SourceContract`."""

@@ -1,4 +1,4 @@
-"""Saying what there is and fetching it: the first half of `SourceContract`."""
+"""Listing and fetching partitions: the first half of `SourceContract`."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -49,7 +49,7 @@ def fetch_elsewhere(declared: Declared, partition: Partition, folder: Path) -> F
 
 
 class FetchContract(TransferContract):
-    """What `partitions` and `fetch` promise."""
+    """The promises of `partitions` and `fetch`."""
 
     module: str
 
@@ -310,7 +310,7 @@ class FetchContract(TransferContract):
             if isinstance(result, Refused):
                 reason = result.reason
             else:
-                # What fetch need not see, load has to.
+                # Load must detect the damage that fetch may miss.
                 assert isinstance(result, Fetched), f"{how}: {result}"
                 bad = keep(source, world, second, tmp_path)
                 report = load(source, database, [*good, bad], tmp_path / "scratch")

@@ -1,4 +1,4 @@
-"""Turning files into rows: the second half of `SourceContract`."""
+"""Loading files into rows: the second half of `SourceContract`."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -22,14 +22,14 @@ TIMED_KILLS = 4
 
 
 def loaded_at_once(source: Source, world: World, files: Sequence[Kept], database: Path) -> object:
-    """What the raw layer holds when *files* are loaded into a new database."""
+    """The raw layer after *files* are loaded into a new database."""
     database.unlink(missing_ok=True)
     load(source, database, files, database.parent / "at once")
     return world.read(database)
 
 
 class LoadContract(Contract):
-    """What `load` and `models` promise."""
+    """The promises of `load` and `models`."""
 
     module: str
 
@@ -78,7 +78,7 @@ class LoadContract(Contract):
             assert sorted(report.loaded) == changed, f"from {before} to {after}"
             assert sorted(report.removed) == sorted(set(before) - set(after))
             assert dict(report.refused) == {}
-            assert set(report.remarks) <= set(after), "a remark is of a partition that is used"
+            assert set(report.remarks) <= set(after), "a remark must be about a partition in use"
             at_once = loaded_at_once(source, world, files, tmp_path / "new.duckdb")
             assert world.read(database) == at_once, f"from {before} to {after}"
             before = after
@@ -186,7 +186,7 @@ class LoadContract(Contract):
             load(source, database, new, tmp_path / "scratch")
             assert world.read(database) == expected
 
-        assert told, "no write failed, so nothing was tried"
+        assert told, "no write failed, so nothing was tested"
 
     def test_models_are_a_folder_of_sqlmesh_models_or_none(self, source: Source) -> None:
         folder = source.models()
@@ -197,7 +197,7 @@ class LoadContract(Contract):
     def _two_states(
         self, source: Source, world: World, store: Path
     ) -> tuple[list[Kept], list[Kept]]:
-        """A partition is replaced, one goes away and one is new."""
+        """One partition is replaced, one removed and one added."""
         a, b, c = world.keys
         old = [keep_edition(source, world, key, 1, store) for key in (a, b)]
         new = [
@@ -213,6 +213,6 @@ def _start_again(start: Path, database: Path) -> None:
 
 
 def _names_dates(source: Source, database: Path, files: Sequence[Kept], folder: Path) -> bool:
-    """Whether the source has incremental models at all: a first load affects all their dates."""
+    """Whether the source has incremental models: a first load affects all their dates."""
     new = database.with_name("first.duckdb")
     return bool(load(source, new, files, folder / "scratch").affected)

@@ -1,4 +1,4 @@
-"""What a source believes of an answer: the promises of `fetch` about ETags and broken transfers."""
+"""ETags, 304 answers and broken transfers: further promises of `fetch`."""
 
 # ruff: noqa: D102 -- the name of a test is its sentence
 
@@ -24,13 +24,13 @@ from materia_testing.contracts.sources.world import (
 
 
 def needs(world: World, ability: str) -> None:
-    """Skip a test that this world cannot give the occasion for."""
+    """Skip a test that this world does not support."""
     if ability in world.lacks:
         pytest.skip(world.lacks[ability])
 
 
 class TransferContract(Contract):
-    """What `fetch` promises of validators, and of what breaks on its way."""
+    """The promises of `fetch` about validators and broken transfers."""
 
     def test_what_is_asked_for_without_validators_is_read_again(
         self, source: Source, world: World, tmp_path: Path

@@ -1,4 +1,4 @@
-"""The far end of a source, as `SourceContract` sees it, and what its tests do with it."""
+"""World of the source contract: the server or folder that a source reads, with faults."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from materia.protocols import Source
 
 from materia_testing.contracts.opened import Declared
 
-# What every world can do or says why it cannot: a name here, with its reason, is in `lacks`.
+# Abilities of a world; one without an ability gives the reason in `lacks`.
 ABILITIES: Mapping[str, str] = {
     "count": "`requests` and `sent` count what the source asks for",
     "rewrap": "a file can be published with the same rows and other bytes",
     "break_off": "an answer can end before its file does",
-    "tear": "an answer can end before its file does, without having said how long that is",
-    "contradict": "an answer can say that nothing has changed, of another file than was asked for",
+    "tear": "an answer without a length can end before its file does",
+    "contradict": 'an answer can say "not modified" about another file than the requested one',
 }
 
 
 class World(Protocol):
-    """The place that a source reads from: a small server or folder of your own, on this machine."""
+    """The server or folder that a source reads: a small fake of your own, on this machine."""
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -46,41 +46,41 @@ class World(Protocol):
 
     @property
     def keys(self) -> Sequence[str]:
-        """Keys of three partitions, oldest first; nothing is published of them at the start."""
+        """Keys of three partitions, oldest first; none is published at the start."""
         ...
 
     @property
     def now(self) -> datetime:
-        """A time, in UTC, at which all three are worth asking for when nothing is known."""
+        """A time, in UTC, at which all three are due without any record."""
         ...
 
     @property
     def damages(self) -> Mapping[str, str]:
-        """Ways in which a file can be of no use, and a word that the reason must have."""
+        """Ways to damage a file, each with a word that the reason must contain."""
         ...
 
     @property
     def lacks(self) -> Mapping[str, str]:
-        """Why this world cannot do something of `ABILITIES`; its tests are skipped."""
+        """Reasons by missing ability of `ABILITIES`; the tests of those are skipped."""
         ...
 
     def publish(self, key: str, edition: int) -> None:
-        """Put edition 1 or 2 of a partition there: they differ in their rows, and in nothing else.
+        """Publish edition 1 or 2 of a partition: they differ only in their rows.
 
         The same edition again has the same bytes.
         """
         ...
 
     def rewrap(self, key: str, edition: int) -> None:
-        """Put an edition there in other bytes, for example compressed in another way."""
+        """Publish an edition with other bytes, for example with another compression."""
         ...
 
     def damage(self, key: str, how: str) -> None:
-        """Put a file there that is damaged in a way named in `damages`."""
+        """Publish a file that is damaged in a way named in `damages`."""
         ...
 
     def remove(self, key: str) -> None:
-        """Let there be no such partition."""
+        """Remove a partition."""
         ...
 
     def break_off(self) -> None:
@@ -88,18 +88,18 @@ class World(Protocol):
         ...
 
     def tear(self) -> None:
-        """From now on end every answer with a file midway, and announce no length before it."""
+        """From now on end every answer with a file midway, without a length header."""
         ...
 
     def contradict(self, key: str, edition: int) -> None:
-        """Put an edition there, and from now on say "not modified" whenever a condition is sent.
+        """Publish an edition, and from now on answer every conditional request "not modified".
 
-        With the ETag of the file that is there: as servers do that go by a date alone.
+        The answer has the ETag of the current file, as from servers that compare only dates.
         """
         ...
 
     def vanish(self) -> None:
-        """From now on let nothing be reached at all: the server is down, the folder is gone."""
+        """From now on be unreachable: the server is down, the folder is gone."""
         ...
 
     def heal(self) -> None:
@@ -107,31 +107,31 @@ class World(Protocol):
         ...
 
     def requests(self) -> int:
-        """How many requests have arrived."""
+        """The number of requests so far."""
         ...
 
     def sent(self) -> int:
-        """How many bytes of files have been sent."""
+        """The number of file bytes sent so far."""
         ...
 
     def read(self, database: Path) -> object:
-        """All that the raw layer holds, in a form that compares: for example sorted rows.
+        """The content of the raw layer in a comparable form, for example sorted rows.
 
-        Leave out what differs between two loads of the same files, such as the time of loading.
+        Leave out values that differ between two loads of the same files, such as load times.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A fetched file where a sink would keep it."""
+    """A fetched file in the place of a sink."""
 
     raw: RawFile
     path: Path
 
 
 def partition_of(source: Source, world: World, key: str) -> Partition:
-    """The partition of that key, as the source lists it when nothing is known."""
+    """The partition with that key, as the source lists it without any record."""
     asked = source.partitions(PartitionsRequest(known={}, now=world.now))
     found = {partition.key: partition for partition in asked}
     assert key in found, f"{key} is not among the partitions {sorted(found)}"
@@ -141,14 +141,14 @@ def partition_of(source: Source, world: World, key: str) -> Partition:
 def fetch(
     source: Source, world: World, key: str, folder: Path, known: Known | None = None
 ) -> FetchResult:
-    """One partition into *folder*, which is made."""
+    """Fetch one partition into *folder*, which this creates."""
     folder.mkdir(parents=True, exist_ok=True)
     partition = partition_of(source, world, key)
     return source.fetch(FetchRequest(partition=partition, known=known, directory=folder))
 
 
 def remembered(raw: RawFile) -> Known:
-    """What a sink knows after it has recorded a file."""
+    """A sink's record of a fetched file."""
     return Known(
         url=raw.url,
         checked_at=datetime.now(UTC),
@@ -159,7 +159,7 @@ def remembered(raw: RawFile) -> Known:
 
 
 def refused_before(partition: Partition, result: Refused) -> Known:
-    """What a sink knows after it has recorded a file of no use, of which there was none before."""
+    """A sink's record of a refused file, without an earlier file."""
     sha256 = result.sha256 or (sha256_of(result.path) if result.path is not None else None)
     return Known(
         url=partition.url,
@@ -170,7 +170,7 @@ def refused_before(partition: Partition, result: Refused) -> Known:
 
 
 def keep(source: Source, world: World, key: str, store: Path) -> Kept:
-    """Fetch what is there now and keep it in *store*, as a sink would."""
+    """Fetch the current file and keep it in *store*, as a sink would."""
     result = fetch(source, world, key, store / "fetched")
     assert isinstance(result, Fetched), result
     path = store / f"{result.raw.sha256}.{Path(result.raw.file).name}"
@@ -187,7 +187,7 @@ def keep_edition(source: Source, world: World, key: str, edition: int, store: Pa
 def load_elsewhere(
     declared: Declared, database: Path, files: Sequence[Kept], scratch: Path
 ) -> LoadReport:
-    """Load in a newly opened source; can be run in another process."""
+    """Load in a newly opened source; runs in another process, too."""
     return load(declared.open(), database, files, scratch)
 
 
@@ -199,7 +199,7 @@ def load(
     *,
     published: Path | None = None,
 ) -> LoadReport:
-    """Bring *database* to *files*; files that are kept and not given are found as well."""
+    """Load *files* into *database*; earlier stored files are found as well."""
     scratch.mkdir(parents=True, exist_ok=True)
 
     def find(_partition: str, file: str, sha256: str) -> Path | None:

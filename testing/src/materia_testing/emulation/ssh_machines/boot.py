@@ -1,7 +1,7 @@
-"""Where a real machine can stand behind an emulated instance.
+"""Interface between an emulated instance and its machine: boot and power off.
 
-Without one, instances get addresses that are reserved for documentation (RFC 5737) and nothing
-answers there.
+Without a machine, an instance gets an address that is reserved for documentation (RFC 5737), where
+nothing answers.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booting:
-    """An instance as its machine sees it when the power comes on.
+    """The data of an instance for the boot of its machine.
 
     Attributes:
         provider: Name of the service.
-        id: The service's own identity of the instance.
-        name: As it was created; the host name.
-        user_data: What the client sent as cloud-init user data, decoded; may be empty.
-        authorized_keys: Public keys given through the API, one line each.
-        login: The image's own user, who gets those keys: `root`, `debian`, `ubuntu`, `opc`.
-        vcpus: Of the instance type.
-        memory_gib: Of the instance type.
-        disk_gib: Of the boot disk.
-        boot_seconds: By the wall clock, until the machine may answer.
+        id: The service's id of the instance.
+        name: The name of the instance, which is the host name.
+        user_data: The client's cloud-init user data, decoded; may be empty.
+        authorized_keys: Public keys from the API, one line each.
+        login: The image's default user, who gets those keys: `root`, `debian`, `ubuntu`, `opc`.
+        vcpus: vCPUs of the instance type.
+        memory_gib: Memory of the instance type.
+        disk_gib: Size of the boot disk.
+        boot_seconds: Boot time by the wall clock.
     """
 
     provider: str
@@ -41,15 +41,15 @@ class Booting:
 
 
 class Machines(Protocol):
-    """Boots and halts what stands behind the instances. Called under the service's lock."""
+    """Boots and halts the machines of instances; the service calls it under its lock."""
 
     def boot(self, instance: Booting, /) -> str | None:
         """Start the machine and return its address at once, before it answers.
 
-        None: there is no machine, and the instance keeps its documentation address.
+        None means no machine: the instance keeps its documentation address.
         """
         ...
 
     def halt(self, instance: Booting, /) -> None:
-        """Take the power away and remove everything; an unknown instance is not an error."""
+        """Power off the machine and remove its files; an unknown instance is not an error."""
         ...

@@ -1,7 +1,6 @@
-"""What cloud-init would make of user data, as a value: as much of it as materia uses.
+"""Parse cloud-init user data, as far as materia uses it.
 
-A key that is not understood here is an error, where the real cloud-init only writes a warning to a
-log that nobody reads.
+An unsupported key is an error here, while the real cloud-init only writes a warning to a log.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from typing import Any
 
 from materia_providers.cloud_init import read_user_data
 
-# Accepted and without effect here: nothing is installed, and nobody has a password.
+# Accepted without effect: the machine installs no packages and has no passwords.
 WITHOUT_EFFECT = frozenset({"package_update", "package_upgrade", "ssh_deletekeys", "ssh_pwauth"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Somebody who can log in.
+    """A user who can log in.
 
     Attributes:
         name: The login name.
@@ -31,11 +30,11 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that is there when the machine answers.
+    """A file that exists when the machine answers.
 
     Attributes:
-        path: Absolute.
-        content: Text.
+        path: Absolute path.
+        content: Text content.
         mode: Permission bits.
     """
 
@@ -46,15 +45,15 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudInit:
-    """What the first boot does.
+    """The actions of the first boot.
 
     Attributes:
-        users: Who can log in.
-        host_key: The private host key in OpenSSH's text form; None: the machine makes its own.
-        files: Written before anybody can log in.
-        commands: Run by root once the machine answers, in this order: text for a shell, or
-            arguments.
-        power_off_minutes: From the end of the boot; None: it stays on.
+        users: The users who can log in.
+        host_key: The private host key in OpenSSH's text format; None: the machine makes one.
+        files: Files to write before the first login.
+        commands: Commands that root runs in this order once the machine answers: text for a
+            shell, or arguments.
+        power_off_minutes: Minutes from the end of the boot to power off; None: never.
     """
 
     users: tuple[User, ...]
@@ -65,16 +64,16 @@ class CloudInit:
 
 
 def parse(user_data: str, *, login: str, authorized_keys: tuple[str, ...]) -> CloudInit:
-    """What a machine does with its user data, which may be empty.
+    """The first boot for user data, which may be empty.
 
     Args:
-        user_data: As the client sent it, decoded.
-        login: The image's own user, who is there unless the user data lists others.
-        authorized_keys: Given through the API, for the image's own user.
+        user_data: The client's user data, decoded.
+        login: The image's default user, unless the user data lists others.
+        authorized_keys: Keys from the API, for the image's default user.
 
     Raises:
-        ConfigError: it is not a cloud-config written as JSON.
-        ValueError: it says something that is not understood here.
+        ConfigError: it is not a cloud-config in JSON.
+        ValueError: it contains an unsupported key or value.
     """
     config = read_user_data(user_data) if user_data else {}
     known = {"disable_root", "power_state", "runcmd", "ssh_authorized_keys", "ssh_keys", "users"}
@@ -94,7 +93,7 @@ def _users(config: Mapping[str, Any], login: str, given: tuple[str, ...]) -> tup
     for entry in listed:
         if entry == "default":
             keys = (*given, *_list(config.get("ssh_authorized_keys"), "ssh_authorized_keys"))
-            # An image whose own user is root lets root in, unless the user data says otherwise.
+            # An image with the default user root lets root log in, unless the user data forbids it.
             if login != "root" or not config.get("disable_root", False):
                 users.append(User(name=login, keys=keys))
             continue
@@ -146,4 +145,4 @@ def _only(value: Any, known: set[str] | frozenset[str], name: str) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}: {value!r} is not a mapping")  # noqa: TRY004 -- wrong text
     if unknown := sorted(set(value) - known):
-        raise ValueError(f"{name}: this machine does not understand {', '.join(unknown)}")
+        raise ValueError(f"{name}: this machine does not support {', '.join(unknown)}")

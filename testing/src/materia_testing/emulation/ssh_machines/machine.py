@@ -1,12 +1,12 @@
-"""Real machines for emulated instances: an SSH server each, with real processes behind it.
+"""Machines for emulated instances: an SSH server each, with real processes.
 
     machines = SshMachines()
     with Hetzner(machines=machines) as hetzner: ...
     machines.close()
 
-The server is OpenSSH in a sandbox of its own, at an address of its own. Where that cannot be had,
-an asyncssh server stands in, and `kind` and `why_stand_in` say so. Both obey the cloud-init they
-are given. A machine lives no longer than the process that made it.
+The server is OpenSSH in its own sandbox, at its own address. Where OpenSSH cannot run, an asyncssh
+server replaces it, and `kind` and `why_stand_in` show that. Both follow their cloud-init user data.
+A machine lives no longer than the process that made it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from materia_testing.emulation.ssh_machines.processes import descendants
 Kind = Literal["openssh", "asyncssh"]
 UNPRIVILEGED_PORT = 22022  # each machine has its own address, so one port does for all
 HALT_SECONDS = 5.0
-# Waits for the machine, whoever made it, and takes its folder away.
+# Wait for the machine to end, even after its creator died, and remove its folder.
 CLEAN_UP = '"$@"; rm -rf "$FOLDER" || { sleep 0.1; rm -rf "$FOLDER"; }'
 
 
@@ -48,10 +48,10 @@ class Machine:
     """One machine, from power on to power off.
 
     Attributes:
-        kind: What its SSH server is.
+        kind: The kind of its SSH server.
         host: Its own address on this machine.
-        port: Where its SSH server listens.
-        folder: Everything it keeps; gone when it is off.
+        port: The port of its SSH server.
+        folder: All its files; removed at power off.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Machine:
         minute_seconds: float = 60.0,
         disk_bytes: int | None = None,
     ) -> None:
-        """Power it on; it answers some moments, and *boot_seconds*, later.
+        """Power it on; it answers shortly after *boot_seconds*.
 
         Args:
-            init: What its first boot does.
-            kind: What its SSH server is.
+            init: The actions of its first boot.
+            kind: The kind of its SSH server.
             name: Its host name.
             boot_seconds: Before the server starts.
             minute_seconds: How long a minute of cloud-init's `power_state` takes.
@@ -79,7 +79,7 @@ class Machine:
         self.host = free_address()
         self.port = ssh_port()
         self.folder = Path(tempfile.mkdtemp(prefix="materia-machine-"))
-        if init.host_key is None:  # as a stock image does
+        if init.host_key is None:  # like a standard image
             init = replace(init, host_key=generate_key().private)
         if kind == "openssh":
             sandbox.prepare(self.folder, init, host=self.host, port=self.port)
@@ -106,7 +106,7 @@ class Machine:
         self._console = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by halt
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", CLEAN_UP, "machine", *command],
-            stdin=subprocess.PIPE,  # the life line: it is never written to
+            stdin=subprocess.PIPE,  # the life line: nothing writes to it
             stdout=self._console,
             stderr=self._console,
             env=_environment(self.folder),
@@ -117,7 +117,7 @@ class Machine:
         """Return when its SSH server accepts connections.
 
         Raises:
-            RuntimeError: it does not, or it is off; the message has its console.
+            RuntimeError: it does not answer, or is off; the message has its console output.
         """
         end = time.monotonic() + seconds
         while self.running and time.monotonic() < end:
@@ -133,43 +133,43 @@ class Machine:
         return self._process.poll() is None
 
     def console(self) -> str:
-        """What its SSH server and its first boot wrote."""
+        """The output of its SSH server and its first boot."""
         return os.pread(self._console.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def processes(self) -> dict[int, list[str]]:
-        """Arguments of all its processes, by their identity on this machine."""
+        """The arguments of all its processes, by process id on this machine."""
         return {pid: _arguments(pid) for pid in descendants(self._first())}
 
     def cut(self) -> None:
-        """Break every connection; what was started over one goes on, without input."""
+        """Break every connection; started commands continue without input."""
         if self.kind == "asyncssh":
             os.kill(self._first(), signal.SIGUSR1)
             return
         _signal(self._servers()[1:], signal.SIGKILL)
 
     def silence(self) -> None:
-        """Let nothing through any more, in either direction; connections seem to stay."""
+        """Stop all traffic in both directions; connections stay open."""
         _signal(self._servers(), signal.SIGSTOP)
 
     def heal(self) -> None:
-        """End the silence."""
+        """Let traffic through again."""
         _signal(self._servers(), signal.SIGCONT)
 
     def freeze(self) -> None:
-        """Stop every process, as a host does that is out of memory."""
+        """Pause every process, like a host that is out of memory."""
         _signal([*self._servers(), *self.processes()], signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Resume the paused processes."""
         _signal([*self._servers(), *self.processes()], signal.SIGCONT)
 
     def halt(self) -> None:
-        """Take the power away: no process and no file is left. Halting again does nothing."""
+        """Power off: no process and no file remains; a second halt has no effect."""
         if self._process.stdin is None or self._process.stdin.closed:
             return
         left = [*descendants(self._process.pid)]
         if self.kind == "asyncssh":
-            self.thaw()  # it ends what it started by itself
+            self.thaw()  # it ends its own children
         self._process.stdin.close()
         try:
             self._process.wait(HALT_SECONDS)
@@ -179,11 +179,11 @@ class Machine:
             shutil.rmtree(self.folder, ignore_errors=True)
         end = time.monotonic() + HALT_SECONDS
         while any(_lives(process) for process in left) and time.monotonic() < end:
-            time.sleep(0.002)  # the kernel is still at it
+            time.sleep(0.002)  # the kernel has not finished
         self._console.close()
 
     def _first(self) -> int:
-        """The process that all others of the machine come from."""
+        """The root process of the machine."""
         process = self._process.pid
         # sh, bwrap, bwrap as the first process of the sandbox, its init; or sh, the stand-in.
         for _ in range(3 if self.kind == "openssh" else 1):
@@ -194,7 +194,7 @@ class Machine:
         return process
 
     def _servers(self) -> list[int]:
-        """The processes of the SSH server: the one that listens, then one or two a connection."""
+        """The processes of the SSH server: the listener, then one or two per connection."""
         if self.kind == "asyncssh":
             return [self._first()]
         return [
@@ -205,21 +205,21 @@ class Machine:
 
 
 class SshMachines:
-    """Machines for emulated instances, by service and identity; a context manager.
+    """Machines for emulated instances, by service and id; a context manager.
 
     Attributes:
-        kind: `openssh`, or `asyncssh` where OpenSSH cannot be had.
-        why_stand_in: Why it cannot; None when it can.
-        port: Where every machine's SSH server listens: 22 where this process may.
-        disk_bytes: Size of the disk of the machines that boot from now on; None: no limit.
-        minute_seconds: How long a minute of `power_state` takes on the machines to come.
+        kind: `openssh`, or `asyncssh` where OpenSSH cannot run.
+        why_stand_in: Why OpenSSH cannot run; None when it can.
+        port: The port of every machine's SSH server: 22 where this process may use it.
+        disk_bytes: Disk size of machines that boot from now on; None: no limit.
+        minute_seconds: How long a minute of `power_state` takes on future machines.
     """
 
     def __init__(self, *, kind: Kind | None = None) -> None:
-        """*kind* insists on one; None takes the best there is.
+        """Make machines of that *kind*; None chooses the best available one.
 
         Raises:
-            RuntimeError: there is no such kind on this machine.
+            RuntimeError: this machine cannot run that kind.
         """
         self.why_stand_in = sandbox.why_not()
         self.kind: Kind = kind or ("asyncssh" if self.why_stand_in else "openssh")
@@ -232,11 +232,11 @@ class SshMachines:
         self._machines: dict[tuple[str, str], Machine] = {}
 
     def boot(self, instance: Booting, /) -> str:
-        """Start its machine and return the address; it answers `boot_seconds` later, or never.
+        """Start the machine and return its address; it answers `boot_seconds` later, or never.
 
         Raises:
-            ConfigError: the user data is no cloud-config written as JSON.
-            ValueError: the user data says something that these machines do not understand.
+            ConfigError: the user data is not a cloud-config in JSON.
+            ValueError: the user data contains an unsupported key or value.
         """
         init = parse(
             instance.user_data, login=instance.login, authorized_keys=instance.authorized_keys
@@ -249,20 +249,20 @@ class SshMachines:
             minute_seconds=self.minute_seconds,
             disk_bytes=self.disk_bytes,
         )
-        self.halt(instance)  # the power comes on again: it starts from its image
+        self.halt(instance)  # a second power on: it starts from its image
         with self._lock:
             self._machines[instance.provider, instance.id] = machine
         return machine.host
 
     def halt(self, instance: Booting, /) -> None:
-        """Take the power away and remove everything; an unknown instance is not an error."""
+        """Power off the machine and remove its files; an unknown instance is not an error."""
         with self._lock:
             machine = self._machines.pop((instance.provider, instance.id), None)
         if machine is not None:
             machine.halt()
 
     def all(self) -> list[Machine]:
-        """Those with power, in the order they were started."""
+        """The running machines, in the order of their start."""
         with self._lock:
             return list(self._machines.values())
 
@@ -270,7 +270,7 @@ class SshMachines:
         """The machine with that address.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no machine has that address.
         """
         for machine in self.all():
             if machine.host == host:
@@ -278,7 +278,7 @@ class SshMachines:
         raise KeyError(host)
 
     def close(self) -> None:
-        """Halt them all."""
+        """Halt all machines."""
         with self._lock:
             machines = list(self._machines.values())
             self._machines.clear()
@@ -298,13 +298,13 @@ class SshMachines:
 
 
 def free_address() -> str:
-    """One of 16 million loopback addresses, by chance: machines of other processes have others."""
+    """A random one of 16 million loopback addresses, to avoid those of other processes."""
     return f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
 
 
 @functools.cache
 def ssh_port() -> int:
-    """22 where this process may listen there, else another that is the same for all machines."""
+    """Port 22 if this process may listen on it, else another one for all machines."""
     with socket.socket() as trial:
         try:
             trial.bind((free_address(), 22))
@@ -314,7 +314,7 @@ def ssh_port() -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a machine's keepers need of the variables here: the rest may hold secrets."""
+    """The environment for a machine's parent processes, without variables that may be secret."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "FOLDER": str(folder)}
 

@@ -1,4 +1,4 @@
-"""Processes of an emulated machine: find the children of one, and adopt what they leave behind."""
+"""Processes of an emulated machine: find descendants and adopt orphans."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what descendants leave behind; only Linux can."""
+    """Become the parent of orphaned descendants (child subreaper); Linux only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants(root: int) -> list[int]:
-    """Every process under *root*, parents first, whatever session they moved to; from /proc."""
+    """Every descendant of *root* in any session, parents first, from /proc."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 -- names alone, many times a second
         if name.isdigit():

@@ -1,4 +1,4 @@
-"""The command that runs an OpenSSH server as if it had a machine to itself, under bubblewrap.
+"""Sandbox for an OpenSSH server: the bubblewrap command that simulates a machine.
 
 It has its own processes, host name, users, /etc, /home, /root, /tmp and /var/tmp; programs are this
 machine's /usr, read only. When the first process ends, the kernel ends all others.
@@ -17,7 +17,7 @@ from pathlib import Path
 from materia_testing.emulation.ssh_machines.cloud_init import CloudInit
 
 FIRST_UID = 1000
-OWN_PYTHON = "/opt/python"  # where the interpreter that runs this is put, if need be
+OWN_PYTHON = "/opt/python"  # the place for this Python interpreter, if /usr has none
 SSHD_CONFIG = """\
 ListenAddress {host}:{port}
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -33,8 +33,8 @@ SetEnv PATH={path}
 Subsystem sftp internal-sftp
 LogLevel VERBOSE
 """
-# It ends with its standard input, and everything else with it. sshd comes back when all of it was
-# killed, as on a machine with an init system.
+# The init ends with its standard input, and everything else with it. It restarts a killed sshd,
+# like the init system of a machine.
 INIT = """\
 {prepare}
 ( sleep {boot_seconds}
@@ -49,7 +49,7 @@ read -r _
 
 @functools.cache
 def why_not() -> str | None:
-    """Why no OpenSSH server can run in a sandbox here; None when it can."""
+    """Why OpenSSH cannot run in a sandbox here; None when it can."""
     if not sys.platform.startswith("linux"):
         return "sandboxes need Linux"
     if find_sshd() is None:
@@ -64,12 +64,12 @@ def why_not() -> str | None:
 
 
 def find_sshd() -> str | None:
-    """Path of the OpenSSH server, which must be absolute for it to start itself again."""
+    """The absolute path of the OpenSSH server; sshd needs it to re-execute itself."""
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def prepare(folder: Path, init: CloudInit, *, host: str, port: int) -> None:
-    """Write the machine's own files under *folder*, which is empty."""
+    """Write the machine's own files into the empty *folder*."""
     etc = folder / "etc"
     etc.mkdir()
     for entry in Path("/etc").iterdir():
@@ -86,7 +86,7 @@ def prepare(folder: Path, init: CloudInit, *, host: str, port: int) -> None:
             home, uid = folder / "root", os.getuid()
         else:
             home = folder / "home" / user.name
-            # Without root's rights a machine has one user: the one who runs it.
+            # Without root a machine has one user: the user of this process.
             uid = FIRST_UID + number if os.getuid() == 0 else os.getuid()
             passwd.append(f"{user.name}:x:{uid}:{uid}::/home/{user.name}:/bin/bash")
             groups.append(f"{user.name}:x:{uid}:")
@@ -159,7 +159,7 @@ def command(
         power_off=off,
     )
     return [
-        # When the init ends, so does bwrap; its own death then ends everything in the sandbox.
+        # When the init ends, bwrap ends; its end kills everything in the sandbox.
         *("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-uts", "--unshare-ipc"),
         *("--hostname", name, "--perms", "0755", "--dir", "/.image"),
         *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"),

@@ -1,13 +1,13 @@
-"""An SSH server for where OpenSSH cannot be had: asyncssh in a process of its own.
+"""SSH server with asyncssh in a separate process, where OpenSSH cannot run.
 
-It logs in the users of its order with their keys, runs what they ask for in a home of their own,
-and is as deaf as a stock OpenSSH server: it sets no variables for anybody, and leaves what was
-started running when a connection breaks. There is no wall around it: commands see this machine.
+It accepts the users in its order with their keys and runs their commands in their home folders.
+Like a standard OpenSSH server it ignores the client's environment variables, and commands continue
+when a connection breaks. There is no sandbox: commands see this machine.
 
     python -m materia_testing.emulation.ssh_machines.stand_in FOLDER
 
-The folder has `order.json`. The process ends with its standard input, and everything it started
-with it; SIGUSR1 breaks all connections.
+The folder has `order.json`. The process ends with its standard input, and all its children with it;
+SIGUSR1 breaks all connections.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ async def _serve(folder: Path, order: dict[str, Any]) -> None:
 
 async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path, user: str) -> None:
     command = process.command
-    started = subprocess.Popen(  # noqa: ASYNC220 -- asyncio's own keeps its pipes to itself
+    started = subprocess.Popen(  # noqa: ASYNC220 -- asyncio's own does not expose its pipes
         ["/bin/bash", "-c", command] if command is not None else ["/bin/bash", "-l"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -118,10 +118,10 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path, user: str)
 
 
 async def _give(source: asyncssh.SSHReader[bytes], pipe: IO[bytes]) -> None:
-    """Pass on what the client sends; the end of it, or of the client, ends the command's input."""
+    """Forward the client's input; its end or a disconnect closes the command's input."""
     with contextlib.suppress(OSError, asyncssh.Error), pipe:
         while block := await source.read(CHUNK):
-            # In a thread: a command may read its input late, or never.
+            # In a thread: a command may read its input late or never.
             await asyncio.to_thread(_write, pipe, block)
 
 
@@ -131,7 +131,7 @@ def _write(pipe: IO[bytes], block: bytes) -> None:
 
 
 async def _tell(pipe: IO[bytes], target: asyncssh.SSHWriter[bytes]) -> None:
-    """Pass on what the command writes; without a client it writes to nobody."""
+    """Forward the command's output; without a client discard it."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
@@ -151,7 +151,7 @@ def _home(folder: Path, user: str) -> Path:
 
 
 def _end() -> None:
-    """End everything that was started here, and this process."""
+    """Kill all children and end this process."""
     while left := descendants(os.getpid()):
         for process in left:
             with contextlib.suppress(OSError):
@@ -170,7 +170,7 @@ def _hold() -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
-    adopt_orphans()  # so that nothing it started gets out of sight
+    adopt_orphans()  # so that orphaned children stay descendants
     threading.Thread(target=_hold, daemon=True).start()
     folder = Path(sys.argv[1])
     order = json.loads((folder / "order.json").read_text())

@@ -1,1 +1,1 @@
-"""Oracle's prices, processors and shapes."""
+"""Oracle's price list, processors and shapes."""

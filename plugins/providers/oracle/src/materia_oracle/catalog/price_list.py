@@ -1,7 +1,7 @@
 """Oracle's public price list: no account, no SDK.
 
-The address with `?currencyCode=` gives every product. A price may have tiers: A1 and traffic are
-free up to a monthly amount. The first tier is never taken for the price.
+The URL with `?currencyCode=` returns every product. A price may have tiers: A1 and traffic are
+free up to a monthly amount. The first tier is never used as the price.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NAME = re.compile(
     r"\bCompute - (?:Virtual Machine )?(Standard|Optimized) - ([A-Z]\d+(?: Ax)?)"
     r"(?:\s*-?\s*(OCPU|Memory))?$"
 )
-# Less than this, in any currency, is no price: in January 2026 the list had 0.01 USD for an OCPU
+# A price below this, in any currency, is an error: in January 2026 the list had 0.01 USD an OCPU
 # and 0.0015 for a gigabyte of memory at least, and no currency's unit is worth four dollars.
 LEAST_OF_AN_OCPU = Decimal("0.0005")
 LEAST_OF_A_GB = Decimal("0.0001")
@@ -49,7 +49,7 @@ class Tier:
 
     Attributes:
         price: Of one unit, net.
-        above: The amount of the month after which it holds.
+        above: The monthly amount from which it applies.
         up_to: Where it ends, or None.
     """
 
@@ -60,11 +60,11 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """What the shapes of one series cost.
+    """The prices of one series of shapes.
 
     Attributes:
         family: `Standard` or `Optimized`.
-        name: As the list has it, for example `E5`.
+        name: As in the list, for example `E5`.
         ocpu: An OCPU for an hour.
         memory: A gigabyte of memory for an hour, or None where it is in the OCPU's price.
     """
@@ -86,8 +86,8 @@ class PriceList:
         performance: A performance unit of a gigabyte for a month.
         egress: Tiers of a gigabyte of traffic, by part number.
         as_of: When it was read, in UTC.
-        source: Its address.
-        left_out: A line for each row that has a price which cannot be.
+        source: Its URL.
+        left_out: A line for each row with an impossible price.
     """
 
     currency: str
@@ -101,10 +101,10 @@ class PriceList:
 
 
 def fetch(url: str, currency: str) -> PriceList:
-    """The list in *currency*, or in USD where Oracle does not sell in it.
+    """The list in *currency*, or in USD where Oracle does not sell in that currency.
 
     Raises:
-        ProviderError: it does not come, or cannot be read.
+        ProviderError: the list does not arrive or cannot be read.
     """
     for code in dict.fromkeys((currency, "USD")):
         address = f"{url or URL}?currencyCode={code}"
@@ -119,23 +119,27 @@ def _get(address: str) -> Any:
         with client(address, timeout=TIMEOUT_SECONDS, follow_redirects=True) as asked:
             answer = asked.get(address)
         answer.raise_for_status()
-        # Prices are decimals on the page; a float would not be.
+        # Read prices as decimals: a float would lose digits.
         return json.loads(answer.text, parse_float=Decimal, parse_int=Decimal)
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        raise ProviderError(f"oracle: the price list answers HTTP {status}: {address}") from error
+        raise ProviderError(
+            f"oracle: cannot read the price list: HTTP {status}: {address}"
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = connection_text(error, address)
-        raise ProviderError(f"oracle: the price list does not answer: {reason}") from error
+        raise ProviderError(f"oracle: cannot read the price list: {reason}") from error
     except ValueError as error:
-        raise ProviderError(f"oracle: the price list is not JSON: {address}") from error
+        raise ProviderError(
+            f"oracle: cannot read the price list: it is not JSON: {address}"
+        ) from error
 
 
 def parse(body: Any, currency: str, *, source: str, as_of: datetime) -> PriceList | None:
     """The prices in the JSON *body*; None when none of them is in *currency*.
 
     Raises:
-        ProviderError: it lacks something without which nothing can be priced.
+        ProviderError: it lacks a price that every offer needs.
     """
     items = body.get("items") if isinstance(body, dict) else None
     if not isinstance(items, list):
@@ -189,10 +193,10 @@ def parse(body: Any, currency: str, *, source: str, as_of: datetime) -> PriceLis
 
 
 def _is_memory(named: str | None, metric: str) -> bool:
-    """Whether a row of compute prices memory; its name, where that says so, and its unit agree.
+    """Whether a row of compute prices memory, by its name and its unit.
 
     Raises:
-        ValueError: they do not, so nothing says what the price is of.
+        ValueError: name and unit disagree, so the price is of something unknown.
     """
     for unit, memory in (("Gigabyte", True), ("OCPU", False)):
         if metric.startswith(unit) and named in {None, "Memory" if memory else "OCPU"}:
@@ -201,7 +205,7 @@ def _is_memory(named: str | None, metric: str) -> bool:
 
 
 def _localized(item: Mapping[str, Any], currency: str) -> Sequence[Any]:
-    """The prices of a row in that currency, as the list has them."""
+    """The prices of a row in that currency, as in the list."""
     places = item.get("currencyCodeLocalizations") or ()
     if not isinstance(places, list | tuple):
         return ()
@@ -216,7 +220,7 @@ def _tiers(item: Mapping[str, Any], currency: str) -> list[Tier]:
     """The pay-as-you-go tiers, from the first to the last.
 
     Raises:
-        ValueError: one of them is none: a price that is read in part may lack its dear half.
+        ValueError: one tier cannot be read: the others alone may lack the expensive part.
     """
     found = []
     for price in _localized(item, currency):
@@ -234,10 +238,10 @@ def _tiers(item: Mapping[str, Any], currency: str) -> list[Tier]:
 
 
 def _check(last: Tier, *, least: Decimal) -> None:
-    """Of the tiers the last is the price: what one more unit costs above every free amount.
+    """The price of the last tier: one more unit above every free amount.
 
     Raises:
-        ValueError: it is nothing, or next to nothing.
+        ValueError: it is zero or almost zero.
     """
     amount(last.price, "price above the free amount", least=least)
 

@@ -1,4 +1,4 @@
-"""Oracle's processors: how many vCPUs an OCPU gives, and how large their shapes can be.
+"""Oracle's processors: vCPUs per OCPU, and the largest size of their shapes.
 
 vCPUs: Oracle's page "Compute Shapes", "OCPUs and vCPUs" (docs.oracle.com/en-us/iaas/Content/
 Compute/References/computeshapes.htm), read 2026-11-29: "1 OCPU on Arm A1 = 1 vCPU", "1 OCPU on Arm
@@ -18,7 +18,7 @@ from materia.compute import Architecture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """What is the same for all shapes of one processor.
+    """The properties of one processor, equal for all its shapes.
 
     Attributes:
         vcpus_per_ocpu: Hardware threads.
@@ -50,7 +50,7 @@ def _x86(most_ocpus: int, most_memory_gb: int) -> Processor:
     )
 
 
-# By family and series of the price list; `Ax` series are priced apart.
+# By family and series of the price list; `Ax` series have prices of their own.
 PROCESSORS: Mapping[tuple[str, str], Processor] = {
     ("Standard", "A1"): _arm(1, 80, 512),
     ("Standard", "A2"): _arm(2, 78, 946),
@@ -74,7 +74,7 @@ SHAPE = re.compile(r"VM\.(Standard|Optimized)(\d*)(?:\.([A-Z]\d+))?(\.Ax)?\.(?:F
 
 
 def series_of(shape: str) -> tuple[str, str] | None:
-    """Family and series in the price list of a shape's name, or None when it cannot be told."""
+    """Family and series in the price list for a shape's name; None when the name is not known."""
     found = SHAPE.fullmatch(shape)
     if found is None:
         return None
@@ -95,7 +95,7 @@ def shape_of(family: str, series: str) -> str:
 def processor_of(series: tuple[str, str] | None) -> Processor | None:
     """The processor of a series; None for an Arm series that is not in the table.
 
-    Arm's differ in what an OCPU gives, so a new one is not guessed.
+    Arm series differ in vCPUs per OCPU, so materia does not guess for a new one.
     """
     if series is None:
         return None

@@ -1,7 +1,7 @@
-"""Shapes -> offers: sized to what is needed, priced from the list. Pure functions.
+"""Offers of Oracle: shapes sized to the requirements and priced from the list; pure functions.
 
-At a minimum a minute is charged, then seconds; the same for block volumes (oracle.com/cloud/
-price-list, notes to Compute and Block Volume). What an OCPU gives is in `processors.py`.
+Oracle charges at least a minute, then by the second; the same for block volumes (oracle.com/cloud/
+price-list, notes to Compute and Block Volume). The vCPUs per OCPU are in `processors.py`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ PER_SECOND = Billing(
 )
 BOOT_VOLUME_GB = 50  # the smallest
 BOOT_VOLUME_VPUS = 10  # "balanced"
-# A month's price is charged by the second; Oracle's cost estimator counts 31 days.
+# Oracle charges a month's price by the second; its cost estimator counts 31 days.
 HOURS_A_MONTH = 744
-# What a flexible shape gives where nothing says more (Oracle docs, "Flexible shapes").
+# The default limits of a flexible shape (Oracle docs, "Flexible shapes").
 GB_PER_OCPU = (1, 64)
 STOCK: Mapping[str, Availability] = {
     "AVAILABLE": "available",
@@ -58,32 +58,32 @@ class Shape:
 
     @property
     def series(self) -> tuple[str, str] | None:
-        """Family and name in the price list, or None when it cannot be told."""
+        """Family and series in the price list, or None when the name is not known."""
         return series_of(self.name)
 
     @property
     def processor(self) -> Processor | None:
-        """What its OCPU gives, or None when it cannot be told."""
+        """Its processor, or None when that is not known."""
         return processor_of(self.series)
 
     @property
     def flexible(self) -> bool:
-        """Whether OCPUs and memory are chosen."""
+        """Whether the user chooses OCPUs and memory."""
         return self.name.endswith(".Flex")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What is asked for of a shape."""
+    """The size that is required of a shape."""
 
     ocpus: int
     memory_gb: Decimal
 
 
 def size(shape: Shape, requirements: Requirements) -> Size | None:
-    """The smallest size of *shape* that is enough, or its largest; None: its sizes are not known.
+    """The smallest size of *shape* that is enough, or its largest; None when sizes are not known.
 
-    A shape that is too small still gives an offer: whoever asks filters.
+    A shape that is too small still gives an offer: the caller filters.
     """
     fewest, most = shape.ocpus
     smallest, largest = shape.memory_gb
@@ -101,18 +101,18 @@ def size(shape: Shape, requirements: Requirements) -> Size | None:
 
 
 def read_offer_size(offer: Offer) -> tuple[float, float] | None:
-    """OCPUs and memory in GB that an offer of a flexible shape stands for; None for a fixed one.
+    """OCPUs and memory in GB of an offer of a flexible shape; None for a fixed one.
 
     Raises:
-        NoOfferError: what an OCPU of that shape gives is not known, so its price was not known.
+        NoOfferError: the vCPUs per OCPU of that shape are not known, and so its price.
     """
     if not offer.instance_type.endswith(".Flex"):
         return None
     processor = processor_of(series_of(offer.instance_type))
     if processor is None:
         raise NoOfferError(
-            f"oracle: {offer.instance_type} cannot be launched: how many vCPUs its OCPU gives is "
-            "not known; ask for prices again"
+            f"oracle: cannot launch {offer.instance_type}: its vCPUs per OCPU are not known; "
+            "read the prices again"
         )
     return offer.vcpus / processor.vcpus_per_ocpu, float(offer.memory_gib)
 
@@ -129,14 +129,14 @@ def offers(
 ) -> list[Offer]:
     """An offer for each shape that has a price; a shape without one is left out.
 
-    What has a price and cannot be sized is told to *left*.
+    *left* records a shape that has a price and no known size.
     """
     left = LeftOut(PROVIDER) if left is None else left
     found = []
     for shape in shapes:
         priced = shape.series in prices.series
         if priced and shape.processor is None:
-            left.add(shape.name, "how many vCPUs its OCPU gives is not known to this version")
+            left.add(shape.name, "this version does not know its number of vCPUs per OCPU")
             continue
         with left.entry(f"{shape.name} in {zone or region}"):
             offer = _offer(shape, prices, requirements, region=region, zone=zone, stock=stock or {})
@@ -158,7 +158,7 @@ def _offer(
     chosen, processor = size(shape, requirements), shape.processor
     if series is None or processor is None or chosen is None:
         return None
-    # A flexible shape pays for its memory: without that price it has none.
+    # A flexible shape pays for its memory: without that price it has no price.
     if shape.flexible and series.memory is None:
         return None
     disk = max(requirements.disk_gib, BOOT_VOLUME_GB)
@@ -199,16 +199,16 @@ def _hourly(series: Series, chosen: Size) -> Decimal:
 def _egress(prices: PriceList, region: str) -> tuple[Decimal | None, Money | None]:
     tiers = prices.egress.get(egress_part(region), ())
     if not tiers:
-        return Decimal(0), None  # without a price in the list it is not known, and not free
+        return Decimal(0), None  # without a price in the list the cost is unknown, not zero
     return tiers[-1].above, Money(tiers[-1].price, prices.currency)
 
 
 def listed_shapes(prices: PriceList) -> list[Shape]:
-    """The flexible shapes of the price list, at most as large as their processor allows."""
+    """The flexible shapes of the price list, limited to the size of their processor."""
     shapes = []
     for (family, series), price in sorted(prices.series.items()):
         if price.memory is None:
-            continue  # a fixed shape: nothing here says how large it is
+            continue  # a fixed shape: the list does not contain its size
         processor = processor_of((family, series))
         low, high = GB_PER_OCPU
         shapes.append(

@@ -26,7 +26,7 @@ WITH_BODY = {"content-length", "content-type", "x-content-sha256"}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key: what the user has, and what the service knows."""
+    """An API key: the user's private half and the service's public half."""
 
     private_pem: str
     public: rsa.RSAPublicKey
@@ -34,7 +34,7 @@ class Key:
 
 @cache
 def emulated_key() -> Key:
-    """The key of the emulated user; made once a process, it takes a moment."""
+    """The key of the emulated user; made once per process because that is slow."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
         serialization.Encoding.PEM,
@@ -45,7 +45,7 @@ def emulated_key() -> Key:
 
 
 def fault_of(request: Request, *, key_id: str, public: rsa.RSAPublicKey, now: datetime) -> str:
-    """What is wrong with the signature; empty when nothing is."""
+    """The fault of the signature; empty when it is valid."""
     given = dict(re.findall(r'(\w+)="([^"]*)"', request.headers.get("authorization", "")))
     if given.get("keyId") != key_id or given.get("algorithm") != "rsa-sha256":
         return "keyId or algorithm"

@@ -1,4 +1,4 @@
-"""Ask a server for one archive, without fetching what is already here."""
+"""Download an archive over HTTP: conditional requests (ETag), retries, resume, time limits."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from materia_psdonline.fetch.http_headers import (
 )
 from materia_psdonline.fetch.partial_file import MAX_FILE_BYTES, Arrived, Part, TooLargeError
 
-# Pages that come with a 404 or 503 are shorter; more is not worth reading.
+# The body of a 404 or 503 is shorter; do not read more than this.
 SHORT_ANSWER_BYTES = 1 << 16
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-# There is no such file; 403 is what buckets say of it, and others of anything.
+# The file does not exist; buckets answer 403 for that.
 ABSENT = frozenset({404, 410, 451})
 DENIED = ABSENT | {403}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to bear with a server; all in seconds but `attempts`.
+    """Retry and time limits of a download; all in seconds except `attempts`.
 
     Attributes:
         attempts: Requests for one partition, the first included.
-        first_wait: Before the second attempt; doubled for each after it, and shortened at random
-            by up to a half, so that downloads that failed together do not come back together.
-        longest_wait: A server that wants us to stay away for longer is not waited for.
-        connect: Until a connection must stand.
-        silence: How long nothing may arrive.
-        whole: Until one attempt must have brought the file, however steadily it drips. At 25 kB/s,
-            which is less than any line of today, that is the largest file.
+        first_wait: Before the second attempt; doubled for each retry, and shortened at random by
+            up to a half (jitter), so that failed downloads do not retry at the same moment.
+        longest_wait: The longest Retry-After that a download waits for.
+        connect: Time limit to connect.
+        silence: Time limit without any data.
+        whole: Time limit of one attempt, however steadily data arrives. At 25 kB/s, slower than
+            any connection of today, that is enough for the largest file.
     """
 
     attempts: int = 4
@@ -56,7 +56,7 @@ class Patience:
 
 
 class _TryAgainError(Exception):
-    """This attempt failed in a way that may pass; `wait` is what the server asked for, in s."""
+    """This attempt failed and a retry may succeed; `wait` is the server's Retry-After in s."""
 
     def __init__(self, reason: str, *, wait: float | None = None, reached: bool = True) -> None:
         super().__init__(reason)
@@ -65,13 +65,13 @@ class _TryAgainError(Exception):
 
 
 class Downloader:
-    """Downloads over connections that are kept open and shared by all threads.
+    """Downloads over keep-alive connections that all threads share.
 
     Proxies and certificates come from the usual variables: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.
 
     Args:
-        base: The address of the archive.
-        patience: How long to bear with its server.
+        base: The URL of the archive.
+        patience: Retry and time limits.
 
     Raises:
         VariableError: one of these variables cannot be used.
@@ -85,10 +85,10 @@ class Downloader:
             follow_redirects=True,
             headers={
                 "User-Agent": "materia-psdonline (conditional requests, a few at a time)",
-                "Accept-Encoding": "identity",  # a zip does not shrink; its hash is of these bytes
+                "Accept-Encoding": "identity",  # a zip is compressed; the hash is of these bytes
             },
         )
-        # There are 230 releases: while the server cannot be reached at all, each is tried once.
+        # There are 230 releases: while the server is unreachable, each has one attempt.
         self._reached = True
 
     def close(self) -> None:
@@ -98,15 +98,14 @@ class Downloader:
     def download(
         self, request: FetchRequest, part_path: Path, *, again: bool = False
     ) -> Arrived | Unchanged | Absent:
-        """Ask for the request's partition; a file goes to *part_path*.
+        """Download the request's partition to *part_path*.
 
-        With *again* it is asked for without conditions, from behind every cache on the way.
+        With *again* the request has no conditions and bypasses every cache on the way.
 
-        What arrived before a connection broke is kept for the next attempt, when the server has
-        said by a strong ETag what it is a part of.
+        When a connection breaks, the next attempt resumes if the server has sent a strong ETag.
 
         Raises:
-            SourceError: after a few attempts, or at once when another would end the same way.
+            SourceError: after a few attempts, or at once when a retry would fail the same way.
             TooLargeError: the file is far larger than any release.
             OSError: *part_path* cannot be written.
         """
@@ -132,14 +131,14 @@ class Downloader:
             download.discard()
 
     def _wait_seconds(self, url: str, attempt: int, error: _TryAgainError) -> float:
-        """How long to wait before the next attempt; SourceError when that is too long."""
+        """The pause before the next attempt; SourceError when it is too long."""
         patience = self._patience
         if error.wait is None:
             jitter = random.uniform(0.5, 1)  # noqa: S311 -- needs no cryptography
             return float(patience.first_wait * 2 ** (attempt - 1) * jitter)
         if error.wait > patience.longest_wait:
             raise SourceError(
-                f"{url}: {error}, and asks to wait {error.wait:.0f} s: run again later"
+                f"{url}: {error}; the server asks to wait {error.wait:.0f} s: run again later"
             ) from error
         return error.wait
 
@@ -164,7 +163,7 @@ class _Download:
         known = request.known
         here = known is not None and known.url == request.partition.url and not again
         asks = known is not None and (known.etag or known.last_modified)
-        # What conditions are made of; without them a cache on the way is not believed, either.
+        # The validators for the conditions; without them the request also bypasses caches.
         self._known: Known | None = known if here and asks else None
         self._afresh = known is not None or again
 
@@ -173,7 +172,7 @@ class _Download:
             self._part.discard()
 
     def attempt(self) -> Arrived | Unchanged | Absent:
-        """One request; _TryAgainError when another one may do better."""
+        """One request; _TryAgainError when a retry may succeed."""
         url = self._request.partition.url
         try:
             with self._client.stream("GET", url, headers=self._headers()) as response:
@@ -185,7 +184,7 @@ class _Download:
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
             httpx.TooManyRedirects,
-            ValueError,  # a redirect to an address that is none
+            ValueError,  # a redirect to an invalid URL
         ) as error:
             raise SourceError(f"{url}: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -200,13 +199,13 @@ class _Download:
         part, known = self._part, self._known
         if part is not None and part.size:
             if part.continued and part.etag:
-                # The bytes that are here already have answered the condition.
+                # An earlier answer with these bytes has met the condition already.
                 return {"Range": f"bytes={part.size}-", "If-Range": part.etag}
             part.start_again()
         if known is None:
             return {"Cache-Control": "no-cache"} if self._afresh else {}
         if known.etag:
-            # A date beside it may only be ignored, and servers that do not answer for the date.
+            # A date beside the ETag is ignored at best, and some servers use only the date.
             return {"If-None-Match": known.etag}
         return {"If-Modified-Since": known.last_modified or ""}
 
@@ -228,7 +227,7 @@ class _Download:
         return part.arrived()
 
     def _without_body(self, response: httpx.Response) -> Unchanged | Absent | None:
-        """What status and headers alone say; None when the body is to be read."""
+        """The result from status and headers alone; None when the body must be read."""
         url, status, headers = self._request.partition.url, response.status_code, response.headers
         answer = f"the server answers {status} {response.reason_phrase}".rstrip()
         had_one = self._request.known is not None and self._request.known.raw is not None
@@ -238,8 +237,8 @@ class _Download:
         if status == 304:
             return self._not_modified(etag, last_modified)
         if status == 200 and (known := self._known) is not None:
-            # Some servers ignore the condition; what they answer with tells just as well, and
-            # leaving before the body saves it.
+            # Some servers ignore the condition; their headers are enough to compare, and closing
+            # the connection before the body saves the download.
             length = length_of(headers.get("Content-Length"))
             return _unchanged(known) if still_the_same(known, etag, last_modified, length) else None
         if status in RETRIED:
@@ -247,24 +246,24 @@ class _Download:
             raise _TryAgainError(answer, wait=None if asked is None else asked.total_seconds())
         if status == 416 and self._part is not None:
             self._part.start_again()
-            raise _TryAgainError(f"{answer} when asked for the rest", wait=0.0)
+            raise _TryAgainError(f"{answer} to the request for the rest", wait=0.0)
         if status not in {200, 206}:
             raise SourceError(f"{url}: {answer}")
         return None
 
     def _not_modified(self, etag: str | None, last_modified: str | None) -> Unchanged:
-        """A 304, when it is about the file that is kept; else that is asked for itself."""
+        """Handle a 304: accept it for the file that is kept, else request the file itself."""
         known, self._known = self._known, None
         if known is not None and confirms(known, etag, last_modified):
             return _unchanged(known)
         self._afresh = True
         if self._part is not None:
             self._part.start_again()
-        asked = "without conditions" if known is None else "about another file"
-        raise _TryAgainError(f"the server answers 304 when asked {asked}", wait=0.0)
+        to = "to a request without conditions" if known is None else "about another file"
+        raise _TryAgainError(f"the server answers 304 {to}", wait=0.0)
 
     def _part_for(self, response: httpx.Response) -> Part:
-        """Where the body goes: behind what is here when it is the rest of it, else anew."""
+        """Append the body if it is the rest of the partial file, else start a new file."""
         headers = response.headers
         part = self._part or Part(self._part_path, self._request.received)
         self._part = part
@@ -274,7 +273,9 @@ class _Download:
             if span is None or not _continues(span, part, etag):
                 part.start_again()
                 self._known, self._afresh = None, True
-                raise _TryAgainError("the server sent another part than it was asked for", wait=0.0)
+                raise _TryAgainError(
+                    "the server sent another part than the requested one", wait=0.0
+                )
             part.length = span.length if part.length is None else part.length
             part.framed = part.length is not None
             return part
@@ -291,7 +292,7 @@ class _Download:
 
 
 def _continues(span: Span, part: Part, etag: str | None) -> bool:
-    """Whether an answer has the rest of what is here, and was asked for it."""
+    """Whether an answer to a range request continues the partial file."""
     return (
         part.size > 0
         and part.continued
@@ -302,16 +303,16 @@ def _continues(span: Span, part: Part, etag: str | None) -> bool:
 
 
 def _unchanged(known: Known) -> Unchanged:
-    """With the validators of the file that is kept, whatever others the answer has."""
+    """The unchanged result, with the validators of the kept file and not of the answer."""
     return Unchanged(etag=known.etag, last_modified=known.last_modified)
 
 
 def _use_up(response: httpx.Response) -> None:
-    """Read what is left of a short answer: only then can its connection be used again."""
+    """Read the rest of a short answer, so that its connection can be used again."""
     if response.status_code in {200, 206} or response.is_stream_consumed:
         return
     left = SHORT_ANSWER_BYTES
-    with contextlib.suppress(httpx.HTTPError):  # the answer itself is known by now
+    with contextlib.suppress(httpx.HTTPError):  # the answer itself is complete already
         for chunk in response.iter_raw():
             left -= len(chunk)
             if left < 0:

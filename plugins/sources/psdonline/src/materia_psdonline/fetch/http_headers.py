@@ -1,4 +1,4 @@
-"""What the headers of an answer mean. Pure functions."""
+"""HTTP headers: ETag, Last-Modified, Content-Length and Content-Range; pure functions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from materia.data import Known
 from materia.kit.http_dates import http_moment
 
-LONGEST = 100  # of a header that has numbers
+LONGEST = 100  # of a numeric header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What part of a file an answer has: `bytes 1000-1999/2000`.
+    """The range of a file in an answer: `bytes 1000-1999/2000`.
 
     Attributes:
         start: Offset of the first byte.
         end: Offset behind the last byte.
-        length: Of the whole file, or None when the server does not know it.
+        length: Size of the whole file, or None when the server does not know it.
     """
 
     start: int
@@ -29,10 +29,10 @@ class Span:
 def still_the_same(
     known: Known, etag: str | None, last_modified: str | None, length: int | None = None
 ) -> bool:
-    """Whether an answer with a body is the one already known, as far as its headers tell.
+    """Whether an answer with a body is the known file, by its headers.
 
-    The ETag decides. Only a server that gives none is taken by its Last-Modified. A file of another
-    length, or an older one, is another file whatever its ETag.
+    The ETag decides; without one Last-Modified decides. A file of another length, or an older one,
+    is another file whatever its ETag.
     """
     if known.raw is not None and known.refused is None and length not in {None, known.raw.size}:
         return False
@@ -42,10 +42,10 @@ def still_the_same(
 
 
 def confirms(known: Known, etag: str | None, last_modified: str | None) -> bool:
-    """Whether a 304 says that the file is the *known* one, and not merely that it is not newer.
+    """Whether a 304 means that the file is the *known* one, and not only that it is not newer.
 
-    It does not when it comes with another ETag than the one asked with, or with any when none was
-    known, nor with an older file. By the date alone, the date has to be the very same.
+    It does not with another ETag than the requested one, with any ETag when none was known, or with
+    an older date. By the date alone, both dates must be equal.
     """
     if known.etag:
         same = etag is None or _opaque(etag) == _opaque(known.etag)
@@ -56,7 +56,7 @@ def confirms(known: Known, etag: str | None, last_modified: str | None) -> bool:
 
 
 def _opaque(etag: str) -> str:
-    """An ETag as If-None-Match compares it: weak or strong is the same."""
+    """An ETag for If-None-Match, which compares weak and strong ones as equal."""
     return etag.strip().removeprefix("W/")
 
 
@@ -66,13 +66,13 @@ def _older(last_modified: str | None, before: str | None) -> bool:
 
 
 def length_of(content_length: str | None) -> int | None:
-    """Bytes that a Content-Length header announces."""
+    """The number of bytes in a Content-Length header."""
     text = (content_length or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST else None
 
 
 def span_of(content_range: str | None) -> Span | None:
-    """What a Content-Range header announces; None when it cannot be."""
+    """The range in a Content-Range header; None when it is impossible."""
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", (content_range or "").strip(), re.ASCII)
     if found is None or len(content_range or "") > LONGEST:
         return None

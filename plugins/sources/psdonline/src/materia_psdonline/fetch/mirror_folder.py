@@ -1,4 +1,4 @@
-"""Take one archive from a folder; modification time and size stand for the ETag."""
+"""Copy an archive from a mirror folder; modification time and size replace the ETag."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_there(partition: Partition) -> bool:
 
 
 def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
-    """Whether *partition* is in the folder, or was; a look into a folder costs nothing."""
+    """Whether *partition* is, or was, in the folder; checking a folder costs nothing."""
     before = known.get(partition.key)
     return is_there(partition) or (before is not None and before.raw is not None)
 
@@ -32,12 +32,12 @@ def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
 def copy(
     request: FetchRequest, part_path: Path, *, root: Path, again: bool = False
 ) -> Arrived | Unchanged | Absent:
-    """Copy the request's partition, which is somewhere under *root*, to *part_path*.
+    """Copy the request's partition from below *root* to *part_path*.
 
-    A file that was taken away was taken away by its owner. With *again* it is copied in any case.
+    A missing file counts as deleted by its owner. With *again* an unchanged file is copied, too.
 
     Raises:
-        SourceError: the file is there and cannot be read, or *root* itself has gone.
+        SourceError: the file exists and cannot be read, or *root* itself is missing.
         TooLargeError: it is far larger than any release.
         OSError: *part_path* cannot be written.
     """
@@ -49,7 +49,7 @@ def copy(
     except (FileNotFoundError, NotADirectoryError) as error:
         if root.is_dir():
             return Absent(removed=True)
-        raise SourceError(f"{url}: the folder {root} is not there") from error
+        raise SourceError(f"{url}: the folder {root} does not exist") from error
     except OSError as error:
         raise SourceError(f"{url}: cannot be read: {error.strerror or error}") from error
     with source:
@@ -80,7 +80,7 @@ def copy(
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Open *path* without waiting for anybody: a named pipe would wait for its writer for ever."""
+    """Open *path* without blocking: a named pipe would wait for its writer for ever."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

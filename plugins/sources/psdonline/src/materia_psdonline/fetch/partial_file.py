@@ -1,4 +1,4 @@
-"""A file on its way in: written under a temporary name, hashed as it comes."""
+"""Partial file of a download: written under a temporary name, hashed while it arrives."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-# The largest real file is about 15 MB. Thirty times that is something else without an end.
+# The largest real file is about 15 MB. Thirty times that is not a release.
 MAX_FILE_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A file that is here whole; nothing of it has been checked yet.
+    """A file that has arrived completely; its content is not checked yet.
 
     Attributes:
         path: The file, under a temporary name.
-        sha256: Of its bytes, in hex.
-        size: Its bytes.
+        sha256: SHA-256 of its bytes, in hex.
+        size: Its number of bytes.
         etag: As the server sent it, or None.
         last_modified: As the server sent it, or None.
-        framed: The server said how much there is, so that an end too early would have been noticed.
+        framed: The server sent the length, so a premature end would have been noticed.
     """
 
     path: Path
@@ -35,25 +35,25 @@ class Arrived:
 
 
 class TooLargeError(Exception):
-    """More arrives than any release has."""
+    """The file is larger than any release."""
 
     def __init__(self) -> None:
         super().__init__(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
 
 
 class Part:
-    """The part of a file that has arrived; whoever makes one discards it in the end.
+    """The part of a file that has arrived; the creator discards it in the end.
 
     Attributes:
         size: Bytes so far.
-        etag: Of the answer that the bytes are from, or None.
-        last_modified: Of the same answer, or None.
-        length: Bytes of the whole file, as far as the server announced them, or None.
-        framed: As in `Arrived`.
-        continued: What is here can be continued, since its ETag names these very bytes.
+        etag: ETag of the answer that the bytes are from, or None.
+        last_modified: The same answer's Last-Modified, or None.
+        length: Bytes of the whole file, from the server, or None.
+        framed: Whether the server sent the length.
+        continued: Whether the download can resume, since a strong ETag identifies the bytes.
 
     Raises:
-        OSError: it cannot be written, for example because the disk is full.
+        OSError: the file cannot be written, for example because the disk is full.
     """
 
     def __init__(self, path: Path, received: Callable[[int], None]) -> None:
@@ -73,7 +73,7 @@ class Part:
         """Append *chunk*.
 
         Raises:
-            TooLargeError: that is more than MAX_FILE_BYTES in all.
+            TooLargeError: the file would exceed MAX_FILE_BYTES.
         """
         if self.size + len(chunk) > MAX_FILE_BYTES:
             raise TooLargeError
@@ -83,7 +83,7 @@ class Part:
         self._received(len(chunk))
 
     def start_again(self) -> None:
-        """Forget what has arrived."""
+        """Discard the bytes and start again."""
         self._out.seek(0)
         self._out.truncate()
         self._digest = hashlib.sha256()
@@ -103,10 +103,10 @@ class Part:
         )
 
     def discard(self) -> None:
-        """Close and delete the file; after `arrived`, nothing."""
+        """Close and delete the file; no effect after `arrived`."""
         if self._complete:
             return
-        # On a full disk closing fails too, and the space is wanted back all the more.
+        # On a full disk closing fails too; delete the file all the same.
         with contextlib.suppress(OSError):
             self._out.close()
         self._path.unlink(missing_ok=True)

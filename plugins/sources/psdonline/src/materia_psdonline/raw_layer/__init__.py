@@ -1,1 +1,1 @@
-"""The raw layer: each distinct row once, with the releases in which it was current."""
+"""Raw layer: incremental history of all releases, each distinct row stored once."""

@@ -1,16 +1,16 @@
-"""The raw layer: the whole history of one or more archives, any release of it to be had exactly.
+"""Tables of the raw layer: the history of all archives, from which any release can be read exactly.
 
-Tables in the schema `raw`, each of the first three a pair (see `spans`):
+Tables in the schema `raw`, each of the first three a pair (see `validity`):
 
-- `psd_value`: what each release said, one row a (commodity, country, market year, attribute);
-- `psd_stamp`: when each balance was last edited. All rows of a balance carry the same stamp in the
-  files, and four of five changed lines are only that: a new stamp on old values. So it is kept once
-  a balance. A row that says otherwise carries its own (never seen; it costs nothing to be exact);
+- `psd_value`: the figures, one row per (commodity, country, market year, attribute);
+- `psd_stamp`: when each balance was last edited. All rows of a balance have the same stamp in the
+  files, and four of five changed lines have only a new stamp on old values. So the table has one
+  stamp per balance. A row with another stamp keeps its own (never seen, but exact);
 - `psd_label`: the descriptions of the codes;
 - `psd_release`: the releases that are loaded;
-- `psd_touched`: when the difference of which release to the one before it was written.
+- `psd_touched`: when materia last wrote the difference between a release and the one before it.
 
-The views `psd_current` and `psd_by_release` and the macro `as_of(release)` put them together again.
+The views `psd_current` and `psd_by_release` and the macro `as_of(release)` join them again.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from materia_psdonline.release_file.zip_member import stem
 from materia_psdonline.settings import KNOWN_FILES
 
 # A line of the files without its descriptions. DECIMAL(18,4): the files have four decimals, so sums
-# are exact. Codes are kept as numbers, which load twice as fast as text; their width is checked on
-# the way in and restored on the way out. Those of countries are an enumeration of all there can be:
-# a type that is in use cannot grow.
+# are exact. Codes are numbers, which load twice as fast as text; the load checks their width, and
+# the views restore it. The country codes are an enumeration of all possible ones: a type that is in
+# use cannot grow.
 COUNTRIES = tuple(map("".join, product(digits + ascii_uppercase, repeat=2)))
 BALANCE = ("commodity_code", "country_code", "market_year")
 KEY = (*BALANCE, "attribute_id")
@@ -97,8 +97,8 @@ class Loaded:
     Attributes:
         archive: Stem of the file, for example `psd_alldata`.
         release: First day of its month.
-        sha256: Of the file it was loaded from, in hex.
-        content: Identity of the text in it.
+        sha256: SHA-256 of the file it was loaded from, in hex.
+        content: Identity of the CSV text in the file.
     """
 
     archive: str
@@ -108,7 +108,7 @@ class Loaded:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create what is missing; once more changes nothing."""
+    """Create the missing tables and types; idempotent."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
     for name, values in (("psd_archive", map(stem, KNOWN_FILES)), ("psd_country", COUNTRIES)):
         listed = ", ".join(map(literal, values))
@@ -129,7 +129,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:
-    """The releases that are loaded, oldest first; none when there are no tables yet."""
+    """The loaded releases, oldest first; none without tables."""
     try:
         rows = connection.execute(
             "SELECT archive, release, sha256, content FROM raw.psd_release "
@@ -146,7 +146,7 @@ def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:
 def touched(
     connection: duckdb.DuckDBPyConnection, schema: str = "raw"
 ) -> set[tuple[date, datetime]]:
-    """Every time that the difference of a release to the one before it was written, in UTC."""
+    """When the difference between each release and the one before was written, in UTC."""
     times = f"SELECT release, touched_at FROM {schema}.psd_touched"
     try:
         return set(connection.execute(times).fetchall())
@@ -157,11 +157,11 @@ def touched(
 def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[str, str]:
     """Queries for the values and the stamps of whole balances; *rows* is SQL for their lines.
 
-    The stamp of a balance is the newest of its lines. The temporary table *name* gets a row a
-    balance; its column `once` is true where each attribute surely occurs once.
+    The stamp of a balance is the newest of its lines. The temporary table *name* gets one row per
+    balance; its column `once` is true where each attribute certainly occurs once.
     """
-    # An attribute sets a bit; above 255, where there are none, it sets none. This finds two equal
-    # keys three times faster than a look at all keys.
+    # Each attribute sets a bit; ids above 255 do not exist and set none. This finds two equal keys
+    # three times faster than comparing all keys.
     bit = "1::UBIGINT << (attribute_id % 64)::UBIGINT"
     bits = " + ".join(
         f"coalesce(bit_count(bit_or({bit}) FILTER (attribute_id // 64 = {word})), 0)"
@@ -192,14 +192,14 @@ def encode(connection: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple
 
 
 def lines(values: str, stamps: str) -> str:
-    """SQL for the lines, without descriptions, that *values* and *stamps* (SQL) stand for."""
+    """SQL for the lines, without descriptions, from *values* and *stamps* (SQL)."""
     return f"(SELECT {_resolved} FROM {values} AS v JOIN {stamps} AS s USING ({_balance}))"
 
 
 def record_release(
     connection: duckdb.DuckDBPyConnection, place: ReleasePosition, raw: RawFile
 ) -> None:
-    """Write down that the release is loaded, and that the one after it differs otherwise now."""
+    """Record that the release is loaded, and that the next one has a new difference."""
     _forget(connection, place)
     connection.execute(f"""
         INSERT INTO raw.psd_release
@@ -216,7 +216,7 @@ def record_release(
 
 
 def remove_release(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> Moved:
-    """Forget a release; all others stay as they are."""
+    """Remove a release from the history; all others stay unchanged."""
     moved = VALUES.remove(connection, place)
     STAMPS.remove(connection, place)
     LABELS.remove(connection, place)

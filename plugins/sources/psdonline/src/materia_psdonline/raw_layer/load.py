@@ -1,4 +1,4 @@
-"""Bring the raw layer to the archives at hand: what to load, in which order, and how."""
+"""Load the raw layer incrementally: which releases to load or remove, and in which order."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from materia_psdonline.release_file.line_diff import LineTooLongError
 from materia_psdonline.release_file.zip_member import ArchiveError
 from materia_psdonline.releases import key_of, release_of
 
-# DuckDB's share. The text of one release (198 MB) lies beside it while that is parsed whole.
+# DuckDB's share of the memory. The text of one release (198 MB) is beside it during a full parse.
 MEMORY_LIMIT = "400MB"
 
 
 def load(request: LoadRequest) -> LoadReport:
-    """See `materia.Source.load`."""
+    """Load the files into the raw layer; see `materia.Source.load`."""
     done: list[str] = []
     removed: list[str] = []
     refused: dict[str, str] = {}
@@ -50,7 +50,7 @@ def load(request: LoadRequest) -> LoadReport:
         todo = differing(history.loaded(connection), request.files)
         for count, raw in enumerate(todo, 1):
             if count == len(todo):
-                # The last one goes into the file at once, not into a log that would lie beside it.
+                # Write the last one into the database file at once, not into a log beside it.
                 connection.execute("SET checkpoint_threshold = '1KB'")
             try:
                 moved = _load_one(connection, _step(request, raw, history.loaded(connection)))
@@ -75,7 +75,7 @@ def load(request: LoadRequest) -> LoadReport:
 
 
 def differing(loaded: Sequence[Loaded], files: Sequence[RawFile]) -> list[RawFile]:
-    """The files whose content is not loaded, oldest release first."""
+    """The files whose content is not loaded yet, oldest release first."""
     contents = {(entry.release, entry.archive): entry.content for entry in loaded}
     return sorted(
         (raw for raw in files if contents.get(release_of(raw.partition)) != raw.content),
@@ -111,8 +111,7 @@ def _attached(
 def _affected(connection: duckdb.DuckDBPyConnection, published: str | None) -> tuple[date, ...]:
     """Releases whose difference to the one before was written since the last publish.
 
-    Also by a load that was killed before what follows from it was built, or that took back what
-    such a load had brought.
+    This includes a load that was killed before the models were built, and a load that undid one.
     """
     before = history.touched(connection, published) if published else set()
     return tuple(sorted({release for release, _ in history.touched(connection) - before}))
@@ -179,16 +178,16 @@ def _may_be_read_otherwise(step: Step) -> bool:
 
 
 def _with_lines(step: Step, error: ArchiveError) -> ArchiveError:
-    """The reason why a release is refused, with the lines to look at where lines are to blame."""
+    """The reason why a release is refused, with the bad lines if there are any."""
     key = error.key if isinstance(error, TwiceError) else None
     try:
         with unpacked(step.path, step.raw.file, step.directory) as name:
             found = find_bad_lines(name, step.place.release, key)
-    except ArchiveError:  # damaged, which is the reason
+    except ArchiveError:  # damage is the reason then
         return error
     if found is None:
         return error
-    whole = isinstance(error, TwiceError | LaterError)  # they say more than their lines
+    whole = isinstance(error, TwiceError | LaterError)  # their messages say more than line numbers
     return ArchiveError(f"{error}: {found}" if whole else found)
 
 

@@ -1,7 +1,7 @@
-"""What a release lacks that the one before it had: balances, commodities, countries, years.
+"""Losses: balances, commodities, countries and years that a release lacks and the one before had.
 
-All is taken from the rows that ended or began with the release, which are few; only where balances
-are gone are all of both releases counted.
+They come from the rows that ended or began with the release, which are few; both releases are
+counted in full only when balances are missing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from materia_psdonline.raw_layer.history import BALANCE, STAMPS, VALUES
 from materia_psdonline.raw_layer.validity import Spans
 from materia_psdonline.release_file.limits import LAST_YEAR
 
-# In percent. A month adds balances and takes hardly any away: in the real files there is one a
-# commodity, country and market year, and all of them come again in the next month.
+# In percent. A month adds balances and removes hardly any: the real files have one balance per
+# commodity, country and market year, and all of them are in the next month again.
 EXPECTED = 98
 SHOWN = 3
 KINDS = {"commodity": "commodity_code", "country": "country_code", "market year": "market_year"}
@@ -26,13 +26,13 @@ KINDS = {"commodity": "commodity_code", "country": "country_code", "market year"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """A release of one archive, as one database has it.
+    """A release of one archive in one database.
 
     Attributes:
-        schema: Where its tables are.
+        schema: The schema of its tables.
         archive: Stem of the file.
         release: First day of its month.
-        shift: By how many years its coffee is labelled later than today's.
+        shift: Years by which its coffee has a later label than today's.
     """
 
     schema: str
@@ -55,7 +55,7 @@ class Edition:
 def find_losses(
     connection: duckdb.DuckDBPyConnection, before: Edition, after: Edition, name: str
 ) -> Iterator[str]:
-    """Sentences about what *after* lacks that *before* had, which is called *name*."""
+    """Sentences about the losses of *after* against *before*, which they call *name*."""
     count = _Count(connection, before, after)
     ((_, had, has),) = count.balances("0", ())
     if has < had and _is_less(had, has):
@@ -66,7 +66,7 @@ def find_losses(
     left_out: list[str] = []
     for kind, column in KINDS.items():
         if kind == "market year" and before.shift != after.shift:
-            continue  # a coffee year that got another name is not gone
+            continue  # a coffee year with a new label is not lost
         gone = [lost for lost in count.balances(column, ()) if not lost[2]]
         if gone:
             names = _names(connection, kind, before)
@@ -74,7 +74,7 @@ def find_losses(
             yield f"has no {_plural(kind, gone)} {called}, which {name} had"
             codes = ", ".join(literal(str(code)) for code, _, _ in gone)
             left_out.append(f"{column}::VARCHAR IN ({codes})")
-    # What shrank only by what is gone is told already.
+    # A loss that is already reported does not count again.
     for kind in ("commodity", "country"):
         fewer = [
             lost for lost in count.balances(KINDS[kind], left_out) if _is_less(lost[1], lost[2])
@@ -105,7 +105,7 @@ def find_lost_attributes(
         SEMI JOIN alive USING (commodity_code)
         ORDER BY ALL
     """).fetchall()
-    # What went with its balances is told already.
+    # Figures of lost balances are already reported.
     share = {
         code: has / had
         for code, had, has in _Count(connection, before, after).balances("commodity_code", ())
@@ -128,14 +128,14 @@ def _rows(edition: Edition, pairs: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Counts the balances of two editions by one of their columns."""
+    """Counts of the balances of two editions by one of their columns."""
 
     connection: duckdb.DuckDBPyConnection
     before: Edition
     after: Edition
 
     def balances(self, column: str, left_out: Sequence[str]) -> list[tuple[object, int, int]]:
-        """By value of the *column* what both have, the greatest loss first."""
+        """The counts of both editions by value of *column*, the greatest loss first."""
         where = "".join(f" AND NOT {condition}" for condition in left_out)
         return self.connection.execute(f"""
             WITH had AS (SELECT {column} AS code, count(*) AS n
@@ -176,7 +176,7 @@ def _s(several: Sequence[object]) -> str:
 
 
 def _some(examples: Sequence[str]) -> str:
-    """Up to three of them, and how many more there are."""
+    """Up to three examples, and the number of the rest."""
     more = len(examples) - SHOWN
     return "; ".join(examples[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
@@ -184,7 +184,7 @@ def _some(examples: Sequence[str]) -> str:
 def lost_balances(
     connection: duckdb.DuckDBPyConnection, releases: Sequence[date]
 ) -> set[tuple[str, date]]:
-    """The releases, by archive and month, that lack a balance which the one before them had."""
+    """The releases, by archive and month, that lack a balance of the one before."""
     balance, days = ", ".join(BALANCE), ", ".join(map(literal, releases))
     found = connection.execute(f"""
         WITH went AS (

@@ -1,7 +1,7 @@
-"""How one release differs from the rows it starts from, and that difference applied to history.
+"""Diff of one release against the rows it starts from, and its application to the history.
 
-Two ways lead to the same tables. Comparing the texts line by line looks at what changed only;
-reading all rows is slower and decides whatever is unusual.
+Two ways give the same tables. The line diff of the texts reads only the changed lines; reading all
+rows is slower and handles every unusual case.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from materia_psdonline.release_file.csv_rows import (
 )
 from materia_psdonline.release_file.csv_text import as_csv, diff_texts, unpacked
 
-# Above this many bytes of changed lines (a tenth of a full release leaves and comes) parsing the
+# Above this many bytes of changed lines (a tenth of a full release removed and added) parsing the
 # whole text is faster.
 DIFF_LIMIT = 40_000_000
 Labels = dict[tuple[str, str], str]
 
 
 class NotTheseLinesError(Exception):
-    """Something that the changed lines alone cannot decide: the whole text has to be read."""
+    """The changed lines alone are not enough: the whole text must be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One release to bring into history.
+    """One release to load into the history.
 
     Attributes:
         raw: Its file.
         path: The file on this machine.
-        place: Where it stands among the releases that are loaded.
-        beside: The file of the release whose rows it starts from, or None when it is the first one
-            or that file is not kept.
+        place: Its position among the loaded releases.
+        beside: The file of the release whose rows it starts from, or None for the first release or
+            when that file is missing.
         directory: For temporary files.
     """
 
@@ -64,12 +64,12 @@ class Step:
 
 
 def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
-    """Bring a release in by the lines that differ from the file beside it.
+    """Load a release from the lines that differ from the file beside it.
 
     Raises:
         ArchiveError: a line cannot be used.
-        LineTooLongError: as `diff_texts`.
-        NotTheseLinesError: too many lines differ, or they do not fit the rows that are there.
+        LineTooLongError: a line is too long for the diff.
+        NotTheseLinesError: too many lines differ, or they do not match the existing rows.
     """
     if step.beside is None:
         raise NotTheseLinesError
@@ -86,7 +86,7 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
         parse(connection, name, "lines_added")
     refuse_impossible(connection, "lines_added", place.release)
     known = _labels(connection, place)
-    # A code that got another description has it in all its lines, or the file contradicts itself.
+    # A code with a new description has it in all its lines, or the file contradicts itself.
     if any(known.get(code, label) != label for code, label in labels.items()):
         raise NotTheseLinesError
     # A balance is encoded as a whole, so its unchanged lines are needed too.
@@ -122,10 +122,10 @@ def replace_lines(connection: duckdb.DuckDBPyConnection, step: Step) -> Moved:
 def replace_rows(
     connection: duckdb.DuckDBPyConnection, step: Step, *, one_line_end: bool = False
 ) -> Moved:
-    """Bring a release in by reading all of it, or all of it with *one_line_end* for all lines.
+    """Load a release by reading all rows; *one_line_end* normalizes the line ends first.
 
     Raises:
-        ArchiveError: it cannot be used; the message says where and why.
+        ArchiveError: the file cannot be used; the message says where and why.
     """
     place = step.place
     with unpacked(step.path, step.raw.file, step.directory, one_line_end=one_line_end) as name:
@@ -163,7 +163,7 @@ def _change(
     labels: Labels,
     gathered: bool = False,
 ) -> Moved:
-    """Apply the difference from *before* to `lines_after`; both are whole balances.
+    """Apply the difference from *before* to `lines_after`; both contain whole balances.
 
     *before* is SQL for values and stamps, *gathered* or not.
     """
@@ -179,7 +179,7 @@ def _change(
     except OutOfStepError as error:
         raise NotTheseLinesError from error
     if place.start is not None and place.start > place.release:
-        # Lines that stayed are of a later release, and may be too late for this one.
+        # Unchanged lines may come from a later release, with stamps too late for this one.
         refuse_later(connection, STAMPS.members(place), place.release)
     return moved
 
@@ -197,7 +197,7 @@ def _labels(connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> La
 
 
 def _fill_labels(connection: duckdb.DuckDBPyConnection, known: Labels, labels: Labels) -> None:
-    """Fill the changes of the labels; a code that is not in *labels* keeps its description."""
+    """Fill the label changes; a code that is not in *labels* keeps its description."""
     added = {code: label for code, label in labels.items() if known.get(code) != label}
     removed = {code: known[code] for code in added.keys() & known.keys()}
     for table, rows in ((LABELS.removed, removed), (LABELS.added, added)):

@@ -1,9 +1,9 @@
-"""One release out of the raw layer: the view `psd_by_release` and the macro `as_of(release)`.
+"""Time travel: the view `psd_by_release` and the macro `as_of(release)` return one release.
 
-A macro finds its tables only in the database that is in use: in one that is attached under a name,
-DuckDB 1.5 looks for its schema `raw` in the wrong place. A view finds them wherever it lies. So the
-view has what the macro has, with a column `release` to filter by; the macro knows in addition which
-release answers for a month that had none, and says so when none can.
+A macro finds its tables only in the current database: in an attached one DuckDB 1.5 looks for its
+schema `raw` in the wrong place. A view works in both. So the view returns the same rows, with a
+column `release` to filter on. The macro also chooses the release for a month that had none, and
+fails with a message when there is none.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _NAMED = """
     unit.label AS Unit_Description,
     line.value AS Value
 """
-# Kind of label, and how the code of a line is found among its codes, which are text.
+# Kind of label, and the condition that matches a line's code with the label's code, which is text.
 _CODES = {
     "commodity": "code::INTEGER = line.commodity_code",
     "country": "code = line.country_code",
     "attribute": "code::SMALLINT = line.attribute_id",
     "unit": "code::TINYINT = line.unit_id",
 }
-# What the macro was asked for, or an error that says what it can be asked for. A month after the
-# newest release is answered by that, as long as it has begun.
+# The requested month, or an error that lists the possible ones. For a month after the newest
+# release the macro returns that release, if the month has begun.
 _ASKED = r"""
     SELECT
         (CASE
@@ -42,12 +42,12 @@ _ASKED = r"""
             WHEN NOT coalesce(
                 regexp_full_match(text, '\d{4}-(0[1-9]|1[0-2])(-[0-3]\d(\D.*)?)?'), FALSE
             ) THEN error(
-                'as_of: ''' || coalesce(text, 'NULL') || ''' is no month; '
-                || 'ask for one as ''2024-05'' or as a date, from ' || known.range)
+                'as_of: ''' || coalesce(text, 'NULL') || ''' is not a month; '
+                || 'give one such as ''2024-05'' or a date, from ' || known.range)
             WHEN left(text, 7) < left(known.oldest::VARCHAR, 7)
                 OR left(text, 7) > left(greatest(known.newest, current_date)::VARCHAR, 7)
             THEN error(
-                'as_of: no release answers for ' || left(text, 7) || '; ask for a month from '
+                'as_of: no release for ' || left(text, 7) || '; give a month from '
                 || known.range)
             ELSE left(text, 7) || '-01'
         END)::DATE AS day,
@@ -70,7 +70,7 @@ _ASKED = r"""
 
 
 def release_views(balance: str, resolved: str) -> str:
-    """SQL that creates both.
+    """SQL that creates the view and the macro.
 
     *balance* are the columns that a stamp belongs to; *resolved* those of a line, from a value `v`
     and its stamp `s`.
@@ -86,8 +86,8 @@ SELECT line.release, line.archive::VARCHAR AS archive, {_NAMED}
 FROM line {_labels("release", "archive")};
 
 COMMENT ON VIEW raw.psd_by_release IS 'Every loaded release, row for row, in the columns and codes
-of its file. Filter on release, the first day of its month: that release alone is read. In a
-database that is attached this answers as well, where the macro as_of cannot.';
+of its file. Filter on release, the first day of its month: then DuckDB reads only that release.
+This view also works in an attached database, where the macro as_of does not.';
 
 CREATE OR REPLACE MACRO as_of(release, file := NULL) AS TABLE
 WITH asked AS ({_ASKED}),

@@ -1,7 +1,7 @@
-"""What a reader should know of releases that are loaded: losses, no stamp of their own, odd units.
+"""Warnings about loaded releases: lost balances, a missing own stamp, mixed units, empty names.
 
-Only releases whose difference to the one before was written since the last publish are looked at,
-so that a load that was killed before its publish is not forgotten.
+materia checks the releases whose difference to the one before was written since the last publish,
+so it also checks a load that was killed before its publish.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from materia_psdonline.raw_layer.losses import (
 from materia_psdonline.release_file.limits import month_of, stamp_of
 from materia_psdonline.releases import key_of
 
-# In which months the archives are released: grains, oilseeds and cotton every month, the others in
-# those named (as far as known; those of fruits, tree nuts and the two breakdowns are not).
+# The months in which USDA releases the archives: grains, oilseeds and cotton every month, the
+# others in those listed (the months of fruits, tree nuts and the two breakdowns are not known).
 EVERY_MONTH = frozenset(range(1, 13))
 CALENDAR: Mapping[str, frozenset[int]] = {
     "psd_alldata": EVERY_MONTH,
@@ -40,14 +40,14 @@ CALENDAR: Mapping[str, frozenset[int]] = {
     "psd_livestock": frozenset({4, 10}),
     "psd_dairy": frozenset({7, 12}),
 }
-# What adds up in a balance: stocks, production, trade, supply and the kinds of use. Areas, yields,
-# rates and herds have units of their own.
+# The attributes that add up in a balance: stocks, production, trade, supply and the kinds of use.
+# Areas, yields, rates and herds have units of their own.
 ADDED_UP = (20, 28, 57, 86, 88, 117, 125, 126, 132, 135, 142, 150, 169, 172, 176, 178)
 
 
 @dataclass(frozen=True, slots=True)
 class _Release:
-    """A release that is loaded: itself, the one before it, their rows, and whether it is new."""
+    """A loaded release, the one before it, their rows, and whether it is new."""
 
     edition: Edition
     before: Edition | None
@@ -68,8 +68,8 @@ def find_remarks(
 ) -> dict[str, tuple[str, ...]]:
     """Remarks on these *releases*, by partition key.
 
-    *published* is the schema of the published raw layer, if any: a release that was replaced is
-    compared with what it was there.
+    *published* is the schema of the published raw layer, if any: a replaced release is also
+    compared with its published state.
     """
     if not releases:
         return {}
@@ -124,7 +124,7 @@ def _editions(connection: duckdb.DuckDBPyConnection, schema: str) -> list[tuple[
 def _replaced(
     connection: duckdb.DuckDBPyConnection, loaded: Sequence[_Release], published: str | None
 ) -> dict[tuple[str, date], Edition]:
-    """What was published of the releases whose file is another one now."""
+    """The published state of the releases whose file has been replaced since."""
     if published is None:
         return {}
     contents = {
@@ -192,7 +192,10 @@ def _losses(
 
 
 def _own_stamp(connection: duckdb.DuckDBPyConnection, edition: Edition) -> Iterator[str]:
-    """Real releases touch all balances of a commodity's newest market year, changed or not."""
+    """Check that a release has stamps of its own.
+
+    USDA touches all balances of a commodity's newest market year in each release.
+    """
     if edition.release.month not in CALENDAR.get(edition.archive, ()):
         return
     # The newest year and in it the newest stamp, as one number, take one pass.
@@ -209,7 +212,7 @@ def _own_stamp(connection: duckdb.DuckDBPyConnection, edition: Edition) -> Itera
     newest, ever = found or (None, None)
     if newest == stamp_of(edition.release):
         return
-    edited = f"; its newest edit is of {month_of(ever)}" if ever else ""
+    edited = f"; its newest edit is from {month_of(ever)}" if ever else ""
     yield (
         f"has no balance of a newest market year that was edited in {edition.release:%Y-%m}, as "
         f"each real release has{edited}: part of it is missing, or it is an older release"
@@ -221,7 +224,7 @@ def _units(
     edition: Edition,
     changes: Mapping[tuple[int, int, int], tuple[int, int]],
 ) -> Iterator[str]:
-    """Balances whose figures could not be added up, among those that changed."""
+    """Changed balances with mixed units, whose figures do not add up."""
     came: dict[int, set[int]] = defaultdict(set)
     ended: dict[int, set[int]] = defaultdict(set)
     for (commodity, attribute, unit), (new, old) in changes.items():
@@ -256,7 +259,7 @@ def _units(
 def _unnamed(
     connection: duckdb.DuckDBPyConnection, releases: Sequence[date]
 ) -> dict[tuple[str, date], tuple[str, ...]]:
-    """Codes that came with an empty description."""
+    """New codes with an empty description."""
     days = ", ".join(map(literal, releases))
     rows = connection.execute(f"""
         SELECT archive::VARCHAR, first_release, kind, code FROM (

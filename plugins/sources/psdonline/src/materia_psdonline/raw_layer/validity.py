@@ -1,11 +1,11 @@
-"""Rows over time: each distinct row once, with the releases in which it was current.
+"""Row validity (slowly changing dimension, type 2): each distinct row once, with its releases.
 
-A `Spans` is a pair of tables. One holds the rows of the newest release, each with the release since
-which it has stood unchanged; the other holds rows that ended, from `first_release` up to, not
-including, `end_release`. They are apart because the first does not grow with history.
+A `Spans` is a pair of tables. One has the rows of the newest release, each with the release since
+which it is unchanged; the other has ended rows, from `first_release` up to, not including,
+`end_release`. They are apart so that the first does not grow with the history.
 
-A release is a set of rows. Loading, replacing or removing one anywhere in history changes which
-rows are members of that release and of no other, so the work grows with what differs.
+A release is a set of rows. Loading, replacing or removing a release changes the members of that
+release only, so the work is proportional to the difference.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from materia.kit.sql import literal
 
 
 class OutOfStepError(Exception):
-    """The rows to remove are not the rows that are there: the difference was taken elsewhere."""
+    """The rows to remove do not exist: the difference is from another state of the tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePosition:
-    """Where a release stands among the loaded ones of its archive.
+    """The position of a release among the loaded ones of its archive.
 
     Attributes:
         archive: Stem of the file, for example `psd_alldata`.
         release: First day of its month.
         before: The loaded release next before it, or None.
         after: The loaded release next after it, or None.
-        loaded: Whether the release itself is loaded already, and is about to be replaced.
+        loaded: Whether the release itself is already loaded and will be replaced.
     """
 
     archive: str
@@ -42,13 +42,13 @@ class ReleasePosition:
 
     @property
     def start(self) -> date | None:
-        """The loaded release whose rows this one starts out with; None when it is the first."""
+        """The loaded release whose rows this one starts from; None for the first."""
         return self.release if self.loaded else self.before or self.after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """How many rows became members of a release, and how many are members no longer."""
+    """The numbers of rows that joined and left a release."""
 
     came: int
     went: int
@@ -59,9 +59,9 @@ class Spans:
     """A pair of tables in the schema `raw`.
 
     Attributes:
-        name: Of the table of current rows; the other one is called `<name>_ended`.
+        name: Name of the table of current rows; the other is `<name>_ended`.
         columns: SQL type by column, without the archive and the releases.
-        key: The columns that rows are sorted by; unique in a release.
+        key: The sort columns; unique in a release.
         nullable: Columns that may be NULL; a NULL equals a NULL.
     """
 
@@ -77,12 +77,12 @@ class Spans:
 
     @property
     def removed(self) -> str:
-        """Name of the temporary table of rows to take out."""
+        """Name of the temporary table of rows to remove."""
         return f"{self.name}_removed"
 
     @property
     def added(self) -> str:
-        """Name of the temporary table of rows to put in."""
+        """Name of the temporary table of rows to add."""
         return f"{self.name}_added"
 
     @property
@@ -91,7 +91,7 @@ class Spans:
         return f"{self.name}_near"
 
     def ddl(self) -> str:
-        """Statements that create both tables where they are missing."""
+        """Statements that create both tables if they are missing."""
         columns = ", ".join(
             f"{name} {kind}{'' if name in self.nullable else ' NOT NULL'}"
             for name, kind in self.columns.items()
@@ -105,7 +105,7 @@ class Spans:
         """
 
     def members(self, place: ReleasePosition) -> str:
-        """SQL for the rows of the release as the tables have it now.
+        """SQL for the rows of the release in the tables.
 
         A release that is not loaded has the rows of the one before it: spans end only where a
         loaded release begins.
@@ -126,7 +126,7 @@ class Spans:
     def equal(self, left: str, right: str) -> str:
         """SQL that is true for two equal rows.
 
-        Column by column: a stored hash is no identity, as two rows can share it.
+        It compares column by column, since two rows can share a hash.
         """
         return " AND ".join(
             f"{left}.{name} {'IS NOT DISTINCT FROM' if name in self.nullable else '='} "
@@ -137,7 +137,7 @@ class Spans:
     def create_changes(self, connection: duckdb.DuckDBPyConnection, was: str, now: str) -> None:
         """Fill the temporary tables of changes from the rows before and after (SQL).
 
-        From the rows that `gather` found, those to take out keep where they are.
+        Rows to remove keep their location if `gather` found them.
         """
         for name, left, right, columns in (
             (self.removed, was, now, "l.*"),
@@ -152,10 +152,10 @@ class Spans:
     def gather(
         self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition, chosen: str, by: str
     ) -> None:
-        """Fill the temporary table `near` with the rows of the release that are *chosen*.
+        """Fill the temporary table `near` with the *chosen* rows of the release.
 
-        Those whose columns *by* are in the table *chosen*. `row` is where each is kept: among the
-        ended ones when `end_release` says so.
+        Chosen rows have their columns *by* in the table *chosen*. `row` is the row's location, in
+        the ended table if `end_release` is set.
         """
         ended = f"""
             UNION ALL
@@ -175,7 +175,7 @@ class Spans:
     def insert_first(
         self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition, rows: str
     ) -> Moved:
-        """Put all *rows* (SQL for a relation) in, where nothing of the archive is loaded."""
+        """Insert all *rows* (SQL for a relation) when nothing of the archive is loaded."""
         run = _Run(connection, place)
         came = run(f"INSERT INTO raw.{self.name} SELECT $archive, {self.row}, $release FROM {rows}")
         return Moved(came=came, went=0)
@@ -187,10 +187,10 @@ class Spans:
         *,
         gathered: bool = False,
     ) -> Moved:
-        """Take the rows of `removed` out of the release, and put `added` in.
+        """Remove the rows of `removed` from the release, and add those of `added`.
 
-        Only this release changes: what was current before and after it stays so. When `removed` was
-        taken from the rows *gathered*, it says where they are.
+        Only this release changes; earlier and later ones stay unchanged. With *gathered*, `removed`
+        has the locations of its rows.
 
         Raises:
             OutOfStepError: a row of `removed` is not a member, or one of `added` already is.
@@ -204,8 +204,8 @@ class Spans:
         inside = "span.first_release <= $release"
         ended_inside = f"{inside} AND span.end_release > $release"
 
-        # Out: what is left of a span before the release ends there, what is left after it begins
-        # anew.
+        # Remove: the part of a span before the release ends there, the part after it becomes a
+        # new span.
         gone = self.removed if gathered else "gone"
         if not gathered and wanted != self._match(
             run, gone, self.removed, inside, ended_inside if place.after else None
@@ -230,7 +230,7 @@ class Spans:
             if self._match(run, "present", self.added, inside, ended_inside):
                 raise OutOfStepError
 
-        # In: a new span, grown together with the one that ends here and the one that begins next.
+        # Add: a new span, merged with the one that ends here and the one that begins next.
         later = "span.first_release = $after" if place.after else None
         self._match(run, "left_part", self.added, None, "span.end_release = $release")
         self._match(run, "right_part", self.added, later, later)
@@ -258,7 +258,7 @@ class Spans:
         return Moved(came=came, went=wanted)
 
     def remove(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> Moved:
-        """Forget a release; all others stay as they are."""
+        """Remove a release from the history; all others stay unchanged."""
         run = _Run(connection, place)
         current, ended = self.name, f"{self.name}_ended"
         if place.before is None and place.after is None:
@@ -270,7 +270,7 @@ class Spans:
             went = run(f"DELETE FROM raw.{ended} WHERE archive = $archive AND end_release = $after")
             self._move_start(run, "$release", "$after")
             return Moved(came=0, went=went)
-        # What it brought goes, what it took comes back: then it equals the release before it.
+        # Undo its additions and removals: then it equals the release before it.
         begun = (
             f"SELECT {self.row} FROM raw.{{}} WHERE archive = $archive AND first_release = $release"
         )
@@ -285,7 +285,7 @@ class Spans:
         return self.change(connection, place)
 
     def reach_back(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
-        """Let a release older than all others start out with the rows of the one after it."""
+        """Let a release older than all others start with the rows of the next one."""
         if not place.loaded and place.before is None and place.after is not None:
             self._move_start(_Run(connection, place), "$after", "$release")
 
@@ -299,7 +299,7 @@ class Spans:
     def _match(
         self, run: _Run, name: str, change: str, current: str | None, ended: str | None
     ) -> int:
-        """A temporary table of the spans that equal a change, with where they are kept."""
+        """A temporary table of the spans that equal a change, with their locations."""
         found = "".join(
             f"""
                 UNION ALL SELECT span.rowid, {end}, span.first_release, change.*
@@ -328,7 +328,7 @@ class Spans:
 
 
 class _Run:
-    """Runs a statement with the place's values for `$archive`, `$release` and `$after`."""
+    """Runs statements with the place's `$archive`, `$release` and `$after`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, place: ReleasePosition) -> None:
         self._connection = connection
@@ -339,7 +339,7 @@ class _Run:
         }
 
     def __call__(self, sql: str, *, count: bool = False) -> int:
-        """The number of rows the statement changed, or found with *count*."""
+        """Run a statement; return the number of rows it changed, or found with *count*."""
         if count:
             sql = f"SELECT count(*) {sql}"
         for name, value in self._values.items():
@@ -348,12 +348,12 @@ class _Run:
         return int(found[0]) if found else 0
 
     def insert(self, table: str, rows: str, *, order: str = "") -> None:
-        """Put *rows* (a SELECT) into a table of the schema `raw`, if there are any.
+        """Insert *rows* (a SELECT) into a table of the schema `raw`, if there are any.
 
-        Behind a statement that wrote no rows into a table, DuckDB 1.5.6 does not see what a large
-        one writes into it in the same transaction, until the file is opened anew: what is loaded
-        next would be compared with too little. So nothing is written where there is nothing, and
-        temporary tables are filled by one statement each.
+        After a statement that wrote no rows into a table, DuckDB 1.5.6 does not see the rows that a
+        large one writes into it in the same transaction, until the file is opened again: the next
+        load would compare with too few rows. So this skips empty inserts, and one statement fills
+        each temporary table.
         """
         if self(f"FROM ({rows})", count=True):
             self(f"INSERT INTO raw.{table} {rows} {f'ORDER BY {order}' if order else ''}")

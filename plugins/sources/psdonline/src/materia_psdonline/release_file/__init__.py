@@ -1,1 +1,1 @@
-"""Read the file of a release: zip, CSV, and what is wrong with its lines."""
+"""Read and validate the file of a release: zip, CSV and bad lines."""

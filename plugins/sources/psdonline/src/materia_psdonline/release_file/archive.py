@@ -1,4 +1,4 @@
-"""One archive file: a zip with one CSV inside. What is wrong with it, and its text as a stream.
+"""Validate an archive, a zip with one CSV inside, and stream its text.
 
 `X_csv.zip` holds exactly one member `X.csv`, deflated. Its header has been the same in every
 release seen (2022 to 2026, and one quoted row of about 2010).
@@ -21,23 +21,23 @@ from materia_psdonline.release_file.zip_member import ArchiveError, find_member
 
 __all__ = ["HEADER", "ArchiveError", "ahead", "check", "inflate", "read_text"]
 
-# Packed bytes at a time: about 2 MB of text, which fit into a processor's cache. Eight times as
-# much comes from the system anew each time, and takes twice as long.
+# Compressed bytes at a time: about 2 MB of text, which fit into a processor's cache. Eight times as
+# much needs new memory from the system each time, and takes twice as long.
 CHUNK = 1 << 17
-# Read from the disk at a time. Each read is an occasion for another thread to take the interpreter,
-# and a thread that only unpacks should seldom have to wait for it.
+# Bytes per read from the disk. At each read another thread can take the interpreter's lock, and a
+# thread that only decompresses should seldom wait for it.
 READ = 1 << 22
 # Its type information calls the class an object of that class.
 DAMAGED = cast("type[Exception]", isal_zlib.error)
 
 
 def check(path: Path, file: str) -> str:
-    """Read the archive to its end, check what needs no parsing of rows, and identify its text.
+    """Read the whole archive, check everything except rows, and return its identity.
 
     Returns:
         Identity of the CSV text, in hex: its CRC-32 and its length, equal for the same text zipped
-        twice. The zip format itself vouches for a text with that sum; SHA-256 of 198 MB would
-        take longer than all the rest of the check.
+        twice. The zip format itself relies on that checksum; SHA-256 of 198 MB would take longer
+        than all the rest of the check.
 
     Raises:
         ArchiveError: not a zip, cut short, a wrong or second member, a bomb, a checksum that does
@@ -50,7 +50,7 @@ def check(path: Path, file: str) -> str:
         if len(head) < LONGEST:
             head += chunk[:LONGEST]
         pending = decoder.getstate()[0]
-        # Plain ASCII, which is all that was ever seen, needs no decoding.
+        # Plain ASCII, the only text ever seen, needs no decoding.
         if pending or not chunk.isascii():
             try:
                 decoder.decode(chunk)
@@ -75,10 +75,10 @@ def _not_utf8(path: Path, file: str, offset: int, byte: int) -> ArchiveError:
 
 
 def read_text(path: Path, file: str) -> Generator[bytes, None, None]:
-    """The CSV text in chunks, checked against length and checksum at the end.
+    """The CSV text in chunks; length and checksum are checked at the end.
 
     Raises:
-        ArchiveError: as `check`, as far as the zip itself is concerned.
+        ArchiveError: the zip is damaged, cut short or malformed.
     """
     member = find_member(path, file)
     crc = 0
@@ -90,10 +90,10 @@ def read_text(path: Path, file: str) -> Generator[bytes, None, None]:
 
 
 def inflate(path: Path, file: str) -> Generator[bytes, None, None]:
-    """The CSV text in chunks, its checksum not looked at.
+    """The CSV text in chunks, without a check of the checksum.
 
     Raises:
-        ArchiveError: as `check`, as far as the zip itself is concerned.
+        ArchiveError: the zip is damaged, cut short or malformed.
     """
     member = find_member(path, file)
     stream = _Stored(member.size) if member.stored else isal_zlib.decompressobj(-15)
@@ -108,7 +108,7 @@ def inflate(path: Path, file: str) -> Generator[bytes, None, None]:
                     raise ArchiveError("is cut short")
                 left -= len(packed)
                 for at in range(0, len(packed), CHUNK):
-                    # max_length keeps a lying bomb from filling the memory before it is noticed.
+                    # max_length stops a zip bomb with a false size before it fills the memory.
                     chunk = stream.decompress(packed[at : at + CHUNK], member.size - size + 1)
                     size += len(chunk)
                     if size > member.size or stream.unconsumed_tail:
@@ -121,7 +121,7 @@ def inflate(path: Path, file: str) -> Generator[bytes, None, None]:
 
 
 class _Stored:
-    """Stands for a decompressor where nothing is compressed."""
+    """A decompressor for stored members, which are not compressed."""
 
     unconsumed_tail = b""
 
@@ -138,9 +138,9 @@ class _Stored:
 
 
 def ahead(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """The same chunks, made by a thread of their own, which is a little ahead.
+    """The same chunks, read ahead by a separate thread.
 
-    ISA-L lets go of the interpreter while it unpacks and sums up.
+    ISA-L releases the interpreter's lock while it decompresses and computes the checksum.
     """
     made: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
     asked: SimpleQueue[str] = SimpleQueue()
@@ -153,7 +153,7 @@ def ahead(chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
                     if asked.get() == "stop":
                         return
                 made.put(None)
-        except BaseException as error:  # noqa: BLE001 -- raised where the chunks are asked for
+        except BaseException as error:  # noqa: BLE001 -- raised in the consumer of the chunks
             made.put(error)
 
     thread = Thread(target=make)

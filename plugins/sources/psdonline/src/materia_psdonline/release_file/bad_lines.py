@@ -1,7 +1,7 @@
-"""Which lines of a release's CSV cannot be used: line numbers, what is there, what is expected.
+"""Find the bad lines of a release's CSV: line number, found value and expected value.
 
-Looked for only when a release is refused, one line after the other: DuckDB has found by then that
-something is wrong, and a reader wants to know where.
+This runs only when a release is refused, line by line: DuckDB has found an error by then, and the
+message must say where.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Key = tuple[str, str, str, str]
 
 
 def find_bad_lines(name: str, release: date, key: Key | None = None) -> str | None:
-    """The first kind of fault in the text called *name*, where it is, and how often.
+    """The first kind of fault in the text called *name*, with its lines and their number.
 
-    None when there is no fault that shows in a line. With a *key* (commodity, country, market
-    year, attribute), where it occurs.
+    None when no single line has a fault. With a *key* (commodity, country, market year,
+    attribute), the lines of that key.
     """
     first = ""
     kind = ""
@@ -79,7 +79,7 @@ def _records(name: str) -> Iterator[tuple[int, list[str]]]:
                 if fields:
                     yield start, fields
                 start = reader.line_num + 1
-        except csv.Error:  # a field longer than any name: nothing to be said of the lines behind it
+        except csv.Error:  # a field longer than any name: the lines after it cannot be read
             return
 
 
@@ -94,7 +94,7 @@ def _same_key(fields: list[str], key: Key | None) -> tuple[str, str] | None:
 
 
 def _fault(fields: list[str], release: date) -> tuple[str, str] | None:
-    """What is wrong with one line: which kind of fault, and in words behind its number."""
+    """The fault of one line: its kind, and its description after the line number."""
     if len(fields) != len(COLUMNS):
         plural = "" if len(fields) == 1 else "s"
         return "fields", f"has {len(fields)} field{plural}, expected {len(COLUMNS)}"
@@ -111,7 +111,7 @@ def _bad_code(line: dict[str, str]) -> tuple[str, str] | None:
     )
 
 
-@lru_cache(maxsize=4096)  # two million lines have a thousand codes
+@lru_cache(maxsize=4096)  # two million lines have only a thousand codes
 def _bad_label(kind: str, code: str, label: str) -> tuple[str, str] | None:
     form, expected = FORMS[kind]
     if not form.fullmatch(code):
@@ -125,7 +125,7 @@ def _bad_label(kind: str, code: str, label: str) -> tuple[str, str] | None:
 
 
 def _other_name(fields: list[str], names: dict[tuple[str, str], str]) -> tuple[str, str] | None:
-    """A code that has another of the *names* in a line above."""
+    """A code that has another name in a line above, recorded in *names*."""
     line = dict(zip(COLUMNS, fields, strict=True))
     for kind, (code, label) in NAMED.items():
         before = names.setdefault((kind, line[code]), line[label])
@@ -151,7 +151,7 @@ def _bad_number(line: dict[str, str]) -> tuple[str, str] | None:
         )
     decimals = len(value.partition(".")[2])
     if decimals > DECIMALS:
-        return "decimals", f"has a value with {decimals} decimals, at most {DECIMALS} are kept"
+        return "decimals", f"has a value with {decimals} decimals, expected at most {DECIMALS}"
     return None
 
 

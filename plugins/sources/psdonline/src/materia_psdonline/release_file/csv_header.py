@@ -1,4 +1,4 @@
-"""The first line of a release: whether it names the twelve columns, and what it is replaced by."""
+"""CSV header of a release: check the twelve columns, and normalize the line."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COLUMNS = (
     "Value",
 )
 HEADER = ",".join(COLUMNS).encode()
-# A header with a mark, quotes and blanks is some 230 bytes long.
+# A header with a byte order mark, quotes and blanks has about 230 bytes.
 LONGEST = 1000
 
 
 def names_the_columns(line: bytes) -> bool:
     """Whether the *line* names the columns in their order.
 
-    A byte order mark, quotes, blanks around a name and the case of its letters leave no doubt of
-    what is meant. A column more, less or elsewhere does.
+    A byte order mark, quotes, blanks around a name and the case of its letters are harmless. An
+    extra, missing or moved column is not.
     """
     text = line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").decode(errors="replace")
     names = [name.strip(" \t") for name in text.split(",")]
@@ -43,7 +43,7 @@ def _quoted(name: str) -> bool:
 
 
 def check_header(head: bytes) -> None:
-    """Check the beginning of a text.
+    """Check the first line of a text.
 
     Raises:
         ArchiveError: it does not begin with the columns, or has no rows below them.
@@ -57,7 +57,7 @@ def check_header(head: bytes) -> None:
 
 
 def with_plain_header(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """The same text, its first line written as USDA writes it, with the line's own end."""
+    """The same text with USDA's own header, and the line end of the original."""
     head = b""
     pieces = iter(chunks)
     for chunk in pieces:

@@ -1,4 +1,4 @@
-"""CSV text -> rows of the raw layer: parse what DuckDB can, refuse what cannot be kept exactly."""
+"""Parse CSV text into rows of the raw layer with DuckDB, and refuse inexact values."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from materia_psdonline.release_file.zip_member import ArchiveError
 TYPES = {name.lower(): kind for name, kind in LINE.items()}
 KINDS = tuple(NAMED)
 _STAMP = "calendar_year::INTEGER * 100 + month"
-# How many decimals a value has. Nearly all have four zeros, which is quickly seen, and what is no
-# plain number in spite of them begins below the minus sign (a blank, a plus) or has a low line.
-# What DuckDB would read although it is no plain number has more decimals than any other.
+# The number of decimals of a value. Nearly all end in four zeros, which is fast to test; such a
+# value that is no number begins below the minus sign (a blank, a plus) or has an underscore. A
+# value that DuckDB would read although it is not a plain number gets an impossible number.
 YEAR_IS_ODD, VALUE_IS_ODD = 99, 98
 _DECIMALS = f"""
     CASE WHEN strlen(Market_Year) <> 4 OR strlen(Calendar_Year) <> 4 THEN {YEAR_IS_ODD}
@@ -60,7 +60,7 @@ class TwiceError(ArchiveError):
 
 
 class LaterError(ArchiveError):
-    """A release holds what was edited after it."""
+    """A release contains balances that were edited after its month."""
 
     def __init__(self, stamp: int, release: date) -> None:
         super().__init__(
@@ -73,7 +73,7 @@ def parse(connection: duckdb.DuckDBPyConnection, path: str, table: str) -> None:
     """Fill the temporary *table* with the lines of the CSV at *path*, without descriptions.
 
     Raises:
-        ArchiveError: a line or a value that is not what its column holds.
+        ArchiveError: a line or a value does not fit its columns.
     """
     columns = ", ".join(
         f"{name} {kind}{'' if name == 'value' else ' NOT NULL'}" for name, kind in LINE.items()
@@ -88,15 +88,15 @@ def parse(connection: duckdb.DuckDBPyConnection, path: str, table: str) -> None:
 
 
 def read_labels(connection: duckdb.DuckDBPyConnection, path: str) -> dict[tuple[str, str], str]:
-    """The descriptions in the CSV at *path*, with every code's form checked on the way.
+    """The descriptions in the CSV at *path*; this also checks the format of every code.
 
     Raises:
-        ArchiveError: a code of another width, what is no plain number or has more decimals than
-            are kept, a sum among the countries, or one code with two descriptions.
+        ArchiveError: a code of another width, a value that is not a plain number or has too many
+            decimals, a sum among the countries, or one code with two descriptions.
     """
     columns = [name for pair in NAMED.values() for name in pair]
     try:
-        # Two coarse groupings cost less than one for each kind of code.
+        # Two coarse groupings are faster than one for each kind of code.
         groups = connection.execute(f"""
             SELECT grouping(Commodity_Code), Month, decimals, {", ".join(columns)}
             FROM (SELECT *, {_DECIMALS} AS decimals FROM {_csv(path, {})})
@@ -123,9 +123,9 @@ def _check_numbers(month: str, decimals: int) -> None:
     if decimals == YEAR_IS_ODD:
         raise ArchiveError("has a year that is not four digits")
     if decimals == VALUE_IS_ODD:
-        raise ArchiveError("has a value that is no plain number")
+        raise ArchiveError("has a value that is not a plain number")
     if decimals > DECIMALS:
-        raise ArchiveError(f"has a value with {decimals} decimals, at most {DECIMALS} are kept")
+        raise ArchiveError(f"has a value with {decimals} decimals, expected at most {DECIMALS}")
 
 
 def _check_label(kind: str, code: str, label: str) -> None:
@@ -139,10 +139,10 @@ def _check_label(kind: str, code: str, label: str) -> None:
 
 
 def refuse_impossible(connection: duckdb.DuckDBPyConnection, table: str, release: date) -> None:
-    """Check the lines in *table* against what any figure of the *release* can be.
+    """Check the lines in *table* against the limits for the *release*.
 
     Raises:
-        ArchiveError: a stamp later than the release, a year or a value beyond all limits.
+        ArchiveError: a stamp later than the release, or a year or a value out of range.
     """
     found = connection.execute(f"""
         SELECT max({_STAMP}) FILTER (month > 0),
@@ -169,8 +169,7 @@ def refuse_later(connection: duckdb.DuckDBPyConnection, stamps: str, release: da
 def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str, balances: str) -> None:
     """Raise ArchiveError when two rows of the *table* share their key.
 
-    Balances of which `history.encode` has found that they have each attribute once are not looked
-    at again.
+    This skips balances in which `history.encode` has found each attribute only once.
     """
     if connection.execute(f"SELECT count(*) FROM {balances} WHERE NOT once").fetchone() == (0,):
         return
@@ -185,8 +184,8 @@ def refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: str, balance
 
 def _csv(path: str, types: Mapping[str, str]) -> str:
     columns = ", ".join(f"'{name}': '{types.get(name.lower(), 'VARCHAR')}'" for name in CSV_COLUMNS)
-    # Sniffing would cost half a second and keep the second processor idle; so would one buffer for
-    # all of a short text. (Short ones for a long text would make short row groups, poorly packed.)
+    # Sniffing would cost half a second and leave the second processor idle; so would one buffer for
+    # all of a short text. (Small buffers for a long text give small, badly compressed row groups.)
     buffer = 1 << (20 if Path(path).stat().st_size < 1 << 25 else 25)
     return (
         f"read_csv('{path}', auto_detect = false, header = true, delim = ',', quote = '\"', "
@@ -195,12 +194,12 @@ def _csv(path: str, types: Mapping[str, str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What DuckDB's message says about the text, without what it says about its options."""
+    """DuckDB's message about the text, without the part about its options."""
     parts = [part.strip() for part in str(error).splitlines() if part.strip()]
     found = re.search(r"CSV Error on Line: (\d+)", parts[0])
     if found is None:
         return parts[0]
-    # The line itself comes behind its heading or in the line below; then what is wrong with it.
+    # The line itself is after its heading or in the line below; then follows the fault.
     told = [part for part in parts[1:] if part != "Original Line:"]
     line, problem, *_ = [*told, "", ""]
     line = line.removeprefix("Original Line:").strip()

@@ -1,4 +1,4 @@
-"""The CSV text of an archive where DuckDB can read it, and the difference of two such texts."""
+"""Make an archive's CSV text readable for DuckDB, and diff two such texts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from materia_psdonline.release_file.line_diff import LineDiff, diff_lines
 def unpacked(
     path: Path, file: str, directory: Path, *, one_line_end: bool = False
 ) -> Iterator[str]:
-    """A name under which the text can be opened and read, more than once.
+    """A path at which the text can be opened and read, more than once.
 
-    With *one_line_end* all its lines end with a line feed alone.
+    With *one_line_end* all lines end with a line feed only.
 
-    In memory where the system can (Linux), since it is read at once and never again; else a
-    temporary file in *directory*.
+    The text is in memory where the system allows it (Linux), else in a temporary file in
+    *directory*.
     """
     text: Iterable[bytes] = with_plain_header(read_text(path, file))
     with _written(with_line_feeds(text) if one_line_end else text, directory) as name:
@@ -30,14 +30,14 @@ def unpacked(
 
 @contextmanager
 def as_csv(lines: bytes, directory: Path) -> Iterator[str]:
-    """The same for a few lines of such a text, under its header."""
+    """A path for a few lines of such a text, with its header."""
     end = b"\r\n" if b"\r\n" in lines else b"\n"
     with _written([HEADER + end, lines], directory) as name:
         yield name
 
 
 def has_mixed_line_ends(path: Path, file: str) -> bool:
-    """Whether some lines of the text end otherwise than others: DuckDB does not read such a one."""
+    """Whether the text has mixed line ends, which DuckDB does not read."""
     feeds = both = 0
     last = b""
     for chunk in read_text(path, file):
@@ -48,12 +48,12 @@ def has_mixed_line_ends(path: Path, file: str) -> bool:
 
 
 def with_line_feeds(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The text with all its lines ended by a line feed alone; what is between quotes stays."""
+    """The text with a line feed as the only line end; quoted fields stay unchanged."""
     quoted = False
     held = b""
     for chunk in chunks:
         text = held + chunk
-        held = b"\r" if text.endswith(b"\r") else b""  # its line feed may be in the next one
+        held = b"\r" if text.endswith(b"\r") else b""  # the line feed may be in the next chunk
         parts = text[: len(text) - len(held)].split(b'"')
         for at in range(quoted, len(parts), 2):
             parts[at] = parts[at].replace(b"\r\n", b"\n")
@@ -83,17 +83,17 @@ def _written(chunks: Iterable[bytes], directory: Path) -> Iterator[str]:
 
 
 def diff_texts(old: Path, new: Path, file: str, *, limit: int) -> LineDiff | None:
-    """Compare the texts of two archives; the new one is unpacked by a thread of its own.
+    """Diff the texts of two archives; a separate thread decompresses the new one.
 
-    One for the old text too would make it slower: whoever compares does not let go of the
-    interpreter, and the others would only wait for it.
+    A second thread for the old text would be slower: the comparison holds the interpreter's lock,
+    and the other threads would only wait for it.
 
-    The checksum of *old* is not looked at: it is loaded already, so a line of it that changed on
-    the disk is found out by not being among the rows.
+    The checksum of *old* is not checked: it is already loaded, and a line that changed on the disk
+    would not match the loaded rows.
 
     Raises:
         ArchiveError: one of them is damaged.
-        LineTooLongError: as `diff_lines`.
+        LineTooLongError: a line is too long for the diff.
     """
     with (
         closing(inflate(old, file)) as before,

@@ -1,6 +1,6 @@
-"""What no figure of a release can be: later than it, beyond any size or year, or a sum of others.
+"""Validation limits for a release: newest stamp, range of years and values, sums of countries.
 
-Pure values and functions; `docs/data.md` states them with their reasons.
+Pure values and functions; `docs/data.md` lists them with their reasons.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import date
 from materia.kit.text import printable
 
 # The largest of the real figures seen is 518,195, in thousands of tonnes; written in tonnes it
-# would be 5 x 10^8. Two thousand times that is no harvest, and sums of such do not fit their type.
+# would be 5 x 10^8. Two thousand times that is not a harvest, and such sums do not fit their type.
 VALUE_LIMIT = 10**12
 # The first market year is 1960, and forecasts reach one year ahead.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
-# The width of a code is lost when it is kept as a number, so it is checked.
+# A code loses its width when it becomes a number, so the width is checked.
 FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "commodity": (re.compile(r"[0-9]{7}"), "seven digits such as 0410000"),
     "country": (re.compile(r"[0-9A-Z]{2}"), "two capitals or digits such as BR"),
@@ -28,7 +28,7 @@ YEAR = re.compile(r"[0-9]{4}")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 DECIMALS = 4
 # USDA's API has the world as country 00, and its regions. The files have neither, and all 251 codes
-# of countries begin with a letter. The European Union (E2, E3, E4) is no sum of other rows, and
+# of countries begin with a letter. The European Union (E2, E3, E4) is not a sum of rows, and
 # some words of sums occur in names of countries: "Other Pacific Islands", "South Africa".
 REGIONS = frozenset(
     {
@@ -59,14 +59,14 @@ def is_sum(code: str, name: str) -> bool:
 
 
 def control_character(text: str) -> str | None:
-    """The first character that nobody can see, such as NUL; ends of lines and tabs are none."""
+    """The first invisible character, such as NUL; line ends and tabs are allowed."""
     if printable(text) == text:
         return None
     return next((one for one in text if one not in "\t\r\n" and printable(one) != one), None)
 
 
 def stamp_of(release: date) -> int:
-    """A month as one number, `202511`: the newest that a balance of the release can carry."""
+    """The newest stamp that a balance of the release can have, as a number: `202511`."""
     return release.year * 100 + release.month
 
 

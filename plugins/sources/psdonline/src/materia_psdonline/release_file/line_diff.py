@@ -1,9 +1,9 @@
-"""What changed between two texts that are nearly equal, in whole lines, read as streams.
+"""Streaming line diff of two nearly equal texts.
 
-Two monthly snapshots share 98 lines in 100, byte for byte and in the same order. So whole blocks
-are compared at memory speed, and no line is looked at alone: where texts part, a line a little
-further on that both have tells where they go on alike. The answer is exact as a multiset whatever
-the texts are; likeness only makes it fast.
+Two monthly snapshots share 98 lines in 100, byte for byte and in the same order. So this compares
+whole blocks at memory speed and not single lines: after a difference it searches for a common line
+a little further on. The result is exact as a multiset for any texts; similar texts only make it
+fast.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-# What is compared in one step; a difference in it is then searched for in steps of halves, down to
-# about a line, and from there line by line.
+# Bytes compared in one step; a binary search then narrows a difference down to about a line, and
+# the rest is line by line.
 BLOCK = 1 << 14
 GRAIN = 1 << 6
-# How far on to look for a line that both texts have: the 13 lines of a balance lie in the first
-# distance, the 20,000 of a large new commodity in the last.
+# How far to search for a common line: the first distance covers the 13 lines of a balance, the last
+# one the 20,000 of a large new commodity.
 LOOKS = tuple(1 << power for power in range(11, 22))
-# With less of a text than this at hand, more is fetched.
+# Read more of a text when less than this is in the window.
 LOW = LOOKS[2] * 2
 
 
 class LineTooLongError(Exception):
-    """A line is longer than any look; these are not the texts this was made for."""
+    """A line is longer than the longest search distance."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineDiff:
-    """Whole lines that lead from one text to another, as multisets: less *removed*, and *added*.
+    """The difference of two texts in whole lines, as multisets: *removed* and *added*.
 
-    A line that stayed may be in both, as often in one as in the other.
+    An unchanged line may be in both, equally often.
     """
 
     removed: bytes
@@ -38,7 +38,7 @@ class LineDiff:
 
 
 def diff_lines(old: Iterable[bytes], new: Iterable[bytes], *, limit: int) -> LineDiff | None:
-    """Compare two texts given as chunks of bytes; None when more than *limit* bytes differ.
+    """Diff two texts in chunks of bytes; None when more than *limit* bytes differ.
 
     A text whose last line has no line feed is compared as if it had one.
 
@@ -74,7 +74,7 @@ def _whole_lines(parts: list[bytes]) -> bytes:
 
 
 def _skip_equal(a: _Window, b: _Window) -> None:
-    """Step over the lines both windows share."""
+    """Skip the lines that both windows share."""
     text_a, text_b, i = a.text, b.text, a.at
     same, end = b.at, min(len(text_b), b.at + len(text_a) - i)
     shift = i - same
@@ -91,7 +91,7 @@ def _skip_equal(a: _Window, b: _Window) -> None:
             else:
                 stop = middle
         break
-    # Only whole lines count: from the last line end inside what is surely equal.
+    # Only whole lines count: start from the last line end in the equal part.
     place = text_b.rfind(b"\n", b.at, same) + 1 or b.at
     while (line_end := text_b.find(b"\n", place) + 1) and text_a.startswith(
         view[place:line_end], place + shift
@@ -101,7 +101,7 @@ def _skip_equal(a: _Window, b: _Window) -> None:
 
 
 def _meeting_point(a: _Window, b: _Window) -> tuple[int, int]:
-    """Where in their texts both go on with a line they share; if nowhere near, a long way on."""
+    """The next positions with a common line; if none is near, positions far ahead."""
     for look in LOOKS:
         a.reach(look * 2)
         b.reach(look * 2)
@@ -113,7 +113,7 @@ def _meeting_point(a: _Window, b: _Window) -> tuple[int, int]:
 
 
 def _shared_line(one: _Window, other: _Window, look: int) -> tuple[int, int] | None:
-    """Where the line that is *look* bytes on in *one* begins, there and in *other*."""
+    """The positions in *one* and *other* of the line *look* bytes ahead in *one*."""
     start = one.text.find(b"\n", one.at + look)
     end = one.text.find(b"\n", start + 1)
     if start < 0 or end < 0:
@@ -124,7 +124,7 @@ def _shared_line(one: _Window, other: _Window, look: int) -> tuple[int, int] | N
 
 
 def _back(a: _Window, b: _Window, until_a: int, until_b: int) -> tuple[int, int]:
-    """From where both go on alike back to the first line of which they do."""
+    """Go back from a common line to the first line of the common part."""
     view = memoryview(b.text)
     same, beyond = 0, min(until_a - a.at, until_b - b.at)
     while beyond - same > GRAIN:
@@ -133,7 +133,7 @@ def _back(a: _Window, b: _Window, until_a: int, until_b: int) -> tuple[int, int]
             same = middle
         else:
             beyond = middle
-    # Only whole lines count: from the first line end inside what is surely equal.
+    # Only whole lines count: start from the first line end in the equal part.
     shift = until_b - until_a
     place = a.text.find(b"\n", until_a - same, until_a) + 1 or until_a
     while place > a.at:
@@ -148,26 +148,26 @@ def _back(a: _Window, b: _Window, until_a: int, until_b: int) -> tuple[int, int]
 
 
 class _Window:
-    """The part of a text that is at hand; `at` is always the start of a line."""
+    """A window on a text; `at` is always the start of a line."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._ended = False
         self.text = b""
         self.at = 0
-        # A long chunk of which only the beginning is in the text, and where it begins there.
+        # A long chunk of which only the beginning is copied, and its position in the window.
         self._chunk = b""
         self._chunk_at = 0
 
     def is_low(self) -> bool:
-        """Whether there is more to be had, or nothing left."""
+        """Whether the window is nearly empty and the text has more, or nothing is left."""
         left = len(self.text) - self.at
         return left == 0 or (not self._ended and left < LOW)
 
     def fill(self) -> bool:
-        """Have enough of the text at hand; whether there is any left."""
+        """Read enough of the text into the window; return whether any is left."""
         if self._chunk and self.is_low():
-            # The place is in the beginning of the chunk by now: only the seam had to be copied.
+            # The position is now inside the chunk: only the seam had to be copied.
             self.text, self.at = self._chunk, self.at - self._chunk_at
             self._chunk = b""
         if not self._ended and self.is_low():
@@ -175,7 +175,7 @@ class _Window:
         return self.at < len(self.text)
 
     def reach(self, size: int) -> None:
-        """Have *size* bytes at hand, or all that is left."""
+        """Read *size* bytes into the window, or all that is left."""
         if len(self.text) - self.at >= size:
             return
         if self._chunk:
@@ -185,7 +185,7 @@ class _Window:
             self._fetch(size, seam=False)
 
     def _fetch(self, size: int, *, seam: bool) -> None:
-        """Add chunks until *size* bytes are at hand; of a long one, only the *seam* at first."""
+        """Add chunks until the window has *size* bytes; copy only the *seam* of a long one."""
         parts = [self.text[self.at :]]
         have = len(parts[0])
         while have < size:
@@ -205,14 +205,14 @@ class _Window:
         self.at = 0
 
     def begins_line(self, place: int) -> bool:
-        """Whether a line begins at that *place* in the text, which is at `at` or behind it."""
+        """Whether a line begins at *place*, which is at `at` or after it."""
         return place == self.at or self.text[place - 1] == ord("\n")
 
     def last_line_end(self) -> int:
-        """Where the last of the lines within the longest look ends.
+        """The end of the last line within the longest search distance.
 
         Raises:
-            LineTooLongError: there is none.
+            LineTooLongError: no line ends there.
         """
         end = self.text.rfind(b"\n", self.at, self.at + LOOKS[-1]) + 1
         if not end:
@@ -220,7 +220,7 @@ class _Window:
         return end
 
     def take(self, until: int) -> bytes:
-        """Step to that place in the text; what was stepped over."""
+        """Move to that position; return the skipped bytes."""
         taken = self.text[self.at : until]
         self.at = until
         return taken

@@ -1,4 +1,4 @@
-"""The CSV inside a zip archive: which member it is, and where its packed bytes start."""
+"""Find the CSV member of a zip archive and the offset of its compressed bytes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# The largest real text is 198 MB (2.1 million rows) and shrinks 18 to 1. Five times the size, and
-# ten times the ratio, is a bomb and not a release.
+# The largest real text is 198 MB (2.1 million rows), compressed 18 to 1. Five times the size or ten
+# times the ratio is a zip bomb and not a release.
 MAX_TEXT_BYTES = 1 << 30
 MAX_RATIO = 200
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 class ArchiveError(Exception):
-    """The file cannot be used; the message says why, to be read after its address."""
+    """The file cannot be used; the message continues the file's address with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The CSV as it lies in its archive.
+    """The CSV member of an archive.
 
     Attributes:
-        start: Offset of its first packed byte.
-        packed_size: How many bytes it has there.
-        size: How many bytes its text has.
+        start: Offset of its first compressed byte.
+        packed_size: Number of compressed bytes.
+        size: Number of bytes of its text.
         crc: CRC-32 of its text.
-        stored: Whether its bytes are its text; else they are deflated.
+        stored: Whether it is stored and not deflated.
     """
 
     start: int
@@ -51,7 +51,7 @@ def find_member(path: Path, file: str) -> Member:
     """The one CSV in the archive at *path*.
 
     Raises:
-        ArchiveError: it is no zip, cut short, holds another member or a second one, or a bomb.
+        ArchiveError: not a zip, cut short, a wrong or second member, or a zip bomb.
     """
     with path.open("rb") as archive:
         begin = archive.read(512)
@@ -93,19 +93,19 @@ def find_member(path: Path, file: str) -> Member:
 
 
 def _beside(member: zipfile.ZipInfo) -> bool:
-    """Whether it is what macOS puts beside the files of an archive, and no file of USDA's."""
+    """Whether it is a file that macOS adds to an archive."""
     name = PurePosixPath(member.filename)
     return "__MACOSX" in name.parts[:1] or name.name.startswith("._") or name.name == ".DS_Store"
 
 
 def _start(path: Path, member: zipfile.ZipInfo) -> int:
-    """Where the packed bytes start: behind a second header, whose length only itself tells."""
+    """The offset of the compressed bytes, after the local header of variable length."""
     local = b""
     if member.header_offset >= 0:
         with path.open("rb") as archive:
             archive.seek(member.header_offset)
             local = archive.read(30)
     if len(local) < 30 or not local.startswith(b"PK\x03\x04"):
-        raise ArchiveError("is damaged: its directory points at nothing")
+        raise ArchiveError("is damaged: its directory points to nothing")
     name_length, extra_length = struct.unpack("<HH", local[26:30])
     return int(member.header_offset + 30 + name_length + extra_length)

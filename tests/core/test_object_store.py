@@ -212,7 +212,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HTTPS_PROXY", "http://me:word@127.0.0.1:9", "through the proxy of HTTPS_PROXY (127"),
         ("https_proxy", "http://127.0.0.1:9", "through the proxy of https_proxy (http://127.0"),
         ("ALL_PROXY", "http://127.0.0.1:9", "through the proxy of ALL_PROXY (http://127.0.0.1:9)"),
-        ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY (socks5://127.0.0.1:9) is not one for"),
+        (
+            "ALL_PROXY",
+            "socks5://127.0.0.1:9",
+            "ALL_PROXY (socks5://127.0.0.1:9) is not an HTTP proxy",
+        ),
         ("all_proxy", "http://no.such.invalid:9", "through the proxy of all_proxy"),
     ],
 )

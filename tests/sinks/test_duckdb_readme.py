@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import materia_duckdb
+import materia_store
 import pytest
 from materia_duckdb.sink import DuckDBSink
 from materia_runner.bundled import load_registry
@@ -66,13 +67,21 @@ def test_its_examples_run_and_print_what_was_published(folder: Path) -> None:
     assert "Prices, one row each." in output
 
 
+# Modules of the store kit that this sink stands on.
+SHARED = ("connection", "file_lock", "known_partitions", "publication", "views")
+
+
 def explained() -> list[str]:
     return re.findall(r"^\| `(.+?)` \|", README, re.MULTILINE)
 
 
 def said() -> list[str]:
     """The text of every error, as it stands in the code."""
-    modules = Path(materia_duckdb.__file__).parent.glob("*.py")
+    store = Path(materia_store.__file__).parent
+    modules = [
+        *Path(materia_duckdb.__file__).parent.glob("*.py"),
+        *(store / f"{name}.py" for name in SHARED),
+    ]
     code = "".join(path.read_text(encoding="utf-8") for path in modules)
     joined = re.sub(r'"\s*\n\s*f?"', "", code)
     return re.findall(r"(?:BusyError|SinkError)\(\s*(f\".+?\")\s*\)", joined, re.DOTALL)

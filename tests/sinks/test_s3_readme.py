@@ -100,7 +100,7 @@ def test_its_example_runs_and_prints_what_was_published(store: S3Server, tmp_pat
 
 
 def explained() -> list[str]:
-    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## When")[2], re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## Errors")[2], re.MULTILINE)
     return [words for row in rows for words in re.findall(r"`(.+?)`", row)]
 
 
@@ -126,8 +126,8 @@ def test_every_message_that_can_be_said_is_explained() -> None:
         ),
         re.DOTALL,
     )
-    # In `problems` sentences are put together; what went wrong stands before the "; ".
-    said += re.findall(r"f?\"[^\"\n]*; [^\"\n]*\"", code("problems"))
+    # In `errors` sentences are put together; what went wrong stands before the "; ".
+    said += re.findall(r"f?\"[^\"\n]*; [^\"\n]*\"", code("errors"))
     said += re.findall(r"f\"[^\"\n]*; [^\"\n]*\"", code("object_store_errors"))
 
     assert len(said) > 20

@@ -236,7 +236,7 @@ def test_a_version_that_does_not_run_there_is_replaced_and_told(workbench: Workb
     shutil.rmtree(workbench.site / "compiled-2.0.dist-info")
 
     assert "lib/compiled-2.0.dist-info/METADATA" in contents(workbench.build())
-    assert "compiled is 2.0 on Python 3.12 on arm64, and 2.1 here" in workbench.said
+    assert "compiled is 2.0 for Python 3.12 on arm64, but 2.1 here" in workbench.said
 
 
 def test_a_package_without_a_wheel_is_an_error_that_names_it(workbench: Workbench) -> None:

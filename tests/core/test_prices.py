@@ -305,7 +305,7 @@ def test_an_offer_that_cannot_be_true_is_left_out_of_an_answer_and_of_the_kept_o
         assert all(offer.hourly.amount > 0 for offer in answer.offers)
         (line,) = answer.left_out
         assert line.startswith("hours: ")
-        assert "its price of an hour is 0 EUR, which cannot be" in line
+        assert "its price of an hour is 0 EUR, which is out of range" in line
 
 
 def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache) -> None:
@@ -314,7 +314,7 @@ def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache)
     (reason,) = reasons(ask(given, cache=cache))
 
     assert reason.startswith("hours: returned no offers: hours: ")
-    assert reason.endswith("its disk is 0, which cannot be")
+    assert reason.endswith("its disk is 0, which is out of range")
 
 
 def test_what_a_plugin_left_out_is_part_of_its_answer(cache: PriceCache) -> None:

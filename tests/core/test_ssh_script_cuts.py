@@ -97,7 +97,9 @@ def test_a_lost_machine_is_never_success(booted: Callable[..., Worker]) -> None:
 
     with (
         worker.session() as session,
-        pytest.raises(WorkerLostError, match="the worker is out of reach, script-"),
+        pytest.raises(
+            WorkerLostError, match="the worker is out of reach, the connection broke during script-"
+        ),
     ):
         session.run_command(a_script("sh", "-c", "echo begun; sleep 60", lease=SECOND), told)
     told.join()
@@ -141,7 +143,7 @@ def test_a_machine_that_comes_back_with_another_host_key_is_not_resumed(
                     os.kill(process, signal.SIGKILL)
 
     told = During(swap)
-    with worker.session() as session, pytest.raises(HostKeyError, match="another host key"):
+    with worker.session() as session, pytest.raises(HostKeyError, match="host key mismatch"):
         session.run_command(a_script("sh", "-c", "echo begun; sleep 60", lease=SECOND * 2), told)
     told.join()
 

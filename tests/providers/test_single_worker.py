@@ -266,7 +266,7 @@ def test_nothing_is_rented_that_could_pass_the_monthly_cap(place: Place) -> None
     done = place.workshop.run("worker", "create", environment=place.secrets)
 
     assert done.returncode == 4
-    assert "[budget] monthly in materia.toml allows 0.0010 EUR" in done.stderr
+    assert "over its cap of 0.0010 EUR ([budget] monthly in materia.toml)" in done.stderr
     assert place.cloud.meter.lines == []
     assert place.left() == []
 

@@ -79,8 +79,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Ta
     [
         "good, bad: fails, repaired and edited",
         "bad: fails, repaired",
-        "good, bad: fails, edited: fails, repaired",
-        "good, bad: fails, edited: fails, repaired and taken back",
+        pytest.param("good, bad: fails, edited: fails, repaired", marks=pytest.mark.campaign),
+        pytest.param(
+            "good, bad: fails, edited: fails, repaired and taken back", marks=pytest.mark.campaign
+        ),
         "good, bad: killed, repaired and edited",
         "bad: killed, edited: fails, repaired",
     ],

@@ -145,7 +145,7 @@ def _money(money: Money, what: str, currency: str, *, least: Decimal = Decimal(0
     # Without rounding: a multiple of a price may have more digits than the price.
     exact = amount(money.amount, what, most=MOST_OF_AN_HOUR * 1000)
     if exact < least or (what == "price of an hour" and exact > MOST_OF_AN_HOUR):
-        raise ValueError(f"its {what} is {exact:f} {money.currency}, which cannot be")
+        raise ValueError(f"its {what} is {exact:f} {money.currency}, which is out of range")
     if not isinstance(code, str) or not CURRENCY.fullmatch(code):
         raise ValueError(f"its currency is {code!r}")
     if money.currency != currency:

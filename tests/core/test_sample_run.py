@@ -60,7 +60,7 @@ def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
     assert [path.name for path in clone.home.iterdir()] == [".local"]  # the ledger and the logs
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_run_killed_anywhere_is_made_good_by_the_next(clone: Workshop) -> None:
     clone.run("run", "--sample")
     clean = serving(clone)

@@ -84,7 +84,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Ta
             "good, bad: fails, edited: fails, repaired and taken back", marks=pytest.mark.campaign
         ),
         "good, bad: killed, repaired and edited",
-        "bad: killed, edited: fails, repaired",
+        pytest.param("bad: killed, edited: fails, repaired", marks=pytest.mark.campaign),
     ],
 )
 def test_what_was_built_of_a_bad_file_does_not_stay(

@@ -88,12 +88,12 @@ def test_a_machine_is_destroyed_also_when_its_life_cannot_be_written_down(
     life = Written(fails)
 
     if fails == "delayed":  # what it says is lost, and nothing else
-        with rented_instance(rental, REQUEST, Interrupts(), life):
+        with rented_instance(rental, REQUEST, Interrupts(), life, host_key=None):
             pass
     else:
         with (
             pytest.raises(LedgerError),
-            rented_instance(rental, REQUEST, Interrupts(), life),
+            rented_instance(rental, REQUEST, Interrupts(), life, host_key=None),
         ):
             pass
 
@@ -104,7 +104,7 @@ def test_a_machine_is_destroyed_also_when_its_life_cannot_be_written_down(
 def test_every_step_is_told_before_its_effect_or_after_it(tmp_path: Path) -> None:
     life = Written()
 
-    with rented_instance(Rental(tmp_path), REQUEST, Interrupts(), life):
+    with rented_instance(Rental(tmp_path), REQUEST, Interrupts(), life, host_key=None):
         assert life.steps == ["requesting", "created", "ready"]
 
     assert life.steps == ["requesting", "created", "ready", "destroying", "gone"]

@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fakes.machines import READY, Worker, a_user_data, new_id
+from fakes.rental import Rental, offer
+from materia.compute import Instance, InstanceRequest
 from materia.errors import HostKeyError, ReadyTimeoutError, StageError
 from materia_providers.cloud_init import generate_key
+from materia_runner.rental.lifecycle import reach
 from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
 from materia_testing.emulation.ssh_machines.boot import Booting
@@ -58,6 +61,34 @@ def test_another_host_key_is_never_accepted(worker: Worker) -> None:
     with pytest.raises(HostKeyError, match="does not show the host key of this instance") as raised:
         wait_until_reachable(login.host, login.port, generate_key().public, SHORT)
     assert isinstance(raised.value, ReadyTimeoutError)
+
+
+class Careless(Rental):
+    """A provider that knows no host key, or repeats the one that the server shows."""
+
+    said: str | None = None
+    login: SshTarget
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        return replace(instance, host=self.login.host, port=self.login.port, host_key=self.said)
+
+
+def test_an_instance_is_ready_only_with_the_key_that_was_sent_whatever_its_provider_says(
+    worker: Worker, tmp_path: Path
+) -> None:
+    rental = Careless(tmp_path)
+    rental.login = worker.login
+    expires_at = datetime(2026, 11, 24, tzinfo=UTC)
+    made = rental.create_instance(
+        InstanceRequest(
+            name="m", run="r", stage="extract", offer=offer("small"), expires_at=expires_at
+        )
+    )
+
+    for rental.said in (None, worker.login.host_key):
+        with pytest.raises(HostKeyError):
+            reach(rental, made, generate_key().public, timeout=SHORT)
+    assert reach(rental, made, worker.login.host_key, timeout=READY).host == worker.login.host
 
 
 def test_nobody_logs_in_to_a_server_with_another_host_key(worker: Worker) -> None:

@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError
 
-from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, billed, gone_machine
+from materia_runner.ledger.bills import billed
 from materia_runner.ledger.columns import Column, column, columns, row_from
 from materia_runner.ledger.costs import cost_rows, spent, time_needed
 from materia_runner.ledger.rows import (
@@ -35,9 +35,8 @@ from materia_runner.ledger.rows import (
 )
 from materia_runner.ledger.schema import open_file, translated_errors
 from materia_runner.ledger.settled_costs import (
+    costs_since,
     settle,
-    settled_costs,
-    settled_until,
     worth_settling,
 )
 from materia_runner.pricing.cost import Line
@@ -283,21 +282,12 @@ class Ledger:
         with suppress(MateriaError):  # sums that cannot be written are computed each time
             self._settle_costs(now)
         with self._snapshot() as connection:
-            until = settled_until(connection)
-            sums = settled_costs(connection, until, after=begin[:7])
-            where = "machine.number > ?"
-            bound: tuple[Column, ...] = (until,)
-            if since:  # the cached sums are per month
-                where = f"machine.intended_at >= ? AND ({where} OR machine.intended_at LIKE ?)"
-                bound = (begin, until, begin[:7] + "%")
-            gone = connection.execute(GONE_MACHINES + where, bound).fetchall()
-            attempts = connection.execute(ATTEMPTS + where, bound).fetchall()
+            sums, machines, attempts = costs_since(connection, begin)
             still_open = self._rows(
                 MachineRow, "machines", f"intended_at >= ? AND {IS_OPEN}", begin
             )
-        machines = [gone_machine(row) for row in gone]
         machines += [billed(row, now) for row in still_open if row.rented]
-        return cost_rows(machines, map(attempt, attempts), now, sums)
+        return cost_rows(machines, attempts, now, sums)
 
     def _settle_costs(self, now: datetime) -> None:
         with self._reading() as connection:

@@ -13,7 +13,14 @@ from decimal import Decimal
 
 from materia.compute import Money
 
-from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, gone_machine
+from materia_runner.ledger.bills import (
+    ATTEMPTS,
+    GONE_MACHINES,
+    Attempt,
+    BilledMachine,
+    attempt,
+    gone_machine,
+)
 from materia_runner.ledger.columns import column
 from materia_runner.ledger.costs import cost_rows
 from materia_runner.ledger.rows import CostRow
@@ -107,6 +114,30 @@ def settled_costs(
         for month, provider, stage, machines, microseconds, estimate, cost in connection.execute(
             "SELECT * FROM settled_costs WHERE month > ?", (after,)
         )
+    )
+
+
+def costs_since(
+    connection: sqlite3.Connection, begin: str
+) -> tuple[tuple[CostRow, ...], list[BilledMachine], list[Attempt]]:
+    """The cached sums, and the machines and attempts that they do not have.
+
+    Args:
+        connection: The ledger, in a transaction.
+        begin: Machines requested before this moment, as a column, are left out; empty: none.
+    """
+    until = settled_until(connection)
+    where = "machine.number > ?"
+    bound: tuple[str | int, ...] = (until,)
+    if begin:  # the cached sums are per month
+        where = f"machine.intended_at >= ? AND ({where} OR machine.intended_at LIKE ?)"
+        bound = (begin, until, begin[:7] + "%")
+    gone = connection.execute(GONE_MACHINES + where, bound).fetchall()
+    attempts = connection.execute(ATTEMPTS + where, bound).fetchall()
+    return (
+        settled_costs(connection, until, after=begin[:7]),
+        [gone_machine(row) for row in gone],
+        [attempt(row) for row in attempts],
     )
 
 

@@ -68,6 +68,7 @@ def rented_instance(
     interrupts: Interrupts,
     observer: InstanceObserver,
     *,
+    host_key: str | None,
     keep: bool = False,
     ready_timeout: timedelta = READY_TIMEOUT,
     patience: timedelta = DESTROY_PATIENCE,
@@ -82,6 +83,8 @@ def rented_instance(
         request: The instance to create.
         interrupts: The signals.
         observer: Observes every step.
+        host_key: The host key that was sent in the user data, as one line; None for the user's own
+            machine. A provider's word for it is not needed.
         keep: Whether the instance stays when the block ends without an error.
         ready_timeout: How long the instance may take until it answers.
         patience: How long to retry the destroy call.
@@ -107,7 +110,7 @@ def rented_instance(
         try:
             observer.created(instance)
             with interrupts.released():
-                reached = reach(provider, instance, timeout=ready_timeout)
+                reached = reach(provider, instance, host_key, timeout=ready_timeout)
                 observer.ready(reached)
             yield reached
             kept = keep
@@ -116,8 +119,10 @@ def rented_instance(
                 _end(provider, instance, observer, patience)
 
 
-def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Instance:
-    """Wait until the instance's SSH server answers with its host key; returns it with its address.
+def reach(
+    provider: Provider, instance: Instance, host_key: str | None, *, timeout: timedelta
+) -> Instance:
+    """Wait until the instance's SSH server shows *host_key*; returns it with its address.
 
     Raises:
         HostKeyError: after *timeout*, a server with another host key answers.
@@ -129,7 +134,7 @@ def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Inst
         from materia_runner.ssh.session import wait_until_reachable
 
         left = timedelta(seconds=max(deadline - time.monotonic(), 1.0))
-        wait_until_reachable(reached.host, reached.port, instance.host_key, left)
+        wait_until_reachable(reached.host, reached.port, host_key, left)
     return reached
 
 

@@ -143,7 +143,10 @@ class Renter:
             check_cap=lambda: self.check_month(wanted.worst, written=True),
         )
         self.state.touch(self.run)
-        with rented_instance(provider, request, self.signals, record, keep=keep) as instance:
+        host_key = access.host_key.public if access else None
+        with rented_instance(
+            provider, request, self.signals, record, host_key=host_key, keep=keep
+        ) as instance:
             yield instance
 
     def check_month(self, worst: Money, *, written: bool) -> None:

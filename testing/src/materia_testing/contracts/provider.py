@@ -28,18 +28,19 @@ pytest.register_assert_rewrite(
     "materia_testing.contracts.providers.failures",
     "materia_testing.contracts.providers.promises",
     "materia_testing.contracts.providers.scene",
+    "materia_testing.contracts.providers.teardown",
 )
 
 from materia_testing.contracts.contract import deviation  # noqa: E402 -- see above
 from materia_testing.contracts.providers.failures import Failures  # noqa: E402 -- see above
 from materia_testing.contracts.providers.promises import (  # noqa: E402 -- see above
     CreatePromises,
-    DestroyPromises,
     ListPromises,
     OffersPromises,
     WaitPromises,
 )
 from materia_testing.contracts.providers.public import PublicOffersContract  # noqa: E402 -- see above
+from materia_testing.contracts.providers.teardown import DestroyPromises  # noqa: E402 -- see above
 from materia_testing.contracts.world import ABILITIES, FAULTS, Billed, World  # noqa: E402 -- see above
 
 __all__ = [

@@ -13,6 +13,7 @@ from materia.plugins import Failure, InstalledPlugin, Kind, Registry
 from materia_runner.bundled import how_to_install
 from materia_runner.config.load import find_config, load_config, parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
+from materia_runner.config.project import above
 
 SETTINGS = (
     Setting(name="folder", kind="text", default="in", help="Text."),
@@ -347,6 +348,21 @@ def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
     assert find_config(deep) == tmp_path / "materia.toml"
     (deep / "materia.toml").touch()
     assert find_config(deep) == deep / "materia.toml"
+
+
+def test_a_folder_above_that_every_user_can_write_to_configures_nothing(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    mine = shared / "mine"
+    (shared / "transform/sqlmesh_materia").mkdir(parents=True)
+    mine.mkdir()
+    (shared / "materia.toml").touch()
+    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
+
+    shared.chmod(0o1777)
+
+    assert find_config(mine) is None
+    assert above(mine) is None
+    assert find_config(shared) == shared / "materia.toml"  # the folder that was chosen
 
 
 def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Cache and state folders in the user's home: prices, artifacts and the ledger."""
+"""Cache and state folders in the user's home, and folders that are searched upward."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from materia.kit.user_folders import user_cache, user_state
@@ -26,3 +28,16 @@ def state_folder(environment: Mapping[str, str]) -> Path:
     if given := environment.get(STATE_VARIABLE, ""):
         return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 -- leaves ~nobody as it is
     return user_state(environment)
+
+
+def at_or_above(start: Path) -> Iterator[Path]:
+    """*start*, and the folders above it that not every user can write to, nearest first.
+
+    Configuration and SQLMesh projects found there are run. In a folder such as `/tmp`, any user of
+    this computer could put one for all the others.
+    """
+    yield start
+    for folder in start.parents:
+        with suppress(OSError):
+            if not folder.stat().st_mode & stat.S_IWOTH:
+                yield folder

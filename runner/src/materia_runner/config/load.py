@@ -19,6 +19,7 @@ from materia.plugins import KINDS, Kind, Registry
 from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
 from materia_runner.config.project import above, find_project
 from materia_runner.config.table import Table, is_currency
+from materia_runner.folders import at_or_above
 from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 
 FILE_NAME = "materia.toml"
@@ -49,7 +50,7 @@ STAGES = (
 
 def find_config(start: Path) -> Path | None:
     """materia.toml in *start* or the nearest folder above it, or None."""
-    for folder in (start, *start.parents):
+    for folder in at_or_above(start):
         path = folder / FILE_NAME
         if path.exists() or path.is_symlink():  # a broken link is an error later
             return path

@@ -12,6 +12,7 @@ from materia.projects import Project
 from materia.text import suggestion
 
 from materia_runner.config.table import Table
+from materia_runner.folders import at_or_above
 
 PROJECT = "transform/sqlmesh_materia"
 # Files that SQLMesh, Python and DuckDB leave in a project that was run in place.
@@ -20,7 +21,7 @@ LEFT_BEHIND = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*
 
 def above(start: Path) -> Path | None:
     """The nearest folder with the default project, *start* or a parent of it; or None."""
-    return next((one for one in (start, *start.parents) if (one / PROJECT).is_dir()), None)
+    return next((one for one in at_or_above(start) if (one / PROJECT).is_dir()), None)
 
 
 def find_project(

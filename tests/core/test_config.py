@@ -350,7 +350,7 @@ def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
     assert find_config(deep) == deep / "materia.toml"
 
 
-def test_a_folder_above_that_every_user_can_write_to_configures_nothing(tmp_path: Path) -> None:
+def test_a_folder_above_that_users_share_configures_nothing(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     mine = shared / "mine"
     (shared / "transform/sqlmesh_materia").mkdir(parents=True)
@@ -358,7 +358,10 @@ def test_a_folder_above_that_every_user_can_write_to_configures_nothing(tmp_path
     (shared / "materia.toml").touch()
     assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
 
-    shared.chmod(0o1777)
+    shared.chmod(0o777)  # as a CI job checks out
+    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
+
+    shared.chmod(0o1777)  # as /tmp
 
     assert find_config(mine) is None
     assert above(mine) is None

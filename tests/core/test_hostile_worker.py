@@ -113,14 +113,14 @@ TRANSFORM = {
     "refuses by a path": UNREADABLE,
     "an extract's message": UNREADABLE,
 }
-# One of each kind; the others are of the same kinds, and slow in all.
+# One of each kind; the others are of the same kinds, and take minutes: they are a campaign.
 SHOWN = {
     *("reads .env", "writes .bashrc", "a partition far above", "another source", "nested deeply"),
     *("escapes", "sold out", "money", "an empty result", "a long event", "a class of Python"),
     "a view that tells a file by its rows",
 }
 MODES = [
-    pytest.param(stage, mode, said, id=mode, marks=() if mode in SHOWN else pytest.mark.slow)
+    pytest.param(stage, mode, said, id=mode, marks=() if mode in SHOWN else pytest.mark.campaign)
     for stage, modes in (("extract", EXTRACT), ("transform", TRANSFORM))
     for mode, said in modes.items()
 ]

@@ -31,13 +31,15 @@ def state_folder(environment: Mapping[str, str]) -> Path:
 
 
 def at_or_above(start: Path) -> Iterator[Path]:
-    """*start*, and the folders above it that not every user can write to, nearest first.
+    """*start*, and the folders above it that users do not share, nearest first.
 
-    Configuration and SQLMesh projects found there are run. In a folder such as `/tmp`, any user of
-    this computer could put one for all the others.
+    Configuration and SQLMesh projects found there are run. In a shared folder, any user of this
+    computer could put one for all the others. As `/tmp`, it can be written by all and has the
+    sticky bit; without that bit it is more likely the checkout of a CI job.
     """
+    shared = stat.S_IWOTH | stat.S_ISVTX
     yield start
     for folder in start.parents:
         with suppress(OSError):
-            if not folder.stat().st_mode & stat.S_IWOTH:
+            if folder.stat().st_mode & shared != shared:
                 yield folder

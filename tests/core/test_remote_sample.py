@@ -45,6 +45,7 @@ def contents(database: Path) -> Mapping[str, list[tuple[object, ...]]]:
         }
 
 
+@pytest.mark.campaign
 def test_tables_built_on_machines_that_die_equal_those_built_at_home(
     booted: Callable[..., Worker], tmp_path: Path
 ) -> None:

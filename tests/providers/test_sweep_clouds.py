@@ -152,7 +152,7 @@ def test_a_machine_that_comes_late_to_the_list_is_waited_for(
     assert bill_of(cloud) == set()
 
 
-@pytest.mark.parametrize("seconds", [0.8, 60])
+@pytest.mark.parametrize("seconds", [0.8, pytest.param(60, marks=pytest.mark.campaign)])
 def test_a_created_machine_that_no_list_shows_yet_is_destroyed_and_stays_in_the_books(
     cloud: Service, tenant: Tenant, state: State, seconds: float
 ) -> None:

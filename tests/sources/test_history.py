@@ -149,9 +149,24 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_every_release_can_be_reproduced_after_any_sequence(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
+) -> None:
+    reproduce(tmp_path_factory, steps)
+
+
+@pytest.mark.campaign
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=steps)
+def test_every_release_can_be_reproduced_after_a_hundred_sequences(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
+) -> None:
+    reproduce(tmp_path_factory, steps)
+
+
+def reproduce(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
 ) -> None:
     world = World(tmp_path_factory.mktemp("world"))

@@ -12,7 +12,7 @@ from materia.errors import ConfigError, Made, ReadyTimeoutError
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import Mark, mark_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
@@ -105,19 +105,17 @@ class Oracle:
             )
         room = METADATA_BYTES - len(request.public_key.encode())
         check_size(request.user_data, provider=PROVIDER, limit_bytes=room, encoded=True)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(mark_of(request))
         with leaving_nothing(f"oracle: cannot create {request.name}", partial(self._undo, owned)):
             found = owned.find() or launch(request, owned, subnet=self._subnet, image=self._image)
-            made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
-            return replace(made, host_key=host_key)
+            return described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's instances; a boot volume without its instance has an empty id."""
         return instances_of(self._place, self._ssh_port)
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait for the instance; fail at once when it stops or terminates."""
+        """Wait until the SSH port answers; fail at once when it stops or terminates."""
         which = f"oracle: the instance {instance.name} (id {instance.id})"
 
         def look() -> Boot | None:

@@ -14,7 +14,7 @@ from materia.errors import CapacityError, ConfigError, Made, ProviderError, Read
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import Mark, mark_of
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot, look_for, poll
@@ -103,10 +103,9 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(zone, mark_of(request))
         with leaving_nothing(f"scaleway: cannot create {request.name}", partial(self._undo, owned)):
-            return replace(self._created(request, owned), host_key=host_key)
+            return self._created(request, owned)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's servers; leftovers without a server have an empty id.
@@ -134,7 +133,7 @@ class Scaleway:
         return Entries(listed, left.lines())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait for the server; fail at once when it is locked or stopped again."""
+        """Wait until the SSH port answers; fail at once when it is locked or stopped again."""
         which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
 

@@ -4,7 +4,6 @@
 __all__ = [
     "files",
     "http_dates",
-    "local_process",
     "once",
     "sql",
     "text",

@@ -116,7 +116,7 @@ def test_an_image_that_does_not_exist_is_a_mistake_in_the_settings(cloud: Cloud)
 def test_without_a_subnet_nothing_is_created(cloud: Cloud) -> None:
     provider = opened(cloud, subnet="")
 
-    with pytest.raises(ConfigError, match=r"set subnet in \[providers.oracle\]"):
+    with pytest.raises(ConfigError, match=r"providers.oracle.subnet is not set; set it"):
         provider.create_instance(request(offer_of(provider, E4)))
 
     assert launches(cloud) == 0

@@ -4,6 +4,7 @@
 __all__ = [
     "files",
     "http_dates",
+    "mistakes",
     "once",
     "sql",
     "text",

@@ -296,7 +296,7 @@ def test_a_line_told_to_a_script_arrives_once_however_often_the_connection_break
     assert heard == ["ready", *(f"heard {number} grüße" for number in range(30))]
 
 
-@pytest.mark.parametrize("name", ["supervisor", "files"])
+@pytest.mark.parametrize("name", ["keep_alive", "files"])
 def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str) -> None:
     text = program(name).decode()
     (texts,) = [

@@ -12,7 +12,7 @@ import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import QUICK
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_s3.address import Address
 from materia_s3.sink import S3Sink
 from materia_store import object_store

@@ -41,7 +41,10 @@ class Panel:
 TREE = (
     Panel(
         "Project",
-        (Branch("init", "project.init", "Write a materia.toml that explains every setting."),),
+        (
+            Branch("init", "project.init", "Write a materia.toml that explains every setting."),
+            Branch("config", "project.config", "Check materia.toml, and name every mistake."),
+        ),
     ),
     Panel(
         "Pipelines",

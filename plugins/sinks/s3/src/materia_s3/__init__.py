@@ -27,6 +27,17 @@ def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
     return S3Sink(address, key=key, secret=secret, cache=folder, patience=patience)
 
 
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are missing or invalid; it has every mistake.
+    """
+    from materia_s3.address import Address
+
+    Address.of_settings(opening.settings)
+
+
 @hookimpl
 def materia_sinks() -> list[Plugin[Sink]]:
     """Declare `s3`."""
@@ -35,6 +46,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
             name="s3",
             summary="an S3 bucket: raw files, and one DuckDB file with atomic publish",
             open=open_s3,
+            check=check,
             secrets=SECRETS,
             on_worker=True,
             settings=(

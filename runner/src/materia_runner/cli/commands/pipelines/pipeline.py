@@ -47,7 +47,7 @@ def group() -> None:
 
 def complete_stage(incomplete: str) -> list[str]:
     """Names of the stages."""
-    from materia_runner.config.load import STAGES
+    from materia_runner.config.stages import STAGES
 
     return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
 

@@ -203,7 +203,12 @@ def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str,
                 raise
             failed.append(error)
     if not loaded:
-        raise failed[0] if failed else ConfigError("no installed plugin has an emulator")
+        if failed:
+            raise failed[0]
+        from materia_runner.planning.available_offers import how_to_add_one
+
+        how = how_to_add_one(load_registry(context))
+        raise ConfigError(f"no installed provider has an emulator{how}")
     for problem in failed:
         echo(f"warning: {problem}", err=True)
     return loaded

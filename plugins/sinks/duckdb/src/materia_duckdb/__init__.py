@@ -9,7 +9,11 @@ from materia.errors import ConfigError
 
 
 def open_duckdb(opening: Opening) -> Sink:
-    """Open the sink; this creates no file and does not import DuckDB."""
+    """Open the sink; this creates no file and does not import DuckDB.
+
+    Raises:
+        ConfigError: a setting names what cannot be a database, or a folder.
+    """
     from materia_duckdb.sink import DuckDBSink
 
     def resolve(setting: str) -> Path:
@@ -21,7 +25,12 @@ def open_duckdb(opening: Opening) -> Sink:
             "sinks.duckdb.path must contain no ?, since DuckDB cannot open a file of such a name, "
             f"is {database}"
         )
-    return DuckDBSink(database=database, raw=resolve("raw"))
+    if database.is_dir():
+        raise ConfigError(f"sinks.duckdb.path must name a file, is the folder {database}")
+    raw = resolve("raw")
+    if raw.exists() and not raw.is_dir():
+        raise ConfigError(f"sinks.duckdb.raw must name a folder, is the file {raw}")
+    return DuckDBSink(database=database, raw=raw)
 
 
 @hookimpl

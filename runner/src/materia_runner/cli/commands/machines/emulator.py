@@ -37,7 +37,7 @@ Your materia.toml still applies, except for its tables [providers.NAME]; results
 its sink. The emulator has a ledger of its own (MATERIA_STATE_DIR), so its machines and
 costs never mix with real ones; that ledger is deleted when the emulator ends. On exit,
 the emulator prints what each provider charged, and what was left there.
-Requires the extra `materia-runner[emulator]`.
+Requires the extra `emulator`, and that of each provider.
 
 \b
 Installed emulators: {names}.

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlmesh.core.config import Config, GatewayConfig
 
 from materia_sqlmesh.config import DEV_VARIABLE, PROD_VARIABLE, build_config, connection
+from materia_sqlmesh.spark import GATEWAY, PACKAGE, spark_gateway
 
 
 def source_project(folder: Path) -> tuple[Path, ...]:
@@ -45,21 +46,26 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
     project folder, or where MATERIA_DEV_DATABASE says; it starts as a copy of `prod`, so that
     models can be tried on real rows and nothing published is touched. Delete it for a new copy.
     Without a `prod` to copy, `dev` is in memory: an empty file would be taken for the copy later.
+    `spark` is another engine, over the raw history in tables of its own, in .materia/spark beside
+    `prod` or where SPARK_CONF_DIR says.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
+    spark = _root(folder).absolute() / ".materia" / "spark"
     return build_config(
         {
             "dev": GatewayConfig(
                 connection=connection(dev if dev.exists() or prod.exists() else None)
             ),
             "prod": GatewayConfig(connection=connection(prod)),
+            GATEWAY: spark_gateway(spark),
         },
         default_gateway="dev",
         beside=beside,
         copies={"dev": (str(prod), str(dev))},
+        needs={GATEWAY: (PACKAGE, str(spark))},
         # A source's folder may be part of an installed package, where nothing should be written.
         cache_dir=str(cache / "materia" / "sqlmesh"),
     )

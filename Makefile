@@ -2,7 +2,7 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test test-campaigns build bench bench-rented sweep clean
+.PHONY: help lint format test test-campaigns test-alone build bench bench-rented sweep clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -25,6 +25,9 @@ test:  ## Run all tests but the campaigns.
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
+
+test-alone:  ## Install core, each kit and each plugin alone, and hold it to its contract; ONLY=name for one.
+	$(RUN) pytest -m campaign --numprocesses=2 tests/test_alone.py $(if $(ONLY),-k "$(ONLY)")
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

@@ -1,4 +1,4 @@
-"""Where the bucket is: what `[sinks.s3]` in materia.toml says, checked."""
+"""Settings of the sink `s3`: bucket, prefix, endpoint and region, checked."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
-from materia_store.object_store import Place, check_endpoint
+from materia_store.object_store import BucketPrefix, check_endpoint
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it is a part of AWS's host, and of signatures
+REGION = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+)  # the region is part of AWS's host name and of signatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A bucket, and what the names of all objects of this sink begin with.
+    """A bucket and the prefix of all objects of this sink.
 
     Attributes:
         bucket: Its name.
-        prefix: Without slashes at either end; may be empty.
-        endpoint: Address of the object store, or None for that of AWS.
-        region: As the store calls it.
+        prefix: The prefix, without slashes at either end; may be empty.
+        endpoint: URL of the object store, or None for AWS.
+        region: The store's name of the region.
     """
 
     bucket: str
@@ -34,10 +36,10 @@ class Address:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, object]) -> Address:
-        """The address that the settings give.
+        """The address in the settings.
 
         Raises:
-            ConfigError: one of them is not set, or is not usable.
+            ConfigError: a setting is missing or invalid.
         """
         url = str(settings["bucket"] or "")
         scheme, _, rest = url.partition("://")
@@ -63,9 +65,9 @@ class Address:
         return cls(bucket=bucket, prefix="/".join(parts), endpoint=endpoint, region=region)
 
     @property
-    def place(self) -> Place:
-        """The same for the client."""
-        return Place(
+    def place(self) -> BucketPrefix:
+        """The address in the form of the client."""
+        return BucketPrefix(
             bucket=self.bucket,
             prefix=self.prefix,
             endpoint=self.endpoint,
@@ -74,12 +76,12 @@ class Address:
         )
 
     def url(self, name: str = "") -> str:
-        """The object of that name, as people write it."""
+        """The URL of an object: `s3://bucket/prefix/name`."""
         return "/".join(filter(None, (f"s3://{self.bucket}", self.prefix, name)))
 
     @property
     def folder(self) -> str:
-        """A name for a folder with copies of this bucket, and of no other."""
+        """A folder name for the cache of this bucket alone."""
         whole = f"{self.endpoint} {self.url()}"
         return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 

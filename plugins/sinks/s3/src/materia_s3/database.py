@@ -1,13 +1,13 @@
-"""The published database, its private working copy, and the swap that publishes the copy.
+"""Publish to a bucket by compare-and-swap: upload the working copy, then swap `published.json`.
 
-    databases/<sha256>/materia.duckdb          in the bucket: a database, never changed
-    published.json                             in the bucket: which one is published
-    .materia.s3/acme-0a1b2c3d/lock             here: one materia at a time in this folder
+    databases/<sha256>/materia.duckdb          in the bucket: an immutable database
+    published.json                             in the bucket: the pointer to the published one
+    .materia.s3/acme-0a1b2c3d/lock             local lock: one materia at a time in this folder
     .materia.s3/acme-0a1b2c3d/work/materia.duckdb   the working copy
-    .materia.s3/acme-0a1b2c3d/work/base.json   which `published.json` the copy starts from
+    .materia.s3/acme-0a1b2c3d/work/base.json   the `published.json` that the copy starts from
 
-Views hold the name of their database, which DuckDB takes from the file's: so all are the same, and
-the same as with the sink `duckdb`.
+Views contain the name of their database, which DuckDB takes from the file name: so all files have
+the same name, also with the sink `duckdb`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 
 from materia.data import PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
+from materia.kit.files import sha256_of
 from materia_store import atomic_files as durable
 from materia_store import publication
 from materia_store.connection import naming, opened, remove
 from materia_store.file_lock import Lock
 from materia_store.views import refuse_reaching_out
 
-from materia_s3.cache import Cache, sha256_of
+from materia_s3.cache import Cache
 from materia_s3.objects import Objects
 from materia_s3.pointer import (
     DATABASES,
@@ -52,10 +53,10 @@ REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
 
 
 class Database:
-    """One published DuckDB file, replaced whole."""
+    """One published DuckDB file, replaced atomically."""
 
     def __init__(self, objects: Objects, cache: Cache) -> None:
-        """Publish among *objects*; *cache* has copies, and the working copy."""
+        """Publish to *objects*; *cache* has local copies and the working copy."""
         self._objects = objects
         self._cache = cache
         self._where = objects.address.url(POINTER)
@@ -66,19 +67,19 @@ class Database:
         self._looked_at: set[str] = set()
 
     def pointer(self) -> Pointer | None:
-        """What is published, or None; one small request.
+        """The pointer to the published database, or None; one small request.
 
         Raises:
-            SinkError: the pointer is damaged, or the store cannot be asked.
+            SinkError: the pointer is damaged, or the store cannot be reached.
         """
         return self._read()[0]
 
     def published(self) -> Path | None:
-        """A copy of the published database, to read only; it is downloaded when it is not here.
+        """A read-only local copy of the published database; downloaded if missing.
 
         Raises:
-            SinkError: it is damaged or reaches out of itself, the store cannot be asked, or the
-                disk is full.
+            SinkError: it is damaged, a view reads other sources, the store cannot be reached, or
+                the disk is full.
         """
         with naming(self._cache.folder):
             for _ in range(2):
@@ -96,12 +97,12 @@ class Database:
         raise self._missing(pointer)
 
     def checkout(self) -> Path:
-        """The working copy; the lock is held until `publish`, or until the sink is gone.
+        """Make the working copy; the sink holds the lock until `publish` or until it is gone.
 
         Raises:
-            BusyError: another materia is at work in this cache folder.
-            SinkError: the database is damaged or reaches out of itself, the store cannot be asked,
-                or the disk is full.
+            BusyError: another materia uses this cache folder.
+            SinkError: the database is damaged, a view reads other sources, the store cannot be
+                reached, or the disk is full.
         """
         with naming(self._cache.folder):
             self._take_lock()
@@ -126,15 +127,15 @@ class Database:
             return self._copy
 
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
-        """Publish the working copy; what was published stays as it is when this raises.
+        """Publish the working copy; when this raises, the published database is unchanged.
 
-        The order: the working copy says what it is, is closed and read once more, is uploaded under
-        the name of its content, and then `published.json` is swapped to name it, on condition that
-        it is still the one this copy started from.
+        Order: write the publication into the working copy, close it, read it again to verify it,
+        upload it under its hash, then swap `published.json` with If-Match: the swap fails if
+        another run has published since `checkout`.
 
         Raises:
-            BusyError: something else was published since `checkout`.
-            SinkError: a table is missing, the disk is full, or the store cannot be written to.
+            BusyError: another run has published since `checkout`.
+            SinkError: a table is missing, the disk is full, or a write to the store failed.
         """
         with naming(self._cache.folder):
             self._take_lock()
@@ -155,7 +156,7 @@ class Database:
             new = self._upload(request, tables, before)
             if self._objects.swap(POINTER, encode(new), expected=etag) is None:
                 by = self.pointer()
-                # Unless it was published, the answer was lost, and another run came after it.
+                # Else this run has published, its answer was lost, and another run came later.
                 if by is None or new.object not in {one.object for one in by.earlier}:
                     self._give_lock()
                     raise self._overtaken(by)
@@ -165,11 +166,11 @@ class Database:
             return tables
 
     def _look_at(self, path: Path, pointer: Pointer) -> None:
-        """Refuse a database whose views read more than itself: who wrote to the bucket made it."""
+        """Refuse a database with views that read other sources: any writer can make one."""
         if pointer.object in self._looked_at:
             return
         remedy = (
-            f"no query was made of it; delete {self._where}, and the next run builds it anew from "
+            f"materia ran no query on it; delete {self._where}, and the next run builds it from "
             "the raw files"
         )
         with opened(path, read_only=True, remedy=REMEDY) as connection:
@@ -182,12 +183,12 @@ class Database:
     ) -> Pointer:
         sha256 = sha256_of(self._copy)
         name = database_name(sha256, FILE)
-        # Also when it is there already: from now on it is too young to be removed.
+        # Upload it even if it exists: then it is too new for the cleanup.
         self._objects.upload(name, self._copy)
         now = datetime.now(UTC)
         return Pointer(
             run=request.run,
-            stamp=request.stamp,
+            fingerprint=request.fingerprint,
             published_at=now,
             object=name,
             sha256=sha256,
@@ -197,32 +198,33 @@ class Database:
         )
 
     def _clear(self, published: Pointer) -> None:
-        """Remove databases nobody reads any more; what fails is only told, and tried next time."""
+        """Delete databases that no reader uses; a failure is only a warning."""
         try:
             listed = self._objects.listed(DATABASES)
             ours = {name: found for name, found in listed.items() if OURS.fullmatch(name)}
-            # A listing may be wrong about their age: each is looked at before it goes.
+            # A listing may have a wrong age: check each object before its deletion.
             asked = {name: self._objects.ask(name) for name in expendable(published, ours)}
             there = {name: found for name, found in asked.items() if found is not None}
             left = self._objects.delete(expendable(published, there))
         except MateriaError as error:
             warnings.warning(
-                "old databases were not cleared away, and take room until a run can: %s", error
+                "cannot delete old databases; they use storage until a later run deletes them: %s",
+                error,
             )
             return
         if left:
             name, reason = next(iter(left.items()))
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             warnings.warning(
-                "%s%s: nobody reads this any more, and it takes room until it is deleted, by a "
-                "later run or by hand: %s",
+                "%s%s: cannot delete this unused object; it uses storage until a later run or "
+                "you delete it: %s",
                 self._objects.address.url(name),
                 more,
                 reason,
             )
 
     def _read(self) -> tuple[Pointer | None, str | None]:
-        """What is published, and the ETag of that word."""
+        """The pointer to the published database, and its ETag."""
         found = self._objects.read(POINTER)
         if found is None:
             return None, None
@@ -244,7 +246,7 @@ class Database:
         self._give_lock()
 
     def _continues(self, etag: str | None) -> bool:
-        """Whether there is a usable copy that starts from what is published."""
+        """Whether a usable copy exists that starts from the published state."""
         if not self._copy.exists() or self._remembered() != [etag]:
             return False
         try:
@@ -254,27 +256,23 @@ class Database:
             return False
 
     def _remembered(self) -> list[str | None]:
-        """The ETag that the copy starts from, None for nothing published; empty without a copy."""
+        """The ETag that the copy starts from; None: nothing was published, empty: no copy."""
         try:
             return [json.loads(self._base.read_bytes())]
         except (FileNotFoundError, ValueError):
             return []
 
     def _overtaken(self, pointer: Pointer | None) -> BusyError:
-        by = (
-            f"the run {pointer.run!r} has published"
-            if pointer
-            else "what was published was removed"
-        )
+        by = f"the run {pointer.run!r} has published" if pointer else "it was deleted"
         return BusyError(
-            f"{self._where}: {by} since this run began, and that was left as it is; run again to "
-            "start from what it holds now"
+            f"{self._where}: {by} since this run began; this run published nothing. Run again to "
+            "start from the new state"
         )
 
     def _missing(self, pointer: Pointer | None) -> SinkError:
         name = pointer.object if pointer else DATABASES
         return SinkError(
-            f"{self._objects.address.url(name)}: is not there, though {POINTER} names it; delete "
+            f"{self._objects.address.url(name)}: is missing, though {POINTER} names it; delete "
             f"{self._where}, and the next run builds it anew from the raw files"
         )
 

@@ -1,6 +1,6 @@
-"""What goes wrong with a bucket, in materia's words: the one place where errors are translated.
+"""Translate the errors of an object store into materia's: credentials, region, bucket, overload.
 
-What lies between this machine and the store is told by `materia_store.object_store_errors`.
+`materia_store.object_store_errors` translates the errors of the network on the way.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from materia_s3.address import Address
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REFUSED = {
     "InvalidAccessKeyId": (
-        f"it does not know the key; set {KEYS} to one of this store (one that needs a session "
-        "token, as those of AWS that begin with ASIA do, is not supported)"
+        f"it does not know the key; set {KEYS} to a key of this store (keys with a session "
+        "token, which begin with ASIA at AWS, are not supported)"
     ),
-    "SignatureDoesNotMatch": f"the secret is not that of the key; set {KEYS} anew",
+    "SignatureDoesNotMatch": f"the secret does not belong to the key; set {KEYS} again",
     "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
-    "InvalidToken": f"the key is not valid any more; set {KEYS} to a new one",
+    "InvalidToken": f"the key is no longer valid; set {KEYS} to a new one",
     "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
-    "QuotaExceeded": f"the store is full; make room and {LATER}",
+    "QuotaExceeded": f"the store is full; free space and {LATER}",
 }
 WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
 OBSTORE = CLIENT_ERRORS
@@ -36,21 +36,21 @@ __all__ = ["LATER", "OBSTORE", "NotThereError", "explain", "status_of"]
 
 
 class NotThereError(SinkError):
-    """There is no object of that name."""
+    """No object has that name."""
 
 
 def explain(
     error: Exception, address: Address, doing: str, name: str = "", *, elsewhere: str | None = None
 ) -> MateriaError:
-    """The error that *error* is to the user: to be raised `from None`, for the reason above.
+    """The error of materia for *error*; raise it `from None`, for the reason above.
 
-    *elsewhere* is the host that the store sends requests on to.
+    *elsewhere* is the host to which the store redirects requests.
     """
     store = address.endpoint or f"AWS in {address.region}"
     code, status, text = code_of(error), status_of(error), str(error)
     kind: type[MateriaError] = SinkError
     if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
-        kind, words = NotThereError, "it is not there"
+        kind, words = NotThereError, "it does not exist"
     elif elsewhere is not None:
         kind, words = (
             ConfigError,
@@ -70,8 +70,8 @@ def explain(
 
 def _unlistable(address: Address) -> str:
     return (
-        "it holds an object that materia did not write, with a name that it cannot use (an empty "
-        f"part, or one of dots alone); remove that, or set sinks.s3.bucket to another prefix than "
+        "it contains an object that materia did not write and cannot use: its name has an empty "
+        f"part, or a part of dots only. Remove it, or set sinks.s3.bucket to another prefix than "
         f"{address.url()}"
     )
 
@@ -80,12 +80,12 @@ def _answered(
     code: str, status: int | None, text: str, address: Address, store: str
 ) -> tuple[type[MateriaError], str]:
     said = f"{status} {code}".rstrip()
-    rights = f"the key of {KEYS} needs the rights to read, write, list and delete in"
+    rights = f"the key of {KEYS} needs permission to read, write, list and delete in"
     cases: tuple[tuple[bool, type[MateriaError], str], ...] = (
         (
             code == "NoSuchBucket",
             ConfigError,
-            f"there is no bucket {address.bucket} at {store}; make it, or correct sinks.s3.bucket",
+            f"there is no bucket {address.bucket} at {store}; create it or correct sinks.s3.bucket",
         ),
         (
             code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
@@ -97,7 +97,7 @@ def _answered(
         (
             status in {405, 501},
             ConfigError,
-            f"{store} cannot do this ({said}); use another store",
+            f"{store} does not support this ({said}); use another store",
         ),
         (status == 407, ConfigError, proxy_problem(address.place.url)),
         (status in {429, 503}, SinkError, f"{store} is overloaded ({said}); {LATER}"),

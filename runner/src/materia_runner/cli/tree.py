@@ -53,6 +53,13 @@ TREE = (
         ),
     ),
     Panel(
+        "Tables",
+        (
+            Branch("query", "tables.query", "Run an SQL query on published tables."),
+            Branch("tables", "tables.tables", "Export published tables to files."),
+        ),
+    ),
+    Panel(
         "Machines",
         (
             Branch(

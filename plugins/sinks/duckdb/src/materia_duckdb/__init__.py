@@ -24,7 +24,7 @@ def check(opening: Opening) -> None:
     """Check the settings.
 
     Raises:
-        ConfigError: `path` cannot be the name of a database.
+        ConfigError: a setting names what cannot be a database, or a folder.
     """
     database = _path(opening, "path")
     if "?" in str(database):

@@ -13,9 +13,11 @@ from materia_store.object_store import Patience
 APART = timedelta(seconds=0.02)
 
 
+PATIENCE = Patience(apart=APART, pause=timedelta(seconds=0.02))
+
+
 def open_quick(opening: Opening) -> Sink:
-    patience = Patience(apart=APART, pause=timedelta(seconds=0.02))
-    return materia_s3.open_s3(opening, patience)
+    return materia_s3.open_s3(opening, PATIENCE)
 
 
 @hookimpl

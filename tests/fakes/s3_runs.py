@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fakes.odd_store import OddStore
 from fakes.s3 import KEY, SECRET, S3Server
-from materia_s3.address import Address
-from materia_s3.sink import S3Sink
+from materia_s3.sink import KEYS, TABLE, S3Sink
+from materia_store.bucket.address import Address
 from materia_store.object_store import Patience
 
 QUICK = Patience(
@@ -24,7 +24,14 @@ Machine = Callable[[str], S3Sink]
 
 
 def address(server: S3Server | OddStore, bucket: str) -> Address:
-    return Address(bucket=bucket, prefix="coffee", endpoint=server.endpoint, region="us-east-1")
+    return Address(
+        bucket=bucket,
+        prefix="coffee",
+        endpoint=server.endpoint,
+        region="us-east-1",
+        table=TABLE,
+        keys=KEYS,
+    )
 
 
 def machines(

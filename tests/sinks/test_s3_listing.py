@@ -9,7 +9,7 @@ from fakes.odd_store import OddStore
 from fakes.s3_runs import QUICK, Machine, machines
 from materia.data import Partition
 from materia.errors import SinkError
-from materia_s3 import raw_files
+from materia_store.bucket import raw_files
 from materia_testing.contracts.sink_publish import expected, publish_version
 from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 

@@ -17,7 +17,7 @@ HABITS = Habits(
 
 class TestS3SinkAtAnOddStore(SinkContract):
     module = "fakes.s3_quick"
-    package = "materia_s3"
+    package = "materia_s3 materia_store.bucket"
     plugin = "s3"
 
     @pytest.fixture

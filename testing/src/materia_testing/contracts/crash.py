@@ -65,8 +65,9 @@ class Elsewhere:
     ) -> None:
         """Start *function*, which a new interpreter can import, on arguments it can be sent.
 
-        *kill_before* counts the lines of *package* that run, from 1; *file_size_limit* is in
-        bytes: a write beyond it fails, which is the nearest to a full disk that needs no root.
+        *kill_before* counts the lines of *package* that run, from 1; a space is between several
+        packages. *file_size_limit* is in bytes: a write beyond it fails, which is the nearest to a
+        full disk that needs no root.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
@@ -158,11 +159,12 @@ def _work(  # noqa: PLR0917 -- a process is started with a plain list
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, hard))
     count = 0
+    packages = tuple(f"{one}." for one in package.split())
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         nonlocal count
         name = frame.f_globals.get("__name__", "")
-        ours = package and (name == package or name.startswith(f"{package}."))
+        ours = f"{name}.".startswith(packages)
         if not ours or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
             return None  # modules and classes being defined are no steps of anything
         if event == "line":

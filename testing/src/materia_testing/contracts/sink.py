@@ -12,7 +12,8 @@ a service overrides the fixtures `settings` and `secrets` with what leads to a s
 
 Many tests run the sink in a process of its own and kill that: before each line of the plugin's own
 code in turn, and after a while, when the time is spent inside other code. That code is `module`; or
-`package`, when `module` only opens it in another way, for the test.
+`package`, when `module` only opens it in another way, for the test, or when the plugin stands on a
+kit that does its work: `package = "materia_acme acme_kit"`.
 """
 
 from __future__ import annotations

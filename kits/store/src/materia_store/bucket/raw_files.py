@@ -23,6 +23,10 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
+
+from materia_store.bucket.cache import Cache, sha256_of
+from materia_store.bucket.objects import Found, Objects
+from materia_store.bucket.partition_index import INDEX, add_to_index, read_index
 from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
@@ -33,10 +37,6 @@ from materia_store.known_partitions import (
     hashed,
     name,
 )
-
-from materia_s3.cache import Cache, sha256_of
-from materia_s3.objects import Found, Objects
-from materia_s3.partition_index import INDEX, add_to_index, read_index
 
 READERS = 16
 TRIES = 20  # so many others were faster, one after the other
@@ -57,8 +57,9 @@ class Version:
 class RawFiles:
     """The raw files of every source."""
 
-    def __init__(self, objects: Objects, cache: Cache) -> None:
-        """Keep them among *objects*; *cache* has copies."""
+    def __init__(self, objects: Objects, cache: Cache, *, published: str) -> None:
+        """Keep them among *objects*; *cache* has copies; *published* names what is published."""
+        self._published = published
         self._objects = objects
         self._cache = cache
         self._versions: dict[str, Version] = {}
@@ -144,7 +145,7 @@ class RawFiles:
                     f"{url(word)}: is not there{more}, though {partition} was recorded, and "
                     "materia never removes what it recorded; nothing is published. Run again: the "
                     "extract fetches it once more. If it was removed on purpose, delete "
-                    f"{url(_of_index(source))} and {url('published.json')} too"
+                    f"{url(_of_index(source))} and {self._published} too"
                 )
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:

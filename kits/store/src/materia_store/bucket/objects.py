@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from materia.errors import MateriaError, SinkError
+from obstore import exceptions
+
+from materia_store.bucket.address import Address
+from materia_store.bucket.conditions import NO_ETAG, check_conditions
+from materia_store.bucket.errors import OBSTORE, NotThereError, explain, status_of
 from materia_store.object_listing import EndlessListingError, every_object
 from materia_store.object_store import Key, Patience, StoreClient
 from materia_store.object_store_errors import OddAnswerError, is_passing
-from obstore import exceptions
-
-from materia_s3.address import Address
-from materia_s3.conditions import NO_ETAG, check_conditions
-from materia_s3.errors import OBSTORE, NotThereError, explain, status_of
 
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta, PutMode
@@ -60,12 +60,18 @@ class Objects:
     """All objects under the prefix of a bucket, by their names below it."""
 
     def __init__(
-        self, address: Address, *, key: str, secret: str, patience: Patience | None = None
+        self,
+        address: Address,
+        *,
+        key: str,
+        secret: str,
+        token: str | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        """Nothing is asked before the first call."""
+        """Nothing is asked before the first call; *token* comes with a key that is lent."""
         self.address = address
         self._client = StoreClient(
-            address.place, Key(identity=key, secret=secret), patience or Patience()
+            address.place, Key(identity=key, secret=secret, token=token), patience or Patience()
         )
         self._checked = False
 
@@ -94,7 +100,7 @@ class Objects:
         """The objects that are listed below *folder*, by name: never taken for all there are.
 
         Raises:
-            MateriaError: as `problems.explain`; or the listing has no end.
+            MateriaError: as `errors.explain`; or the listing has no end.
         """
         client = self._client
         try:
@@ -300,7 +306,7 @@ class Objects:
 
         Raises:
             NotThereError: there is no object of that name.
-            MateriaError: as `problems.explain`.
+            MateriaError: as `errors.explain`.
         """
         try:
             return self._client.repeat(call) if repeat else self._client.once(call)

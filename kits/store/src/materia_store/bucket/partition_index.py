@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 from materia.errors import BusyError, SinkError
 
-from materia_s3.objects import Found, Objects
+from materia_store.bucket.objects import Found, Objects
 
 INDEX = "partitions.json"
 TRIES = 20  # so many others were faster, one after the other

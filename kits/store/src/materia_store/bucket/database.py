@@ -1,10 +1,12 @@
 """The published database, its private working copy, and the swap that publishes the copy.
 
     databases/<sha256>/materia.duckdb          in the bucket: a database, never changed
-    published.json                             in the bucket: which one is published
     .materia.s3/acme-0a1b2c3d/lock             here: one materia at a time in this folder
     .materia.s3/acme-0a1b2c3d/work/materia.duckdb   the working copy
-    .materia.s3/acme-0a1b2c3d/work/base.json   which `published.json` the copy starts from
+    .materia.s3/acme-0a1b2c3d/work/base.json   which state of the pointer the copy starts from
+
+Which database is published is told by a pointer, and the sink says where that is kept: an object of
+its own, or a table of a catalog.
 
 Views hold the name of their database, which DuckDB takes from the file's: so all are the same, and
 the same as with the sink `duckdb`.
@@ -19,46 +21,77 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from materia.data import PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
+
 from materia_store import atomic_files as durable
 from materia_store import publication
-from materia_store.connection import naming, opened, remove
-from materia_store.file_lock import Lock
-from materia_store.views import refuse_reaching_out
-
-from materia_s3.cache import Cache, sha256_of
-from materia_s3.objects import Objects
-from materia_s3.pointer import (
+from materia_store.bucket.cache import Cache, sha256_of
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.pointer import (
     DATABASES,
-    POINTER,
     Pointer,
     database_name,
-    decode,
-    encode,
     expendable,
     history,
 )
+from materia_store.connection import naming, opened, remove
+from materia_store.file_lock import Lock
+from materia_store.views import refuse_reaching_out
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FILE = "materia.duckdb"
 OURS = re.compile(rf"{DATABASES}/[0-9a-f]{{64}}/{re.escape(FILE)}")
-warnings = logging.getLogger("materia.sinks.s3")  # they are warnings of the run
 REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
+
+
+class Published(Protocol):
+    """Where the pointer is kept.
+
+    Attributes:
+        name: What it is called.
+        where: The same, with all that it takes to find and delete it.
+    """
+
+    name: str
+    where: str
+
+    def read(self) -> tuple[Pointer | None, str | None]:
+        """What is published, or None, and a text that changes whenever that does.
+
+        Raises:
+            SinkError: the pointer is damaged, or cannot be asked for.
+        """
+        ...
+
+    def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
+        """Name *new*, of which *database* is a copy, if what `read` told is still *expected*.
+
+        False when somebody was faster: then it is as they left it. A lost answer is asked for
+        again.
+
+        Raises:
+            BusyError: somebody was faster, in another way that has words of its own.
+            SinkError: it cannot be written.
+        """
+        ...
 
 
 class Database:
     """One published DuckDB file, replaced whole."""
 
-    def __init__(self, objects: Objects, cache: Cache) -> None:
+    def __init__(self, objects: Objects, cache: Cache, pointer: Published) -> None:
         """Publish among *objects*; *cache* has copies, and the working copy."""
         self._objects = objects
         self._cache = cache
-        self._where = objects.address.url(POINTER)
+        self._pointer = pointer
+        self._where = pointer.where
+        # They are warnings of the run.
+        self._warnings = logging.getLogger(f"materia.{objects.address.table}")
         self._work = cache.folder / "work"
         self._copy = self._work / FILE
         self._base = self._work / "base.json"
@@ -71,7 +104,7 @@ class Database:
         Raises:
             SinkError: the pointer is damaged, or the store cannot be asked.
         """
-        return self._read()[0]
+        return self._pointer.read()[0]
 
     def published(self) -> Path | None:
         """A copy of the published database, to read only; it is downloaded when it is not here.
@@ -105,7 +138,7 @@ class Database:
         """
         with naming(self._cache.folder):
             self._take_lock()
-            pointer, etag = self._read()
+            pointer, etag = self._pointer.read()
             self._cache.tidy(DATABASES, keep=pointer.object if pointer else DATABASES)
             durable.sweep(self._work)
             if self._continues(etag):
@@ -129,8 +162,8 @@ class Database:
         """Publish the working copy; what was published stays as it is when this raises.
 
         The order: the working copy says what it is, is closed and read once more, is uploaded under
-        the name of its content, and then `published.json` is swapped to name it, on condition that
-        it is still the one this copy started from.
+        the name of its content, and then the pointer is swapped to name it, on condition that it
+        is still the one this copy started from.
 
         Raises:
             BusyError: something else was published since `checkout`.
@@ -138,7 +171,7 @@ class Database:
         """
         with naming(self._cache.folder):
             self._take_lock()
-            before, etag = self._read()
+            before, etag = self._pointer.read()
             if before is not None and before.run == request.run:
                 self._finish()
                 return before.tables
@@ -153,12 +186,14 @@ class Database:
             with self._open(read_only=True) as connection:
                 publication.read(connection, self._copy)
             new = self._upload(request, tables, before)
-            if self._objects.swap(POINTER, encode(new), expected=etag) is None:
-                by = self.pointer()
-                # Unless it was published, the answer was lost, and another run came after it.
-                if by is None or new.object not in {one.object for one in by.earlier}:
-                    self._give_lock()
-                    raise self._overtaken(by)
+            try:
+                swapped = self._pointer.swap(new, self._copy, expected=etag)
+            except BusyError:
+                self._give_lock()
+                raise
+            if not swapped:
+                self._give_lock()
+                raise self._overtaken(self.pointer())
             self._cache.offer(self._copy, new.object)
             self._finish()
             self._clear(new)
@@ -206,27 +241,20 @@ class Database:
             there = {name: found for name, found in asked.items() if found is not None}
             left = self._objects.delete(expendable(published, there))
         except MateriaError as error:
-            warnings.warning(
+            self._warnings.warning(
                 "old databases were not cleared away, and take room until a run can: %s", error
             )
             return
         if left:
             name, reason = next(iter(left.items()))
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            warnings.warning(
+            self._warnings.warning(
                 "%s%s: nobody reads this any more, and it takes room until it is deleted, by a "
                 "later run or by hand: %s",
                 self._objects.address.url(name),
                 more,
                 reason,
             )
-
-    def _read(self) -> tuple[Pointer | None, str | None]:
-        """What is published, and the ETag of that word."""
-        found = self._objects.read(POINTER)
-        if found is None:
-            return None, None
-        return decode(found.content, self._where), found.etag
 
     def _take_lock(self) -> None:
         if self._lock is None:
@@ -274,8 +302,8 @@ class Database:
     def _missing(self, pointer: Pointer | None) -> SinkError:
         name = pointer.object if pointer else DATABASES
         return SinkError(
-            f"{self._objects.address.url(name)}: is not there, though {POINTER} names it; delete "
-            f"{self._where}, and the next run builds it anew from the raw files"
+            f"{self._objects.address.url(name)}: is not there, though {self._pointer.name} names "
+            f"it; delete {self._where}, and the next run builds it anew from the raw files"
         )
 
     @contextmanager

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from materia.errors import SinkError
 
-from materia_s3.objects import Objects
+from materia_store.bucket.objects import Objects
 
 # A reader gets a path and opens it a moment later; a name must last for that long.
 LAST_ASKED = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Where the bucket is: what `[sinks.s3]` in materia.toml says, checked."""
+"""Where the bucket is: what `bucket`, `endpoint` and `region` in materia.toml say, checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
+
 from materia_store.object_store import Place, check_endpoint
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
@@ -25,16 +26,20 @@ class Address:
         prefix: Without slashes at either end; may be empty.
         endpoint: Address of the object store, or None for that of AWS.
         region: As the store calls it.
+        table: Of materia.toml, where these are set, such as `sinks.s3`; stands in messages.
+        keys: The variables that hold the key; stand in messages.
     """
 
     bucket: str
     prefix: str
     endpoint: str | None
     region: str
+    table: str
+    keys: str
 
     @classmethod
-    def of_settings(cls, settings: Mapping[str, object]) -> Address:
-        """The address that the settings give.
+    def of_settings(cls, settings: Mapping[str, object], *, table: str, keys: str) -> Address:
+        """The address that the settings of *table* give; *keys* are the variables of its key.
 
         Raises:
             ConfigError: one of them is not set, or is not usable.
@@ -44,23 +49,31 @@ class Address:
         bucket, _, prefix = rest.partition("/")
         parts = prefix.strip("/").split("/")
         if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
-            raise _wrong("bucket", 'an address like "s3://bucket/prefix"', url)
+            raise _wrong(table, "bucket", 'an address like "s3://bucket/prefix"', url)
         if parts != [""] and "" in parts:
-            raise _wrong("bucket", "without two slashes in a row", url)
+            raise _wrong(table, "bucket", "without two slashes in a row", url)
         endpoint = str(settings["endpoint"] or "").rstrip("/") or None
         if endpoint is not None:
-            check_endpoint(endpoint, "sinks.s3.endpoint")
+            check_endpoint(endpoint, f"{table}.endpoint")
             split = urlsplit(endpoint)
             if split.path or split.query:
                 raise _wrong(
+                    table,
                     "endpoint",
-                    f'"{split.scheme}://{split.netloc}" alone, the bucket is in sinks.s3.bucket',
+                    f'"{split.scheme}://{split.netloc}" alone, the bucket is in {table}.bucket',
                     endpoint,
                 )
         region = str(settings["region"] or "").strip()
         if not region or not REGION.fullmatch(region):
-            raise _wrong("region", 'the name of a region, for example "us-east-1"', region)
-        return cls(bucket=bucket, prefix="/".join(parts), endpoint=endpoint, region=region)
+            raise _wrong(table, "region", 'the name of a region, for example "us-east-1"', region)
+        return cls(
+            bucket=bucket,
+            prefix="/".join(parts),
+            endpoint=endpoint,
+            region=region,
+            table=table,
+            keys=keys,
+        )
 
     @property
     def place(self) -> Place:
@@ -70,7 +83,7 @@ class Address:
             prefix=self.prefix,
             endpoint=self.endpoint,
             region=self.region,
-            table="sinks.s3",
+            table=self.table,
         )
 
     def url(self, name: str = "") -> str:
@@ -84,8 +97,8 @@ class Address:
         return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def _wrong(setting: str, should: str, found: str | None) -> ConfigError:
+def _wrong(table: str, setting: str, should: str, found: str | None) -> ConfigError:
     if found == "":
-        return ConfigError(f"sinks.s3.{setting} is not set; it must be {should}")
+        return ConfigError(f"{table}.{setting} is not set; it must be {should}")
     said = "" if found is None else f", is {found!r}"
-    return ConfigError(f"sinks.s3.{setting} must be {should}{said}")
+    return ConfigError(f"{table}.{setting} must be {should}{said}")

@@ -1,4 +1,4 @@
-"""What is published: `published.json`, the one object whose swap readers see."""
+"""What is published: which database, by which run, and which databases nobody reads any more."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from materia.data import Table
 from materia.errors import SinkError
 from materia.forms import FILE_NAME, SHA256
 
-from materia_s3.objects import Found
+from materia_store.bucket.objects import Found
 
-POINTER = "published.json"
 DATABASES = "databases"
 # Who began to read a database may go on for that long after another took its place.
 KEPT_FOR = timedelta(days=1)
@@ -86,12 +85,12 @@ def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
 
 
 def encode(pointer: Pointer) -> bytes:
-    """The text of `published.json`."""
+    """A text that `decode` reads."""
     return (json.dumps(asdict(pointer), default=datetime.isoformat, indent=1) + "\n").encode()
 
 
 def decode(text: bytes, where: str) -> Pointer:
-    """What the text of `published.json` says; *where* it was read stands in messages.
+    """What a text of `encode` says; *where* it was read stands in messages.
 
     Raises:
         SinkError: it is damaged.

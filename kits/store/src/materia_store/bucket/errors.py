@@ -6,6 +6,9 @@ What lies between this machine and the store is told by `materia_store.object_st
 from __future__ import annotations
 
 from materia.errors import ConfigError, MateriaError, SinkError
+from obstore import exceptions
+
+from materia_store.bucket.address import Address
 from materia_store.object_store_errors import (
     CLIENT_ERRORS,
     LATER,
@@ -14,19 +17,15 @@ from materia_store.object_store_errors import (
     status_of,
     unanswered,
 )
-from obstore import exceptions
 
-from materia_s3.address import Address
-
-KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REFUSED = {
     "InvalidAccessKeyId": (
-        f"it does not know the key; set {KEYS} to one of this store (one that needs a session "
+        "it does not know the key; set {keys} to one of this store (one that needs a session "
         "token, as those of AWS that begin with ASIA do, is not supported)"
     ),
-    "SignatureDoesNotMatch": f"the secret is not that of the key; set {KEYS} anew",
-    "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
-    "InvalidToken": f"the key is not valid any more; set {KEYS} to a new one",
+    "SignatureDoesNotMatch": "the secret is not that of the key; set {keys} anew",
+    "ExpiredToken": "the key has expired; set {keys} to a new one",
+    "InvalidToken": "the key is not valid any more; set {keys} to a new one",
     "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
     "QuotaExceeded": f"the store is full; make room and {LATER}",
 }
@@ -54,13 +53,13 @@ def explain(
     elif elsewhere is not None:
         kind, words = (
             ConfigError,
-            f"{store} sends requests elsewhere, to {elsewhere}; correct sinks.s3.endpoint",
+            f"{store} sends requests elsewhere, to {elsewhere}; correct {address.table}.endpoint",
         )
     elif "Encountered object with invalid path" in text:
         kind, words = ConfigError, _unlistable(address)
     elif status is None and "without LOCATION" not in text:
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-            words = f"{store} refuses {KEYS}"
+            words = f"{store} refuses {address.keys}"
         else:
             words = unanswered(error, address.place.url)
     else:
@@ -71,8 +70,8 @@ def explain(
 def _unlistable(address: Address) -> str:
     return (
         "it holds an object that materia did not write, with a name that it cannot use (an empty "
-        f"part, or one of dots alone); remove that, or set sinks.s3.bucket to another prefix than "
-        f"{address.url()}"
+        f"part, or one of dots alone); remove that, or set "
+        f"{address.table}.bucket to another prefix than {address.url()}"
     )
 
 
@@ -80,19 +79,20 @@ def _answered(
     code: str, status: int | None, text: str, address: Address, store: str
 ) -> tuple[type[MateriaError], str]:
     said = f"{status} {code}".rstrip()
-    rights = f"the key of {KEYS} needs the rights to read, write, list and delete in"
+    setting = f"{address.table}.bucket"
+    rights = f"the key of {address.keys} needs the rights to read, write, list and delete in"
     cases: tuple[tuple[bool, type[MateriaError], str], ...] = (
         (
             code == "NoSuchBucket",
             ConfigError,
-            f"there is no bucket {address.bucket} at {store}; make it, or correct sinks.s3.bucket",
+            f"there is no bucket {address.bucket} at {store}; make it, or correct {setting}",
         ),
         (
             code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
             ConfigError,
             f"the bucket is not in the region {address.region}, or not at {store}; correct both",
         ),
-        (code in REFUSED, SinkError, REFUSED.get(code, "")),
+        (code in REFUSED, SinkError, REFUSED.get(code, "").format(keys=address.keys)),
         (status in {401, 403}, SinkError, f"{store} refuses it ({said}); {rights} {address.url()}"),
         (
             status in {405, 501},

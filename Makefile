@@ -2,7 +2,7 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test test-campaigns build bench bench-rented sweep clean
+.PHONY: help lint format test test-campaigns iceberg-parts build bench bench-rented sweep clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -25,6 +25,13 @@ test:  ## Run all tests but the campaigns.
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
+
+iceberg-parts:  ## Get what some tests of the iceberg sink need: Apache's catalog (Java, Maven) and readers.
+	$(UV) sync --quiet --project tests/iceberg_readers
+	mvn --quiet --batch-mode --file tests/iceberg_catalog dependency:build-classpath \
+		-Dmdep.outputFile=target/classpath.txt
+	javac -d tests/iceberg_catalog/target/classes \
+		-cp "$$(cat tests/iceberg_catalog/target/classpath.txt)" tests/iceberg_catalog/src/*.java
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import iceberg_runs
 from fakes.duckdb_runs import open_in
+from fakes.iceberg_catalog import AT_ONCE, IN_ORDER, IcebergCatalog
 from fakes.odd_store import OddStore
 from fakes.s3 import S3Server
 from fakes.s3_runs import Machine, machines
@@ -55,3 +57,37 @@ def store() -> Iterator[OddStore]:
 def at(store: OddStore, tmp_path: Path) -> Machine:
     """Sinks in that store, each on a machine of its own: `at("laptop")`."""
     return machines(store, "acme", tmp_path)
+
+
+@pytest.fixture(params=[AT_ONCE, IN_ORDER])
+def kind(request: pytest.FixtureRequest) -> str:
+    """A test that asks for it meets both kinds of catalog."""
+    return str(request.param)
+
+
+@pytest.fixture
+def catalog(
+    request: pytest.FixtureRequest, s3_server: S3Server, bucket: str
+) -> Iterator[IcebergCatalog]:
+    """A catalog of our own; a class that says `several`, or the fixture `kind`, tells of which."""
+    several = getattr(request.cls, "several", True)
+    if "kind" in request.fixturenames:
+        several = request.getfixturevalue("kind") == AT_ONCE
+    catalog = IcebergCatalog(s3_server, bucket, several=several)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def reader(s3_server: S3Server, catalog: IcebergCatalog) -> iceberg_runs.Reader:
+    """What a reader of that catalog finds."""
+    return iceberg_runs.reader_of(s3_server, catalog)
+
+
+@pytest.fixture
+def machine(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
+) -> iceberg_runs.Machine:
+    """Iceberg sinks of that catalog, each on a machine of its own: `machine("laptop")`."""
+    settings = iceberg_runs.settings_of(s3_server, bucket, catalog.uri)
+    return iceberg_runs.machines(settings, tmp_path)

@@ -29,6 +29,7 @@ BUNDLED = frozenset(
     {
         "materia-duckdb",
         "materia-hetzner",
+        "materia-iceberg",
         "materia-local",
         "materia-oracle",
         "materia-ovh",

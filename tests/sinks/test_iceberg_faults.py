@@ -230,3 +230,26 @@ def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
 
     assert "were not all cleared away" in told.getMessage()
     assert machine("two").stamp() == "2"
+
+
+def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
+    s3_server: S3Server,
+    bucket: str,
+    machine: Machine,
+    catalog: IcebergCatalog,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run(machine("one"), "1", SOME.format(1), TABLE)
+    (first,) = catalog.metadata(TABLE)["snapshots"]
+    refused = Fault(method="POST", name="commit$", status=403, code="no", times=9)
+    with catalog.failing(refused), pytest.raises(SinkError):
+        run(machine("dead"), "dead", SOME.format(2), TABLE)
+    s3_server.age(bucket, timedelta(days=2))
+    place = first["manifest-list"].removeprefix(f"s3://{bucket}/")
+    s3_server.client().put_object(Bucket=bucket, Key=place, Body=b"theirs")
+    run(machine("one"), "2", SOME.format(3), TABLE)
+    told = [one.getMessage() for one in caplog.records if one.name == "materia.sinks.iceberg"]
+
+    assert len(told) == 1
+    assert "what is published is whole" in told[0]
+    assert machine("two").stamp() == "2"

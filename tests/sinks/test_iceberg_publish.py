@@ -377,3 +377,24 @@ def test_a_damaged_word_is_told(catalog: IcebergCatalog, machine: Machine) -> No
     one["summary"]["materia.publication"] = "{}"
     with pytest.raises(SinkError, match=r"publication\.run of .* is damaged"):
         machine("home").stamp()
+
+
+def test_files_that_a_killed_run_left_on_the_machine_are_removed(
+    machine: Machine, tmp_path: Path
+) -> None:
+    sink = machine("one")
+    left = build(sink, SOME.format(1)).parent / "publish.left"
+    left.mkdir()
+    (left / "serving.prices.parquet").write_bytes(b"half of it")
+    run(sink, "1", SOME.format(1), TABLE)
+
+    assert not list(tmp_path.rglob("publish.*"))
+
+
+def test_a_namespace_is_made_once_for_all_its_tables(
+    machine: Machine, catalog: IcebergCatalog
+) -> None:
+    sql = "; ".join(f"CREATE TABLE serving.t{at} AS SELECT {at} AS i" for at in range(5))
+    run(machine("one"), "1", sql, *(f"serving.t{at}" for at in range(5)))
+
+    assert catalog.requests.count("POST /v1/acme/namespaces") == 2

@@ -65,6 +65,13 @@ def test_what_is_set_counts_before_what_follows_from_the_account() -> None:
     assert read(account=ACCOUNT, bucket="acme").address.url() == "s3://acme"
 
 
+def test_each_catalog_and_prefix_has_a_cache_of_its_own() -> None:
+    one = read().folder
+    others = (read(namespace_prefix="a_"), read(warehouse="lake"), read(bucket="s3://acme/tea"))
+
+    assert len({one, *(other.folder for other in others)}) == 4
+
+
 def test_settings_show_no_secret() -> None:
     shown = repr(read(token="planted-token", key="id:planted-secret"))  # noqa: S106 -- of a test
 

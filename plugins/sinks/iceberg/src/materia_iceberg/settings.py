@@ -47,6 +47,12 @@ class Settings:
     prefix: str
     layers: tuple[str, ...]
 
+    @property
+    def folder(self) -> str:
+        """A name for a folder with copies of this place, and of no other."""
+        whole = f"{self.catalog} {self.warehouse} {self.prefix}"
+        return f"{self.address.folder}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
 
 def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
     """The settings and the two secrets, with what follows from an account of R2.

@@ -37,7 +37,7 @@ class IcebergSink:
             secret=settings.secret,
             patience=patience,
         )
-        self._copies = Cache(cache / settings.address.folder, objects)
+        self._copies = Cache(cache / settings.folder, objects)
         catalog = Catalog(settings, patience)
         published = Publication(catalog, settings, keeping or Keeping(), patience)
         self._database = Database(objects, self._copies, published)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
 RAW = "raw"
+FOLDER = "publish."  # how the name of a folder of files begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +98,15 @@ class Export:
     def fingerprint(self, name: str, columns: Sequence[Column], description: str) -> str:
         """Of a table's rows in any order, its columns and its descriptions.
 
-        Two sums of hashes, of 64 bits each. Another version of DuckDB may hash in another way: then
+        Two sums of 64-bit hashes. Another version of DuckDB may hash in another way: then
         a table is written once more than it had to be.
         """
         import duckdb
 
         table = _sql(name)
         row = self._connection.execute(
-            f"SELECT count(*), sum(hash(one)), sum(hash(one, 1)) FROM {table} AS one"
+            "SELECT count(*), sum(found), sum(hash(found, 1)) "
+            f"FROM (SELECT hash(one) AS found FROM {table} AS one)"
         ).fetchone()
         what = [duckdb.__version__, description, [[c.name, str(c.kind), c.doc] for c in columns]]
         return hashlib.sha256(json.dumps([what, list(map(str, row or ()))]).encode()).hexdigest()
@@ -147,7 +150,9 @@ def exporting(database: Path) -> Iterator[Export]:
     """*database*, open to be read alone; files are removed when the block ends."""
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="publish.", dir=database.parent) as folder:
+    for left in database.parent.glob(f"{FOLDER}*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=database.parent) as folder:
         connection = duckdb.connect()
         try:
             # It has the name that views in it hold.

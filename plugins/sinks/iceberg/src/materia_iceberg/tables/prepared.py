@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.errors import MateriaError, SinkError
+from materia.errors import SinkError
 from materia_store.bucket.pointer import Pointer
 from materia_store.object_store import Patience
 
@@ -115,6 +115,7 @@ class Tables:
         self._settings = settings
         self._patience = patience
         self._keeping = keeping
+        self._namespaces: set[str] = set()  # that are there
 
     @contextmanager
     def prepared(
@@ -169,7 +170,7 @@ class Tables:
             for changed in prepared.changed:
                 left = changed.state.without(changed.expired)
                 cleaning.remove_unneeded(left, changed.files, run=prepared.run)
-        except MateriaError as error:
+        except Exception as error:  # noqa: BLE001 -- the run is published, whatever is found here
             warnings.warning(
                 "what is published is whole; files that nobody reads any more were not all "
                 "cleared away, and take room until a run can: %s",
@@ -252,7 +253,9 @@ class Tables:
     def _made(self, name: str, columns: tuple[Column, ...], description: str) -> TableState:
         """A new table without rows; or the one that another has made meanwhile."""
         table = TableName.of(name, self._settings.prefix)
-        self._catalog.create_namespace(table.namespace)
+        if table.namespace not in self._namespaces:
+            self._catalog.create_namespace(table.namespace)
+            self._namespaces.add(table.namespace)
         schema = schema_for(columns).model_dump(mode="json")
         comment = {COMMENT: description} if description else {}
         made = self._catalog.create(table, schema, {**PROPERTIES, **comment})

@@ -38,11 +38,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from materia.plugins import Registry, load_plugins
+from materia.plugins import Registry
 from materia_providers.cloud_init import LOGIN_USER, cloud_config, generate_key, user_data
 from materia_runner.artifact.find import Artifact, find_or_build
 from materia_runner.artifact.target import EXTRACT
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.bundled import load_registry
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.config.load import load_config
 from materia_runner.config.pipeline import Pipeline
 from materia_runner.config.sample import sampled
@@ -50,9 +51,9 @@ from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.sink_messages import AskKnown, AtHome
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Behaviour
 from materia_testing.emulation.services import service_class
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 STAGES = {"extract": ("extract",), "extract and transform": ("extract", "transform")}
 PROJECT = Path(__file__).resolve().parents[1] / "transform/sqlmesh_materia"
@@ -251,7 +252,7 @@ class Bench:
         self, ssh: Sequence[str], stage: str, *, at_home: bool
     ) -> Iterator[tuple[float, str]]:
         """Each event, with its time; a sink that is *at_home* keeps nothing."""
-        registry = load_plugins(bundled_only=True)
+        registry = load_registry(bundled_only=True)
         pipeline = sampled(self._pipeline(registry), registry)
         request = WorkerRequest(
             run="by-hand",
@@ -287,7 +288,7 @@ class Bench:
                 yield time.perf_counter(), json.loads(line)["event"]
 
     def _artifact(self, home: Path, stages: Sequence[str]) -> Artifact:
-        registry = load_plugins(bundled_only=True)
+        registry = load_registry(bundled_only=True)
         pipeline = self._pipeline(registry)
         os.environ["XDG_CACHE_HOME"] = self.environment["XDG_CACHE_HOME"]
         return find_or_build(
@@ -372,8 +373,8 @@ def main() -> None:
             ("artifact from a bucket", stack.enter_context(bucket())),
         ):
             bench = Bench(folder, cloud, given)
-            for legs, stages in STAGES.items():
-                name = f"{legs}, {way}"
+            for placements, stages in STAGES.items():
+                name = f"{placements}, {way}"
                 if options.only in name:
                     pairs = measured(bench, stages, options.pairs)
                     table.append(row(name, pairs))

@@ -1,21 +1,66 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
 from fakes.workshop import Workshop
+
+# What a shell may say of itself, and what programs then print otherwise or read from elsewhere.
+OF_THE_SHELL = (
+    "CLICOLOR",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "LANG",
+    "LC_",
+    "LINES",
+    "MATERIA_",
+    "NO_COLOR",
+)
+ENDING = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT)
+
+
+def _go_on(_number: int, _frame: FrameType | None) -> None:
+    """A handler that ignores: other than SIG_IGN, no program inherits it."""
+
+
+def on_neutral_ground() -> None:
+    """Let no test depend on the shell: programs that tests start inherit this process.
+
+    A signal that was ignored, as under `nohup pytest &`, is still ignored here, and not by them.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, _go_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    for name in [name for name in os.environ if name.startswith(OF_THE_SHELL)]:
+        del os.environ[name]
+    os.environ["TZ"] = "UTC"
+
+
+on_neutral_ground()
 
 # No test is timed: a machine may be busy.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No run of a test is among those of the person who runs it."""
+    os.environ["MATERIA_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
     """A folder to run the command line in, with the bundled plugins and no others."""
-    return Workshop(tmp_path)
+    made = Workshop(tmp_path)
+    yield made
+    made.kill_all()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes.machines import Worker, boot
 from materia_runner.ssh.session import Session
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.machine import Kind, SshMachines
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines
 
 
 @pytest.fixture(scope="module", params=["openssh", "asyncssh"])

@@ -19,7 +19,7 @@ from materia_runner.artifact.find import Artifact
 from materia_runner.execution.remote import RemoteWorker
 from materia_runner.messages.events import Event
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_testing.emulation.machine import Kind, SshMachines
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines
 
 MINUTE = timedelta(minutes=1)
 LEASE = timedelta(seconds=3)

@@ -4,12 +4,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from materia.plugins import Found, load_plugins
+from materia.plugins import InstalledPlugin
+from materia_runner.bundled import load_registry
 from materia_testing.contracts.contract import Contract, deviation
 
 TESTS = Path(__file__).parent
 CONTRACTS = {"provider": "ProviderContract", "source": "SourceContract", "sink": "SinkContract"}
-BUNDLED = load_plugins(bundled_only=True)
+BUNDLED = load_registry(bundled_only=True)
 
 
 class Promises(Contract):
@@ -42,7 +43,7 @@ def test_every_bundled_plugin_can_be_loaded() -> None:
 @pytest.mark.parametrize(
     "found", BUNDLED.found, ids=lambda found: f"{found.kind} {found.plugin.name}"
 )
-def test_every_bundled_plugin_has_its_contract_test(found: Found[object]) -> None:
+def test_every_bundled_plugin_has_its_contract_test(found: InstalledPlugin[object]) -> None:
     classes = contract_classes(found.kind, found.plugin.name)
 
     assert classes, (

@@ -24,11 +24,11 @@ from materia.data import (
 )
 from materia.errors import SourceError
 from materia_duckdb.sink import DuckDBSink
-from materia_psdonline.download import Patience
+from materia_psdonline.fetch.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
-from materia_testing.contracts.sink_raw import RawFilesContract
-from materia_testing.contracts.source_fetch import FetchContract
+from materia_testing.contracts.sinks.raw import RawFilesContract
+from materia_testing.contracts.sources.fetch import FetchContract
 
 FAILS = (AssertionError, pytest.fail.Exception)
 Fetch = Callable[[FetchRequest], FetchResult]

@@ -89,7 +89,10 @@ def test_every_extra_of_the_readme_is_one() -> None:
         assert name in extras
 
 
-@pytest.mark.parametrize(("name", "option"), [("run", "--releases"), ("rented", "--pairs")])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("run", "--releases"), ("rented", "--pairs"), ("start_up", "--repetitions")],
+)
 def test_a_benchmark_says_how_to_use_it(name: str, option: str) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / f"benchmarks/{name}.py", "--help"],
@@ -99,3 +102,23 @@ def test_a_benchmark_says_how_to_use_it(name: str, option: str) -> None:
     )
     assert done.returncode == 0
     assert option in done.stdout
+
+
+def test_the_models_of_your_own_are_built_from_the_files_of_their_page(workshop: Workshop) -> None:
+    page = (ROOT / "docs/models.md").read_text()
+    files = dict(re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    assert sorted(Path(name).name for name in files) == [
+        "config.py",
+        "materia.toml",
+        "wheat_stocks.sql",
+    ]
+    for name, text in files.items():
+        workshop.write(name, text)
+
+    done = workshop.run("run", "--sample")
+
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(workshop.directory / "materia.duckdb"), read_only=True) as connection:
+        assert connection.execute("FROM serving.wheat_stocks").fetchall()
+    config = (ROOT / "transform/sqlmesh_materia/config.py").read_text()
+    assert files["models/config.py"].partition("\n")[2].strip() in config

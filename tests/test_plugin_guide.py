@@ -30,6 +30,7 @@ def test_it_quotes_the_declaration_the_plugins_the_models_and_the_tests() -> Non
         "provider.py",
     } <= quoted
     assert {"stg_acme__price.sql", "config.py", "test_acme.py", "test_acme_machines.py"} <= quoted
+    assert "emulator.py" in quoted
 
 
 @pytest.mark.parametrize(("name", "quote"), QUOTES, ids=[name for name, _ in QUOTES])

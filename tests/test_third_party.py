@@ -1,17 +1,13 @@
 """A package that is not of this workspace, built, installed and used as a stranger would."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fakes.stranger import ROOT, Stranger
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
 ACME = ROOT / "tests/third_party/materia-acme"
 KITS = ("http", "providers", "sqlmesh", "store")
 BUILT = (
@@ -44,61 +40,35 @@ with acme_server() as world:
     print(json.dumps([run(), run()]))
 """
 
+# Starts the emulator alone, and compares the prices of Acme's machines with what it prints.
+EMULATE = """
+import json, os, re, shlex, signal, subprocess, sys
 
-class Stranger:
-    """A folder with a fresh environment in it, and the package's own tests."""
-
-    def __init__(self, folder: Path, uv: str) -> None:
-        self._folder = folder
-        self._uv = uv
-        # What belongs to the environment of these tests stays out of the new one.
-        dropped = {"VIRTUAL_ENV", "PYTHONPATH", "PYTEST_ADDOPTS"}
-        self._environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in dropped and not name.startswith("MATERIA")
-        }
-
-    def program(self, name: str) -> str:
-        return str(self._folder / "venv/bin" / name)
-
-    def uv(self, *arguments: str) -> None:
-        self.run(self._uv, "--quiet", "--no-config", *arguments)
-
-    def run(self, *arguments: str, expected: int = 0) -> str:
-        result = subprocess.run(
-            arguments,
-            check=False,
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == expected, f"{arguments}\n{result.stdout}\n{result.stderr}"
-        return result.stdout
+command = [sys.argv[1], "emulator", "--no-machines"]
+pipe = subprocess.PIPE
+cloud = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+lines = [cloud.stdout.readline() for _ in range(5)]
+words = shlex.split("".join(lines), comments=True)
+variables = dict(word.split("=", 1) for word in words if word != "export")
+asked = [sys.argv[1], "providers", "price", "--provider", "acme", "--all", "--json"]
+done = subprocess.run(asked, env={**os.environ, **variables}, check=True, stdout=pipe, text=True)
+cloud.send_signal(signal.SIGINT)
+said = cloud.stderr.read().strip().splitlines()[-1]
+types = sorted(set(re.findall('"instance_type": "(.*?)"', done.stdout)))
+print(json.dumps({"types": types, "left": said}))
+"""
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """An environment with the wheels of core, `local` and materia-acme, and no more of ours."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv builds the wheels and makes the environment, and it is not installed")
     folder = tmp_path_factory.mktemp("stranger")
     shutil.copytree(ACME / "tests", folder / "tests")
-    here = Stranger(folder, uv)
-    for project in BUILT:
-        here.uv("build", "--wheel", "--out-dir", str(folder / "wheels"), str(project))
-    here.uv("venv", "--python", sys.executable, str(folder / "venv"))
-    (runner,) = folder.glob("wheels/materia_runner-*.whl")
-    wheels = sorted(folder.glob("wheels/*.whl"))
-    here.uv(
-        "pip",
-        "install",
-        "--python",
-        here.program("python"),
-        f"materia-runner[ssh,transform] @ {runner.as_uri()}",
-        *(str(wheel) for wheel in wheels if wheel != runner),
+    here = Stranger(folder)
+    here.build(*BUILT)
+    here.make_environment()
+    here.install(
+        "materia-runner[ssh,transform]", "materia-testing", "materia-local", "materia-acme"
     )
     return here
 
@@ -119,6 +89,17 @@ def test_without_plugins_of_others_it_is_left_out(stranger: Stranger) -> None:
     plugins = stranger.run(stranger.program("materia"), "--no-plugins", "plugins", "--json")
 
     assert {one["distribution"] for one in json.loads(plugins)} == {"materia-local"}
+
+
+def test_its_emulated_cloud_is_found_and_started_beside_ours(stranger: Stranger) -> None:
+    told = stranger.run(stranger.program("materia"), "emulator", "--help")
+    printed = stranger.run(stranger.program("python"), "-c", EMULATE, stranger.program("materia"))
+
+    assert "Installed emulators: acme." in told
+    assert json.loads(printed) == {
+        "types": ["large", "small"],
+        "left": "acme: nothing charged, nothing left",
+    }
 
 
 def test_it_keeps_the_promises_of_the_contract_suites(stranger: Stranger) -> None:

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from materia.data import FetchRequest, LoadRequest, PartitionsRequest, PublishRequest
 from materia.hookspecs import Opening
-from materia.plugins import Found, load_plugins
+from materia.plugins import InstalledPlugin
+from materia_runner.bundled import load_registry
 
 T = TypeVar("T")
 SOURCE = "psdonline"
 
 
-def opened(found: Found[T], directory: Path, **changed: object) -> T:
+def opened(found: InstalledPlugin[T], directory: Path, **changed: object) -> T:
     """The plugin, opened with its defaults but for what is *changed*."""
     settings = {setting.name: setting.default for setting in found.plugin.settings}
     return found.plugin.open(
@@ -27,7 +28,7 @@ def opened(found: Found[T], directory: Path, **changed: object) -> T:
 
 def main(mirror: str, directory: str) -> None:
     """Bring *directory* up to date with *mirror*, as the two stages of a run do."""
-    registry, home = load_plugins(bundled_only=True), Path(directory)
+    registry, home = load_registry(bundled_only=True), Path(directory)
     source = opened(registry.source(SOURCE), home, base_url=Path(mirror).resolve().as_uri())
     sink = opened(registry.sink("duckdb"), home)
     known, now = sink.known(SOURCE), datetime.now(UTC)
@@ -39,8 +40,8 @@ def main(mirror: str, directory: str) -> None:
             sink.record(SOURCE, partition, source.fetch(request))
         files = tuple(one.raw for _, one in sorted(sink.known(SOURCE).items()) if one.raw)
         # As the transform stage decides: the same contents as published mean nothing to do.
-        stamp = " ".join(raw.content for raw in files)
-        if sink.stamp() == stamp:
+        fingerprint = " ".join(raw.content for raw in files)
+        if sink.fingerprint() == fingerprint:
             return
         database = sink.checkout()
         report = source.load(
@@ -58,7 +59,7 @@ def main(mirror: str, directory: str) -> None:
                 run=f"{now:%Y%m%dT%H%M%S%f}",
                 database=database,
                 tables=("raw.psd_release",),
-                stamp=stamp,
+                fingerprint=fingerprint,
             )
         )
 

@@ -5,12 +5,9 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import time
 from dataclasses import replace
-from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from fakes.wheels import ARM_312, X86_312, Shelf
 from materia.errors import ArtifactError, ConfigError
 from materia.plugins import Registry
 from materia_runner.artifact.assembly import assemble
-from materia_runner.artifact.cache import Kept
+from materia_runner.artifact.cache import ArtifactCache
 from materia_runner.artifact.dependencies import find_closure
 from materia_runner.artifact.find import Artifact, Target
 from materia_runner.artifact.own_packages import own_files
@@ -37,14 +34,14 @@ class Workbench(Shelf):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.said: list[str] = []
-        self.kept = Kept(folder / "kept")
+        self.kept = ArtifactCache(folder / "kept")
         project = folder / "project"
         (project / "models").mkdir(parents=True)
         (project / "models/one.sql").write_text("SELECT 1")
         (project / "dev.duckdb").write_text("large")
         registry = Registry(found=(), failures=())
         pipeline = parse_config({}, registry, name="materia.toml", directory=folder)
-        self.pipeline = replace(pipeline, project=project)
+        self.pipeline = replace(pipeline, source="psdonline", sink="duckdb", project=project)
         self.plugin("one = 1\n")
 
     def plugin(self, text: str, *requires: str) -> None:
@@ -56,7 +53,11 @@ class Workbench(Shelf):
         )
 
     def build(
-        self, target: Target = ARM, *, kept: Kept | None = None, stages: tuple[str, ...] = WHOLE
+        self,
+        target: Target = ARM,
+        *,
+        kept: ArtifactCache | None = None,
+        stages: tuple[str, ...] = WHOLE,
     ) -> Artifact:
         return assemble(
             find_closure(
@@ -121,11 +122,21 @@ def test_the_manifest_says_what_is_in_it(workbench: Workbench) -> None:
         "own": {"plugin": "1.0"},
         "packages": {"compiled": "2.0", "thing": "1.0"},
         "platform": "aarch64-manylinux_2_28",
+        "project": "project",
         "python": "3.12",
         "sink": "duckdb",
         "source": "psdonline",
         "stages": ["extract", "transform"],
     }
+
+
+def test_the_manifest_names_the_package_that_brings_the_project(workbench: Workbench) -> None:
+    workbench.pipeline = replace(workbench.pipeline, project_package="acme-models 2.0")
+
+    files = contents(workbench.build())
+
+    assert json.loads(files["manifest.json"])["project"] == "acme-models 2.0"
+    assert "project/models/one.sql" in files
 
 
 def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workbench) -> None:
@@ -139,6 +150,7 @@ def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workb
         "manifest.json",
     }
     assert json.loads(files["manifest.json"])["stages"] == ["extract"]
+    assert json.loads(files["manifest.json"])["project"] is None
     assert (small.stages, whole.stages) == (("extract",), ("extract", "transform"))
     assert contents(whole).keys() > files.keys() | {"lib/thing/__init__.py"}
     assert workbench.build(stages=EXTRACT) == small
@@ -146,7 +158,7 @@ def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workb
 
 def test_it_is_named_by_the_hash_of_its_bytes_and_the_same_twice(workbench: Workbench) -> None:
     first = workbench.build()
-    again = workbench.build(kept=Kept(workbench.folder / "elsewhere"))
+    again = workbench.build(kept=ArtifactCache(workbench.folder / "elsewhere"))
 
     digest = hashlib.sha256(first.path.read_bytes()).hexdigest()
     assert first.path.name == f"{digest}.tar.gz" == f"{first.sha256}.tar.gz"
@@ -221,7 +233,7 @@ def test_a_version_that_does_not_run_there_is_replaced_and_told(workbench: Workb
     shutil.rmtree(workbench.site / "compiled-2.0.dist-info")
 
     assert "lib/compiled-2.0.dist-info/METADATA" in contents(workbench.build())
-    assert "compiled is 2.0 on Python 3.12 on arm64, and 2.1 here" in workbench.said
+    assert "compiled is 2.0 for Python 3.12 on arm64, but 2.1 here" in workbench.said
 
 
 def test_a_package_without_a_wheel_is_an_error_that_names_it(workbench: Workbench) -> None:
@@ -300,34 +312,11 @@ def test_a_python_that_materia_does_not_run_on_is_refused(python: str) -> None:
         Target.of(python, "x86_64")
 
 
-def test_a_package_of_others_is_packed_from_its_folder_as_when_installed(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    subprocess.run(
-        [
-            *("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
-            *("--target", str(site), str(ACME)),
-        ],
-        check=True,
-    )
-    acme = PathDistribution(site / "materia_acme-1.0.0.dist-info")
-    installed = own_files(acme, Uv(tmp_path))
-    editable = json.dumps({"url": ACME.as_uri(), "dir_info": {"editable": True}})
-    (site / "materia_acme-1.0.0.dist-info/direct_url.json").write_text(editable)
-    built = own_files(acme, Uv(tmp_path))
-
-    assert built == installed
-    assert {
-        "materia_acme/__init__.py",
-        "materia_acme/models/models/staging/stg_acme__price.sql",
-        "materia_acme-1.0.0.dist-info/entry_points.txt",
-    } <= set(built)
-
-
 def test_an_editable_package_whose_folder_is_gone_is_told(workbench: Workbench) -> None:
     gone = json.dumps({"url": "file:///gone", "dir_info": {"editable": True}})
     workbench.install("plugin", direct_url=gone)
 
-    with pytest.raises(ArtifactError, match="build plugin from /gone: the folder is gone"):
+    with pytest.raises(ArtifactError, match="cannot build plugin from /gone: the folder is gone"):
         workbench.build()
 
 

@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
-from fakes.s3_runs import QUICK
 from materia.errors import ArtifactError, MissingSecretError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.artifact.find import Artifact
@@ -98,7 +98,10 @@ def test_credentials_that_are_not_set_are_named(bucket: Bucket) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (lambda one, keys: (one, {**keys, "AWS_ACCESS_KEY_ID": "AKIAOTHER"}), "were refused"),
+        (
+            lambda one, keys: (one, {**keys, "AWS_ACCESS_KEY_ID": "AKIAOTHER"}),
+            "the store refused the credentials",
+        ),
         (lambda one, keys: (replace(one, url="s3://nowhere"), keys), "no such bucket"),
         (lambda one, keys: (replace(one, endpoint="http://127.0.0.1:1"), keys), "127.0.0.1:1"),
     ],

@@ -16,8 +16,8 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def names(shelf: Shelf, *roots: str) -> tuple[list[str], dict[str, str], tuple[str, ...]]:
-    closure = find_closure(roots, shelf.find)
-    return [one.name for one in closure.own], dict(closure.pins), closure.left_out
+    dependencies = find_closure(roots, shelf.find)
+    return [one.name for one in dependencies.own], dict(dependencies.pins), dependencies.left_out
 
 
 def test_what_is_needed_is_pinned_to_the_versions_installed_here(shelf: Shelf) -> None:
@@ -54,13 +54,26 @@ def test_what_only_the_transform_stage_needs_is_an_extra_of_core_and_of_plugins(
     assert whole.pins.keys() == {"duck", "http", "sql"}
 
 
-def test_no_worker_has_a_command_line(shelf: Shelf) -> None:
-    shelf.install("materia-core", requires=["pluggy", "typer>=0.29"])
+def test_no_worker_has_a_command_line_or_rents_machines(shelf: Shelf) -> None:
+    shelf.install("materia-runner", requires=["pluggy", "typer>=0.29", "materia-providers"])
     shelf.install("typer", requires=["rich"])
-    for name in ("pluggy", "rich"):
+    shelf.install("materia-providers", requires=["cryptography"])
+    for name in ("pluggy", "rich", "cryptography"):
         shelf.install(name)
 
-    assert names(shelf, "materia-core")[1:] == ({"pluggy": "1.0"}, ("typer",))
+    assert names(shelf, "materia-runner")[1:] == (
+        {"pluggy": "1.0"},
+        ("materia-providers", "typer"),
+    )
+
+
+def test_the_test_kit_is_left_out_whatever_asks_for_it(shelf: Shelf) -> None:
+    shelf.install("plugin", requires=["materia-testing>=0.1", "httpx"])
+    shelf.install("materia-testing", direct_url=FOLDER, requires=["pytest"])
+    for name in ("httpx", "pytest"):
+        shelf.install(name)
+
+    assert names(shelf, "plugin") == (["plugin"], {"httpx": "1.0"}, ("materia-testing",))
 
 
 def test_what_came_from_no_index_is_packed_as_it_is_here(shelf: Shelf) -> None:
@@ -101,12 +114,12 @@ def test_what_is_compiled_is_left_to_the_index(shelf: Shelf) -> None:
     shelf.install("fast", "2.0", direct_url=FOLDER, files={"fast.so": "ELF"})
     sink = shelf.install("sink", "3.0", files={"sink/quick.so": "ELF"})
 
-    closure = find_closure(["plugin", sink.name], shelf.find)
+    dependencies = find_closure(["plugin", sink.name], shelf.find)
 
-    assert [one.name for one in closure.own] == ["plugin"]
-    assert (closure.pins, closure.asked) == ({"fast": "2.0", "sink": "3.0"}, ("sink",))
+    assert [one.name for one in dependencies.own] == ["plugin"]
+    assert (dependencies.pins, dependencies.asked) == ({"fast": "2.0", "sink": "3.0"}, ("sink",))
 
 
 def test_a_plugin_that_is_not_installed_is_named(shelf: Shelf) -> None:
-    with pytest.raises(ConfigError, match=r"of unknown: its plugin is here and it is not"):
+    with pytest.raises(ConfigError, match=r"unknown has a plugin here but no package metadata"):
         find_closure(["unknown"], shelf.find)

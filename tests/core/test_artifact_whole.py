@@ -19,8 +19,8 @@ import pytest
 from fakes.rented import with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
-from materia.plugins import load_plugins
 from materia_runner.artifact.find import Artifact, Target, find_or_build
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_runner.config.pipeline import Bucket
 from materia_runner.messages import stage_request as worker_request
@@ -82,8 +82,8 @@ def test_what_only_fetches_gets_no_sqlmesh_no_duckdb_and_no_sink_that_stays_at_h
     with tarfile.open(fileobj=gzip.open(small["path"]), mode="r|") as tar:
         inside = {entry.name.split("/")[1] for entry in tar if "/" in entry.name}
     assert inside >= {"materia", "materia_psdonline", "pluggy", "httpx"}
-    assert inside.isdisjoint({"sqlmesh", "duckdb", "typer", "materia_duckdb"})
-    assert small["size"] < 3_000_000
+    assert inside.isdisjoint({"sqlmesh", "duckdb", "typer", "materia_duckdb", "cryptography"})
+    assert small["size"] < 1_100_000
     (row,) = [one for one in listed if one["sha256"] == small["sha256"]]
     assert (small["stages"], row["stages"]) == (["extract"], ["extract"])
 
@@ -102,10 +102,14 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(
     assert manifest["own"].keys() == {
         "materia-core",
         "materia-duckdb",
+        "materia-http",
         "materia-psdonline",
         "materia-runner",
+        "materia-sqlmesh",
+        "materia-store",
     }
-    assert "ipywidgets" in manifest["left_out"]
+    assert not _of_others_here(machine / "lib")
+    assert {"ipywidgets", "materia-providers", "typer"} <= set(manifest["left_out"])
     assert not list(machine.rglob("*.pyc"))
     assert _that_name(machine, str(ROOT), str(Path.home()), sys.prefix) == []
 
@@ -115,6 +119,29 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(
     assert (extracted["fetched"], extracted["problems"]) == (3, [])
     assert transformed["tests"] > 0
     assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
+
+
+def test_every_module_of_ours_that_is_sent_can_be_imported_there(
+    workshop: Workshop, cache: Path, tmp_path: Path
+) -> None:
+    (built,) = artifact(workshop, "build", cache)
+    subprocess.run(["/bin/tar", "--extract", "--file", built["path"]], cwd=tmp_path, check=True)
+    lib = tmp_path / "lib"
+    names = [
+        ".".join(path.relative_to(lib).with_suffix("").parts).removesuffix(".__init__")
+        for room in ("materia", "materia_runner")
+        for path in sorted((lib / room).rglob("*.py"))
+    ]
+    lines = "\n".join(f"import {name}" for name in names)
+
+    subprocess.run(
+        [sys._base_executable, "-S", "-P", "-c", lines],  # type: ignore[attr-defined]  # as below
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(lib)},
+        check=True,
+    )
+
+    assert len(names) > 40
 
 
 def test_it_is_pushed_once_and_listed(workshop: Workshop, cache: Path, server: S3Server) -> None:
@@ -141,7 +168,7 @@ def test_a_run_gets_an_address_or_is_told_why_there_is_none(
     tmp_path: Path, cache: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     pipeline = parse_config({}, registry, name="materia.toml", directory=tmp_path)
     said: list[str] = []
 
@@ -162,14 +189,14 @@ def test_a_run_gets_an_address_or_is_told_why_there_is_none(
     with urlopen(there.url or "") as answer:  # noqa: S310 -- of the fake
         assert hashlib.sha256(answer.read()).hexdigest() == there.sha256
     assert out_of_reach == replace(there, url=None)
-    assert "it is copied to each worker instead" in said[-1]
+    assert "materia copies the artifact to each worker instead" in said[-1]
 
 
 def test_without_a_bucket_nothing_is_pushed(workshop: Workshop) -> None:
     done = workshop.run("artifact", "push")
 
     assert done.returncode == 2
-    assert 'no bucket to push to; set [artifacts] bucket = "s3://bucket/prefix"' in done.stderr
+    assert 'no artifact bucket is set; add [artifacts] bucket = "s3://bucket/prefix"' in done.stderr
 
 
 def test_where_none_was_made_the_list_says_how(workshop: Workshop) -> None:
@@ -177,7 +204,7 @@ def test_where_none_was_made_the_list_says_how(workshop: Workshop) -> None:
 
     assert (done.returncode, done.stdout) == (
         0,
-        "no artifacts; `materia artifact build` makes one\n",
+        "no artifacts; build one with `materia artifact build`\n",
     )
 
 
@@ -219,6 +246,18 @@ def _run(machine: Path, stage: str) -> Mapping[str, Any]:
         said = process.stderr.read()
     assert last["event"] == "result", f"{last}\n{said}"
     return cast("Mapping[str, Any]", last["values"])
+
+
+def _of_others_here(lib: Path) -> set[str]:
+    """The modules in an artifact that only the command line, a test or a rental would import."""
+    rooms = {path.parent.name for path in lib.glob("materia_runner/*/__init__.py")}
+    emulators = {path.name for path in lib.rglob("emulator*")}
+    kits = {path.name for path in lib.iterdir()} & {
+        "materia_testing",
+        "materia_providers",
+        "pytest",
+    }
+    return (rooms - {"messages", "secrets", "ssh", "worker"}) | emulators | kits
 
 
 def _that_name(machine: Path, *places: str) -> list[str]:

@@ -128,7 +128,7 @@ def test_what_is_no_user_data_of_ours_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("config", [{}, {"ssh_keys": {}}, {"ssh_keys": "none"}])
 def test_user_data_without_a_host_key_is_refused(config: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="brings no host key"):
+    with pytest.raises(ConfigError, match="user data has no host key"):
         host_key_of(user_data(config))
 
 
@@ -141,7 +141,7 @@ def test_user_data_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> N
     text = "ä" * 50
 
     check_size(text, provider="acme", limit_bytes=100)
-    with pytest.raises(ProviderError, match="acme: user data is 100 bytes, acme takes 99"):
+    with pytest.raises(ProviderError, match="acme: user data has 100 bytes, the limit is 99"):
         check_size(text, provider="acme", limit_bytes=99)
 
 

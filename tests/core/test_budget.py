@@ -23,7 +23,7 @@ NONE = euro("0")
 
 
 def refusal(budget: Budget, *, worst: Money, spent: Money = NONE, month: Money = NONE) -> list[str]:
-    line = "extract: acme small in north at 0.06 EUR/h for at most 1 h 20 min, all in 0.1200 EUR"
+    line = "extract: acme small in north at 0.06 EUR/h for at most 1 h 20 min, in total 0.1200 EUR"
     with pytest.raises(BudgetError) as raised:
         check(budget, worst=worst, spent_in_run=spent, month=month, made_of=(line,))
     assert f"    {line}" in str(raised.value).splitlines()
@@ -34,13 +34,13 @@ def test_a_run_that_could_pass_its_cap_is_refused_with_both_figures_and_what_to_
     first, second, _, last = refusal(Budget(max_cost=euro("0.1")), worst=euro("0.12"))
 
     assert first == (
-        "this run could cost 0.1200 EUR, and --max-cost, or [budget] run in materia.toml, allows "
-        "0.1000 EUR"
+        "this run could cost 0.1200 EUR, over its cap of 0.1000 EUR (--max-cost, or [budget] run "
+        "in materia.toml)"
     )
-    assert second == "0.1200 EUR at worst for what is to be rented: price x hard deadline"
+    assert second == "0.1200 EUR worst case for machines to rent: price x hard deadline"
     assert last == (
-        "nothing more is rented; raise that cap, shorten deadline_minutes under [stages.<name>] in "
-        "materia.toml, or name other providers"
+        "no more machines are rented; raise the cap, shorten deadline_minutes under "
+        "[stages.<name>] in materia.toml, or name other providers"
     )
 
 
@@ -61,8 +61,8 @@ def test_what_the_month_has_cost_counts_towards_the_cap_of_the_month() -> None:
     said = refusal(budget, worst=euro("0.12"), month=euro("19.89"))
 
     assert said[0] == (
-        "with it this month could cost 20.0100 EUR, and [budget] monthly in materia.toml allows "
-        "20.0000 EUR"
+        "this month could cost 20.0100 EUR, over its cap of 20.0000 EUR ([budget] monthly in "
+        "materia.toml)"
     )
 
 
@@ -71,7 +71,9 @@ def test_what_costs_nothing_may_run_whatever_was_spent() -> None:
 
 
 def test_a_cap_of_nothing_refuses_whatever_costs_something() -> None:
-    assert refusal(Budget(max_cost=NONE), worst=euro("0.0001"))[0].endswith("allows 0.0000 EUR")
+    first = refusal(Budget(max_cost=NONE), worst=euro("0.0001"))[0]
+
+    assert first.startswith("this run could cost 0.0001 EUR, over its cap of 0.0000 EUR (")
 
 
 def test_amounts_of_two_currencies_are_a_mistake_of_the_program() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from materia_providers.cloud_init import user_data
-from materia_testing.emulation.cloud_init import CloudInit, File, User, parse
+from materia_testing.emulation.ssh_machines.cloud_init import CloudInit, File, User, parse
 
 
 def parsed(config: dict[str, object] | None, login: str = "debian") -> CloudInit:
@@ -72,13 +72,13 @@ def test_the_host_key_is_not_in_the_repr() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not understand ntp, swap"),
-        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users: .* understand sudo"),
+        ({"swap": {}, "ntp": {}}, "cloud-config: this machine does not support ntp, swap"),
+        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users: .* support sudo"),
         ({"users": ["other"]}, "users: 'other' is not a mapping"),
         ({"users": "materia"}, "users must be a list"),
-        ({"ssh_keys": {"rsa_private": "x"}}, "ssh_keys: .* understand rsa_private"),
+        ({"ssh_keys": {"rsa_private": "x"}}, "ssh_keys: .* support rsa_private"),
         ({"ssh_keys": {"ed25519_private": 3}}, "ed25519_private must be text"),
-        ({"write_files": [{"path": "/a", "owner": "x"}]}, "write_files: .* understand owner"),
+        ({"write_files": [{"path": "/a", "owner": "x"}]}, "write_files: .* support owner"),
         ({"power_state": {"mode": "reboot"}}, "power_state.mode must be poweroff, is 'reboot'"),
         ({"runcmd": "reboot"}, "runcmd must be a list"),
     ],

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from materia_testing import emulation
 from materia_testing.emulation import (
     Answer,
     BadBody,
@@ -243,15 +245,18 @@ def test_the_emulated_cloud_needs_no_pytest() -> None:
     code = (
         "import pkgutil, importlib, sys\n"
         "import materia_testing.emulation as cloud\n"
-        "for module in pkgutil.iter_modules(cloud.__path__):\n"
-        "    importlib.import_module(f'materia_testing.emulation.{module.name}')\n"
+        "packages = pkgutil.walk_packages(cloud.__path__, f'{cloud.__name__}.')\n"
+        "found = [one.name for one in packages]\n"
+        "for name in found:\n"
+        "    importlib.import_module(name)\n"
         "assert 'pytest' not in sys.modules\n"
-        "print('imported', len(list(pkgutil.iter_modules(cloud.__path__))))\n"
+        "print('imported', len(found))\n"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert int(done.stdout.split()[1]) >= 15
+    [folder] = emulation.__path__
+    assert int(done.stdout.split()[1]) == len(list(Path(folder).rglob("*.py"))) - 1
 
 
 @pytest.mark.parametrize("plugin", ["materia_hetzner", "materia_ovh"])

@@ -147,3 +147,21 @@ def test_json_that_stands_for_anything_is_bounded_too() -> None:
 def test_a_form_takes_the_plain_and_refuses_the_rest(form: Any, good: Any, bad: Any) -> None:
     assert [text for text in good if not form.fits(text)] == []
     assert [text for text in bad if form.fits(text)] == []
+
+
+def test_what_users_read_has_no_names_of_classes() -> None:
+    assert codec.plain(TREE.many) == [{"name": "b", "hash": None}, {"name": "c", "hash": None}]
+
+
+def test_a_field_of_a_newer_version_is_passed_over_only_where_that_is_asked_for() -> None:
+    written = {**codec.encode(TREE), "leaf": {"name": "a", "hash": "0" * 64, "colour": "green"}}
+
+    assert codec.decode(Tree, written, newer=True) == TREE
+    with pytest.raises(MalformedError, match="leaf: a Leaf has no 'colour'"):
+        codec.decode(Tree, written)
+
+
+def test_a_part_that_is_known_already_cannot_be_given_again() -> None:
+    assert codec.decode_parts(Leaf, {"hash": None}, {"name": "a"}) == Leaf(name="a")
+    with pytest.raises(MalformedError, match="a Leaf has no 'name'"):
+        codec.decode_parts(Leaf, {"name": "b"}, {"name": "a"})

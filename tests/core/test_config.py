@@ -9,9 +9,11 @@ from fakes.workshop import Workshop
 from materia import Plugin, Setting
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
-from materia.plugins import Failure, Found, Kind, Registry
+from materia.plugins import Failure, InstalledPlugin, Kind, Registry
+from materia_runner.bundled import how_to_install
 from materia_runner.config.load import find_config, load_config, parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
+from materia_runner.config.project import above
 
 SETTINGS = (
     Setting(name="folder", kind="text", default="in", help="Text."),
@@ -22,10 +24,12 @@ SETTINGS = (
 )
 
 
-def plugin(kind: Kind, name: str) -> Found[object]:
-    return Found(
+def plugin(kind: Kind, name: str, *, default: bool = False) -> InstalledPlugin[object]:
+    return InstalledPlugin(
         kind=kind,
-        plugin=Plugin(name=name, summary="", open=lambda _: object(), settings=SETTINGS),
+        plugin=Plugin(
+            name=name, summary="", open=lambda _: object(), settings=SETTINGS, default=default
+        ),
         module=f"acme.{name}",
         distribution=f"materia-{name}",
         version="1.2",
@@ -34,10 +38,10 @@ def plugin(kind: Kind, name: str) -> Found[object]:
 
 REGISTRY = Registry(
     found=(
-        plugin("provider", "local"),
+        plugin("provider", "local", default=True),
         plugin("provider", "other"),
-        plugin("source", "acme"),
-        plugin("sink", "duckdb"),
+        plugin("source", "acme", default=True),
+        plugin("sink", "duckdb", default=True),
         plugin("sink", "twin"),
         plugin("sink", "twin"),
     ),
@@ -50,6 +54,7 @@ REGISTRY = Registry(
             error="ImportError: no module named 'acme_sdk'",
         ),
     ),
+    how_to_install=how_to_install,
 )
 
 
@@ -69,25 +74,25 @@ def refusal(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known here: artifacts, "),
+        ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known keys: artifacts, "),
         ("source = 3", "source must be text, is 3"),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
             "provider = 'ovh'",
-            "provider: unknown provider 'ovh'; installed: local, other; it comes with materia-ovh",
+            "provider: unknown provider 'ovh'; installed: local, other; to add it: uv",
         ),
         (
             "[sources.acme]\nfolder = 2006-08-01",
             "sources.acme.folder must be text, is the date 2006-08-01",
         ),
         ("[stages.extract]\nvcpus = true", "stages.extract.vcpus must be a whole number from 1 up"),
-        ("source = ''", "source must be text that is not empty, is ''"),
+        ("source = ''", "source must be non-empty text, is ''"),
         ("source = 'acne'", "source: unknown source 'acne' (did you mean 'acme'?); installed: "),
         ("provider = 'locl'", "provider: unknown provider 'locl' (did you mean 'local'?)"),
         ("sink = 'twin'", "sink: two plugins declare the sink 'twin': acme.twin and acme.twin;"),
         ("source = 'broken'", "source: the source 'broken' cannot be loaded from acme.broken: Imp"),
         ("stages = 1", "stages must be a table, is 1"),
-        ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known here: ext"),
+        ("[stages.extrct]", "unknown key stages.extrct (did you mean 'extract'?); known keys: ext"),
         ("[stages.extract]\nvcpus = '4'", "stages.extract.vcpus must be a whole number from 1 up"),
         ("[stages.extract]\nmemory = 8", "unknown key stages.extract.memory (did you mean 'memory"),
         (
@@ -109,7 +114,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[budget]\nmontly = 3", "unknown key budget.montly (did you mean 'monthly'?)"),
         (
             "[artifacts]\nregion = 'x'",
-            'artifacts.bucket must be an address like "s3://bucket/prefix", is not there',
+            'artifacts.bucket must be an address like "s3://bucket/prefix", is missing',
         ),
         ("[artifacts]\nbucket = 'b'", 'artifacts.bucket must be an address like "s3://bucket/pre'),
         ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
@@ -132,7 +137,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[sinks.twin]", "sinks.twin: two plugins declare the sink 'twin'"),
         ("[sources.acme]\nfodler = 'x'", "unknown key sources.acme.fodler (did you mean 'folder'?"),
         ("[sources.acme]\nfolder = ['x']", "sources.acme.folder must be text, is ['x']"),
-        ("[sources.acme]\nfolder = ''", "sources.acme.folder must be text that is not empty, is"),
+        ("[sources.acme]\nfolder = ''", "sources.acme.folder must be non-empty text, is"),
         ("[sources.acme]\nthreads = 1.5", "sources.acme.threads must be a whole number from 1 up"),
         ("[sources.acme]\nthreads = 0", "sources.acme.threads must be a whole number from 1 up"),
         ("[sources.acme]\nstrict = 1", "sources.acme.strict must be true or false, is 1"),
@@ -180,7 +185,7 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
 def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
     pipeline = load_config(REGISTRY, path=None, start=tmp_path)
 
-    assert (pipeline.source, pipeline.sink) == ("psdonline", "duckdb")
+    assert (pipeline.source, pipeline.sink) == ("acme", "duckdb")
     assert pipeline.providers == ("local",)
     assert [stage.name for stage in pipeline.stages] == ["extract", "transform"]
     assert pipeline.settings["source", "acme"] == {
@@ -307,7 +312,7 @@ def test_the_option_names_one_several_or_all_that_rent(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["auto,local"], "--provider auto,local: auto means all that rent and have their crede"),
+        (["auto,local"], "--provider auto,local: auto means all that rent machines and have cre"),
         ([","], '--provider must be "auto" or names of providers, is empty'),
         (["local,locl"], r"unknown provider 'locl' \(did you mean 'local'\?\)"),
     ],
@@ -345,12 +350,51 @@ def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
     assert find_config(deep) == deep / "materia.toml"
 
 
+def test_a_folder_above_that_users_share_configures_nothing(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    mine = shared / "mine"
+    (shared / "transform/sqlmesh_materia").mkdir(parents=True)
+    mine.mkdir()
+    (shared / "materia.toml").touch()
+    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
+
+    shared.chmod(0o777)  # as a CI job checks out
+    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
+
+    shared.chmod(0o1777)  # as /tmp
+
+    assert find_config(mine) is None
+    assert above(mine) is None
+    assert find_config(shared) == shared / "materia.toml"  # the folder that was chosen
+
+
 def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:
     empty = Registry(found=(), failures=())
 
-    assert load_config(empty, path=None, start=tmp_path).source == "psdonline"
+    assert load_config(empty, path=None, start=tmp_path).source == ""
     with pytest.raises(PluginError, match="unknown source 'psdonline'; installed: none"):
         empty.source("psdonline")
+
+
+def test_what_materia_toml_does_not_name_is_the_one_plugin_that_is_the_default() -> None:
+    first, second = plugin("source", "a", default=True), plugin("source", "b", default=True)
+    other = plugin("source", "c")
+
+    assert Registry(found=(first, other), failures=()).default("source") == "a"
+    assert Registry(found=(other,), failures=()).default("source") == ""
+    assert Registry(found=(first, second), failures=()).default("source") == ""
+
+
+def test_without_a_name_and_without_a_default_the_message_says_what_to_write() -> None:
+    registry = Registry(found=(plugin("source", "a"), plugin("source", "b")), failures=())
+
+    with pytest.raises(PluginError) as raised:
+        registry.source(registry.default("source"))
+
+    assert str(raised.value) == (
+        "materia.toml names no source, and no installed source is the default: "
+        "set source in materia.toml; installed: a, b"
+    )
 
 
 def test_what_a_plugin_says_of_its_settings_comes_with_the_file(workshop: Workshop) -> None:

@@ -86,7 +86,7 @@ def test_a_port_where_nothing_listens_refuses(get: Get) -> None:
 @both
 @pytest.mark.usefixtures("no_proxy")
 def test_a_name_that_is_not_known_is_said_to_be_so(get: Get) -> None:
-    assert told(get, NOWHERE).startswith("the name nothing.invalid is not known here")
+    assert told(get, NOWHERE).startswith("the host name nothing.invalid cannot be resolved")
 
 
 @both

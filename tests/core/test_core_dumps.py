@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.machines import Worker, new_id, one_kind
 from fakes.workshop import Workshop, wait_until
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind
@@ -49,11 +49,11 @@ def test_a_run_and_its_worker_on_this_machine_dump_no_core(folders: Workshop) ->
 def test_what_runs_on_a_rented_machine_dumps_no_core(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(b"")
     lines: list[str] = []
-    script = Script(id=new_id(), argv=("sh", "-c", "ulimit -Hc"), limit=timedelta(minutes=1))
+    script = RemoteCommand(id=new_id(), argv=("sh", "-c", "ulimit -Hc"), limit=timedelta(minutes=1))
 
     with worker.session() as session:
         session.look()
-        session.run_script(script, lines.append)
+        session.run_command(script, lines.append)
         pythons = [
             process
             for process, words in worker.machine.processes().items()

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 from materia.compute import Billing, Extra, Money, Offer
-from materia_runner.pricing.cost import cost, describe, length_text
+from materia.text import duration_text
+from materia_runner.pricing.cost import cost, describe
 
 HOUR = timedelta(hours=1)
 STARTED_HOURS = Billing(increment=HOUR, minimum=HOUR)
@@ -236,6 +237,6 @@ def test_rules_and_lengths_read_as_people_write_them() -> None:
     assert describe(STARTED_HOURS) == "started hours from create, at least 1 h"
     assert describe(SECONDS) == "started seconds from create, at least 1 min"
     assert describe(CLOCK_HOURS) == "clock hours touched from active, at least 1 h"
-    assert length_text(timedelta(hours=1, minutes=30)) == "1 h 30 min"
-    assert length_text(timedelta(milliseconds=1500)) == "1.5 s"
-    assert length_text(timedelta(0)) == "0 s"
+    assert duration_text(timedelta(hours=1, minutes=30)) == "1 h 30 min"
+    assert duration_text(timedelta(milliseconds=1500)) == "1.5 s"
+    assert duration_text(timedelta(0)) == "0 s"

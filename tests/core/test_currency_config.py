@@ -56,7 +56,7 @@ def test_stages_ask_for_prices_in_the_configured_currency() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[currency]\ncode = "euro"', "currency.code must be the code of a currency, for example"),
+        ('[currency]\ncode = "euro"', "currency.code must be a currency code, for example"),
         ("[currency.rates.USD]\ndate = 2026-11-20", "currency.rates.USD.worth must be a number"),
         (
             '[currency.rates.USD]\nworth = "0"\ndate = 2026-11-20',

@@ -157,7 +157,7 @@ def test_a_broken_line_is_told_with_its_number_and_without_its_content(
     file = written(path, text)
 
     assert file.values["A"] == "1"
-    assert file.problems == (f"{path}: {lines} not NAME=value, and left out",)
+    assert file.problems == (f"{path}: {lines} not NAME=value, and ignored",)
     assert "hunter2" not in repr(file)
 
 
@@ -165,7 +165,7 @@ def test_a_quote_that_is_not_closed_tells_all_lines_it_swallowed(path: Path) -> 
     file = written(path, 'A=1\n\nB="hunter2\nC=3\nD="4"\nE=5\n')
 
     assert file.values == {"A": "1", "E": "5"}
-    assert file.problems == (f"{path}: lines 3-5 are not NAME=value, and left out",)
+    assert file.problems == (f"{path}: lines 3-5 are not NAME=value, and ignored",)
 
 
 def test_a_file_that_everybody_can_read_says_how_to_change_that(path: Path) -> None:

@@ -202,7 +202,7 @@ def drip(server: socket.socket, done: threading.Event) -> None:
         ("forbidden", "the token may not open it (You do not have permission"),
         ("moved", "the answer was 302; is PULUMI_BACKEND_URL right?"),
         ("not_json", "the answer is not JSON; is PULUMI_BACKEND_URL right?"),
-        ("no_object", "the answer is no object; is PULUMI_BACKEND_URL right?"),
+        ("no_object", "the answer is not a JSON object; is PULUMI_BACKEND_URL right?"),
         ("no_id", "it answered without a session"),
     ],
 )
@@ -223,7 +223,7 @@ def test_a_token_with_a_line_end_is_taken(esc: Esc) -> None:
 
 @pytest.mark.parametrize("token", ["pul-ä", "pul-\n1", "pul-\x7f"])
 def test_a_token_that_cannot_be_sent_is_told(esc: Esc, token: str) -> None:
-    assert "characters that are in no token" in refusal(esc, token=token)
+    assert "characters that no token has" in refusal(esc, token=token)
     assert esc.exchanges == []
 
 
@@ -242,7 +242,7 @@ def test_an_environment_with_an_error_says_where_it_is(esc: Esc) -> None:
 @pytest.mark.parametrize("url", ["file://~", "s3://bucket/state", "api.pulumi.com", "https://"])
 def test_an_address_that_is_not_of_the_service_is_told(esc: Esc, url: str) -> None:
     """PULUMI_BACKEND_URL may be where `pulumi` keeps its state."""
-    assert "PULUMI_BACKEND_URL is no address" in refusal(esc, url=url)
+    assert "PULUMI_BACKEND_URL is not an address" in refusal(esc, url=url)
 
 
 @pytest.mark.parametrize("host", ["esc.example.org", "127.example.org", "10.0.0.1", "[fe80::1]"])

@@ -67,7 +67,7 @@ def test_a_file_in_quarantine_since_before_is_a_warning(folders: Workshop) -> No
 
     assert ended.returncode == 0
     assert ended.stderr == (
-        "warning: 2024-03 is still in quarantine (it has no other file): "
+        "warning: 2024-03 is still in quarantine (there is no other file): "
         f"{refused.as_uri()}: is not a zip\n"
     )
 
@@ -82,7 +82,7 @@ def test_without_any_file_the_stage_itself_fails(workshop: Workshop) -> None:
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr == (
-        "materia: folder: no file could be had\n"
+        "materia: folder: no file could be fetched\n"
         f"  2024-04: {failed.as_uri()}: the server says 503\n"
     )
 
@@ -97,9 +97,10 @@ def test_a_source_that_only_fails_is_not_asked_two_hundred_times(workshop: Works
 
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()
-    assert lines[0] == "materia: folder: no file could be had"
+    assert lines[0] == "materia: folder: no file could be fetched"
     assert 16 <= sum("503" in line for line in lines) <= 24
-    assert lines[-1].endswith("were not asked for: all before them failed")
+    assert lines[-1].startswith("  skipped ")
+    assert lines[-1].endswith("more, because all before them failed")
 
 
 def test_a_mistake_in_a_source_is_the_trouble_of_one_partition_and_told_with_its_place(

@@ -15,7 +15,12 @@ from materia.errors import (
     ReadyTimeoutError,
     WorkerLostError,
 )
-from materia_runner.rental.failover import IN_VAIN_AT_MOST, REFUSED_AT_MOST, Announcing, Failover
+from materia_runner.rental.failover import (
+    IN_VAIN_AT_MOST,
+    REFUSED_AT_MOST,
+    Failover,
+    FailoverNotices,
+)
 
 CHEAP, DEAR = offer("cheap"), offer("dear")
 OTHER = replace(offer("other"), provider="other")
@@ -34,13 +39,13 @@ def test_a_fault_is_met_by_asking_again_then_by_the_next_offer_then_by_the_other
     failover = Failover(offers=[CHEAP, DEAR, OTHER])
 
     first = failover.learn(FAULT, CHEAP)
-    assert (first, failover.is_open(CHEAP)) == ("asking rental once more", True)
+    assert (first, failover.is_open(CHEAP)) == ("retrying rental", True)
     second = failover.learn(FAULT, CHEAP)
     assert (second, failover.is_open(CHEAP)) == ("trying the next offer", False)
     assert failover.is_open(DEAR)
     third = failover.learn(FAULT, DEAR)
 
-    assert third == "going on without rental"
+    assert third == "continuing without rental"
     assert not failover.is_open(DEAR)
     assert failover.is_open(OTHER)
 
@@ -49,7 +54,7 @@ def test_a_fault_is_met_by_asking_again_then_by_the_next_offer_then_by_the_other
 def test_what_ends_a_provider_is_not_tried_again_there(error: ProviderError | ConfigError) -> None:
     failover = Failover(offers=[CHEAP, DEAR, OTHER])
 
-    assert failover.learn(error, CHEAP) == "going on without rental"
+    assert failover.learn(error, CHEAP) == "continuing without rental"
     assert [one.provider for one in failover.offers if failover.is_open(one)] == ["other"]
 
 
@@ -75,7 +80,7 @@ def test_after_many_refusals_of_one_provider_the_others_are_asked() -> None:
 
     said = [failover.learn(CapacityError("quota"), one) for one in many[:REFUSED_AT_MOST]]
 
-    assert said[-1] == "going on without rental"
+    assert said[-1] == "continuing without rental"
     assert not any(map(failover.is_open, many))
 
 
@@ -85,7 +90,7 @@ def test_machines_that_never_answer_are_not_paid_for_without_end() -> None:
     for one in many[: IN_VAIN_AT_MOST - 1]:
         failover.learn(ReadyTimeoutError("no answer"), one)
 
-    with pytest.raises(ReadyTimeoutError, match="whether this network lets SSH out"):
+    with pytest.raises(ReadyTimeoutError, match="check that this network allows outgoing SSH"):
         failover.learn(ReadyTimeoutError("no answer"), many[IN_VAIN_AT_MOST - 1])
 
 
@@ -99,7 +104,7 @@ def test_a_lost_worker_is_begun_again_once() -> None:
 
 def test_the_next_try_is_said_when_it_is_made_and_not_before() -> None:
     said: list[tuple[str, str]] = []
-    with Announcing(lambda stage, text: said.append((stage, text))) as news:
+    with FailoverNotices(lambda stage, text: said.append((stage, text))) as news:
         news.tried()
         news.hold("extract", CapacityError("sold out"), "trying the next offer")
         assert said == []
@@ -115,7 +120,7 @@ def test_what_went_wrong_is_said_also_when_something_else_ends_the_trying() -> N
     said: list[str] = []
 
     def go() -> None:
-        with Announcing(lambda _, text: said.append(text)) as news:
+        with FailoverNotices(lambda _, text: said.append(text)) as news:
             news.hold("extract", MateriaError("sold out"), "trying the next offer")
             raise KeyboardInterrupt
 

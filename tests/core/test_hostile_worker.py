@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import TESTS, Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 
@@ -48,9 +48,9 @@ EXTRACT = {
     "a negative size": UNREADABLE,
     "an endless size": UNREADABLE,
     "another size": "1 bytes, but 5 were fetched",
-    "more than it said": "it has 1 bytes, and no more than 0 are taken",
-    "more than a disk": "it has 8,796,093,022,208 bytes, and no more than",
-    "more than a disk, refused": "it has 8,796,093,022,208 bytes, and no more than",
+    "more than it said": "it has 1 bytes, and the limit is 0",
+    "more than a disk": "it has 8,796,093,022,208 bytes, and the limit is",
+    "more than a disk, refused": "it has 8,796,093,022,208 bytes, and the limit is",
     "no moment": UNREADABLE,
     "a moment that is a number": UNREADABLE,
     "a folder for a file": "cannot copy / from the worker",
@@ -92,7 +92,7 @@ EXTRACT = {
     "nothing at all": "ended without a result, exit code 0",
     "an exit code": "ended without a result, exit code 77",
 }
-REACHES = "reaches out of the database: it reads "
+REACHES = "reads outside the database: "
 TRANSFORM = {
     "a view that reads a file": f"the view serving.v {REACHES}read_text()",
     "a view that tells a file by its rows": f"the view serving.v {REACHES}read_text()",
@@ -113,14 +113,14 @@ TRANSFORM = {
     "refuses by a path": UNREADABLE,
     "an extract's message": UNREADABLE,
 }
-# One of each kind; the others are of the same kinds, and slow in all.
+# One of each kind; the others are of the same kinds, and take minutes: they are a campaign.
 SHOWN = {
     *("reads .env", "writes .bashrc", "a partition far above", "another source", "nested deeply"),
     *("escapes", "sold out", "money", "an empty result", "a long event", "a class of Python"),
     "a view that tells a file by its rows",
 }
 MODES = [
-    pytest.param(stage, mode, said, id=mode, marks=() if mode in SHOWN else pytest.mark.slow)
+    pytest.param(stage, mode, said, id=mode, marks=() if mode in SHOWN else pytest.mark.campaign)
     for stage, modes in (("extract", EXTRACT), ("transform", TRANSFORM))
     for mode, said in modes.items()
 ]
@@ -235,7 +235,7 @@ def test_a_hostile_worker_harms_nothing_but_its_own_stage(
     assert home.kept() >= kept
     assert home.rows() == rows
     assert home.rented.left() == []
-    assert len(home.rented.runs()[0]["machines"]) <= 2
+    assert len(home.rented.runs()[0]["instances"]) <= 2
 
 
 def test_every_mode_of_the_hostile_worker_is_tried() -> None:

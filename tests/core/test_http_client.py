@@ -111,7 +111,7 @@ def test_a_redirect_to_where_the_environment_does_not_reach_is_an_error_of_httpx
 
 
 def test_every_client_of_httpx_is_made_in_one_place() -> None:
-    folders = ("core/src", "plugins", "transform", "tools")
+    folders = ("core", "kits", "plugins", "runner", "testing", "transform", "tools")
     made = re.compile(
         r"httpx\.(Client|AsyncClient|HTTPTransport|get|post|put|delete|head|stream|request)\("
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop
 from materia.errors import MateriaError
-from materia.plugins import load_plugins
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_runner.config.template import template
 
-REGISTRY = load_plugins(bundled_only=True)
+REGISTRY = load_registry(bundled_only=True)
 
 
 def uncommented(text: str) -> str:
@@ -64,7 +64,7 @@ def test_no_key_is_missing_in_it(tmp_path: Path, path: tuple[str, ...]) -> None:
     with pytest.raises(MateriaError) as raised:
         parse_config(document, REGISTRY, name="materia.toml", directory=tmp_path)
 
-    _, _, known = str(raised.value).partition("known here: ")
+    _, _, known = str(raised.value).partition("known keys: ")
     for key in known.split(", "):
         if key != "none":
             assert re.search(rf"^(# )?(\[.*\b)?{key}\b", template(REGISTRY), re.MULTILINE), key
@@ -76,7 +76,7 @@ def test_a_file_that_is_there_stays_as_it_is(workshop: Workshop) -> None:
     ended = workshop.run("init")
 
     assert ended.returncode == 2
-    assert ended.stderr.startswith("materia: materia.toml exists already and stays as it is")
+    assert ended.stderr.startswith("materia: materia.toml already exists and was not changed")
     assert (workshop.directory / "materia.toml").read_text() == 'provider = "local"\n'
 
 

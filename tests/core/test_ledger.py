@@ -11,9 +11,9 @@ from fakes.rows import MINUTE, NOON, OFFER, euro, machine_row, run_row, stage_ro
 from hypothesis import given, settings
 from materia.compute import Offer
 from materia.errors import ConfigError, LedgerError
+from materia_runner.codec import decode, plain
 from materia_runner.ledger.ledger import Ledger
 from materia_runner.ledger.rows import Note
-from materia_runner.plain_values import from_plain, plain
 from materia_runner.pricing.cost import cost
 from strategies.offers import durations, offers
 
@@ -23,9 +23,9 @@ from strategies.offers import durations, offers
 def test_an_offer_and_its_bill_come_back_as_they_were(offer: Offer, duration: timedelta) -> None:
     quote = cost(offer, duration, NOON)
 
-    assert from_plain(Offer, plain(offer)) == offer
+    assert decode(Offer, plain(offer)) == offer
     for line in quote.lines:
-        assert from_plain(type(line), plain(line)) == line
+        assert decode(type(line), plain(line)) == line
 
 
 def test_every_row_comes_back_as_it_was(ledger: Ledger) -> None:
@@ -45,7 +45,7 @@ def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
     written = {**plain(OFFER), "colour": "green"}
     del written["extras"]
 
-    assert from_plain(Offer, written) == replace(OFFER, extras=())
+    assert decode(Offer, written, newer=True) == replace(OFFER, extras=())
 
 
 def test_the_whole_life_of_a_machine_is_kept(ledger: Ledger) -> None:

@@ -218,7 +218,7 @@ def test_a_ledger_of_a_newer_materia_is_refused_and_left_alone(tmp_path: Path) -
         connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    with pytest.raises(ConfigError, match=r"newer materia .*version 99, this one knows 1"):
+    with pytest.raises(ConfigError, match=r"newer materia .*version 99, this one reads 1"):
         Ledger(path)
 
 

@@ -8,10 +8,10 @@ import pytest
 from fakes.rental import Rental, offer
 from materia.compute import Instance, InstanceRequest
 from materia.errors import CredentialsError, LedgerError, OrphanError, ProviderError
-from materia_runner.rental.lifecycle import destroy, ephemeral_instance
+from materia_runner.rental.lifecycle import destroy, rented_instance
 from materia_runner.signals import Interrupts
 
-STEPS = ("asked", "created", "ready", "destroying", "delayed", "gone")
+STEPS = ("requesting", "created", "ready", "destroying", "delayed", "gone")
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Written:
         if name == self.fails:
             raise LedgerError("the disk is full")
 
-    def asked(self) -> None:
-        self._step("asked")
+    def requesting(self) -> None:
+        self._step("requesting")
 
     def refused(self, _reason: str, /) -> None:
         self._step("refused")
@@ -88,12 +88,12 @@ def test_a_machine_is_destroyed_also_when_its_life_cannot_be_written_down(
     life = Written(fails)
 
     if fails == "delayed":  # what it says is lost, and nothing else
-        with ephemeral_instance(rental, REQUEST, Interrupts(), life):
+        with rented_instance(rental, REQUEST, Interrupts(), life, host_key=None):
             pass
     else:
         with (
             pytest.raises(LedgerError),
-            ephemeral_instance(rental, REQUEST, Interrupts(), life),
+            rented_instance(rental, REQUEST, Interrupts(), life, host_key=None),
         ):
             pass
 
@@ -104,10 +104,10 @@ def test_a_machine_is_destroyed_also_when_its_life_cannot_be_written_down(
 def test_every_step_is_told_before_its_effect_or_after_it(tmp_path: Path) -> None:
     life = Written()
 
-    with ephemeral_instance(Rental(tmp_path), REQUEST, Interrupts(), life):
-        assert life.steps == ["asked", "created", "ready"]
+    with rented_instance(Rental(tmp_path), REQUEST, Interrupts(), life, host_key=None):
+        assert life.steps == ["requesting", "created", "ready"]
 
-    assert life.steps == ["asked", "created", "ready", "destroying", "gone"]
+    assert life.steps == ["requesting", "created", "ready", "destroying", "gone"]
 
 
 def test_a_provider_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
 from materia.data import LoadReport, LoadRequest
-from materia_psdonline.load import load as psdonline_load
+from materia_psdonline.raw_layer.load import load as psdonline_load
 from materia_runner.worker.load_anew import load_or_start_anew
 
 
@@ -46,7 +46,7 @@ def test_tables_of_another_version_are_replaced_and_it_is_said(tmp_path: Path) -
 
     assert report.loaded == ("2026-01",)
     assert source.loads == 2
-    assert anew.endswith("all files are loaded anew")
+    assert anew.endswith("all files are loaded again")
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("FROM lines").fetchall() == [("2026-01", 1)]
 

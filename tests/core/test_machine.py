@@ -12,11 +12,11 @@ import pytest
 from fakes.machines import READY, SHORT, Worker, a_user_data, answers, everything, new_id
 from materia.errors import ConfigError, ReadyTimeoutError
 from materia_providers.cloud_init import generate_key, user_data
-from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, SshMachines, free_address, ssh_port
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines, free_address, ssh_port
 
 pytest_plugins = ["machine_fixtures"]
 
@@ -24,7 +24,7 @@ pytest_plugins = ["machine_fixtures"]
 def run(worker: Worker, *argv: str) -> list[str]:
     lines: list[str] = []
     with worker.session() as session:
-        end = session.run_script(Script(id=new_id(), argv=argv, limit=READY), lines.append)
+        end = session.run_command(RemoteCommand(id=new_id(), argv=argv, limit=READY), lines.append)
     assert end.ok, end
     return lines
 
@@ -132,14 +132,14 @@ def test_a_machine_cannot_write_to_this_one(worker: Worker) -> None:
 
 
 def test_only_the_key_in_the_user_data_lets_in(worker: Worker) -> None:
-    other = Login(
+    other = SshTarget(
         host=worker.login.host,
         port=worker.login.port,
         key=generate_key(),
         host_key=worker.login.host_key,
     )
 
-    with pytest.raises(ReadyTimeoutError, match="refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="refuses the SSH key"):
         Session(other, timeout=SHORT)
 
 
@@ -159,12 +159,12 @@ def test_a_machine_without_user_data_lets_its_own_user_in_with_the_keys_of_the_a
         text=True,
         check=True,
     ).stdout.split(" ", 1)[1]
-    login = Login(host=host, port=machine.port, user="debian", key=key, host_key=shown.strip())
+    login = SshTarget(host=host, port=machine.port, user="debian", key=key, host_key=shown.strip())
 
     with Session(login, timeout=READY) as session:
         lines: list[str] = []
-        session.run_script(
-            Script(id=new_id(), argv=("sh", "-c", "echo $USER"), limit=READY), lines.append
+        session.run_command(
+            RemoteCommand(id=new_id(), argv=("sh", "-c", "echo $USER"), limit=READY), lines.append
         )
 
     assert lines == ["debian"]
@@ -208,7 +208,7 @@ def test_no_variable_of_this_process_is_seen_by_a_machine_or_its_keepers(
 def test_user_data_that_is_not_understood_is_refused_loudly(machines: SshMachines) -> None:
     odd = user_data({"ssh_keys": {}, "swap": {"size": 1}})
 
-    with pytest.raises(ValueError, match="does not understand swap"):
+    with pytest.raises(ValueError, match="does not support swap"):
         machines.boot(Booting(provider="acme", id="1", name="odd", user_data=odd))
     with pytest.raises(ConfigError, match="cloud-config"):
         machines.boot(Booting(provider="acme", id="1", name="odd", user_data="#!/bin/sh\ntrue"))

@@ -14,9 +14,9 @@ import pytest
 from fakes.machines import READY, Worker, a_user_data, answers, everything, lives, new_id
 from materia_providers.cloud_init import generate_key
 from materia_runner.ssh.agent.supervisor import descendants
-from materia_runner.ssh.command import Script
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, SshMachines
+from materia_runner.ssh.command import RemoteCommand
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines
 
 pytest_plugins = ["machine_fixtures"]
 
@@ -42,7 +42,7 @@ def test_a_machine_powers_off_by_itself_at_its_deadline(machines: SshMachines) -
 def test_halt_leaves_no_process_and_no_folder(booted: Callable[..., Worker]) -> None:
     worker = booted()
     with worker.session() as session:
-        script = Script(
+        script = RemoteCommand(
             id=new_id(),
             argv=("sh", "-c", "(setsid sleep 900 &) ; touch here; echo up; exec sleep 900"),
             limit=READY,
@@ -56,7 +56,7 @@ def test_halt_leaves_no_process_and_no_folder(booted: Callable[..., Worker]) -> 
             raise KeyError
 
         with pytest.raises(KeyError):
-            session.run_script(script, pull_the_plug)
+            session.run_command(script, pull_the_plug)
 
     assert len(processes) > 4
     assert [process for process in processes if lives(process)] == []
@@ -149,8 +149,8 @@ def test_nothing_is_left_when_the_process_that_made_a_machine_dies(
             "-c",
             textwrap.dedent(f"""
                 import signal, time
-                from materia_testing.emulation.boot import Booting
-                from materia_testing.emulation.machine import SshMachines
+                from materia_testing.emulation.ssh_machines.boot import Booting
+                from materia_testing.emulation.ssh_machines.machine import SshMachines
                 machines = SshMachines(kind={kind!r})
                 machine = machines.at(machines.boot(Booting(provider="a", id="1", name="m")))
                 machine.wait()

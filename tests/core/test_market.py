@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fakes.workshop import Workshop
+from materia import Opening, Provider
+from materia.plugins import InstalledPlugin
+from materia_runner.bundled import load_registry
+from materia_runner.cli.commands.machines.emulator import toml
+from materia_runner.config.load import parse_config
+from materia_runner.planning.available_offers import ask_market, asked_for
+from materia_testing.emulation.services import service_class
 
 SHY = """
 from materia import Plugin, hookimpl
@@ -50,7 +63,7 @@ def test_a_source_that_reads_a_folder_is_not_run_on_a_rented_machine(
 
     assert ended.returncode == 2
     assert (
-        f"sources.psdonline.base_url is the folder {value}, which is on this mach" in ended.stderr
+        f"sources.psdonline.base_url is the folder {value} on this machine, which" in ended.stderr
     )
     assert "--provider local" in ended.stderr
 
@@ -122,3 +135,53 @@ def test_a_plugin_whose_machines_are_none_is_listed_with_its_fault(workshop: Wor
     assert "Traceback" not in ended.stderr
     assert "number: its plugin failed: TypeError: 'int' object is not iterable" in ended.stdout
     assert "texts: its plugin failed: AttributeError: 'str' object has no" in ended.stdout
+
+
+@pytest.mark.parametrize("names", [("hetzner",), ("hetzner", "oracle", "ovh", "scaleway")])
+def test_a_provider_is_opened_once_and_asked_each_question_once(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    opened: Counter[str] = Counter()
+
+    def counted(found: InstalledPlugin[Provider]) -> InstalledPlugin[Provider]:
+        def opening(of: Opening) -> Provider:
+            opened[found.plugin.name] += 1
+            return found.plugin.open(of)
+
+        return replace(found, plugin=replace(found.plugin, open=opening))
+
+    registry = load_registry(bundled_only=True)
+    counting = replace(
+        registry,
+        found=tuple(counted(one) if one.kind == "provider" else one for one in registry.found),
+    )
+    with ExitStack() as stack:
+        clouds = {name: stack.enter_context(service_class(name)()) for name in names}
+        secrets = {key: text for cloud in clouds.values() for key, text in cloud.secrets().items()}
+        document = {
+            "provider": list(names),
+            "providers": {
+                name: tomllib.loads(toml({name: cloud.settings()}))["providers"][name]
+                for name, cloud in clouds.items()
+            },
+            "stages": {"transform": {"vcpus": 4, "memory_gib": 16}},
+        }
+        pipeline = parse_config(document, counting, name="materia.toml", directory=tmp_path)
+
+        market = ask_market(
+            pipeline, counting, {**secrets, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        )
+        listed = {name: provider.list_instances() for name, provider in market.providers.items()}
+
+        asked = {
+            name: Counter((one.method, one.target, one.body) for one in cloud.exchanges)
+            for name, cloud in clouds.items()
+        }
+
+    assert len(asked_for(pipeline.stages)) > 1
+    assert opened == Counter(names)
+    assert listed.keys() == set(names)
+    assert not any(listed.values())
+    assert all(asked.values())
+    repeated = [(name, *one) for name in names for one, times in asked[name].items() if times > 1]
+    assert repeated == []

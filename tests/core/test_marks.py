@@ -100,5 +100,5 @@ def test_a_strangers_entry_may_be_as_odd_as_it_likes(
 def test_an_entry_that_may_be_ours_and_does_not_say_so_is_no_strangers(
     identity: object, labels: object, named: object
 ) -> None:
-    with pytest.raises(ValueError, match="does not say whose it is"):
+    with pytest.raises(ValueError, match="its labels or name do not show its owner"):
         entry_mark(identity, labels, named=named)

@@ -15,14 +15,15 @@ from materia_runner.ledger.ledger import Ledger
 from materia_runner.ledger.rows import MachineRow, RunRow
 from materia_runner.ledger.state import State
 from materia_runner.pricing.currency import Exchange
-from materia_runner.rental.cost_meter import Spending, refuse_over_month
-from materia_runner.run.recorder import Journal, MachineLife
+from materia_runner.rental.cost_meter import CostMeter, refuse_over_month
+from materia_runner.rental.instance_record import InstanceRecord
+from materia_runner.run.recorder import InstanceReports, Recorder
 
 NOW = datetime.now(UTC)
 CAP = Budget(monthly=Money(Decimal("1.00"), "EUR"))
 
 
-def life_of(run: str, state: State, ledger: Ledger, worst: str) -> MachineLife:
+def life_of(run: str, state: State, ledger: Ledger, worst: str) -> InstanceRecord:
     """The machine of a run that found room under the cap."""
     ledger.begin_run(RunRow(run=run, started_at=NOW))
     amount = Money(Decimal(worst), "EUR")
@@ -39,12 +40,15 @@ def life_of(run: str, state: State, ledger: Ledger, worst: str) -> MachineLife:
         expires_at=NOW + timedelta(hours=1),
         intended_at=NOW,
     )
-    return MachineLife(
-        journal=Journal(run, state=state, ledger=ledger, observe=lambda *_: None, hidden=()),
-        spending=Spending(Exchange()),
+    recorder = Recorder(run, state=state, ledger=ledger, observe=lambda *_: None, hidden=())
+    return InstanceRecord(
+        ledger=ledger,
+        cost_meter=CostMeter(Exchange()),
         row=row,
-        stage="extract",
-        affordable=lambda: refuse_over_month(CAP, ledger, Exchange(), worst=amount, now=NOW),
+        reporter=InstanceReports(recorder, "extract"),
+        check_cap=lambda: refuse_over_month(
+            CAP, ledger, Exchange(), worst=amount, now=NOW, written=True
+        ),
     )
 
 
@@ -52,10 +56,10 @@ def test_of_two_runs_that_both_found_room_the_second_asks_for_no_machine(tmp_pat
     state = State(tmp_path)
     with state.ledger() as ledger:
         first, second = (life_of(run, state, ledger, "0.60") for run in ("one", "two"))
-        first.asked()
+        first.requesting()
 
         with pytest.raises(BudgetError, match=r"1\.2000 EUR"):
-            second.asked()
+            second.requesting()
 
         states = {row.run: row.state for row in ledger.machines()}
     assert states == {"one": "intent", "two": "refused"}
@@ -65,6 +69,6 @@ def test_two_that_fit_under_the_cap_are_both_asked_for(tmp_path: Path) -> None:
     state = State(tmp_path)
     with state.ledger() as ledger:
         for run in ("one", "two"):
-            life_of(run, state, ledger, "0.50").asked()
+            life_of(run, state, ledger, "0.50").requesting()
 
         assert {row.state for row in ledger.machines()} == {"intent"}

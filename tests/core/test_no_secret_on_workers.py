@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.rented import Rented
 from fakes.workshop import Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = [
     pytest.mark.slow,

@@ -13,16 +13,16 @@ import obstore
 import pytest
 from fakes.odd_store import OddStore
 from fakes.own_authority import own_authority
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET
-from fakes.s3_runs import QUICK
 from materia.errors import ArtifactError, ConfigError, MateriaError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.artifact.find import Artifact
 from materia_runner.config.pipeline import Bucket
 from materia_s3.sink import S3Sink, address_of
-from materia_store.object_store import Key, Place, StoreClient
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_store.object_store import BucketPrefix, Key, StoreClient
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 STUBS = Path(obstore.__file__).parent / "_store"
@@ -138,8 +138,10 @@ def test_variables_are_as_they_were_when_the_client_is_made(
         assert shell.read() == "of somebody\n"
 
 
-def place(endpoint: str) -> Place:
-    return Place(bucket="acme", prefix="", endpoint=endpoint, region="auto", table="sinks.s3")
+def place(endpoint: str) -> BucketPrefix:
+    return BucketPrefix(
+        bucket="acme", prefix="", endpoint=endpoint, region="auto", table="sinks.s3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def both(endpoint: str, folder: Path) -> list[str]:
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     bucket = ArtifactBucket(Bucket(url="s3://acme", endpoint=endpoint), KEYS, patience=QUICK)
     said = []
-    for call in (sink.stamp, bucket.every):
+    for call in (sink.fingerprint, bucket.every):
         with pytest.raises(MateriaError) as told:
             call()
         said.append(str(told.value))
@@ -211,7 +213,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HTTPS_PROXY", "http://me:word@127.0.0.1:9", "through the proxy of HTTPS_PROXY (127"),
         ("https_proxy", "http://127.0.0.1:9", "through the proxy of https_proxy (http://127.0"),
         ("ALL_PROXY", "http://127.0.0.1:9", "through the proxy of ALL_PROXY (http://127.0.0.1:9)"),
-        ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY (socks5://127.0.0.1:9) is not one for"),
+        (
+            "ALL_PROXY",
+            "socks5://127.0.0.1:9",
+            "ALL_PROXY (socks5://127.0.0.1:9) is not an HTTP proxy",
+        ),
         ("all_proxy", "http://no.such.invalid:9", "through the proxy of all_proxy"),
     ],
 )
@@ -235,7 +241,7 @@ def test_a_store_that_needs_no_proxy_is_not_told_as_behind_one(
         assert "http://127.0.0.1:9 cannot be reached; check the network" in said
     monkeypatch.delenv("HTTP_PROXY")
     for said in both("http://no.such.invalid", tmp_path):
-        assert "no.such.invalid has no address" in said
+        assert "DNS has no address for no.such.invalid" in said
 
 
 @pytest.mark.usefixtures("no_proxies")
@@ -246,7 +252,10 @@ def test_a_certificate_of_an_own_authority_is_told_with_its_cure_which_works(
     store = OddStore(tls=context)
     try:
         for said in both(store.endpoint, tmp_path):
-            assert f"{store.endpoint} shows a certificate (UnknownIssuer)" in said
+            assert (
+                f"this machine does not trust the certificate of {store.endpoint} (UnknownIssuer)"
+                in said
+            )
             assert "set SSL_CERT_FILE to a file with the certificate of its authority" in said
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
         for said in both(store.endpoint, tmp_path):

@@ -18,7 +18,7 @@ def test_a_folder_with_a_question_mark_is_refused_before_anything_is_fetched(
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"materia: {odd}: DuckDB cannot work in a folder with ? in its name; rename the folder, "
+        f"materia: {odd}: DuckDB cannot use a path with a question mark (?); rename the folder, "
         "or use another one\n"
     )
     assert not (odd / ".materia").exists()
@@ -31,7 +31,7 @@ def test_a_published_file_with_a_question_mark_is_refused_by_its_setting(
     ended = workshop.run("sinks")
 
     assert ended.returncode == 2
-    assert "sinks.duckdb.path must have no ? in it" in ended.stderr
+    assert "sinks.duckdb.path must contain no ?" in ended.stderr
 
 
 @pytest.mark.parametrize("name", ["a*b", "[x]", "100% #1; $HOME", "it's", "ü 中"])
@@ -54,6 +54,6 @@ def test_a_missing_extra_is_named_and_no_file_is_blamed_for_it(folders: Workshop
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "materia: the stage transform needs SQLMesh, which is not installed here; it comes with "
-        "the extra `transform`: pip install 'materia-core[transform]'\n"
+        "materia: the stage transform needs SQLMesh, which is not installed here; to add it: "
+        "uv sync --inexact\n"
     )

@@ -10,9 +10,9 @@ from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.worker.ownership import (
     check_removed,
+    fingerprint_with_source,
     published_names,
     refuse_other_source,
-    stamp_with_source,
 )
 
 FOLDER = 'source = "folder"\nsink = "duckdb"\n'
@@ -38,7 +38,7 @@ def test_a_second_source_in_one_database_is_refused_and_the_first_keeps_its_tabl
     again = folders.run("run", "--config", "folder.toml")
 
     assert second.returncode == 2
-    assert "holds the tables of the source 'folder'" in second.stderr
+    assert "the published database has the tables of the source 'folder'" in second.stderr
     assert "another place for this pipeline under [sinks.duckdb]" in second.stderr
     assert "Traceback" not in second.stderr
     assert again.returncode == 0
@@ -48,9 +48,9 @@ def test_a_second_source_in_one_database_is_refused_and_the_first_keeps_its_tabl
 def test_a_stamp_without_a_source_is_of_an_older_version_and_refuses_nobody() -> None:
     refuse_other_source(None, source="ecb", sink="duckdb")
     refuse_other_source("0123456789abcdef", source="ecb", sink="duckdb")
-    refuse_other_source(stamp_with_source("ecb", "01"), source="ecb", sink="duckdb")
+    refuse_other_source(fingerprint_with_source("ecb", "01"), source="ecb", sink="duckdb")
     with pytest.raises(ConfigError, match="the source 'psdonline'"):
-        refuse_other_source(stamp_with_source("psdonline", "01"), source="ecb", sink="duckdb")
+        refuse_other_source(fingerprint_with_source("psdonline", "01"), source="ecb", sink="duckdb")
 
 
 def test_tables_that_no_model_makes_are_named_and_a_whole_project_does_not_vanish() -> None:
@@ -59,11 +59,11 @@ def test_tables_that_no_model_makes_are_named_and_a_whole_project_does_not_vanis
     assert check_removed(before, before, project=None, sink="duckdb") == []
     assert check_removed((), before, project=None, sink="duckdb") == []
     assert check_removed(before, before[1:], project=Path("models"), sink="duckdb") == [
-        "no longer published, as no model makes it: serving.a"
+        "no longer published, because no model builds it: serving.a"
     ]
     with pytest.raises(ConfigError, match=r"would remove serving\.a, serving\.b: .*no SQLMesh"):
         check_removed(before, before[2:], project=None, sink="duckdb")
-    with pytest.raises(ConfigError, match="none of this pipeline's models makes them"):
+    with pytest.raises(ConfigError, match="none of this pipeline's models builds them"):
         check_removed(before, ("serving.x",), project=Path("models"), sink="duckdb")
 
 
@@ -105,5 +105,5 @@ def test_a_source_where_nothing_exists_is_an_error_that_names_the_address(
     server.server_close()
 
     assert ended.returncode == 1
-    assert "partitions asked for exists, the first at " + address in ended.stderr
+    assert "requested partitions exists, the first at " + address in ended.stderr
     assert "check the address under [sources.psdonline]" in ended.stderr

@@ -32,7 +32,9 @@ def plan(*offers: Offer, stages: tuple[Stage, ...] = (EXTRACT, TRANSFORM), **mor
 
 
 def machines(found: Plan) -> list[tuple[str, str]]:
-    return [(leg.name, leg.chosen.offer.instance_type) for leg in found.legs]
+    return [
+        (placement.name, placement.chosen.offer.instance_type) for placement in found.placements
+    ]
 
 
 def test_two_short_stages_share_the_hour_that_is_paid() -> None:
@@ -41,8 +43,8 @@ def test_two_short_stages_share_the_hour_that_is_paid() -> None:
     assert machines(found) == [("extract and transform", "large")]
     assert found.total == Money(Decimal("0.10"), "EUR")
     assert found.why == (
-        "extract and transform share one machine, as that is expected to cost 0.1000 EUR, "
-        "and 0.1600 EUR if extract and transform have a machine each"
+        "extract and transform share one machine: expected cost 0.1000 EUR, "
+        "instead of 0.1600 EUR if extract and transform have a machine each"
     )
     (other,) = found.alternatives
     assert other.machines == ("acme small in north", "acme large in north")
@@ -57,21 +59,21 @@ def test_stages_billed_by_the_second_have_what_each_of_them_needs() -> None:
 
     assert machines(found) == [("extract", "small"), ("transform", "large")]
     assert found.total.amount == Decimal("0.06") * 50 / 60 + Decimal("0.10") / 6
-    assert "have a machine each, as that" in found.why
+    assert "have a machine each: expected cost " in found.why
 
 
 def test_sharing_saves_the_boot_of_the_second_stage() -> None:
-    (leg,) = plan(LARGE).legs
+    (placement,) = plan(LARGE).placements
 
-    assert leg.requirements.expected == 19 * MINUTE
-    assert (leg.requirements.vcpus, leg.requirements.memory_gib) == (4, Decimal(16))
+    assert placement.requirements.expected == 19 * MINUTE
+    assert (placement.requirements.vcpus, placement.requirements.memory_gib) == (4, Decimal(16))
 
 
 def test_the_deadline_of_a_machine_has_room_for_its_stages_its_boot_and_its_end() -> None:
-    (leg,) = plan(LARGE).legs
+    (placement,) = plan(LARGE).placements
 
-    assert leg.deadline == EXTRACT.deadline + TRANSFORM.deadline + BOOT_LIMIT + TEARDOWN_LIMIT
-    assert leg.worst == Money(Decimal("0.30"), "EUR")  # 2 h 20 min
+    assert placement.deadline == EXTRACT.deadline + TRANSFORM.deadline + BOOT_LIMIT + TEARDOWN_LIMIT
+    assert placement.worst == Money(Decimal("0.30"), "EUR")  # 2 h 20 min
 
 
 def test_the_worst_case_is_of_the_least_lucky_clock_hours() -> None:
@@ -82,7 +84,7 @@ def test_the_worst_case_is_of_the_least_lucky_clock_hours() -> None:
     (said,) = found.worst_case
     assert said == (
         "extract and transform: acme large in north at 0.10 EUR/h for at most 2 h 20 min, "
-        "all in 0.4000 EUR"
+        "in total 0.4000 EUR"
     )
 
 
@@ -94,7 +96,7 @@ def test_a_later_machine_is_billed_from_when_it_starts() -> None:
     found = plan(small, large, stages=stages, start=NOON + 35 * MINUTE)
 
     assert machines(found) == [("extract", "small"), ("transform", "large")]
-    assert [leg.start.minute for leg in found.legs] == [35, 0]
+    assert [placement.start.minute for placement in found.placements] == [35, 0]
     assert found.total.amount == Decimal("0.16")
     assert found.alternatives[0].total == Money(Decimal("0.20"), "EUR")
 
@@ -115,9 +117,9 @@ def test_data_that_leaves_is_paid_at_the_place_it_leaves() -> None:
     free = plan(far, near, stages=(replace(EXTRACT, output_gib=Decimal(0)), TRANSFORM))
 
     assert machines(moved) == [("extract and transform", "large")]
-    assert [one.chosen.offer.provider for one in free.legs] == ["acme", "bolt"]
+    assert [one.chosen.offer.provider for one in free.placements] == ["acme", "bolt"]
     assert moved.alternatives[0].machines == ("bolt large in north", "bolt large in north")
-    assert little.legs[0].chosen.lines[-1].amount == Money(Decimal("0.0001"), "EUR")
+    assert little.placements[0].chosen.lines[-1].amount == Money(Decimal("0.0001"), "EUR")
 
 
 def test_the_ranking_of_a_leg_counts_what_moving_data_to_it_costs() -> None:
@@ -130,7 +132,7 @@ def test_the_ranking_of_a_leg_counts_what_moving_data_to_it_costs() -> None:
     cheaper = replace(large, provider="bolt", hourly=Money(Decimal("0.09"), "EUR"))
     stages = (replace(EXTRACT.expecting(HOUR), output_gib=Decimal(1)), TRANSFORM)
 
-    first, second = plan(small, large, cheaper, stages=stages).legs
+    first, second = plan(small, large, cheaper, stages=stages).placements
 
     assert first.chosen.offer == small
     assert [quote.offer for quote in second.ranking.quotes] == [large, cheaper]
@@ -150,9 +152,9 @@ def test_traffic_within_the_allowance_costs_nothing() -> None:
     bolt = replace(LARGE, provider="bolt", billing=BY_SECOND, hourly=Money(Decimal("0.2"), "EUR"))
     stages = (EXTRACT, TRANSFORM)
 
-    assert len(plan(allowed, bolt, stages=stages).legs) == 2
+    assert len(plan(allowed, bolt, stages=stages).placements) == 2
     more = replace(EXTRACT, output_gib=Decimal("1.1"))
-    assert len(plan(allowed, bolt, stages=(more, TRANSFORM)).legs) == 1
+    assert len(plan(allowed, bolt, stages=(more, TRANSFORM)).placements) == 1
 
 
 def test_data_without_a_way_out_stays() -> None:
@@ -164,7 +166,7 @@ def test_data_without_a_way_out_stays() -> None:
     assert machines(found) == [("extract and transform", "large")]
     assert found.alternatives[0].machines == ("bolt large in north", "bolt large in north")
 
-    with pytest.raises(NoOfferError, match="nothing to run extract and transform on: what they"):
+    with pytest.raises(NoOfferError, match="no machines can run extract and transform: their"):
         plan(shut, replace(bolt, architecture="arm64"), stages=(X86_EXTRACT, ARM_TRANSFORM))
 
 
@@ -181,8 +183,8 @@ def test_stages_for_different_processors_share_no_machine() -> None:
 
     assert machines(found) == [("extract", "small"), ("transform", "large")]
     assert found.why == (
-        "extract and transform have a machine each, as nothing else can be had: extract and "
-        "transform: their stages are for different processors"
+        "extract and transform have a machine each, because no other plan is possible: extract and "
+        "transform: the stages need different processors"
     )
 
 
@@ -191,18 +193,18 @@ def test_an_owned_machine_is_taken_as_it_is_and_costs_nothing() -> None:
 
     assert machines(found) == [("extract and transform", "this")]
     assert found.worst == found.total == Money(Decimal(0), "EUR")
-    assert found.why.endswith("share one machine, as more machines would cost the same")
+    assert found.why.endswith("share one machine, because more machines would cost the same")
     assert machines(plan(MINE, LARGE)) == [("extract and transform", "large")]
 
 
 def test_what_could_not_be_had_is_passed_over_for_that_reason() -> None:
     found = plan(SMALL, LARGE, replace(LARGE, provider="bolt"), excluded={offer_key(LARGE)})
 
-    assert found.legs[0].chosen.offer.provider == "bolt"
-    reasons = {one.offer: one.reason for one in found.legs[0].ranking.passed_over}
+    assert found.placements[0].chosen.offer.provider == "bolt"
+    reasons = {one.offer: one.reason for one in found.placements[0].ranking.passed_over}
     assert reasons == {
         SMALL: "2 vCPU, 4 needed",
-        LARGE: "this run tried it and could not have it",
+        LARGE: "this run tried it and could not rent it",
     }
 
 
@@ -218,7 +220,7 @@ def test_no_machine_for_a_stage_is_told_with_each_provider_and_its_reasons() -> 
         )
 
     assert str(raised.value).splitlines() == [
-        "nothing to run the stage transform on",
+        "no machine can run the stage transform",
         "  acme: 2 x less than 4 vCPU",
         "  bolt: 1 x sold out",
         "  ovh: set OVH_APPLICATION_KEY to use it",
@@ -232,17 +234,17 @@ def test_offers_in_other_currencies_are_compared_in_one() -> None:
 
     found = plan(LARGE, dollars, exchange=Exchange(rates=(rate,)))
 
-    assert found.legs[0].chosen.offer == dollars
+    assert found.placements[0].chosen.offer == dollars
     assert found.total == Money(Decimal("0.099"), "EUR")
     assert found.worst == Money(Decimal("0.297"), "EUR")
-    assert found.legs[0].chosen.rates == (rate,)
+    assert found.placements[0].chosen.rates == (rate,)
 
 
 def test_one_stage_has_one_machine() -> None:
     found = plan(SMALL, LARGE, stages=(EXTRACT,))
 
     assert machines(found) == [("extract", "small")]
-    assert found.why == "extract has a machine, as it is the only stage"
+    assert found.why == "extract has a machine, because it is the only stage"
     assert found.alternatives == ()
 
 

@@ -42,41 +42,41 @@ def ways_to_cut(chain: Sequence[Stage]) -> Iterator[list[Sequence[Stage]]]:
         yield [chain[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
 
-def fits(offer: Offer, leg: Sequence[Stage], today: date) -> bool:
+def fits(offer: Offer, placement: Sequence[Stage], today: date) -> bool:
     if offer.provider in OWNED:
         return offer.availability not in {"unavailable", "no_quota"} and (
             offer.retires_on is None or offer.retires_on >= today
         )
-    return all(misfit(offer, stage.requirements, today) is None for stage in leg)
+    return all(misfit(offer, stage.requirements, today) is None for stage in placement)
 
 
-def length(leg: Sequence[Stage]) -> timedelta:
-    first, *others = (stage.requirements.expected for stage in leg)
+def length(placement: Sequence[Stage]) -> timedelta:
+    first, *others = (stage.requirements.expected for stage in placement)
     return first + sum((max(one - BOOT, timedelta(0)) for one in others), timedelta(0))
 
 
 def cost_of(
-    legs: Sequence[Sequence[Stage]], machines: Sequence[Offer], start: datetime
+    placements: Sequence[Sequence[Stage]], machines: Sequence[Offer], start: datetime
 ) -> Decimal | None:
-    """What these machines cost for these legs; None when they cannot do it."""
+    """What these machines cost for these placements; None when they cannot do it."""
     total = Decimal(0)
-    for leg in legs:
-        if not set.intersection(*(set(stage.requirements.architectures) for stage in leg)):
+    for placement in placements:
+        if not set.intersection(*(set(stage.requirements.architectures) for stage in placement)):
             return None
-    for number, (leg, offer) in enumerate(zip(legs, machines, strict=True)):
-        if not fits(offer, leg, start.date()):
+    for number, (placement, offer) in enumerate(zip(placements, machines, strict=True)):
+        if not fits(offer, placement, start.date()):
             return None
-        egress = sum((stage.requirements.egress_gib for stage in leg), Decimal(0))
-        if number + 1 < len(legs):
+        egress = sum((stage.requirements.egress_gib for stage in placement), Decimal(0))
+        if number + 1 < len(placements):
             following = machines[number + 1]
             if (following.provider, following.region) != (offer.provider, offer.region):
-                egress += leg[-1].output_gib
+                egress += placement[-1].output_gib
         try:
-            quote = cost(offer, length(leg), start, egress)
+            quote = cost(offer, length(placement), start, egress)
         except ValueError:  # no price for so much traffic
             return None
         total += EXCHANGE.convert(quote.cost)[0].amount
-        start += length(leg)
+        start += length(placement)
     return total
 
 
@@ -84,9 +84,9 @@ def least(chain: Sequence[Stage], some: Sequence[Offer], start: datetime) -> Dec
     """By trying every cut with every choice of machines."""
     costs = [
         found
-        for legs in ways_to_cut(chain)
-        for machines in product(some, repeat=len(legs))
-        if (found := cost_of(legs, machines, start)) is not None
+        for placements in ways_to_cut(chain)
+        for machines in product(some, repeat=len(placements))
+        if (found := cost_of(placements, machines, start)) is not None
     ]
     return min(costs, default=None)
 
@@ -112,11 +112,13 @@ def test_no_cut_and_no_choice_of_machines_is_cheaper(
     assert best is not None
     assert abs(found.total.amount - best) < EXACT
     own = cost_of(
-        [leg.stages for leg in found.legs], [leg.chosen.offer for leg in found.legs], start
+        [placement.stages for placement in found.placements],
+        [placement.chosen.offer for placement in found.placements],
+        start,
     )
     assert own is not None
     assert abs(found.total.amount - own) < EXACT
-    assert [stage for leg in found.legs for stage in leg.stages] == chain
+    assert [stage for placement in found.placements for stage in placement.stages] == chain
 
 
 @settings(max_examples=25, deadline=None)
@@ -136,15 +138,15 @@ def test_every_offer_is_in_the_ranking_of_every_leg_or_passed_over(
     chain: list[Stage], some: list[Offer], start: datetime
 ) -> None:
     found = planned(chain, some, start)
-    for leg in found.legs if found else ():
-        ranked = [quote.offer for quote in leg.ranking.quotes]
-        passed = [one.offer for one in leg.ranking.passed_over]
+    for placement in found.placements if found else ():
+        ranked = [quote.offer for quote in placement.ranking.quotes]
+        passed = [one.offer for one in placement.ranking.passed_over]
         assert sorted(map(repr, ranked + passed)) == sorted(map(repr, some))
-        arrival = leg.arrival
+        arrival = placement.arrival
         added = [Decimal(0) if arrival is None else arrival.added(offer) for offer in ranked]
         makes_the_plan = [
             quote.shown.amount + more
-            for quote, more in zip(leg.ranking.quotes, added, strict=True)
+            for quote, more in zip(placement.ranking.quotes, added, strict=True)
             if more is not None
         ]
         assert len(makes_the_plan) == len(ranked)
@@ -158,7 +160,7 @@ def test_what_is_excluded_is_never_chosen_again(
 ) -> None:
     tried: set[OfferKey] = set()
     while (found := _again(chain, some, start, tried)) is not None:
-        key = offer_key(found.legs[0].chosen.offer)
+        key = offer_key(found.placements[0].chosen.offer)
         assert key not in tried
         tried.add(key)
     assert len(tried) <= len(some)
@@ -197,4 +199,4 @@ def test_the_worst_is_never_less_than_what_is_expected(
 
     if found is not None:
         assert found.worst.amount >= found.total.amount - EXACT
-        assert found.worst.amount == sum(leg.worst.amount for leg in found.legs)
+        assert found.worst.amount == sum(placement.worst.amount for placement in found.placements)

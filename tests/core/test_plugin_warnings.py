@@ -52,5 +52,5 @@ def test_what_a_bucket_cannot_clear_away_is_said_at_the_end_of_a_run_that_succee
         store.close()
 
     assert second.returncode == 0, second.stderr
-    assert f"s3://acme/{left}: nobody reads this any more" in second.stderr
+    assert f"s3://acme/{left}: cannot delete this unused object" in second.stderr
     assert json.loads(second.stdout)["stages"][1]["result"]["published"]

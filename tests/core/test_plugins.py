@@ -29,7 +29,8 @@ SAID = {
     "wrong_value": "materia_sources returned 'acme', which is not a materia.Plugin",
     "fails_late": "ZeroDivisionError",
     "more_arguments": "config",
-    "unmarked": "it marks none of materia_providers, materia_sources, materia_sinks with @hookimpl",
+    "unmarked": "the module has no hook: "
+    "mark one of materia_providers, materia_sources, materia_sinks with @hookimpl",
     "exits": "SystemExit: not on this machine",
 }
 

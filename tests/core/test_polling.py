@@ -100,7 +100,7 @@ def test_a_machine_that_is_missing_for_a_moment_is_waited_for(runs: Boot) -> Non
 def test_only_a_greeting_of_an_ssh_server_is_an_answer() -> None:
     with (
         greeting(b"HTTP/1.1 400 Bad Request\r\n") as boot,
-        pytest.raises(ReadyTimeoutError, match="what answers is no SSH server"),
+        pytest.raises(ReadyTimeoutError, match="the server there is not an SSH server"),
     ):
         wait(boot, timeout=SHORT)
     with pytest.raises(ReadyTimeoutError, match="connection refused"):
@@ -186,7 +186,18 @@ def test_a_failed_create_is_undone_and_only_errors_of_ours_get_out(error: Except
 
     assert undone == [error]
     assert raised.value.made == "machine"
+    assert getattr(error, "made", "") == "", "an error that was raised is not changed afterwards"
     assert isinstance(error, MateriaError) or "cannot create" in str(raised.value)
+
+
+def test_an_error_of_a_failed_create_keeps_its_class_its_words_and_how_long_to_wait() -> None:
+    error = CapacityError("sold out", retry_after=timedelta(seconds=7))
+
+    with pytest.raises(CapacityError, match=r"^sold out$") as raised:
+        failing(error, [])
+
+    assert (raised.value.made, raised.value.retry_after) == ("machine", timedelta(seconds=7))
+    assert raised.value.__cause__ is error
 
 
 def test_an_interrupted_create_is_undone_too() -> None:

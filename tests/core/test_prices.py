@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from materia import Opening
 from materia.compute import Money, Offer, Requirements
 from materia.errors import ProviderError
-from materia.plugins import Found
+from materia.plugins import InstalledPlugin
 from materia.protocols import Provider
 from materia_providers.list_entries import Entries
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question
 from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all
 from strategies.offers import NOW, offers
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> PriceCache:
 
 
 def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> Asking:
-    found: Found[Provider] = Found(
+    found: InstalledPlugin[Provider] = InstalledPlugin(
         kind="provider",
         plugin=PLUGINS[name],
         module="fakes.rentals",
@@ -57,7 +57,8 @@ def ask(
     environment: Mapping[str, str] = GOOD,
     **options: object,
 ) -> list[Answer | NoAnswer]:
-    return ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+    asked = ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+    return list(asked.given)
 
 
 def reasons(results: list[Answer | NoAnswer]) -> list[str]:
@@ -125,7 +126,7 @@ def test_public_prices_stand_in_for_missing_credentials_and_say_so(cache: PriceC
 
     assert isinstance(answer, Answer)
     assert answer.public
-    assert answer.remark == "seconds: public prices; set SECONDS_TOKEN to see what can be had"
+    assert answer.remark == "seconds: public prices; set SECONDS_TOKEN to see what is available"
 
 
 def test_public_prices_stand_in_for_refused_credentials_and_say_so(cache: PriceCache) -> None:
@@ -180,9 +181,9 @@ def test_offline_asks_nobody_and_says_how_old_the_answer_is(cache: PriceCache) -
     )
 
     assert isinstance(kept, Answer)
-    assert kept.remark == "hours: kept answer, 1 d 2 h old"
+    assert kept.remark == "hours: cached answer, 1 d 2 h old"
     assert reasons([none]) == [
-        "seconds: no answer to this question is kept; ask again without --offline"
+        "seconds: no cached answer to this question; run again without --offline"
     ]
 
 
@@ -198,7 +199,7 @@ def test_a_provider_that_fails_now_is_shown_with_its_last_prices(cache: PriceCac
 
     assert isinstance(answer, Answer)
     assert answer.remark == (
-        "dollars: the service is down, delay 0; shown are its prices of 3 h ago"
+        "dollars: the service is down, delay 0; showing cached prices from 3 h ago"
     )
 
 
@@ -270,8 +271,8 @@ def test_what_is_kept_is_read_back_equal(
 
 
 def test_the_cache_follows_the_xdg_specification() -> None:
-    assert cache_folder({"XDG_CACHE_HOME": "/somewhere"}) == Path("/somewhere/materia/prices")
-    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/materia/prices"
+    assert prices_folder({"XDG_CACHE_HOME": "/somewhere"}) == Path("/somewhere/materia/prices")
+    assert prices_folder({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/materia/prices"
 
 
 def test_the_regions_of_a_provider_are_those_of_its_kept_answers(cache: PriceCache) -> None:
@@ -304,7 +305,7 @@ def test_an_offer_that_cannot_be_true_is_left_out_of_an_answer_and_of_the_kept_o
         assert all(offer.hourly.amount > 0 for offer in answer.offers)
         (line,) = answer.left_out
         assert line.startswith("hours: ")
-        assert "its price of an hour is 0 EUR, which cannot be" in line
+        assert "its price of an hour is 0 EUR, which is out of range" in line
 
 
 def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache) -> None:
@@ -312,8 +313,8 @@ def test_a_provider_of_which_nothing_can_be_believed_says_why(cache: PriceCache)
 
     (reason,) = reasons(ask(given, cache=cache))
 
-    assert reason.startswith("hours: it offered nothing: hours: ")
-    assert reason.endswith("its disk is 0, which cannot be")
+    assert reason.startswith("hours: returned no offers: hours: ")
+    assert reason.endswith("its disk is 0, which is out of range")
 
 
 def test_what_a_plugin_left_out_is_part_of_its_answer(cache: PriceCache) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from materia.compute import Billing
-from materia_runner.cli.commands.providers import app
+from materia_runner.cli.commands.machines.providers import app
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -19,7 +19,7 @@ RULES = {
     "Hetzner": ("materia_hetzner.offers", "BILLING"),
     "OVHcloud": ("materia_ovh.offers", "BILLING"),
     "Scaleway": ("materia_scaleway.prices", "STARTED_HOURS"),
-    "Oracle": ("materia_oracle.shapes", "PER_SECOND"),
+    "Oracle": ("materia_oracle.catalog.shapes", "PER_SECOND"),
 }
 UNITS = {
     (timedelta(hours=1), "start"): "started hours",

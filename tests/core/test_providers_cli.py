@@ -87,7 +87,7 @@ def test_the_table_has_what_is_needed_to_choose(rented: Workshop) -> None:
         "2026-11-20",
         "08:30",
     ]
-    assert "together 0.0610 EUR" in ended.stdout
+    assert "total 0.0610 EUR" in ended.stdout
     assert "https://hour.example/rule" in ended.stdout
     assert "\x1b" not in ended.stdout
     assert ended.stderr == ""
@@ -118,7 +118,7 @@ def test_providers_that_cannot_answer_stand_below_with_the_remedy(rented: Worksh
     assert "hours: set HOURS_TOKEN to use it" in lines
     assert "dollars: closed today" in lines
     assert "broken: its plugin failed: KeyError: 'a fault of the plugin, in work'" in lines
-    assert "seconds: public prices; set SECONDS_TOKEN to see what can be had" in lines
+    assert "seconds: public prices; set SECONDS_TOKEN to see what is available" in lines
     assert ended.returncode == 0
 
 
@@ -149,7 +149,10 @@ def test_another_currency_with_a_rate_is_compared_and_marked(rented: Workshop) -
 
     row = next(line for line in ended.stdout.splitlines() if line.startswith("dollars"))
     assert "0.0500 USD  0.0459 EUR*" in row
-    assert "* converted by materia.toml: 1 USD = 0.9 (2026-11-20, a bank)" in ended.stdout
+    assert (
+        "* converted with the rates in materia.toml: 1 USD = 0.9 (2026-11-20, a bank)"
+        in ended.stdout
+    )
 
 
 def test_the_currency_can_be_chosen(rented: Workshop) -> None:
@@ -178,8 +181,8 @@ def test_offline_uses_what_was_kept_and_says_how_old_it_is(rented: Workshop) -> 
 
     ended = rented.run("providers", "price", *SMALL, "--offline", environment={})
 
-    assert "hours: kept answer, less than 1 min old" in ended.stdout
-    assert "seconds: no answer to this question is kept" in ended.stdout
+    assert "hours: cached answer, less than 1 min old" in ended.stdout
+    assert "seconds: no cached answer to this question" in ended.stdout
 
 
 def test_a_slow_provider_is_left_behind(rented: Workshop) -> None:
@@ -215,14 +218,14 @@ def test_when_nothing_fits_the_reason_and_the_exit_code_say_so(rented: Workshop)
     ("arguments", "message"),
     [
         (("--duration", "10"), "write 10m or 10h"),
-        (("--duration", "10x"), "'10x' is not a length of time like 10m or 1h30m"),
+        (("--duration", "10x"), "'10x' is not a duration like 10m or 1h30m"),
         (("--memory", "lots"), "'lots' is not a size like 8, 16GiB or 500MB"),
         (("--arch", "sparc"), "'sparc' is neither x86_64 nor arm64"),
-        (("--currency", "euro"), "'euro' is not the code of a currency"),
+        (("--currency", "euro"), "'euro' is not a currency code"),
         (("--provider", "hour"), "did you mean 'hours'?"),
         (("--refresh", "--offline"), "give --refresh or --offline, not both"),
         (("--chart", "picture.doc"), "end the name in .svg, .png or .pdf"),
-        (("--chart", "no/such/folder/picture.svg"), "there is no folder"),
+        (("--chart", "no/such/folder/picture.svg"), "the folder no/such/folder does not exist"),
     ],
 )
 def test_a_mistake_in_an_option_says_what_to_write(
@@ -259,7 +262,7 @@ def test_a_chart_is_drawn_to_a_file(rented: Workshop, name: str, begin: bytes) -
     assert ended.returncode == 0, ended.stderr
     picture = (rented.directory / name).read_bytes()
     assert picture.startswith(begin)
-    assert f"drawn to {name}" in ended.stdout
+    assert f"wrote the chart to {name}" in ended.stdout
 
 
 def test_without_the_packages_for_charts_the_extra_is_named(rented: Workshop) -> None:
@@ -268,7 +271,7 @@ def test_without_the_packages_for_charts_the_extra_is_named(rented: Workshop) ->
     ended = rented.run("providers", "price", *SMALL, *THREE, "--chart", environment=CREDENTIALS)
 
     assert ended.returncode == 2
-    assert "install the extra `chart`: uv sync --extra chart" in ended.stderr
+    assert "to install them: uv sync --inexact --extra chart\n" in ended.stderr
 
 
 def test_the_list_tells_credentials_apart(rented: Workshop) -> None:
@@ -323,7 +326,7 @@ def test_the_regions_of_the_newest_prices_are_listed(rented: Workshop) -> None:
 
     ended = rented.run("providers", "list", "--provider", "dollars")
 
-    assert "regions      north  (those of its newest prices)" in ended.stdout
+    assert "regions      north  (from its newest prices)" in ended.stdout
 
 
 def test_help_and_comparison_import_no_library_of_a_provider(rented: Workshop) -> None:
@@ -360,6 +363,6 @@ def test_a_public_price_list_without_places_is_told_as_such(workshop: Workshop) 
         for_programs = workshop.run("providers", "list", "--provider", "ovh", "--json")
 
     assert "any region" in priced.stdout, priced.stderr
-    assert "regions      all, at the same prices; with credentials it says which" in listed.stdout
+    assert "regions      all, at the same prices; set its credentials to list them" in listed.stdout
     [described] = json.loads(for_programs.stdout)
     assert (described["regions"], described["same_everywhere"]) == ([], True)

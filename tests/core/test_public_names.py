@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -9,13 +10,13 @@ import materia
 import pytest
 import typer
 from materia import errors
-from materia.errors import MateriaError, StageError, error_called
+from materia.errors import CapacityError, MateriaError, StageError, error_called
 from materia_runner.cli.main import app
 
 
 def test_the_public_names_are_sorted_and_complete() -> None:
-    assert materia.__all__ == sorted(materia.__all__)
-    assert set(materia.__all__) == set(materia._HOME)
+    homes = [importlib.import_module(f"materia.{home}") for home in materia._HOMES]
+    assert sorted(materia.__all__) == sorted(name for home in homes for name in home.__all__)
     for name in materia.__all__:
         assert not isinstance(getattr(materia, name), ModuleType)
 
@@ -53,7 +54,13 @@ def test_an_error_comes_back_from_a_worker_as_the_class_it_was(name: str) -> Non
     assert str(error) == "what went wrong"
 
 
-@pytest.mark.parametrize("name", ["KeyError", "AcmeError", "annotations", "ClassVar", ""])
+class ForeignCapacityError(CapacityError):
+    """As a plugin derives one."""
+
+
+@pytest.mark.parametrize(
+    "name", ["ForeignCapacityError", "KeyError", "AcmeError", "annotations", "ClassVar", ""]
+)
 def test_a_class_of_somebody_else_comes_back_as_a_failed_stage(name: str) -> None:
     assert type(error_called(name, "x")) is StageError
 

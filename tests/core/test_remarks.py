@@ -73,4 +73,4 @@ def test_of_very_many_remarks_some_are_shown_and_the_rest_counted() -> None:
         f"{n:03}: is odd" for n in range(SHOWN)
     ]
     assert isinstance(last, Log)
-    assert last.message.startswith("5 more warnings of partitions")
+    assert last.message.startswith("5 more partitions have warnings")

@@ -19,7 +19,7 @@ from fakes.machines import Worker, one_kind
 from materia.data import FetchResult, Partition
 from materia.errors import SinkError, SourceError, StageError
 from materia_runner.artifact.find import Artifact
-from materia_runner.execution.remote import script_id
+from materia_runner.execution.remote import command_id
 from materia_runner.messages.events import Event, Output, Progress, Result
 from materia_runner.signals import Interrupted, interrupts
 from remote_runs import Run, folder_artifact, home, kept, remote
@@ -45,7 +45,7 @@ def test_another_artifact_comes_while_a_stage_runs(
         first = run.extract(machine, sink)
         machine.prepare(other)
         again = run.extract(machine, sink, attempt=2)
-        with pytest.raises(StageError, match="what arrived has the hash"):
+        with pytest.raises(StageError, match="hash mismatch: what arrived has the hash"):
             machine.prepare(damaged)
 
     assert (first["fetched"], again["unchanged"]) == (1, 1)
@@ -113,7 +113,7 @@ def test_a_sink_that_is_reached_from_anywhere_is_opened_on_the_worker(
         machine.prepare(artifact)
         result = run.extract(machine, None)
 
-    there = home(worker) / ".materia" / "stages" / script_id(run.run, "extract", 1) / "nowhere"
+    there = home(worker) / ".materia" / "stages" / command_id(run.run, "extract", 1) / "nowhere"
     assert result["fetched"] == 1
     assert set(kept(FolderSink(there))) == {"2026-01"}
 
@@ -149,7 +149,9 @@ def test_a_hung_stage_meets_its_deadline_and_the_next_attempt_succeeds(
     sink = FolderSink(tmp_path / "out")
     with remote(worker) as machine:
         machine.prepare(artifact)
-        with pytest.raises(StageError, match="extract: was not done within its deadline of 2 s"):
+        with pytest.raises(
+            StageError, match="extract: timed out: the worker ended it at its deadline of 2 s"
+        ):
             run.extract(machine, sink, limit=timedelta(seconds=2))
         run.write(m02="b,2\n")
         run.extract(machine, sink, attempt=2)
@@ -209,7 +211,7 @@ def test_secrets_are_told_to_the_source_alone_and_found_nowhere(
         spy.join()
     seen = json.loads(
         (
-            home(worker) / ".materia" / "stages" / script_id(run.run, "extract", 1) / "seen.json"
+            home(worker) / ".materia" / "stages" / command_id(run.run, "extract", 1) / "seen.json"
         ).read_text()
     )
     files = {

@@ -16,7 +16,7 @@ from materia.data import FetchResult, Partition
 from materia.errors import SourceError, StageError, WorkerLostError
 from materia_runner.artifact.find import Artifact
 from materia_runner.messages.events import Event, Progress
-from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 from remote_runs import Run, folder_artifact, kept, remote
 
 pytest_plugins = ["machine_fixtures"]

@@ -18,8 +18,8 @@ from materia_runner.config.load import load_config
 from materia_runner.execution.remote import RemoteWorker
 from materia_runner.messages.events import Event, Progress
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.machine import Kind
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.slow
@@ -45,6 +45,7 @@ def contents(database: Path) -> Mapping[str, list[tuple[object, ...]]]:
         }
 
 
+@pytest.mark.campaign
 def test_tables_built_on_machines_that_die_equal_those_built_at_home(
     booted: Callable[..., Worker], tmp_path: Path
 ) -> None:
@@ -89,12 +90,12 @@ def test_tables_built_on_machines_that_die_equal_those_built_at_home(
         )
         with pytest.raises(WorkerLostError):
             worker.run(transform, sink=sink, attempt=1, limit=LIMIT, observe=die)
-    with pytest.raises(BusyError, match="another materia is at work"):
+    with pytest.raises(BusyError, match="locked by another materia process"):
         other.checkout()
     assert not (folder / "materia.duckdb").exists()
     with remote(second) as worker:
         worker.prepare(an_artifact(worker, folder))
-        with pytest.raises(StageError, match="was not done within its deadline"):
+        with pytest.raises(StageError, match="timed out: the worker ended it at its deadline"):
             worker.run(
                 transform,
                 sink=sink,

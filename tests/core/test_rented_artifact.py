@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
-from materia_testing.emulation import sandbox
+from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 EXTRACT = ("pipeline", "run", "extract", "--sample", "--json", "--provider")
-PUT_TOGETHER = "putting together what workers run"
+PUT_TOGETHER = "building the worker artifact"
 HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 OTHER = "x86_64" if HERE == "arm64" else "arm64"
 
@@ -39,10 +39,10 @@ def when_put_together(stderr: str) -> list[str]:
     """For what, with the state of the machine at that moment, in the order in which it was said."""
     state, found = "none", []
     for event in events(stderr):
-        if event["event"] == "machine":
+        if event["event"] == "instance":
             state = "none" if event["state"] in {"gone", "refused"} else "rented"
         if PUT_TOGETHER in event.get("message", ""):
-            found.append(f"{event['message'].partition(', for ')[2]} {state}")
+            found.append(f"{event['message'].partition(' artifact for ')[2]} {state}")
     return found
 
 
@@ -59,7 +59,7 @@ def test_an_emulated_machine_is_expected_to_be_as_this_one_whatever_its_offer_sa
     (once,) = when_put_together(done.stderr)
     assert once.endswith(f"on {HERE}: once, until a package changes none")
     run = json.loads(done.stdout)["run"]
-    assert len(rented.ledger(run)["machines"]) == 1
+    assert len(rented.ledger(run)["instances"]) == 1
 
 
 def test_a_machine_that_is_another_than_expected_is_given_up_and_nothing_is_made_while_it_is_paid(
@@ -76,10 +76,10 @@ def test_a_machine_that_is_another_than_expected_is_given_up_and_nothing_is_made
     done = rented.run(*EXTRACT, "hetzner")
 
     assert done.returncode == 0, done.stderr
-    assert f"has Python {facts[0]} on {HERE}, and what it would run was made for" in done.stderr
-    assert "renting it once more, when what it runs is made for that" in done.stderr
+    assert f"has Python {facts[0]} on {HERE}, and the artifact was built for" in done.stderr
+    assert "building an artifact for it, then renting it again" in done.stderr
     assert all(one.endswith("none") for one in when_put_together(done.stderr))
     run = json.loads(done.stdout)["run"]
-    assert len(rented.ledger(run)["machines"]) == 2
+    assert len(rented.ledger(run)["instances"]) == 2
     assert json.loads(path.read_text()) == known
     assert rented.left() == []

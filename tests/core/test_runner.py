@@ -14,19 +14,20 @@ from fakes.workshop import Workshop
 from materia import Plugin
 from materia.compute import Instance
 from materia.errors import NoOfferError, OrphanError, StageError
-from materia.plugins import Found, Kind, Registry
+from materia.plugins import InstalledPlugin, Kind, Registry
 from materia_runner.config.pipeline import Pipeline
+from materia_runner.ledger.run_record import new_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Log
 from materia_runner.run.placement import instance_name
 from materia_runner.run.report import RunReport
-from materia_runner.run.runner import new_run, run
+from materia_runner.run.runner import run
 
 Run = Callable[..., RunReport]
 
 
-def found(kind: Kind, plugin: Plugin[object]) -> Found[object]:
-    return Found(
+def found(kind: Kind, plugin: Plugin[object]) -> InstalledPlugin[object]:
+    return InstalledPlugin(
         kind=kind, plugin=plugin, module="fakes", distribution="materia-fakes", version="1.2"
     )
 
@@ -121,7 +122,7 @@ def test_without_a_machine_each_offer_is_told_with_its_reason(
         run_extract()
 
     assert str(raised.value).splitlines() == [
-        "nothing to run the stage extract on",
+        "no machine can run the stage extract",
         "  rental: cheap is sold out",
         "  rental: dear is sold out",
         "  try again later, name other providers, or ask for less under [stages.<name>]",

@@ -22,10 +22,11 @@ from fakes.rows import (
 )
 from fakes.workshop import Workshop
 from materia_runner.config.load import STAGES
+from materia_runner.figures import money_text
 from materia_runner.ledger.state import State
 from materia_runner.planning.plan import make_plan
 from materia_runner.planning.plan_json import plan_values
-from materia_runner.pricing.cost import cost, money_text
+from materia_runner.pricing.cost import cost
 from materia_runner.pricing.currency import Exchange
 
 GOOD = "20261124T120000-ab12cd"
@@ -93,9 +94,9 @@ def test_runs_are_listed_with_how_they_ended_and_what_they_cost(workshop: Worksh
         *("run", "started", "(UTC)", "took", "ended", "what", "where", "estimate", "cost"),
         "reason",
     ]
-    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2:00   failed")
+    assert bad.startswith(f"{BAD}  2026-11-24 13:00  2 min   failed")
     assert bad.endswith("extract: no such file")
-    assert "15:00  ok      beans -> folder  acme a2" in good
+    assert "15 min  ok      beans -> folder  acme a2" in good
     assert f"0.0021 EUR  {COST:.4f} EUR" in good
     [newest] = values(workshop, "--limit", "1")
     assert (newest["run"], newest["state"], newest["seconds"]) == (BAD, "failed", 120)
@@ -109,16 +110,16 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
 
     for line in (
         f"run {GOOD}: ok",
-        "  started    2026-11-24 12:00:00 UTC, took 15:00",
+        "  started    2026-11-24 12:00:00 UTC, took 15 min",
         "  providers  acme, bolt",
         f"  cost       {COST:.4f} EUR, estimated 0.0021 EUR",
         "  cap        0.5000 EUR",
-        "    asked for 12:00:00, refused: nothing was created",
+        "    requested 12:00:00, refused: nothing was created",
         "    acme: a2 in north is sold out",
-        "    asked for 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14:00",
+        "    requested 12:00:00, created 12:00:00, ready 12:01:00, gone 12:14:00; existed 14 min",
         f"    estimated 0.0021 EUR, cost {COST:.4f} EUR",
         "      a2 in north: 0.2333 h x 0.012 EUR = 0.0028 EUR; started minutes from create",
-        "  transform: ok, 8:00 (expected 10:00), on materia-20261124t120000-ab12cd-second",
+        "  transform: ok, 8 min (expected 10 min), on materia-20261124t120000-ab12cd-second",
         "    3 asked, 2 fetched",
         "  12:00:00  extract: a2 is sold out; trying the next offer",
         "  12:01:00  stage extract starts on the machine second",
@@ -147,7 +148,7 @@ def test_the_plan_is_shown_with_the_choice_and_what_was_passed_over(
 
     assert f"plan: expected to cost {money_text(plan.total)}, at most " in text
     assert f"  {plan.why}\n" in text
-    assert "  extract and transform: the first of 2 offers that would do was chosen\n" in text
+    assert "  extract and transform: chose the first of 2 offers that fit\n" in text
     assert ["1", "acme", "a2", "north"] in [line.split()[:4] for line in text.splitlines()]
     assert "    passed over 1 of acme: sold out\n" in text
     assert values(workshop, "show", GOOD)["plan"]["total"]["amount"] == f"{plan.total.amount:f}"
@@ -158,6 +159,28 @@ def test_the_plan_of_another_version_breaks_nothing(workshop: Workshop, state: S
         ledger.save_plan(GOOD, {"legs": [{"stages": [{"name": "extract"}]}, {}], "colour": "green"})
 
     assert "plan:\n  extract: no offer was kept" in printed(workshop, "show", GOOD)
+
+
+def test_a_plan_kept_before_placements_had_their_name_is_shown_under_it(
+    workshop: Workshop, state: State
+) -> None:
+    with state.ledger() as ledger:
+        ledger.save_plan(GOOD, {"legs": [{"stages": [{"name": "extract"}]}]})
+
+    plan = values(workshop, "show", GOOD)["plan"]
+
+    assert plan == {"placements": [{"stages": [{"name": "extract"}]}]}
+
+
+@pytest.mark.usefixtures("state")
+def test_the_keys_for_programs_are_the_words_of_the_glossary(workshop: Workshop) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/glossary.md").read_text()
+    shown = values(workshop, "show", GOOD)
+    keys = set(json.dumps(shown).split('"'))
+
+    assert {"instances", "instance"} <= keys
+    assert not keys & {"machines", "machine", "legs"}
+    assert all(f"**{word}**" in page for word in ("instance", "placement"))
 
 
 def test_the_end_of_the_log_of_what_failed_is_shown(workshop: Workshop, state: State) -> None:
@@ -174,11 +197,11 @@ def test_the_end_of_the_log_of_what_failed_is_shown(workshop: Workshop, state: S
 def test_programs_get_every_amount_exact(workshop: Workshop) -> None:
     shown = values(workshop, "show", GOOD)
 
-    machine = shown["machines"][1]
+    machine = shown["instances"][1]
     assert machine["cost"] == {"amount": f"{COST:f}", "currency": "EUR"}
     assert machine["offer"]["hourly"]["amount"] == "0.012"
     assert [line["name"] for line in machine["lines"]] == ["a2 in north", "address"]
-    assert [one["state"] for one in shown["machines"]] == ["refused", "gone"]
+    assert [one["state"] for one in shown["instances"]] == ["refused", "gone"]
     assert [one["seconds"] for one in shown["stages"]] == [240, 480]
     assert shown["stages"][0]["result"] == {"asked": 3, "fetched": 2}
     assert shown["notes"][0]["text"] == "a2 is sold out; trying the next offer"
@@ -195,8 +218,8 @@ def test_costs_are_told_by_month_provider_and_stage(workshop: Workshop) -> None:
     assert lines[1].split()[:4] == ["2026-11", "acme", "extract", "2"]
     assert lines[2].split()[:4] == ["2026-11", "acme", "transform", "1"]
     total = cost(OFFER, 2 * MINUTE, NOON).cost.amount + COST
-    assert lines[-1].startswith(f"together {total:.4f} EUR, estimated 0.0042 EUR")
-    assert [(row["stage"], row["machines"]) for row in told["rows"]] == [
+    assert lines[-1].startswith(f"total {total:.4f} EUR, estimated 0.0042 EUR")
+    assert [(row["stage"], row["instances"]) for row in told["rows"]] == [
         ("extract", 2),
         ("transform", 1),
     ]
@@ -220,7 +243,7 @@ def test_what_is_still_there_counts_so_far_and_a_killed_run_is_told(
     listed = workshop.run("runs", "--limit", "1")
 
     assert "so far, estimated 0.0021 EUR" in shown.stdout
-    assert "created 14:00:00, not gone yet, its deadline is 2026-11-24 16:00:00" in shown.stdout
+    assert "created 14:00:00, still exists, its deadline is 2026-11-24 16:00:00" in shown.stdout
     assert "EUR so far" in listed.stdout
     assert "cut off" in listed.stdout
     assert "3 (1 open)" in workshop.run("runs", "cost").stdout
@@ -231,7 +254,7 @@ def test_what_is_still_there_counts_so_far_and_a_killed_run_is_told(
     ("words", "said"),
     [
         ("show 20261124", f"several runs: {BAD}, {GOOD}"),
-        ("show nothing", "no run 'nothing'; `materia runs` lists them"),
+        ("show nothing", "no run 'nothing'; `materia runs` lists all runs"),
         ("cost --since yesterday", "'yesterday' is neither a day like 2026-11-24"),
         ("--limit 0", "greater than or equal to 1"),
     ],
@@ -249,7 +272,7 @@ def test_a_folder_that_cannot_be_read_is_told(workshop: Workshop) -> None:
     ended = workshop.run("runs", environment={"MATERIA_STATE_DIR": "state"})
 
     assert ended.returncode == 2
-    assert "name another folder in MATERIA_STATE_DIR" in ended.stderr
+    assert "set MATERIA_STATE_DIR to another folder" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -279,7 +302,7 @@ def test_the_shell_completes_the_identities_of_runs(workshop: Workshop) -> None:
     [
         ("", "materia runs cost --since 2026-11"),
         ("show", "the newest run"),
-        ("cost", "Amounts of different currencies"),
+        ("cost", "Amounts in different currencies"),
     ],
 )
 def test_help_teaches(workshop: Workshop, words: str, taught: str) -> None:

@@ -50,7 +50,7 @@ def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
     )
 
     assert "serving.obt_commodity_metrics" in first.stdout
-    assert "This was the sample." in first.stdout
+    assert "This was sample data." in first.stdout
     assert first.stderr == ""
     assert looked.stdout.count("\n") > 10
     result = json.loads(second.stdout)["stages"][1]["result"]
@@ -60,7 +60,7 @@ def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
     assert [path.name for path in clone.home.iterdir()] == [".local"]  # the ledger and the logs
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_run_killed_anywhere_is_made_good_by_the_next(clone: Workshop) -> None:
     clone.run("run", "--sample")
     clean = serving(clone)
@@ -90,6 +90,6 @@ def test_without_a_network_the_address_and_the_way_out_are_told(clone: Workshop)
 
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ended.stderr.startswith("materia: psdonline: no file could be had\n")
+    assert ended.stderr.startswith("materia: psdonline: no file could be fetched\n")
     assert "http://127.0.0.1:9/psd/2026/01/" in ended.stderr
     assert "Traceback" not in ended.stderr

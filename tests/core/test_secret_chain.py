@@ -92,7 +92,7 @@ def test_without_a_token_it_says_which_variable(esc: Esc) -> None:
     resolved = resolve({}, names=["A"], dotenv=None, esc=NAME)
 
     assert resolved.problems == (
-        f"Pulumi ESC {NAME} was not asked: set PULUMI_ACCESS_TOKEN to use it",
+        f"Pulumi ESC {NAME} was not read: set PULUMI_ACCESS_TOKEN to use it",
     )
     assert esc.exchanges == []
 
@@ -110,8 +110,11 @@ def test_esc_that_fails_leaves_what_was_found(esc: Esc, dotenv: Path) -> None:
 @pytest.mark.parametrize(
     ("properties", "problem"),
     [
-        ({"A": Secret("x")}, "has A, but not among its environmentVariables"),
-        ({}, "gives no environmentVariables"),
+        (
+            {"A": Secret("x")},
+            "has A outside of its environmentVariables; move it into environmentVariables",
+        ),
+        ({}, "has no environmentVariables; add the secrets there"),
         ({"environmentVariables": {"B": "x"}}, ""),
     ],
 )
@@ -131,7 +134,7 @@ def test_a_file_for_everybody_is_told_when_it_gave_a_secret(tmp_path: Path) -> N
 
     assert resolve({}, names=["B"], dotenv=dotenv, esc=None).problems == ()
     [problem] = resolve({}, names=["A"], dotenv=dotenv, esc=None).problems
-    assert problem == f"{dotenv} can be read by everybody on this machine; run: chmod 600 {dotenv}"
+    assert problem == f"{dotenv} is readable by every user on this machine; run: chmod 600 {dotenv}"
 
 
 PLACES = st.dictionaries(st.sampled_from("ABCD"), st.sampled_from(["", "1", "2"]))

@@ -85,14 +85,14 @@ def test_programs_read_the_same(secretive: Workshop) -> None:
 def test_a_value_too_short_to_hide_is_told(secretive: Workshop) -> None:
     ended = secretive.run("secrets", "list", environment={"SECRETIVE_TOKEN": "abc"})
 
-    assert "set, from the environment; too short to be hidden in what is said" in ended.stdout
+    assert "set, from the environment; too short to be redacted in output" in ended.stdout
 
 
 def test_check_is_content_when_everything_is_there(secretive: Workshop) -> None:
     ended = secretive.run("secrets", "check", environment={"SECRETIVE_TOKEN": VALUE})
 
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "every secret that is needed was found"
+    assert ended.stdout.splitlines()[-1] == "found every required secret"
 
 
 def test_check_says_what_is_missing(secretive: Workshop) -> None:

@@ -8,17 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fakes.machines import READY, Worker, a_user_data, new_id
+from fakes.rental import Rental, offer
+from materia.compute import Instance, InstanceRequest
 from materia.errors import HostKeyError, ReadyTimeoutError, StageError
 from materia_providers.cloud_init import generate_key
-from materia_runner.ssh.command import Login, Script
+from materia_runner.rental.lifecycle import reach
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 pytest_plugins = ["machine_fixtures"]
 
@@ -55,9 +58,37 @@ def test_without_a_host_key_any_ssh_server_will_do(worker: Worker) -> None:
 def test_another_host_key_is_never_accepted(worker: Worker) -> None:
     login = worker.login
 
-    with pytest.raises(HostKeyError, match="shows another host key") as raised:
+    with pytest.raises(HostKeyError, match="does not show the host key of this instance") as raised:
         wait_until_reachable(login.host, login.port, generate_key().public, SHORT)
     assert isinstance(raised.value, ReadyTimeoutError)
+
+
+class Careless(Rental):
+    """A provider that knows no host key, or repeats the one that the server shows."""
+
+    said: str | None = None
+    login: SshTarget
+
+    def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
+        return replace(instance, host=self.login.host, port=self.login.port, host_key=self.said)
+
+
+def test_an_instance_is_ready_only_with_the_key_that_was_sent_whatever_its_provider_says(
+    worker: Worker, tmp_path: Path
+) -> None:
+    rental = Careless(tmp_path)
+    rental.login = worker.login
+    expires_at = datetime(2026, 11, 24, tzinfo=UTC)
+    made = rental.create_instance(
+        InstanceRequest(
+            name="m", run="r", stage="extract", offer=offer("small"), expires_at=expires_at
+        )
+    )
+
+    for rental.said in (None, worker.login.host_key):
+        with pytest.raises(HostKeyError):
+            reach(rental, made, generate_key().public, timeout=SHORT)
+    assert reach(rental, made, worker.login.host_key, timeout=READY).host == worker.login.host
 
 
 def test_nobody_logs_in_to_a_server_with_another_host_key(worker: Worker) -> None:
@@ -115,7 +146,7 @@ def test_something_that_says_nothing_is_waited_for_and_given_up(host_key: str | 
 
 def test_something_that_is_no_ssh_server_is_given_up() -> None:
     with answering(b"HTTP/1.1 400\r\n\r\n") as port:
-        with pytest.raises(ReadyTimeoutError, match="no SSH server"):
+        with pytest.raises(ReadyTimeoutError, match="is not an SSH server"):
             wait_until_reachable("127.0.0.1", port, None, SHORT)
         with pytest.raises(ReadyTimeoutError):
             wait_until_reachable("127.0.0.1", port, generate_key().public, SHORT)
@@ -135,12 +166,12 @@ def test_no_thread_is_left_of_a_wait(worker: Worker) -> None:
 
 
 def test_a_key_that_the_machine_does_not_know_gets_nobody_in(worker: Worker) -> None:
-    with pytest.raises(ReadyTimeoutError, match="it refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="it refuses the SSH key"):
         Session(replace(worker.login, key=generate_key()), timeout=SHORT)
 
 
 def test_a_user_that_the_machine_does_not_have_gets_in_nowhere(worker: Worker) -> None:
-    with pytest.raises(ReadyTimeoutError, match="it refuses our key"):
+    with pytest.raises(ReadyTimeoutError, match="it refuses the SSH key"):
         Session(replace(worker.login, user="root"), timeout=SHORT)
 
 
@@ -152,8 +183,8 @@ def test_the_users_own_ssh_configuration_takes_no_part(
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with worker.session() as session:
-        end = session.run_script(
-            Script(id=new_id(), argv=("true",), limit=READY), lambda _line: None
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("true",), limit=READY), lambda _line: None
         )
 
     assert end.ok
@@ -202,7 +233,9 @@ def test_an_uploaded_file_arrives_whole_in_folders_that_are_made(
     session.upload(path, place, sha256=sha256(path))
 
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=("sha256sum", place), limit=READY), lines.append)
+    session.run_command(
+        RemoteCommand(id=new_id(), argv=("sha256sum", place), limit=READY), lines.append
+    )
     assert lines == [f"{sha256(path)}  {place}"]
 
 
@@ -215,7 +248,9 @@ def test_a_file_with_another_hash_does_not_get_its_name(session: Session, tmp_pa
         session.upload(path, f"{folder}/artifact.tar.gz", sha256="0" * 64)
 
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=("ls", "-A", folder), limit=READY), lines.append)
+    session.run_command(
+        RemoteCommand(id=new_id(), argv=("ls", "-A", folder), limit=READY), lines.append
+    )
     assert lines == []
 
 
@@ -236,7 +271,7 @@ def test_a_full_disk_is_told_by_name(machines: SshMachines, tmp_path: Path) -> N
     host = machines.boot(Booting(provider="acme", id="1", name="full", user_data=text))
     worker = Worker(
         machine=machines.at(host).wait(),
-        login=Login(host=host, port=machines.port, key=key, host_key=host_key.public),
+        login=SshTarget(host=host, port=machines.port, key=key, host_key=host_key.public),
         user_data=text,
     )
     path = tmp_path / "artifact.tar.gz"
@@ -245,8 +280,9 @@ def test_a_full_disk_is_told_by_name(machines: SshMachines, tmp_path: Path) -> N
     with worker.session() as session:
         with pytest.raises(StageError, match="No space left on device"):
             session.upload(path, "artifact.tar.gz", sha256=sha256(path))
-        end = session.run_script(
-            Script(id=new_id(), argv=("ls", "artifact.tar.gz"), limit=READY), lambda _line: None
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("ls", "artifact.tar.gz"), limit=READY),
+            lambda _line: None,
         )
 
     assert end.status == 2
@@ -274,8 +310,9 @@ def test_an_upload_is_begun_again_when_the_connection_breaks(
         session.upload(path, "artifact.tar.gz", sha256=sha256(path))
         cut.join()
         lines: list[str] = []
-        session.run_script(
-            Script(id=new_id(), argv=("sha256sum", "artifact.tar.gz"), limit=READY), lines.append
+        session.run_command(
+            RemoteCommand(id=new_id(), argv=("sha256sum", "artifact.tar.gz"), limit=READY),
+            lines.append,
         )
 
     assert lines == [f"{sha256(path)}  artifact.tar.gz"]

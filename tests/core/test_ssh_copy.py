@@ -23,7 +23,7 @@ from fakes.machines import READY, Worker, new_id, one_kind
 from materia.errors import StageError
 from materia_runner.artifact.find import Artifact
 from materia_runner.execution.remote import RemoteWorker
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.program import SENT, program
 from materia_runner.ssh.session import Session
 
@@ -55,7 +55,7 @@ def packed(path: Path, *members: tuple[str, bytes | None], kind: bytes = tarfile
 
 def there(session: Session, *argv: str) -> list[str]:
     lines: list[str] = []
-    session.run_script(Script(id=new_id(), argv=argv, limit=READY), lines.append)
+    session.run_command(RemoteCommand(id=new_id(), argv=argv, limit=READY), lines.append)
     return lines
 
 
@@ -78,7 +78,7 @@ def test_a_download_that_is_larger_than_it_may_be_writes_nothing(
     (tmp_path / "up").write_bytes(b"12345")
     session.upload(tmp_path / "up", "down/five", sha256=sha256(tmp_path / "up"))
 
-    with pytest.raises(StageError, match="it has 5 bytes, and no more than 4 are taken"):
+    with pytest.raises(StageError, match="it has 5 bytes, and the limit is 4"):
         session.download("down/five", tmp_path / "down", most=4)
     session.download("down/five", tmp_path / "again", most=5)
 
@@ -148,11 +148,11 @@ def test_a_tar_gz_is_unpacked_under_a_name_it_gets_at_the_end(
 @pytest.mark.parametrize(
     ("name", "member", "why"),
     [
-        ("../out", tarfile.REGTYPE, r"it holds '\.\./out'"),
-        ("/tmp/out", tarfile.REGTYPE, "it holds '/tmp/out'"),  # noqa: S108 -- that is the point
-        ("link", tarfile.SYMTYPE, "it holds 'link', which is no plain file"),
-        ("link", tarfile.LNKTYPE, "it holds 'link', which is no plain file"),
-        ("pipe", tarfile.FIFOTYPE, "it holds 'pipe', which is no plain file"),
+        ("../out", tarfile.REGTYPE, r"it contains the unsafe path '\.\./out'"),
+        ("/tmp/out", tarfile.REGTYPE, "it contains the unsafe path '/tmp/out'"),  # noqa: S108 -- that is the point
+        ("link", tarfile.SYMTYPE, "it contains 'link', which is not a plain file"),
+        ("link", tarfile.LNKTYPE, "it contains 'link', which is not a plain file"),
+        ("pipe", tarfile.FIFOTYPE, "it contains 'pipe', which is not a plain file"),
     ],
 )
 def test_a_tar_gz_that_reaches_out_of_its_folder_is_refused(
@@ -285,9 +285,9 @@ def test_a_line_told_to_a_script_arrives_once_however_often_the_connection_break
             worker.machine.cut()
 
     with worker.session() as session:
-        script = Script(id=new_id(), argv=("python3", "-c", ECHO), limit=MINUTE)
-        end = session.run_script(script, answer)
-        with pytest.raises(RuntimeError, match="no script runs"):
+        script = RemoteCommand(id=new_id(), argv=("python3", "-c", ECHO), limit=MINUTE)
+        end = session.run_command(script, answer)
+        with pytest.raises(RuntimeError, match="no command is running"):
             session.tell("too late")
 
     assert end.ok
@@ -295,7 +295,7 @@ def test_a_line_told_to_a_script_arrives_once_however_often_the_connection_break
     assert heard == ["ready", *(f"heard {number} grüße" for number in range(30))]
 
 
-@pytest.mark.parametrize("name", ["launcher", "courier"])
+@pytest.mark.parametrize("name", ["supervisor", "files"])
 def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str) -> None:
     text = program(name).decode()
     (texts,) = [

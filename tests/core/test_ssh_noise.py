@@ -13,10 +13,10 @@ from fakes.lying_shell import greet, lie
 from fakes.machines import Worker, new_id
 from materia.errors import MateriaError, StageError, WorkerLostError
 from materia_runner.ssh import program as ssh_program
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.session import Session
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.machine import Kind
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.machine import Kind
 
 pytest_plugins = ["machine_fixtures"]
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
@@ -57,8 +57,8 @@ def test_what_the_shell_prints_before_our_program_is_passed_over(
         facts = session.look()
         session.upload(tmp_path / "up", "file", sha256=CONTENT)
         session.download("file", tmp_path / "down")
-        end = session.run_script(
-            Script(id=new_id(), argv=("echo", "done"), limit=MINUTE), lines.append
+        end = session.run_command(
+            RemoteCommand(id=new_id(), argv=("echo", "done"), limit=MINUTE), lines.append
         )
 
     assert facts["home"] == "/home/materia"
@@ -74,13 +74,13 @@ def one_sentence(error: pytest.ExceptionInfo[MateriaError]) -> str:
 
 
 ENDED = {
-    "exit 0": ("worker's shell printed nothing, and did not run our program", "exit"),
+    "exit 0": ("worker's shell printed nothing, and did not run materia's program", "exit"),
     "a greeting and the end": ("printed something.*'go away", "echo go away; exit 0"),
     "a refusal": (r"python3 cannot start \(exit code 3\): 'no\\n'", "echo no; exit 3"),
     "no python3": (r"exit code 127.*not found; .*choose another image", "PATH=/nowhere"),
-    "endless lines": ("printed more than 1 MiB .*did not run our program", "yes"),
-    "another shell": ("python3 cannot start|did not run our program", "exec cat"),
-    "nothing": ("printed for 3 s nothing, and did not run our program", "sleep 60"),
+    "endless lines": ("printed more than 1 MiB .*did not run materia's program", "yes"),
+    "another shell": ("python3 cannot start|did not run materia's program", "exec cat"),
+    "nothing": ("printed for 3 s nothing, and did not run materia's program", "sleep 60"),
 }
 
 
@@ -139,14 +139,14 @@ def test_a_record_that_is_none_of_ours_costs_the_worker_with_a_sentence(
         session.upload(tmp_path / "up", "file", sha256="0" * 64, unpack=True)
 
     def script(session: Session) -> None:
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), print)
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), print)
 
     doings: list[Callable[[Session], None]] = [look, download, unpack]
     if not sent.startswith(b"o"):
         doings.append(script)
     with worker.session() as session:
         for doing in doings:
-            with pytest.raises(WorkerLostError, match="what the worker sent cannot be") as error:
+            with pytest.raises(WorkerLostError, match="cannot read what the worker sent") as error:
                 doing(session)
             one_sentence(error)
 
@@ -170,8 +170,11 @@ def test_an_end_of_a_script_that_cannot_be_costs_the_worker_with_a_sentence(
     lie(worker, f'say(b"o 6\\nhello\\n"); say(b"x {len(end)}\\n" + {end!r})')
     lines: list[str] = []
 
-    with worker.session() as session, pytest.raises(WorkerLostError, match="cannot be read"):
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), lines.append)
+    with (
+        worker.session() as session,
+        pytest.raises(WorkerLostError, match="cannot read what the worker sent"),
+    ):
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), lines.append)
 
     assert lines in ([], ["hello"])
 
@@ -182,7 +185,7 @@ def test_noise_between_the_records_of_a_script_costs_the_worker_with_a_sentence(
     greet(worker, "{ sleep 1; echo 'disk is nearly full'; } &")
 
     with worker.session() as session, pytest.raises(WorkerLostError) as error:
-        session.run_script(Script(id=new_id(), argv=("sleep", "2"), limit=MINUTE), print)
+        session.run_command(RemoteCommand(id=new_id(), argv=("sleep", "2"), limit=MINUTE), print)
 
     assert "begins with 'disk is nearly full" in one_sentence(error)
 
@@ -203,7 +206,9 @@ def test_a_file_of_a_size_that_cannot_be_fills_no_disk(
 
     with (
         worker.session() as session,
-        pytest.raises((WorkerLostError, StageError), match=r"cannot be read|No space left"),
+        pytest.raises(
+            (WorkerLostError, StageError), match=r"cannot read what the worker sent|No space left"
+        ),
     ):
         session.download("file", tmp_path / "down")
 
@@ -217,8 +222,8 @@ def test_a_script_that_sends_more_than_it_was_asked_for_fills_no_memory(worker: 
         waiting.wait(0.5)
 
     waiting = threading.Event()
-    with worker.session() as session, pytest.raises(WorkerLostError, match="sends more of"):
-        session.run_script(Script(id=new_id(), argv=("true",), limit=MINUTE), slow)
+    with worker.session() as session, pytest.raises(WorkerLostError, match="sends more output of"):
+        session.run_command(RemoteCommand(id=new_id(), argv=("true",), limit=MINUTE), slow)
 
 
 def test_a_worker_that_answers_nothing_is_given_up(

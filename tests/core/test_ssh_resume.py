@@ -98,7 +98,9 @@ def test_a_line_that_carries_nothing_is_given_up_after_three_tries(
 
     with WeakLine(worker, bears=BEARS) as line, line.session() as session:
         line.bears = 6000  # enough for a login, and for nothing after it
-        with pytest.raises(WorkerLostError, match="out of reach, copying up was under way"):
+        with pytest.raises(
+            WorkerLostError, match="out of reach, the connection broke during copying up"
+        ):
             session.upload(tmp_path / "up", "none", sha256=HASH)
 
     assert line.breaks <= 12

@@ -10,7 +10,7 @@ import pytest
 from fakes.machines import Worker
 from fakes.scripts import a_script, python, run
 from materia.errors import StageError, WorkerLostError
-from materia_runner.ssh.command import Exit
+from materia_runner.ssh.command import CommandResult
 from materia_runner.ssh.session import Session
 
 pytest_plugins = ["machine_fixtures"]
@@ -20,30 +20,30 @@ SECRET = "correct-horse-$HOME-'\"-\\-staple"  # noqa: S105 -- that is the point
 def test_a_script_is_told_by_line_and_ends_with_its_status(session: Session) -> None:
     lines: list[str] = []
 
-    end = session.run_script(
+    end = session.run_command(
         a_script("sh", "-c", "echo one; echo two; echo why >&2; exit 7"), lines.append
     )
 
     assert lines == ["one", "two"]
-    assert end == Exit(status=7, reason="exited", last_words=("why",), resumed=0)
+    assert end == CommandResult(status=7, reason="exited", last_words=("why",), resumed=0)
     assert not end.ok
 
 
 def test_only_a_script_that_ends_by_itself_with_0_succeeded(session: Session) -> None:
-    good = session.run_script(a_script("true"), print)
+    good = session.run_command(a_script("true"), print)
 
     assert (good.status, good.reason, good.ok) == (0, "exited", True)
-    assert not Exit(status=0, reason="limit", last_words=(), resumed=0).ok
+    assert not CommandResult(status=0, reason="limit", last_words=(), resumed=0).ok
 
 
 def test_a_script_ended_by_a_signal_tells_which(session: Session) -> None:
-    end = session.run_script(a_script("sh", "-c", "kill -KILL $$"), print)
+    end = session.run_command(a_script("sh", "-c", "kill -KILL $$"), print)
 
     assert (end.status, end.reason) == (-signal.SIGKILL, "exited")
 
 
 def test_a_program_that_is_not_there_is_told_by_name(session: Session) -> None:
-    end = session.run_script(a_script("no-such-program"), print)
+    end = session.run_command(a_script("no-such-program"), print)
 
     assert end.status == 127
     assert end.last_words == ("no-such-program: No such file or directory",)
@@ -52,7 +52,7 @@ def test_a_program_that_is_not_there_is_told_by_name(session: Session) -> None:
 def test_lines_come_while_the_script_still_runs(session: Session) -> None:
     times: list[float] = []
 
-    end = session.run_script(
+    end = session.run_command(
         a_script("sh", "-c", "echo a; sleep 0.5; echo b"), lambda _: times.append(time.monotonic())
     )
 
@@ -90,7 +90,7 @@ def test_a_large_output_arrives_without_loss_and_in_order(session: Session) -> N
 
 
 def test_only_the_end_of_the_errors_is_kept(session: Session) -> None:
-    end = session.run_script(
+    end = session.run_command(
         a_script(*python("import sys\nfor n in range(5000): print('error', n, file=sys.stderr)")),
         print,
     )
@@ -106,7 +106,7 @@ def test_a_slow_listener_holds_the_script_up_and_loses_nothing(session: Session)
             time.sleep(1)
         lines.append(line)
 
-    end = session.run_script(
+    end = session.run_command(
         a_script(*python("for n in range(300_000): print(n, 'x' * 60)")), listen
     )
 
@@ -146,7 +146,7 @@ def test_a_machine_without_python_says_so(session: Session, worker: Worker) -> N
         if worker.machine.kind == "asyncssh":
             pytest.skip("a stand-in reads no .bashrc")
         with pytest.raises(StageError, match=r"python3 cannot start \(exit code 127\).*python3"):
-            session.run_script(a_script("true"), print)
+            session.run_command(a_script("true"), print)
     finally:
         profile.unlink()
 
@@ -215,7 +215,7 @@ def test_secrets_are_in_no_argument_variable_file_or_log_of_the_machine(
     with worker.session() as session:
         script = a_script(*python(spy), input=f"{SECRET}\n", environment={"PASSWORD": SECRET})
         lines: list[str] = []
-        end = session.run_script(script, lines.append)
+        end = session.run_command(script, lines.append)
     for path in worker.machine.folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             seen[str(path)] = path.read_bytes().decode(errors="replace")
@@ -231,15 +231,15 @@ def test_secrets_are_in_no_argument_variable_file_or_log_of_the_machine(
 
 @pytest.mark.parametrize("bad", ["", "../up", "a b", "A", "x" * 101])
 def test_an_id_that_is_no_name_for_a_folder_is_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match="a script's id is made of"):
+    with pytest.raises(ValueError, match="the id of a command has only"):
         a_script("true", id=bad)
 
 
 def test_a_script_is_never_run_twice(session: Session) -> None:
     script = a_script("sh", "-c", "echo ran >> twice.txt")
-    session.run_script(script, print)
+    session.run_command(script, print)
 
     with pytest.raises(WorkerLostError, match="knows nothing of"):
-        session.run_script(script, print)
+        session.run_command(script, print)
 
     assert run(session, "cat", "twice.txt") == ["ran"]

@@ -21,7 +21,7 @@ pytest_plugins = ["machine_fixtures"]
 def test_a_hung_script_is_ended_at_its_limit(session: Session, worker: Worker) -> None:
     started = time.monotonic()
 
-    end = session.run_script(a_script("sleep", "801", limit=SECOND), print)
+    end = session.run_command(a_script("sleep", "801", limit=SECOND), print)
 
     assert (end.status, end.reason, end.ok) == (-signal.SIGTERM, "limit", False)
     assert 1 <= time.monotonic() - started < 5
@@ -33,7 +33,7 @@ def test_a_script_that_will_not_end_is_killed_with_all_it_started(
 ) -> None:
     stubborn = "trap '' TERM; (setsid sleep 802 &) ; while :; do sleep 0.1; done"
 
-    end = session.run_script(a_script("sh", "-c", stubborn, limit=SECOND, grace=SECOND), print)
+    end = session.run_command(a_script("sh", "-c", stubborn, limit=SECOND, grace=SECOND), print)
 
     assert (end.status, end.reason) == (-signal.SIGKILL, "limit")
     assert not runs(worker, "802")
@@ -42,7 +42,7 @@ def test_a_script_that_will_not_end_is_killed_with_all_it_started(
 def test_what_a_script_leaves_behind_ends_with_it(session: Session, worker: Worker) -> None:
     started = time.monotonic()
 
-    end = session.run_script(a_script("sh", "-c", "setsid sleep 803 & echo left"), print)
+    end = session.run_command(a_script("sh", "-c", "setsid sleep 803 & echo left"), print)
 
     assert end.ok
     assert time.monotonic() - started < 5
@@ -56,7 +56,7 @@ def test_an_exception_of_the_listener_ends_the_script_first(
         raise KeyError(line)
 
     with pytest.raises(KeyError, match="begun"):
-        session.run_script(a_script("sh", "-c", "echo begun; sleep 804"), refuse)
+        session.run_command(a_script("sh", "-c", "echo begun; sleep 804"), refuse)
 
     assert not runs(worker, "804")
 
@@ -81,7 +81,7 @@ def test_a_signal_ends_the_script_before_the_exception_is_seen(
 
         ring = During(press)
         with pytest.raises(StopError):
-            session.run_script(a_script("sh", "-c", "echo begun; sleep 805"), ring)
+            session.run_command(a_script("sh", "-c", "echo begun; sleep 805"), ring)
         ring.join()
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -104,7 +104,7 @@ def test_a_worker_that_hears_nothing_for_a_lease_ends_the_script(
 
     told = During(fall_silent)
     with worker.session() as session, pytest.raises(WorkerLostError, match="heard nothing for 1 s"):
-        session.run_script(a_script("sh", "-c", "echo begun; exec sleep 806", lease=SECOND), told)
+        session.run_command(a_script("sh", "-c", "echo begun; exec sleep 806", lease=SECOND), told)
     told.join()
 
     assert dead == [True]
@@ -116,14 +116,15 @@ def test_a_killed_runner_ends_its_script_within_the_lease(booted: Callable[..., 
     code = f"""
         from datetime import timedelta
         from materia_providers.cloud_init import KeyPair
-        from materia_runner.ssh.command import Login, Script
+        from materia_runner.ssh.command import RemoteCommand, SshTarget
         from materia_runner.ssh.session import Session
         key = KeyPair(public={login.key.public!r}, private={login.key.private!r})
-        login = Login(host={login.host!r}, port={login.port}, key=key, host_key={login.host_key!r})
-        with Session(login, timeout=timedelta(seconds=20)) as session:
-            script = Script(id="killed", argv=("sh", "-c", "echo begun; sleep 807"),
-                            limit=timedelta(minutes=1), lease=timedelta(seconds=1))
-            session.run_script(script, lambda line: print(line, flush=True))
+        target = SshTarget(host={login.host!r}, port={login.port}, key=key,
+                           host_key={login.host_key!r})
+        with Session(target, timeout=timedelta(seconds=20)) as session:
+            command = RemoteCommand(id="killed", argv=("sh", "-c", "echo begun; sleep 807"),
+                                    limit=timedelta(minutes=1), lease=timedelta(seconds=1))
+            session.run_command(command, lambda line: print(line, flush=True))
         """
     runner = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
@@ -164,7 +165,7 @@ def test_a_kept_command_dies_with_its_keeper(booted: Callable[..., Worker]) -> N
 
     told = During(kill_the_keeper)
     with worker.session() as session, pytest.raises(WorkerLostError):
-        session.run_script(
+        session.run_command(
             a_script(*python("import time; print('begun'); time.sleep(900)"), "809"), told
         )
     told.join()

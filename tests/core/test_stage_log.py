@@ -12,9 +12,9 @@ import pytest
 from fakes.machines import Worker, new_id, one_kind
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
-from materia_runner.run.recorder import Journal
+from materia_runner.run.recorder import Recorder
 from materia_runner.run.stage_log import StageLog
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 
 pytest_plugins = ["machine_fixtures"]
 kind = one_kind
@@ -44,7 +44,7 @@ def test_a_long_log_has_its_beginning_its_end_and_how_much_was_cut_between(tmp_p
     kept = log(tmp_path / "log", lines, limit=10_000)
 
     (full,) = [number for number, line in enumerate(kept) if "the end is kept" in line]
-    told = re.fullmatch(r"here ([\d,]+) lines \([\d,]+ bytes\) were cut, .*", kept[full + 1])
+    told = re.fullmatch(r"([\d,]+) lines \([\d,]+ bytes\) were cut here: .*", kept[full + 1])
     assert told is not None
     cut = int(told[1].replace(",", ""))
     assert kept[:full] + kept[full + 2 :] == lines[:full] + lines[full + cut :]
@@ -85,16 +85,16 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_what_a_stage_on_a_rented_machine_floods_us_with_fills_no_disk(
-    worker: Worker, tmp_path: Path, flood: str, journal: Callable[[], Journal]
+    worker: Worker, tmp_path: Path, flood: str, recorder: Callable[[], Recorder]
 ) -> None:
-    heard = journal()
+    heard = recorder()
 
     def told(line: str) -> None:
         heard.observe("extract", Output(text=line))
 
-    script = Script(id=new_id(), argv=("sh", "-c", flood), limit=timedelta(minutes=2))
+    script = RemoteCommand(id=new_id(), argv=("sh", "-c", flood), limit=timedelta(minutes=2))
     with worker.session() as session, heard.log_of("extract", 1):
-        session.run_script(script, told, told)
+        session.run_command(script, told, told)
 
     (path,) = tmp_path.rglob("extract.1.log")
     assert 1_000_000 < path.stat().st_size < 10_100_000
@@ -102,11 +102,11 @@ def test_what_a_stage_on_a_rented_machine_floods_us_with_fills_no_disk(
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Callable[[], Journal]:
+def recorder(tmp_path: Path) -> Callable[[], Recorder]:
     state = State(tmp_path / "state")
 
-    def make() -> Journal:
-        return Journal(
+    def make() -> Recorder:
+        return Recorder(
             "20261124T085500-ab12cd",
             state=state,
             ledger=state.ledger(),

@@ -31,13 +31,18 @@ HEAVY = {
 
 def imported(code: str) -> set[str]:
     """Top-level names of the modules that a fresh interpreter has after *code*."""
+    return {name.partition(".")[0] for name in modules(code)}
+
+
+def modules(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after *code*."""
     ended = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return {name.partition(".")[0] for name in ended.stdout.splitlines()[-1].split()}
+    return set(ended.stdout.splitlines()[-1].split())
 
 
 HELP = """
@@ -56,6 +61,20 @@ except SystemExit as ended:
 )
 def test_help_imports_nothing_heavy(arguments: str) -> None:
     assert imported(HELP.format(arguments=arguments)) & HEAVY == set()
+
+
+def test_the_help_of_materia_imports_no_command_and_looks_for_no_plugin() -> None:
+    names = modules(HELP.format(arguments="'--help'"))
+
+    assert "typer" in names
+    assert not {name for name in names if name.startswith("materia_runner.cli.commands")}
+    assert not names & {"importlib.metadata", "materia.plugins", "pydantic"}
+
+
+def test_an_option_that_is_given_is_read_without_pydantic() -> None:
+    words = "'runs', '--since', '30d', '--limit', '3', '--json'"
+
+    assert "pydantic" not in imported(HELP.format(arguments=words))
 
 
 def test_the_list_of_plugins_opens_none() -> None:
@@ -90,7 +109,7 @@ def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Work
     lines = [line for line in kept.stderr.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
-    finding = {"email", "hashlib", "tomllib"}  # plugins, kept answers, a file that is not there
+    finding = {"hashlib", "tomllib"}  # kept answers, a file that is not there
     assert {"materia", "typer", "json"} <= names
     assert names & (asking | finding | HEAVY - {"pluggy"}) == set()
 
@@ -102,7 +121,7 @@ def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Work
         ("--vcpus many", "a valid integer"),
         ("--limit -1", "greater than or equal to 1"),
         ("--memory lots", "'lots' is not a size"),
-        ("--duration 5", "'5' is not a length of time"),
+        ("--duration 5", "'5' is not a duration"),
         ("--arch x86_64 --arch mips", "'mips' is neither x86_64 nor arm64"),
     ],
 )

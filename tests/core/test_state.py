@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from fakes.rows import MINUTE, NOON, euro, machine_row, run_row, write_machine
 from materia.errors import ConfigError
-from materia_runner.ledger.state import KEPT_RUNS, State, state_folder
+from materia_runner.folders import state_folder
+from materia_runner.ledger.state import KEPT_RUNS, State
 from materia_runner.rental.sweep_ledger import close_dead_runs
 
 HOLDER = """
@@ -63,7 +64,8 @@ def test_a_relative_folder_starts_where_the_command_does() -> None:
 
 def test_without_a_home_folder_nothing_breaks() -> None:
     code = (
-        "import os, pwd; from materia_runner.ledger.state import State, state_folder;"
+        "import os, pwd; from materia_runner.folders import state_folder;"
+        "from materia_runner.ledger.state import State;"
         "os.setuid(54321);"
         "state = State(state_folder({})); print(state.folder, state.unfinished())"
     )

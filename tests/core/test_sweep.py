@@ -21,7 +21,7 @@ from materia.compute import Instance
 from materia.errors import OrphanError
 from materia_runner.ledger.ledger import Ledger
 from materia_runner.ledger.state import State
-from materia_runner.rental.sweep import leftovers, sweep_provider, try_sweep
+from materia_runner.rental.sweep import find_orphans, sweep_provider, try_sweep
 
 SECOND = timedelta(seconds=1)
 GRAVEYARD = replace(OFFER, provider="graveyard")
@@ -64,7 +64,7 @@ def an_instance(run: str, expires_at: datetime) -> Instance:
 def test_only_what_is_past_its_deadline_or_of_a_dead_run_is_left_behind(
     listed: list[Instance],
 ) -> None:
-    found = leftovers(listed, now=NOON, dead_runs=lambda run: run == "dead")
+    found = find_orphans(listed, now=NOON, dead_runs=lambda run: run == "dead")
 
     assert [one.instance for one in found] == [
         one for one in listed if one.run == "dead" or one.expires_at <= NOON
@@ -187,7 +187,7 @@ class TestCommand:
         done = yard.run("sweep", "--provider=graveyard", "--dry-run", "--json", environment=TOKEN)
 
         assert done.returncode == 0
-        [machine] = json.loads(done.stdout)["machines"]
+        [machine] = json.loads(done.stdout)["instances"]
         assert (machine["name"], machine["destroyed"]) == ("m", False)
         assert grave.exists()
 
@@ -274,8 +274,8 @@ class TestCommand:
 
         assert done.returncode == 0
         assert done.stdout == (
-            "graveyard: kept m (g1, volume) in north: its run is not known on this computer; its "
-            "deadline is 2035-01-02 22:14 UTC\n"
+            "graveyard: kept m (g1, volume) in north: its run was not started on this computer; "
+            "its deadline is 2035-01-02 22:14 UTC\n"
         )
 
     def test_a_sweep_with_a_damaged_ledger_fails_though_it_destroys_what_it_can(

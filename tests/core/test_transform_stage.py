@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,11 @@ def test_a_partition_that_the_sink_forgot_is_not_taken_out_of_what_is_published(
         ended = folders.run("pipeline", "run", "transform")
 
         assert ended.returncode == 1
-        assert "what is published holds 2024-02 of folder, and the sink has no raw" in ended.stderr
-        assert "If another pipeline published there, name another place" in ended.stderr
+        assert (
+            "the published tables contain 2024-02 of folder, but the sink has no raw"
+            in ended.stderr
+        )
+        assert "If another pipeline published there, set another place" in ended.stderr
         assert len(lines(folders)) == 3
     file.write_text(json.dumps(known))
     folders.write("in/2024-03.csv", "apples,4\n")
@@ -114,7 +118,7 @@ def test_without_files_the_stage_says_what_to_run_first(folders: Workshop) -> No
 
     assert ended.returncode == 1
     assert ended.stderr == (
-        "materia: no files of folder to transform: none was fetched so far; run `materia run`\n"
+        "materia: no files of folder to transform: none was fetched yet; run `materia run`\n"
     )
 
 
@@ -152,7 +156,7 @@ def test_the_sample_is_replaced_by_the_real_files(folders: Workshop) -> None:
         path.rename(folders.directory / path.name)
     sample = folders.run("run", "--sample")
     assert sample.returncode == 0, sample.stderr
-    assert "This was the sample." in sample.stdout
+    assert "This was sample data." in sample.stdout
     folders.write("in/2025-01.csv", "plums,7\n")
 
     transformed(folders)
@@ -167,7 +171,7 @@ def test_the_sample_never_mixes_with_real_files(folders: Workshop) -> None:
         ended = folders.run(*stage, "--sample")
 
         assert ended.returncode == 1
-        assert ended.stderr.startswith("materia: the sink 'folder' already holds real files of")
+        assert ended.stderr.startswith("materia: the sink 'folder' already has real files of")
         assert "in another folder" in ended.stderr
 
 
@@ -215,7 +219,11 @@ def test_a_run_without_a_transform_project_says_that_nothing_is_served(
     said = unserved(request, tables)
 
     assert bool(said) is warns
+    assert all("materia-transform" not in sentence for sentence in said)
     assert all(
-        "no transform project at /data/wheat: only raw and staging tables are built" in sentence
+        "no SQLMesh project: materia builds only the tables of folder itself" in sentence
         for sentence in said
     )
+
+    ours = unserved(replace(request, source="psdonline"), tables)
+    assert all("install materia-transform, or set transform.project" in one for one in ours)

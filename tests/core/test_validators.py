@@ -96,7 +96,7 @@ def test_unchanged_is_a_contradiction_where_no_condition_was_sent(
 ) -> None:
     answer = Unchanged(etag='"1"', last_modified=None, sha256=sha256)
 
-    with pytest.raises(SourceError, match=r"2026-01\.zip: is said to be unchanged"):
+    with pytest.raises(SourceError, match=r"2026-01\.zip: the source reports it unchanged"):
         to_keep(known, PARTITION, answer, everything=everything)
 
 

@@ -189,15 +189,15 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "raw/x"),
             (
-                "[Errno 28] No space left on device: 'raw/x'; free some space and run again, "
-                "it goes on where it stopped"
+                "[Errno 28] No space left on device: 'raw/x'; free some disk space and run again, "
+                "it will resume where it stopped"
             ),
         ),
         (
             RuntimeError("Could not write file: No space left on device"),
             (
-                "Could not write file: No space left on device; free some space and run again, "
-                "it goes on where it stopped"
+                "Could not write file: No space left on device; free some disk space and "
+                "run again, it will resume where it stopped"
             ),
         ),
         (PermissionError(errno.EACCES, "Permission denied", "out"), "Permission denied: out"),

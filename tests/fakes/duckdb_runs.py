@@ -8,8 +8,8 @@ from materia.errors import SinkError
 from materia_duckdb.sink import DuckDBSink
 from materia_testing.contracts.crash import tell
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import build, request
-from materia_testing.contracts.sink_raw import JANUARY, SOURCE
+from materia_testing.contracts.sinks.publish import build, request
+from materia_testing.contracts.sinks.raw import JANUARY, SOURCE
 
 
 def open_in(folder: Path) -> DuckDBSink:

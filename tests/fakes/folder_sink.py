@@ -65,7 +65,7 @@ class FolderSink:
         kept = self._kept(source, partition, file, sha256)
         return kept if kept.exists() else None
 
-    def stamp(self) -> str | None:
+    def fingerprint(self) -> str | None:
         path = self._folder / "stamp"
         return path.read_text() if path.exists() else None
 
@@ -94,7 +94,7 @@ class FolderSink:
                 for name in request.tables
             ]
         request.database.replace(self._folder / "published.duckdb")
-        (self._folder / "stamp").write_text(request.stamp)
+        (self._folder / "stamp").write_text(request.fingerprint)
         return tables
 
     def _kept(self, source: str, partition: str, file: str, sha256: str) -> Path:

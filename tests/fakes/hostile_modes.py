@@ -195,7 +195,7 @@ EXTRACT: dict[str, Mode] = {
     "a lost worker": failed("WorkerLostError"),
     "over budget": failed("BudgetError", expected=False),
     "money": event(event="spent", amount="notanumber", currency="EUR"),
-    "a machine": event(event="machine", name="m", state="gone", provider=ESC),
+    "a machine": event(event="instance", name="m", state="gone", provider=ESC),
     "progress in words": event(event="progress", phase="f", done="x", total="y", unit="models"),
     "a log that is no text": event(event="log", level="warning", message={"a": 1}),
     "an unknown event": event(event="shout"),

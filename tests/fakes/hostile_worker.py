@@ -119,7 +119,7 @@ class Worker:
             "run": self.request.run,
             "database": str(database),
             "tables": tables,
-            "stamp": "s",
+            "fingerprint": "s",
             **changes,
         }
         sha256 = hashlib.sha256(database.read_bytes()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import materia_iceberg
-from fakes.s3_quick import PATIENCE
+from fakes.patience import PATIENCE
 from materia import Opening, Plugin, Sink, hookimpl
 
 

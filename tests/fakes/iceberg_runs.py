@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 from fakes.iceberg_catalog import TOKEN, IcebergCatalog
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from fakes.s3_runs import QUICK
 from materia.data import PublishRequest, Table
 from materia.protocols import Sink
 from materia_iceberg import materia_sinks
@@ -69,10 +69,14 @@ def build(sink: Sink, sql: str) -> Path:
     return database
 
 
-def run(sink: Sink, name: str, sql: str, *tables: str, stamp: str | None = None) -> list[Table]:
+def run(
+    sink: Sink, name: str, sql: str, *tables: str, fingerprint: str | None = None
+) -> list[Table]:
     """A whole run whose transform is *sql*."""
     database = build(sink, sql)
-    request = PublishRequest(run=name, database=database, tables=tables, stamp=stamp or name)
+    request = PublishRequest(
+        run=name, database=database, tables=tables, fingerprint=fingerprint or name
+    )
     return list(sink.publish(request))
 
 

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from materia.plugins import load_plugins, open_plugin
+from materia.plugins import open_plugin
 from materia.protocols import Provider
+from materia_runner.bundled import load_registry
 
 
 def opened(name: str, secrets: Mapping[str, str], settings: Mapping[str, object]) -> Provider:
     """The bundled provider of that name, as `materia run` opens it."""
-    found = load_plugins(bundled_only=True).provider(name)
+    found = load_registry(bundled_only=True).provider(name)
     defaults = {setting.name: setting.default for setting in found.plugin.settings}
     return open_plugin(found, secrets, settings={**defaults, **settings}, directory=Path())
 

@@ -11,11 +11,11 @@ import pytest
 from materia.errors import ReadyTimeoutError
 from materia_providers.cloud_init import KeyPair, cloud_config, generate_key, user_data
 from materia_runner.ssh.agent.supervisor import descendants
-from materia_runner.ssh.command import Login
+from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
-from materia_testing.emulation import sandbox
-from materia_testing.emulation.boot import Booting
-from materia_testing.emulation.machine import Kind, Machine, SshMachines
+from materia_testing.emulation.ssh_machines import sandbox
+from materia_testing.emulation.ssh_machines.boot import Booting
+from materia_testing.emulation.ssh_machines.machine import Kind, Machine, SshMachines
 
 READY = timedelta(seconds=20)
 SHORT = timedelta(seconds=0.4)
@@ -27,7 +27,7 @@ class Worker:
     """A machine that answers, and how to get in."""
 
     machine: Machine
-    login: Login
+    login: SshTarget
     user_data: str
 
     def session(self) -> Session:
@@ -61,7 +61,7 @@ def boot(machines: SshMachines, **changes: object) -> Worker:
     identity = f"i-{next(NUMBERS)}"
     host = machines.boot(Booting(provider="acme", id=identity, name=identity, user_data=text))
     machine = machines.at(host).wait()
-    login = Login(host=host, port=machines.port, key=key, host_key=host_key.public)
+    login = SshTarget(host=host, port=machines.port, key=key, host_key=host_key.public)
     return Worker(machine=machine, login=login, user_data=text)
 
 

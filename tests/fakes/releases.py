@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 from fakes.psd import ALL, Row, zip_rows
 from materia.data import LoadReport, LoadRequest, RawFile
-from materia_psdonline.load import load
+from materia_psdonline.raw_layer.load import load
 
 
 @dataclass

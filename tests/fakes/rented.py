@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from fakes.workshop import Workshop
-from materia_runner.cli.commands.emulator import toml
-from materia_testing.emulation.machine import Kind, SshMachines
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_testing.emulation.service import Behaviour, Service
 from materia_testing.emulation.services import service_class
+from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines
 
 # So quick that tests are; the clock runs as ours does, so bills can be compared.
 BOOT = timedelta(seconds=0.3)

@@ -7,8 +7,8 @@ import os
 from materia.data import Fetched
 from materia_testing.contracts.crash import tell
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import request
-from materia_testing.contracts.sink_raw import JANUARY, SOURCE
+from materia_testing.contracts.sinks.publish import request
+from materia_testing.contracts.sinks.raw import JANUARY, SOURCE
 
 
 def record_when_told(declared: Declared, result: Fetched) -> None:

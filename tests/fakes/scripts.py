@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from fakes.machines import READY, Worker, new_id
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.session import Session
 
 SECOND = timedelta(seconds=1)
@@ -18,13 +18,13 @@ SECOND = timedelta(seconds=1)
 def run(session: Session, *argv: str, limit: timedelta = READY, **more: object) -> list[str]:
     """The lines of a command that must succeed."""
     lines: list[str] = []
-    end = session.run_script(a_script(*argv, limit=limit, **more), lines.append)
+    end = session.run_command(a_script(*argv, limit=limit, **more), lines.append)
     assert end.ok, end
     return lines
 
 
-def a_script(*argv: str, limit: timedelta = READY, **more: object) -> Script:
-    return Script(**{"id": new_id(), "argv": argv, "limit": limit, **more})  # type: ignore[arg-type]
+def a_script(*argv: str, limit: timedelta = READY, **more: object) -> RemoteCommand:
+    return RemoteCommand(**{"id": new_id(), "argv": argv, "limit": limit, **more})  # type: ignore[arg-type]
 
 
 def python(text: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ PROGRAM = """
 import sys
 from datetime import date
 from pathlib import Path
-from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 transform(TransformRequest(
     database=Path(sys.argv[1]),
     projects=tuple(map(Path, sys.argv[2:4])),

@@ -14,14 +14,23 @@ DEADLINE_SECONDS = 60.0
 
 
 class Workshop:
-    """Runs `python -m materia_runner` in *directory* with plugins installed for it alone."""
+    """Runs `python -m materia_runner` in *directory* with plugins installed for it alone.
 
-    def __init__(self, directory: Path) -> None:
+    materia-transform is hidden unless it is asked for, by one of that name which brings nothing:
+    with its models the sample takes twice as long.
+    """
+
+    def __init__(self, directory: Path, *, with_transform: bool = False) -> None:
         self.directory = directory / "work"
         self._site = directory / "site"
         self.home = directory / "home"
+        self._started: list[subprocess.Popen[str]] = []
         for folder in (self.directory, self._site, self.home):
             folder.mkdir()
+        if not with_transform:
+            hidden = self._site / "materia_transform-0.dist-info"
+            hidden.mkdir()
+            (hidden / "METADATA").write_text("Metadata-Version: 2.1\nName: materia-transform\n")
 
     def install(
         self,
@@ -30,6 +39,7 @@ class Workshop:
         *,
         distribution: str = "",
         version: str = "1.2",
+        group: str = "materia",
         files: tuple[str, ...] = (),
     ) -> None:
         """Put an entry point *name* for *module* on the path, as installing a package does.
@@ -41,20 +51,20 @@ class Workshop:
         meta.mkdir()
         text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         (meta / "METADATA").write_text(text)
-        (meta / "entry_points.txt").write_text(f"[materia]\n{name} = {module}\n")
+        (meta / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}\n")
         if files:
             notes = [f"{meta.name}/{note}" for note in ("METADATA", "entry_points.txt", "RECORD")]
             (meta / "RECORD").write_text("".join(f"{path},,\n" for path in (*files, *notes)))
 
     def module(self, name: str, text: str) -> None:
         """Put a module of this text on the path."""
-        (self._site / f"{name}.py").write_text(text)
+        (self._site / f"{name}.py").write_text(text, encoding="utf-8")
 
     def write(self, path: str, text: str) -> Path:
         """Write a file in the working folder."""
         file = self.directory / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         return file
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -86,8 +96,8 @@ class Workshop:
     def start(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start and go on."""
-        return subprocess.Popen(
+        """Start and go on; what still runs when the test ends is killed."""
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.directory,
             env=self.environment(**environment or {}),
@@ -95,6 +105,15 @@ class Workshop:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def kill_all(self) -> None:
+        """Let no process outlive a test that failed: it would disturb those after it."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def workers(self) -> list[str]:
         """Names of the worker folders that are left."""

@@ -12,10 +12,10 @@ from materia_hetzner.emulator.service import Hetzner as Cloud
 from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import read_settings
 from materia_testing.contracts.provider import ProviderContract
-from materia_testing.contracts.provider_promises import WaitPromises
+from materia_testing.contracts.providers.promises import WaitPromises
 from materia_testing.emulation import Clock
 from materia_testing.emulation.contract_world import CloudWorld
-from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 
 def opener(world: CloudWorld, *, ssh_port: int = 22) -> Callable[[], Provider]:

@@ -21,7 +21,7 @@ from materia_testing.emulation import Fault
 def test_a_read_only_token_is_said_to_be_one_and_leaves_nothing(cloud: Cloud) -> None:
     provider = opened(cloud, token=cloud.read_only_token)
 
-    with pytest.raises(CredentialsError, match="may only read"):
+    with pytest.raises(CredentialsError, match="HCLOUD_TOKEN is read-only"):
         provider.create_instance(request_for(offer_of(provider)))
 
     assert cloud.still_billed() == []

@@ -70,7 +70,7 @@ def test_a_server_of_that_name_that_is_not_materias_is_left_alone(cloud: Cloud) 
     stranger = next(iter(cloud.servers.values()))
     stranger.name = request.name
 
-    with pytest.raises(ProviderError, match=r"is there .* and is not materia's"):
+    with pytest.raises(ProviderError, match=r"exists .* and is not materia's"):
         provider.create_instance(request)
 
     assert cloud.still_billed() == []

@@ -17,7 +17,7 @@ from materia_hetzner.settings import Settings, read_settings
     ("values", "message"),
     [
         ({"api_url": "api.hetzner.cloud"}, r"providers.hetzner.api_url must be an address"),
-        ({"ssh_port": 70000}, r"providers.hetzner.ssh_port must be at most 65535, is 70000"),
+        ({"ssh_port": 70000}, r"providers.hetzner.ssh_port must be from 1 to 65535, is 70000"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:

@@ -90,7 +90,7 @@ def ended_at(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("doing", ["create", "destroy"])
+@pytest.mark.parametrize("doing", ["create", pytest.param("destroy", marks=pytest.mark.campaign)])
 def test_a_process_that_is_killed_between_any_two_requests_leaves_nothing_unfound(
     cloud: Service, doing: str, tmp_path: Path
 ) -> None:

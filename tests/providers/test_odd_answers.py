@@ -17,7 +17,7 @@ from materia_providers.list_entries import Entries
 from materia_runner.pricing.cost import cost
 from materia_runner.pricing.offer_check import checked
 from materia_testing.emulation.service import Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(4), disk_gib=20)
 USE = timedelta(hours=10)
@@ -33,7 +33,7 @@ LISTS = {"hetzner": 1, "oracle": 3, "ovh": 1, "scaleway": 1}
 Key = tuple[str, str, str]
 
 
-@pytest.fixture(params=sorted(SERVICES))
+@pytest.fixture(params=sorted(find_services()))
 def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
     with service_class(request.param)() as cloud:
         yield cloud

@@ -17,9 +17,9 @@ from materia_testing.contracts.provider_campaign import FailureCampaign
 from materia_testing.emulation import Clock, Fault
 from materia_testing.emulation.contract_world import CloudWorld
 from materia_testing.emulation.service import Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
 
-NAMES = sorted(SERVICES)
+NAMES = sorted(find_services())
 OPEN: dict[str, Callable[[Any], Provider]] = {
     "hetzner": hetzner_open.opened,
     "oracle": oracle_open.opened,

@@ -54,7 +54,9 @@ def test_the_page_of_a_gateway_is_told_by_its_status(
     cloud: Cloud,
 ) -> None:
     cloud.faults.next("GET", "*", Fault(error="bad_gateway"), times=None)
-    with pytest.raises(ProviderError, match=r"^oracle: list availability domains: HTTP 502$"):
+    with pytest.raises(
+        ProviderError, match=r"^oracle: cannot list availability domains: HTTP 502$"
+    ):
         opened(cloud).offers(NEEDS)
 
 

@@ -65,7 +65,9 @@ def test_a_region_and_a_domain_can_be_asked_for(cloud: Cloud, asked: str) -> Non
 
 
 def test_another_region_than_the_configured_one_is_no_offer(cloud: Cloud) -> None:
-    with pytest.raises(NoOfferError, match="only the region in OCI_CLI_REGION is in use, not us-"):
+    with pytest.raises(
+        NoOfferError, match="materia uses only the region in OCI_CLI_REGION, not us-"
+    ):
         opened(cloud).offers(replace(NEEDS, regions=("us-ashburn-1",)))
 
 
@@ -135,7 +137,7 @@ def test_a_domain_that_does_not_answer_is_named_and_the_others_are_offered(cloud
 
     assert {one.zone[-1] for one in found} == {"1", "3"}
     (line,) = left_out_of(found)
-    assert line.startswith("oracle: Emul:EU-FRANKFURT-1-AD-2 is left out: list shapes in ")
+    assert line.startswith("oracle: Emul:EU-FRANKFURT-1-AD-2 is left out: cannot list shapes in ")
 
 
 @pytest.mark.parametrize("asked", ["EU-FRANKFURT-1", "emul:eu-frankfurt-1-ad-2"])

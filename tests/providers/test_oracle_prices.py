@@ -14,18 +14,11 @@ from fakes.oracle_open import NEEDS
 from materia import Opening
 from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
+from materia_oracle.catalog.price_list import PriceList, fetch, parse
+from materia_oracle.catalog.shapes import Shape, Size, listed_shapes, offers, read_offer_size, size
 from materia_oracle.emulator.service import Oracle as Cloud
 from materia_oracle.emulator.tenancy import PRICES
-from materia_oracle.price_list import PriceList, fetch, parse
 from materia_oracle.public import offers_without_credentials
-from materia_oracle.shapes import (
-    Shape,
-    Size,
-    listed_shapes,
-    offers,
-    read_offer_size,
-    size,
-)
 from materia_providers.list_entries import LeftOut
 from materia_runner.pricing.cost import cost
 from materia_testing.emulation import Fault
@@ -171,8 +164,8 @@ def test_an_arm_series_whose_ocpu_is_not_known_is_left_out_with_a_line() -> None
     assert offers(shapes, prices, NEEDS, region="eu-frankfurt-1", left=left) == []
     (line,) = left.lines()
     assert line == (
-        "oracle: VM.Standard.A6.Flex is left out: how many vCPUs its OCPU gives is not known to "
-        "this version"
+        "oracle: VM.Standard.A6.Flex is left out: this version does not know its number of "
+        "vCPUs per OCPU"
     )
 
 
@@ -312,7 +305,7 @@ def test_without_credentials_a_region_that_could_be_oracles_is_believed(cloud: C
     found = offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1", "uk-london-1")))
 
     assert {offer.region for offer in found} == {"uk-london-1"}
-    with pytest.raises(NoOfferError, match="fsn1 is no region of Oracle's"):
+    with pytest.raises(NoOfferError, match="fsn1 is not a region of Oracle"):
         offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1",)))
 
 

@@ -80,7 +80,9 @@ def test_a_key_that_is_none_is_refused_and_not_told(cloud: Cloud) -> None:
     (plugin,) = materia_providers()
     secrets = {**cloud.secrets(), "OCI_CLI_KEY_CONTENT": "passwörd"}
 
-    with pytest.raises(CredentialsError, match="OCI_CLI_KEY_CONTENT has a character") as raised:
+    with pytest.raises(
+        CredentialsError, match="OCI_CLI_KEY_CONTENT contains a character"
+    ) as raised:
         plugin.open(replace(opening(cloud), secrets=secrets))
 
     assert "passw" not in str(raised.value)

@@ -21,9 +21,9 @@ from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no typ
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("application_key", "OVH_APPLICATION_KEY is not accepted"),
-        ("application_secret", "OVH_APPLICATION_SECRET is not the application's"),
-        ("consumer_key", "OVH_CONSUMER_KEY is not accepted"),
+        ("application_key", "OVH_APPLICATION_KEY is not valid"),
+        ("application_secret", "OVH_APPLICATION_SECRET does not belong to OVH_APPLICATION_KEY"),
+        ("consumer_key", "OVH_CONSUMER_KEY is not valid"),
     ],
 )
 def test_each_wrong_credential_is_named_and_none_is_told(

@@ -159,7 +159,7 @@ def test_a_subsidiary_that_is_refused_is_told_in_the_words_of_the_api_with_the_r
         opened(cloud, settings).offers(Requirements())
 
     assert str(caught.value).endswith(
-        "ovhSubsidiary=CA: HTTP 400: invalid ovhSubsidiary; asked for CA; set "
+        "ovhSubsidiary=CA: HTTP 400: invalid ovhSubsidiary; tried CA; set "
         "providers.ovh.subsidiary to one that the API at providers.ovh.api_url serves, or "
         "providers.ovh.api_url to the API that serves yours"
     )
@@ -252,7 +252,7 @@ def test_without_credentials_a_region_with_one_zone_has_the_prices_of_all(
     offers = public_offers(opening, Requirements(regions=(named, "fsn1")))
 
     assert {offer.region for offer in offers} == {"GRA11"}
-    with pytest.raises(NoOfferError, match="fsn1 is no region whose prices"):
+    with pytest.raises(NoOfferError, match="no separate prices for fsn1"):
         public_offers(opening, Requirements(regions=("fsn1",)))
 
 

@@ -22,11 +22,11 @@ from materia_ovh.settings import Settings, read_settings
     ("values", "message"),
     [
         ({"api_url": "ovh-eu"}, r"providers.ovh.api_url must be an address"),
-        ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be at most 65535, is 70000"),
+        ({"ssh_port": 70000}, r"providers.ovh.ssh_port must be from 1 to 65535, is 70000"),
         ({"project": "my project"}, r"providers.ovh.project must be the id .* is 'my project'"),
         (
             {"subsidiary": "France"},
-            r"must be one of OVHcloud's, such as FR, is 'France'; eu.api.ovh.com has CZ, DE, ES,",
+            r"must be one of OVHcloud's, such as FR, is 'France'; eu.api.ovh.com serves CZ, DE,",
         ),
         ({"subsidiary": "EU"}, r"providers.ovh.subsidiary must be one of OVHcloud's"),
         (

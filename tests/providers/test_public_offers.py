@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from materia.compute import Offer, Requirements
 from materia.hookspecs import Opening, Plugin
-from materia.plugins import load_plugins
 from materia.protocols import Provider
 from materia_oracle.emulator.service import Oracle
 from materia_ovh.emulator.service import Ovh
+from materia_runner.bundled import load_registry
 from materia_scaleway.emulator.service import Scaleway
 from materia_testing.contracts.provider import PublicOffersContract
-from materia_testing.contracts.provider_public import PublicOffers
+from materia_testing.contracts.providers.public import PublicOffers
 from materia_testing.emulation.service import Service
 
 CLOUDS: dict[str, type[Service]] = {"oracle": Oracle, "ovh": Ovh, "scaleway": Scaleway}
@@ -89,7 +89,7 @@ def costs_by_type(offers: Sequence[Offer]) -> dict[str, set[tuple[object, ...]]]
 def test_every_bundled_provider_with_public_prices_is_tested_here() -> None:
     public = {
         found.plugin.name
-        for found in load_plugins(bundled_only=True).of_kind("provider")
+        for found in load_registry(bundled_only=True).of_kind("provider")
         if found.plugin.public_offers is not None
     }
 

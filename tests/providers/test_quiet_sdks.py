@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from fakes.workshop import Workshop
 from materia_testing.emulation import Fault, Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
 
 # What the emulated clouds answer with, all requests alike: an SDK may warn, retry or dump a body.
 FAULTS = {
@@ -24,7 +24,7 @@ FAULTS = {
 @pytest.fixture
 def services() -> Iterator[dict[str, Service]]:
     with ExitStack() as stack:
-        yield {name: stack.enter_context(service_class(name)()) for name in SERVICES}
+        yield {name: stack.enter_context(service_class(name)()) for name in find_services()}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -9,10 +9,10 @@ from fakes.scaleway_open import opened
 from materia.protocols import Provider
 from materia_scaleway.emulator.service import Scaleway
 from materia_testing.contracts.provider import ProviderContract
-from materia_testing.contracts.provider_promises import WaitPromises
+from materia_testing.contracts.providers.promises import WaitPromises
 from materia_testing.emulation import Clock
 from materia_testing.emulation.contract_world import CloudWorld
-from materia_testing.emulation.machine import SshMachines
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 
 class TestScaleway(ProviderContract):

@@ -118,7 +118,9 @@ def test_a_region_and_a_zone_can_be_asked_for(cloud: Cloud, asked: str, zones: s
 
 
 def test_a_region_that_is_not_in_use_is_no_offer(cloud: Cloud) -> None:
-    with pytest.raises(NoOfferError, match="no zone in pl-waw; in use: fr-par-1, nl-ams-1"):
+    with pytest.raises(
+        NoOfferError, match="no configured zone is in pl-waw; in use: fr-par-1, nl-ams-1"
+    ):
         opened(cloud).offers(replace(NEEDS, regions=("pl-waw",)))
 
 
@@ -204,7 +206,7 @@ def test_a_type_without_any_price_is_no_offer(cloud: Cloud) -> None:
     cloud.faults.next("GET", "*/products/servers", Fault(alter=spoil), times=None)
     cloud.faults.next(*cloud.offers_call, Fault(error="not_found"), times=None)
 
-    with pytest.raises(NoOfferError, match="its price of an hour is missing"):
+    with pytest.raises(NoOfferError, match="its hourly price is missing"):
         opened(cloud).offers(NEEDS)
 
 

@@ -69,7 +69,11 @@ def test_a_key_that_is_refused_is_said_to_be(cloud: Cloud) -> None:
     [
         ("project", "my-project", "project in .* must be a UUID"),
         ("regions", ("fr-pra",), "unknown 'fr-pra'; known: fr-par, fr-par-1"),
-        ("api_url", "api.scaleway.com", "api_url in .* must be http"),
+        (
+            "api_url",
+            "api.scaleway.com",
+            "providers.scaleway.api_url must be an address such as https://api.scaleway.com",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(

@@ -19,20 +19,20 @@ import pytest
 from fakes.leftovers import NEEDS, new_run, opened
 from fakes.workshop import Workshop, wait_until
 from materia_providers.cloud_init import generate_key
-from materia_runner.cli.commands.emulator import toml
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.ledger.state import State
 from materia_runner.pricing.ranking import rank
-from materia_runner.rental.manual_worker import Wanted, create_worker
+from materia_runner.rental.manual_worker import WorkerRequest, create_worker
 from materia_runner.rental.manual_worker_files import Worker
 from materia_runner.rental.sweep import EXPIRED, sweep_provider
 from materia_testing.emulation import Behaviour, Clock, Fault
-from materia_testing.emulation.machine import SshMachines
 from materia_testing.emulation.service import Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
+from materia_testing.emulation.ssh_machines.machine import SshMachines
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="there is no OpenSSH client")
 QUICK = timedelta(milliseconds=50)
-NAMES = sorted(SERVICES)
+NAMES = sorted(find_services())
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
     made = json.loads(place.run("worker", "create", "dev", "--minutes", "30", "--json"))
     user, host = place.run("worker", "ssh", "dev", "--", "echo $USER; uname -n").split()
     assert user == "materia"
-    assert host.startswith(made["machine"])
+    assert host.startswith(made["instance"])
 
     told = place.run("worker", "destroy", "dev")
 
@@ -103,6 +103,17 @@ def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -
         name: round(amount, 4) for name, amount in charged.items()
     }
     assert row.estimate.amount >= row.cost.amount > Decimal(0)
+
+
+def test_destroying_a_worker_says_so_in_json_too(place: Place) -> None:
+    place.run("worker", "create", "dev")
+
+    [told] = json.loads(place.run("worker", "destroy", "dev", "--json"))
+
+    assert (told["name"], told["provider"], told["destroyed"]) == ("dev", "hetzner", True)
+    assert Decimal(told["cost"]["amount"]) > 0
+    assert told["cost"]["currency"] == "EUR"
+    assert place.left() == []
 
 
 def test_a_worker_that_is_being_made_is_as_young_as_its_machine(place: Place) -> None:
@@ -167,7 +178,7 @@ def test_two_that_are_made_at_once_do_not_disturb_one_another(place: Place) -> N
     swept = place.run("sweep")  # they are in use until their deadline
     place.run("worker", "destroy", "worker", "worker-2")
 
-    told = {one["name"]: (one["machine"], one["by_hand"]) for one in listed}
+    told = {one["name"]: (one["instance"], one["by_hand"]) for one in listed}
     assert told == {"worker": (hosts[0].strip(), True), "worker-2": (hosts[1].strip(), True)}
     assert swept == "hetzner: nothing is left behind; kept 2 machines of runs that are alive\n"
     assert place.left() == []
@@ -228,11 +239,10 @@ def test_a_worker_past_its_deadline_is_swept_with_its_keys(place: Place, tmp_pat
     made: list[Worker] = []
     quotes = rank(provider.offers(NEEDS), NEEDS, start=datetime.now(UTC)).quotes
     create_worker(
-        Wanted(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
+        WorkerRequest(run=new_run(), name=None, lifetime=timedelta(minutes=5), directory=settings),
         quotes,
         {place.cloud.provider: provider},
         state=place.state,
-        afford=lambda _: None,
         say=lambda _: None,
         announce=lambda worker, _: made.append(worker),
     )
@@ -256,7 +266,7 @@ def test_nothing_is_rented_that_could_pass_the_monthly_cap(place: Place) -> None
     done = place.workshop.run("worker", "create", environment=place.secrets)
 
     assert done.returncode == 4
-    assert "[budget] monthly in materia.toml allows 0.0010 EUR" in done.stderr
+    assert "over its cap of 0.0010 EUR ([budget] monthly in materia.toml)" in done.stderr
     assert place.cloud.meter.lines == []
     assert place.left() == []
 
@@ -269,13 +279,14 @@ def test_what_is_wrong_with_a_name_is_said(place: Place) -> None:
         said[words] = done.stderr.strip()
 
     assert said == {
-        "create Dev_1": "materia: 'Dev_1' is no name for a worker: it begins with a letter and "
-        "has at most 24 of a-z, 0-9 and single -",
-        "ssh nobody": "materia: no worker 'nobody' was made here; "
-        "`materia worker create` makes one",
-        "destroy nobody": "materia: no worker 'nobody' was made here; "
-        "`materia worker create` makes one",
-        "create --provider local": "materia: local rents no machines: there is nothing to create",
+        "create Dev_1": "materia: 'Dev_1' is not a valid worker name: begin with a letter, "
+        "and use at most 24 of a-z, 0-9 and single -",
+        "ssh nobody": "materia: no worker 'nobody' was created on this computer; "
+        "create one with `materia worker create`",
+        "destroy nobody": "materia: no worker 'nobody' was created on this computer; "
+        "create one with `materia worker create`",
+        "create --provider local": "materia: cannot create a worker: local rents no machines; "
+        "name another --provider",
     }
 
 
@@ -283,5 +294,5 @@ def test_a_machine_that_nobody_has_is_refused_with_the_reasons(place: Place) -> 
     done = place.workshop.run("worker", "create", "--vcpus", "500", environment=place.secrets)
 
     assert done.returncode == 4
-    assert "materia: no machine is like that; ask for less\n" in done.stderr
+    assert "materia: no machine on offer fits; ask for less\n" in done.stderr
     assert "x less than 500 vCPU" in done.stderr

@@ -29,13 +29,13 @@ from materia_runner.rental.sweep import EXPIRED, RUN_OVER, sweep_provider
 from materia_scaleway.emulator.service import Scaleway
 from materia_testing.emulation import Behaviour, Clock
 from materia_testing.emulation.service import Service
-from materia_testing.emulation.services import SERVICES, service_class
+from materia_testing.emulation.services import find_services, service_class
 
 QUICK = timedelta(milliseconds=50)
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(params=sorted(SERVICES))
+@pytest.fixture(params=sorted(find_services()))
 def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
     behaviour = Behaviour(boot=QUICK, delete=QUICK)
     with service_class(request.param)(clock=Clock(), behaviour=behaviour) as cloud:
@@ -152,7 +152,7 @@ def test_a_machine_that_comes_late_to_the_list_is_waited_for(
     assert bill_of(cloud) == set()
 
 
-@pytest.mark.parametrize("seconds", [0.8, 60])
+@pytest.mark.parametrize("seconds", [0.8, pytest.param(60, marks=pytest.mark.campaign)])
 def test_a_created_machine_that_no_list_shows_yet_is_destroyed_and_stays_in_the_books(
     cloud: Service, tenant: Tenant, state: State, seconds: float
 ) -> None:

@@ -13,7 +13,7 @@ from fakes.leftovers import died, intend, remember
 from fakes.scaleway_open import NEEDS, offer_of, opened, request
 from materia.errors import OrphanError, ProviderError
 from materia_providers.list_entries import left_out_of
-from materia_runner.cli.commands.sweep import as_json, as_text, exit_code
+from materia_runner.cli.commands.machines.sweep import as_json, as_text, exit_code
 from materia_runner.ledger.state import State
 from materia_runner.rental.lifecycle import destroy
 from materia_runner.rental.manual_worker import destroy_worker
@@ -23,7 +23,7 @@ from materia_testing.emulation import Behaviour, Fault
 
 QUICK = timedelta(milliseconds=50)
 DOWN = "/instance/v1/zones/nl-ams-1/*"
-LINE = "scaleway: nl-ams-1 is left out: list servers in nl-ams-1: "
+LINE = "scaleway: nl-ams-1 is left out: cannot list servers in nl-ams-1: "
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_offers_of_the_other_zones_come_with_a_line(cloud: Cloud, error: str) ->
 
     assert {offer.zone for offer in found} == {"fr-par-1"}
     (line,) = left_out_of(found)
-    assert line.startswith("scaleway: nl-ams-1 is left out: server types in nl-ams-1: ")
+    assert line.startswith("scaleway: nl-ams-1 is left out: cannot list server types in nl-ams-1: ")
 
 
 def test_a_provider_whose_zones_are_all_down_is_an_error(cloud: Cloud) -> None:
@@ -100,7 +100,7 @@ def test_a_sweep_goes_on_with_the_other_zones_names_the_missing_one_and_fails(
     (line,) = swept.unseen
     assert line.startswith(LINE)
     assert exit_code([swept], []) == 1
-    assert as_json([swept], [], dry_run=False)["unseen"] == [line]
+    assert as_json([swept], [], dry_run=False)["not_listed"] == [line]
 
 
 def test_a_sweep_that_found_nothing_says_where_it_could_look(cloud: Cloud, state: State) -> None:

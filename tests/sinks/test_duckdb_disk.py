@@ -13,8 +13,8 @@ from materia.errors import SinkError
 from materia_duckdb.sink import DuckDBSink
 from materia_testing.contracts.crash import elsewhere
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import build, expected, publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched
+from materia_testing.contracts.sinks.publish import build, expected, publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched
 
 
 def test_no_more_disk_is_used_than_published_and_working_copy_together(

@@ -14,7 +14,7 @@ from fakes.duckdb_runs import open_in, write_and_wait
 from materia.errors import BusyError, SinkError
 from materia_duckdb.sink import DuckDBSink
 from materia_testing.contracts.crash import Elsewhere
-from materia_testing.contracts.sink_publish import ROWS, build, expected, publish_version, request
+from materia_testing.contracts.sinks.publish import ROWS, build, expected, publish_version, request
 
 HOLD = (
     "import sys, duckdb\n"
@@ -91,7 +91,7 @@ def a_folder(path: Path) -> None:
         (cut_short, "Could not read enough bytes"),
         (somebody_elses, "materia did not make"),
         (of_a_later_duckdb, "can only read versions between"),
-        (a_folder, "is a folder"),
+        (a_folder, "is a folder, not a database"),
     ],
 )
 def test_a_database_that_is_not_ours_is_told_and_never_touched(
@@ -105,7 +105,7 @@ def test_a_database_that_is_not_ours_is_told_and_never_touched(
     sink = open_in(folder)
     working_copy = folder / ".materia.duckdb.work/materia.duckdb"
     for ask in (
-        sink.stamp,
+        sink.fingerprint,
         sink.published,
         sink.checkout,
         lambda: sink.publish(request("run", working_copy, 1)),
@@ -119,7 +119,7 @@ def test_a_database_that_is_not_ours_is_told_and_never_touched(
     assert path.is_dir() or path.read_bytes() == before
 
 
-@pytest.mark.parametrize("step", ["stamp", "checkout", "publish"])
+@pytest.mark.parametrize("step", ["fingerprint", "checkout", "publish"])
 def test_a_program_that_writes_to_it_is_named(folder: Path, sink: DuckDBSink, step: str) -> None:
     publish_version(sink, 1)
     database = sink.checkout()
@@ -127,7 +127,7 @@ def test_a_program_that_writes_to_it_is_named(folder: Path, sink: DuckDBSink, st
     path = folder / "materia.duckdb"
     before = path.read_bytes()
     steps: dict[str, Callable[[], object]] = {
-        "stamp": sink.stamp,
+        "fingerprint": sink.fingerprint,
         "checkout": sink.checkout,
         "publish": lambda: sink.publish(request("run 2", database, 2)),
     }
@@ -136,7 +136,7 @@ def test_a_program_that_writes_to_it_is_named(folder: Path, sink: DuckDBSink, st
             steps[step]()
         message = str(raised.value)
 
-    assert message.startswith(f"{path}: is open in python")
+    assert message.startswith(f"{path}: the database is open in python")
     assert f"(PID {program.pid})" in message
     assert path.read_bytes() == before
     assert tuple(sink.publish(request("run 2", database, 2))) == expected(2)
@@ -163,9 +163,9 @@ def test_what_somebody_wrote_since_checkout_is_not_lost(folder: Path, sink: Duck
     build(database, 2)
     with duckdb.connect(str(folder / "materia.duckdb")) as connection:
         connection.execute("CREATE TABLE note AS SELECT 'mine' AS text")
-    with pytest.raises(BusyError, match="somebody changed it since this run began"):
+    with pytest.raises(BusyError, match="another program changed it since this run began"):
         sink.publish(request("run 2", database, 2))
-    assert sink.stamp() == "stamp 1"
+    assert sink.fingerprint() == "stamp 1"
     assert publish_version(sink, 2) == expected(2)
 
     with duckdb.connect(str(folder / "materia.duckdb"), read_only=True) as connection:

@@ -15,7 +15,7 @@ from materia.kit.sql import LOCKED
 from materia_duckdb.sink import DuckDBSink
 from materia_store import connection as opening
 from materia_store.connection import opened, remove
-from materia_testing.contracts.sink_publish import ROWS, build, expected, publish_version, request
+from materia_testing.contracts.sinks.publish import ROWS, build, expected, publish_version, request
 
 
 def test_opening_it_makes_nothing_and_does_not_import_duckdb(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_opening_it_makes_nothing_and_does_not_import_duckdb(tmp_path: Path) -> 
         "sink = Declared(kind='sink', module='materia_duckdb', name='duckdb',"
         " directory=Path(sys.argv[1])).open()\n"
         "assert sink.known('acme') == {}\n"
-        "assert sink.stamp() is None\n"
+        "assert sink.fingerprint() is None\n"
         "assert not {'duckdb', 'sqlmesh'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
@@ -39,7 +39,7 @@ def test_an_empty_database_is_nothing_to_protect(folder: Path, sink: DuckDBSink)
     folder.mkdir()
     duckdb.connect(str(folder / "materia.duckdb")).close()
 
-    assert sink.stamp() is None
+    assert sink.fingerprint() is None
     assert publish_version(sink, 1) == expected(1)
 
 
@@ -48,7 +48,7 @@ def test_a_deleted_database_is_nothing_published(folder: Path, sink: DuckDBSink)
     (folder / "materia.duckdb").unlink()
     (folder / "materia.duckdb.wal").write_bytes(b"a log of something that is gone")
 
-    assert sink.stamp() is None
+    assert sink.fingerprint() is None
     assert sink.published() is None
     assert publish_version(sink, 2) == expected(2)
 
@@ -89,7 +89,7 @@ def test_a_database_left_open_is_not_published(sink: DuckDBSink) -> None:
     ):
         sink.publish(request("run 2", database, 2))
 
-    assert sink.stamp() == "stamp 1"
+    assert sink.fingerprint() == "stamp 1"
     assert tuple(sink.publish(request("run 2", database, 2))) == expected(2)
 
 
@@ -113,7 +113,7 @@ def test_views_that_name_their_database_still_work_when_published(folder: Path, 
         connection.execute("CREATE SCHEMA serving; CREATE TABLE serving.one AS SELECT 1 AS x")
         connection.execute(f'CREATE VIEW serving.two AS FROM "{own}".serving.one')
     tables = ("serving.one", "serving.two")
-    sink.publish(PublishRequest(run="r", database=database, tables=tables, stamp="s"))
+    sink.publish(PublishRequest(run="r", database=database, tables=tables, fingerprint="s"))
 
     with duckdb.connect(str(folder / f"{name}.duckdb"), read_only=True) as connection:
         assert connection.execute("FROM serving.two").fetchall() == [(1,)]
@@ -167,7 +167,7 @@ def test_the_published_file_keeps_its_permissions_and_a_link_stays_a_link(
 
     assert (project / "materia.duckdb").is_symlink()
     assert (real / "store.duckdb").stat().st_mode & 0o777 == 0o640
-    assert open_in(project).stamp() == "stamp 2"
+    assert open_in(project).fingerprint() == "stamp 2"
     assert files(project) == ["materia.duckdb"]
 
 

@@ -12,8 +12,8 @@ from fakes.duckdb_runs import files, open_in
 from materia.data import Partition, Unchanged
 from materia.errors import SinkError
 from materia_duckdb.sink import DuckDBSink
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 OLD_HASH = hashlib.sha256(OLD).hexdigest()[:16]
 BAD_HASH = hashlib.sha256(b"<html>").hexdigest()[:16]

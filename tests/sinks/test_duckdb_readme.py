@@ -7,12 +7,13 @@ import tomllib
 from pathlib import Path
 
 import materia_duckdb
+import materia_store
 import pytest
-from materia.plugins import load_plugins
 from materia_duckdb.sink import DuckDBSink
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/duckdb"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks("toml")
     quoted = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
     default = parse_config({}, registry, name="none", directory=tmp_path)
@@ -66,13 +67,21 @@ def test_its_examples_run_and_print_what_was_published(folder: Path) -> None:
     assert "Prices, one row each." in output
 
 
+# Modules of the store kit that this sink stands on.
+SHARED = ("connection", "file_lock", "known_partitions", "publication", "views")
+
+
 def explained() -> list[str]:
     return re.findall(r"^\| `(.+?)` \|", README, re.MULTILINE)
 
 
 def said() -> list[str]:
     """The text of every error, as it stands in the code."""
-    modules = Path(materia_duckdb.__file__).parent.glob("*.py")
+    store = Path(materia_store.__file__).parent
+    modules = [
+        *Path(materia_duckdb.__file__).parent.glob("*.py"),
+        *(store / f"{name}.py" for name in SHARED),
+    ]
     code = "".join(path.read_text(encoding="utf-8") for path in modules)
     joined = re.sub(r'"\s*\n\s*f?"', "", code)
     return re.findall(r"(?:BusyError|SinkError)\(\s*(f\".+?\")\s*\)", joined, re.DOTALL)

@@ -26,7 +26,7 @@ def publish(folder: Path, statements: Sequence[str], *tables: str) -> list[int]:
         )
         for statement in statements:
             connection.execute(statement)
-    request = PublishRequest(run="r", database=copy, tables=tables or ("s.t",), stamp="x")
+    request = PublishRequest(run="r", database=copy, tables=tables or ("s.t",), fingerprint="x")
     return [table.rows for table in sink.publish(request)]
 
 
@@ -147,7 +147,7 @@ def test_what_reaches_out_is_not_published(tmp_path: Path, statement: str, reach
 
     with pytest.raises(
         SinkError,
-        match=r"(the (view|macro|column)|a check of) s\.[\w.]+ reaches out of the database",
+        match=r"(the (view|macro|column)|a check of) s\.[\w.]+ reads outside the database: ",
     ) as raised:
         publish_again(tmp_path, made)
 
@@ -162,7 +162,7 @@ def publish_again(folder: Path, statement: str) -> None:
     copy = sink.checkout()
     with duckdb.connect(str(copy)) as connection:
         connection.execute(statement)
-    sink.publish(PublishRequest(run="again", database=copy, tables=("s.t",), stamp="y"))
+    sink.publish(PublishRequest(run="again", database=copy, tables=("s.t",), fingerprint="y"))
 
 
 LOCKED_OUT = [

@@ -8,10 +8,12 @@ from fakes.iceberg_runs import SECRETS, Reader, settings_of
 from fakes.s3 import S3Server
 from materia.protocols import Sink
 from materia_testing.contracts.sink import SinkContract
-from materia_testing.contracts.sink_publish import TABLES, Reading
+from materia_testing.contracts.sinks.publish import TABLES, Reading
 
 
-class IcebergContract(SinkContract):
+class OfIceberg:
+    """What both kinds of catalog have in common."""
+
     module = "fakes.iceberg_quick"  # materia_iceberg, and no second between two writes to one name
     package = "materia_iceberg materia_store.bucket"
     plugin = "iceberg"
@@ -43,9 +45,9 @@ class IcebergContract(SinkContract):
         return read
 
 
-class TestSeveralTablesInOneCommit(IcebergContract):
+class TestSeveralTablesInOneCommit(OfIceberg, SinkContract):
     several = True
 
 
-class TestOneTableAfterAnother(IcebergContract):
+class TestOneTableAfterAnother(OfIceberg, SinkContract):
     several = False

@@ -12,10 +12,10 @@ from fakes.iceberg_catalog import TOKEN, IcebergCatalog, Lending
 from fakes.iceberg_readers import PYTHON, Readers
 from fakes.iceberg_runs import Machine, run
 from fakes.s3 import S3Server
-from materia.plugins import load_plugins
 from materia_iceberg.catalogued import COLUMNS
 from materia_iceberg.keeping import Keeping
 from materia_iceberg.settings import read_settings
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks(README, "toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
     (plugin,) = materia_iceberg.materia_sinks()
@@ -52,7 +52,7 @@ def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
 
 
 def test_an_account_and_a_bucket_are_all_that_r2_needs(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks(PAGE, "toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="page", directory=tmp_path)
     account = "0123456789abcdef0123456789abcdef"

@@ -57,7 +57,7 @@ def test_a_passing_fault_of_any_request_is_not_noticed(
         run(machine("one"), "1", SOME.format(3), TABLE)
 
     assert [fault.name for fault in faults if not fault.happened] == []
-    assert machine("two").stamp() == "1"
+    assert machine("two").fingerprint() == "1"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,), (2,)]
     assert len(catalog.metadata(TABLE)["snapshots"]) == 1, "it was published twice"
 
@@ -76,7 +76,7 @@ def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
 
     assert late.happened
     assert len(catalog.metadata(TABLE)["snapshots"]) == 1
-    assert on("two").stamp() == "1"
+    assert on("two").fingerprint() == "1"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     for call in (
-        lambda: machine("one").stamp(),
+        lambda: machine("one").fingerprint(),
         lambda: machine("one").published(),
         lambda: run(machine("one"), "1", SOME.format(2), TABLE),
     ):
@@ -114,7 +114,7 @@ def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
         assert "***" in str(caught.value), "the answer did not hold the token"
         assert not [secret for secret in (TOKEN, KEY, SECRET) if secret in shown]
 
-    assert machine("two").stamp() == "0"
+    assert machine("two").fingerprint() == "0"
 
 
 @pytest.mark.parametrize("status", [500, 409, 403])
@@ -127,7 +127,7 @@ def test_a_commit_that_is_refused_for_good_changes_nothing_and_the_next_run_goes
     told = BusyError if status == 409 else SinkError
     with catalog.failing(fault), pytest.raises(told):
         run(machine("one"), "1", SOME.format(2), TABLE)
-    assert machine("two").stamp() == "0"
+    assert machine("two").fingerprint() == "0"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,)]
 
     run(machine("one"), "2", SOME.format(2), TABLE)
@@ -141,7 +141,7 @@ def test_a_token_of_another_catalog_is_told(
     settings = {**defaults, **settings_of(s3_server, bucket, catalog.uri)}
     read = read_settings(settings, token="another", key=BUCKET_KEY)  # noqa: S106 -- of a test
     with pytest.raises(SinkError, match="it refuses the token"):
-        IcebergSink(read, cache=tmp_path, patience=PATIENT).stamp()
+        IcebergSink(read, cache=tmp_path, patience=PATIENT).fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_a_catalog_that_is_not_there_is_told(  # noqa: PLR0917 -- of fixtures an
 ) -> None:
     settings = settings_of(s3_server, bucket, uri.format(catalog.uri), warehouse)
     with pytest.raises(kind_of_error, match=told):
-        machines(settings, tmp_path)("one").stamp()
+        machines(settings, tmp_path)("one").fingerprint()
 
 
 def test_what_is_no_catalog_is_told(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
     settings = settings_of(s3_server, bucket, s3_server.endpoint)
     with pytest.raises(MateriaError, match="cannot be asked what it can do"):
-        machines(settings, tmp_path)("one").stamp()
+        machines(settings, tmp_path)("one").fingerprint()
 
 
 def test_a_key_that_the_catalog_lends_is_used_and_asked_for_anew_before_it_ends(
@@ -229,7 +229,7 @@ def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
     (told,) = [one for one in caplog.records if one.name == "materia.sinks.iceberg"]
 
     assert "were not all cleared away" in told.getMessage()
-    assert machine("two").stamp() == "2"
+    assert machine("two").fingerprint() == "2"
 
 
 def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
@@ -252,4 +252,4 @@ def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
 
     assert len(told) == 1
     assert "what is published is whole" in told[0]
-    assert machine("two").stamp() == "2"
+    assert machine("two").fingerprint() == "2"

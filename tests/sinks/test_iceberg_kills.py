@@ -16,7 +16,7 @@ from fakes.s3 import Fault, S3Server
 from fakes.s3_told import publish_when_told
 from materia_testing.contracts.crash import Elsewhere
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import (
+from materia_testing.contracts.sinks.publish import (
     ROWS,
     TABLES,
     build,
@@ -85,7 +85,7 @@ def state(reader: Reader, declared: Declared) -> int:
     assert path is not None
     assert prices == totals == [(found * ROWS,)]
     assert read_duckdb(path) == (found * ROWS, found * ROWS)
-    assert declared.open().stamp() == f"stamp {found}"
+    assert declared.open().fingerprint() == f"stamp {found}"
     return found
 
 

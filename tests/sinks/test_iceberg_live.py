@@ -45,20 +45,22 @@ def build(sink: IcebergSink, rows: int) -> Path:
 
 def test_runs_are_published_in_a_real_catalog(settings: Settings, tmp_path: Path) -> None:
     def request(run: str, database: Path) -> PublishRequest:
-        return PublishRequest(run=run, database=database, tables=(TABLE,), stamp=f"live:{run}")
+        return PublishRequest(
+            run=run, database=database, tables=(TABLE,), fingerprint=f"live:{run}"
+        )
 
     catalog = Catalog(settings)
     names = [TableName.of(name, settings.prefix) for name in (TABLE, "publication.run")]
     try:
         one, two = (IcebergSink(settings, cache=tmp_path / name) for name in ("one", "two"))
-        assert one.stamp() is None
+        assert one.fingerprint() is None
         one.publish(request("1", build(one, 3)))
         overtaken = build(two, 4)
         one.publish(request("2", build(one, 5)))
         with pytest.raises(BusyError):
             two.publish(request("3", overtaken))
 
-        assert two.stamp() == "live:2"
+        assert two.fingerprint() == "live:2"
         state = catalog.load(names[0])
         assert state is not None
         assert [one["summary"][RUN] for one in state.snapshots.values()] == ["1", "2"]

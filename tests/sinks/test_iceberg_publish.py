@@ -33,13 +33,13 @@ def column(catalog: IcebergCatalog, name: str) -> dict[str, Any]:
 def test_a_run_gives_each_table_one_snapshot_with_its_name_and_a_fingerprint(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
-    run(machine("one"), "run 1", SOME.format(3), TABLE, stamp="acme:1")
-    run(machine("one"), "run 2", SOME.format(4), TABLE, stamp="acme:2")
+    run(machine("one"), "run 1", SOME.format(3), TABLE, fingerprint="acme:1")
+    run(machine("one"), "run 2", SOME.format(4), TABLE, fingerprint="acme:2")
     first, second = summaries(catalog, TABLE)
 
-    assert (first["materia.run"], first["materia.stamp"]) == ("run 1", "acme:1")
-    assert (second["materia.run"], second["materia.stamp"]) == ("run 2", "acme:2")
-    assert first["materia.fingerprint"] != second["materia.fingerprint"]
+    assert (first["materia.run"], first["materia.fingerprint"]) == ("run 1", "acme:1")
+    assert (second["materia.run"], second["materia.fingerprint"]) == ("run 2", "acme:2")
+    assert first["materia.content"] != second["materia.content"]
     assert (second["total-records"], second["deleted-records"]) == ("4", "3")
 
 
@@ -98,10 +98,10 @@ def test_a_changed_table_takes_three_objects_beside_the_catalogs_own(
 def test_asking_what_is_published_is_one_request_beside_the_configuration(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
-    run(machine("one"), "1", SOME.format(9), TABLE, stamp="acme:1")
+    run(machine("one"), "1", SOME.format(9), TABLE, fingerprint="acme:1")
     before = len(catalog.requests)
 
-    assert machine("two").stamp() == "acme:1"
+    assert machine("two").fingerprint() == "acme:1"
     assert len(catalog.requests[before:]) == 2
 
 
@@ -110,10 +110,11 @@ def test_the_table_of_publications_says_source_run_and_snapshots(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     sql = f"{SOME.format(3)}; COMMENT ON TABLE serving.prices IS 'Prices.'"
-    run(machine("one"), "run 1", sql, TABLE, stamp="acme:1")
+    run(machine("one"), "run 1", sql, TABLE, fingerprint="acme:1")
     rows = reader.rows(
         "publication.run",
-        "SELECT source, run, state, stamp, table_name, rows, description, snapshot_id FROM it",
+        "SELECT source, run, state, fingerprint, table_name, rows, description, snapshot_id "
+        "FROM it",
     )
     snapshot = catalog.metadata(TABLE)["current-snapshot-id"]
 
@@ -226,8 +227,8 @@ def test_two_pipelines_share_a_catalog_under_prefixes_of_their_own(
     for name in ("coffee_", "tea_"):
         settings = settings_of(s3_server, s3_server.new_bucket(), catalog.uri)
         on = machines({**settings, "namespace_prefix": name}, tmp_path / name)
-        run(on("one"), name, SOME.format(len(name)), TABLE, stamp=name)
-        assert on("two").stamp() == name
+        run(on("one"), name, SOME.format(len(name)), TABLE, fingerprint=name)
+        assert on("two").fingerprint() == name
 
     assert catalog.namespaces == {
         *("coffee_publication", "coffee_serving"),
@@ -245,7 +246,7 @@ def test_of_two_runs_from_the_same_state_the_second_changes_nothing(
     run(machine("one"), "1", SOME.format(2), TABLE)
     tables = {name: catalog.metadata(".".join(name)) for name in catalog.tables}
     with pytest.raises(BusyError, match=r"publication.run.* the run '1' has published since"):
-        second.publish(PublishRequest(run="2", database=late, tables=(TABLE,), stamp="2"))
+        second.publish(PublishRequest(run="2", database=late, tables=(TABLE,), fingerprint="2"))
 
     assert {name: catalog.metadata(".".join(name)) for name in catalog.tables} == tables
     assert reader.rows(TABLE) == [(0,), (1,)]
@@ -264,7 +265,7 @@ def test_a_run_that_is_overtaken_within_its_last_step_changes_nothing(
         run(machine("one"), "2", SOME.format(3), TABLE)
 
     assert late.happened
-    assert machine("home").stamp() == "1"
+    assert machine("home").fingerprint() == "1"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,)]
 
 
@@ -297,7 +298,7 @@ def test_rows_that_somebody_moved_meanwhile_are_no_other_run(
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     compacted(catalog, "publication.run")
-    assert machine("two").stamp() == "0"
+    assert machine("two").fingerprint() == "0"
     late = Fault(
         method="POST",
         name="commit$" if kind == AT_ONCE else "serving/tables/prices$",
@@ -307,7 +308,7 @@ def test_rows_that_somebody_moved_meanwhile_are_no_other_run(
         run(machine("one"), "1", SOME.format(3), TABLE)
 
     assert catalog.conflicts == 1
-    assert machine("two").stamp() == "1"
+    assert machine("two").fingerprint() == "1"
     assert reader.rows(TABLE) == [(0,), (1,), (2,)]
 
 
@@ -347,7 +348,7 @@ def test_a_value_that_iceberg_has_not_is_told_and_nothing_is_published(
             TABLE,
         )
 
-    assert machine("two").stamp() == "0"
+    assert machine("two").fingerprint() == "0"
     assert reader.rows(TABLE) == [(0,)]
 
 
@@ -376,7 +377,7 @@ def test_a_damaged_word_is_told(catalog: IcebergCatalog, machine: Machine) -> No
     (one,) = catalog.tables["publication", "run"]["snapshots"][-1:]
     one["summary"]["materia.publication"] = "{}"
     with pytest.raises(SinkError, match=r"publication\.run of .* is damaged"):
-        machine("home").stamp()
+        machine("home").fingerprint()
 
 
 def test_files_that_a_killed_run_left_on_the_machine_are_removed(

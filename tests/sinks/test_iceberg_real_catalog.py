@@ -41,7 +41,7 @@ def some_runs(store: S3Server, uri: str, folder: Path, warehouse: str) -> None:
     wider = "CREATE OR REPLACE TABLE serving.prices AS SELECT range::VARCHAR AS i, 1.5 AS new"
     run(on("two"), "2", f"{wider} FROM range(4); DROP TABLE serving.other", TABLE)
     run(on("one"), "3", f"{wider} FROM range(4)", TABLE)
-    assert on("three").stamp() == "3"
+    assert on("three").fingerprint() == "3"
 
 
 def told(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,13 @@ def told(metadata: dict[str, Any]) -> dict[str, Any]:
         [(one["id"], one["name"], one["type"], one.get("doc")) for one in schema["fields"]]
         for schema in metadata["schemas"]
     ]
-    chosen = {"materia.run", "materia.stamp", "operation", "total-records", "total-data-files"}
+    chosen = {
+        "materia.run",
+        "materia.fingerprint",
+        "operation",
+        "total-records",
+        "total-data-files",
+    }
     return {
         "schemas": fields,
         "current": metadata["current-schema-id"],
@@ -161,7 +167,7 @@ def test_of_two_runs_one_wins_and_the_other_changes_nothing(
     run(on("one"), "1", SOME.format(2), TABLE)
     before = apache.metadata(TABLE)
     with pytest.raises(BusyError, match="the run '1' has published since"):
-        second.publish(PublishRequest(run="2", database=late, tables=(TABLE,), stamp="2"))
+        second.publish(PublishRequest(run="2", database=late, tables=(TABLE,), fingerprint="2"))
 
     assert apache.metadata(TABLE) == before
     assert reader.rows(TABLE, "SELECT i FROM it") == [(0,), (1,)]

@@ -38,7 +38,7 @@ def _as(kind: str) -> str:
     return small.get(kind, "VARCHAR" if kind.startswith("ENUM") else kind)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_the_sample_is_the_same_in_the_catalog_and_in_duckdb_and_not_published_twice(
     job: Workshop, catalog: IcebergCatalog, reader: Reader
 ) -> None:

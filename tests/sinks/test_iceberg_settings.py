@@ -6,9 +6,9 @@ from importlib.metadata import requires
 
 import pytest
 from materia.errors import ConfigError, PluginError
-from materia.plugins import load_plugins
 from materia_iceberg import LAYERS
 from materia_iceberg.settings import Settings, read_settings
+from materia_runner.bundled import load_registry
 
 ACCOUNT = "0123456789abcdef" * 2
 GIVEN: dict[str, object] = {
@@ -114,5 +114,7 @@ def test_it_asks_for_no_pyarrow() -> None:
 
 
 def test_without_its_package_the_command_to_get_it_is_told() -> None:
-    with pytest.raises(PluginError, match=r"unknown sink 'iceberg'.* uv sync --extra iceberg"):
-        load_plugins([]).sink("iceberg")
+    with pytest.raises(
+        PluginError, match=r"unknown sink 'iceberg'.* uv sync --inexact --extra iceberg"
+    ):
+        load_registry([]).sink("iceberg")

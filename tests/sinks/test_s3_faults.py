@@ -7,14 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
-from fakes.s3_runs import QUICK, Machine, address, machines
+from fakes.s3_runs import Machine, address, machines
 from materia.errors import ConfigError, MateriaError, SinkError
 from materia_s3.sink import S3Sink
 from materia_store.bucket.errors import explain
 from materia_store.bucket.objects import PART, Objects
-from materia_testing.contracts.sink_publish import build, expected, publish_version, request
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
+from materia_testing.contracts.sinks.publish import build, expected, publish_version, request
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 from obstore import exceptions
 
 PASSING = {
@@ -78,7 +79,7 @@ def test_a_passing_fault_of_any_request_is_not_noticed(
     assert [fault.name for fault in everything if not fault.happened] == []
     assert found == NEW
     assert path is not None
-    assert two.stamp() == "stamp 2"
+    assert two.fingerprint() == "stamp 2"
     assert len([name for name in s3_server.names(bucket) if "/databases/" in name]) == 2
 
 
@@ -115,7 +116,7 @@ def test_a_refused_condition_that_holds_after_all_is_tried_again(
 
     assert all(fault.happened == 2 for fault in faults)
     assert in_use(on("two")) == OLD
-    assert on("two").stamp() == "stamp 1"
+    assert on("two").fingerprint() == "stamp 1"
 
 
 @pytest.mark.parametrize(
@@ -124,17 +125,17 @@ def test_a_refused_condition_that_holds_after_all_is_tried_again(
         ((403, "ExpiredToken"), SinkError, "has expired; set AWS_ACCESS_KEY_ID and"),
         ((400, "ExpiredToken"), SinkError, "has expired"),
         ((403, "InvalidAccessKeyId"), SinkError, "does not know the key"),
-        ((403, "SignatureDoesNotMatch"), SinkError, "the secret is not that of the key"),
+        ((403, "SignatureDoesNotMatch"), SinkError, "the secret does not belong to the key"),
         ((403, "RequestTimeTooSkewed"), SinkError, "the clock of this machine is wrong"),
-        ((403, "AccessDenied"), SinkError, "needs the rights to read, write, list and delete"),
-        ((401, "Unauthorized"), SinkError, "needs the rights"),
+        ((403, "AccessDenied"), SinkError, "needs permission to read, write, list and delete"),
+        ((401, "Unauthorized"), SinkError, "needs permission"),
         ((403, "QuotaExceeded"), SinkError, "is full"),
         ((503, "SlowDown"), SinkError, r"is overloaded \(503 SlowDown\)"),
         ((500, "InternalError"), SinkError, "answers 500 InternalError"),
         ((404, "NoSuchBucket"), ConfigError, "there is no bucket"),
         ((400, "AuthorizationHeaderMalformed"), ConfigError, "is not in the region us-east-1"),
         ((301, "PermanentRedirect"), ConfigError, "is not in the region us-east-1"),
-        ((501, "NotImplemented"), ConfigError, "cannot do this"),
+        ((501, "NotImplemented"), ConfigError, "does not support this"),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
 )
@@ -154,7 +155,7 @@ def test_a_fault_that_stays_is_told_and_harms_nothing(  # noqa: PLR0917 -- of fi
     build(database, 2)
     status, code = fault
     calls: list[Callable[[], object]] = [
-        sink.stamp,
+        sink.fingerprint,
         sink.published,
         lambda: on("two").known(SOURCE),
         lambda: sink.publish(request("run 2", database, 2)),
@@ -172,7 +173,7 @@ def test_a_fault_that_stays_is_told_and_harms_nothing(  # noqa: PLR0917 -- of fi
         assert str(caught.value).startswith(f"s3://{bucket}/coffee")
         assert not [secret for secret in (KEY, SECRET) if secret in shown]
 
-    assert on("two").stamp() == "stamp 1"
+    assert on("two").fingerprint() == "stamp 1"
     assert in_use(on("two")) == OLD
     assert sink.publish(request("run 2", database, 2)) == expected(2)
 
@@ -189,21 +190,21 @@ def test_a_store_that_is_not_there_or_never_answers_is_told(
         patience=QUICK,
     )
     with pytest.raises(SinkError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
-        gone.stamp()
+        gone.fingerprint()
     hasty = replace(QUICK, request=timedelta(seconds=0.2))
     silent = S3Sink(here, key=KEY, secret=SECRET, cache=tmp_path, patience=hasty)
     with (
         s3_server.failing(Fault(seconds=0.5, times=99)),
         pytest.raises(SinkError, match="did not answer in time"),
     ):
-        silent.stamp()
+        silent.fingerprint()
 
 
 def test_a_bucket_that_is_not_there_is_told_before_anything_else(
     s3_server: S3Server, tmp_path: Path
 ) -> None:
     on = machines(s3_server, "nowhere", tmp_path)
-    for call in (on("one").stamp, on("one").checkout, lambda: on("one").known(SOURCE)):
+    for call in (on("one").fingerprint, on("one").checkout, lambda: on("one").known(SOURCE)):
         with pytest.raises(ConfigError, match="there is no bucket nowhere at http"):
             call()
 
@@ -213,7 +214,7 @@ def test_a_key_of_another_store_is_told(s3_server: S3Server, bucket: str, tmp_pa
         address(s3_server, bucket), key="AKIAOTHER", secret=SECRET, cache=tmp_path, patience=QUICK
     )
     with pytest.raises(SinkError, match="does not know the key; set AWS_ACCESS_KEY_ID and"):
-        sink.stamp()
+        sink.fingerprint()
 
 
 def test_a_store_that_ignores_conditions_is_refused_before_anything_is_written(

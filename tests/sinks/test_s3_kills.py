@@ -14,14 +14,14 @@ from fakes.s3_runs import machines
 from fakes.s3_told import publish_when_told, record_when_told
 from materia_testing.contracts.crash import Elsewhere
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import (
+from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,
     expected,
     publish_version,
     read_duckdb,
 )
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 
 
 @pytest.fixture
@@ -103,10 +103,10 @@ def test_killed_at_any_request_of_publishing(
         seen.add(found == now)
 
         assert found in {now, now + 1}
-        assert reader.stamp() == f"stamp {found}"
+        assert reader.fingerprint() == f"stamp {found}"
         now += 2
         assert publish_version(on(f"machine {number}"), now) == expected(now)
-        assert declared.open().stamp() == f"stamp {now}"
+        assert declared.open().fingerprint() == f"stamp {now}"
         if not killed:
             break
     else:

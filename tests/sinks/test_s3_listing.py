@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from fakes.odd_store import OddStore
-from fakes.s3_runs import QUICK, Machine, machines
+from fakes.patience import QUICK
+from fakes.s3_runs import Machine, machines
 from materia.data import Partition
 from materia.errors import SinkError
 from materia_store.bucket import raw_files
-from materia_testing.contracts.sink_publish import expected, publish_version
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.publish import expected, publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 
 MONTHS = tuple(replace(JANUARY, key=f"2026-{month:02}") for month in range(1, 8))
 INDEX = "coffee/raw/acme/partitions.json"
@@ -118,9 +119,9 @@ def test_nothing_is_published_while_something_recorded_is_not_there(
     sink = at("two")
 
     assert list(sink.known(SOURCE)) == ["2026-01"]
-    with pytest.raises(SinkError, match=r"2026-02/known\.json: is not there, though 2026-02 was"):
+    with pytest.raises(SinkError, match=r"2026-02/known\.json: is missing, though 2026-02 was"):
         publish_version(sink, 2)
-    assert at("reader").stamp() == "stamp 1"
+    assert at("reader").fingerprint() == "stamp 1"
     store.state.objects["coffee/raw/acme/2026-02/known.json"] = gone
     again = at("three")
     again.known(SOURCE)
@@ -159,7 +160,7 @@ def test_a_listing_without_end_is_told(
     extract(at, tmp_path, *MONTHS)
     store.be(page=3, listing=frozenset({odd}))
     on = machines(store, "acme", tmp_path, QUICK)
-    with pytest.raises(SinkError, match="cannot be listed: the store repeats the same list"):
+    with pytest.raises(SinkError, match="cannot list it: the store repeats the same list"):
         on("reader").known(SOURCE)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from fakes.odd_store import Habits, OddStore
-from fakes.s3_runs import QUICK, Machine, machines
+from fakes.patience import QUICK
+from fakes.s3_runs import Machine, machines
 from materia.errors import ConfigError, MateriaError, SinkError
 from materia_store.bucket.pointer import decode
 from materia_store.object_store import Patience
-from materia_testing.contracts.sink_publish import expected, publish_version
-from materia_testing.contracts.sink_raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
+from materia_testing.contracts.sinks.publish import expected, publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 
 POINTER = "coffee/published.json"
 
@@ -93,7 +94,7 @@ def test_many_habits_at_once_change_nothing(store: OddStore, tmp_path: Path) -> 
     two_runs(on, tmp_path)
 
     assert in_use(on("reader")) == NEW
-    assert on("reader").stamp() == "stamp 2"
+    assert on("reader").fingerprint() == "stamp 2"
 
 
 def test_an_error_inside_a_200_is_asked_for_again_and_is_not_taken_for_damage(
@@ -101,13 +102,11 @@ def test_an_error_inside_a_200_is_asked_for_again_and_is_not_taken_for_damage(
 ) -> None:
     two_runs(at, tmp_path)
     store.be(errors_in_200=3)
-    assert at("reader").stamp() == "stamp 2"
+    assert at("reader").fingerprint() == "stamp 2"
     store.be(errors_in_200=10_000)
     sink = at("another")
-    for call in (sink.stamp, sink.published, lambda: sink.known(SOURCE)):
-        with pytest.raises(
-            SinkError, match="answers that all is well, and with the error SlowDown"
-        ):
+    for call in (sink.fingerprint, sink.published, lambda: sink.known(SOURCE)):
+        with pytest.raises(SinkError, match="answered with success and with the error SlowDown"):
             call()
     with pytest.raises(SinkError, match=r"run again"):
         sink.record(SOURCE, JANUARY, fetched(tmp_path / "in", JANUARY, OLD))
@@ -124,10 +123,10 @@ def test_a_database_that_the_store_lost_is_not_published(
     database = sink.checkout()
     assert database.exists()
     store.be(loses=1)
-    with pytest.raises(SinkError, match=r"materia\.duckdb: cannot be written: the store took"):
+    with pytest.raises(SinkError, match=r"materia\.duckdb: cannot write it: the store took"):
         publish_version(sink, 3)
 
-    assert at("reader").stamp() == "stamp 2"
+    assert at("reader").fingerprint() == "stamp 2"
     assert publish_version(at("next"), 4) == expected(4)
 
 
@@ -153,10 +152,10 @@ def test_what_cannot_be_cleared_away_is_warned_of_and_fails_nothing(
     with caplog.at_level(logging.WARNING, logger="materia"):
         assert publish_version(at("another"), 3) == expected(3)
 
-    assert at("reader").stamp() == "stamp 3"
+    assert at("reader").fingerprint() == "stamp 3"
     assert left in store.names()
     (warning,) = caplog.messages
-    assert warning.startswith(f"s3://acme/{left}: nobody reads this any more, and it takes room")
+    assert warning.startswith(f"s3://acme/{left}: cannot delete this unused object; it uses")
     assert f"({status} NotImplemented)" in warning
     caplog.clear()
     store.be(deletes=0)
@@ -172,8 +171,8 @@ def test_a_listing_that_fails_after_the_swap_is_warned_of_and_fails_nothing(
     store.be(listing=frozenset({"no end"}))
     assert publish_version(at("another"), 3) == expected(3)
 
-    assert at("reader").stamp() == "stamp 3"
-    assert ["old databases were not cleared away" in one for one in caplog.messages] == [True]
+    assert at("reader").fingerprint() == "stamp 3"
+    assert ["cannot delete old databases" in one for one in caplog.messages] == [True]
 
 
 def test_a_listing_that_says_all_is_ancient_deletes_nothing_that_is_not(
@@ -209,7 +208,10 @@ def test_what_materia_did_not_write_is_not_deleted(
 @pytest.mark.parametrize(
     ("habits", "told"),
     [
-        (Habits(conditions="refused"), r"cannot do this \(501 NotImplemented\); use another"),
+        (
+            Habits(conditions="refused"),
+            r"does not support this \(501 NotImplemented\); use another",
+        ),
         (Habits(conditions="ignored"), "ignores If-Match or If-None-Match"),
         (Habits(conditions="ignored", bare_etags=True, apart=0.01), "ignores If-Match"),
     ],
@@ -247,7 +249,7 @@ def test_a_store_that_sends_requests_elsewhere_is_told_and_writes_nothing_there(
     try:
         store.be(redirect=elsewhere.endpoint)
         for call in (
-            at("one").stamp,
+            at("one").fingerprint,
             lambda: at("one").record(SOURCE, JANUARY, fetched(tmp_path / "in", JANUARY, OLD)),
         ):
             with pytest.raises(MateriaError, match="sends requests elsewhere, to 127"):

@@ -15,9 +15,9 @@ from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import BusyError, SinkError
-from materia_store.bucket.objects import Found
+from materia_store.bucket.objects import ListedObject
 from materia_store.bucket.pointer import KEPT_FOR, Pointer, expendable, history
-from materia_testing.contracts.sink_publish import (
+from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,
     expected,
@@ -25,7 +25,7 @@ from materia_testing.contracts.sink_publish import (
     read_duckdb,
     request,
 )
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, in_use
 
 POINTER = "coffee/published.json"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -59,7 +59,7 @@ def test_of_runs_on_machines_of_their_own_one_publishes_and_the_others_are_refus
 
     assert path is not None
     assert read_duckdb(path) == (winner * ROWS, winner * ROWS)
-    assert on("reader").stamp() == f"stamp {winner}"
+    assert on("reader").fingerprint() == f"stamp {winner}"
     told = f"s3://{bucket}/coffee/published.json: the run 'run {winner}' has published since"
     assert [error for error in endings.values() if error and told not in str(error)] == []
     loser = next(version for version, error in endings.items() if error)
@@ -74,7 +74,7 @@ def test_two_first_runs_do_not_overwrite_one_another(on: Machine) -> None:
     with pytest.raises(BusyError, match="'run 1' has published"):
         slow.publish(request("run 2", database, 2))
 
-    assert on("reader").stamp() == "stamp 1"
+    assert on("reader").fingerprint() == "stamp 1"
 
 
 def test_the_same_run_from_another_machine_changes_nothing(
@@ -96,10 +96,10 @@ def test_a_run_whose_pointer_was_deleted_meanwhile_is_refused(
     database = sink.checkout()
     build(database, 2)
     s3_server.client().delete_object(Bucket=bucket, Key=POINTER)
-    with pytest.raises(BusyError, match="what was published was removed since this run began"):
+    with pytest.raises(BusyError, match=r"published\.json: it was deleted since this run began"):
         sink.publish(request("run 2", database, 2))
 
-    assert on("three").stamp() is None
+    assert on("three").fingerprint() is None
     assert publish_version(on("two"), 3) == expected(3)
 
 
@@ -151,7 +151,9 @@ def test_a_database_that_reads_more_than_itself_is_not_used(
     client.put_object(Bucket=bucket, Key=POINTER, Body=json.dumps(pointer).encode())
 
     for use in (on("two").published, on("two").checkout):
-        with pytest.raises(SinkError, match=r"more reaches out of .* delete .*published.json"):
+        with pytest.raises(
+            SinkError, match=r"more reads outside the database: .* delete .*published.json"
+        ):
             use()
 
 
@@ -193,7 +195,7 @@ def test_extract_and_transform_run_on_machines_that_share_nothing_else(
 def pointer(**changes: object) -> Pointer:
     values: dict[str, object] = {
         "run": "r",
-        "stamp": "s",
+        "fingerprint": "s",
         "published_at": NOW,
         "object": "databases/a/materia.duckdb",
         "sha256": "a",
@@ -223,7 +225,7 @@ def test_no_database_goes_that_may_be_in_use(gaps: list[int], others: list[int])
         before = published.object
         replaced[before] = now
         published = pointer(object=name, published_at=now, earlier=history(published, now=now))
-        listed = {key: Found(size=1, etag="e", modified=at) for key, at in store.items()}
+        listed = {key: ListedObject(size=1, etag="e", modified=at) for key, at in store.items()}
         for gone in expendable(published, listed):
             assert store.pop(gone) < now - KEPT_FOR
             assert gone not in {name, before}
@@ -259,4 +261,4 @@ def test_a_store_that_cannot_delete_does_not_undo_a_publication(
     with s3_server.failing(Fault(name="list-type", status=403, code="AccessDenied", times=9)):
         assert publish_version(on("one"), 1) == expected(1)
 
-    assert on("two").stamp() == "stamp 1"
+    assert on("two").fingerprint() == "stamp 1"

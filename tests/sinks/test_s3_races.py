@@ -12,7 +12,7 @@ from fakes.s3 import Fault, S3Server
 from fakes.s3_runs import Machine, machines
 from materia.data import PublishRequest
 from materia.errors import BusyError, SinkError
-from materia_testing.contracts.sink_raw import JANUARY, SOURCE, fetched
+from materia_testing.contracts.sinks.raw import JANUARY, SOURCE, fetched
 
 TABLE = "serving.runs"
 
@@ -57,7 +57,9 @@ def publish(on: Machine, machine: str) -> dict[str, type[Exception] | None]:
                 connection.execute("CREATE SCHEMA IF NOT EXISTS serving")
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (run TEXT)")
                 connection.execute(f"INSERT INTO {TABLE} VALUES ('{run}')")
-            sink.publish(PublishRequest(run=run, database=database, tables=(TABLE,), stamp=run))
+            sink.publish(
+                PublishRequest(run=run, database=database, tables=(TABLE,), fingerprint=run)
+            )
         except (BusyError, SinkError) as error:
             endings[run] = type(error)
     return endings

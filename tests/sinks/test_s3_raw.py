@@ -13,7 +13,7 @@ from fakes.s3_runs import Machine
 from materia.data import Absent, Known, Unchanged
 from materia.errors import SinkError
 from materia_store.bucket.objects import PART
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, in_use
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, in_use
 
 WORD = "coffee/raw/acme/2026-01/known.json"
 

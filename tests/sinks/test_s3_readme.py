@@ -9,14 +9,15 @@ from pathlib import Path
 
 import materia_s3
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from fakes.s3_runs import QUICK, address
-from materia.plugins import load_plugins
+from fakes.s3_runs import address
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 from materia_s3.sink import S3Sink, address_of
 from materia_store import object_store
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/s3"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def store(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> S3Se
 
 
 def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
-    registry = load_plugins(bundled_only=True)
+    registry = load_registry(bundled_only=True)
     (block,) = blocks("toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
     (plugin,) = materia_s3.materia_sinks()
@@ -100,7 +101,7 @@ def test_its_example_runs_and_prints_what_was_published(store: S3Server, tmp_pat
 
 
 def explained() -> list[str]:
-    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## When")[2], re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## Errors")[2], re.MULTILINE)
     return [words for row in rows for words in re.findall(r"`(.+?)`", row)]
 
 

@@ -9,10 +9,10 @@ import pytest
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
-from materia.plugins import load_plugins
+from materia_runner.bundled import load_registry
 from materia_s3.sink import address_of
-from materia_testing.contracts.sink_publish import publish_version
-from materia_testing.contracts.sink_raw import JANUARY, OLD, SOURCE, fetched, refused
+from materia_testing.contracts.sinks.publish import publish_version
+from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
 
 def test_declaring_it_imports_no_client_and_opening_it_asks_nobody(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_variables_that_were_not_declared_change_nothing(
         monkeypatch.setenv(name, value)
     publish_version(on("one"), 1)
 
-    assert on("one").stamp() == "stamp 1"
+    assert on("one").fingerprint() == "stamp 1"
     assert s3_server.tokens == set()
 
 
@@ -103,5 +103,5 @@ def test_no_secret_is_left_anywhere(
 
 
 def test_without_its_package_the_command_to_get_it_is_told() -> None:
-    with pytest.raises(PluginError, match=r"unknown sink 's3'.* uv sync --extra s3"):
-        load_plugins([]).sink("s3")
+    with pytest.raises(PluginError, match=r"unknown sink 's3'.* uv sync --inexact --extra s3"):
+        load_registry([]).sink("s3")

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from materia.data import LoadReport, LoadRequest, RawFile
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.raw_layer.load import load
+from materia_psdonline.release_file.archive import HEADER
 
 Row = tuple[str, str, str, str, int, int, str, str, str, str, str, Decimal]
 FILE = "psd_alldata_csv.zip"
@@ -149,9 +149,24 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_every_release_can_be_reproduced_after_any_sequence(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
+) -> None:
+    reproduce(tmp_path_factory, steps)
+
+
+@pytest.mark.campaign
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=steps)
+def test_every_release_can_be_reproduced_after_a_hundred_sequences(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
+) -> None:
+    reproduce(tmp_path_factory, steps)
+
+
+def reproduce(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]
 ) -> None:
     world = World(tmp_path_factory.mktemp("world"))

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from materia_psdonline.line_diff import LineDiff, LineTooLongError, diff_lines
+from materia_psdonline.release_file.line_diff import LineDiff, LineTooLongError, diff_lines
 
 # Few distinct lines, so that they repeat and move; some long enough to fill windows.
 line = st.sampled_from([b"a", b"b", b"c", b"", b'0410000,"Wheat"', b"x" * 700, b"y" * 3000])

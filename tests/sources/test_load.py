@@ -20,8 +20,8 @@ import duckdb
 import pytest
 from fakes.psd import ALL, Row, balances, csv_text, zip_rows, zip_text
 from materia.data import LoadReport, LoadRequest, RawFile
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.raw_layer.load import load
+from materia_psdonline.release_file.archive import HEADER
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "psdonline"
 OCTOBER = balances("2025-10", years=range(2023, 2026))
@@ -89,7 +89,10 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         (edited(rb",04,", b",4,"), "has '4' as a unit code"),
         (edited(rb",2025,10,", b",2025,13,"), "has '13' as a month code"),
         (edited(rb",BR,", b",,"), "has '' as a country code, expected two capitals"),
-        (edited(rb"(\d)\.0000\r", rb"\1.00001\r"), "has a value with 5 decimals, at most 4"),
+        (
+            edited(rb"(\d)\.0000\r", rb"\1.00001\r"),
+            "has a value with 5 decimals, expected at most 4",
+        ),
         (edited(rb"(\d)\.0000\r", rb"\1e-7\r"), "as a value, expected a plain number"),
         (
             edited(rb",2023,2025,", rb",2023,2025.4,"),
@@ -285,8 +288,8 @@ def test_coffee_of_older_releases_is_known_to_be_labelled_a_year_later(kept: Kep
 KILLED = """
 import pickle, sys, os, signal
 from pathlib import Path
-from materia_psdonline.archive import HEADER
-from materia_psdonline.load import load
+from materia_psdonline.release_file.archive import HEADER
+from materia_psdonline.raw_layer.load import load
 from materia.data import LoadRequest
 files, database, directory, after = pickle.loads(bytes.fromhex(sys.argv[1]))
 def loaded(key, left):

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.data import Known
-from materia_psdonline.http_headers import (
+from materia.kit.http_dates import retry_after
+from materia_psdonline.fetch.http_headers import (
     Span,
     confirms,
     length_of,
-    retry_after_seconds,
     span_of,
     still_the_same,
 )
@@ -38,14 +38,16 @@ NOW = datetime(2025, 11, 14, 17, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_a_number_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(value, NOW) == seconds
+    expected = None if seconds is None else timedelta(seconds=seconds)
+
+    assert retry_after(value, NOW) == expected
 
 
 @given(st.text(max_size=40))
 def test_whatever_a_server_sends_as_retry_after_is_understood_or_left(value: str) -> None:
-    seconds = retry_after_seconds(value, NOW)
+    asked = retry_after(value, NOW)
 
-    assert seconds is None or seconds >= 0
+    assert asked is None or asked >= timedelta(0)
 
 
 @pytest.mark.parametrize(

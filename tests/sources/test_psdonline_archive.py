@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fakes.psd import ALL, HEADER, balances, csv_text, zip_rows, zip_text
 from fakes.psd_damage import DAMAGES
-from materia_psdonline import archive
-from materia_psdonline.archive import ArchiveError, check, read_text
+from materia_psdonline.release_file import archive
+from materia_psdonline.release_file.archive import ArchiveError, check, read_text
 
 ROWS = balances("2025-11")
 REASONS = {

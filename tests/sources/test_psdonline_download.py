@@ -186,7 +186,7 @@ def test_a_disk_that_takes_no_more_is_an_error_that_says_so(
     usda: UsdaServer, source: PsdOnline
 ) -> None:
     usda.publish(NOVEMBER, ARCHIVE)
-    with pytest.raises(SourceError, match="cannot be written to"):
+    with pytest.raises(SourceError, match="cannot write it to"):
         source.fetch(
             FetchRequest(partition=asked(source)[-1], known=None, directory=Path("/proc/none"))
         )

@@ -15,8 +15,8 @@ from materia.data import FetchRequest, Refused, Unchanged
 from materia.errors import SourceError
 from materia.kit.validators import to_ask_with, to_keep
 from materia_duckdb.sink import DuckDBSink
-from materia_psdonline.archive import read_text
-from materia_psdonline.download import Patience
+from materia_psdonline.fetch.download import Patience
+from materia_psdonline.release_file.archive import read_text
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 

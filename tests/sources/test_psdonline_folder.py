@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_there_any_more_is_an_error(
 ) -> None:
     mirror.rename(mirror.with_name("elsewhere"))
 
-    with pytest.raises(SourceError, match="a mirror is not there"):
+    with pytest.raises(SourceError, match="a mirror does not exist"):
         fetch()
 
 

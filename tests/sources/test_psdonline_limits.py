@@ -9,8 +9,8 @@ import pytest
 from fakes.psd import ALL, balances, csv_text, zip_rows, zip_text
 from fakes.psd_damage import IMPOSSIBLE, ODD
 from fakes.releases import Releases
-from materia_psdonline.archive import check
-from materia_psdonline.limits import is_sum
+from materia_psdonline.release_file.archive import check
+from materia_psdonline.release_file.limits import is_sum
 
 NOVEMBER = balances("2025-11", years=range(2023, 2026))
 OCTOBER = balances("2025-10", years=range(2023, 2026))

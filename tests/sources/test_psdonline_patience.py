@@ -16,7 +16,7 @@ from fakes.psd_world import asked, known_from
 from fakes.usda import Fault, UsdaServer
 from materia.data import Fetched, FetchRequest, Known
 from materia.errors import SourceError
-from materia_psdonline.download import Patience
+from materia_psdonline.fetch.download import Patience
 from materia_psdonline.source import PsdOnline
 
 
@@ -69,7 +69,7 @@ def test_retry_after_is_obeyed(usda: UsdaServer, fetch: Fetch, *, as_date: bool)
 def test_a_server_that_wants_hours_is_not_waited_for(usda: UsdaServer, fetch: Fetch) -> None:
     usda.fail(Fault(kind="status", status=503, headers={"Retry-After": "3600"}))
 
-    with pytest.raises(SourceError, match="asks to wait 3600 s: run again later"):
+    with pytest.raises(SourceError, match="the server asks to wait 3600 s: run again later"):
         fetch()
     assert len(usda.requests) == 1
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop
 from materia.hookspecs import Opening
-from materia.plugins import load_plugins
 from materia_psdonline import materia_sources
 from materia_psdonline.releases import RECHECKED_RELEASES, SETTLED_FOR
 from materia_psdonline.settings import KNOWN_FILES
 from materia_psdonline.source import PsdOnline
+from materia_runner.bundled import load_registry
 from materia_runner.config.load import parse_config
 
 README = (Path(__file__).resolve().parents[2] / "plugins/sources/psdonline/README.md").read_text()
@@ -67,7 +67,7 @@ def test_the_first_settings_are_the_defaults() -> None:
 def test_all_settings_can_be_used(block: str, tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
     pipeline = parse_config(
-        tomllib.loads(block), load_plugins(bundled_only=True), name="README", directory=tmp_path
+        tomllib.loads(block), load_registry(bundled_only=True), name="README", directory=tmp_path
     )
     settings = pipeline.settings["source", "psdonline"]
 

@@ -223,7 +223,9 @@ def test_a_release_that_is_denied_stays_in_use_and_is_asked_for_again_until_it_i
 
     assert (denied["denied"], denied["unchanged"], denied["in_use"]) == (1, 2, 3)
     assert denied["problems"] == []
-    assert warning.startswith(f"{KEY} stays in use, and is asked for again: {usda.base_url}/")
+    assert warning.startswith(
+        f"{KEY} stays in use, and the next run checks it again: {usda.base_url}/"
+    )
     assert f"the server answers {status} " in warning
     assert (kept[0].denied, kept[1]) == (True, ARCHIVE)
     assert NOVEMBER in [one.path for one in usda.since(count)]

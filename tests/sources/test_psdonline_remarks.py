@@ -190,7 +190,7 @@ def test_an_older_release_at_a_newer_address_is_said(releases: Releases) -> None
 
     assert said == (
         "has no balance of a newest market year that was edited in 2025-11, as each real release "
-        "has; its newest edit is of 2025-10: part of it is missing, or it is an older release"
+        "has; its newest edit is from 2025-10: part of it is missing, or it is an older release"
     )
 
 

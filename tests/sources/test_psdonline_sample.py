@@ -17,7 +17,7 @@ from fakes.psd import ALL, COFFEE, CORN, WHEAT
 from materia.data import Fetched, FetchRequest, PartitionsRequest
 from materia.hookspecs import Opening
 from materia_psdonline import SAMPLE, materia_sources
-from materia_psdonline.archive import check, read_text
+from materia_psdonline.release_file.archive import check, read_text
 from materia_psdonline.source import PsdOnline
 
 ROOT = Path(__file__).resolve().parents[2]

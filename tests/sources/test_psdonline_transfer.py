@@ -50,7 +50,7 @@ def test_an_archive_that_is_cut_at_another_place_each_time_is_an_error_of_the_tr
     for after in (900, 800, 700, 600):
         usda.fail(Fault(kind="understated", after=after, times=1))
 
-    with pytest.raises(SourceError, match=r"damaged on its way, .* \(4 attempts\)"):
+    with pytest.raises(SourceError, match=r"damaged in transfer, .* \(4 attempts\)"):
         fetch()
 
 
@@ -120,7 +120,7 @@ def test_a_304_that_nobody_asked_for_is_an_error(
 ) -> None:
     usda.fail(Fault(kind="status", status=304, headers=headers))
 
-    with pytest.raises(SourceError, match=r"304 when asked without conditions \(4 attempts\)"):
+    with pytest.raises(SourceError, match=r"304 to a request without conditions \(4 attempts\)"):
         fetch()
 
 

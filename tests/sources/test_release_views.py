@@ -112,22 +112,22 @@ def test_a_month_without_a_release_is_answered_by_the_one_before(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("'2019'", f"'2019' is no month; ask for one as '2024-05' or as a date, {KNOWN}"),
-        ("201905", f"'201905' is no month; ask for one as '2024-05' or as a date, {KNOWN}"),
-        ("'2019-13'", "'2019-13' is no month"),
-        ("'2019/05'", "'2019/05' is no month"),
-        ("'2019-05x'", "'2019-05x' is no month"),
-        ("'May'", "'May' is no month"),
-        ("NULL", "'NULL' is no month"),
-        ("'2018-11'", f"no release answers for 2018-11; ask for a month {KNOWN}"),
-        ("'9999-12'", f"no release answers for 9999-12; ask for a month {KNOWN}"),
+        ("'2019'", f"'2019' is not a month; give one such as '2024-05' or a date, {KNOWN}"),
+        ("201905", f"'201905' is not a month; give one such as '2024-05' or a date, {KNOWN}"),
+        ("'2019-13'", "'2019-13' is not a month"),
+        ("'2019/05'", "'2019/05' is not a month"),
+        ("'2019-05x'", "'2019-05x' is not a month"),
+        ("'May'", "'May' is not a month"),
+        ("NULL", "'NULL' is not a month"),
+        ("'2018-11'", f"no release for 2018-11; give a month {KNOWN}"),
+        ("'9999-12'", f"no release for 9999-12; give a month {KNOWN}"),
         (
             "'2019-05', file := 'psd_aldata'",
             "no release of the file 'psd_aldata' is loaded; loaded are psd_alldata, psd_coffee",
         ),
         (
             "'2018-12', file := 'psd_coffee'",
-            "no release answers for 2018-12; ask for a month from 2019-02 to 2019-02",
+            "no release for 2018-12; give a month from 2019-02 to 2019-02",
         ),
     ],
 )

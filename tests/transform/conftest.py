@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "transform" / "sqlmesh_materia"

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from fakes.workshop import TESTS
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 MODEL = "models/fct_line.sql"
 Node = dict[str, Any]

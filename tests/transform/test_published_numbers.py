@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, SOYBEANS, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformReport
+from materia_runner.worker.sqlmesh.build import TransformReport
 
 ARCHIVES = Path(__file__).resolve().parents[3] / "shared/data/psdonline/archives"
 Ask = Callable[[str], list[tuple[object, ...]]]

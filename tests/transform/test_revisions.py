@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -22,19 +22,19 @@ HISTORY = (
 )
 
 
-def wheat(production: float, stamp: str = "2025-08", year: int = 2025) -> list[Row]:
-    return balance(WHEAT, "US", year, stamp, {"028": production, "125": 10})
+def wheat(production: float, fingerprint: str = "2025-08", year: int = 2025) -> list[Row]:
+    return balance(WHEAT, "US", year, fingerprint, {"028": production, "125": 10})
 
 
-def coffee(year: int, stamp: str) -> list[Row]:
+def coffee(year: int, fingerprint: str) -> list[Row]:
     """Two balances of today, and one from before releases were tracked; the newest is *year*.
 
     One figure is the same in two years running, as most zeros are.
     """
     figures = {"029": 40.0, "141": 20.0}
     old = balance(COFFEE, "BR", year - 20, f"{2002}-00", figures)
-    before = balance(COFFEE, "BR", year - 1, stamp, {**figures, "029": 35.0})
-    return old + before + balance(COFFEE, "BR", year, stamp, figures)
+    before = balance(COFFEE, "BR", year - 1, fingerprint, {**figures, "029": 35.0})
+    return old + before + balance(COFFEE, "BR", year, fingerprint, figures)
 
 
 def everything(ask: Ask) -> dict[str, list[tuple[object, ...]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
@@ -85,5 +85,5 @@ def test_before_the_first_run_dev_is_empty_and_leaves_no_file(tmp_path: Path, co
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Run materia once to have one" in " ".join(done.stdout.split())
+    assert "Run `materia run` once to create it" in " ".join(done.stdout.split())
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]

@@ -15,8 +15,8 @@ from fakes.psd import WHEAT, balance, balances, csv_text, zip_text
 from fakes.releases import Releases
 from fakes.sqlmesh_builds import killed_behind
 from materia.errors import StageError
-from materia_runner.worker.fingerprint import models_stamp
-from materia_runner.worker.sqlmesh_build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -232,22 +232,22 @@ def test_killed_halfway_the_next_build_comes_to_the_same_result(
 def test_the_stamp_follows_the_files_and_not_their_place(
     own_projects: Projects, projects: Projects, tmp_path: Path
 ) -> None:
-    before = models_stamp(own_projects)
+    before = models_fingerprint(own_projects)
     shutil.copytree(own_projects[0], tmp_path / "elsewhere")
     (own_projects[0] / ".cache").mkdir()
     (own_projects[0] / ".cache" / "model.sql").write_text("left behind")
 
-    assert models_stamp((tmp_path / "elsewhere", own_projects[1])) == before
-    assert models_stamp(own_projects) == before
-    assert models_stamp(projects) != before
+    assert models_fingerprint((tmp_path / "elsewhere", own_projects[1])) == before
+    assert models_fingerprint(own_projects) == before
+    assert models_fingerprint(projects) != before
 
     model = own_projects[1] / "models/raw/psd_alldata.sql"
     model.rename(model.with_name("renamed.sql"))
-    assert models_stamp(own_projects) != before
+    assert models_fingerprint(own_projects) != before
 
 
 def test_neighbouring_releases_are_one_span() -> None:
-    from materia_runner.worker.sqlmesh_intervals import spans
+    from materia_runner.worker.sqlmesh.intervals import spans
 
     days = [date(2025, month, 1) for month in (1, 2, 3, 7, 8, 11)]
     assert spans([*reversed(days), days[0]]) == [

@@ -1,121 +1,72 @@
-"""Entry points of a group, read from the folders that Python imports from.
-
-As `importlib.metadata` finds them, for which it imports a parser of e-mail and reads every file
-through it: a third of what a short command takes.
-"""
+"""Entry points: find those of some groups in every installed distribution."""
 
 from __future__ import annotations
 
-import os
-import sys
+import importlib.metadata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
-from importlib import import_module
-from importlib.machinery import PathFinder
 from typing import Any
-
-FILES = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPoint:
-    """A name that a distribution gives to a module, or to something in one.
+    """An entry point: a name that a distribution gives to a module, or to an object in one.
 
     Attributes:
-        name: As the distribution calls it.
-        value: `module` or `module:attribute`, as it is written.
+        name: The name that the distribution gives it.
+        value: `module` or `module:attribute`, as the distribution writes it.
         distribution: Name of the distribution.
-        version: Of the distribution.
+        version: Version of the distribution.
+        group: Group that the entry point belongs to.
     """
 
     name: str
     value: str
     distribution: str
     version: str
+    group: str = "materia"
 
     @property
     def module(self) -> str:
-        """The module alone."""
+        """The module's name, without an attribute."""
         return self.value.partition(":")[0].partition("[")[0].strip()
 
     def load(self) -> Any:
-        """What it points to.
+        """Import the module and return the object that the entry point names.
 
         Raises:
-            ImportError: there is no such module. Whatever the module raises comes as it is.
+            ImportError: there is no such module. Errors that the module raises pass unchanged.
             AttributeError: the module has no such attribute.
         """
-        attributes = self.value.partition(":")[2].partition("[")[0].strip()
-        found: Any = import_module(self.module)
-        return reduce(getattr, filter(None, attributes.split(".")), found)
+        return importlib.metadata.EntryPoint(self.name, self.value, "").load()
 
 
-def find_entry_points(group: str) -> list[EntryPoint]:
-    """Those of every distribution; of two with one name, only those of the first on `sys.path`."""
-    if _is_plain():
-        return list(_in_folders(group))
-    from importlib.metadata import entry_points
-
-    return [
-        EntryPoint(
-            name=point.name,
-            value=point.value,
-            distribution=point.dist.name if point.dist else "unknown",
-            version=point.dist.version if point.dist else "unknown",
-        )
-        for point in entry_points(group=group)
-    ]
-
-
-def _is_plain() -> bool:
-    """Whether all distributions are in folders: none in archives, or where only a finder knows."""
-    finders = (one for one in sys.meta_path if one is not PathFinder)
-    if any(hasattr(finder, "find_distributions") for finder in finders):
-        return False
-    return not any(os.path.isfile(path) for path in sys.path)  # noqa: PTH113 -- pathlib is slower
-
-
-def _in_folders(group: str) -> Iterator[EntryPoint]:
-    seen: set[str] = set()
-    for path in sys.path:
-        try:
-            names = os.listdir(path or ".")  # noqa: PTH208 -- as above
-        except OSError:
-            continue
-        for name in names:
-            stem, suffix = os.path.splitext(name)  # noqa: PTH122 -- as above
-            if suffix not in FILES:
-                continue
-            distribution = stem.partition("-")[0].lower()
-            if distribution not in seen:
-                seen.add(distribution)
-                yield from _of(f"{path or '.'}/{name}", FILES[suffix], group)
-
-
-def _of(folder: str, metadata: str, group: str) -> Iterator[EntryPoint]:
-    text = _text(f"{folder}/entry_points.txt")
-    if f"[{group}]" not in text:
-        return
-    head = _text(f"{folder}/{metadata}").partition("\n\n")[0]
-    fields = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
-    section = ""
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith("["):
-            section = line.strip("[]").strip()
-        elif section == group and not line.startswith("#"):
-            name, _, value = line.partition("=")
-            yield EntryPoint(
-                name=name.strip(),
-                value=value.strip(),
-                distribution=fields.get("Name", "unknown").strip(),
-                version=fields.get("Version", "unknown").strip(),
-            )
-
-
-def _text(path: str) -> str:
+def find_entry_points(*groups: str) -> list[EntryPoint]:
+    """The entry points of every distribution; of two with one name, the first on `sys.path`."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 -- as above
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return ""
+        every: Any = importlib.metadata.entry_points()  # Any: Python 3.11 returns another type
+    except UnicodeDecodeError:  # one damaged distribution makes Python fail for all of them
+        every = importlib.metadata.EntryPoints(_readable())
+    return [_described(point) for group in groups for point in every.select(group=group)]
+
+
+def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
+    # Read once, because `dist.name` reads the file each time; the type is an e-mail message.
+    fields: Any = point.dist.metadata if point.dist else {}
+    return EntryPoint(
+        name=point.name,
+        value=point.value,
+        distribution=fields.get("Name", "unknown"),
+        version=fields.get("Version", "unknown"),
+        group=point.group,
+    )
+
+
+def _readable() -> Iterator[importlib.metadata.EntryPoint]:
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        with suppress(UnicodeDecodeError):
+            if (name := distribution.name) not in seen:
+                seen.add(name)
+                yield from distribution.entry_points

@@ -1,4 +1,4 @@
-"""The values of renting: what is needed, what is offered, what was created. Units in the names."""
+"""Requirements, offers, prices, instances: the values that providers and the runner exchange."""
 
 from __future__ import annotations
 
@@ -7,10 +7,25 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+__all__ = [
+    "ANY_REGION",
+    "Architecture",
+    "Attached",
+    "Availability",
+    "Billing",
+    "Cpu",
+    "Extra",
+    "Instance",
+    "InstanceRequest",
+    "Money",
+    "Offer",
+    "Requirements",
+]
+
 Architecture = Literal["x86_64", "arm64"]
 Availability = Literal["available", "scarce", "unavailable", "no_quota", "unknown"]
 Cpu = Literal["dedicated", "shared", "burstable", "unknown"]
-ANY_REGION = "any region"  # of an offer that is the same in all of them, as a price list has it
+ANY_REGION = "any region"  # in an offer from a price list that is the same in every region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +36,13 @@ class Requirements:
         vcpus: Hardware threads.
         memory_gib: Main memory in GiB.
         disk_gib: Local or network disk in GiB, the operating system included.
-        architectures: The ones the artifact was built for.
-        dedicated: Whether shared and burstable processors are refused.
+        architectures: Processor architectures that the artifact was built for.
+        dedicated: Whether to refuse shared and burstable processors.
         regions: Names of the provider's regions; empty means any.
-        expected: How long the stage is thought to run, boot and teardown included.
+        expected: Expected duration of the stage, boot and teardown included.
         egress_gib: Traffic that leaves the provider, in GiB.
-        currency: ISO 4217 code of the prices wanted; a provider that can choose quotes in it, one
-            that cannot quotes in its own.
+        currency: ISO 4217 code of the currency wanted; a provider that has prices in several
+            currencies quotes in this one, any other provider quotes in its own.
     """
 
     vcpus: int = 1
@@ -43,10 +58,10 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount of one currency, net of VAT; exact, never a float.
+    """An exact amount in one currency, net of VAT; never a float.
 
     Attributes:
-        amount: In whole units of the currency.
+        amount: Amount in units of the currency, for example euros and not cents.
         currency: ISO 4217 code, for example `EUR`.
     """
 
@@ -56,15 +71,15 @@ class Money:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
-    """How a provider turns time into units it charges for.
+    """Billing rule: how a provider rounds the running time that it charges for.
 
     Attributes:
-        increment: What is rounded up to.
-        minimum: Charged at least, from the moment the meter starts.
+        increment: Unit that the provider rounds the time up to.
+        minimum: Shortest time that the provider charges for.
         alignment: `start` counts from the meter's start, `clock` counts the clock hours touched.
         meter_from: Whether the meter starts when the instance is created or when it is active.
-        source: Where the rule was read.
-        read_on: When a person read it there; rules are prose, so no request can date them.
+        source: Address of the page that states the rule.
+        read_on: Day on which a person read that page; None when unknown.
     """
 
     increment: timedelta
@@ -77,17 +92,18 @@ class Billing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """Something billed beside the instance and created with it: an address, a boot disk.
+    """Something created and billed together with an instance: an IP address, a boot disk.
 
     Attributes:
-        name: For people, for example `IPv4 address`.
+        name: Name for people, for example `IPv4 address`.
         hourly: Price of one hour, net of VAT.
-        minimum: Charged at least for each one, or None.
-        monthly_cap: The most one of it costs in a calendar month, or None.
-        billing: How its time is rounded; None means as the instance's.
-        source: Where the price was read.
-        as_of: When the price was read, in UTC; None means with the offer's.
-        read_on: When a person read it at *source*, for a price that no request told; or None.
+        minimum: Smallest charge for each one, or None.
+        monthly_cap: Highest charge for one in a calendar month, or None.
+        billing: Billing rule of its own; None means the same as the instance.
+        source: Address that the price was read from.
+        as_of: When the price was read, in UTC; None means together with the offer.
+        read_on: Day on which a person read it at *source*, for a price that no API returns; or
+            None.
     """
 
     name: str
@@ -106,26 +122,27 @@ class Offer:
 
     Attributes:
         provider: Name of the provider's plugin.
-        region: The provider's own name of the place; ANY_REGION when only an account can tell.
-        zone: The part of the region, where machines are asked of a part; otherwise empty.
-        instance_type: The provider's own name of the shape.
+        region: The provider's name of the region; ANY_REGION when the region needs an account.
+        zone: Zone in the region, where the provider rents by zone; otherwise empty.
+        instance_type: The provider's name of the instance type.
         vcpus: Hardware threads.
-        cpu: Whether the processor is shared.
-        architecture: Of the processor.
+        cpu: Whether the processor is dedicated, shared or burstable.
+        architecture: Architecture of the processor.
         memory_gib: Main memory in GiB.
-        disk_gib: Of the boot disk in GiB.
+        disk_gib: Size of the boot disk in GiB.
         hourly: Price of one hour, net of VAT.
-        billing: How time is rounded.
-        availability: Whether it can be had now, as far as the provider says.
+        billing: Billing rule: how the provider rounds the time.
+        availability: Whether the provider says that it can be rented now.
         price_as_of: When the price was read, in UTC.
-        price_source: Where the price was read.
-        monthly_cap: The most one instance costs in a month, or None.
-        extras: What is billed beside it.
-        egress_included_gib: Traffic out that costs nothing, in GiB; None means all of it.
+        price_source: Address that the price was read from.
+        monthly_cap: Highest charge for one instance in a month, or None.
+        extras: Things created and billed together with the instance.
+        egress_included_gib: Free egress traffic in GiB; None means that all of it is free.
         egress_per_gib: Price of one GiB above that, or None.
-        egress_source: Where the two were read; empty means at `price_source`.
-        egress_read_on: When a person read them there, for prices that no request told; or None.
-        retires_on: The day after which it is no longer sold, or None.
+        egress_source: Address that the egress prices were read from; empty means `price_source`.
+        egress_read_on: Day on which a person read them there, for prices that no API returns; or
+            None.
+        retires_on: Last day on which the provider sells it, or None.
     """
 
     provider: str
@@ -151,7 +168,7 @@ class Offer:
     egress_read_on: date | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError when the offer asks for amounts in more than one currency."""
+        """Raise ValueError when the offer has prices in more than one currency."""
         amounts = [self.hourly, self.monthly_cap, self.egress_per_gib]
         for extra in self.extras:
             amounts += [extra.hourly, extra.minimum, extra.monthly_cap]
@@ -165,17 +182,17 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRequest:
-    """What a provider needs to create an instance.
+    """Request to create an instance.
 
     Attributes:
-        name: Unique for this run and stage, at most 63 of `a-z`, `0-9` and `-`; creating the same
-            name again adopts the instance.
+        name: Name unique for this run and stage, at most 63 of `a-z`, `0-9` and `-`; creating the
+            same name again adopts the instance.
         run: Identity of the run.
         stage: Name of the stage.
-        offer: What to rent.
-        expires_at: After this moment the instance may be destroyed by anyone, in UTC.
-        user_data: A cloud-config that makes the login user, its key and the host key.
-        public_key: The key that may log in, as one line of an authorized_keys file.
+        offer: Offer to rent.
+        expires_at: Deadline after which any sweep may destroy the instance, in UTC.
+        user_data: Cloud-config that creates the login user, its key and the host key.
+        public_key: SSH key that may log in, as one line of an authorized_keys file.
     """
 
     name: str
@@ -189,12 +206,12 @@ class InstanceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """Something billable that hangs on an instance, or is left of one.
+    """Something attached to an instance, or left over from one: a volume, an address, a key.
 
     Attributes:
         kind: `volume`, `address` or `key`.
-        id: The provider's own identity of it.
-        region: The provider's own name of the place.
+        id: The provider's id.
+        region: The provider's name of the region.
     """
 
     kind: str
@@ -208,20 +225,20 @@ class Instance:
 
     Attributes:
         provider: Name of the provider's plugin.
-        id: The provider's own identity of it; empty when only attached things are left.
-        name: As in the request.
-        run: Identity of the run that asked for it; empty when the provider cannot tell.
+        id: The provider's id; empty when only attached things are left.
+        name: Name from the request.
+        run: Identity of the run that created it; empty when the provider does not know.
         stage: Name of the stage it was created for.
-        region: The provider's own name of the place.
-        expires_at: After this moment it may be destroyed by anyone, in UTC.
-        instance_type: The provider's own name of the shape.
+        region: The provider's name of the region.
+        expires_at: Deadline after which any sweep may destroy it, in UTC.
+        instance_type: The provider's name of the instance type.
         created_at: When the provider says it was created, in UTC, or None.
-        host: Address to reach it; None means this very machine.
-        port: Where its SSH server listens.
-        host_key: The public key it must show over SSH, as one line; None when only the process
-            that created it can tell.
-        directory: A folder on the instance that is its own and goes with it.
-        attached: Everything billable that hangs on it.
+        host: Host name or IP address; None means the machine that materia runs on.
+        port: Port of its SSH server.
+        host_key: SSH host key that it must show, as one line; None when only the process that
+            created it knows the key.
+        directory: A folder of its own on the instance, removed together with it.
+        attached: Everything billable attached to it.
     """
 
     provider: str

@@ -1,6 +1,6 @@
-"""The values of a pipeline's data and runs: frozen, comparable, with units in their names.
+"""Partitions, raw files, fetch results, tables: the values that sources and sinks exchange.
 
-The pipeline itself is in `pipeline.py`, what is rented in `machines.py`.
+The values of renting a machine are in `compute.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,31 @@ from pathlib import Path
 
 from materia.forms import Count, FileName, PartitionKey, Sha256, TableName
 
+__all__ = [
+    "Absent",
+    "FetchRequest",
+    "FetchResult",
+    "Fetched",
+    "Known",
+    "LoadReport",
+    "LoadRequest",
+    "Partition",
+    "PartitionsRequest",
+    "PublishRequest",
+    "RawFile",
+    "Refused",
+    "Table",
+    "Unchanged",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """One unit of a source: fetched alone, replaced alone.
+    """Partition: the unit of a source that is fetched and replaced on its own.
 
     Attributes:
-        key: Name inside its source; sorts in the order of time, for example `2025-11`.
-        url: Where it is read from; ETag and Last-Modified belong to this address.
+        key: Name inside its source; keys sort by time, for example `2025-11`.
+        url: Address of the file; ETag and Last-Modified belong to this address.
         file: Name of the raw file, for example `psd_alldata_csv.zip`.
     """
 
@@ -30,19 +47,19 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawFile:
-    """A partition as it was downloaded; never changed afterwards.
+    """Raw file: a partition as it was downloaded; never changed afterwards.
 
     Attributes:
         partition: Key of the partition.
         file: Name without the content hash, as in the partition.
-        url: Where it came from.
-        sha256: Of the file's bytes, in hex.
-        content: Identity of what is inside, in hex: equal for two files with the same rows in
-            another wrapping. A source that cannot tell repeats `sha256`.
-        size: Bytes of the file.
-        etag: As the server sent it, quotes included, or None.
-        last_modified: As the server sent it, or None.
-        fetched_at: In UTC.
+        url: Address that it was downloaded from.
+        sha256: SHA-256 of the file's bytes, in hex.
+        content: Hash of the rows, in hex: equal for two files that pack the same rows differently.
+            A source that cannot compute one repeats `sha256`.
+        size: Size in bytes.
+        etag: ETag as the server sent it, quotes included, or None.
+        last_modified: Last-Modified as the server sent it, or None.
+        fetched_at: Time of the download, in UTC.
     """
 
     partition: PartitionKey
@@ -61,14 +78,16 @@ class Known:
     """What the sink remembers of one partition.
 
     Attributes:
-        url: The address that was asked.
-        checked_at: When it was last asked, in UTC.
+        url: Address of the last request.
+        checked_at: Time of the last request, in UTC.
         raw: The file in use, or None.
-        etag: Of the newest file, in use or in quarantine, when it was verified to be that file's.
-        last_modified: As `etag`.
+        etag: ETag of the newest file, in use or in quarantine, once it is verified to belong to
+            that file.
+        last_modified: Last-Modified, under the same condition.
         refused: Why the newest file is in quarantine, or None.
-        refused_sha256: Of the file in quarantine, in hex, or None.
-        denied: The source says that it has no such partition, though a file of it is in use.
+        refused_sha256: SHA-256 of the file in quarantine, in hex, or None.
+        denied: Whether the source says that it has no such partition, although the sink still uses
+            a file of it.
     """
 
     url: str
@@ -88,12 +107,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsRequest:
-    """What a source needs to say which partitions are worth asking for now.
+    """Request to a source for the list of partitions to fetch or check now.
 
     Attributes:
         known: What the sink remembers, by partition key.
-        now: In UTC.
-        everything: Ask for every partition again, whatever is remembered.
+        now: The current time, in UTC.
+        everything: Whether to check every partition again, known or not.
     """
 
     known: Mapping[str, Known]
@@ -103,13 +122,13 @@ class PartitionsRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchRequest:
-    """What a source needs to fetch one partition.
+    """Request to a source to fetch one partition.
 
     Attributes:
         partition: The partition.
         known: What the sink remembers of it, or None.
-        directory: An existing folder for the file; nothing else is written there.
-        received: Called with the number of bytes received since the last call.
+        directory: An existing folder for the file; the source writes nothing else there.
+        received: Callback for progress: call it with the bytes received since the last call.
     """
 
     partition: Partition
@@ -123,9 +142,9 @@ class Fetched:
     """A new or changed file, complete and checked.
 
     Attributes:
-        raw: What it is.
-        path: Where it lies; the sink takes it from there.
-        remarks: What a reader of the tables should know of it although it is used; a sentence each.
+        raw: Metadata of the file.
+        path: Path of the file; the sink moves it from there.
+        remarks: Warnings for readers of the tables about a file that is used; a sentence each.
     """
 
     raw: RawFile
@@ -135,13 +154,13 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged:
-    """The server still has what was fetched before.
+    """The server's file has not changed since it was last fetched.
 
     Attributes:
         etag: The newest ETag: a file republished with the same bytes gets a new one.
         last_modified: The newest Last-Modified.
-        sha256: Of the whole file, when it was read again or the server listed its hash. None when
-            validators alone were compared: then the ones known before are kept.
+        sha256: SHA-256 of the whole file, when the source read it again or the server listed it.
+            None when only validators were compared: the sink then keeps the validators it knew.
     """
 
     etag: str | None
@@ -151,14 +170,14 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There is no such partition.
+    """The source has no such partition, or has it no longer.
 
-    A file that is kept of it stays in use, and the user is warned: archives lose nothing, servers
-    do.
+    The sink goes on using a file that it has kept, and the runner warns the user.
 
     Attributes:
         reason: How the source said so, for the warning.
-        removed: The user's own doing, for example in a folder: the file goes out of use.
+        removed: Whether the user removed it, for example from a folder: the sink then stops using
+            its file.
     """
 
     reason: str = ""
@@ -167,16 +186,16 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A file arrived that cannot be used; it is kept aside and never loaded.
+    """A file that cannot be used: the sink keeps it in quarantine and never loads it.
 
     Attributes:
         reason: What is wrong with it.
-        etag: Of the refused answer. It is remembered only once a second download, in a later run,
-            has brought the same bytes: until then the fault may be one of the transfer. None when
-            the file itself shows that it did not arrive whole.
-        last_modified: As `etag`.
+        etag: ETag of the refused answer. The sink remembers it only after a later run has
+            downloaded the same bytes: until then the transfer may be at fault. None when the file
+            is visibly incomplete.
+        last_modified: Last-Modified, remembered under the same condition.
         path: The file, or None when nothing of it was kept.
-        sha256: Of the file, in hex; taken from `path` when it is not given.
+        sha256: SHA-256 of the file, in hex; computed from `path` when it is not given.
     """
 
     reason: str
@@ -191,17 +210,18 @@ FetchResult = Fetched | Unchanged | Absent | Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRequest:
-    """What a source needs to turn raw files into rows.
+    """Request to a source to load raw files into tables.
 
     Attributes:
-        database: DuckDB file to load into; nobody else has it open.
+        database: DuckDB file to load into; no other process has it open.
         files: The files in use, sorted by partition key.
-        find: Path of a file kept by the sink, by partition key, file name and SHA-256 in hex;
-            None when it is no longer kept.
+        find: Function from partition key, file name and SHA-256 in hex to the path of the file;
+            None when the sink no longer has it.
         directory: An existing folder for temporary files.
-        published: The database as it was last published, to read only, or None: what differs
-            from it is `affected`, also when an earlier load was not followed by a publish.
-        loaded: Called after each partition with its key and how many are still to come.
+        published: The last published database, read-only, or None: rows that differ from it are
+            `affected`, also when an earlier load was never published.
+        loaded: Callback for progress: call it after each partition with its key and the number
+            of partitions left.
     """
 
     database: Path
@@ -214,20 +234,19 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What a load changed.
+    """Report of a load: which partitions and rows changed.
 
     Attributes:
         loaded: Keys of the partitions that were new or replaced.
-        removed: Keys of the partitions that are not among the files any more.
-        affected: Values of the time column of incremental models whose rows are not what was
-            published: they are rebuilt for these and no others.
-        rows_added: Rows that were not there before.
-        rows_ended: Rows that are not in the newest snapshot any more, or no longer at all.
+        removed: Keys of the partitions that are no longer among the files.
+        affected: Values of the time column whose rows differ from the published ones: incremental
+            models are rebuilt for these values only.
+        rows_added: Number of new rows.
+        rows_ended: Number of rows that are missing from the newest snapshot, or removed.
         refused: Reason by partition key, for files that turned out to be unusable.
-        remarks: By partition key what a reader of the tables should know of a file although it is
-            used, a sentence each: rows that are gone, for example. Of all partitions whose rows are
-            not what was published, so that a load which was not followed by a publish is not
-            forgotten.
+        remarks: Warnings by partition key for readers of the tables, a sentence each: rows that
+            are gone, for example. They cover every partition whose rows differ from the published
+            ones, so that a load that was never published keeps its warnings.
     """
 
     loaded: tuple[str, ...] = ()
@@ -241,11 +260,11 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table that was published.
+    """A published table.
 
     Attributes:
-        name: With its layer, for example `serving.fct_balance`.
-        rows: How many it has.
+        name: Name with its layer, for example `serving.fct_balance`.
+        rows: Number of rows.
         description: One line for an analyst.
     """
 
@@ -256,16 +275,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRequest:
-    """What a sink needs to publish the finished tables of a run.
+    """Request to a sink to publish the finished tables of a run.
 
     Attributes:
         run: Identity of the run; publishing the same run twice changes nothing.
-        database: The DuckDB file that `checkout` gave, with all tables finished and closed.
+        database: DuckDB file that `checkout` returned, with all tables finished, and closed.
         tables: Names of the finished tables, with their layer.
-        stamp: Identity of the models and the data they were built from.
+        fingerprint: Hash of the models and of the data that the tables were built from.
     """
 
     run: str
     database: Path
     tables: tuple[TableName, ...]
-    stamp: str
+    fingerprint: str

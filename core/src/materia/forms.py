@@ -1,7 +1,7 @@
-"""What a hash, a file name, a partition key or a table name must look like, and how large a number.
+"""Validate hashes, file names, partition keys, table names and numbers: patterns and ranges.
 
-They stand in the annotations of values: `codec` reads them there, and a sink that makes a path of
-such a text asks here first.
+The annotations of values hold these forms: `codec` reads them there, and a sink checks a text
+against its form before it builds a path from it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 LONGEST_NAME = 200  # characters; with a hash beside it, most file systems take 255 bytes
-LARGEST = 2**63 - 1  # what a column of a database holds
+LARGEST = 2**63 - 1  # the largest BIGINT of a database
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a text must look like.
+    """The pattern and length that a text must have.
 
     Attributes:
-        what: It is, for people, with its article.
-        pattern: It matches as a whole.
-        longest: Characters.
+        what: Name of such a text for messages, with its article.
+        pattern: Pattern that the whole text must match.
+        longest: Longest length in characters.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Form:
     longest: int = LONGEST_NAME
 
     def fits(self, text: object) -> bool:
-        """Whether it is such a text."""
+        """Whether *text* has this form."""
         return (
             isinstance(text, str)
             and len(text) <= self.longest
@@ -40,14 +40,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The least and the largest that a number may be."""
+    """The smallest and the largest allowed number."""
 
     least: int
     most: int = LARGEST
 
 
 SHA256 = Form("a SHA-256 in 64 hex digits", re.compile("[0-9a-f]{64}"), 64)
-# Not made of dots alone, and no part of a path: the last condition holds for each part of a key.
+# Not dots alone, and no slash or backslash: the same holds for each part of a partition key.
 _PART = r"(?!\.*(?:/|$))[^/\\]+"
 FILE_NAME = Form("a plain file name", re.compile(_PART))
 PARTITION_KEY = Form("a partition key", re.compile(rf"{_PART}(?:/{_PART})*"))

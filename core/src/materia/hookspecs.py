@@ -1,8 +1,8 @@
-"""The three hooks a plugin can implement, and what they declare.
+"""Plugin hooks: how a provider, a source or a sink declares itself.
 
-A plugin is a module named by an entry point of the group `materia`. Its hooks only declare: names,
-one line for people, the variables and settings it wants, and a function that opens the real thing.
-Importing the module must stay cheap, so SDKs are imported inside `open`.
+A plugin is a module named by an entry point of the group `materia`. Its hooks only declare: a name,
+one line for people, the variables and settings it needs, and a function that opens the plugin.
+Importing the module must stay cheap, so plugins import SDKs inside `open`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from materia.compute import Offer, Requirements
     from materia.protocols import Provider, Sink, Source
 
+__all__ = ["Opening", "Plugin", "Setting", "SettingKind", "hookimpl"]
+
 hookspec = pluggy.HookspecMarker("materia")
 hookimpl = pluggy.HookimplMarker("materia")
 
@@ -29,15 +31,15 @@ SettingKind = Literal["text", "number", "yes_no", "texts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A key that a plugin understands in its table of materia.toml.
+    """A setting of a plugin: a key in its table of materia.toml.
 
     Attributes:
         name: The key.
         kind: `text`, `number` (whole), `yes_no` or `texts` (a list of text).
-        default: What it is when materia.toml does not say.
+        default: Value when materia.toml does not set the key.
         help: One line for the commented file that `materia init` writes.
         folder: Whether the text may name a folder, as a path or a file: address. A source that
-            reads one is not run on a rented machine, where that folder is not.
+            reads a folder does not run on a rented machine, where the folder does not exist.
     """
 
     name: str
@@ -49,13 +51,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a plugin is opened with.
+    """Secrets, settings and the base folder that a plugin is opened with.
 
     Attributes:
         secrets: The variables it declared, and no others.
         settings: A value for every setting it declared.
         directory: Folder that relative paths in the settings start from.
-        once: Asks the service the same thing once while a command compares what it offers.
+        once: Cache of a command: asks the service the same question once for all stages.
     """
 
     secrets: Mapping[str, str]
@@ -69,22 +71,24 @@ class Plugin(Generic[T_co]):
     """A provider, source or sink, declared but not yet opened.
 
     Attributes:
-        name: What the user types.
+        name: Name that the user types.
         summary: One line for `materia plugins`.
-        open: Imports what it needs and returns the object.
-        secrets: Names of the environment variables it needs, all of them.
-        settings: Keys it understands in materia.toml.
+        open: Function that imports the SDK and returns the provider, source or sink.
+        secrets: Names of all environment variables that it needs.
+        settings: Its keys in materia.toml.
         sample: Settings under which a source reads the small data that comes with it, or None;
             `materia run --sample` uses them.
-        public_offers: For a provider whose prices anyone may read: what `Provider.offers` says, as
-            far as it can be said without credentials. It is called when a secret is not set, with
-            an opening that has no secrets; availability is then mostly `unknown`. Net of VAT,
-            dated, raises why instead of returning nothing, all as `Provider.offers`.
-        rents: False for a provider of machines that are already there: it takes part in a
-            comparison only when it is named, or when nothing that rents is installed.
-        on_worker: True for a sink whose whole store is reached from anywhere, such as a bucket: it
-            is opened on the rented machine, and its secrets travel there. Any other sink stays
-            with the runner, and files go to it and come from it over SSH.
+        public_offers: Function that returns offers from public prices, without credentials, or
+            None. The runner calls it when a secret is not set, with an opening without secrets;
+            availability is then mostly `unknown`. The promises of `Provider.offers` hold: prices
+            net of VAT and dated, and an error with the reason instead of an empty list.
+        rents: False for a provider of machines that exist already: the runner compares its offers
+            only when the user names it, or when no provider that rents is installed.
+        on_worker: True for a sink that can be reached from anywhere, such as a bucket: the worker
+            opens it on the rented machine, and its secrets travel there. Any other sink stays
+            with the runner, and its files travel over SSH.
+        default: Whether materia uses it when materia.toml names none of its kind. For plugins that
+            come with materia: with two defaults of a kind the user has to name one.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Plugin(Generic[T_co]):
     public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
     rents: bool = True
     on_worker: bool = False
+    default: bool = False
 
 
 @hookspec

@@ -1,11 +1,11 @@
-"""Find plugins, keep the broken ones apart, open the ones that are asked for."""
+"""Load plugins from entry points, report the broken ones, and open a plugin by name."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -17,6 +17,7 @@ from materia._entry_points import EntryPoint, find_entry_points
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
 from materia.kit.once import Once, unkept
+from materia.projects import PROJECTS, Project, projects_of
 from materia.text import suggestion
 
 if TYPE_CHECKING:
@@ -24,28 +25,14 @@ if TYPE_CHECKING:
 
 GROUP = "materia"
 MARK = "materia_impl"  # what @hookimpl leaves on a function
-# Distributions of this workspace: all that is left under --no-plugins.
-BUNDLED = frozenset(
-    {
-        "materia-duckdb",
-        "materia-hetzner",
-        "materia-iceberg",
-        "materia-local",
-        "materia-oracle",
-        "materia-ovh",
-        "materia-psdonline",
-        "materia-s3",
-        "materia-scaleway",
-    }
-)
 Kind = Literal["provider", "source", "sink"]
 KINDS: tuple[Kind, ...] = ("provider", "source", "sink")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[T]):
-    """A declared plugin and where it comes from."""
+class InstalledPlugin(Generic[T]):
+    """A declared plugin, with its module and distribution."""
 
     kind: Kind
     plugin: Plugin[T]
@@ -65,22 +52,40 @@ class Failure:
     error: str
 
 
+def _no_hint(_name: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All plugins of this environment, in the order of their names."""
+    """All plugins and SQLMesh projects of this environment, sorted by name.
 
-    found: tuple[Found[Any], ...]
+    Attributes:
+        found: The plugins that could be loaded.
+        failures: Entry points that could not be loaded.
+        how_to_install: Function from a name that is not installed to a hint for the message.
+        projects: The SQLMesh projects.
+    """
+
+    found: tuple[InstalledPlugin[Any], ...]
     failures: tuple[Failure, ...]
+    how_to_install: Callable[[str], str] = field(default=_no_hint, repr=False, compare=False)
+    projects: tuple[Project, ...] = ()
 
-    def of_kind(self, kind: Kind) -> tuple[Found[Any], ...]:
-        """The plugins of one kind, those that share a name included."""
+    def of_kind(self, kind: Kind) -> tuple[InstalledPlugin[Any], ...]:
+        """The plugins of one kind, including those that share a name."""
         return tuple(found for found in self.found if found.kind == kind)
 
-    def get(self, kind: Kind, name: str) -> Found[Any]:
-        """The plugin of that name.
+    def default(self, kind: Kind) -> str:
+        """Name of the default plugin of one kind; empty when there is none, or more than one."""
+        names = {found.plugin.name for found in self.of_kind(kind) if found.plugin.default}
+        return names.pop() if len(names) == 1 else ""
+
+    def get(self, kind: Kind, name: str) -> InstalledPlugin[Any]:
+        """The plugin of one kind and name.
 
         Raises:
-            PluginError: it is not installed, broken, or there are two of that name.
+            PluginError: it is not installed, it cannot be loaded, or two plugins have that name.
         """
         same = [found for found in self.of_kind(kind) if found.plugin.name == name]
         if len(same) == 1:
@@ -94,41 +99,58 @@ class Registry:
                     f"the {kind} {name!r} cannot be loaded from {failure.module}: {failure.error}"
                 )
         names = sorted({found.plugin.name for found in self.of_kind(kind)})
+        if not name:
+            raise PluginError(
+                f"materia.toml names no {kind}, and no installed {kind} is the default: "
+                f"set {kind} in materia.toml; installed: {', '.join(names) or 'none'}"
+            )
         raise PluginError(
             f"unknown {kind} {name!r}{suggestion(name, names)}; "
-            f"installed: {', '.join(names) or 'none'}{_how_to_install(kind, name)}"
+            f"installed: {', '.join(names) or 'none'}{self.how_to_install(name)}"
         )
 
-    def provider(self, name: str) -> Found[Provider]:
-        """As `get`."""
+    def provider(self, name: str) -> InstalledPlugin[Provider]:
+        """The provider plugin of that name; raises PluginError."""
         return self.get("provider", name)
 
-    def source(self, name: str) -> Found[Source]:
-        """As `get`."""
+    def source(self, name: str) -> InstalledPlugin[Source]:
+        """The source plugin of that name; raises PluginError."""
         return self.get("source", name)
 
-    def sink(self, name: str) -> Found[Sink]:
-        """As `get`."""
+    def sink(self, name: str) -> InstalledPlugin[Sink]:
+        """The sink plugin of that name; raises PluginError."""
         return self.get("sink", name)
 
 
 def load_plugins(
-    found: Iterable[EntryPoint] | None = None, *, bundled_only: bool = False
+    found: Iterable[EntryPoint] | None = None,
+    *,
+    only: Collection[str] | None = None,
+    how_to_install: Callable[[str], str] = _no_hint,
 ) -> Registry:
-    """Load every plugin of the environment, or of the entry points in *found*."""
+    """Load every plugin of the environment, or of the entry points in *found*.
+
+    Args:
+        found: Entry points to load; None means all of this environment.
+        only: Names of the distributions whose plugins are loaded; None means all.
+        how_to_install: Function from a name that is not installed to a hint for the message.
+    """
     manager = pluggy.PluginManager("materia")
     manager.add_hookspecs(hookspecs)
-    declared: list[Found[Any]] = []
+    declared: list[InstalledPlugin[Any]] = []
     failures: list[Failure] = []
-    points = find_entry_points(GROUP) if found is None else found
-    for point in sorted(points, key=lambda point: (point.name, point.value)):
-        if bundled_only and point.distribution not in BUNDLED:
-            continue
+    points = [
+        point
+        for point in (find_entry_points(GROUP, PROJECTS) if found is None else found)
+        if only is None or point.distribution in only
+    ]
+    plugins = (point for point in points if point.group == GROUP)
+    for point in sorted(plugins, key=lambda point: (point.name, point.value)):
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # standard output may be JSON of ours
+            with contextlib.redirect_stdout(sys.stderr):  # standard output may be materia's JSON
                 declared += _declarations(manager, point)
-        # Any fault of a plugin is that plugin's alone, even that it wants to end the program.
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as said
+        # A broken plugin must not stop the others, even when it raises SystemExit.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
             failures.append(
                 Failure(
                     name=point.name,
@@ -139,10 +161,15 @@ def load_plugins(
                 )
             )
     declared.sort(key=lambda found: (KINDS.index(found.kind), found.plugin.name, found.module))
-    return Registry(found=tuple(declared), failures=tuple(failures))
+    return Registry(
+        found=tuple(declared),
+        failures=tuple(failures),
+        how_to_install=how_to_install,
+        projects=projects_of(point for point in points if point.group == PROJECTS),
+    )
 
 
-def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Found[Any]]:
+def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[InstalledPlugin[Any]]:
     module = point.load()
     _check_hooks(module)
     name = f"{point.distribution}:{point.value}"
@@ -157,7 +184,7 @@ def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Foun
                 if not isinstance(plugin, Plugin):
                     raise TypeError(f"{hook} returned {plugin!r}, which is not a materia.Plugin")
                 declared.append(
-                    Found(
+                    InstalledPlugin(
                         kind=kind,
                         plugin=plugin,
                         module=point.module,
@@ -171,10 +198,10 @@ def _declarations(manager: pluggy.PluginManager, point: EntryPoint) -> list[Foun
 
 
 def _check_hooks(module: Any) -> None:
-    """Refuse hooks that would be silently dead: misspelt ones, and none at all.
+    """Refuse a module with a misspelt hook, which would never be called, or with no hook.
 
     Raises:
-        PluginError: with the hook that was probably meant.
+        PluginError: the module has such a hook, or none; the message suggests the right name.
     """
     known = [f"materia_{kind}s" for kind in KINDS]
     names = vars(module) if isinstance(module, ModuleType) else dir(module)
@@ -190,14 +217,14 @@ def _check_hooks(module: Any) -> None:
                 f"unknown hook {name!r}{suggestion(name, known)}; hooks: {', '.join(known)}"
             )
     if not marked:
-        raise PluginError(f"it marks none of {', '.join(known)} with @hookimpl")
+        raise PluginError(f"the module has no hook: mark one of {', '.join(known)} with @hookimpl")
 
 
-def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a plugin declared, from *environment*.
+def take_secrets(found: InstalledPlugin[Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """The values in *environment* of the variables that a plugin declared.
 
     Raises:
-        MissingSecretError: some of them are not set.
+        MissingSecretError: some of the variables are not set.
     """
     missing = tuple(name for name in found.plugin.secrets if not environment.get(name))
     if missing:
@@ -206,19 +233,19 @@ def take_secrets(found: Found[Any], environment: Mapping[str, str]) -> dict[str,
 
 
 def open_plugin(
-    found: Found[T],
+    found: InstalledPlugin[T],
     environment: Mapping[str, str],
     *,
     settings: Mapping[str, object],
     directory: Path,
     once: Once | None = None,
 ) -> T:
-    """Open a plugin with the variables it declared, taken from *environment*.
+    """Open a plugin with the values in *environment* of the variables that it declared.
 
-    With *once* it asks its service the same thing once.
+    With the cache *once* it asks its service the same question once.
 
     Raises:
-        MissingSecretError: some of them are not set.
+        MissingSecretError: some of the variables are not set.
     """
     opening = Opening(
         secrets=take_secrets(found, environment),
@@ -227,10 +254,3 @@ def open_plugin(
         once=once or unkept(),
     )
     return found.plugin.open(opening)
-
-
-def _how_to_install(kind: Kind, name: str) -> str:
-    """For a provider or sink of ours that is not here: it is an extra."""
-    if kind == "source" or f"materia-{name}" not in BUNDLED:
-        return ""
-    return f"; it comes with materia-{name}, in a clone: uv sync --extra {name}"

@@ -1,8 +1,8 @@
-"""Take control characters out of text from outside: escape sequences, bidi marks, zero-width.
+"""Strip escape sequences and control characters from untrusted text: ANSI, bidi, zero-width.
 
-A worker, an API, an archive or a bucket writes what it likes, and a terminal obeys it: sets its
-title, clears the screen, shows a link, turns the order of the letters. What is shown, logged or
-written down passes through here.
+A worker, an API, an archive or a bucket can send text that a terminal obeys: it sets the title,
+clears the screen, shows a link or reverses the order of the letters. Text that materia prints, logs
+or stores passes through here.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# Whole sequences first, so that nothing of them is left over. None of the repeated parts can hold
-# what a sequence begins with, so the time is linear in the text.
+# Whole sequences first, so that no part of them is left over. No repeated part can match the
+# beginning of a sequence, so the time is linear in the length of the text.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# Unicode 16: what has the property Default_Ignorable_Code_Point, or is a format or control
-# character; emoji keep their variation selectors.
+# Unicode 16: characters with the property Default_Ignorable_Code_Point, format characters and
+# control characters; emoji keep their variation selectors.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
@@ -29,7 +29,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no stream can wr
 
 
 def printable(text: str) -> str:
-    """*text* as any terminal, log and file can take it; of what is unseen, newline and tab stay."""
+    """*text* without control and invisible characters, except newline and tab."""
     if text.isascii() and text.isprintable():
         return text
     text = _SEQUENCE.sub("", text)
@@ -38,12 +38,12 @@ def printable(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """*text* as one cell of a table, or one line of a list."""
+    """*text* on one line, without control characters: for a table cell or a list."""
     return " ".join(printable(text).split())
 
 
 def printable_all(value: Any) -> Any:
-    """As `printable`, for every text in a value that came from JSON."""
+    """Apply `printable` to every text in a value that came from JSON."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list | tuple):

@@ -1,7 +1,8 @@
-"""What a plugin promises. Each sentence here is a test in `materia_testing`.
+"""Plugin protocols: the methods of a provider, a source and a sink, and what they promise.
 
-A plugin needs no base class: an object with these methods is enough, and a type checker says what
-is missing. Requests grow by fields with defaults; methods never gain a parameter.
+Each sentence here is a test in `materia_testing`. A plugin needs no base class: an object with
+these methods is enough, and a type checker finds missing ones. Later versions may add fields with
+defaults to the requests; methods never gain a parameter.
 """
 
 from __future__ import annotations
@@ -26,19 +27,22 @@ if TYPE_CHECKING:
         Table,
     )
 
+__all__ = ["HasClock", "Provider", "Sink", "Source"]
+
 
 class Provider(Protocol):
-    """A place that rents machines."""
+    """A provider that rents machines."""
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        """What can be rented, net of VAT, dated, with availability.
+        """The offers with prices net of VAT, their date and availability.
 
-        Filtering only saves requests: the runner filters again. Never empty without raising why.
+        Filtering only saves requests: the runner filters again. Instead of an empty list the
+        provider raises an error with the reason.
         """
         ...
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """An instance of that name; the same name again adopts it and never makes a second.
+        """Create an instance; idempotent: the same name again adopts it and never makes a second.
 
         On any exception nothing that costs money is left. Raises CapacityError when the offer is
         sold out or the quota is used up.
@@ -46,19 +50,19 @@ class Provider(Protocol):
         ...
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every instance materia made, from any run, and nothing else.
+        """Every instance that materia created, from any run, and nothing else.
 
-        A place that cannot be listed is an error, or is named in the `left_out` of
-        `materia_providers.list_entries.Entries`: the list is never shorter without a word.
+        For a region that cannot be listed the provider raises an error, or names it in the
+        `left_out` of `materia_providers.list_entries.Entries`: no instance is silently missing.
         """
         ...
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """The instance with its host, once it can be reached; ReadyTimeoutError after *timeout*."""
+        """Wait until SSH answers and return the instance with its host, or ReadyTimeoutError."""
         ...
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """Return when the provider itself says that nothing of the instance is left.
+        """Destroy the instance and return once the provider confirms that nothing of it is left.
 
         An unknown instance is not an error. Raises OrphanError with what remains.
         """
@@ -67,38 +71,37 @@ class Provider(Protocol):
 
 @runtime_checkable
 class HasClock(Protocol):
-    """What a provider may promise besides: the time by which its API lives.
+    """Optional method of a provider: the clock of its API.
 
-    Deadlines are compared with it. Without it, the clock of the computer counts.
+    The runner compares deadlines with it, and otherwise with the clock of this computer.
     """
 
     def clock(self) -> datetime | None:
-        """The provider's time, in UTC, or None while it cannot be read; raises nothing."""
+        """The provider's time, in UTC, or None when it cannot be read; raises nothing."""
         ...
 
 
 class Source(Protocol):
-    """Where data comes from."""
+    """A data source: lists partitions, fetches them and loads them into tables."""
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
-        """The partitions worth asking for now, oldest first, each key once."""
+        """The partitions to fetch or check now, oldest first, each key once."""
         ...
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
-        """One partition; called from several threads at once.
+        """Fetch one partition; the runner calls it from several threads at once.
 
         A partial download never stays under its final name. An ETag that still matches costs one
-        request and no bytes. Raises SourceError when the source cannot be asked; a file that
-        cannot be used is an answer, `Refused`.
+        request and no bytes. Raises SourceError when the source does not answer; for a file that
+        cannot be used it returns `Refused`.
         """
         ...
 
     def load(self, request: LoadRequest, /) -> LoadReport:
-        """Bring the raw layer to exactly the files given, one transaction a partition.
+        """Make the raw tables hold exactly the files given, in one transaction per partition.
 
-        Killed at any point, the next call goes on where this one stopped; called twice, the second
-        call finds nothing to do. A file that cannot be used is reported as refused, and the
-        partition stays as it was.
+        When a load is killed, the next call resumes it; a second call finds nothing to do. A file
+        that cannot be used is reported as refused, and its partition stays unchanged.
         """
         ...
 
@@ -108,48 +111,48 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where raw files and finished tables are kept."""
+    """A storage sink: keeps raw files and publishes finished tables."""
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """What was recorded, by partition key."""
+        """What the sink recorded of each partition, by key."""
         ...
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """Keep what a fetch gave: the file first, then the word of it.
+        """Keep the result of a fetch: first the file, then the record of it.
 
-        A crash in between repeats work and never skips it. A refused file is put aside and the one
-        in use stays in use.
+        A crash in between repeats work and never skips it. A refused file goes into quarantine,
+        and the file in use stays in use.
         """
         ...
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """Put a kept file aside that could not be loaded; the one before it is in use again."""
+        """Put a kept file that could not be loaded into quarantine; the file before it is used."""
         ...
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """A kept file on this machine, or None."""
+        """Path on this machine of a kept raw file, or None."""
         ...
 
-    def stamp(self) -> str | None:
-        """The stamp of what was last published; None before the first time."""
+    def fingerprint(self) -> str | None:
+        """Fingerprint of the published tables; None before the first publish."""
         ...
 
     def published(self) -> Path | None:
-        """The published database, to read only; None before the first time."""
+        """The published database, read-only; None before the first publish."""
         ...
 
     def checkout(self) -> Path:
-        """A private working copy of the published database, or an empty one.
+        """A private working copy of the published database, or an empty database.
 
-        It continues the copy that a crashed run left, when that still starts from what is
-        published. Raises BusyError when another process writes to the database.
+        It resumes the copy that a crashed run left, when that copy still starts from the published
+        database. Raises BusyError when another process writes to the database.
         """
         ...
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """All tables or none: a reader sees the old state or the new.
+        """Publish all tables or none, atomically: a reader sees the old state or the new.
 
-        The same run twice changes nothing. Raises BusyError when the published database is held
-        or has changed since `checkout`, and leaves it as it is.
+        Publishing the same run twice changes nothing. Raises BusyError, and changes nothing, when
+        the published database is locked or has changed since `checkout`.
         """
         ...

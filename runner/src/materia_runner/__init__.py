@@ -1,1 +1,1 @@
-"""The command `materia`: one run from its configuration to machines that are gone again."""
+"""The command `materia`: plan, rent, run, publish and destroy, for one pipeline."""

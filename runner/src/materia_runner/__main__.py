@@ -1,4 +1,4 @@
-"""Where `materia` and `python -m materia_runner` begin."""
+"""Entry point of `materia` and of `python -m materia_runner`."""
 
 from __future__ import annotations
 

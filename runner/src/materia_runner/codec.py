@@ -1,7 +1,8 @@
-"""JSON from outside as frozen values that cannot be wrong: decode by type hints, and encode.
+"""JSON codec for dataclasses: validate and decode untrusted JSON by type hints, and encode.
 
-A field decodes as its annotation says: of which type, of which form (`forms`), within which bounds.
-Whatever is wrong with the text or the value is one exception with one sentence, never another.
+The annotation of a field sets its type, its form (`forms`) and its range. Any error in the text or
+the value raises `MalformedError` with one sentence, and no other exception. This codec encodes the
+messages between runner and worker, the ledger, the caches and the output of `--json`.
 """
 
 from __future__ import annotations
@@ -24,20 +25,29 @@ from materia.forms import LARGEST, Form, Range
 LONGEST_LINE = 1 << 20  # characters of one message
 LONGEST_TEXT = 1 << 16  # characters of one text in it
 LONGEST_PATH = 4096
-DEEPEST = 16  # lists and objects inside of one another, where any JSON may stand
+DEEPEST = 16  # nesting depth of fields that take any JSON
 YEARS = range(1990, 2200)
 LONGEST_TIME = timedelta(days=366 * 100)
-SHOWN = 60  # characters of what is wrong, in a message
-_AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+SHOWN = 60  # characters of a wrong value in a message
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?")  # a quotient has 28 digits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class MalformedError(ValueError):
-    """A text is no JSON, or not of the value it should be; the message says where and why."""
+    """Invalid JSON, or a value of the wrong type or form; the message says where and why."""
 
 
-def encode(value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
-    """A value as JSON takes it; a dataclass says which it is, so that one of several is known."""
+def encode(value: Any) -> Any:
+    """Encode a value for JSON; a dataclass gets its name in `type`, to decode unions."""
+    return _encoded(value, named=True)
+
+
+def plain(value: Any) -> Any:
+    """Encode a value for JSON without the names of dataclasses: for output and files."""
+    return _encoded(value, named=False)
+
+
+def _encoded(value: Any, *, named: bool) -> Any:  # noqa: PLR0911 -- one return for each kind
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -50,48 +60,65 @@ def encode(value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
         case timedelta():
             return value.total_seconds()
         case Mapping():
-            return {str(key): encode(item) for key, item in value.items()}
+            return {str(key): _encoded(item, named=named) for key, item in value.items()}
         case list() | tuple():
-            return [encode(item) for item in value]
+            return [_encoded(item, named=named) for item in value]
         case _ if is_dataclass(value):
-            parts = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
-            return {"type": type(value).__name__, **parts}
-    raise TypeError(f"{type(value).__name__} has no form in JSON here")
+            parts = {
+                field.name: _encoded(getattr(value, field.name), named=named)
+                for field in fields(value)
+            }
+            return {"type": type(value).__name__, **parts} if named else parts
+    raise TypeError(f"cannot encode {type(value).__name__} as JSON")
 
 
 def parse(text: str, *, longest: int = LONGEST_LINE) -> Any:
-    """What a text of JSON says.
+    """Parse a JSON text.
 
     Raises:
-        MalformedError: it is too long, too deep, or no JSON.
+        MalformedError: it is too long, nested too deeply, or not JSON.
     """
     if len(text) > longest:
-        raise MalformedError(f"it has {len(text):,} characters, and {longest:,} is the most")
+        raise MalformedError(f"it has {len(text):,} characters, and the limit is {longest:,}")
     try:
         return json.loads(text, parse_constant=_no_number)
     except RecursionError as error:
         raise MalformedError("it is nested too deeply") from error
     except ValueError as error:
-        raise MalformedError(f"it is no JSON: {_shown(text)}") from error
+        raise MalformedError(f"it is not JSON: {_shown(text)}") from error
 
 
-def decode(kind: Any, value: Any) -> Any:
-    """*value*, from JSON, as a value of *kind*: a type as it stands in annotations.
+def decode(kind: Any, value: Any, *, newer: bool = False) -> Any:
+    """Decode a JSON *value* as *kind*.
+
+    Args:
+        kind: A type, as in an annotation.
+        value: The value from JSON.
+        newer: Whether another version may have written it: unknown fields are then ignored.
 
     Raises:
-        MalformedError: it is not one.
+        MalformedError: the value is not of that type.
     """
     kind, rules = _bare(kind)
-    found = _decoded(kind, value)
+    found = _decoded(kind, value, newer=newer)
     for rule in rules:
         if found is not None:
             _keep(rule, found)
     return found
 
 
-def _decoded(kind: Any, value: Any) -> Any:  # noqa: PLR0911 -- one return for each kind
+def decode_parts(kind: Any, value: Any, known: Mapping[str, Any]) -> Any:
+    """Decode a dataclass from *value*; *known* has some of its fields already.
+
+    Raises:
+        MalformedError: a field is invalid, missing, or known already.
+    """
+    return _dataclass(kind, value, newer=False, known=known)
+
+
+def _decoded(kind: Any, value: Any, *, newer: bool) -> Any:  # noqa: PLR0911 -- one return for each kind
     if get_origin(kind) in {Union, UnionType}:
-        return _one_of(get_args(kind), value)
+        return _one_of(get_args(kind), value, newer=newer)
     if kind in {Any, object}:
         return _plain(value, DEEPEST)
     if kind in {None, NoneType}:
@@ -99,76 +126,79 @@ def _decoded(kind: Any, value: Any) -> Any:  # noqa: PLR0911 -- one return for e
     if get_origin(kind) is Literal:
         return value if _in(value, get_args(kind)) else _wrong(value, " or ".join(get_args(kind)))
     if isinstance(kind, type) and is_dataclass(kind):
-        return _dataclass(kind, value)
+        return _dataclass(kind, value, newer=newer, known={})
     if get_origin(kind) is tuple:
-        return _tuple(get_args(kind), value)
+        return _tuple(get_args(kind), value, newer=newer)
     if get_origin(kind) is Mapping or kind is Mapping:
-        return _mapping(get_args(kind) or (str, object), value)
+        return _mapping(get_args(kind) or (str, object), value, newer=newer)
     read = _SCALARS.get(kind)
     if read is None:
-        raise TypeError(f"{kind} has no form in JSON here")
+        raise TypeError(f"cannot decode {kind} from JSON")
     return read(value)
 
 
-def _dataclass(kind: Any, value: Any) -> Any:
+def _dataclass(kind: Any, value: Any, *, newer: bool, known: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         _wrong(value, f"a {kind.__name__}")
     given = dict(value)
     if given.pop("type", kind.__name__) != kind.__name__:
         _wrong(value["type"], f"the type {kind.__name__}")
-    hints, names = _hints(kind), {field.name: field for field in fields(kind)}
-    if unknown := given.keys() - names.keys():
+    hints, names = hints_of(kind), {field.name: field for field in fields(kind)}
+    unknown = given.keys() - (names.keys() - known.keys())
+    if unknown and not newer:
         raise MalformedError(f"a {kind.__name__} has no {_shown(min(unknown))}")
-    found = {}
+    found = dict(known)
     for name, field in names.items():
+        if name in known:
+            continue
         if name in given:
             with _inside(name):
-                found[name] = decode(hints[name], given[name])
+                found[name] = decode(hints[name], given[name], newer=newer)
         elif _is_needed(field):
             raise MalformedError(f"a {kind.__name__} without {name}")
     return kind(**found)
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
-    """The value of the one kind that its JSON type, or the name in it, stands for."""
+def _one_of(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> Any:
+    """Decode a union: None, the only other kind, or the dataclass that `type` names."""
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
     if len(others) == 1:
-        return decode(others[0], value)
+        return decode(others[0], value, newer=newer)
     named: dict[str, Any] = {}
     for kind in others:
         if isinstance(kind, type) and is_dataclass(kind):
             named[kind.__name__] = kind
     if len(named) != len(others):
-        raise TypeError(f"{kinds}: only dataclasses can be told apart")
+        raise TypeError(f"cannot decode the union {kinds}: only dataclasses have a `type`")
     name = value.get("type") if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in named:
         _wrong(name, " or ".join(named))
-    return decode(named[name], value)
+    return decode(named[name], value, newer=newer)
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+def _tuple(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> tuple[Any, ...]:
     if not isinstance(value, list):
         _wrong(value, "a list")
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
-        raise MalformedError(f"a list of {len(value)} in the place of {len(kinds)}")
+        raise MalformedError(f"a list of {len(value)} instead of {len(kinds)}")
     found = []
     for number, (kind, item) in enumerate(zip(kinds, value, strict=True)):
         with _inside(str(number)):
-            found.append(decode(kind, item))
+            found.append(decode(kind, item, newer=newer))
     return tuple(found)
 
 
-def _mapping(kinds: tuple[Any, ...], value: Any) -> dict[Any, Any]:
+def _mapping(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> dict[Any, Any]:
     if not isinstance(value, dict):
         _wrong(value, "an object")
     found = {}
     for key, item in value.items():
         with _inside(ascii(key)[1 : SHOWN + 1]):
-            found[decode(kinds[0], key)] = decode(kinds[1], item)
+            found[decode(kinds[0], key)] = decode(kinds[1], item, newer=newer)
     return found
 
 
@@ -235,10 +265,9 @@ def _datetime(value: Any) -> datetime:
 
 def _date(value: Any) -> date:
     try:
-        found = date.fromisoformat(value)
+        return date.fromisoformat(value)  # any year: a price list may have one far in the future
     except (ValueError, TypeError):
         _wrong(value, "a day")
-    return found if found.year in YEARS else _wrong(value, "a day")
 
 
 def _path(value: Any) -> Path:
@@ -281,14 +310,22 @@ def _is_needed(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def present(kind: Any) -> Any:
+    """The type without None, for an optional type."""
+    if get_origin(kind) in {Union, UnionType}:
+        return next(one for one in get_args(kind) if one is not NoneType)
+    return kind
+
+
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def hints_of(kind: Hashable) -> dict[str, Any]:
+    """The annotations of a class by field, cached."""
     return get_type_hints(kind, include_extras=True)
 
 
 @contextmanager
 def _inside(name: str) -> Iterator[None]:
-    """Say in which part it is wrong."""
+    """Add the name of the part to an error."""
     try:
         yield
     except MalformedError as error:
@@ -304,7 +341,7 @@ def _wrong(value: Any, wanted: str) -> NoReturn:
 
 
 def _shown(value: Any) -> str:
-    """As ASCII, so that it can be shown; what is large is never written out whole."""
+    """*value* as short ASCII text for a message."""
     if isinstance(value, str):
         shown = ascii(value[: SHOWN + 1])
     elif isinstance(value, list | dict):

@@ -1,4 +1,4 @@
-"""Ask several providers at once, none longer than is waited for."""
+"""Ask several providers in parallel, with a timeout for each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=20)
-# To import an SDK: the largest takes a second on an idle machine, and many on a busy one.
+# Time to import an SDK: the largest takes a second on an idle machine, and many on a busy one.
 OPENING_PATIENCE = timedelta(seconds=60)
 _left_alone = threading.Event()
 
 
 def left_alone() -> bool:
-    """Whether something that was asked in this process took too long and may still be waiting.
+    """Whether a question in this process timed out, so that its thread may still be running.
 
-    A plugin's own threads would then be waited for at the end of the process, so whoever ends it
-    must not.
+    The process must then exit without waiting for threads of plugins.
     """
     return _left_alone.is_set()
 
@@ -32,17 +31,17 @@ def ask_each(
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
     prepare: Sequence[Callable[[], object]] = (),
 ) -> list[T | None]:
-    """What each question gave, in their order; None for one that took too long.
+    """Ask all questions in parallel: their answers in order, and None for a timeout.
 
-    Each is asked in a thread of its own, which is left alone when *patience* is over: a library
-    that hangs delays nobody else, and the command line does not wait for it at its end.
+    Each question runs in its own thread, which is abandoned after *patience*: a library that hangs
+    delays no other question, and the command line does not wait for it at its end.
 
     Args:
-        questions: A name for people, and what gives the answer without raising.
-        patience: How long to wait for all of them together, or for each after its *prepare*.
-        waiting: Called with the sorted names of those still to come, whenever they change.
-        prepare: What each does first, one for each question; it raises nothing. It has a time of
-            its own, and *patience* with a question begins after it.
+        questions: A name for people, and a function that returns the answer and never raises.
+        patience: Timeout for all questions together, or for each one after its *prepare*.
+        waiting: Callback with the sorted names of unanswered questions, whenever they change.
+        prepare: A function to call first, one for each question, which never raises. It has its
+            own timeout, and *patience* starts after it.
     """
     events: queue.SimpleQueue[tuple[int, T | _Ready]] = queue.SimpleQueue()
 
@@ -70,7 +69,7 @@ def ask_each(
 
 
 class _Ready:
-    """That a question is about to be asked."""
+    """Event: the preparation is done, and the question starts."""
 
 
 _READY = _Ready()
@@ -82,7 +81,7 @@ def _next(
     results: list[T | None],
     seconds: float,
 ) -> bool:
-    """Wait for an answer, or for somebody's time to be over; whether it was."""
+    """Wait for an answer or a timeout; returns whether it was a timeout."""
     while True:
         try:
             end = min(ends.values())

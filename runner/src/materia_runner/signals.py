@@ -1,7 +1,7 @@
-"""The signals that end a program, as an exception that can be held back.
+"""Graceful shutdown: turn Ctrl-C, SIGTERM and SIGHUP into an exception that can be deferred.
 
-A signal that arrives while an instance is created or destroyed waits until that is done: nothing
-that costs money is left because somebody was impatient.
+A signal that arrives while an instance is created or destroyed waits until that is done, so that
+Ctrl-C leaves no orphan that costs money.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# SIGKILL cannot be caught: the worker's life line and the sweep of the next run are for that.
+# SIGKILL cannot be caught: the worker's life line and the sweep of the next run handle it.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """The program was asked to end. Not an Exception: nobody who catches those may swallow it."""
+    """A signal asks the program to end; a BaseException, so `except Exception` ignores it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -25,19 +25,19 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for a program that ended by this signal."""
+        """Exit code that a shell reports for a program ended by this signal."""
         return 128 + self.number
 
 
 class Interrupts:
-    """Whether signals are held back at the moment, and the first one that was."""
+    """State of deferred signals: whether they are held back now, and the first one."""
 
     def __init__(self) -> None:
         self._held = False
         self._waiting: int | None = None
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
-        """Raise Interrupted, or remember the signal while they are held back."""
+        """Raise Interrupted, or remember the signal while signals are held back."""
         if self._held:
             self._waiting = self._waiting or number
             return
@@ -46,13 +46,15 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold signals back in this block; one that came is raised when it ends well.
+        """Defer signals in this block, and raise a deferred one at its end.
 
-        When the block fails, its error says more; the signal is raised by whoever goes on, at
-        `let_through` or before another such block.
+        When the block fails, its error is more important; the next `let_through` or `held` block
+        raises the signal. Inside another such block it changes nothing.
         """
-        if not self._held:
-            self.let_through()
+        if self._held:
+            yield
+            return
+        self.let_through()
         self._held = True
         try:
             yield
@@ -62,10 +64,10 @@ class Interrupts:
         self.let_through()
 
     def let_through(self) -> None:
-        """Hold signals back no longer.
+        """Stop deferring signals.
 
         Raises:
-            Interrupted: one has come meanwhile.
+            Interrupted: a signal came meanwhile.
         """
         if self._waiting is not None:
             self._held = True
@@ -74,7 +76,7 @@ class Interrupts:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Let them through again, for the long part of a `held` block."""
+        """Stop deferring signals for the long part of a `held` block."""
         self.let_through()
         try:
             yield
@@ -86,8 +88,8 @@ class Interrupts:
 def interrupts() -> Iterator[Interrupts]:
     """Turn SIGINT, SIGTERM and SIGHUP into Interrupted while this block runs.
 
-    Outside the main thread Python installs no handlers, and nothing changes. One that was ignored
-    from the start stays ignored: SIGHUP under nohup, SIGINT of a shell's background job.
+    Outside the main thread Python installs no handlers, and nothing changes. A signal that was
+    ignored from the start stays ignored: SIGHUP under nohup, SIGINT of a shell's background job.
     """
     state = Interrupts()
     if threading.current_thread() is not threading.main_thread():

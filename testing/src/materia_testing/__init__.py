@@ -1,1 +1,1 @@
-"""For plugin authors: contract suites, and the engine of emulated clouds."""
+"""Test tools for plugin authors: contract test suites and the engine of emulated clouds."""

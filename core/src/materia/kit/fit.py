@@ -1,4 +1,4 @@
-"""Whether an offer fits what is needed: processor, memory, disk, place and stock."""
+"""Filter offers by requirements: processor, memory, disk, region and availability."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOLERANCE = Decimal("0.93")
 
 
 def misfit(offer: Offer, requirements: Requirements, today: date) -> str | None:  # noqa: PLR0911 -- one return for each reason
-    """Why *offer* cannot be rented for this on that day, or None when it can."""
+    """Why *offer* does not meet *requirements* on the day *today*, or None when it does."""
     if offer.architecture not in requirements.architectures:
         return f"{offer.architecture}, {' or '.join(requirements.architectures)} needed"
     if offer.vcpus < requirements.vcpus:

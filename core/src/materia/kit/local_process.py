@@ -1,7 +1,7 @@
-"""Whether a stage still runs in a worker's folder on this machine, also when its run was killed.
+"""Orphaned process: find and end a stage that still runs in a local worker's folder.
 
-The process of a stage holds a lock on a file in the folder. The kernel drops it with the last
-process that has it, so nothing is cleared away under one that is still ending.
+The process of a stage holds a lock on a file in the folder. The kernel releases it when the last
+process that holds it ends, so materia removes no folder while a process still ends there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+__all__ = [
+    "end_process",
+]
+
 LOCK = "process.lock"
 # A worker ends itself within 2 s of losing its run; after that it is killed.
 PATIENCE_SECONDS = 4.0
@@ -22,9 +26,9 @@ KILLED_SECONDS = 5.0
 
 @contextmanager
 def lock_for_process(folder: Path) -> Iterator[int]:
-    """A descriptor to pass to the process that will work in *folder*: it then has the lock.
+    """Take the lock of *folder* and give its file descriptor, to pass to the process of a stage.
 
-    What the stage before left running there is ended first.
+    A process that an earlier stage left there is ended first.
     """
     end_process(folder)
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -36,15 +40,15 @@ def lock_for_process(folder: Path) -> Iterator[int]:
 
 
 def note_group(lock: int, group: int) -> None:
-    """Write down which process group it is, for `end_process`."""
+    """Write the process group into the lock file, for `end_process`."""
     os.pwrite(lock, f"{group}\n".encode(), 0)
 
 
 def end_process(folder: Path) -> None:
-    """Wait until no process works in *folder*; one that takes too long is killed.
+    """Wait until no process works in *folder*, and kill one that takes too long.
 
     Raises:
-        OSError: it cannot be ended.
+        OSError: the process cannot be ended.
     """
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
@@ -53,7 +57,7 @@ def end_process(folder: Path) -> None:
     try:
         if _free(lock, PATIENCE_SECONDS):
             return
-        # As long as one of the group holds the lock, its number is no other's.
+        # While a process of the group holds the lock, no other group gets its number.
         with suppress(ValueError, ProcessLookupError):
             os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
         if not _free(lock, KILLED_SECONDS):

@@ -1,7 +1,7 @@
-"""Ask a service the same thing once in a command, whichever needs want the answer.
+"""Cache answers of a service for one command, so that it asks the same question once.
 
-A run asks each provider for two or three machines. Price lists and lists of types do not depend on
-which, and some have several megabytes.
+A run compares offers for two or three stages. Price lists and lists of instance types are the same
+for all of them, and some have several megabytes.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import Any, TypeVar
 
+__all__ = [
+    "Once",
+    "unkept",
+]
+
 T = TypeVar("T")
 KEPT_FOR = timedelta(minutes=1)
 
 
 class Once:
-    """Answers that were given a moment ago; safe to use from several threads."""
+    """Cache of recent answers; safe to use from several threads."""
 
     def __init__(self, kept_for: timedelta = KEPT_FOR) -> None:
-        """Nothing is known yet.
+        """Start with an empty cache.
 
         Args:
-            kept_for: How long an answer is used again; nothing keeps none.
+            kept_for: How long an answer is used again; zero turns the cache off.
         """
         self._seconds = kept_for.total_seconds()
         self._lock = threading.Lock()
@@ -31,9 +36,10 @@ class Once:
         self._answers: dict[Hashable, tuple[float, Any]] = {}
 
     def ask(self, question: Hashable, call: Callable[[], T]) -> T:
-        """What *call* answers, or what it answered to the same *question* a moment ago.
+        """The answer of *call*, or the cached answer to the same *question*.
 
-        Who asks while another asks the same waits for that answer. An error is not kept.
+        A thread that asks while another asks the same question waits for that answer. Errors are
+        not cached.
         """
         if not self._seconds:
             return call()
@@ -50,5 +56,5 @@ class Once:
 
 
 def unkept() -> Once:
-    """One that asks every time: for who opens a plugin to use it for long."""
+    """A cache that keeps nothing and asks every time: for a plugin that stays open for long."""
     return Once(timedelta(0))

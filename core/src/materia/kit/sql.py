@@ -1,7 +1,7 @@
-"""Values written into SQL text, and settings for a database that somebody else has made.
+"""SQL literals, and settings that lock DuckDB down to open an untrusted database.
 
-DuckDB takes parameters too, but its Python client imports NumPy and pandas, where they are
-installed, at the first statement that has one: half a second (seen with DuckDB 1.5.6, 2026-11).
+DuckDB takes parameters too, but at the first statement with a parameter its Python client imports
+NumPy and pandas, where they are installed: half a second (seen with DuckDB 1.5.6, 2026-11).
 """
 
 from __future__ import annotations
@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-# An instance of DuckDB with these reads no file, asks no address and loads no extension, whatever
-# a view in the database says; the last one makes the others final.
+__all__ = [
+    "LOCKED",
+    "literal",
+]
+
+# An instance of DuckDB with these settings reads no file, opens no address and loads no extension,
+# whatever a view in the database says; the last setting makes the others final.
 LOCKED: Mapping[str, str] = {
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
@@ -22,7 +27,7 @@ LOCKED: Mapping[str, str] = {
 
 
 def literal(value: str | int | date | datetime | None) -> str:
-    """*value* as SQL that means exactly it; a time must have no zone."""
+    """*value* as an SQL literal; a time must have no time zone."""
     match value:
         case None:
             return "NULL"
@@ -33,7 +38,7 @@ def literal(value: str | int | date | datetime | None) -> str:
         case int():
             return str(value)
         case str():
-            # A NUL ends a statement; it is the one character that text in quotes cannot hold.
+            # A NUL ends a statement; it is the one character that a quoted text cannot hold.
             return " || chr(0) || ".join(
                 f"'{part.replace(chr(39), chr(39) * 2)}'" for part in value.split("\0")
             )

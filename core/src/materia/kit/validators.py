@@ -1,56 +1,51 @@
-"""ETag and Last-Modified: which of them a source asks with, and which are remembered.
+"""ETag and Last-Modified: conditional requests, and which validators are safe to remember.
 
-A validator stands for the bytes that it came with, and is believed only beside bytes that were
-verified. A fault of the transfer would else be remembered as a property of the file: the server
-answers "not modified" for ever, and what broke on the way is never fetched again.
+A validator stands for the bytes that came with it, and the runner trusts it only once those bytes
+were verified. Otherwise a damaged download would stay for ever: the server answers "not modified",
+and the file is never fetched again.
 
 These rules hold for every source, whatever it returns. Pure functions.
 """
 
 from __future__ import annotations
 
-import email.utils
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from materia.data import Absent, Fetched, FetchResult, Known, Partition, Refused, Unchanged
 from materia.errors import SourceError
+from materia.kit.http_dates import http_moment
 
-# What RFC 9110 allows in an entity tag, but for bytes above 0x7F, which clients cannot send back;
-# and the bare words that some servers send. An empty tag names nothing, and `*` names everything.
+__all__ = [
+    "usable_date",
+    "usable_etag",
+]
+
+# Entity tags as RFC 9110 allows them, except bytes above 0x7F, which clients cannot send back; and
+# the unquoted words that some servers send. Neither an empty tag nor `*` names a file.
 ETAG = re.compile(r'(?:W/)?"[!#-~]+"|(?!W/)[A-Za-z0-9][A-Za-z0-9._:/+=-]*')
 LONGEST = 512
 
 
 def usable_etag(etag: str | None) -> str | None:
-    """*etag* when it can be sent back as it is; else None."""
+    """*etag* when a client can send it back unchanged; otherwise None."""
     if etag is None or len(etag) > LONGEST or not ETAG.fullmatch(etag):
         return None
     return etag
 
 
 def usable_date(last_modified: str | None) -> str | None:
-    """*last_modified* when it is a date of HTTP; else None."""
+    """*last_modified* when it is an HTTP date; otherwise None."""
     if last_modified is None or len(last_modified) > LONGEST or not last_modified.isascii():
         return None
-    return last_modified if moment_of(last_modified) is not None else None
-
-
-def moment_of(last_modified: str | None) -> datetime | None:
-    """The moment that a Last-Modified names, or None."""
-    try:
-        moment = email.utils.parsedate_to_datetime(last_modified or "")
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return last_modified if http_moment(last_modified) is not None else None
 
 
 def to_ask_with(known: Known | None, partition: Partition, *, everything: bool) -> Known | None:
-    """What the source is given of what is *known*: without validators it asks unconditionally.
+    """*known* as the source gets it; without validators the source sends no conditional request.
 
-    They are left out when *everything* is asked for, when they belong to another address, and for a
-    file that was refused and that no second download has confirmed.
+    The validators are left out when *everything* is wanted, when they belong to another address,
+    and for a refused file that no second download has confirmed.
     """
     if known is None:
         return None
@@ -64,16 +59,16 @@ def to_ask_with(known: Known | None, partition: Partition, *, everything: bool) 
 def to_keep(
     known: Known | None, partition: Partition, result: FetchResult, *, everything: bool
 ) -> FetchResult:
-    """What is recorded of *result*, when this was *known*.
+    """The *result* to record, when *known* was known before.
 
     Raises:
-        SourceError: it contradicts what was asked.
+        SourceError: the result contradicts the request.
     """
     here = known if known is not None and known.url == partition.url else None
     match result:
         case Fetched(raw=raw):
             etag, date = usable_etag(raw.etag), usable_date(raw.last_modified)
-            # Without validators the sink has lost the file and wants it.
+            # Without validators the sink has lost the file and needs it again.
             if everything and here is not None and (here.etag or here.last_modified):
                 in_use = here.raw is not None and here.raw.sha256 == raw.sha256
                 if in_use and here.refused is None:
@@ -91,7 +86,7 @@ def to_keep(
 def _unchanged(
     known: Known | None, asked: Known | None, partition: Partition, result: Unchanged
 ) -> Unchanged:
-    """With the validators that belong to the content that is kept."""
+    """*result* with the validators that belong to the file in the sink."""
     if known is not None and result.sha256 is not None:
         newest = known.refused_sha256 if known.refused is not None else _sha256_in_use(known)
         if result.sha256 == newest:
@@ -103,13 +98,13 @@ def _unchanged(
     elif asked is not None and (asked.etag or asked.last_modified):
         return replace(result, etag=asked.etag, last_modified=asked.last_modified)
     raise SourceError(
-        f"{partition.url}: is said to be unchanged, though it was asked for without conditions; "
+        f"{partition.url}: the source reports it unchanged, but the request was unconditional; "
         "run again"
     )
 
 
 def _refused(known: Known | None, result: Refused) -> Refused | Unchanged:
-    """Refused anew, without validators; or, after the same bytes once before, still refused."""
+    """Refused without validators at first; unchanged when the same bytes came a second time."""
     if known is not None and known.refused is not None:
         if result.sha256 is not None and result.sha256 == known.refused_sha256:
             return Unchanged(

@@ -1,7 +1,7 @@
-"""HTTP clients of httpx: every one in materia is made here, as the environment says.
+"""HTTP client: make an httpx client that uses the proxy and certificates of the environment.
 
-Proxies and certificates are read by `http_environment`, and not by httpx: it fails on values that
-can never matter (`NO_PROXY=fe80::/10`), with errors that name no variable.
+`materia_http.environment` reads proxies and certificates instead of httpx, which fails on values
+that do not matter (`NO_PROXY=fe80::/10`) with errors that name no variable.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from materia.errors import VariableError
 
 from materia_http.environment import Proxy, certificates, check_httpx, proxy_for
 
-# httpx also is a command, whose imports (click, rich) take longer than all the rest of it: 0.15 s
-# of 0.24. None is how Python says that a module cannot be imported, and httpx does without.
+# httpx also has a command, whose imports (click, rich) take longer than the rest of it: 0.15 s of
+# 0.24. With None in sys.modules Python cannot import that module, and httpx works without it.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402 -- as above
 
+__all__ = [
+    "client",
+]
+
 
 def client(url: str, **options: Any) -> httpx.Client:
-    """A client that asks *url*, and whatever that redirects to.
+    """An httpx client for *url* and for the addresses that it redirects to.
 
     Args:
-        url: What is asked first; it decides which variables have to be usable.
-        options: As for `httpx.Client`.
+        url: First address; its scheme and host decide which variables are checked.
+        options: Options of `httpx.Client`.
 
     Raises:
         VariableError: a variable of the environment cannot be used; the message names it.
@@ -42,7 +46,7 @@ def client(url: str, **options: Any) -> httpx.Client:
 
 
 class _Transport(httpx.BaseTransport):
-    """Connections, kept open by proxy; made when first they are needed."""
+    """One transport per scheme and proxy, made on first use and kept open."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -50,7 +54,7 @@ class _Transport(httpx.BaseTransport):
         self._lock = threading.Lock()
 
     def prepare(self, url: str) -> tuple[httpx.HTTPTransport, Proxy | None]:
-        """What goes to *url*, and by which proxy; VariableError when the environment forbids it."""
+        """The transport and the proxy for *url*; raises VariableError for an unusable variable."""
         proxy = proxy_for(url, self._environ, socks="socksio")
         try:
             return self._through(url.partition(":")[0], proxy), proxy
@@ -65,13 +69,13 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         try:
             through, proxy = self.prepare(str(request.url))
-        except VariableError as error:  # only after a redirect: `client` looked at the rest
+        except VariableError as error:  # only after a redirect: `client` checked the first address
             raise httpx.UnsupportedProtocol(str(error), request=request) from error
         try:
             return through.handle_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise type(error)(_told(error, proxy), request=request) from error
-        except UnicodeError as error:  # a host that no resolver takes
+        except UnicodeError as error:  # a host name that no resolver accepts
             raise httpx.ConnectError(_told(error, proxy), request=request) from error
 
     def close(self) -> None:
@@ -105,8 +109,8 @@ def _trusted(environ: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _told(error: Exception, proxy: Proxy | None) -> str:
-    """The reason, with what the environment has to do with it."""
+    """The reason of *error*, with the proxy or the certificate variable that matters."""
     reason = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        reason += "; set SSL_CERT_FILE to the certificate of an authority of your own"
+        reason += "; set SSL_CERT_FILE to the certificate of your own certificate authority"
     return f"{reason} (the proxy is {proxy.shown}, from {proxy.variable})" if proxy else reason

@@ -1,9 +1,8 @@
-"""Proxies and certificates: what HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and the like say for a URL.
+"""Proxy and certificate variables for a URL: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and others.
 
 HTTP libraries read these variables when a client is made, each in its own way, and fail on a value
-they cannot read with an error that names neither. Here they are read once, for every client: a
-value that cannot be used is named with its variable and its cure. Pure but for the certificates,
-which are read from the disk.
+they cannot read with an error that names neither variable nor value. Here they are read once, for
+every client, and the error says which variable to set. Only the certificates are read from disk.
 """
 
 from __future__ import annotations
@@ -20,7 +19,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from materia.errors import VariableError
 
-SHOWN = 100  # of a value in a message
+__all__ = [
+    "check_httpx",
+    "check_requests",
+]
+
+SHOWN = 100  # characters of a value in a message
 CERTIFICATES = "set it to a file of PEM certificates, or unset it"
 
 
@@ -29,9 +33,9 @@ class Proxy:
     """The proxy that requests go through.
 
     Attributes:
-        variable: The one that names it.
-        url: With its scheme, and with user and password if it has them.
-        shown: The same without user and password.
+        variable: Name of the variable that sets it.
+        url: Address with its scheme, and with user and password if it has them.
+        shown: The same address without user and password.
     """
 
     variable: str
@@ -40,10 +44,10 @@ class Proxy:
 
 
 def check_httpx(url: str, environ: Mapping[str, str]) -> None:
-    """See that a client of httpx can ask *url*.
+    """Check the proxy and certificate variables that an httpx client uses for *url*.
 
     Raises:
-        VariableError: a variable cannot be used; the message names it, its value and its cure.
+        VariableError: a variable cannot be used; the message has its name, its value and a remedy.
     """
     proxy_for(url, environ, socks="socksio")
     if url.startswith("https:"):
@@ -51,10 +55,10 @@ def check_httpx(url: str, environ: Mapping[str, str]) -> None:
 
 
 def check_requests(url: str, environ: Mapping[str, str]) -> None:
-    """See that a client of requests, such as a provider's SDK, can ask *url*.
+    """Check the proxy and certificate variables that requests, or an SDK on it, uses for *url*.
 
     Raises:
-        VariableError: as `check_httpx`.
+        VariableError: a variable cannot be used; the message has its name, its value and a remedy.
     """
     proxy_for(url, environ, socks="socks")
     variable = next(
@@ -67,10 +71,10 @@ def check_requests(url: str, environ: Mapping[str, str]) -> None:
 
 
 def certificates(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The file, or else the folder, of certificates that are trusted in place of the usual ones.
+    """The file, or else the folder, of trusted certificates that replaces the default ones.
 
     Raises:
-        VariableError: it is not there, or has no certificate.
+        VariableError: it does not exist, or has no certificate.
     """
     if file := environ.get("SSL_CERT_FILE"):
         _check_bundle("SSL_CERT_FILE", Path(file))
@@ -100,12 +104,12 @@ def _check_bundle(variable: str, path: Path) -> None:
 
 
 def proxy_for(url: str, environ: Mapping[str, str], *, socks: str) -> Proxy | None:
-    """The proxy through which *url* is asked; None: it is asked directly.
+    """The proxy for requests to *url*; None means a direct connection.
 
     Args:
         url: The address, with its scheme.
-        environ: The variables; of two that differ in capitals only, the small one is heeded.
-        socks: The package without which a client can use no SOCKS proxy.
+        environ: The variables; the lower-case form of a name wins over the upper-case form.
+        socks: Package that a client needs for a SOCKS proxy.
 
     Raises:
         VariableError: the variable that names the proxy cannot be used.
@@ -133,9 +137,9 @@ def _variable_for(scheme: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _fault(value: str, socks: str) -> str | None:
-    """Why *value* cannot be used as a proxy, to be read after it."""
+    """Why *value* cannot be used as a proxy, as the words that follow it in a message."""
     if not value.isascii() or re.search(r"[\x00-\x20\x7f]", value):
-        return "which has characters that are in no address"
+        return "which has characters that are not allowed in an address"
     try:
         split = urlsplit(_with_scheme(value))
         port = split.port
@@ -160,7 +164,7 @@ def _with_scheme(value: str) -> str:
 
 
 def _without_user(value: str) -> str:
-    """*value* as a message may have it: scheme, host and a port that is a number."""
+    """*value* without secrets, for a message: scheme, host and a port that is a number."""
     scheme, separator, rest = value.partition("://")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         scheme, separator, rest = "", "", value
@@ -168,18 +172,18 @@ def _without_user(value: str) -> str:
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]
     host, colon, port = place.rpartition(":")
     if colon and not port.isdecimal() and not place.endswith("]"):
-        place = f"{host}:***"  # it may be a password whose host is missing
+        place = f"{host}:***"  # it may be a password without a host
     return _plain(f"{scheme}{separator}{'***@' if hidden or at else ''}{place}")
 
 
 def _plain(text: str) -> str:
-    """*text* without control characters, and cut."""
+    """*text* without control characters, cut to a length for messages."""
     shown = "".join(one if one.isprintable() else "?" for one in text)
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
 
 
 def _is_direct(url: SplitResult, no_proxy: str | None) -> bool:
-    """Whether an entry of NO_PROXY has the host; what cannot be read has none."""
+    """Whether an entry of NO_PROXY matches the host; an unreadable entry matches none."""
     host = (url.hostname or "").rstrip(".").lower()
     try:
         port = url.port or {"http": 80, "https": 443}.get(url.scheme)
@@ -192,7 +196,7 @@ def _is_direct(url: SplitResult, no_proxy: str | None) -> bool:
 
 
 def _entries(no_proxy: str) -> Iterator[tuple[str, int | None]]:
-    """Hosts and networks with the port they are meant for."""
+    """The hosts and networks of NO_PROXY, each with its port or None."""
     for text in re.split(r"[\s,]+", no_proxy.lower()):
         bracketed = re.fullmatch(r"\[(.*)\](?::(\d{1,5}))?", text)
         with_port = re.fullmatch(r"([^:]+):(\d{1,5})", text)

@@ -1,28 +1,59 @@
-"""Translate what a provider's SDK raises into materia's errors."""
+"""API errors: translate an SDK's exceptions into materia's; rate limit, not found, conflict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from materia.errors import MateriaError, ProviderError
+from materia.kit import http_dates
+
+__all__ = [
+    "BusyRateError",
+    "GoneError",
+    "NothingMadeError",
+    "TakenError",
+    "UnansweredError",
+    "refuses",
+    "retry_after",
+    "translated",
+]
 
 Translate = Callable[[Exception, str], MateriaError | None]
-# Of the 4xx, those that are about the account, its rate or the moment, not about what is asked for.
+# Client errors about the account, the rate limit or the moment, not about the request itself.
 NOT_ABOUT_THE_REQUEST = frozenset({401, 402, 403, 407, 408, 409, 423, 425, 429})
+
+
+class GoneError(ProviderError):
+    """Not found: it does not exist, the account may not see it, or it is not visible yet."""
+
+
+class UnansweredError(ProviderError):
+    """No answer, or an unreadable one: it is unknown whether the request took effect."""
+
+
+class NothingMadeError(ProviderError):
+    """The request failed, and certainly created nothing."""
+
+
+class BusyRateError(NothingMadeError):
+    """Rate limit: the provider did not carry out the request, so it is safe to retry."""
+
+
+class TakenError(ProviderError):
+    """Conflict: the name, or the key, exists already."""
 
 
 @contextmanager
 def translated(doing: str, *, provider: str, translate: Translate) -> Iterator[None]:
-    """Let only materia's errors out of a block that calls an SDK or reads what it answered.
+    """Turn every exception of a block that calls an SDK into one of materia's errors.
 
     Args:
-        doing: What could not be done, on what: `create the server w1`.
-        provider: Its plugin's name.
-        translate: The error that an exception of the SDK is to a caller. None says that it has no
-            meaning of its own: then the answer was nothing that can be read.
+        doing: The action and its object, for the message: `create the server w1`.
+        provider: Name of the provider's plugin.
+        translate: Function from an exception of the SDK to materia's error. None means that the
+            exception has no special meaning: the message then says that the answer is unreadable.
     """
     try:
         yield
@@ -39,21 +70,16 @@ def translated(doing: str, *, provider: str, translate: Translate) -> Iterator[N
 
 
 def retry_after(headers: Mapping[str, str] | None, now: datetime | None = None) -> timedelta | None:
-    """How long a service asks to wait, from its header Retry-After; None when it does not say."""
-    value = str((headers or {}).get("Retry-After") or (headers or {}).get("retry-after") or "")
-    if value.strip().isdecimal() and len(value) < 10:
-        return timedelta(seconds=int(value))
-    try:
-        moment = parsedate_to_datetime(value)
-        return max(timedelta(0), moment - (now or datetime.now(UTC)))
-    except (ValueError, TypeError, OverflowError):  # no date, one without a zone, or none at all
-        return None
+    """How long a service asks to wait in its Retry-After header; None without one."""
+    given = headers or {}
+    value = given.get("Retry-After") or given.get("retry-after")
+    return http_dates.retry_after(None if value is None else str(value), now)
 
 
 def refuses(status: int) -> bool:
-    """Whether an HTTP status says no to what was asked for, and will do so again.
+    """Whether an HTTP status refuses the request for good, so that a retry is useless.
 
-    To the request that creates a machine this means: this type cannot be rented in this place, and
-    another offer may be.
+    After a request to create a machine it means that this type cannot be rented in this region, but
+    another offer may work.
     """
     return 400 <= status < 500 and status not in NOT_ABOUT_THE_REQUEST

@@ -1,7 +1,7 @@
-"""A provider's own clock, read from the Date header of its API, and how far ours is off.
+"""Clock skew: read a provider's clock from the Date header of its API and compare it with ours.
 
-A deadline that is compared with a wrong clock destroys the machine of a run that is alive, or
-leaves one running. RFC 9110, section 6.6.1, has every server with a clock send the header.
+A deadline compared with a wrong clock destroys the machine of a live run, or leaves an orphan
+running. RFC 9110, section 6.6.1, requires every server with a clock to send the header.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from materia.errors import ConfigError
+from materia.kit.http_dates import http_moment
 from materia.protocols import HasClock, Provider
 
-# Between two right clocks lie the whole seconds of the header and the way of the answer.
+__all__ = [
+    "read_date_header",
+]
+
+# Two correct clocks differ by the header's whole seconds and by the time the answer takes.
 TOLERANCE = timedelta(minutes=5)
 TIMEOUT = timedelta(seconds=10)
 HOUR = timedelta(hours=1)
@@ -25,12 +29,12 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderTime:
-    """What time it is.
+    """The current time by a provider's clock, and the skew of this computer's clock.
 
     Attributes:
-        now: By the provider's clock, or by this computer's when the provider's is not known.
+        now: Time by the provider's clock, or by this computer's when the provider's is unknown.
         off: How far this computer's clock is ahead; negative when it is behind, zero when the
-            provider's is not known.
+            provider's is unknown.
     """
 
     now: datetime
@@ -38,11 +42,11 @@ class ProviderTime:
 
     @property
     def is_off(self) -> bool:
-        """Whether this computer's clock is too wrong to set a deadline by it."""
+        """Whether this computer's clock is too far off to set a deadline."""
         return abs(self.off) > TOLERANCE
 
     def sentence(self, provider: str) -> str:
-        """How far this computer's clock is off, and what to do about it."""
+        """A sentence for people: how far this computer's clock is off, and how to set it."""
         side = "ahead of" if self.off > timedelta(0) else "behind"
         minutes = round(abs(self.off) / timedelta(minutes=1))
         length = f"{minutes} min" if minutes < 120 else f"{round(abs(self.off) / HOUR)} h"
@@ -53,15 +57,15 @@ class ProviderTime:
 
 
 def read_date_header(url: str) -> datetime | None:
-    """The Date header of the answer to a HEAD request, in UTC; None when there is none.
+    """Read the Date header of the answer to a HEAD request, in UTC; None when there is none.
 
-    The status does not matter, and no credentials are sent. Takes 10 s at most.
+    The status does not matter, and no credentials are sent. It takes 10 s at most.
     """
     if not url.startswith(("https://", "http://")):
         return None
     try:
-        return _moment(_date_header(url))
-    # No network, an odd address, an odd proxy, an odd answer: a date in the year 99999, say.
+        return http_moment(_date_header(url))
+    # No network, or an unusable address, proxy or answer, such as a date in the year 99999.
     except (OSError, HTTPException, ArithmeticError, TypeError, ValueError):
         return None
 
@@ -76,15 +80,10 @@ def _date_header(url: str) -> str:
             return str(error.headers.get("Date", "")) if error.headers else ""
 
 
-def _moment(header: str) -> datetime:
-    moment = parsedate_to_datetime(header)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
 def provider_time(
     provider: Provider, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> ProviderTime:
-    """The time by the clock of *provider*, or by *clock* where it shows none."""
+    """The time by the clock of *provider*, or by *clock* when the provider has none."""
     theirs = _asked(provider)
     ours = clock()
     if theirs is None:
@@ -93,25 +92,25 @@ def provider_time(
 
 
 def _asked(provider: Provider) -> datetime | None:
-    """What *provider* says, when that is a moment.
+    """The time by the clock of *provider*, or None when it does not return a usable one.
 
-    A plugin may have a `clock` of its own that is something else, or one that fails. Neither may
-    end a sweep: without the provider's clock, that of this computer counts.
+    A plugin may have an attribute `clock` that is something else, or that fails. Neither may stop
+    a sweep: it then uses the clock of this computer.
     """
     if not isinstance(provider, HasClock):
         return None
     try:
         said: object = provider.clock()
-    except Exception:  # noqa: BLE001 -- whatever a plugin raises, its machines can be swept
+    except Exception:  # noqa: BLE001 -- a broken clock must not stop a sweep
         return None
     return said if isinstance(said, datetime) and said.utcoffset() is not None else None
 
 
 def check_clock(provider: Provider, name: str) -> None:
-    """Do nothing when deadlines may be set by the clock of this computer.
+    """Check that the clock of this computer is right enough to set deadlines.
 
     Raises:
-        ConfigError: it is more than 5 minutes off that of the provider *name*.
+        ConfigError: it is more than 5 minutes off the clock of the provider *name*.
     """
     time = provider_time(provider)
     if time.is_off:

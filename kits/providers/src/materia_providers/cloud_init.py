@@ -1,8 +1,8 @@
-"""What a rented machine is told at its first boot: keys and a cloud-config, as values and text.
+"""cloud-init user data of a rented machine: login user, SSH keys, host key and deadline.
 
-The host key is made here and sent along, so the first packet of the first connection can be
-checked. It lives as long as one instance; it is the only secret in the user data, which the
-provider keeps and every process on the machine can read.
+materia makes the host key and sends it in the user data, so it can check the server from the first
+packet on. The key is for one instance. It is the only secret in the user data, which the provider
+stores and every process on the machine can read.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from datetime import datetime, timedelta
 
 from materia.errors import ConfigError, ProviderError
 
-# The same on every provider, instead of root, ubuntu, opc or debian. It needs no right but its own.
+__all__ = [
+    "check_size",
+    "host_key_of",
+]
+
+# The same on every provider, instead of root, ubuntu, opc or debian. It has no extra rights.
 LOGIN_USER = "materia"
 HEADER = "#cloud-config\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """An Ed25519 key in OpenSSH's text forms; its private half shows in no repr.
+    """An Ed25519 key pair in OpenSSH's text format; its repr hides the private key.
 
     Attributes:
-        public: One line of an authorized_keys file: the kind and the key, without a comment.
-        private: What a private key file holds, unencrypted, with its last newline.
+        public: Public key as one line of an authorized_keys file, without a comment.
+        private: Private key as in a key file, unencrypted, with the final newline.
     """
 
     public: str
@@ -34,7 +39,7 @@ class KeyPair:
 
 
 def generate_key() -> KeyPair:
-    """A new key; nothing is written anywhere."""
+    """Generate a new key pair in memory."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -55,9 +60,9 @@ def cloud_config(
 ) -> dict[str, object]:
     """The cloud-config of a worker, as a value.
 
-    One user that only *login_key* (one line) lets in, *host_key* and no other host key, and power
-    off at *expires_at*. That ends the work and not the bill: every provider goes on charging for a
-    machine that is off, so it is a help to the sweep and never instead of it.
+    It creates one user who logs in with *login_key* (one line), sets *host_key* as the only host
+    key, and powers off at *expires_at*. A power-off ends the work but not the bill: every provider
+    charges for a machine that is off, so the sweep must still destroy it.
 
     Keys are those of cloud-init 22 and later (docs.cloud-init.io, modules reference, 2026-08).
     """
@@ -86,18 +91,18 @@ def cloud_config(
 
 
 def user_data(config: Mapping[str, object]) -> str:
-    """*config* as cloud-init reads it; the same value gives the same text.
+    """*config* as user data for cloud-init; the same value gives the same text.
 
-    JSON is YAML, so this needs no YAML library and has no quoting of its own.
+    JSON is valid YAML, so this needs neither a YAML library nor quoting of its own.
     """
     return f"{HEADER}{json.dumps(config, indent=1, sort_keys=True)}\n"
 
 
 def read_user_data(text: str) -> dict[str, object]:
-    """The cloud-config that `user_data` wrote.
+    """Read the cloud-config that `user_data` wrote.
 
     Raises:
-        ConfigError: the text is something else.
+        ConfigError: the text is not a cloud-config in JSON.
     """
     try:
         config = json.loads(text.removeprefix(HEADER))
@@ -109,25 +114,25 @@ def read_user_data(text: str) -> dict[str, object]:
 
 
 def host_key_of(text: str) -> str:
-    """The public host key that a machine with this user data must show, as one line.
+    """The public SSH host key in user data, which the machine must show, as one line.
 
     Raises:
-        ConfigError: the user data brings no host key.
+        ConfigError: the user data has no host key.
     """
     keys = read_user_data(text).get("ssh_keys")
     public = keys.get("ed25519_public") if isinstance(keys, dict) else None
     if not isinstance(public, str):
-        raise ConfigError("user data brings no host key: ssh_keys.ed25519_public is missing")
+        raise ConfigError("user data has no host key: ssh_keys.ed25519_public is missing")
     return public
 
 
 def check_size(text: str, *, provider: str, limit_bytes: int, encoded: bool = False) -> None:
-    """Refuse user data that *provider* would refuse or cut, before anything is created.
+    """Refuse user data that is too long for *provider*, before anything is created.
 
     Args:
         text: The user data.
-        provider: Whose limit it is, for the message.
-        limit_bytes: The most it takes.
+        provider: Name of the provider, for the message.
+        limit_bytes: The provider's limit.
         encoded: Whether the limit counts the base64 form.
 
     Raises:
@@ -138,10 +143,10 @@ def check_size(text: str, *, provider: str, limit_bytes: int, encoded: bool = Fa
     if size > limit_bytes:
         form = " as base64" if encoded else ""
         raise ProviderError(
-            f"{provider}: user data is {size:,} bytes{form}, {provider} takes {limit_bytes:,}"
+            f"{provider}: user data has {size:,} bytes{form}, the limit is {limit_bytes:,}"
         )
 
 
 def _minutes_until(moment: datetime, *, now: datetime) -> int:
-    # Rounded up, and at least one: 0 would be a machine that never ends its first boot.
+    # Rounded up, and at least one: 0 would power the machine off before its first boot ends.
     return max(1, -((now - moment) // timedelta(minutes=1)))

@@ -1,7 +1,7 @@
-"""Say what is wrong with a connection: certificate, name, proxy, refusal or time; and what to do.
+"""Explain a connection error: certificate, DNS, proxy, connection refused or timeout, and a remedy.
 
-Every SDK wraps what the network did in errors of its own. The reason is somewhere in their chain of
-causes and arguments, and only that reason tells a user behind a company's proxy what to change.
+Every SDK wraps network errors in its own classes. The reason is somewhere in their chain of causes
+and arguments, and a user behind a company proxy needs that reason to know what to change.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-DEPTH = 12  # of a chain of causes; some of them go round in circles
+__all__ = [
+    "connection_text",
+]
+
+DEPTH = 12  # errors of a chain of causes; some chains are circular
 CERTIFICATE = (
-    "if a proxy between here and there opens TLS, set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to a "
-    "file with its certificate; otherwise somebody else may be answering"
+    "if a proxy on the way decrypts TLS, set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to a file with "
+    "its certificate; otherwise another server may be answering"
 )
 
 
 def connection_text(error: BaseException, address: str = "") -> str:
-    """What an error of a connection to *address* comes down to, for people.
+    """Explain in one sentence why a connection to *address* failed, and what to check.
 
     Args:
-        error: As httpx, requests, urllib3 or an SDK on top of them raised it.
-        address: What was asked, where the error does not say; only its host is named.
+        error: Error of httpx, requests, urllib3 or an SDK on top of them.
+        address: Address of the request, if the error does not have it; only its host is shown.
     """
     chain = list(_chain(error))
     host = _host([address, *(_asked(one) for one in chain)])
@@ -40,15 +44,15 @@ def connection_text(error: BaseException, address: str = "") -> str:
     if "CERTIFICATE_VERIFY_FAILED" in texts:
         return f"the certificate of {host} is not accepted; {CERTIFICATE}"
     if any("SSL" in kind or "TLS" in kind for kind in kinds) or "SSL:" in texts:
-        return f"no TLS connection to {host}; check the address, and that nothing cuts it off"
+        return f"no TLS connection to {host}; check the address, the proxy and the firewall"
     return f"no connection to {host} ({type(error).__name__})"
 
 
 def _asked(error: BaseException) -> str:
-    """The address of the request that an error of httpx or requests carries."""
+    """The address of the request in an error of httpx or requests."""
     try:
         return str(getattr(getattr(error, "request", None), "url", "") or "")
-    except RuntimeError:  # httpx raises it where there is none
+    except RuntimeError:  # httpx raises it when there is no request
         return ""
 
 
@@ -57,7 +61,7 @@ def _host(addresses: list[str]) -> str:
         try:
             if host := urlsplit(address).hostname:
                 return host
-        except ValueError:  # an address that is none
+        except ValueError:  # not an address
             continue
     return "the server"
 
@@ -70,7 +74,7 @@ def _known(error: BaseException, host: str) -> str:
         reason = f" ({error.reason})" if error.reason else ""
         return f"no TLS connection to {host}{reason}; check the address, and that it speaks https"
     if isinstance(error, socket.gaierror):
-        return f"the name {host} is not known here; check the address and this machine's network"
+        return f"the host name {host} cannot be resolved; check the address and this machine's DNS"
     if isinstance(error, ConnectionRefusedError):
         return f"{host} refuses the connection; check the address"
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
@@ -79,7 +83,7 @@ def _known(error: BaseException, host: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything it was made from, the outermost first."""
+    """The error and its causes, the outermost first."""
     waiting: list[BaseException] = [error]
     seen: set[int] = set()
     while waiting and len(seen) < DEPTH:

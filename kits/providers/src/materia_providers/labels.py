@@ -1,8 +1,8 @@
-"""How materia marks what it rents, so that it finds all of it again and touches nothing else.
+"""Labels that mark what materia created, so that teardown and sweep touch nothing else.
 
-A provider with labels or tags carries four of them on everything that was made for an instance.
-A machine is materia's when its name and its labels both say so: labels are copied from one machine
-to another, by people and by tools, and a copy of ours makes nobody's database a worker.
+Everything created for an instance has four labels, or tags. A machine belongs to materia when its
+name and its labels both say so: people and tools copy labels from one machine to another, and a
+copied label must not turn a foreign database into a worker.
 """
 
 from __future__ import annotations
@@ -14,24 +14,37 @@ from datetime import UTC, datetime
 
 from materia.compute import InstanceRequest
 
+__all__ = [
+    "EXPIRES",
+    "NAME",
+    "RUN",
+    "STAGE",
+    "UNNAMED",
+    "Mark",
+    "entry_mark",
+    "is_own_name",
+    "mark_of",
+    "read_mark",
+]
+
 RUN = "materia-run"
 STAGE = "materia-stage"
 NAME = "materia-name"
 EXPIRES = "materia-expires"
-# As materia forms the names of machines: `materia-`, the run and what the machine is for.
+# The names that materia gives to machines: `materia-`, the run and the stage.
 OWN_NAME = re.compile(r"materia-[a-z0-9][a-z0-9-]{0,54}")
-UNNAMED = object()  # of what has no name of ours, as an address that came with a machine
+UNNAMED = object()  # for things without a name from materia: an address of a machine, for example
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Whose something is.
+    """Ownership mark in the labels: instance, run, stage and deadline.
 
     Attributes:
-        name: Of the instance it is, or was made for.
+        name: Name of the instance that it is, or was created for.
         run: Identity of the run.
         stage: Name of the stage.
-        expires_at: After this moment it may be destroyed by anyone, in UTC, to the second.
+        expires_at: Deadline after which any sweep may destroy it, in UTC, in whole seconds.
     """
 
     name: str
@@ -40,7 +53,7 @@ class Mark:
     expires_at: datetime
 
     def labels(self) -> dict[str, str]:
-        """As labels: letters, digits, `-`, `_` and `.`, as the strictest provider wants them."""
+        """The mark as labels of letters, digits, `-`, `_` and `.`, as the strictest API wants."""
         return {
             NAME: self.name,
             RUN: self.run,
@@ -50,28 +63,28 @@ class Mark:
 
 
 def mark_of(request: InstanceRequest) -> Mark:
-    """The mark for everything that is made for *request*."""
+    """The mark for everything that is created for *request*."""
     return Mark(
         name=request.name, run=request.run, stage=request.stage, expires_at=request.expires_at
     )
 
 
 def is_own_name(name: object) -> bool:
-    """Whether materia could have given a machine that name."""
+    """Whether *name* has the form of a machine name that materia gives."""
     return isinstance(name, str) and OWN_NAME.fullmatch(name) is not None
 
 
 def read_mark(labels: object, *, named: object = UNNAMED) -> Mark | None:
-    """The mark in *labels*, or None for what is not materia's.
+    """Read the mark in *labels*; None when they are not materia's.
 
-    A stranger's label of the same name makes nothing ours: all four must be there as text, the
-    expiry must be a time, and the name one that materia gives. *labels* may be anything that an
-    API answered.
+    A foreign label with the same name is not enough: all four labels must be text, the expiry must
+    be a time, and the name must have the form that materia gives. *labels* may be any value that an
+    API returns.
 
     Args:
-        labels: Of the thing.
-        named: What the thing itself is called, where materia gave it its name, as it does for
-            machines and keys: another name than the one in the labels says that they were copied.
+        labels: Labels of the thing.
+        named: Name of the thing itself, for machines and keys, which materia names. When it differs
+            from the name in the labels, the labels were copied and are not materia's.
     """
     if not isinstance(labels, Mapping):
         return None
@@ -87,11 +100,11 @@ def read_mark(labels: object, *, named: object = UNNAMED) -> Mark | None:
 
 
 def entry_mark(identity: object, labels: object, *, named: object = UNNAMED) -> Mark | None:
-    """As `read_mark`, of an entry of a list, which may be odd and a stranger's.
+    """Read the mark of an entry of an API's list, which may be malformed or foreign.
 
     Raises:
-        ValueError: the entry is materia's and has no identity, or it does not say whose it is: it
-            may be materia's, so a list without it would be too short.
+        ValueError: the entry is materia's and has no id, or its labels cannot be read. It may be
+            materia's, so leaving it out silently could hide an orphan.
     """
     mark = read_mark(labels, named=named)
     identified = isinstance(identity, str | int) and identity not in {"", 0}
@@ -99,12 +112,12 @@ def entry_mark(identity: object, labels: object, *, named: object = UNNAMED) -> 
         return mark
     stranger = isinstance(named, str) and bool(named) and not is_own_name(named)
     if mark is not None or not stranger:
-        raise ValueError(f"an entry with the id {identity!r} does not say whose it is")
+        raise ValueError(f"its id is {identity!r}, and its labels or name do not show its owner")
     return None
 
 
 def _is_readable(labels: object) -> bool:
-    """Whether *labels* are none, or ours are texts as they were sent."""
+    """Whether there are no labels, or materia's labels are all text."""
     if not isinstance(labels, Mapping):
         return isinstance(labels, list | None)
     return all(isinstance(labels.get(key, ""), str) for key in (NAME, RUN, STAGE, EXPIRES))

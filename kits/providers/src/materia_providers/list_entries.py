@@ -1,8 +1,8 @@
-"""Read a list of an API entry by entry: an odd entry is left out, with a line that says so.
+"""Read a list of an API entry by entry, and report malformed entries instead of failing.
 
-APIs add kinds of entries, leave fields out and answer for nine of ten places. A plugin reads each
-entry, and each place, under a `LeftOut`, and returns `Entries`: what it found, and what it left out
-and why. The commands print those lines, and nobody takes a part for the whole.
+APIs add kinds of entries, omit fields and fail for one region of ten. A plugin reads each entry,
+and each region, under a `LeftOut`, and returns `Entries`: the entries it found, and a line for each
+one it left out. The commands print those lines, so that a partial list does not look complete.
 """
 
 from __future__ import annotations
@@ -15,40 +15,53 @@ from typing import TypeVar
 from materia.errors import CredentialsError, ProviderError
 from materia.printable import on_one_line
 
+__all__ = [
+    "ODD",
+    "Entries",
+    "LeftOut",
+    "amount",
+    "amount_in",
+    "left_out_of",
+    "printable",
+    "reason_of",
+    "whole",
+    "word",
+]
+
 T_co = TypeVar("T_co", covariant=True)
-# What taking an answer apart raises when it has another shape than the API's documents say.
+# The errors of reading an answer that differs from the API's documentation.
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-LINES = 5  # a list that is odd from end to end shows its first lines and a count
-WIDTH = 200  # of what an API itself says
+LINES = 5  # a list with more malformed entries shows its first lines and a count
+WIDTH = 200  # characters of a text from an API
 MOST = Decimal(1_000_000)
 
 
 class Entries(tuple[T_co, ...]):  # noqa: SLOT001 -- a tuple can have none for its lines
-    """A sequence of what was found, and one line for each thing that was left out."""
+    """The entries that were found, and one line for each entry that was left out."""
 
     left_out: tuple[str, ...]
 
     def __new__(cls, found: Iterable[T_co] = (), left_out: Iterable[str] = ()) -> Entries[T_co]:
-        """All of *found*, in its order."""
+        """Take all of *found*, in its order, and the lines of *left_out*."""
         self = super().__new__(cls, found)
         self.left_out = tuple(left_out)
         return self
 
 
 def left_out_of(found: object) -> tuple[str, ...]:
-    """The lines that came with *found*; a plain list has none."""
+    """The lines about left-out entries of *found*; a plain list has none."""
     lines = getattr(found, "left_out", ())
     return tuple(str(line) for line in lines) if isinstance(lines, tuple | list) else ()
 
 
 class LeftOut:
-    """What was left out of a provider's answers, with the reasons."""
+    """Collect entries and regions that were left out of a provider's answers, with the reasons."""
 
     def __init__(self, provider: str) -> None:
-        """Nothing is left out yet.
+        """Start with nothing left out.
 
         Args:
-            provider: Its name, which each line begins with.
+            provider: Name of the provider, with which each line begins.
         """
         self._provider = provider
         self._entries: list[str] = []
@@ -57,7 +70,7 @@ class LeftOut:
 
     @contextmanager
     def entry(self, what: str) -> Iterator[None]:
-        """Leave *what* out, with a line, when the block cannot read it."""
+        """Leave *what* out, and add a line, when the block cannot read it."""
         try:
             yield
         except ODD as error:
@@ -65,9 +78,9 @@ class LeftOut:
 
     @contextmanager
     def place(self, what: str) -> Iterator[None]:
-        """Leave *what* out, with a line, when the provider does not answer for it.
+        """Leave *what* out, and add a line, when the provider does not answer for it.
 
-        Credentials that are refused are refused everywhere, so that error is raised.
+        CredentialsError is raised, because refused credentials are refused in every region.
         """
         try:
             yield
@@ -85,13 +98,13 @@ class LeftOut:
             self._entries.append(line)
 
     def join(self, other: LeftOut) -> None:
-        """Add what *other* has."""
+        """Add the entries, regions and errors of *other*."""
         self.errors += other.errors
         self._places += other._places
         self._entries += [line for line in other._entries if line not in self._entries]
 
     def lines(self) -> tuple[str, ...]:
-        """A line for each: every place, and the first of the entries with a count of the rest."""
+        """The lines: every region, the first entries, and a count of the other entries."""
         entries, rest = self._entries[:LINES], len(self._entries) - LINES
         more = [f"{self._provider}: {rest} more entries are left out"] if rest > 0 else []
         return (*sorted(self._places), *entries, *more)
@@ -102,7 +115,7 @@ class LeftOut:
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong with an entry, in words."""
+    """The reason why an entry cannot be read, in words."""
     if isinstance(error, KeyError) and error.args:
         return f"it has no {error.args[0]}"
     if isinstance(error, ValueError) and error.args:
@@ -111,7 +124,7 @@ def reason_of(error: Exception) -> str:
 
 
 def printable(text: str) -> str:
-    """On one line, at most 200 characters, without control characters."""
+    """*text* on one line of at most 200 characters, without control characters."""
     line = on_one_line(text)
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
@@ -119,24 +132,24 @@ def printable(text: str) -> str:
 def amount(
     value: object, what: str, *, least: Decimal = Decimal(0), most: Decimal = MOST
 ) -> Decimal:
-    """A number of JSON as an exact decimal, from *least* to *most*.
+    """Read a JSON number as an exact decimal from *least* to *most*.
 
     Raises:
-        ValueError: it is no number, none that is finite, or one that cannot be.
+        ValueError: it is not a number, not finite, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"its {what} is {_shown(value)}, not a number")  # noqa: TRY004 -- data
-    # A float prints the digits it was written with.
+    # The repr of a float has the digits that it was written with.
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not exact.is_finite() or not least <= exact <= most:
-        raise ValueError(f"its {what} is {_shown(value)}, which cannot be")
+        raise ValueError(f"its {what} is {_shown(value)}, which is out of range")
     return exact
 
 
 def amount_in(
     value: object, what: str, *, least: Decimal = Decimal(0), most: Decimal = MOST
 ) -> Decimal:
-    """As `amount`, of an API that writes its decimals as text."""
+    """Read a number that an API writes as text, as an exact decimal; raises as `amount`."""
     if not isinstance(value, str):
         raise ValueError(f"its {what} is {_shown(value)}, not a number as text")  # noqa: TRY004 -- data
     try:
@@ -147,10 +160,10 @@ def amount_in(
 
 
 def whole(value: object, what: str, *, least: int = 1, most: int = int(MOST)) -> int:
-    """A whole number, from *least* to *most*.
+    """Read a JSON number as a whole number from *least* to *most*.
 
     Raises:
-        ValueError: it is none, or one that cannot be.
+        ValueError: it is not a whole number, or out of range.
     """
     exact = amount(value, what, least=Decimal(least), most=Decimal(most))
     if exact != int(exact):
@@ -159,10 +172,10 @@ def whole(value: object, what: str, *, least: int = 1, most: int = int(MOST)) ->
 
 
 def word(value: object, what: str) -> str:
-    """A text that is not empty and fits on a line.
+    """Read a text that is not empty and fits on one line.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not such a text.
     """
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > WIDTH:
         raise ValueError(f"its {what} is {_shown(value)}, not a name")

@@ -1,8 +1,8 @@
-"""Poll a provider: wait for a list to show a machine, wait for a machine to boot.
+"""Poll a provider with backoff: retry requests, wait until a machine appears, boots and answers.
 
-All waiting on a provider goes through here. An answer that cannot be read says nothing about what
-is waited for: a server error, a rate limit, a dropped connection, a page of a gateway, an object
-without its fields. So it is asked for again until the time is over.
+All waiting for a provider goes through here. An unreadable answer proves nothing: a server error, a
+rate limit, a dropped connection, the error page of a gateway, an object without its fields. So the
+request is repeated until the timeout.
 """
 
 from __future__ import annotations
@@ -15,26 +15,38 @@ from datetime import timedelta
 from typing import TypeVar
 
 from materia.errors import MateriaError, ProviderError, ReadyTimeoutError
+from materia.text import duration_text
+
+__all__ = [
+    "LONGEST_HEEDED",
+    "Boot",
+    "again",
+    "await_boot",
+    "heed",
+    "look_for",
+    "poll",
+    "wait_for_port",
+]
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-GROWTH = 1.25  # so what is waited for is seen at most a quarter too late
-# A service that asks for more is not obeyed while a machine is billed.
+GROWTH = 1.25  # so an event is noticed at most a quarter of the waiting time late
+# A longer Retry-After is cut to this, because a machine is billed meanwhile.
 LONGEST_HEEDED = timedelta(seconds=30)
-# A machine that no look has shown for so many times the visibility delay, and in so many looks in
-# a row, is gone. One that was just made is missing from answers for one such delay.
+# A machine is gone when it was missing for so many times the visibility delay, and from so many
+# answers in a row. A new machine may be missing from answers for one such delay.
 GONE_DELAYS = 3
 GONE_LOOKS = 3
 GREETING = b"SSH-"  # RFC 4253, section 4.2
 
 
 def poll(timeout: timedelta) -> Iterator[timedelta]:
-    """Take turns until *timeout* is over; each turn is given the time that is left.
+    """Poll until *timeout*, with growing pauses; each turn yields the time that is left.
 
-    There is always a first turn, and a last one when the time is over. The pauses in between grow
-    from 0.05 to 2 seconds, so that a fast answer is seen at once and a slow one costs few requests;
-    where there is little time, they begin at a fiftieth of it.
+    There is always a first turn, and a last one when the time is over. The pauses grow from 0.05 to
+    2 seconds, so that a fast answer is seen at once and a slow one costs few requests; with a short
+    timeout they start at a fiftieth of it.
 
         for left in poll(timeout):
             if gone():
@@ -51,7 +63,7 @@ def poll(timeout: timedelta) -> Iterator[timedelta]:
 
 
 def heed(error: Exception, left: timedelta) -> None:
-    """Wait as long as the service asked for with *error*: at most 30 s, and what is left."""
+    """Wait for the Retry-After of *error*: at most 30 s, and at most the time that is left."""
     if isinstance(error, ProviderError) and error.retry_after is not None:
         time.sleep(max(0.0, min(error.retry_after, LONGEST_HEEDED, left).total_seconds()))
 
@@ -59,13 +71,13 @@ def heed(error: Exception, left: timedelta) -> None:
 def again(
     ask: Callable[[], T], *, passing: Callable[[ProviderError], bool], first_pause: timedelta
 ) -> T:
-    """The answer of a request that is safe to repeat: asked three times, then given up.
+    """Retry an idempotent request: three attempts with a growing pause, then raise its error.
 
     Args:
         ask: Makes the request.
-        passing: Whether the same request may be answered later. One whose service wants to be left
-            alone for longer than 30 s is given up at once.
-        first_pause: Before the second time; before the third it is three times as long.
+        passing: Whether a retry may help after this error. An error with a Retry-After of more than
+            30 s is raised at once.
+        first_pause: Pause before the second attempt; before the third it is three times as long.
     """
     for pause in (first_pause, 3 * first_pause):
         try:
@@ -79,18 +91,18 @@ def again(
 
 
 def look_for(look: Callable[[], T | None], within: timedelta) -> T | None:
-    """What *look* gives, if it appears *within*; an answer that cannot be read is asked for again.
+    """Poll *look* until it finds something or *within* is over; unreadable answers are retried.
 
-    None says that the last answer was readable, and that it is not there.
+    None means that the last answer was readable and had nothing.
 
     Raises:
-        MateriaError: the last answer could not be read, so it may be there.
+        MateriaError: the last answer could not be read, so the thing may exist.
     """
     problem: Exception | None = None
     for left in poll(within):
         try:
             found = look()
-        except Exception as error:  # noqa: BLE001 -- raised below, when it is the last word
+        except Exception as error:  # noqa: BLE001 -- raised below when no later answer is readable
             problem = error
             heed(error, left)
             continue
@@ -104,13 +116,13 @@ def look_for(look: Callable[[], T | None], within: timedelta) -> T | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """What a provider says of a machine that boots.
+    """State of a booting machine, as the provider reports it.
 
     Attributes:
-        state: The provider's own word.
-        host: The address, once the machine runs and has one; None goes on waiting.
-        port: Where its SSH server listens.
-        failure: Raised at once: the provider itself says that this machine will never answer.
+        state: The provider's name of the state.
+        host: Address, once the machine runs and has one; None continues the wait.
+        port: Port of its SSH server.
+        failure: Error to raise at once, when the provider says that the machine will never answer.
     """
 
     state: str
@@ -120,10 +132,10 @@ class Boot:
 
 
 def wait_for_port(host: str, port: int, timeout: timedelta) -> None:
-    """Return once an SSH server greets at that port; which one, the runner checks by its key.
+    """Wait until an SSH server answers at the port; the runner checks its host key later.
 
     Raises:
-        ReadyTimeoutError: none has when *timeout* is over.
+        ReadyTimeoutError: no SSH server answered within *timeout*.
     """
     reason = "no answer"
     for left in poll(timeout):
@@ -137,9 +149,9 @@ def wait_for_port(host: str, port: int, timeout: timedelta) -> None:
             continue
         if greeting == GREETING:
             return
-        reason = "what answers is no SSH server"
+        reason = "the server there is not an SSH server"
     raise ReadyTimeoutError(
-        f"{host}:{port} did not answer over SSH within {timeout.total_seconds():g} s: {reason}"
+        f"{host}:{port} did not answer over SSH within {duration_text(timeout)}: {reason}"
     )
 
 
@@ -150,21 +162,21 @@ def await_boot(
     timeout: timedelta,
     settle: timedelta,
 ) -> Boot:
-    """Wait until a machine runs and answers at its port.
+    """Wait until a machine has booted and its SSH server answers.
 
-    The machine is paid for, so nothing but a definite answer ends the waiting early: the provider
-    says that it failed, or says again and again that there is none of that identity.
+    The machine is billed, so only a definite answer ends the wait early: the provider says that the
+    machine failed, or says repeatedly that there is no machine with that id.
 
     Args:
-        machine: For messages: the provider, the name, the identity and the place.
-        look: Asks once. None says that the provider knows no such machine; every exception says
-            that the answer could not be read.
-        timeout: From now.
-        settle: How long a machine that was just made may be missing from answers.
+        machine: Provider, name, id and region, for messages.
+        look: Asks the provider once. None means that it knows no such machine; every exception
+            means that the answer could not be read.
+        timeout: How long to wait from now.
+        settle: How long a new machine may be missing from answers.
 
     Raises:
-        ReadyTimeoutError: it does not run or does not answer after *timeout*, or is gone.
-        MateriaError: the `failure` of a look.
+        ReadyTimeoutError: the machine does not run or answer within *timeout*, or is gone.
+        MateriaError: the `failure` that *look* returned.
     """
     state, problem = "not there", ""
     missing, missed_at = 0, timeout
@@ -191,4 +203,4 @@ def await_boot(
             wait_for_port(boot.host, boot.port, left)
             return boot
     told = f" (the last answer could not be read: {problem})" if problem else ""
-    raise ReadyTimeoutError(f"{machine} is {state} after {timeout.total_seconds():g} s{told}")
+    raise ReadyTimeoutError(f"{machine} is {state} after {duration_text(timeout)}{told}")

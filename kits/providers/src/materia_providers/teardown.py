@@ -1,4 +1,4 @@
-"""Remove what was made for a worker, until the provider itself says that nothing of it is left."""
+"""Teardown: destroy an instance and everything attached, until the provider confirms it is gone."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ from materia.errors import (
 from materia_providers.labels import Mark
 from materia_providers.polling import heed, poll
 
-# One answer that came without its labels makes nothing foreign.
+__all__ = [
+    "ForeignError",
+    "leaving_nothing",
+    "leftover",
+    "remove",
+]
+
+# One answer without labels is not enough to call a machine foreign.
 FOREIGN_LOOKS = 3
 
 
 class ForeignError(ProviderError):
-    """It is there, and it is not materia's to touch."""
+    """Something with that id or name exists, but it is not materia's, so it must not be touched."""
 
 
 def leftover(mark: Mark, *, provider: str, region: str = "") -> Instance:
-    """What is left of an instance that is not there, or not known."""
+    """An Instance for what is left of one whose machine is gone or unknown."""
     return Instance(
         provider=provider,
         id="",
@@ -49,23 +56,23 @@ def remove(
     await_late: Callable[[], object] | None = None,
     by_hand: Callable[[], str] | None = None,
 ) -> bool:
-    """Go over everything of the instance again and again, until nothing of it is left.
+    """Delete everything of an instance, and repeat until nothing of it is left.
 
-    Whether there was a machine; False for one whose key alone was there. An answer that cannot be
-    read, of whatever kind, is asked for again.
+    Returns whether there was a machine; False when only its key was left. Unreadable answers are
+    retried.
 
     Args:
-        instance: With its id or, for what is left of one, only its name.
-        go_over: Asks for the next things to be deleted; what is not gone yet, in words.
-        console: Where a person deletes by hand.
-        patience: How long to go on.
-        await_late: Waits for an instance of that name, which may have been made and not be listed
-            yet; called once, before anything else.
-        by_hand: How a person deletes what is left, in place of *console*.
+        instance: The instance, with its id, or only its name for leftovers.
+        go_over: Requests the next deletions; returns in words the things that still exist.
+        console: Address where a person can delete by hand, for the message.
+        patience: How long to retry.
+        await_late: Waits for an instance of that name that was created but is not listed yet;
+            called once, before anything else.
+        by_hand: Returns an instruction for a person to delete what is left, instead of *console*.
 
     Raises:
-        OrphanError: something is still there, or may be.
-        ForeignError: what has that id or name is not materia's.
+        OrphanError: something is left, or may be.
+        ForeignError: the thing with that id or name is not materia's.
     """
     remains: Sequence[str] = [f"what was made for {instance.name}"]
     problem: Exception | None = None
@@ -85,8 +92,8 @@ def remove(
             problem = error
         except (ConfigError, CredentialsError) as error:
             problem = error
-            break  # waiting would not help
-        except Exception as error:  # noqa: BLE001 -- said at the end: something may cost money
+            break  # a retry would not help
+        except Exception as error:  # noqa: BLE001 -- reported below: something may cost money
             problem = error
             foreign = 0
             heed(error, left)
@@ -102,16 +109,16 @@ def remove(
 
 @contextmanager
 def leaving_nothing(doing: str, undo: Callable[[BaseException], Made]) -> Iterator[None]:
-    """Undo what a create began when it fails, before its error gets out; only errors of ours do.
+    """Undo a failed create, so that nothing that costs money is left; raises materia's errors only.
 
     Args:
-        doing: For a message, with the provider: `ovh: cannot create w1`.
-        undo: Removes, by name and labels, all that may have been made; says what of it has to be
-            paid for. It is given the error.
+        doing: Beginning of a message, with the provider: `ovh: cannot create w1`.
+        undo: Takes the error, removes by name and labels everything that may have been created, and
+            returns what the provider bills all the same.
 
     Raises:
         OrphanError: something may be left.
-        MateriaError: as the block raised it, with what has to be paid for all the same.
+        MateriaError: the error of the block, with what the provider bills all the same.
     """
     try:
         yield
@@ -120,9 +127,9 @@ def leaving_nothing(doing: str, undo: Callable[[BaseException], Made]) -> Iterat
             made = undo(error)
         except OrphanError as orphan:
             raise orphan from error
-        if isinstance(error, ProviderError):
-            error.made = made
-        elif isinstance(error, Exception) and not isinstance(error, MateriaError):
+        if isinstance(error, ProviderError) and made:
+            raise error.after_undoing(made) from error
+        if isinstance(error, Exception) and not isinstance(error, MateriaError):
             raise ProviderError(
                 f"{doing}: the answer cannot be read ({type(error).__name__}: {error})", made=made
             ) from error

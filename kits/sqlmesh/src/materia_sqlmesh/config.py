@@ -1,21 +1,21 @@
-"""The SQLMesh configuration of a project folder: the same for its command line and for a run.
+"""SQLMesh configuration of a project folder, the same for SQLMesh's command line and for a run.
 
-A project folder says in its `config.py`:
+The `config.py` of a project folder has
 
     folder = Path(__file__).parent
     config = project_config(folder, beside=source_project(folder))
 
-and every SQLMesh command run there sees the models that the source brings as well.
+and every SQLMesh command run there also loads the models of the source.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from materia.kit.files import replacing
 from sqlmesh.core.config import (
     AutoCategorizationMode,
     CategorizerConfig,
@@ -30,20 +30,20 @@ from sqlmesh.core.config.format import FormatConfig
 from sqlmesh.core.console import get_console
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 
-# SQLMesh writes the catalog into names and keeps it in its state, and DuckDB calls the catalog
-# after the file. One fixed alias makes a renamed or copied database the same to SQLMesh.
+# SQLMesh writes the catalog into names and into its state, and DuckDB names the catalog after the
+# file. With one fixed alias, a renamed or copied database is the same to SQLMesh.
 CATALOG = "materia"
 PROD_VARIABLE = "MATERIA_DATABASE"
 DEV_VARIABLE = "MATERIA_DEV_DATABASE"
-# Earlier than the oldest release of any source there is; only a bound for intervals.
+# Earlier than the oldest release of any bundled source; only a bound for intervals.
 START = "2000-01-01"
 
 
 class ProjectsLoader(SqlMeshLoader):
-    """Loads a project folder together with the ones beside it, as one project.
+    """Load a project folder and other folders as one SQLMesh project.
 
-    SQLMesh reads several folders when they are all named on its command line; this lets the
-    configuration of one folder name the others.
+    SQLMesh loads several folders when its command line names them all; with this loader the
+    configuration of one folder names the others.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class ProjectsLoader(SqlMeshLoader):
             copy_once(original, copy)
             if not copy.exists():
                 get_console().log_warning(
-                    f"There is no {original} to copy yet, so the gateway "
-                    f"{context.selected_gateway} is empty. Run materia once to have one."
+                    f"{original} does not exist yet, so the gateway {context.selected_gateway} "
+                    "is empty. Run `materia run` once to create it."
                 )
 
     def load(self, *args: Any, **options: Any) -> LoadedProject:
-        """As SqlMeshLoader, for all the folders."""
+        """Load the models, audits and macros of all the folders."""
         projects = []
         for folder in self._beside:
             self.context.configs.setdefault(folder, self.config)
@@ -82,31 +82,27 @@ class ProjectsLoader(SqlMeshLoader):
 
 
 def copy_once(original: Path, copy: Path) -> None:
-    """Copy a database that is there to a place where none is yet; killed, nothing is half there."""
+    """Copy a database atomically, when it exists and the copy does not."""
     if copy.exists() or not original.exists():
         return
-    half = copy.with_name(f"{copy.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(original, half)
-        half.replace(copy)
-    finally:
-        half.unlink(missing_ok=True)
+    with replacing(copy) as part:
+        shutil.copyfile(original, part)
 
 
 def connection(database: Path | None) -> DuckDBConnectionConfig:
-    """A connection to a DuckDB file of any name, under the one catalog name; None is in memory."""
+    """A connection to a DuckDB file, always with the same catalog name; None means in memory."""
     if database is None:
         return DuckDBConnectionConfig(catalogs={CATALOG: ":memory:"}, concurrent_tasks=1)
-    path = str(database).replace("'", "''")  # SQLMesh puts it into quotes as it is
+    path = str(database).replace("'", "''")  # SQLMesh quotes it without escaping
     return DuckDBConnectionConfig(
         catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=path)},
         concurrent_tasks=1,
         connector_config={
-            # With what Python takes, a transform stays near 1 GB; the rest is spilled to disk.
+            # With Python's own memory a transform stays near 1 GB; DuckDB spills the rest to disk.
             "memory_limit": "700MB",
-            # Tables are written in the order their query asks for; keeping any other costs memory.
+            # ORDER BY still holds; keeping the insertion order otherwise costs memory.
             "preserve_insertion_order": "false",
-            # The catalog is attached to a database in memory, which would spill to `.tmp` here.
+            # The default for a database in memory would spill to `.tmp` in the current folder.
             "temp_directory": f"{path}.tmp",
         },
     )
@@ -120,7 +116,7 @@ def build_config(
     copies: Mapping[str, tuple[str, str]] | None = None,
     **options: Any,
 ) -> Config:
-    """What the command line and a run have in common."""
+    """The configuration that SQLMesh's command line and a run have in common."""
     return Config(
         gateways=gateways,
         default_gateway=default_gateway,

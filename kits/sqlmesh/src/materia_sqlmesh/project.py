@@ -1,4 +1,4 @@
-"""What a project's config.py imports: the SQLMesh configuration of a pipeline."""
+"""SQLMesh project: build the configuration in config.py, with the models of the source."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from materia.kit.user_folders import user_cache
 from sqlmesh.core.config import Config, GatewayConfig
 
 from materia_sqlmesh.config import DEV_VARIABLE, PROD_VARIABLE, build_config, connection
 
+__all__ = [
+    "project_config",
+    "source_project",
+]
+
 
 def source_project(folder: Path) -> tuple[Path, ...]:
-    """The folder of the models that the configured source carries, if it carries any.
+    """The folder of the SQLMesh models that come with the configured source, if any.
 
-    The source is the one of the nearest materia.toml at or above *folder*, as in a run.
+    The source is the one in the nearest materia.toml at or above *folder*, as in a run.
 
     Raises:
         ConfigError: materia.toml is wrong.
         PluginError: the source is not installed.
         MissingSecretError: the source needs a variable that is not set.
     """
-    # Only this asks the runner, and only where materia is installed as a whole.
+    # Only this function needs the runner, which a whole installation of materia has.
     from materia.plugins import load_plugins, open_plugin
     from materia_runner.config.load import load_config
 
@@ -38,16 +44,15 @@ def source_project(folder: Path) -> tuple[Path, ...]:
 
 
 def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
-    """The configuration of a project *folder* for SQLMesh's command line.
+    """The SQLMesh configuration of a project *folder*, with the gateways `dev` and `prod`.
 
-    Gateways: `prod` is the published database, materia.duckdb beside the nearest materia.toml or
-    uv.lock above, or where MATERIA_DATABASE says. `dev`, the default, is a file of its own in the
-    project folder, or where MATERIA_DEV_DATABASE says; it starts as a copy of `prod`, so that
-    models can be tried on real rows and nothing published is touched. Delete it for a new copy.
-    Without a `prod` to copy, `dev` is in memory: an empty file would be taken for the copy later.
+    `prod` is the published database: materia.duckdb beside the nearest materia.toml or uv.lock
+    above, or the path in MATERIA_DATABASE. `dev`, the default, is dev.duckdb in the project folder,
+    or the path in MATERIA_DEV_DATABASE. It starts as a copy of `prod`, so that you can try models
+    on real rows without touching published ones. Delete it to get a new copy. Without a `prod` to
+    copy, `dev` is in memory: an empty file would later pass for the copy.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
     return build_config(
@@ -61,7 +66,7 @@ def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
         beside=beside,
         copies={"dev": (str(prod), str(dev))},
         # A source's folder may be part of an installed package, where nothing should be written.
-        cache_dir=str(cache / "materia" / "sqlmesh"),
+        cache_dir=str(user_cache(os.environ) / "sqlmesh"),
     )
 
 

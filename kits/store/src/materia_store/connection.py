@@ -1,7 +1,8 @@
-"""A DuckDB file, opened and removed; what DuckDB says of one that cannot be opened.
+"""Open and remove a DuckDB file safely, and explain why one cannot be opened: locked, damaged.
 
-The file may come from a machine that is trusted with its stage alone. So it is opened in an
-instance of DuckDB that reads and writes this one file, loads nothing, and cannot be told otherwise.
+The file may come from a worker, which is trusted only with its stage. So it is opened in an
+instance of DuckDB that reads and writes this one file, loads no extensions and has its
+configuration locked.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ from materia_store.publication import REMEDY, quoted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "log",
+    "naming",
+    "opened",
+    "remove",
+]
+
 HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 HERE_ALREADY = ("different configuration than existing connections", "Unique file handle conflict")
-# What is open in an instance of DuckDB before a database is: nothing. Not called `memory`, since a
-# file of that name has the same right to be opened.
+# Alias of the empty database that is open in an instance of DuckDB before a file is. It is not
+# `memory`, because a file may have that name.
 NOTHING = "nothing is open"
-# What DuckDB 1.5 puts beside a database.
+# Endings of the files that DuckDB 1.5 writes beside a database.
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
-# Instances in which nothing is open, by the file that they may open. To have one takes some ten
-# times as long as to open a database in it.
+# Idle instances of DuckDB, by the file that they may open. To make an instance takes some ten times
+# as long as to open a database in it.
 _idle: dict[Path, list[DuckDBPyConnection]] = {}
 
 
@@ -38,11 +46,11 @@ _idle: dict[Path, list[DuckDBPyConnection]] = {}
 def opened(
     path: Path, *, read_only: bool, shown: object = None, remedy: str = REMEDY
 ) -> Iterator[DuckDBPyConnection]:
-    """A connection to *path*, which messages call *shown*; *remedy* when it is of no use.
+    """Open the DuckDB file *path*; messages call it *shown* and end with *remedy* if it is damaged.
 
     Raises:
         BusyError: another process has it open.
-        SinkError: it cannot be read, or something went wrong while it was open.
+        SinkError: it cannot be read, or DuckDB failed while it was open.
     """
     import duckdb
 
@@ -62,8 +70,8 @@ def opened(
             closed = True
         except duckdb.Error as error:
             raise SinkError(
-                f"{where}: {_sentence(error)}; what is published is unharmed: "
-                "see to it and run again"
+                f"{where}: {_sentence(error)}; the published tables are unharmed: "
+                "fix this and run again"
             ) from error
     finally:
         if closed:
@@ -79,7 +87,7 @@ def _instance(path: Path) -> DuckDBPyConnection:
     connection.execute(f"ATTACH ':memory:' AS {quoted(NOTHING)}")
     connection.execute(f"USE {quoted(NOTHING)}")
     connection.execute("DETACH memory")
-    # Beside the database, as if it had an instance of its own; one that has spilled stays there.
+    # Beside the database, as DuckDB does by default; DuckDB does not change it after a spill.
     connection.execute(f"SET temp_directory = {literal(f'{path}.tmp')}")
     names = dict.fromkeys((str(path), str(path.absolute()), str(path.resolve())))
     allowed = ", ".join(literal(name + end) for name in names for end in BESIDE)
@@ -90,7 +98,7 @@ def _instance(path: Path) -> DuckDBPyConnection:
 
 
 def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> str:
-    """Open *path* and make it the database of *connection*; the name that DuckDB gives it."""
+    """Open *path* and make it the database of *connection*; returns the name DuckDB gives it."""
     connection.execute(f"ATTACH {literal(str(path))} {'(READ_ONLY)' if read_only else ''}")
     found = connection.execute(
         "SELECT database_name FROM duckdb_databases() "
@@ -102,12 +110,12 @@ def _attach(connection: DuckDBPyConnection, path: Path, *, read_only: bool) -> s
 
 
 def log(path: Path) -> Path:
-    """Where DuckDB keeps what is not yet in the file."""
+    """Path of the write-ahead log (WAL) of a DuckDB file."""
     return path.with_name(f"{path.name}.wal")
 
 
 def remove(path: Path) -> None:
-    """Remove a database with all that DuckDB puts beside it; it need not be there."""
+    """Remove a database and the files that DuckDB puts beside it, if they exist."""
     path.unlink(missing_ok=True)
     log(path).unlink(missing_ok=True)
     shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)  # DuckDB spills into it
@@ -115,34 +123,36 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of the system into one that says where and what to do."""
+    """Turn an OSError into a SinkError with the path, the reason and a remedy."""
     try:
         yield
     except OSError as error:
         where = error.filename or path
         raise SinkError(
-            f"{where}: {error.strerror or error}; what is published is unharmed: "
-            "see to it and run again"
+            f"{where}: {error.strerror or error}; the published tables are unharmed: "
+            "fix this and run again"
         ) from error
 
 
 def _cannot_open(
     where: object, error: Exception, *, folder: bool, remedy: str
 ) -> BusyError | SinkError:
-    """DuckDB has one class for all of this; its words are the only way to tell them apart."""
+    """DuckDB has one class for all of these errors; only its message says which one it is."""
     message = str(error)
     if held := HELD.search(message):
         program = Path(held["program"]).name
         return BusyError(
-            f"{where}: is open in {program} (PID {held['pid']}); close it there and run again: "
-            "nothing was changed"
+            f"{where}: the database is open in {program} (PID {held['pid']}); close it there and "
+            "run again: nothing was changed"
         )
     if "Could not set lock" in message:
-        return BusyError(f"{where}: is open in another process; close it there and run again")
+        return BusyError(
+            f"{where}: the database is open in another process; close it there and run again"
+        )
     if any(words in message for words in HERE_ALREADY):
-        return BusyError(f"{where}: is still open in this process (PID {os.getpid()})")
+        return BusyError(f"{where}: the database is still open in this process (PID {os.getpid()})")
     if folder:
-        return SinkError(f"{where}: is a folder; {remedy}")
+        return SinkError(f"{where}: is a folder, not a database; {remedy}")
     return SinkError(f"{where}: cannot be read as a database ({_sentence(error)}); {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""One materia at a time: a lock that the kernel drops when its process ends, however it ends."""
+"""File lock: one materia process at a time; the kernel releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 
 from materia.errors import BusyError
 
+__all__ = [
+    "Lock",
+]
+
 
 class Lock:
-    """Held from its making until `release`, or until nobody refers to it any more."""
+    """A lock on a file, held from its creation until `release` or garbage collection."""
 
     def __init__(self, path: Path, *, what: str) -> None:
-        """Take the lock at *path*, whose folder exists; *what* stands for it in messages.
+        """Take the lock at *path*, in a folder that exists; messages call it *what*.
 
         Raises:
-            BusyError: another process has it, or another sink in this one.
+            BusyError: another process holds it, or another sink in this process.
         """
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -26,7 +30,7 @@ class Lock:
             owner = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip()
             self.release()
             raise BusyError(
-                f"{what}: another materia is at work on it ({owner or 'it has just begun'}); "
+                f"{what}: locked by another materia process ({owner or 'just started'}); "
                 "run again when it has ended"
             ) from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -34,7 +38,7 @@ class Lock:
         os.pwrite(self._descriptor, f"PID {os.getpid()}, since {started}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let others have it; a second time does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,6 +1,6 @@
-"""What is remembered of a partition, in `known.json`, and the names that its files have.
+"""Incremental fetch: the state of a partition in `known.json`, and the names of its raw files.
 
-Nothing here reads or writes: a sink that keeps raw files elsewhere remembers in the same words.
+Pure functions without file access, so that every sink can use them, wherever it keeps raw files.
 """
 
 from __future__ import annotations
@@ -15,31 +15,42 @@ from materia.data import Absent, Fetched, FetchResult, Known, Partition, RawFile
 from materia.errors import SinkError
 from materia.forms import SHA256
 
+__all__ = [
+    "KNOWN",
+    "QUARANTINE",
+    "Memory",
+    "after",
+    "decode",
+    "encode",
+    "hashed",
+    "name",
+]
+
 KNOWN = "known.json"
 QUARANTINE = "quarantine"
-# Every word written down is waited for. That nothing has changed is not written again within this
-# time: a mirror of 229 releases would be 229 such waits at every run.
+# A write waits for the disk or the store. An unchanged partition is not written again within this
+# time: a mirror of 229 releases would wait 229 times in every run.
 SAME_CHECK = timedelta(days=1)
-MISSING = "nothing of it is kept"
-# What is known of a partition since a later version.
+MISSING = "the sink has no file of it"
+# The fields of Known that a later version of materia added.
 ADDED = tuple(one for one in fields(Known) if one.name in {"refused_sha256", "denied"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What `known.json` holds: the partition as it is known, and every file that was in use."""
+    """Contents of `known.json`: the state of a partition, and every file that was in use."""
 
     partition: str
     known: Known
     files: tuple[RawFile, ...] = ()  # in the order they came into use
 
     def with_file(self, raw: RawFile) -> Memory:
-        """With *raw* in use, and at the end of the history."""
+        """A copy with *raw* in use and at the end of the history."""
         files = tuple(file for file in self.files if file.sha256 != raw.sha256)
         return replace(self, known=replace(self.known, raw=raw), files=(*files, raw))
 
     def without_file(self, raw: RawFile) -> Memory:
-        """Without *raw*; when it was in use, the one before it is again."""
+        """A copy without *raw*; if *raw* was in use, the file before it is used again."""
         files = tuple(file for file in self.files if file.sha256 != raw.sha256)
         in_use = self.known.raw
         if in_use is not None and in_use.sha256 == raw.sha256:
@@ -55,10 +66,10 @@ def after(
     *,
     now: datetime,
 ) -> Memory:
-    """What is known of *partition* once *result* is; *memory* itself when that need not be written.
+    """The state of *partition* after *result*; *memory* itself when there is nothing to write.
 
     Raises:
-        SinkError: it is said to be unchanged, but was never kept.
+        SinkError: the source reports it unchanged, but the sink has no file of it.
     """
     known = Known(url=partition.url, checked_at=now, raw=memory.known.raw if memory else None)
     so_far = memory or Memory(partition=partition.key, known=known)
@@ -68,7 +79,9 @@ def after(
             return replace(so_far, known=known).with_file(raw)
         case Unchanged(etag=etag, last_modified=last_modified):
             if memory is None:
-                raise SinkError(f"{source}: {partition.key} is said to be unchanged, but {MISSING}")
+                raise SinkError(
+                    f"{source}: the source reports {partition.key} unchanged, but {MISSING}"
+                )
             known = replace(
                 memory.known,
                 url=partition.url,
@@ -78,7 +91,7 @@ def after(
                 denied=False,
             )
         case Absent(removed=False) if memory is not None and memory.known.raw is not None:
-            # Validators belong to the address that was asked for them, so that stays, too.
+            # Validators belong to the address that they came from, so keep that address, too.
             known = replace(memory.known, checked_at=now, denied=True)
         case Absent():
             known = replace(known, raw=None)
@@ -102,7 +115,7 @@ def encode(memory: Memory) -> str:
     values = {"partition": memory.partition, **asdict(memory.known)}
     values["in_use"] = memory.known.raw.sha256 if memory.known.raw else None
     del values["raw"]
-    for field in ADDED:  # an older materia takes a word it does not know for damage
+    for field in ADDED:  # an older materia takes an unknown key for damage
         if values[field.name] == field.default:
             del values[field.name]
     values["files"] = [asdict(file) for file in memory.files]
@@ -110,10 +123,10 @@ def encode(memory: Memory) -> str:
 
 
 def decode(text: bytes, where: object) -> Memory:
-    """What the text of `known.json` says; *where* it was read stands in messages.
+    """Read the text of `known.json`; messages name it *where*.
 
     Raises:
-        SinkError: it is damaged.
+        SinkError: the text is damaged.
     """
     try:
         values = json.loads(text)
@@ -127,37 +140,37 @@ def decode(text: bytes, where: object) -> Memory:
         partition = values.pop("partition")
         for file in files:
             _refuse_odd(file, partition)
-        # What a later version adds is left aside, so that two versions can share a sink.
+        # Ignore keys that a later version adds, so that two versions can share a sink.
         words = {one.name for one in fields(Known)}
         known = Known(raw=raw, **{word: value for word, value in values.items() if word in words})
         return Memory(partition=partition, known=known, files=files)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise SinkError(
             f"{where}: is damaged ({type(error).__name__}: {error}); delete it, and the next run "
-            "fetches the partition again"
+            "will fetch the partition again"
         ) from error
 
 
 def _refuse_odd(file: RawFile, partition: object) -> None:
-    """Raise ValueError when no path can be made of *file*: who wrote that is not believed."""
+    """Raise ValueError when no safe path can be made of *file*."""
     if not SHA256.fits(file.sha256):
         raise ValueError(f"{file.sha256!r} is not {SHA256.what}")
-    name(file.file)  # a TypeError, when it is no text
+    name(file.file)  # raises TypeError when it is not a text
     if file.partition != partition:
         raise ValueError(f"{file.partition!r} is not its partition")
 
 
 def name(text: str) -> str:
-    """*text* as the name of one file or folder, whatever it holds."""
+    """*text* as a safe file name, with percent-encoding: no slash, and not dots alone."""
     quoted = quote(text, safe=" ")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E") or "%"
 
 
 def hashed(file: str, sha256: str) -> str:
-    """Name of a kept file: with the beginning of its hash, so that it is never changed.
+    """Name of a kept raw file: with the beginning of its hash, so that a new file has a new name.
 
     Raises:
-        SinkError: the hash is none, and could lead elsewhere as a part of a path.
+        SinkError: *sha256* is not a hash, so it is not safe in a path.
     """
     if not SHA256.fits(sha256):
         raise SinkError(f"{file!r}: {sha256[:80]!r} is not a SHA-256 in 64 hex digits; run again")

@@ -1,7 +1,7 @@
-"""What an S3 store says it has: a hint, that is never taken for all there is.
+"""List objects of an S3 bucket: a listing is only a hint, and may be late, cut or repeated.
 
-A listing may be cut short, late, repeat itself or hold what nobody asked for. So what is known from
-elsewhere to be there is asked for by its name, and what is to be deleted is looked at first.
+A listing may also contain unrelated objects. So the sink requests objects that it knows of by name,
+and looks at an object before it deletes it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import S3Store
 
+__all__ = [
+    "EndlessListingError",
+    "every_object",
+]
+
 PAGE = 1000
 
 
 class EndlessListingError(Exception):
-    """The store lists the same over and over."""
+    """The store repeats the same listing without end, or stops sending one."""
 
 
 def every_object(store: S3Store, folder: str, *, limit: timedelta) -> dict[str, ObjectMeta]:
-    """Each object that is listed below *folder*, by its name; others that come along are left out.
+    """List every object below *folder*, by name; objects elsewhere are ignored.
 
     Raises:
-        EndlessListingError: a thousand lines told nothing new, or none came within *limit*.
-        Exception: the client's.
+        EndlessListingError: a page had nothing new, or no page came within *limit*.
+        Exception: an error of the client.
     """
     found: dict[str, ObjectMeta] = {}
     for some in _within(limit, lambda: iter(obstore.list(store, folder, chunk_size=PAGE))):
@@ -46,9 +51,10 @@ def every_object(store: S3Store, folder: str, *, limit: timedelta) -> dict[str, 
 def _within(
     limit: timedelta, begin: Callable[[], Iterator[Sequence[ObjectMeta]]]
 ) -> Iterator[Sequence[ObjectMeta]]:
-    """What comes of *begin*, each within *limit*.
+    """The pages of *begin*, each within *limit*.
 
-    The client follows an empty page to the next without end, and cannot be interrupted.
+    They come from a thread, because the client follows empty pages without end and cannot be
+    interrupted.
     """
     pages: queue.SimpleQueue[Sequence[ObjectMeta] | BaseException | None] = queue.SimpleQueue()
     ended = threading.Event()

@@ -1,7 +1,7 @@
-"""Whether a server answers with a redirect: asked by hand, as the client follows it in silence.
+"""S3 redirects: find out whether a store redirects requests to another host or region.
 
-A signed request that is sent on loses its signature on the way to another host, and the answer
-there ("who are you?") tells nothing of the cause.
+The client follows redirects silently. A signed request loses its signature on the way to another
+host, and the answer there ("access denied") does not show the cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 
 def redirected_to(endpoint: str, bucket: str) -> str | None:
-    """The host that a request for *bucket* is sent on to, or None; an unsigned request tells."""
+    """The host that the store redirects *bucket* to, or None; sends one unsigned request."""
     split = urlsplit(endpoint)
     if proxy_for(endpoint) is not None or split.hostname is None:
         return None

@@ -1,11 +1,11 @@
-"""The client of an S3 object store: built here, from what is declared and nothing else.
+"""S3 client for a bucket, with retry and backoff; settings come from materia.toml alone.
 
-obstore takes every variable that begins with `AWS_` for a setting, and lets some of them outrank
-what it is given (`AWS_ENDPOINT_URL_S3` replaces the endpoint). So it is built while none of them is
-there: the settings decide which store is used, whatever else this machine has set.
+obstore reads every variable that begins with `AWS_`, and some of them override its arguments
+(`AWS_ENDPOINT_URL_S3` replaces the endpoint). So the client is built while these variables are
+hidden: the settings decide which store is used, whatever else this machine has set.
 
-It is also what repeats a request, by the clock: an overload that lasts minutes is waited for, and
-an address where nothing ever answered is not.
+Retries are limited by time: the client waits out an overload of minutes, but gives up soon on an
+address that never answered.
 """
 
 from __future__ import annotations
@@ -38,29 +38,39 @@ from materia_store.object_store_errors import (
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Credential
 
+__all__ = [
+    "BucketPrefix",
+    "Key",
+    "Patience",
+    "StoreClient",
+    "Waiting",
+    "check_endpoint",
+]
+
 T = TypeVar("T")
-PREFIX = "AWS_"  # of the variables that obstore reads; in any case, should it read more one day
-WITHOUT_END = 100_000  # repetitions: it is the time that ends them
-# Statuses of a request that was sent on, or lost its signature on the way; and of others.
+PREFIX = "AWS_"  # of the variables that obstore reads, in upper or lower case
+WITHOUT_END = 100_000  # retries: the time limit ends them
+# Statuses that a redirect may cause: the redirect itself, or a request without its signature.
 SENT_ON = {301, 307, 308, 400, 401, 403}
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # without a single one there is no client
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # obstore makes no client without a certificate
 _environment = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a store is waited for.
+    """Timeouts and retry backoff for an object store.
 
     Attributes:
-        connect: Until it takes a connection.
-        request: Until one request is answered, wholly.
-        reach: From the first failure, while the store has never answered, or what is no answer:
-            then nothing is there, or something else.
-        overall: From the first failure, when the store has answered before.
-        pause: At most, before the first repetition; each next one is twice as long.
-        longest: No pause is longer.
-        apart: Between two writes to one name. R2 refuses a second one within a second ("Limits" in
-            the R2 documentation: "concurrent writes to the same object name: 1 per second").
+        connect: Timeout of a connection.
+        request: Timeout of one request with its whole answer.
+        reach: How long to retry after the first failure, when the store has never given a valid
+            answer.
+        overall: How long to retry after the first failure, when the store has answered before.
+        pause: Longest pause before the first retry; each later one doubles.
+        longest: Longest pause of all.
+        apart: Pause between two writes to one name. R2 refuses a second one within a second
+            ("Limits" in the R2 documentation: "concurrent writes to the same object name: 1 per
+            second").
     """
 
     connect: timedelta = timedelta(seconds=10)
@@ -73,15 +83,15 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A bucket in a store, and what the names of all objects begin with.
+class BucketPrefix:
+    """A bucket of a store, with the prefix of all object names.
 
     Attributes:
-        bucket: Its name.
-        prefix: Without slashes at either end; may be empty.
-        endpoint: Address of the store, or None for that of AWS.
-        region: As the store calls it.
-        table: Of materia.toml, where these are set; stands in messages.
+        bucket: Name of the bucket.
+        prefix: Prefix without slashes at either end; may be empty.
+        endpoint: Address of the store; None means AWS.
+        region: The store's name of the region.
+        table: Table of materia.toml with these settings, for messages.
     """
 
     bucket: str
@@ -92,13 +102,13 @@ class Place:
 
     @property
     def url(self) -> str:
-        """The endpoint that is asked, also when it is that of AWS."""
+        """The endpoint; for AWS, the one of the region."""
         return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What requests are signed with."""
+    """Access key of an object store, which signs the requests."""
 
     identity: str
     secret: str = field(repr=False)
@@ -106,7 +116,7 @@ class Key:
 
 
 class Waiting:
-    """The repetitions of one thing that failed."""
+    """Backoff: the retries of one failed call, with growing pauses."""
 
     def __init__(self, patience: Patience, has_answered: Callable[[], bool]) -> None:
         self._patience = patience
@@ -115,7 +125,7 @@ class Waiting:
         self._pause = patience.pause.total_seconds()
 
     def again(self, error: BaseException) -> bool:
-        """Wait a while before the next try; False when the store was waited for long enough."""
+        """Wait before the next retry; False when the time for retries is over."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         patience = self._patience
@@ -123,20 +133,20 @@ class Waiting:
         limit = patience.overall if there else patience.reach
         if now - self._since >= limit.total_seconds():
             return False
-        # Apart from others that were refused in the same moment.
+        # Jitter: not at the same moment as other clients that were refused together.
         time.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311 -- no secret
         self._pause = min(2 * self._pause, patience.longest.total_seconds())
         return True
 
 
 class StoreClient:
-    """An obstore client of one bucket, and how long its store is waited for."""
+    """An obstore client of one bucket, with timeouts and retries."""
 
-    def __init__(self, place: Place, key: Key, patience: Patience) -> None:
-        """Nothing is asked before the first call.
+    def __init__(self, place: BucketPrefix, key: Key, patience: Patience) -> None:
+        """Check the endpoint; send no request yet.
 
         Raises:
-            ConfigError: the endpoint is no address.
+            ConfigError: the endpoint is not an address.
         """
         check_endpoint(place.endpoint, f"{place.table}.endpoint")
         self.place = place
@@ -148,12 +158,12 @@ class StoreClient:
 
     @cached_property
     def store(self) -> S3Store:
-        """For calls that `repeat` repeats."""
+        """Client without retries of its own, for calls that `repeat` retries."""
         return self._open({"max_retries": 0, "retry_timeout": timedelta(0)})
 
     @cached_property
     def enduring(self) -> S3Store:
-        """For uploads in parts, of which each has to be repeated alone."""
+        """Client with retries of its own, for multipart uploads: it retries each part alone."""
         patience = self._patience
         return self._open(
             {
@@ -169,11 +179,11 @@ class StoreClient:
 
     @property
     def list_limit(self) -> timedelta:
-        """How long a thousand lines of a listing may take."""
+        """How long a page of a listing, a thousand lines, may take."""
         return self._patience.overall + self._patience.request
 
     def redirect_of(self, error: BaseException) -> str | None:
-        """The host that the store sends requests on to, when that may be behind *error*."""
+        """The host that the store redirects to, when a redirect may have caused *error*."""
         return self._elsewhere if status_of(error) in SENT_ON else None
 
     @cached_property
@@ -181,11 +191,11 @@ class StoreClient:
         return redirected_to(self.place.url, self.place.bucket)
 
     def waiting(self) -> Waiting:
-        """For a call whose repetition is more than the same call."""
+        """Backoff for a caller that retries by itself, because each retry is another call."""
         return Waiting(self._patience, lambda: self._answered)
 
     def once(self, call: Callable[[], T]) -> T:
-        """What *call* gives.
+        """The result of *call*, without a retry.
 
         Raises:
             Exception: one of `CLIENT_ERRORS`.
@@ -196,17 +206,17 @@ class StoreClient:
             self._answered = self._answered or has_answered(error)
             raise
         except BaseException as error:
-            if type(error).__name__ == "PanicException":  # no Exception, and its class has no name
+            if type(error).__name__ == "PanicException":  # not an Exception, and cannot be imported
                 raise ClientPanicError(str(error)) from None
             raise
         self._answered = True
         return result
 
     def repeat(self, call: Callable[[], T]) -> T:
-        """What *call* gives, which may be done twice.
+        """The result of *call*, retried while its errors are temporary; *call* must be idempotent.
 
         Raises:
-            Exception: one of `CLIENT_ERRORS`, which will not pass or did not in time.
+            Exception: one of `CLIENT_ERRORS`, permanent or still there when the time is over.
         """
         waiting = self.waiting()
         while True:
@@ -218,7 +228,7 @@ class StoreClient:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Wait until *name* may be written to; it is, until the block ends."""
+        """Wait until *name* may be written again (rate limit), and write it in the block."""
         apart = self._patience.apart.total_seconds()
         with self._turns:
             now = time.monotonic()
@@ -251,7 +261,7 @@ class StoreClient:
                 skip_signature=False,
                 conditional_put="etag",
                 virtual_hosted_style_request=False,
-                # Many stores refuse DeleteObjects, and one object's answer may stand for another's.
+                # Many stores refuse DeleteObjects, and an answer may be about another object.
                 disable_bulk_delete=True,
                 client_options={
                     "allow_http": place.url.startswith("http://"),
@@ -273,10 +283,11 @@ class StoreClient:
 
 
 def check_endpoint(endpoint: str | None, setting: str) -> None:
-    """See that it is an address of a server and nothing more.
+    """Check that *endpoint* is the address of a server, without user, password or fragment.
 
     Raises:
-        ConfigError: it is not; *setting* is named, and the address is not, as it may hold a secret.
+        ConfigError: it is not; the message names *setting* but not the address, which may hold a
+            secret.
     """
     if endpoint is None:
         return
@@ -294,19 +305,19 @@ def check_endpoint(endpoint: str | None, setting: str) -> None:
         raise wrong
 
 
-def _unusable(place: Place, error: BaseException) -> ConfigError:
+def _unusable(place: BucketPrefix, error: BaseException) -> ConfigError:
     reason = str(error).partition("\n")[0]
     said = [f"{name} ({os.environ[name]})" for name in CERTIFICATES if os.environ.get(name)]
     cure = f"correct {' and '.join(said)}, or " if said else ""
     return ConfigError(
-        f"s3://{place.bucket}: no client can be made for the store at {place.url} ({reason}); "
+        f"s3://{place.bucket}: cannot make a client for the store at {place.url} ({reason}); "
         f"{cure}correct the settings of [{place.table}]"
     )
 
 
 @contextmanager
 def _without_variables() -> Iterator[None]:
-    """Take variables out of sight of libraries that are not Python's; `os.environ` keeps them."""
+    """Hide the AWS_ variables from native libraries for a moment; `os.environ` keeps them."""
     with _environment:
         names = [name for name in os.environ if name.upper().startswith(PREFIX)]
         for name in names:

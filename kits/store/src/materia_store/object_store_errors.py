@@ -1,8 +1,8 @@
-"""What goes wrong between this machine and an S3 object store, read from the errors of obstore.
+"""S3 errors: explain what obstore raises, and tell temporary errors from permanent ones.
 
-The text of those errors holds whole answers, and so may hold a key's name or a signature: only the
-status and the code of an answer, and what is known here, are ever shown. Codes as in "Error
-responses" of the S3 API reference (2026-08); R2, Ceph and the others use the same ones.
+The text of those errors holds whole answers, which may hold the name of a key or a signature. So
+messages show only the status and the code of an answer. Codes as in "Error responses" of the S3 API
+reference (2026-08); R2, Ceph and others use the same ones.
 """
 
 from __future__ import annotations
@@ -14,9 +14,20 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from obstore import exceptions
 
+__all__ = [
+    "CLIENT_ERRORS",
+    "LATER",
+    "OddAnswerError",
+    "code_of",
+    "is_passing",
+    "proxy_problem",
+    "status_of",
+    "unanswered",
+]
+
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>")
-LATER = "run again: nothing that was kept is harmed"
+LATER = "run again: the files already kept are unharmed"
 PASSING_STATUS = {408, 425, 429}
 LASTING_STATUS = {501, 505}
 PASSING_CODE = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
@@ -29,11 +40,11 @@ BUNDLE = "AWS_CA_BUNDLE"  # of the AWS command line and of boto3
 
 
 class ClientPanicError(Exception):
-    """obstore broke down over an answer or a setting; the text is its own."""
+    """obstore crashed on an answer or a setting (a Rust panic); the text is obstore's."""
 
 
 class OddAnswerError(Exception):
-    """The store said that all is well, and sent something else than what was asked for."""
+    """The store answered with success, but not with the data of the request."""
 
 
 CLIENT_ERRORS = (
@@ -46,7 +57,7 @@ CLIENT_ERRORS = (
 
 
 def code_of(error: BaseException) -> str:
-    """The code in the store's answer, or nothing."""
+    """The S3 error code in the store's answer, or an empty text."""
     found = CODE.search(str(error))
     return found[1] if found else ""
 
@@ -58,9 +69,9 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_odd(error: BaseException) -> bool:
-    """Whether the answer was a good one in form, and no answer to what was asked.
+    """Whether the store answered with success, but not with what S3 answers.
 
-    A store that is overloaded may do that for a moment, a server that is none does nothing else.
+    An overloaded store may do that for a moment; a server that is no S3 store always does.
     """
     if code_of(error) in PASSING_CODE:
         return False
@@ -70,17 +81,17 @@ def is_odd(error: BaseException) -> bool:
 
 
 def has_answered(error: BaseException) -> bool:
-    """Whether the store, and not only the way to it, is at fault."""
+    """Whether the store itself answered, so that the fault is not in the network alone."""
     return status_of(error) is not None or not re.search(r"kind: (Connect|Timeout),", str(error))
 
 
 def broke_off(error: BaseException) -> bool:
-    """Whether the answer began and did not end."""
+    """Whether the connection broke in the middle of an answer."""
     return isinstance(error, exceptions.GenericError) and "body error" in str(error)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same request may well succeed a little later."""
+    """Whether the error is temporary, so that a retry may succeed."""
     if isinstance(error, OddAnswerError) or is_odd(error):
         return True
     if not isinstance(error, exceptions.GenericError):
@@ -112,13 +123,13 @@ def unanswered(error: BaseException, endpoint: str) -> str:
 
 
 def proxy_problem(endpoint: str) -> str:
-    """What is wrong when a proxy asks who we are."""
+    """The message for a proxy that wants a user name and a password."""
     proxy = proxy_for(endpoint) or "this network"
-    return f"the proxy of {proxy} asks for a name and a password; put them into its address"
+    return f"the proxy of {proxy} needs a user name and a password; put them into its address"
 
 
 def proxy_for(endpoint: str) -> str | None:
-    """The variable that sends requests to *endpoint* through a proxy, with its host; or None."""
+    """The variable that sets a proxy for *endpoint*, with the proxy's host; or None."""
     split = urlsplit(endpoint)
     if proxy_bypass(split.netloc):
         return None
@@ -139,7 +150,7 @@ def _of_certificate(endpoint: str, fault: str) -> str:
         )
     if fault.startswith("NotValidForName"):
         return f"the certificate of {endpoint} is for another name; correct the endpoint"
-    told = f"{endpoint} shows a certificate ({fault}) that is not trusted here"
+    told = f"this machine does not trust the certificate of {endpoint} ({fault})"
     not_read = f" ({BUNDLE} is not read)" if os.environ.get(BUNDLE) else ""
     if file := os.environ.get("SSL_CERT_FILE"):
         return (
@@ -151,9 +162,9 @@ def _of_certificate(endpoint: str, fault: str) -> str:
 def _of_proxy(endpoint: str, proxy: str, text: str) -> str:
     exempt = f"add {urlsplit(endpoint).hostname} to NO_PROXY"
     if "unsupported scheme" in text:
-        return f"the proxy of {proxy} is not one for HTTP; set one that is, or {exempt}"
+        return f"the proxy of {proxy} is not an HTTP proxy; set an HTTP proxy, or {exempt}"
     if "tunnel" in text or "proxy auth" in text:
-        return f"the proxy of {proxy} does not lead to {endpoint}; correct it, or {exempt}"
+        return f"the proxy of {proxy} does not connect to {endpoint}; correct it, or {exempt}"
     return (
         f"{endpoint} cannot be reached through the proxy of {proxy}; correct it, or {exempt}, "
         f"and {LATER}"
@@ -164,18 +175,18 @@ def _out_of_reach(endpoint: str, text: str) -> str:
     if "dns error" in text:
         host = urlsplit(endpoint).hostname
         return (
-            f"{endpoint} cannot be reached, {host} has no address; correct it, or check the "
-            f"network, and {LATER}"
+            f"{endpoint} cannot be reached: DNS has no address for {host}; correct it, or check "
+            f"the network, and {LATER}"
         )
     return f"{endpoint} cannot be reached; check the network, and {LATER}"
 
 
 def _of_answer(error: BaseException, endpoint: str, through: str) -> str:
     if code := code_of(error):
-        return f"{endpoint} answers that all is well, and with the error {code}; {LATER}"
+        return f"{endpoint} answered with success and with the error {code}; {LATER}"
     if isinstance(error, ClientPanicError):
         return (
-            f"obstore, the client, broke down over the answer of {endpoint}{through}; use another "
-            "store, or another version of obstore"
+            f"the client obstore crashed on the answer of {endpoint}{through}; use another store, "
+            "or another version of obstore"
         )
-    return f"{endpoint} answers what is not S3{through}; correct the endpoint, or {LATER}"
+    return f"{endpoint} is not an S3 store{through}; correct the endpoint, or {LATER}"

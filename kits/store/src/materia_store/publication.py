@@ -1,4 +1,4 @@
-"""What a published database says of itself, in `publication.run` and `publication.tables`.
+"""Publication metadata in a DuckDB file: its run and its tables, in the schema `publication`.
 
 The schema is not called `materia`: DuckDB finds that ambiguous in a database of that name.
 """
@@ -20,24 +20,29 @@ from materia_store.views import refuse_reaching_out
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "REMEDY",
+    "Publication",
+    "quoted",
+    "read",
+    "write",
+]
+
 COUNT_SECONDS = 300.0  # 2 million rows take some milliseconds
-REMEDY = (
-    "move it away, and the next run builds it anew from the raw files, "
-    "or name another file as sinks.duckdb.path in materia.toml"
-)
+REMEDY = "move it away, and the next run will rebuild it from the raw files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What a published database says of itself."""
+    """Metadata of a published database: run, fingerprint and tables."""
 
     run: str
-    stamp: str
+    fingerprint: str
     tables: tuple[Table, ...]
 
 
-def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
-    """What *connection*'s database says of itself, or None when there is nothing in it at all."""
+def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) -> Publication | None:
+    """Read the publication metadata of *connection*'s database; None when it is empty."""
     made_by_materia = connection.execute(
         "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
         "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
@@ -49,26 +54,26 @@ def read(connection: DuckDBPyConnection, path: Path) -> Publication | None:
         ).fetchone()
         if entries == (0,):
             return None
-        raise SinkError(f"{path}: is a database that materia did not make; {REMEDY}")
+        raise SinkError(f"{path}: is a database that materia did not make; {remedy}")
     catalog = _catalog(connection)
     row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
     if row is None:
-        raise SinkError(f"{path}: does not say which run published it; {REMEDY}")
+        raise SinkError(f"{path}: does not say which run published it; {remedy}")
     tables = connection.execute(
         f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
     ).fetchall()
     return Publication(
         run=row[0],
-        stamp=row[1],
+        fingerprint=row[1],
         tables=tuple(Table(name=name, rows=rows, description=text) for name, rows, text in tables),
     )
 
 
 def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Table, ...]:
-    """Let the database say what it is, and return its tables.
+    """Write the publication metadata into the database, and return its tables.
 
     Raises:
-        SinkError: a table is missing, or a view reaches out of the database.
+        SinkError: a table is missing, or a view reads something outside the database.
     """
     refuse_reaching_out(connection, request.database)
     catalog = _catalog(connection)
@@ -82,7 +87,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
     )
     if missing := [name for name in request.tables if name not in comments]:
         raise SinkError(
-            f"{request.database}: has no table {', '.join(missing)}, which was to be published"
+            f"{request.database}: has no table {', '.join(missing)}, so it cannot be published"
         )
     tables = tuple(
         Table(
@@ -105,7 +110,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
         "rows BIGINT NOT NULL, description TEXT NOT NULL)"
     )
     connection.execute(
-        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.stamp)}, "
+        f"INSERT INTO {schema}.run VALUES ({literal(request.run)}, {literal(request.fingerprint)}, "
         f"{literal(datetime.now(UTC).replace(tzinfo=None))})"
     )
     for position, table in enumerate(tables):
@@ -120,7 +125,7 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
 
 
 def _count(connection: DuckDBPyConnection, table: str) -> int:
-    """Its rows; a view that would take for ever is not waited for, as a machine may be paid for."""
+    """Count the rows of a table; a view that takes too long is interrupted."""
     late = threading.Timer(COUNT_SECONDS, connection.interrupt)
     late.daemon = True
     late.start()
@@ -137,5 +142,5 @@ def _catalog(connection: DuckDBPyConnection) -> str:
 
 
 def quoted(*names: str) -> str:
-    """Names as SQL, the last one inside the ones before it."""
+    """Quote names for SQL and join them: `"schema"."table"`."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)

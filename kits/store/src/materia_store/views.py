@@ -1,8 +1,8 @@
-"""Refuse a database that reads files, addresses or settings outside of it when it is asked.
+"""Security check of DuckDB views and macros: refuse those that read files, URLs or settings.
 
-A database comes from the machine that built it, and its views are evaluated where it is read: at
-home, with the rights of whoever asks. So what is published is self-contained: a view reads tables
-and views of its own database, and uses table functions that only compute.
+A database comes from the machine that built it, but its views run where it is read, with the rights
+of its reader. So a published database must be self-contained: a view reads tables and views of its
+own database, and uses table functions that only compute.
 """
 
 from __future__ import annotations
@@ -18,27 +18,31 @@ from materia.kit.sql import literal
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Table functions of DuckDB 1.5 that read nothing but their arguments.
+__all__ = [
+    "refuse_reaching_out",
+]
+
+# Table functions of DuckDB 1.5 that read only their arguments.
 COMPUTING = frozenset(
     {"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"}
 )
-# Functions of a single value that read more than theirs.
+# Scalar functions that read more than their arguments.
 REACHING = frozenset(
     {"current_query", "current_setting", "getenv", "getvariable", "which_secret", "write_log"}
 )
-REMEDY = "make it a table, or let it read tables of the same database alone"
-Name = tuple[str, str]  # of the schema and in it, in small letters: DuckDB takes them for equal
+REMEDY = "make it a table, or let it read only tables of the same database"
+Name = tuple[str, str]  # schema and name, in lower case, as DuckDB ignores case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Own:
-    """What a database itself defines.
+    """The names that a database defines.
 
     Attributes:
-        catalog: Its name.
-        tables: Its tables and views.
-        macros: Its macros.
-        internal: Views that every DuckDB has, without their schema.
+        catalog: Name of the database.
+        tables: Names of its tables and views.
+        macros: Names of its macros.
+        internal: Names of DuckDB's own views, without their schema.
     """
 
     catalog: str
@@ -50,23 +54,21 @@ class _Own:
 def refuse_reaching_out(
     connection: DuckDBPyConnection, where: object, *, remedy: str = REMEDY
 ) -> None:
-    """Return when all that *connection*'s database evaluates by itself stays within it.
+    """Refuse a database whose views, macros, defaults or checks read anything outside of it.
 
-    Nothing of it is evaluated here. *where* and *remedy* stand in the message.
+    It only parses the definitions and runs none. *where* and *remedy* are for the message.
 
     Raises:
-        SinkError: one does not, or cannot be understood.
+        SinkError: a definition reads something outside the database, or cannot be parsed.
     """
     own = _own(connection)
     for what, sql in _definitions(connection):
         try:
             reached = next(_reached(_parsed(connection, sql), own), None)
         except (ValueError, RecursionError):
-            reached = "something that cannot be understood"
+            reached = "something that cannot be parsed"
         if reached is not None:
-            raise SinkError(
-                f"{where}: {what} reaches out of the database: it reads {reached}; {remedy}"
-            )
+            raise SinkError(f"{where}: {what} reads outside the database: {reached}; {remedy}")
 
 
 def _own(connection: DuckDBPyConnection) -> _Own:
@@ -93,7 +95,7 @@ def _own(connection: DuckDBPyConnection) -> _Own:
 
 
 def _definitions(connection: DuckDBPyConnection) -> Iterator[tuple[str, str]]:
-    """What evaluates something is called, and a SELECT that says what it does."""
+    """Views, macros, defaults and checks: a name for messages, and the SELECT that each runs."""
     views = connection.execute(
         "SELECT schema_name, view_name, sql FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
@@ -125,7 +127,7 @@ def _definitions(connection: DuckDBPyConnection) -> Iterator[tuple[str, str]]:
 
 
 def _body(sql: str) -> str:
-    """What stands after CREATE VIEW name (columns) AS; quoted names are tokens of their own."""
+    """The SELECT of a CREATE VIEW statement, after `AS`; quoted names are single tokens."""
     import duckdb
 
     text = sql.encode()
@@ -145,7 +147,7 @@ def _parsed(connection: DuckDBPyConnection, sql: str) -> Any:
 
 
 def _reached(statements: Any, own: _Own) -> Iterator[str]:
-    """What of it is outside of the database."""
+    """The names in *statements* that are outside the database."""
     parts = list(_parts(statements))
     named = {name.lower() for part in parts for name in _named(part)}
     yield from (f"{name!r}" for name in sorted(named & own.internal))
@@ -180,14 +182,14 @@ def _foreign_function(function: dict[str, Any], own: _Own) -> Iterator[str]:
 
 
 def _named(part: dict[str, Any]) -> Iterator[str]:
-    """Names that a part of a query gives to other parts."""
+    """The names of common table expressions (CTE) in a part of a query."""
     named = part.get("cte_map")
     if isinstance(named, dict):
         yield from (str(one["key"]) for one in named["map"])
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object in it; a list of what is to be seen, as it may be nested deeply."""
+    """Every JSON object in *value*; a loop and no recursion, because it may be nested deeply."""
     left = [value]
     while left:
         one = left.pop()

@@ -1,1 +1,1 @@
-"""Artifacts: the bundle of code and dependencies that a worker runs."""
+"""Worker artifact: the bundle of code and dependencies that a worker runs; build, cache, upload."""

@@ -1,7 +1,7 @@
-"""A tar in gzip members: the same bytes for the same files, on as many processors as there are.
+"""Reproducible tar.gz, compressed in parallel: the same bytes for the same files.
 
-Every member holds so many bytes of the tar, whatever is in them, and is compressed by itself. So
-parts of a tar that were compressed earlier can be put before others.
+The tar is cut into gzip members of equal size, and each is compressed on its own. So a part of a
+tar that was compressed earlier can be put before other parts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import IO, cast
 # 189 MB of packages: 65.7 MB in 0.9 s at level 1, 57.6 in 3.3 at 6, 57.3 in 8.9 at 9; 2 processors.
 LEVEL = 6
 MEMBER_BYTES = 4 << 20
-GZIP = 31  # zlib's word for a gzip header: without a name, and with no time in it
-# As the first day a zip can name; tar complains of 1970.
+GZIP = 31  # zlib's wbits for gzip: a header without file name and time
+# The first day that a zip file can have; tar warns about 1970.
 MTIME = 315532800
 
 
 def write_part(out: IO[bytes], files: Iterable[tuple[str, Path | bytes]], *, last: bool) -> None:
-    """Write files, in their order, as gzip members of a tar; only its *last* part has an end.
+    """Write files, in their order, as gzip members of a tar; the *last* part ends the tar.
 
-    Modes, times and owners are the same for all of them.
+    All files get the same mode, time and owner.
     """
     members = _Members(out)
     try:
-        # It is written to and asked where it is, and nothing else.
+        # TarFile only calls its write and tell.
         file = cast("IO[bytes]", members)
         tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
         for name, content in files:
@@ -53,7 +53,7 @@ def write_part(out: IO[bytes], files: Iterable[tuple[str, Path | bytes]], *, las
 
 
 class _Members:
-    """A file to write to, that compresses what it is given, in threads, member by member."""
+    """A writable file that compresses its data in threads, member by member."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
@@ -85,7 +85,7 @@ class _Members:
 
     def _submit(self, data: bytes) -> None:
         self._running.append(self._pool.submit(_compress, data))
-        if len(self._running) > 2 * self._threads:  # more would only fill memory
+        if len(self._running) > 2 * self._threads:  # limit the memory
             self._out.write(self._running.popleft().result())
 
 

@@ -1,4 +1,4 @@
-"""Put the parts of an artifact together; what is kept from before is not made again."""
+"""Build an artifact from its parts, and reuse parts from the cache."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from materia_runner.artifact.archive import write_part
-from materia_runner.artifact.cache import File, Kept, copy_into
-from materia_runner.artifact.dependencies import TRANSFORM, Closure
+from materia_runner.artifact.cache import ArtifactCache, File, copy_into
+from materia_runner.artifact.dependencies import TRANSFORM, Dependencies
 from materia_runner.artifact.index_packages import Own, files_of, resolve, unpack
 from materia_runner.artifact.own_packages import own_files
 from materia_runner.artifact.target import WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
 from materia_runner.config.pipeline import Pipeline
-from materia_runner.worker.fingerprint import project_files
+from materia_runner.worker.sqlmesh.fingerprint import project_files
 
-# Part of every key: another way of packing makes other bytes of the same files.
+# Part of every cache key: another format packs the same files into other bytes.
 FORMAT = 2
 SUFFIX = ".tar.gz"
 
 
 def assemble(
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     pipeline: Pipeline,
     *,
     stages: tuple[str, ...] = WHOLE,
-    kept: Kept,
+    kept: ArtifactCache,
     uv: Uv,
     say: Callable[[str], None],
 ) -> Artifact:
-    """The artifact with these distributions, and the project of the pipeline for its transform.
+    """Build the artifact with these distributions and the pipeline's SQLMesh project.
 
     Raises:
         ConfigError: a distribution cannot be packed.
-        ArtifactError: a package cannot be had for the target.
+        ArtifactError: a package is not available for the target.
     """
-    own = _own(closure, uv)
-    packages = _packages(own, closure, target, kept=kept, uv=uv, say=say)
+    own = _own(dependencies, uv)
+    packages = _packages(own, dependencies, target, kept=kept, uv=uv, say=say)
     code = _code(own, packages, target, pipeline, stages)
     key = _key("artifact", packages.sha256, hashlib.sha256(code).hexdigest())
     file = kept.find(key)
@@ -73,59 +73,59 @@ def assemble(
     )
 
 
-def _own(closure: Closure, uv: Uv) -> tuple[Own, ...]:
+def _own(dependencies: Dependencies, uv: Uv) -> tuple[Own, ...]:
     def one(distribution: Distribution) -> Own:
         files = own_files(distribution, uv)
         return Own(name=distribution.name, version=distribution.version, files=files)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return tuple(pool.map(one, closure.own))
+        return tuple(pool.map(one, dependencies.own))
 
 
 def _packages(
     own: tuple[Own, ...],
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     *,
-    kept: Kept,
+    kept: ArtifactCache,
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
-    """The part of the tar that is the same until what is installed changes."""
+    """The part of the tar that stays the same until the installed packages change."""
     needs = [(one.name, one.version, one.needs) for one in own]
-    asked = (closure.asked, closure.extras, closure.left_out)
-    key = _key("packages", str(target), needs, closure.pins, asked)
+    asked = (dependencies.asked, dependencies.extras, dependencies.left_out)
+    key = _key("packages", str(target), needs, dependencies.pins, asked)
     if (file := kept.find(key)) is not None:
         return file
     with kept.held():
-        if (file := kept.find(key)) is not None:  # another process was at it
+        if (file := kept.find(key)) is not None:  # another process has built it meanwhile
             return file
-        return _new_packages(own, closure, target, kept=kept, key=key, uv=uv, say=say)
+        return _new_packages(own, dependencies, target, kept=kept, key=key, uv=uv, say=say)
 
 
 def _new_packages(
     own: tuple[Own, ...],
-    closure: Closure,
+    dependencies: Dependencies,
     target: Target,
     *,
-    kept: Kept,
+    kept: ArtifactCache,
     key: str,
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
-    say(f"putting together what workers run, for {target}: once, until a package changes")
+    say(f"building the worker artifact for {target}: once, until a package changes")
     with TemporaryDirectory(dir=kept.folder, prefix=".packages-") as scratch:
-        packages = resolve(own, closure, target, uv=uv, scratch=Path(scratch))
+        packages = resolve(own, dependencies, target, uv=uv, scratch=Path(scratch))
         for name, version in packages.items():
-            if (here := closure.pins.get(name)) != version:
-                say(f"{name} is {version} on {target}, and {here or 'not installed'} here")
+            if (here := dependencies.pins.get(name)) != version:
+                say(f"{name} is {version} for {target}, but {here or 'not installed'} here")
         folder = Path(scratch, "lib")
         unpack(packages, target, folder, uv=uv)
         files = [(f"lib/{path}", file) for path, file in files_of(folder)]
         return kept.keep(
             key,
             lambda out: write_part(out, files, last=False),
-            {"packages": dict(sorted(packages.items())), "left_out": closure.left_out},
+            {"packages": dict(sorted(packages.items())), "left_out": dependencies.left_out},
             suffix=".part.gz",
         )
 
@@ -137,7 +137,7 @@ def _code(
     pipeline: Pipeline,
     stages: tuple[str, ...],
 ) -> bytes:
-    """The rest of the tar: our own distributions, the project, and what is in it."""
+    """The rest of the tar: materia's own distributions, the project, and the manifest."""
     project = pipeline.project if TRANSFORM in stages else None
     files = dict(_code_files(own, project))
     manifest = {
@@ -148,6 +148,7 @@ def _code(
         "source": pipeline.source,
         "sink": pipeline.sink,
         "stages": stages,
+        "project": project and (pipeline.project_package or project.name),
         "own": {one.name: one.version for one in own},
         **packages.notes,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},

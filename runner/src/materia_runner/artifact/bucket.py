@@ -1,4 +1,4 @@
-"""Artifacts in an S3 bucket: written once under their hash, fetched by workers with signed URLs."""
+"""Artifacts in an S3 bucket: upload once under the hash, download on workers by presigned URL."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from materia.errors import ArtifactError, MissingSecretError, PluginError
 
 from materia_runner.artifact.target import Artifact
 from materia_runner.config.pipeline import Bucket
+from materia_runner.install_hints import install_command
 from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
     from materia_store.object_store import Patience, StoreClient
 
-SESSION = "AWS_SESSION_TOKEN"  # with credentials that end by themselves
-VALID = timedelta(minutes=15)  # of a signed URL; it is fetched as soon as the machine is up
+SESSION = "AWS_SESSION_TOKEN"  # of temporary credentials
+VALID = timedelta(minutes=15)  # of a presigned URL; a worker uses it as soon as it is up
 FOLDER = "sha256"
 SUFFIX = ".tar.gz"
 UPLOAD_LIMIT = timedelta(minutes=15)
-REACH_LIMIT = timedelta(seconds=5)  # what is not reached is copied to the workers instead
+REACH_LIMIT = timedelta(seconds=5)  # without a bucket, materia copies the artifact to the workers
 RETRY_LIMIT = timedelta(minutes=2)
 REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"})
 ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"})
@@ -46,7 +47,7 @@ class ArtifactBucket:
 
     Raises:
         PluginError: obstore is not installed.
-        ConfigError: the endpoint is no address.
+        ConfigError: the endpoint is not an address.
         MissingSecretError: the credentials are not in *environment*.
     """
 
@@ -63,10 +64,10 @@ class ArtifactBucket:
         return self._bucket.url
 
     def push(self, artifact: Artifact) -> bool:
-        """Put it there; False when it is there already. It is never replaced.
+        """Upload an artifact; False when it exists already. It is never replaced.
 
         Raises:
-            ArtifactError: the bucket cannot be written to.
+            ArtifactError: the bucket cannot be written.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError
@@ -75,7 +76,7 @@ class ArtifactBucket:
         store = self._client.store
 
         def put() -> None:
-            # In one request, as several cannot say If-None-Match.
+            # In one request, because a multipart upload has no If-None-Match.
             with self._client.writing(path):
                 obstore.put(store, path, artifact.path, mode="create", use_multipart=False)
 
@@ -86,17 +87,18 @@ class ArtifactBucket:
                 mine = True
             except FileNotFoundError as error:
                 raise ArtifactError(f"cannot {WRITE} {self}{self._reason(error)}") from error
-            except AlreadyExistsError:  # another run was quicker, or this one's answer was lost
+            except AlreadyExistsError:  # another run was faster, or the answer was lost
                 pass
             there = self._size(path)
         if there != artifact.size:
             raise ArtifactError(
-                f"{self}/{path} has {there or 0} bytes and should have {artifact.size}; delete it"
+                f"{self}/{path} is damaged: it has {there or 0} bytes and should have "
+                f"{artifact.size}; delete it and run again"
             )
         return mine
 
     def _size(self, path: str) -> int | None:
-        """Bytes of an object, or None when there is none."""
+        """Size of an object in bytes, or None when it does not exist."""
         import obstore
 
         try:
@@ -105,7 +107,7 @@ class ArtifactBucket:
             return None
 
     def url(self, artifact: Artifact) -> str:
-        """An address that gives the artifact to anyone who asks within 15 minutes."""
+        """A presigned URL of the artifact, which works without credentials for 15 minutes."""
         import obstore
 
         path = _path(artifact.sha256)
@@ -114,7 +116,7 @@ class ArtifactBucket:
         )
 
     def every(self) -> list[Pushed]:
-        """What is in the bucket, the newest first.
+        """List the artifacts in the bucket, newest first.
 
         Raises:
             ArtifactError: the bucket cannot be read.
@@ -140,12 +142,12 @@ class ArtifactBucket:
         return sorted(pushed, key=lambda one: (one.pushed_at, one.sha256), reverse=True)
 
     def _do(self, call: Callable[[], T], what: str) -> T:
-        """What *call* gives, which may be done twice.
+        """The result of *call*, with retries; *call* must be idempotent.
 
         Raises:
-            FileNotFoundError: there is no such object.
-            AlreadyExistsError: there is one already.
-            ArtifactError: anything else.
+            FileNotFoundError: the object does not exist.
+            AlreadyExistsError: the object exists already.
+            ArtifactError: any other error.
         """
         from materia_store.object_store_errors import CLIENT_ERRORS, code_of
         from obstore.exceptions import AlreadyExistsError
@@ -180,11 +182,11 @@ class ArtifactBucket:
             ),
             (
                 refused,
-                f"the credentials in {' and '.join(BUCKET_KEYS)} were refused",
+                f"the store refused the credentials in {' and '.join(BUCKET_KEYS)}",
             ),
             (
                 status in {301, 307, 308} or code in ELSEWHERE or "without LOCATION" in str(error),
-                f"it is not at {url}; set artifacts.region, and artifacts.endpoint",
+                f"the bucket is not at {url}; set artifacts.region and artifacts.endpoint",
             ),
             (status == PROXY_ASKS, proxy_problem(url)),
             (status is not None, f"{url} answers {status} {code}".rstrip()),
@@ -197,12 +199,12 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
     if importlib.util.find_spec("obstore") is None:
         raise PluginError(
             f"the bucket {bucket.url} needs obstore, which is not installed here; "
-            f"install materia-runner[s3], in a clone: uv sync --extra s3"
+            f"to add it: {install_command('materia-runner[s3]')}"
         )
-    from materia_store.object_store import Key, Patience, Place, StoreClient
+    from materia_store.object_store import BucketPrefix, Key, Patience, StoreClient
 
     name, _, prefix = bucket.url.removeprefix("s3://").partition("/")
-    place = Place(
+    place = BucketPrefix(
         bucket=name,
         prefix=prefix,
         endpoint=bucket.endpoint,

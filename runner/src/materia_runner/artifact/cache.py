@@ -1,13 +1,11 @@
-"""Artifacts and their parts under the user's cache folder.
+"""Cache of artifacts and their parts in the user's cache folder, checked by hash.
 
-A file is used only if its bytes have the hash that was noted when it was made; a damaged one is
-made again.
+A cached file is used only if it still has the hash from its creation; a damaged one is built again.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -20,21 +18,23 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO, Any
 
-# Since a file was last used. An artifact is large, new with each change of code, and made of its
-# parts in no time; but a run may still want the one that it began with.
+from materia.kit.files import PART, sha256_of, write_whole
+
+# Time since the last use of a file. An artifact is large, new with each change of code, and built
+# from its parts in no time; but a run may still need the one that it began with.
 KEPT = {".part.gz": timedelta(days=30), ".tar.gz": timedelta(days=2)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that is whole.
+    """A file in the cache.
 
     Attributes:
-        path: Where it is kept.
-        sha256: Of its bytes, in hex.
-        size: Its bytes.
-        notes: What was noted when it was made, ready for JSON.
-        used_at: When it was last used, in seconds since 1970.
+        path: Path of the file.
+        sha256: SHA-256 of its bytes, in hex.
+        size: Size in bytes.
+        notes: Metadata from its creation, ready for JSON.
+        used_at: Time of its last use, in seconds since 1970.
     """
 
     path: Path
@@ -44,35 +44,35 @@ class File:
     used_at: float
 
 
-class Kept:
-    """Files by key, in a folder that is made when it is first written to."""
+class ArtifactCache:
+    """Cached files by key, in a folder that is created on the first write."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let no other process put packages together meanwhile: it would be the same ones."""
+        """Lock the cache, so that no other process builds the same packages meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def find(self, key: str) -> File | None:
-        """The file of that key, when it is there and whole."""
+        """The file of that key, if it exists and has the right hash."""
         file = self._noted(self.folder / f"{key}.json")
         if file is None or not file.path.is_file() or sha256_of(file.path) != file.sha256:
             return None
-        with suppress(OSError):  # a cache that cannot be written to can be read all the same
+        with suppress(OSError):  # a read-only cache can be used all the same
             os.utime(self.folder / f"{key}.json")
         return file
 
     def keep(
         self, key: str, write: Callable[[IO[bytes]], None], notes: Mapping[str, Any], *, suffix: str
     ) -> File:
-        """Write a file and note it under *key*; its name is its hash. What is old goes.
+        """Write a file under *key*, named by its hash, and remove old files.
 
-        Called twice with the same bytes, there is one file.
+        The same bytes written twice make one file.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         part = Path(mkdtemp(dir=self.folder, prefix=".part-"), "file")
@@ -84,14 +84,12 @@ class Kept:
         finally:
             shutil.rmtree(part.parent)
         note = {"file": path.name, "sha256": name, "size": size, "notes": notes}
-        half = self.folder / f".{key}.{os.getpid()}.part"
-        half.write_text(json.dumps(note))
-        half.replace(self.folder / f"{key}.json")
+        write_whole(self.folder / f"{key}.json", json.dumps(note))
         self._forget_old()
         return File(path=path, sha256=name, size=size, notes=notes, used_at=time.time())
 
     def every(self) -> Iterator[File]:
-        """All files that are noted and there, the last used first; unchecked."""
+        """All files of the cache, the last used first; their hashes are not checked."""
         found = [self._noted(path) for path in self.folder.glob("*.json")]
         there = [file for file in found if file is not None and file.path.is_file()]
         yield from sorted(there, key=lambda file: (-file.used_at, file.sha256))
@@ -120,30 +118,25 @@ class Kept:
                 notes[note] = None
         used = {file.path for file in notes.values() if file is not None}
         for path in self.folder.iterdir():
-            with suppress(OSError):  # another process is at it
+            with suppress(OSError):  # another process uses it
                 age = now - path.stat().st_mtime
                 if path.suffix == ".json" or path in used or age < _kept_for(path):
                     continue
-                if path.is_dir():  # of a build that was killed
+                if path.is_dir():  # left by a killed build
                     shutil.rmtree(path)
                 else:
                     path.unlink()
 
 
 def _kept_for(path: Path) -> float:
-    """In seconds; what a killed build left behind, whose name begins with a dot, goes first."""
+    """How long to keep a file, in seconds; leftovers of a killed build are removed first."""
     longest, shortest = max(KEPT.values()), min(KEPT.values())
-    default = shortest if path.name.startswith(".") else longest
+    half = path.name.startswith(".") or path.suffix == PART
+    default = shortest if half else longest
     return KEPT.get("".join(path.suffixes[-2:]), default).total_seconds()
 
 
-def sha256_of(path: Path) -> str:
-    """Of the file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def copy_into(path: Path, out: IO[bytes]) -> None:
-    """Write the bytes of a file to another."""
+    """Append the bytes of a file to an open file."""
     with path.open("rb") as file:
         shutil.copyfileobj(file, out, 1 << 20)

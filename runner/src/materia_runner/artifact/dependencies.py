@@ -1,4 +1,4 @@
-"""Which distributions a worker needs, by what is installed here. Nothing is imported or fetched."""
+"""Resolve the dependencies of a worker from the packages installed here, without an import."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from materia.errors import ConfigError
 CORE = "materia-core"
 RUNNER = "materia-runner"
 COMPILED = frozenset({".so", ".pyd", ".dylib"})
-# Of core and of any plugin: what the transform stage alone needs.
+# The extra of core and of plugins with the packages that only the transform stage needs.
 TRANSFORM = "transform"
-# What is asked for by these and used by none of them where nobody looks on. ipywidgets draws in
-# notebooks; it is imported only inside SQLMesh's console for notebooks, and brings IPython, jedi
-# and 17 more: 50 MB of 270. A worker has no command line.
+# Requirements that a worker never uses. ipywidgets draws in notebooks; only SQLMesh's console for
+# notebooks imports it, and it brings IPython, jedi and 17 more packages: 50 MB of 270. A worker has
+# no command line, and rents no machines.
 NOT_NEEDED = {
     ("sqlmesh", "ipywidgets"),
     ("rich", "ipywidgets"),
     (RUNNER, "typer"),
+    (RUNNER, "materia-providers"),
 }
+# A worker runs no tests, so it never gets the test kit.
+TEST_KIT = "materia-testing"
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
@@ -33,17 +36,17 @@ Find = Callable[[str], Distribution | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closure:
-    """What goes into an artifact.
+class Dependencies:
+    """Distributions of an artifact.
 
     Attributes:
-        own: Packed as they are here: core, the plugins of the pipeline, and whatever was
-            installed from a folder, a file or a repository, as no index may have it.
-        pins: Version by name of everything else that these may need and that is installed here:
-            also of a plugin that is compiled, as only an index can have it for the target.
-        asked: The names of such plugins.
-        extras: Wanted of all of *own* and *asked* that have them.
-        left_out: Names of what some ask for and none uses.
+        own: Distributions packed from this machine: core, the plugins of the pipeline, and those
+            installed from a folder, a file or a repository, which may be on no package index.
+        pins: Version by name of all other dependencies that are installed here. They include
+            compiled plugins, because only an index has them for the target.
+        asked: Names of these compiled plugins.
+        extras: Extras to install for *own* and *asked*, where they exist.
+        left_out: Names of requirements that no worker uses.
     """
 
     own: tuple[Distribution, ...]
@@ -63,11 +66,11 @@ def installed(name: str) -> Distribution | None:
 
 def find_closure(
     roots: Iterable[str], find: Find = installed, *, extras: tuple[str, ...] = (TRANSFORM,)
-) -> Closure:
-    """What the distributions *roots* need, directly or not, with these *extras*.
+) -> Dependencies:
+    """The direct and indirect dependencies of the distributions *roots*, with these *extras*.
 
-    Markers other than extras are not evaluated: for another platform they have another answer. So
-    there may be pins of what the target does not need, which do no harm.
+    It evaluates no markers except extras, because another platform has other markers. So there may
+    be pins that the target does not need, which do no harm.
 
     Raises:
         ConfigError: one of the roots is not installed.
@@ -83,25 +86,25 @@ def find_closure(
             continue
         seen.add(step)
         distribution = found.get(name) or find(name)
-        if distribution is None:  # needed on other platforms only, or missing here too
+        if distribution is None:  # needed on other platforms only, or not installed
             continue
         found[name] = distribution
         for other, wanted in _required(distribution, chosen):
-            if (name, other) in NOT_NEEDED:
+            if (name, other) in NOT_NEEDED or other == TEST_KIT:
                 cut.add(other)
             else:
                 waiting.append((other, wanted))
     if absent := first - found.keys():
         raise ConfigError(
-            f"nobody knows what to give to workers of {', '.join(sorted(absent))}: its plugin is "
-            f"here and it is not installed; install it with pip or uv"
+            f"cannot build the worker artifact: {', '.join(sorted(absent))} has a plugin here but "
+            f"no package metadata; install it with pip or uv"
         )
     own = {
         name
         for name, one in found.items()
         if (name in first or direct_url(one) is not None) and not _is_compiled(one)
     }
-    return Closure(
+    return Dependencies(
         own=tuple(found[name] for name in sorted(own)),
         pins={name: found[name].version for name in sorted(found.keys() - own)},
         asked=tuple(sorted(first - own)),
@@ -126,11 +129,11 @@ def _required(
 
 
 def direct_url(distribution: Distribution) -> Mapping[str, Any] | None:
-    """Where it was installed from when that was no index (PEP 610), or None."""
+    """The direct URL that it was installed from (PEP 610); None when it came from an index."""
     text = distribution.read_text("direct_url.json")
     return None if text is None else json.loads(text)
 
 
 def normalized(name: str) -> str:
-    """The name of a distribution as it is compared (PEP 503)."""
+    """The normalized name of a distribution (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

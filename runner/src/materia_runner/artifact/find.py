@@ -1,12 +1,13 @@
-"""What a worker gets: one tar.gz with everything a stage needs but Python itself.
+"""Find or build the worker artifact: one tar.gz with everything that a stage needs except Python.
 
-dependencies.py which distributions those are, by what is installed here
-own_packages.py core and the plugins: built from their folder, or as they are installed
-index_packages.py everything else, as wheels for the worker's Python and processor
-archive.py the same bytes for the same files
-assembly.py   the whole of it
-cache.py in the user's cache folder, by hash: packages apart from code, which changes daily
-bucket.py     and in an S3 bucket, from where a worker may fetch it
+dependencies.py   resolve the distributions from those installed here
+own_packages.py   core and the plugins: built from their folder, or as installed
+unsent_files.py   leave out the command line, the test kit and the emulators
+index_packages.py all other packages, as wheels for the worker's Python and processor
+archive.py        reproducible tar.gz: the same bytes for the same files
+assembly.py       build the artifact from its parts
+cache.py          cache by hash, with packages apart from code, which changes daily
+bucket.py         upload to an S3 bucket, from which a worker can download it
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.compute import Architecture
 from materia.errors import ArtifactError
 
 from materia_runner.artifact.assembly import SUFFIX, assemble
-from materia_runner.artifact.cache import File, Kept
+from materia_runner.artifact.cache import ArtifactCache, File
 from materia_runner.artifact.dependencies import CORE, RUNNER, TRANSFORM, find_closure
 from materia_runner.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
+from materia_runner.folders import artifacts_folder
 from materia_runner.secrets.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -55,17 +56,17 @@ def find_or_build(
 ) -> Artifact:
     """The artifact of the pipeline's source and sink, as they are installed here.
 
-    Without *stages* it is for all of the pipeline's. For the extract stage alone it is a small one:
-    without what only the transform stage needs, and without a sink that stays at home.
+    Without *stages* it is for all stages of the pipeline. For the extract stage alone it is small:
+    it has neither the packages of the transform stage nor a sink that stays at home.
 
-    Built when it is not kept from before, and pushed to the bucket of the pipeline when it has one
-    and *environment* is given; a bucket that fails is told, and the artifact has no url then.
-    Needs no network when nothing that is installed has changed.
+    The artifact is built when it is not in the cache. It is uploaded when the pipeline has a bucket
+    and *environment* is given; when that fails, a message says so and the artifact has no URL.
+    Without a change of the installed packages it needs no network.
 
     Raises:
         ConfigError: a plugin cannot be packed.
         MissingSecretError: the bucket's credentials are not in *environment*.
-        ArtifactError: uv is not installed, or a package cannot be had for that Python and
+        ArtifactError: uv is not installed, or a package is not available for that Python and
             processor.
     """
     target = Target.of(python, architecture)
@@ -81,13 +82,13 @@ def find_or_build(
             target,
             pipeline,
             stages=WHOLE if whole else EXTRACT,
-            kept=Kept(artifacts_folder(os.environ)),
+            kept=ArtifactCache(artifacts_folder(os.environ)),
             uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
             say=say,
         )
     except OSError as error:  # a full disk, a folder that may not be written to
         reason = f"{error.strerror or error}: {error.filename or 'while writing'}"
-        raise ArtifactError(f"cannot make what workers run for {target}: {reason}") from error
+        raise ArtifactError(f"cannot build the worker artifact for {target}: {reason}") from error
     if pipeline.artifacts is None or environment is None:
         return artifact
     from materia_runner.artifact.bucket import ArtifactBucket
@@ -95,21 +96,14 @@ def find_or_build(
     bucket = ArtifactBucket(pipeline.artifacts, environment)
     try:
         if bucket.push(artifact):
-            say(f"pushed what workers run to {bucket}")
+            say(f"pushed the worker artifact to {bucket}")
         return replace(artifact, url=bucket.url(artifact))
     except ArtifactError as error:
-        say(f"{error}; it is copied to each worker instead")
+        say(f"{error}; materia copies the artifact to each worker instead")
         return artifact
 
 
-def artifacts_folder(environment: Mapping[str, str]) -> Path:
-    """Where artifacts are kept: under XDG_CACHE_HOME, or `.cache` in the home folder."""
-    from materia_runner.folders import cache_folder
-
-    return cache_folder(environment).with_name("artifacts")
-
-
 def kept_artifacts(environment: Mapping[str, str]) -> list[File]:
-    """The artifacts that are kept here, the last used first; each once, its content unchecked."""
-    files = Kept(artifacts_folder(environment)).every()
+    """The artifacts in the cache, the last used first; their hashes are not checked."""
+    files = ArtifactCache(artifacts_folder(environment)).every()
     return list({one.sha256: one for one in files if one.path.name.endswith(SUFFIX)}.values())

@@ -1,4 +1,4 @@
-"""The packages of others that a worker needs, for its Python and processor."""
+"""Third-party packages of a worker: resolve and download wheels for its Python and processor."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from materia_runner.artifact.dependencies import Closure, normalized
+from materia_runner.artifact.dependencies import Dependencies, normalized
 from materia_runner.artifact.own_packages import is_wanted
 from materia_runner.artifact.target import Target
 from materia_runner.artifact.uv import Uv, failed
 
-# Beside modules, where nothing on a worker looks: programs (their first line names a Python of this
-# machine), pages of a manual, headers, what notebooks show, and uv's own lock.
+# Files beside modules that a worker never uses: programs (their first line names a Python of this
+# machine), manual pages, headers, files for notebooks, and uv's own lock.
 BESIDE = frozenset({".lock", "bin", "etc", "include", "share"})
-# The page that SQLMesh shows in a browser.
+# SQLMesh's web page.
 UNUSED = (("web",),)
-# Their tests of themselves, and what only type checkers read: 20 MB, and 800 files of 5,000.
+# Packages whose tests and type stubs are left out: 20 MB, and 800 files of 5,000.
 UNUSED_TESTS = frozenset({"numpy", "pandas", "regex"})
 NEEDS = ("Requires-Dist:", "Requires-Python:", "Provides-Extra:")
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)$")
@@ -27,7 +27,7 @@ _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
-    """One of our own distributions, and its files by path."""
+    """A distribution packed from this machine, and its files by path."""
 
     name: str
     version: str
@@ -35,13 +35,13 @@ class Own:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The lines of its metadata that say what it runs on, and with what."""
+        """The lines of its metadata with its Python version, requirements and extras."""
         found = [content for path, content in self.files.items() if _is_metadata(path)]
         head = b"".join(found).decode().partition("\n\n")[0]
         return tuple(line for line in head.splitlines() if line.startswith(NEEDS))
 
     def with_extras(self, wanted: tuple[str, ...]) -> str:
-        """Its name, with those of the wanted extras that it has."""
+        """Its name with the wanted extras that it has."""
         has = [extra for extra in wanted if f"Provides-Extra: {extra}" in self.needs]
         return f"{self.name}[{','.join(has)}]" if has else self.name
 
@@ -52,24 +52,26 @@ def _is_metadata(path: str) -> bool:
 
 
 def resolve(
-    own: tuple[Own, ...], closure: Closure, target: Target, *, uv: Uv, scratch: Path
+    own: tuple[Own, ...], dependencies: Dependencies, target: Target, *, uv: Uv, scratch: Path
 ) -> Mapping[str, str]:
-    """Version by name of the packages that *own* needs on the target.
+    """Resolve the packages that *own* needs on the target: version by name.
 
-    The ones that are installed here, wherever they run there too; what is needed there alone, or
-    does not run there in this version, is the newest that does.
+    It prefers the versions installed here; a package that only the target needs, or whose version
+    does not run there, gets the newest version that does.
 
     Raises:
-        ArtifactError: something cannot be had.
+        ArtifactError: a package is not available.
     """
     wanted, left_out, answer = (scratch / f"{name}.txt" for name in ("in", "without", "out"))
-    lines = [f"{one.with_extras(closure.extras)} @ {_stand_in(one, scratch)}" for one in own]
-    # uv only warns of an extra that there is not.
-    extras = f"[{','.join(closure.extras)}]" if closure.extras else ""
-    lines += [f"{name}{extras}=={closure.pins[name]}" for name in closure.asked]
+    lines = [f"{one.with_extras(dependencies.extras)} @ {_stand_in(one, scratch)}" for one in own]
+    # uv only warns about an extra that does not exist.
+    extras = f"[{','.join(dependencies.extras)}]" if dependencies.extras else ""
+    lines += [f"{name}{extras}=={dependencies.pins[name]}" for name in dependencies.asked]
     wanted.write_text("\n".join([*lines, ""]))
-    # An override that is true nowhere: older versions of uv know no other way to leave one out.
-    left_out.write_text("".join(f"{name} ; python_version < '0'\n" for name in closure.left_out))
+    # An override that is never true: older versions of uv have no other way to exclude a package.
+    left_out.write_text(
+        "".join(f"{name} ; python_version < '0'\n" for name in dependencies.left_out)
+    )
     arguments = (
         *("pip", "compile", str(wanted), "--output-file", str(answer)),
         *("--overrides", str(left_out), "--no-header", "--no-annotate"),
@@ -77,21 +79,21 @@ def resolve(
     )
     ours = {normalized(one.name) for one in own}
     for offline in (True, False):
-        # Versions in the file of the answer are preferred.
-        answer.write_text("".join(f"{name}=={v}\n" for name, v in closure.pins.items()))
+        # uv prefers the versions in its output file.
+        answer.write_text("".join(f"{name}=={v}\n" for name, v in dependencies.pins.items()))
         said = uv.run(*arguments, offline=offline)
         packages = _read(answer) if said is None else {}
-        # What is remembered may be less than there is: it counts only if it is as it is here.
-        if said is None and (not offline or packages.items() <= closure.pins.items()):
+        # uv's cache may lack packages: an offline answer counts only if it has the versions here.
+        if said is None and (not offline or packages.items() <= dependencies.pins.items()):
             return {name: version for name, version in packages.items() if name not in ours}
     raise failed(f"find the packages for {target}", said or "")
 
 
 def unpack(packages: Mapping[str, str], target: Target, folder: Path, *, uv: Uv) -> None:
-    """Put these packages into *folder*, as links into uv's cache where both are on one disk.
+    """Install these packages into *folder*, as hard links into uv's cache where possible.
 
     Raises:
-        ArtifactError: one of them cannot be had.
+        ArtifactError: a package is not available.
     """
     pins = folder.with_suffix(".txt")
     pins.write_text("".join(f"{name}=={version}\n" for name, version in packages.items()))
@@ -103,7 +105,7 @@ def unpack(packages: Mapping[str, str], target: Target, folder: Path, *, uv: Uv)
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files in *folder* that a worker has a use for, sorted, each with its path there."""
+    """The files in *folder* that a worker needs, sorted, each with its path in *folder*."""
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         path = PurePosixPath(file.relative_to(folder).as_posix())
         unused = any(path.parts[: len(parts)] == parts for parts in UNUSED)
@@ -121,7 +123,7 @@ def _for(target: Target) -> tuple[str, ...]:
 
 
 def _stand_in(own: Own, scratch: Path) -> str:
-    """The address of a wheel, for uv, with nothing in it but what one of ours needs."""
+    """The URL of an empty wheel for uv, with the requirements of one of the own distributions."""
     name = own.name.replace("-", "_")
     wheel = scratch / f"{name}-{own.version}-py3-none-any.whl"
     info = f"{name}-{own.version}.dist-info"

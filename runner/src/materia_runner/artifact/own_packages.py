@@ -1,4 +1,4 @@
-"""The files of distributions that no index may have: built from their folder, or as installed."""
+"""Pack core and plugins: build an editable package as a wheel, or copy its installed files."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from urllib.parse import unquote, urlsplit
 from materia.errors import ArtifactError, ConfigError
 
 from materia_runner.artifact.dependencies import COMPILED, direct_url
+from materia_runner.artifact.unsent_files import is_sent
 from materia_runner.artifact.uv import Uv
 
-# What an installer notes about this machine, and the hashes of programs that name its Python.
+# Files in which an installer records this machine, such as the hashes of its programs.
 NOTES = frozenset(
     {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
 )
 
 
 def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
-    """Content by path, as they lie in `lib/` of the artifact.
+    """The files of a distribution that a worker needs: content by path in the artifact's `lib/`.
 
-    An editable one is built, so that what is in its folder now is what runs on the worker.
+    An editable package is built, so that the worker runs the current content of its folder.
 
     Raises:
-        ConfigError: it is compiled from its folder, or nobody knows which files it has.
+        ConfigError: it is compiled from its folder, or its list of files is unknown.
         ArtifactError: it cannot be built.
     """
     url = direct_url(distribution) or {}
@@ -35,16 +36,21 @@ def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
         files = _built(distribution, Path(unquote(urlsplit(str(url["url"])).path)), uv)
     else:
         files = _installed(distribution)
+    files = {
+        path: content
+        for path, content in files.items()
+        if is_sent(distribution, PurePosixPath(path))
+    }
     if compiled := next((path for path in files if PurePosixPath(path).suffix in COMPILED), None):
         raise ConfigError(
-            f"{distribution.name} is compiled for this machine ({compiled}), and not for a worker; "
-            f"publish wheels of it to your package index, and install it from there"
+            f"cannot pack {distribution.name}: it is compiled for this machine ({compiled}), not "
+            f"for a worker; publish its wheels to your package index, and install it from there"
         )
     return files
 
 
 def is_wanted(path: PurePosixPath) -> bool:
-    """Whether a worker has a use for an installed file."""
+    """Whether a worker needs an installed file."""
     return (
         path.suffix != ".pyc"
         and "__pycache__" not in path.parts
@@ -55,7 +61,7 @@ def is_wanted(path: PurePosixPath) -> bool:
 def _built(distribution: Distribution, folder: Path, uv: Uv) -> dict[str, bytes]:
     what = f"build {distribution.name} from {folder}"
     if not folder.is_dir():
-        raise ArtifactError(f"{what}: the folder is gone; install the plugin again")
+        raise ArtifactError(f"cannot {what}: the folder is gone; install the plugin again")
     with TemporaryDirectory(prefix="materia-wheel-") as out:
         uv.must(what, "build", "--wheel", "--out-dir", out, str(folder))
         (wheel,) = Path(out).glob("*.whl")
@@ -63,14 +69,14 @@ def _built(distribution: Distribution, folder: Path, uv: Uv) -> dict[str, bytes]
 
 
 def wheel_files(wheel: Path) -> dict[str, bytes]:
-    """Content by path of what a wheel puts where modules are."""
+    """The module files of a wheel: content by path."""
     files = {}
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             path = PurePosixPath(name)
             if path.parts[0].endswith(".data"):
                 if len(path.parts) < 3 or path.parts[1] not in {"purelib", "platlib"}:
-                    continue  # programs, headers, pages of a manual
+                    continue  # programs, headers, manual pages
                 path = PurePosixPath(*path.parts[2:])
             if not name.endswith("/") and is_wanted(path):
                 files[path.as_posix()] = archive.read(name)
@@ -89,7 +95,7 @@ def _installed(distribution: Distribution) -> dict[str, bytes]:
 
 
 def _named(distribution: Distribution) -> dict[str, bytes]:
-    """For one without a list of its files, as system packages are: what its entry points name."""
+    """The files that the entry points name, for a system package without a list of its files."""
     files = {
         f"{_dist_info(distribution)}/{name}": text.encode()
         for name in ("METADATA", "entry_points.txt")
@@ -107,7 +113,8 @@ def _named(distribution: Distribution) -> dict[str, bytes]:
             files[Path(spec.origin).name] = Path(spec.origin).read_bytes()
     if not any(path.endswith(".py") for path in files):
         raise ConfigError(
-            f"nobody knows which files {distribution.name} has; install it again with pip or uv"
+            f"cannot pack {distribution.name}: its list of files is missing; install it again with "
+            "pip or uv"
         )
     return files
 

@@ -1,4 +1,4 @@
-"""What an artifact is, and what it can be made for."""
+"""Target platforms of an artifact: Python version and processor, as values."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from materia.errors import ConfigError
 
 PYTHONS = ("3.11", "3.12", "3.13")
 ARCHITECTURES: tuple[Architecture, ...] = ("x86_64", "arm64")
-# glibc 2.28 is that of Debian 10 and Ubuntu 18.10: every image a provider offers has a later one.
+# Debian 10 and Ubuntu 18.10 have glibc 2.28: every image of a provider has that or a later one.
 PLATFORMS: dict[Architecture, str] = {
     "x86_64": "x86_64-manylinux_2_28",
     "arm64": "aarch64-manylinux_2_28",
 }
-# The stages that an artifact can be for: fetching needs a twentieth of it.
+# The stages that an artifact can be for; extract alone needs a twentieth of the size.
 EXTRACT = ("extract",)
 WHOLE = ("extract", "transform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The machines an artifact is made for: Linux with glibc.
+    """Target platform of an artifact: Linux with glibc.
 
     Attributes:
-        python: `3.11`: the minor version, as compiled packages fit one alone.
-        architecture: Of the processor.
+        python: Python version, such as `3.11`: a compiled package fits one minor version only.
+        architecture: Architecture of the processor.
     """
 
     python: str
@@ -34,16 +34,19 @@ class Target:
 
     @classmethod
     def of(cls, python: str, architecture: str) -> Target:
-        """The target of that name.
+        """The target with that Python and architecture.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: materia does not support it.
         """
         if python not in PYTHONS:
             known = f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}"
-            raise ConfigError(f"a worker runs Python {known}, not {python!r}")
+            raise ConfigError(f"a worker needs Python {known}, not {python!r}")
         if architecture not in ARCHITECTURES:
-            raise ConfigError(f"a worker is {' or '.join(ARCHITECTURES)}, not {architecture!r}")
+            raise ConfigError(
+                f"a worker needs the architecture {' or '.join(ARCHITECTURES)}, "
+                f"not {architecture!r}"
+            )
         return cls(python=python, architecture=architecture)
 
     def __str__(self) -> str:
@@ -51,26 +54,26 @@ class Target:
 
     @property
     def platform(self) -> str:
-        """As uv calls it."""
+        """Name of the platform for uv."""
         return PLATFORMS[self.architecture]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A bundle for one version of Python on one kind of processor.
+    """An artifact for one Python version and one processor architecture.
 
-    Unpacked it is `lib/` (to be put on PYTHONPATH), `project/` (the SQLMesh project, when there is
-    one) and `manifest.json`. It is one tar in several gzip members, which GNU tar and Python's
-    `gzip` read as one; `tarfile.open(mode="r|gz")` stops after the first.
+    It contains `lib/` (for PYTHONPATH), `project/` (the SQLMesh project, if any) and
+    `manifest.json`. It is one tar in several gzip members, which GNU tar and Python's `gzip` read
+    as one; `tarfile.open(mode="r|gz")` stops after the first.
 
     Attributes:
         path: The tar.gz on this machine.
-        sha256: Of its bytes, in hex; also its name.
-        python: `3.11`.
-        architecture: Of the processor.
-        size: Bytes of the tar.gz.
-        stages: Names of those that it can run.
-        url: Where it may be fetched from for 15 minutes without credentials, or None.
+        sha256: SHA-256 of its bytes, in hex; also its name.
+        python: Python version, such as `3.11`.
+        architecture: Architecture of the processor.
+        size: Size of the tar.gz in bytes.
+        stages: Names of the stages that it can run.
+        url: Presigned URL, which works without credentials for 15 minutes, or None.
     """
 
     path: Path

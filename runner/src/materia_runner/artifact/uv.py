@@ -1,7 +1,4 @@
-"""Run uv, which resolves for machines that this one is not, and unpacks from its cache in no time.
-
-Answers that uv remembers are tried first, so that nothing waits for a network that is not needed.
-"""
+"""Run uv to resolve and install packages for another platform, from its cache when possible."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ from materia.errors import ArtifactError
 
 LAST_LINES = 12
 NETWORK = ("Failed to fetch", "error sending request", "dns error", "Could not connect")
-# These would change what is installed, or where.
+# These variables would change the installed packages, or their folder.
 NOT_OURS = ("UV_COMPILE_BYTECODE", "UV_PYTHON", "UV_TARGET", "UV_PREFIX", "UV_EXCLUDE")
 
 
 class Uv:
-    """The program uv, run in *folder*, whose configuration of indexes it heeds.
+    """The program uv, run in *folder*, with the package indexes configured there.
 
-    It runs programs of others, that build packages: they get the variables of *environment*, which
-    are those of this process when there is none.
+    uv runs build programs of third parties, which get the variables of *environment*; None means
+    those of this process.
 
     Raises:
-        ArtifactError: it is not installed.
+        ArtifactError: uv is not installed.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -36,7 +33,7 @@ class Uv:
         self._program = find_uv(os.environ.get("PATH", ""), Path(sys.executable).parent)
 
     def run(self, *arguments: str, offline: bool = False) -> str | None:
-        """Run to the end; None when it succeeded, else what it said."""
+        """Run uv; returns None on success, otherwise uv's output."""
         more = ("--offline",) if offline else ()
         given = {name: value for name, value in self._environment.items() if name not in NOT_OURS}
         result = subprocess.run(
@@ -53,10 +50,10 @@ class Uv:
         return result.stdout.strip() if result.returncode else None
 
     def must(self, what: str, *arguments: str) -> None:
-        """Run to the end, with the network when it does not go without.
+        """Run uv offline, and with the network when that fails.
 
         Raises:
-            ArtifactError: *what* could not be done; with uv's reason and what to do.
+            ArtifactError: *what* could not be done; the message has uv's reason.
         """
         if self.run(*arguments, offline=True) is None:
             return
@@ -65,27 +62,27 @@ class Uv:
 
 
 def find_uv(path: str, beside: Path) -> str:
-    """The program uv in one of the folders of *path*, or beside this Python.
+    """Find uv in the folders of *path*, or beside this Python.
 
     Raises:
-        ArtifactError: it is not installed.
+        ArtifactError: uv is not installed.
     """
     for folders in (path, str(beside)):
         if folders and (found := shutil.which("uv", path=folders)):
             return found
     raise ArtifactError(
-        "what a worker runs is put together with uv, which is not installed: "
+        "cannot build the worker artifact: uv is not installed, "
         f"neither on PATH nor in {beside}; install it there with `pip install uv`"
     )
 
 
 def failed(what: str, said: str) -> ArtifactError:
-    """An error that says what uv's failure means."""
+    """The error for a failure of uv, with its reason and uv's last lines."""
     if any(sign in said for sign in NETWORK):
-        reason = "the package index cannot be reached, and not all that is needed is in uv's cache"
+        reason = "the package index cannot be reached, and uv's cache lacks a package"
     elif "usable wheels" in said or "wheels with a matching" in said:
-        reason = "a package has no wheel for it, and nothing is compiled for another machine"
+        reason = "a package has no wheel for it, and materia does not cross-compile"
     else:
         reason = "uv failed"
     last = "\n  ".join(said.splitlines()[-LAST_LINES:])
-    return ArtifactError(f"{what}: {reason}\n  {last}")
+    return ArtifactError(f"cannot {what}: {reason}\n  {last}")

@@ -1,4 +1,4 @@
-"""The registry and the pipeline that a command works on."""
+"""Load the plugin registry, the pipeline and the secrets that a command works on."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import typer
 from materia_runner.cli.echo import echo
 
 if TYPE_CHECKING:
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
 
     from materia_runner.config.pipeline import Pipeline
 
 
 def load_registry(context: typer.Context) -> Registry:
     """All plugins, or the bundled ones under --no-plugins."""
-    from materia.plugins import load_plugins
+    from materia_runner import bundled
 
-    return load_plugins(bundled_only=bundled_only(context))
+    return bundled.load_registry(bundled_only=bundled_only(context))
 
 
 def bundled_only(context: typer.Context) -> bool:
@@ -39,8 +39,7 @@ def load_pipeline(
 ) -> Pipeline:
     """The pipeline of *config* or the nearest materia.toml.
 
-    *provider*, `auto` or names, and *max_cost*, in the configured currency, are used in the place
-    of what it says.
+    *provider* (`auto` or names) and *max_cost* (in the configured currency) override the file.
     """
     import os
     from dataclasses import replace
@@ -52,7 +51,7 @@ def load_pipeline(
     try:
         start = Path.cwd()
     except FileNotFoundError as error:
-        raise ConfigError("the current folder was deleted; change to another one") from error
+        raise ConfigError("the current folder was deleted; change to another folder") from error
     given = os.environ.get(PROVIDER_SETTINGS, "")
     settings = Path(given) if given else None
     pipeline = load_config(registry, path=config, start=start, provider_settings=settings)
@@ -67,17 +66,17 @@ def load_pipeline(
 
 
 def load_environment(
-    registry: Registry, pipeline: Pipeline, using: Iterable[Found[Any]] | None = None
+    registry: Registry, pipeline: Pipeline, using: Iterable[InstalledPlugin[Any]] | None = None
 ) -> Mapping[str, str]:
-    """The environment with the secrets that the plugins in use declare, wherever they are kept.
+    """The environment with the secrets that plugins in use declare, from every place of secrets.
 
-    Commands that open plugins take this in the place of `os.environ`. What is wrong with a place
-    that secrets were looked for in is said on standard error.
+    Commands that open plugins use this instead of `os.environ`. Warns on standard error of a place
+    that cannot be read.
 
     Args:
         registry: All plugins.
-        pipeline: Says which plugins are used, and where secrets are kept.
-        using: Look for the secrets of these plugins only.
+        pipeline: Names the plugins in use, and where secrets are kept.
+        using: Look up the secrets of these plugins only.
     """
     import os
 
@@ -100,7 +99,7 @@ def load_environment(
 
 @contextmanager
 def file_named(pipeline: Pipeline) -> Iterator[None]:
-    """Name the file in what a plugin says of its settings: the plugin cannot know it."""
+    """Add the path of materia.toml to a plugin's error about its settings."""
     from materia.errors import ConfigError
 
     try:
@@ -112,22 +111,22 @@ def file_named(pipeline: Pipeline) -> Iterator[None]:
 
 
 def refuse_question_mark(pipeline: Pipeline) -> None:
-    """Say so before anything is fetched: DuckDB takes what follows `?` in a path for parameters.
+    """Refuse a folder with `?` in its path, before a fetch: DuckDB parses the rest as parameters.
 
     Raises:
-        ConfigError: the folder of the pipeline has one.
+        ConfigError: the path of the pipeline's folder contains `?`.
     """
     from materia.errors import ConfigError
 
     if "?" in str(pipeline.directory):
         raise ConfigError(
-            f"{pipeline.directory}: DuckDB cannot work in a folder with ? in its name; rename the "
+            f"{pipeline.directory}: DuckDB cannot use a path with a question mark (?); rename the "
             "folder, or use another one"
         )
 
 
 def warn_of_failures(registry: Registry) -> None:
-    """One line for each plugin that could not be loaded."""
+    """Print a warning for each plugin that could not be loaded."""
     for failure in registry.failures:
         echo(
             f"warning: the plugin {failure.name!r} of {failure.distribution} is left out: "
@@ -137,7 +136,7 @@ def warn_of_failures(registry: Registry) -> None:
 
 
 def to_json(value: Any) -> str:
-    """For programs: dates and decimals as text, frozen values as objects."""
+    """*value* as JSON: dates and decimals as text."""
     import json
 
     return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Print what a command has to say: the one way to the terminal, without control characters."""
+"""Print the output of commands, without control characters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command line: one module for each command group, imports where they are used.
+"""Entry point of the command `materia`: print each error as a line, and exit with its code.
 
-`main` is the one place where an error becomes a line and an exit code.
+The commands are in `tree`.
 """
 
 from __future__ import annotations
@@ -16,51 +16,35 @@ from materia.errors import MateriaError
 from materia.printable import printable
 
 from materia_runner.cli import orphan_notice as notice
-from materia_runner.cli.commands import (
-    artifact,
-    emulator,
-    init,
-    pipeline,
-    plan,
-    plugins,
-    providers,
-    run,
-    runs,
-    secrets,
-    sinks,
-    sources,
-    sweep,
-    worker,
-)
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import Command, Group
 from materia_runner.cli.redact_output import unsaid
+from materia_runner.cli.tree import Root
 from materia_runner.concurrency import left_alone
 from materia_runner.signals import Interrupted
 
 EPILOG = """\
 \b
 Start here:
-  materia run --sample      the whole chain on data that comes along, offline
-  materia run               the same on the real data
+  materia run --sample      run the whole pipeline offline, on bundled sample data
+  materia run               run it on the real data
   materia init              write a commented materia.toml
-  materia plugins           what is installed
+  materia plugins           list what is installed
 
 \b
 Exit codes:
   0  done                   3  something could not be destroyed and costs money
-  1  a stage failed, or     4  no machine to run on, or over the budget
-     files were refused     5  another process holds the database
-  2  a mistake in an option, materia.toml, a plugin or a missing secret
+  1  a stage failed, or     4  no machine to run on, or over budget
+     files were refused     5  another process has locked the database
+  2  an error in an option, materia.toml or a plugin, or a missing secret
   130, 143, 129  ended by Ctrl-C, SIGTERM, SIGHUP; nothing is left half done
 """
 
 app = typer.Typer(
     name="materia",
-    cls=Group,
+    cls=Root,
     no_args_is_help=True,
-    rich_markup_mode=None,  # the plain help is on the screen before rich would be imported
-    pretty_exceptions_enable=False,  # they print local variables, and with them secrets
+    rich_markup_mode=None,  # importing rich would take longer than printing plain help
+    pretty_exceptions_enable=False,  # they print local variables, and so secrets
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOG,
 )
@@ -78,7 +62,7 @@ NoPlugins = Annotated[
     bool,
     typer.Option(
         "--no-plugins",
-        help="Use the plugins that come with materia, and leave out those of others.",
+        help="Use only the plugins bundled with materia.",
     ),
 ]
 Version = Annotated[
@@ -101,41 +85,25 @@ def root(
 ) -> None:
     """Run data pipelines on the cheapest machine on offer, and leave nothing behind.
 
-    A pipeline is a source, two stages and a sink. The stage extract fetches what is new at the
-    source; transform turns it into tables and publishes them in the sink. What is not new costs
-    next to nothing. Everything has a default; materia.toml changes it.
+    A pipeline is a source, two stages and a sink. The stage extract fetches new data from the
+    source; transform turns it into tables and publishes them in the sink. A run without new data
+    costs next to nothing. Every setting has a default; change it in materia.toml.
     """
-    if context.invoked_subcommand != "sweep":  # which is about to do what the notice asks for
+    if context.invoked_subcommand != "sweep":  # the notice recommends a sweep
         notice.tell_of_leftovers()
-
-
-app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
-app.command("plan", cls=Command, epilog=plan.EPILOG)(plan.plan)
-app.add_typer(pipeline.app, name="pipeline")
-app.add_typer(runs.app, name="runs")
-app.command("sweep", cls=Command, epilog=sweep.EPILOG)(sweep.sweep)
-app.add_typer(worker.app, name="worker")
-app.command("plugins", cls=Command, epilog=plugins.EPILOG)(plugins.plugins)
-app.add_typer(providers.app, name="providers")
-app.command("sources", cls=Command, epilog=sources.EPILOG)(sources.sources)
-app.command("sinks", cls=Command, epilog=sinks.EPILOG)(sinks.sinks)
-app.add_typer(artifact.app, name="artifact")
-app.add_typer(secrets.app, name="secrets")
-app.command("init", cls=Command, epilog=init.EPILOG)(init.init)
-app.command("emulator", cls=Command, epilog=emulator.EPILOG)(emulator.emulator)
 
 
 def main() -> None:
     """Run the command line and exit.
 
-    Mistakes in the program keep their traceback, but for secrets in its words.
+    Bugs print their traceback, with secrets redacted.
     """
     code = 0
     try:
         app(prog_name="materia")  # also under `python -m materia_runner`
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except KeyboardInterrupt:  # while the commands are put together, or where nothing was begun
+    except KeyboardInterrupt:  # before the command installed its signal handlers
         code = 130
     except MateriaError as error:
         _say(error)
@@ -144,24 +112,24 @@ def main() -> None:
         _write(f"materia: {interrupted}; nothing is left half done\n")
         code = interrupted.exit_code
     except OSError as error:
-        # Standard output alone is written to without a word about where.
+        # Only a failed write to standard output has no file name in its error.
         code = 1
         if error.errno == errno.ENOSPC and error.filename is None:
-            _write(f"materia: standard output cannot be written: {error.strerror}\n")
+            _write(f"materia: cannot write to standard output: {error.strerror}\n")
         else:
             _write(_traced(error))
-    except Exception as error:  # noqa: BLE001 -- told as Python would
+    except Exception as error:  # noqa: BLE001 -- printed with its traceback
         code = 1
         _write(_traced(error))
     code = _flushed(code)
     if left_alone():
-        os._exit(code)  # a thread of a plugin that still waits for its service is not waited for
+        os._exit(code)  # do not wait for a plugin's thread that still waits for its service
     sys.exit(code)
 
 
 def _say(error: MateriaError) -> None:
     _write(f"materia: {error}\n")
-    before = error.__context__  # what happened first is not hidden by what failed while clearing up
+    before = error.__context__  # an error in the clean-up must not hide the first error
     if isinstance(before, MateriaError) and error.__cause__ is None:
         _write(f"materia: before that: {before}\n")
 
@@ -173,14 +141,14 @@ def _traced(error: Exception) -> str:
 
 
 def _write(text: str) -> None:
-    with contextlib.suppress(OSError):  # with the terminal gone, the exit code still tells
-        # Once more, as what is taken out between may have stood in the middle of a secret.
+    with contextlib.suppress(OSError):  # the terminal is gone; the exit code remains
+        # Redact twice: `printable` may remove a character from the middle of a secret.
         sys.stderr.write(unsaid(printable(unsaid(text))))
         sys.stderr.flush()
 
 
 def _flushed(code: int) -> int:
-    """Flush now, as Python complains aloud at its end when the reader or the terminal has gone."""
+    """Flush now: at exit, Python would print an error when the reader or the terminal is gone."""
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None when it was closed from the start
         try:
             stream.flush()

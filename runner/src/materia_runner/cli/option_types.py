@@ -1,4 +1,4 @@
-"""Lengths of time and sizes as people type them: `1h30m`, `16GiB`."""
+"""Parse durations and sizes in options: `1h30m`, `16GiB`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PARTS = re.compile(rf"({NUMBER})\s*([a-z]+)\s*")
 
 
 def duration(text: str) -> timedelta:
-    """`10m`, `1h30m`, `90s`, `1.5h`, `2d`: more than nothing, at most a year."""
+    """Parse a duration: `10m`, `1h30m`, `90s`, `1.5h`, `2d`; more than zero, at most a year."""
     lowered = text.strip().lower()
     parts = PARTS.findall(lowered)
     if not parts or PARTS.sub("", lowered) or any(unit not in SECONDS for _, unit in parts):
         hint = f"; write {lowered}m or {lowered}h" if re.fullmatch(NUMBER, lowered) else ""
-        raise typer.BadParameter(f"{text!r} is not a length of time like 10m or 1h30m{hint}")
+        raise typer.BadParameter(f"{text!r} is not a duration like 10m or 1h30m{hint}")
     seconds = sum((Decimal(number) * SECONDS[unit] for number, unit in parts), Decimal(0))
     if not 0 < seconds <= 366 * 86400:
         raise typer.BadParameter(f"{text!r} is not between a second and a year")
@@ -39,7 +39,7 @@ def duration(text: str) -> timedelta:
 
 
 def size_gib(text: str) -> Decimal:
-    """`8`, `16GiB`, `500MB`: in GiB, without a unit GiB."""
+    """Parse a size into GiB: `8` (GiB), `16GiB`, `500MB`."""
     found = re.fullmatch(rf"({NUMBER})\s*([a-z]*)", text.strip().lower())
     if found is None or found[2] not in BYTES:
         raise typer.BadParameter(f"{text!r} is not a size like 8, 16GiB or 500MB")

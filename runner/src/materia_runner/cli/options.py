@@ -1,4 +1,4 @@
-"""Options that several commands share, and what the shell completes them with."""
+"""Options that several commands share, and their shell completion."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def complete_provider(incomplete: str) -> list[tuple[str, str]]:
 
 
 def complete_providers(incomplete: str) -> list[tuple[str, str]]:
-    """The same, and `auto`."""
-    auto = ("auto", "all that rent machines and have their credentials")
+    """`auto`, and the names of the installed providers."""
+    auto = ("auto", "all that rent machines and have credentials")
     return [*([auto] if "auto".startswith(incomplete) else []), *complete_provider(incomplete)]
 
 
@@ -46,7 +46,7 @@ Config = Annotated[
         "--config",
         metavar="FILE",
         envvar="MATERIA_CONFIG",
-        help="Read this file instead of the nearest materia.toml, here or in a folder above.",
+        help="Read this file instead of the nearest materia.toml, here or in a parent folder.",
     ),
 ]
 ProviderName = Annotated[
@@ -55,25 +55,25 @@ ProviderName = Annotated[
         "--provider",
         metavar="auto|NAME[,NAME...]",
         autocompletion=complete_providers,
-        help="Run on the cheapest machine of these instead of those in materia.toml (local without "
-        "it); auto: of all that rent and have their credentials.",
+        help="Run on the cheapest machine of these providers instead of those in materia.toml "
+        "(default: local); auto: all that rent machines and have credentials.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 Sample = Annotated[
     bool,
     typer.Option(
         "--sample",
-        help="Use the small data that comes with the source; needs no network. It is kept apart: "
-        "a later run without --sample replaces the tables built from it.",
+        help="Use the sample data bundled with the source, without network. It is kept apart: a "
+        "later run without --sample replaces the tables built from it.",
     ),
 ]
 Everything = Annotated[
     bool,
     typer.Option(
         "--everything",
-        help="Ask the source for every partition again, not only for those that may be new.",
+        help="Ask the source for every partition again, not only those that may be new.",
     ),
 ]
 
@@ -94,13 +94,13 @@ MaxCost = Annotated[
         "--max-cost",
         parser=_amount,
         metavar="AMOUNT",
-        help="Rent nothing if this run could cost more, in the currency of materia.toml (EUR "
-        "without it): price times hard deadline, all in.",
+        help="Rent nothing if this run could cost more (price x hard deadline, extras included), "
+        "in the currency of materia.toml (default: EUR).",
     ),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Say which machines would be rented, and why; rent none, run nothing."
+        "--dry-run", help="Show which machines would be rented, and why; rent and run nothing."
     ),
 ]

@@ -1,4 +1,4 @@
-"""A line for each machine that a killed run left behind, before any command but the sweep."""
+"""Warn of orphaned machines that a killed run left behind, before every command but the sweep."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def tell_of_leftovers() -> None:
-    """Say on standard error what may cost money now though nobody is using it.
+    """Name on standard error the machines that may cost money though no run uses them.
 
-    One look at a folder when nothing is left; the ledger is only opened when something may be.
+    Only lists a folder when nothing is left; opens the ledger only when something may be.
     """
-    from materia_runner.ledger.state import State, state_folder
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
 
     state = State(state_folder(os.environ))
     if runs := state.unfinished():
@@ -44,28 +45,30 @@ def _tell(state: State, runs: Sequence[str]) -> None:
                 for row in ledger.machines(run=run, open_only=True):
                     if row.rented:
                         echo(f"materia: {sentence(row, now)}", err=True)
-    except MateriaError as error:  # the command itself has nothing to do with it
+    except MateriaError as error:  # must not stop the command itself
         echo(f"materia: warning: {error}", err=True)
 
 
 def unknown(run: str) -> str:
-    """What a run may have left that the ledger has lost, and what to do."""
+    """Notice for a run that is missing in the ledger."""
     return (
         f"run {run} was started here, did not end well, and is not in the ledger; it may have left "
-        "a machine: materia sweep --all-providers"
+        "a machine; to destroy it: materia sweep --all-providers"
     )
 
 
 def sentence(row: MachineRow, now: datetime) -> str:
-    """What is left, since when, what it costs, and what to do."""
+    """Notice for a machine that was left: since when, its cost so far, and the remedy."""
+    from materia_runner.figures import moment_text, money_text
+
     if row.state == "intent":
-        since = f"{row.intended_at:%Y-%m-%d %H:%M} UTC"
+        since = f"{moment_text(row.intended_at)} UTC"
         left, costing = f"may have left a machine on {row.provider} at {since}", ""
     else:
         from materia_runner.rental.sweep_ledger import bill
 
-        since = f"{row.created_at or row.intended_at:%Y-%m-%d %H:%M} UTC"
+        since = f"{moment_text(row.created_at or row.intended_at)} UTC"
         cost = bill(row, at=now).cost
         left = f"left a machine on {row.provider} since {since}"
-        costing = f", costing {cost.amount:.4f} {cost.currency} so far"
+        costing = f", costing {money_text(cost)} so far"
     return f"run {row.run} {left}{costing}; to destroy it: materia sweep"

@@ -1,4 +1,4 @@
-"""Which providers a command asks about machines that exist, and why others are left out."""
+"""Open the providers that a command asks for existing machines; report those it must skip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
 
 if TYPE_CHECKING:
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
     from materia.protocols import Provider
 
     from materia_runner.config.pipeline import Pipeline
@@ -33,12 +33,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A provider that can be asked.
+    """An opened provider.
 
     Attributes:
-        name: Of its plugin.
-        provider: Opened.
-        secrets: Their values, which belong in no message.
+        name: Name of its plugin.
+        provider: The opened provider.
+        secrets: Values to redact in messages.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unasked:
+class SkippedProvider:
     """A provider that was not asked, or did not answer.
 
     Attributes:
-        name: Of its plugin.
+        name: Name of its plugin.
         reason: One line that begins with the name.
-        exit_code: 0 for one that nobody insisted on and that has no credentials here.
+        exit_code: 0 for an optional provider without credentials here.
     """
 
     name: str
@@ -68,14 +68,14 @@ def open_all(
     *,
     names: Sequence[str] = (),
     every: bool = False,
-) -> tuple[list[Asked], list[Unasked]]:
-    """Those of *names*, or the pipeline's and those with machines in the ledger, or *every* one.
+) -> tuple[list[Asked], list[SkippedProvider]]:
+    """Open *names*, or the pipeline's providers and those with machines in the ledger, or *every*.
 
-    The second list has those that cannot be asked.
+    The second list has the providers that cannot be opened.
 
     Raises:
         PluginError: one of *names* is not installed.
-        ConfigError: nobody who rents machines out can be asked: no credentials are set.
+        ConfigError: no provider that rents machines has credentials.
     """
     registry = load_registry(context)
     warn_of_failures(registry)
@@ -83,7 +83,7 @@ def open_all(
     for name in names:
         registry.provider(name)
     with_machines = _with_machines(state)
-    # What a run rented that the ledger has lost can be anywhere.
+    # A machine of a run that is missing in the ledger can be at any provider.
     every = every or (not names and with_machines is None)
     needed = set(names) or with_machines or set()
     if not names and not every:
@@ -95,7 +95,7 @@ def open_all(
         }
     installed = [one for one in registry.of_kind("provider") if one.plugin.name in chosen]
     environment = load_environment(registry, pipeline, installed)
-    asked, unasked = [], []
+    asked, skipped = [], []
     for name in sorted(chosen):
         try:
             asked.append(_open(registry.provider(name), pipeline, environment))
@@ -103,16 +103,18 @@ def open_all(
             lacking = isinstance(error, MissingSecretError) and name not in needed
             code = 0 if lacking else error.exit_code
             reason = named(name, one_line(str(error), ()))
-            unasked.append(Unasked(name=name, reason=reason, exit_code=code))
+            skipped.append(SkippedProvider(name=name, reason=reason, exit_code=code))
     renting = [one for one in asked if registry.provider(one.name).plugin.rents]
-    if unasked and not renting and not any(one.exit_code for one in unasked):
-        # A sweep by the clock that lost its credentials must not look as if all were well.
-        head = "no provider that rents machines can be asked what is there"
-        raise ConfigError("\n  ".join([head, *(one.reason for one in unasked)]))
-    return asked, unasked
+    if skipped and not renting and not any(one.exit_code for one in skipped):
+        # A sweep from cron that lost its credentials must not look like success.
+        head = "cannot list machines: no provider that rents machines has credentials"
+        raise ConfigError("\n  ".join([head, *(one.reason for one in skipped)]))
+    return asked, skipped
 
 
-def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, str]) -> Asked:
+def _open(
+    found: InstalledPlugin[Provider], pipeline: Pipeline, environment: Mapping[str, str]
+) -> Asked:
     name = found.plugin.name
     provider = open_plugin(
         found,
@@ -125,18 +127,18 @@ def _open(found: Found[Provider], pipeline: Pipeline, environment: Mapping[str, 
 
 
 def _with_machines(state: State) -> set[str] | None:
-    """Those that have machines in the ledger; None when the ledger cannot say so."""
+    """Providers with open machines in the ledger; None when the ledger is incomplete."""
     left = state.unfinished()
     if not state.ledger_file.exists():
         return None if left else set()
     with suppress(ConfigError, LedgerError), state.ledger() as ledger:
         names = {row.provider for row in ledger.machines(open_only=True)}
         return names if all(ledger.knows(run) for run in left) else None
-    return None  # the command that works with the ledger says what is wrong with it
+    return None  # the command that uses the ledger reports the error
 
 
-def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
-    """What the provider answers, or why it does not."""
+def ask(one: Asked, question: Callable[[Provider], T]) -> T | SkippedProvider:
+    """The provider's answer, or the reason why it has none."""
     code = 1
     try:
         return question(one.provider)
@@ -144,6 +146,6 @@ def ask(one: Asked, question: Callable[[Provider], T]) -> T | Unasked:
         reason, code = str(error), error.exit_code
     except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
         reason = f"its plugin failed: {type(error).__name__}: {error}"
-    return Unasked(
+    return SkippedProvider(
         name=one.name, reason=named(one.name, one_line(reason, one.secrets)), exit_code=code
     )

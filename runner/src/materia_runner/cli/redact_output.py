@@ -1,7 +1,7 @@
-"""What this process knows and must not say: hidden in its last words, whoever they come from.
+"""Redact secrets in error messages and tracebacks that `main` prints.
 
-The rest of what is said is cleaned where it is made. An error that nobody expected, of an SDK or a
-plugin, goes up to `main` as it is, and a traceback has its words.
+Other output is redacted where it is made. An unexpected error of an SDK or a plugin reaches `main`
+unchanged, and its text is in the traceback.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ _values: set[str] = set()
 
 
 def know(values: Iterable[str]) -> None:
-    """Hide these, too, from now on."""
+    """Redact these values, too, from now on."""
     _values.update(values)
 
 
 def unsaid(text: str) -> str:
-    """The text with all of them hidden."""
+    """The text with all known values redacted."""
     if not _values:
         return text
     from materia_runner.secrets.redaction import redact

@@ -1,1 +1,1 @@
-"""materia.toml: read it, check it, and make a pipeline of it."""
+"""Configuration: read and check materia.toml, and turn it into a pipeline."""

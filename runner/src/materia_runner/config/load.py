@@ -1,6 +1,6 @@
-"""materia.toml -> Pipeline. Every key is optional; without the file the defaults run.
+"""Load materia.toml into a Pipeline. Every key is optional; without the file the defaults apply.
 
-A mistake is a ConfigError that names the file, the key, what was found and what was expected.
+An error is a ConfigError that names the file, the key, the value and what was expected.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from materia.errors import ConfigError
 from materia.plugins import KINDS, Kind, Registry
 
 from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
+from materia_runner.config.project import above, find_project
 from materia_runner.config.table import Table, is_currency
+from materia_runner.folders import at_or_above
 from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 
 FILE_NAME = "materia.toml"
 PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
-PROJECT = "transform/sqlmesh_materia"
-DEFAULTS: dict[Kind, str] = {"source": "psdonline", "sink": "duckdb", "provider": "local"}
 AUTO = "auto"
 ARCHITECTURES = ("x86_64", "arm64")
 TEN_MINUTES = timedelta(minutes=10)
@@ -50,9 +50,9 @@ STAGES = (
 
 def find_config(start: Path) -> Path | None:
     """materia.toml in *start* or the nearest folder above it, or None."""
-    for folder in (start, *start.parents):
+    for folder in at_or_above(start):
         path = folder / FILE_NAME
-        if path.exists() or path.is_symlink():  # a link to nothing is told, not passed over
+        if path.exists() or path.is_symlink():  # a broken link is an error later
             return path
     return None
 
@@ -62,21 +62,20 @@ def load_config(
 ) -> Pipeline:
     """The pipeline that *path* describes, or the nearest materia.toml at or above *start*.
 
-    Without one, the pipeline is at home in the nearest folder that has the default project, so that
-    it is the same from every subfolder of a clone; without that too, in *start*.
+    Without a materia.toml, the pipeline's folder is the nearest one that has the default project,
+    so that it is the same from every subfolder of a clone; without such a folder, it is *start*.
 
     The tables `[providers.NAME]` of the file *provider_settings* replace those of materia.toml:
-    `materia emulator` points the providers at itself by it, and leaves everything else in force.
+    `materia emulator` uses it to point the providers at itself, and nothing else changes.
 
     Raises:
-        ConfigError: a file cannot be read, or a key is wrong.
+        ConfigError: a file cannot be read, or a key is invalid.
         PluginError: a table names a plugin that is not installed.
     """
     path = path or find_config(start)
     replaced = {} if provider_settings is None else _providers_in(provider_settings)
     if path is None:
-        above = (folder for folder in (start, *start.parents) if (folder / PROJECT).is_dir())
-        document, directory, name = {}, next(above, start), FILE_NAME
+        document, directory, name = {}, above(start) or start, FILE_NAME
     else:
         document, directory, name = _read(path), path.resolve().parent, str(path)
     tables = document.get("providers", {})
@@ -105,7 +104,7 @@ def _providers_in(path: Path) -> dict[str, object]:
         tables = _read(path).get("providers")
     except ConfigError as error:
         raise ConfigError(
-            f"{PROVIDER_SETTINGS}: {error}; an emulator that wrote it has ended: unset "
+            f"{PROVIDER_SETTINGS}: {error}; the emulator that wrote it has ended: unset "
             f"{PROVIDER_SETTINGS} and MATERIA_STATE_DIR, or open a new terminal"
         ) from error
     if not isinstance(tables, dict):
@@ -121,9 +120,9 @@ def parse_config(
     source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
     providers = _providers(top, registry)
     transform = top.table("transform")
-    project = directory / transform.text("project", PROJECT)
-    if "project" in transform.values and not project.is_dir():
-        raise transform.wrong("project", "the folder of a SQLMesh project")
+    project, brought_by = find_project(
+        transform, source=source, directory=directory, projects=registry.projects
+    )
     transform.finish()
     exchange = _exchange(top.table("currency"))
     stages_table = top.table("stages")
@@ -142,7 +141,8 @@ def parse_config(
         source=source,
         sink=sink,
         stages=stages,
-        project=project if project.is_dir() else None,
+        project=project,
+        project_package=brought_by,
         settings=settings,
         exchange=exchange,
         budget=budget,
@@ -160,7 +160,7 @@ def _exchange(table: Table) -> Exchange:
         if not is_currency(currency) or currency == code:
             raise rates_table.wrong(
                 currency,
-                f"under the code of a currency other than {code}, as in [currency.rates.USD]",
+                f"under a currency code other than {code}, as in [currency.rates.USD]",
             )
         rates.append(
             Rate(
@@ -176,10 +176,10 @@ def _exchange(table: Table) -> Exchange:
 
 
 def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
-    """The name of the plugin to use; a default need not be installed until it is used."""
+    """The name of the plugin to use; the default is not checked until it is used."""
     if isinstance(top.values.get(kind), dict):
         raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
-    name = top.text(kind, DEFAULTS[kind])
+    name = top.text(kind, registry.default(kind))
     if kind in top.values and name != also:
         top.installed(kind, kind, name, registry)
     return name
@@ -201,11 +201,11 @@ def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
 
 
 def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
-    """What `--provider auto|NAME[,NAME...]` says, each name once; empty means auto.
+    """Parse `--provider auto|NAME[,NAME...]` into unique names; empty means auto.
 
     Raises:
-        ConfigError: no name at all, or `auto` beside others.
-        PluginError: one of them is not installed.
+        ConfigError: no name is given, or `auto` with other names.
+        PluginError: a provider is not installed.
     """
     split = [part.strip() for name in names for part in name.split(",")]
     found = tuple(dict.fromkeys(name for name in split if name))
@@ -215,8 +215,8 @@ def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]
         return ()
     if AUTO in found:
         raise ConfigError(
-            f"--provider {','.join(found)}: auto means all that rent and have their credentials; "
-            f"give it alone, or names alone"
+            f"--provider {','.join(found)}: auto means all that rent machines and have "
+            f"credentials; give auto alone, or only names"
         )
     for name in found:
         registry.provider(name)
@@ -310,5 +310,5 @@ def _stage(stage: Stage, table: Table, currency: str) -> Stage:
 
 
 def minutes(length: timedelta) -> int:
-    """Whole minutes, as materia.toml has them."""
+    """Whole minutes, as in materia.toml."""
     return length // timedelta(minutes=1)

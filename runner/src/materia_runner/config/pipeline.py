@@ -1,4 +1,4 @@
-"""The values of a pipeline, as materia.toml describes it; units in their names."""
+"""Configuration values of a pipeline, from materia.toml, with units in their names."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Stage:
 
     Attributes:
         name: `extract` or `transform`.
-        requirements: What its worker must have, and how long it is thought to run.
-        deadline: How long it may run at most; it is ended then, wherever it is.
-        output_gib: What the next stage reads of it, in GiB: it has to be moved when that one runs
+        requirements: Requirements of its machine, and its expected duration.
+        deadline: How long it may run at most; then the runner ends it.
+        output_gib: Data that the next stage reads, in GiB: it has to be moved when that stage runs
             elsewhere.
-        minutes_configured: Whether materia.toml says how long it runs; otherwise earlier runs do.
-        minutes_learnt: Whether earlier runs have said it.
-        deadline_configured: Whether materia.toml says the deadline; otherwise it follows from how
-            long the stage is thought to run.
+        minutes_configured: Whether materia.toml sets the duration; otherwise earlier runs do.
+        minutes_learnt: Whether the duration comes from earlier runs.
+        deadline_configured: Whether materia.toml sets the deadline; otherwise it follows from the
+            expected duration.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Stage:
     deadline_configured: bool = False
 
     def expecting(self, expected: timedelta) -> Stage:
-        """The same stage, learnt to run so long: its deadline follows unless it is configured."""
+        """The stage with a learnt duration; its deadline follows unless it is configured."""
         deadline = self.deadline if self.deadline_configured else default_deadline(expected)
         requirements = replace(self.requirements, expected=expected)
         return replace(self, requirements=requirements, deadline=deadline, minutes_learnt=True)
 
 
 def default_deadline(expected: timedelta) -> timedelta:
-    """How long a stage may run that is thought to run for *expected*: six times, at least 1 h."""
+    """Default deadline of a stage: six times the *expected* duration, at least 1 h."""
     return max(timedelta(hours=1), 6 * expected)
 
 
@@ -55,8 +55,8 @@ class Bucket:
 
     Attributes:
         url: Name of the bucket and prefix, for example `s3://acme/materia`.
-        endpoint: Address of the store, or None for that of AWS.
-        region: Of the bucket, or None for what the environment says.
+        endpoint: Address of the store, or None for AWS.
+        region: Region of the bucket, or None for the region in the environment.
     """
 
     url: str
@@ -66,11 +66,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The caps on what is paid to providers, in the currency of `[currency]`, net of VAT.
+    """Caps on the cost of rented machines, in the currency of `[currency]`, net of VAT.
 
     Attributes:
-        max_cost: Of one run, or None.
-        monthly: Of all runs that are in one ledger, in a calendar month (UTC), or None.
+        max_cost: Cap of one run, or None.
+        monthly: Cap of all runs in one ledger, per calendar month (UTC), or None.
     """
 
     max_cost: Money | None = None
@@ -86,19 +86,19 @@ class Pipeline:
 
     Attributes:
         directory: Folder of materia.toml, or the current one; relative paths start here.
-        providers: Names of those that may rent the machines; empty means auto: every one that is
-            installed, rents, and has its credentials.
+        providers: Names of the providers to use; empty means auto: all that are installed, rent
+            machines and have credentials.
         source: Name of the source.
         sink: Name of the sink.
-        stages: In the order they run.
-        project: Folder of the SQLMesh project, or None when the source's own models are all.
+        stages: The stages, in the order they run.
+        project: Folder of the SQLMesh project, or None for only the source's own models.
+        project_package: Name and version of the distribution that has the project, or None.
         settings: Settings of the plugins, by kind and name: `settings["source", "psdonline"]`.
-        sample: Whether the source reads the small data that comes with it.
-        exchange: The currency that costs are compared in, and the rates that lead there.
-        budget: What a run and a month may cost.
-        artifacts: Where what workers run is kept, or None: it is then copied to each of them.
-        esc: Pulumi ESC environment that secrets may come from, for example `acme/beanflows/prod`,
-            or None.
+        sample: Whether the source reads its bundled sample data.
+        exchange: The currency that costs are compared in, and the exchange rates.
+        budget: The caps of a run and of a month.
+        artifacts: Bucket of the artifacts, or None to copy them to each worker.
+        esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
     """
 
@@ -109,6 +109,7 @@ class Pipeline:
     stages: tuple[Stage, ...]
     project: Path | None
     settings: Mapping[tuple[str, str], Mapping[str, object]]
+    project_package: str | None = None
     sample: bool = False
     exchange: Exchange = field(default_factory=Exchange)
     budget: Budget = NO_BUDGET

@@ -1,4 +1,4 @@
-"""The same pipeline on the small data that comes with its source."""
+"""Sample mode: run the pipeline on the sample data bundled with its source."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from materia_runner.config.pipeline import Pipeline
 
 
 def sampled(pipeline: Pipeline, registry: Registry) -> Pipeline:
-    """The pipeline with its source reading its sample.
+    """The pipeline with its source set to its sample data.
 
     Raises:
-        ConfigError: the source brings none.
+        ConfigError: the source has no sample.
         PluginError: the source is not installed.
     """
     plugin = registry.source(pipeline.source).plugin
     if plugin.sample is None:
-        raise ConfigError(f"the source {plugin.name!r} brings no sample; run without --sample")
+        raise ConfigError(f"the source {plugin.name!r} has no sample; run without --sample")
     key = ("source", plugin.name)
     settings = {**pipeline.settings, key: {**pipeline.settings[key], **plugin.sample}}
     return replace(pipeline, settings=settings, sample=True)

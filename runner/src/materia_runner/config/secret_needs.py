@@ -1,4 +1,4 @@
-"""Who needs which secrets: the plugins a pipeline uses, and the bucket of its artifacts."""
+"""Required secrets: of the plugins that a pipeline uses, and of its artifact bucket."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
-    from materia.plugins import Found, Registry
+    from materia.plugins import InstalledPlugin, Registry
 
     from materia_runner.config.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """The secrets that one thing needs, all of them.
+    """The secrets that one plugin or bucket requires, all of them.
 
     Attributes:
         kind: `source`, `sink`, `provider`, or `artifacts` for the bucket.
-        name: Of the plugin, or the address of the bucket.
-        names: The variables; empty when it needs none.
+        name: Name of the plugin, or address of the bucket.
+        names: Names of the variables; empty when it needs none.
         in_use: Whether the pipeline uses it.
     """
 
@@ -32,9 +32,9 @@ class Need:
 
 
 def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
-    """What every installed plugin needs, and the bucket if there is one.
+    """Required secrets of every installed plugin, and of the bucket if there is one.
 
-    Without a provider by name, the pipeline uses every one that rents.
+    A pipeline that names no provider uses all that rent machines.
     """
     needs = [
         Need(
@@ -51,7 +51,7 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
     return tuple(needs)
 
 
-def _uses(pipeline: Pipeline, found: Found[Any]) -> bool:
+def _uses(pipeline: Pipeline, found: InstalledPlugin[Any]) -> bool:
     name = found.plugin.name
     if found.kind != "provider":
         return name == (pipeline.source if found.kind == "source" else pipeline.sink)
@@ -59,9 +59,9 @@ def _uses(pipeline: Pipeline, found: Found[Any]) -> bool:
 
 
 def unmet(needs: Sequence[Need], found: Container[str], *, auto: bool) -> tuple[Need, ...]:
-    """Those in use that lack a secret.
+    """Needs in use that lack a secret.
 
-    Under *auto* one provider that has all of its secrets is enough.
+    With *auto*, one provider that has all of its secrets is enough.
     """
     used = [need for need in needs if need.in_use]
     lacking = [need for need in used if not all(name in found for name in need.names)]

@@ -1,4 +1,4 @@
-"""One table of materia.toml: its values, and the sentences about what is wrong with them."""
+"""Validate one table of materia.toml: typed values, and error messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_currency(code: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value as a person wrote it in TOML, as far as its kind matters."""
+    """A value in TOML notation, for error messages."""
     match value:
         case bool():
             return str(value).lower()
@@ -27,16 +27,16 @@ def _shown(value: object) -> str:
         case dict():
             return "a table"
         case None:
-            return "not there"
+            return "missing"
         case _:
             return repr(value)
 
 
 class Table:
-    """One table of the document, with the path that leads to it.
+    """One table of the document, with its path.
 
-    What is asked for is checked, and what nobody asked for is refused by `finish`. Everything here
-    raises ConfigError for what is not as it must be.
+    Each getter checks its value; `finish` refuses keys that were never read. All of them raise
+    ConfigError for an invalid value.
     """
 
     def __init__(self, file: str, prefix: str, values: Mapping[str, object]) -> None:
@@ -46,7 +46,7 @@ class Table:
         self.asked: list[str] = []
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        """The error of a key that is not as *expected*, with file, key and what is there."""
+        """The error for a key that is not as *expected*, with file, key and value."""
         return ConfigError(
             f"{self.file}: {self.prefix}{key} must be {expected}, is {_shown(self.values.get(key))}"
         )
@@ -63,12 +63,12 @@ class Table:
         return self.values.get(key)
 
     def text(self, key: str, default: str) -> str:
-        """Text that is not empty."""
+        """Non-empty text."""
         value = self._get(key)
         if value is None:
             return default
         if not isinstance(value, str) or not value:
-            raise self.wrong(key, "text" if value != "" else "text that is not empty")
+            raise self.wrong(key, "text" if value != "" else "non-empty text")
         return value
 
     def number(self, key: str, default: int) -> int:
@@ -99,10 +99,10 @@ class Table:
         return tuple(value)
 
     def currency(self, key: str, default: str) -> str:
-        """The code of a currency."""
+        """A currency code."""
         code = self.text(key, default)
         if not is_currency(code):
-            raise self.wrong(key, 'the code of a currency, for example "EUR"')
+            raise self.wrong(key, 'a currency code, for example "EUR"')
         return code
 
     def worth(self, key: str) -> Decimal:
@@ -113,7 +113,7 @@ class Table:
         return amount
 
     def amount(self, key: str, default: Decimal) -> Decimal:
-        """A number from 0 up; text keeps every digit."""
+        """A number from 0 up; given as text, it keeps every digit."""
         value = self._get(key)
         if value is None:
             return default
@@ -147,18 +147,18 @@ class Table:
                 return self.texts(setting.name, ())
 
     def table(self, key: str) -> Table:
-        """A table inside this one; empty when it is not there."""
+        """A table inside this one; empty when it is missing."""
         value = self._get(key)
         if value is not None and not isinstance(value, dict):
             raise self.wrong(key, "a table")
         return Table(self.file, f"{self.prefix}{key}.", value or {})
 
     def finish(self) -> None:
-        """Refuse what nobody asked for."""
+        """Refuse unknown keys."""
         for key in self.values:
             if key not in self.asked:
                 known = sorted(self.asked)
                 raise ConfigError(
                     f"{self.file}: unknown key {self.prefix}{key}{suggestion(key, known)}; "
-                    f"known here: {', '.join(known) or 'none'}"
+                    f"known keys: {', '.join(known) or 'none'}"
                 )

@@ -1,4 +1,4 @@
-"""The commented materia.toml: what every installed plugin and stage can be told."""
+"""Template of a commented materia.toml, with the settings of every installed plugin and stage."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ import json
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
 
-from materia_runner.config.load import DEFAULTS, PROJECT, STAGES, minutes
+from materia_runner.config.load import STAGES, minutes
+from materia_runner.config.project import PROJECT
 from materia_runner.pricing.currency import DEFAULT
 
 HEAD = f"""\
 # materia.toml: every key with its default. Uncomment what you want to change.
-# Secrets are not for this file: they are environment variables, named below, or lines in the
-# file .env beside this one.
+# Do not put secrets here: they are environment variables, named below, or lines in the file .env
+# beside this one.
 
-# Where data comes from, where it is kept, and who rents the machines: "local" is this one, "auto"
-# all that rent and have their credentials; or some of them: ["hetzner", "oracle"].
-# source = "{DEFAULTS["source"]}"
-# sink = "{DEFAULTS["sink"]}"
-# provider = "{DEFAULTS["provider"]}"
+# Source and sink of the data, and the provider of machines: "local" is this machine, "auto" all
+# that rent machines and have credentials, or a list: ["hetzner", "oracle"].
+{{defaults}}
 
-# What may be paid for rented machines, in the currency below: nothing is rented that could cost
-# more, each machine taken up to its hard deadline.
+# Caps on the cost of rented machines, in the currency below. A machine counts with its price until
+# its hard deadline; nothing is rented that could exceed a cap.
 [budget]
 # One run (--max-cost):
 # run = "0.50"  # not set
-# All runs of a calendar month, as far as they are in the ledger:
+# All runs in the ledger of a calendar month:
 # monthly = "20"  # not set
 
 # The currency that costs are shown and compared in.
 [currency]
 # code = "{DEFAULT}"
-# A provider that charges in another one needs its rate, with the day it was true:
+# Prices in another currency need an exchange rate, with its date:
 # [currency.rates.USD]
 # worth = "0.8654"
 # date = 2026-11-20
 # source = "European Central Bank"
 
 [secrets]
-# Environment of Pulumi ESC where secrets are looked for that are nowhere else.
+# Environment of Pulumi ESC, for secrets that are not found elsewhere.
 # esc = "organization/project/name"  # not set
 
 [transform]
-# Folder of the SQLMesh project, from the folder of this file.
-# project = "{PROJECT}"
+# The SQLMesh project: its folder, relative to this file, or the name of an installed project.
+# Default: the folder below, here or in a parent folder, or else the installed one for the source.
+# project = "{PROJECT}"  # not set
 
-# Where what workers run is kept; not set, it is copied to each of them over SSH.
+# Bucket for the artifacts that workers run; without one, they are copied to each worker over SSH.
 [artifacts]
 # bucket = "s3://acme/materia"  # not set
 # Address of an object store that is not AWS, and the region:
@@ -56,25 +56,31 @@ HEAD = f"""\
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 
 
-def template(registry: Registry) -> str:
-    """The text of the file; with all its comments removed it would change nothing."""
-    parts = [HEAD]
+def template(registry: Registry, *, project: str | None = None) -> str:
+    """The text of the file; every key is commented out, except *project* (as TOML) when given."""
+    defaults = "\n".join(
+        f'# {kind} = "{registry.default(kind)}"' + ("" if registry.default(kind) else "  # not set")
+        for kind in ("source", "sink", "provider")
+    )
+    head = HEAD.replace("{defaults}", defaults)
+    unset = f'# project = "{PROJECT}"  # not set\n'
+    parts = [head if project is None else head.replace(unset, f"project = {project}\n")]
     for stage in STAGES:
         needs = stage.requirements
         parts.append(
-            f"# What the machine of the stage {stage.name} must have: a rented machine is chosen\n"
-            f"# by it, this one is taken as it is.\n"
+            f"# Requirements of the stage {stage.name} on a rented machine; this machine is used\n"
+            f"# as it is.\n"
             f"[stages.{stage.name}]\n"
             f"# vcpus = {needs.vcpus}\n"
             f"# memory_gib = {needs.memory_gib}\n"
             f"# disk_gib = {needs.disk_gib}\n"
             f"# architectures = {json.dumps(list(needs.architectures))}\n"
             f"# dedicated = {json.dumps(needs.dedicated)}\n"
-            f"# How long it is thought to take; not set, earlier runs say it.\n"
+            f"# Expected duration; default: learnt from earlier runs.\n"
             f"# minutes = {minutes(needs.expected)}  # not set\n"
-            f"# How long it may take; it is ended then. Not set, six times as long, at least 1 h.\n"
+            f"# Hard deadline; default: six times the expected duration, at least 1 h.\n"
             f"# deadline_minutes = {minutes(stage.deadline)}  # not set\n"
-            f"# How much of what it makes is read by the next stage.\n"
+            f"# Size of its output that the next stage reads.\n"
             f"# output_gib = {json.dumps(str(stage.output_gib))}\n"
         )
     for kind in KINDS:

@@ -1,1 +1,1 @@
-"""Start a stage on this machine or a rented one, and follow it."""
+"""Run a stage on this machine or on a rented one, and follow its events."""

@@ -1,4 +1,4 @@
-"""Start the worker of a stage and stream its events; the one place that knows how to reach it."""
+"""Local worker: run a stage as a subprocess on this machine, and stream its events."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
 
 LAST_LINES = 40
-LONGEST_WORDS = 2000  # of a line that stands in an error
-STOP_SECONDS = 5.0  # the worker ends itself within 2 s of losing its life line
+LONGEST_WORDS = 2000  # characters of a line in an error message
+STOP_SECONDS = 5.0  # the worker ends itself within 2 s after its standard input is closed
 
 
 def run_worker(
@@ -37,26 +37,26 @@ def run_worker(
     environment: Mapping[str, str],
     observe: Observe,
 ) -> Mapping[str, object]:
-    """Run one stage on *instance* and return its result.
+    """Run one stage on *instance*, which is this machine, and return its result.
 
-    The worker lives as long as its standard input stays open, so it ends with this process, even
-    when that is killed. When this function is left by an exception, the worker is gone.
+    The worker ends when its standard input is closed, so it ends with this process, even when this
+    process is killed. When this function raises, the worker has ended.
 
     Raises:
-        StageError: the worker ended without a word or by a mistake in the program.
-        MateriaError: of the class that the stage raised.
+        StageError: the worker ended without a result, or by a bug.
+        MateriaError: an error of the class that the stage raised.
     """
     if instance.host is not None:
         raise StageError(f"{request.stage}: {instance.provider} is not this machine")
     with lock_for_process(Path(instance.directory)) as lock:
-        process = subprocess.Popen(  # -P: the folder it runs in is no place to import from
+        process = subprocess.Popen(  # -P: import nothing from the working directory
             [sys.executable, "-P", "-m", "materia_runner.worker.stage_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=instance.directory,
             env={**environment, "TMPDIR": instance.directory},
-            start_new_session=True,  # Ctrl-C in the terminal is the runner's to pass on
+            start_new_session=True,  # Ctrl-C reaches the runner alone, which stops the worker
             pass_fds=(lock,),
             encoding="utf-8",
             errors="replace",
@@ -69,7 +69,7 @@ def run_worker(
     listener = threading.Thread(target=_listen, args=(stderr, words), daemon=True)
     listener.start()
     try:
-        with contextlib.suppress(BrokenPipeError):  # it died at once: its last words say why
+        with contextlib.suppress(BrokenPipeError):  # it died at once: its standard error says why
             stdin.write(worker_request.encode(request) + "\n")
             stdin.flush()
         end = _follow(stdout, request, observe, words)
@@ -90,7 +90,7 @@ def _follow(
 ) -> Result | Failed | None:
     end: Result | Failed | None = None
     for line in _lines(stdout):
-        if not events.is_said(line):  # printed by an interpreter that was not yet ours
+        if not events.is_said(line):  # output of Python before materia's code ran
             words.append(_last(line))
             continue
         with _understood(request):
@@ -112,13 +112,13 @@ def _understood(request: WorkerRequest) -> Iterator[None]:
 
 
 def _listen(stderr: IO[str], words: deque[str]) -> None:
-    with contextlib.suppress(ValueError):  # closed under it, when the worker was stopped
+    with contextlib.suppress(ValueError):  # the stream was closed when the worker was stopped
         for line in _lines(stderr):
             words.append(_last(line))
 
 
 def _lines(stream: IO[str]) -> Iterator[str]:
-    """The lines of a stream, one without an end in pieces: it may not fill the memory."""
+    """The lines of a stream; an endless line comes in pieces, so that it does not fill memory."""
     return iter(lambda: stream.readline(LONGEST_LINE), "")
 
 
@@ -139,9 +139,9 @@ def _stop(process: subprocess.Popen[str], stdin: IO[str]) -> None:
 def failure(
     request: WorkerRequest, end: Result | Failed | None, code: int, words: Iterable[str]
 ) -> MateriaError:
-    """The error for a worker that did not succeed, from its last event, exit code and last words.
+    """The error for a failed worker, from its last event, exit code and last output lines.
 
-    A *code* below zero is the number of a signal.
+    A negative *code* is the number of a signal.
     """
     if isinstance(end, Failed) and end.expected:
         return error_of_worker(end.kind, printable(end.message))
@@ -161,5 +161,5 @@ def failure(
 def _signal(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # a worker may say what it likes
+    except ValueError:  # a worker may report any number
         return f"signal {number}"

@@ -1,9 +1,9 @@
-"""A rented machine as the place where stages run: look at it, send the artifact, run a stage.
+"""Remote worker: probe a rented machine over SSH, send the artifact and run a stage there.
 
 ~/.materia/artifacts/<sha256>/         the artifact, unpacked
 ~/.materia/raw/<sha256>                raw files that the sink at home has too
-~/.materia/stages/<run>-<stage>-1/     what a stage works in
-~/.materia/<run>-<stage>-1/            the launcher's, while the stage runs
+~/.materia/stages/<run>-<stage>-1/     working folder of a stage
+~/.materia/<run>-<stage>-1/            folder of the supervisor, while the stage runs
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from materia.compute import Architecture
 from materia.errors import StageError, WorkerLostError
 from materia.forms import Form, Range
 from materia.protocols import Sink
+from materia.text import duration_text
 
 from materia_runner import codec
 from materia_runner.codec import MalformedError
 from materia_runner.execution.local import failure
-from materia_runner.execution.sink_server import Relay
+from materia_runner.execution.sink_server import SinkServer
 from materia_runner.messages import events, stage_results
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages import stage_request as worker_request
@@ -35,7 +36,7 @@ from materia_runner.messages.events import Failed, Observe, Output, Result
 from materia_runner.messages.sink_messages import AtHome
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
-from materia_runner.ssh.command import Login, Script
+from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session
 
 if TYPE_CHECKING:
@@ -46,17 +47,17 @@ PROCESSORS: Mapping[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64"
 ARTIFACTS = ".materia/artifacts"
 LEASE = timedelta(seconds=60)
 HOME = Form("a home folder", re.compile(r"/[\w./-]*"))
-LONGEST_WORD = 2000  # characters of one of the last lines of a stage, in a message
+LONGEST_WORD = 2000  # characters of an output line in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a worker says of itself.
+    """Facts that a worker reports about itself.
 
     Attributes:
-        home: Folder of the login user.
-        python: The first two numbers of its version.
-        machine: Its processor, as uname has it.
+        home: Home folder of the login user.
+        python: Major and minor version of its Python.
+        machine: Its processor, as uname reports it.
     """
 
     home: Annotated[str, HOME]
@@ -65,30 +66,30 @@ class Facts:
 
 
 class RemoteWorker:
-    """A machine to log in to; a context manager. Being left closes the connection."""
+    """An SSH connection to a rented machine; a context manager that closes it at the end."""
 
-    def __init__(self, login: Login, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
-        """Connect, trying until *timeout*.
+    def __init__(self, target: SshTarget, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
+        """Connect, with retries until *timeout*.
 
-        A stage is ended on the worker, and given up here, when neither has heard of the other for
-        *lease*.
+        When the two sides have not heard from each other for *lease*, the worker ends the stage and
+        the runner gives it up.
 
         Raises:
-            HostKeyError: the time is over, and a server with another key answers.
-            ReadyTimeoutError: the time is over, and nobody lets us in.
+            HostKeyError: a server with another host key still answers at the timeout.
+            ReadyTimeoutError: no login succeeded within *timeout*.
         """
-        self._login = login
+        self._target = target
         self._lease = lease
-        self._session = Session(login, timeout=timeout)
+        self._session = Session(target, timeout=timeout)
         self._facts: Facts | None = None
         self._artifact: str | None = None
         self._coming: dict[str, Future[Mapping[str, Any]]] = {}
 
     def probe(self) -> tuple[str, Architecture]:
-        """Its version of Python, such as `3.11`, and its processor.
+        """Probe the machine: its Python version, such as `3.11`, and its processor.
 
         Raises:
-            StageError: there is no python3, or one too old, or a processor nobody builds for.
+            StageError: it has no python3, a python3 that is too old, or an unsupported processor.
             WorkerLostError: it is out of reach.
         """
         if self._facts is None:
@@ -97,10 +98,10 @@ class RemoteWorker:
         return self._judged(self._facts)
 
     def bring(self, artifact: Artifact) -> None:
-        """Begin to bring an artifact there, while a stage runs from another one.
+        """Start to transfer an artifact while a stage runs from another one.
 
-        The worker fetches it from its address when it has one; else, or when that fails, it is sent
-        from here. `prepare` waits for it, and raises what went wrong.
+        The worker downloads the artifact from its URL; without one, or when that fails, the runner
+        sends it. `prepare` waits for the transfer and raises its errors.
         """
         if artifact.sha256 not in self._coming:
             self._coming[artifact.sha256] = self._session.bring_meanwhile(
@@ -108,15 +109,14 @@ class RemoteWorker:
             )
 
     def prepare(self, artifact: Artifact) -> None:
-        """Have the artifact there, unpacked; nothing of it runs before its hash is right.
+        """Transfer the artifact as `bring` does, check its hash and unpack it.
 
-        Brought as by `bring`. A second time costs one round trip.
+        Nothing of it runs before its hash is right. A second call costs one round trip.
 
         Raises:
-            StageError: it is for another Python or processor, did not arrive whole, or there is no
-                room for it.
+            StageError: it is for another Python or processor, arrived damaged, or the disk is full.
             WorkerLostError: the worker is out of reach.
-            OSError: it cannot be read here.
+            OSError: the artifact cannot be read here.
         """
         if self._facts is not None:
             self._refuse_other(artifact)
@@ -144,24 +144,24 @@ class RemoteWorker:
         """Run one stage there and return its result.
 
         Args:
-            request: The stage; its `workspace` is an existing folder here, for files that pass.
-            sink: The opened sink, when it stays here; None when the worker opens it. The same
-                object may serve all stages and attempts of a run: the lock of its `checkout` is
-                then that run's own, and another attempt goes on with it.
-            attempt: 1 for the first.
-            limit: The stage is ended when it takes longer.
-            observe: Told what happens, in the caller's thread, with secrets hidden.
-            partitions: Keys of those that the source has, and the worker may record; None when
-                that cannot be seen from here.
+            request: The stage; its `workspace` is an existing folder here, for files in transit.
+            sink: The opened sink, when it stays here; None when the worker opens it. One object
+                may serve all stages and attempts of a run, so that another attempt keeps the lock
+                of its `checkout`.
+            attempt: Number of the attempt; 1 for the first.
+            limit: Deadline of the stage: the worker ends a stage that takes longer.
+            observe: Callback for events, called in the caller's thread, with secrets redacted.
+            partitions: Keys of the source's partitions, which alone the worker may record; None
+                when the runner cannot list them.
 
         Raises:
             StageError: the stage failed by itself, or ran out of memory, disk or time.
-            WorkerLostError: the worker is out of reach; whether the stage succeeded is not known.
-            MateriaError: of the class that the stage, or the sink here, raised.
+            WorkerLostError: the worker is out of reach; it is unknown whether the stage succeeded.
+            MateriaError: an error of the class that the stage, or the sink here, raised.
         """
         if self._facts is None or self._artifact is None:
             raise RuntimeError("a stage needs the artifact: call prepare first")
-        identity = script_id(request.run, request.stage, attempt)
+        identity = command_id(request.run, request.stage, attempt)
         home = Path(self._facts.home)
         stage = home / ".materia" / "stages" / identity
         there = replace(
@@ -170,29 +170,29 @@ class RemoteWorker:
             workspace=stage / "work",
             project=None if request.project is None else Path(self._artifact) / "project",
         )
-        script = Script(
+        command = RemoteCommand(
             id=identity,
-            # -S: what an image's own packages bring is no concern of the stage.
+            # -S: ignore Python packages that the image has installed.
             argv=("python3", "-SP", "-m", "materia_runner.worker.stage_process"),
             directory=str(stage),
-            # The machine will not live to read the bytecode.
+            # The machine is destroyed before it could reuse the bytecode.
             environment={"PYTHONPATH": f"{self._artifact}/lib", "PYTHONDONTWRITEBYTECODE": "1"},
             limit=limit,
             lease=self._lease,
         )
         if sink is None:
-            return self._follow(script, there, None, observe)
+            return self._follow(command, there, None, observe)
         kept = home / ".materia" / "raw"
         names = {request.source, request.kept_as}
         there = replace(
             there,
-            # What the sink here is opened with is nobody's there.
+            # The settings and secrets of a sink that stays here do not travel.
             settings={**request.settings, "sink": {}},
             secrets={**request.secrets, "sink": {}},
             at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
-            relay = Relay(
+            server = SinkServer(
                 self._session,
                 sink,
                 request=there,
@@ -201,13 +201,13 @@ class RemoteWorker:
                 stage=stage,
                 kept=kept,
             )
-            return self._follow(script, there, relay, observe, also=request.hidden)
+            return self._follow(command, there, server, observe, also=request.hidden)
 
     def _follow(
         self,
-        script: Script,
+        command: RemoteCommand,
         request: WorkerRequest,
-        relay: Relay | None,
+        server: SinkServer | None,
         observe: Observe,
         *,
         also: tuple[str, ...] = (),
@@ -215,13 +215,13 @@ class RemoteWorker:
         secrets = [*request.hidden, *also]
         end: Result | Failed | None = None
 
-        def told(line: str) -> None:
+        def heard(line: str) -> None:
             nonlocal end
             with self._understood():
-                if relay is not None and (message := relay_messages.decode(line)):
-                    relay.obey(*message)
+                if server is not None and (message := relay_messages.decode(line)):
+                    server.obey(*message)
                     return
-                if not events.is_said(line):  # printed by an interpreter that was not yet ours
+                if not events.is_said(line):  # output of Python before materia's code ran
                     erred(line)
                     return
                 event = events.decode(line, secrets)
@@ -232,16 +232,17 @@ class RemoteWorker:
         def erred(line: str) -> None:
             observe(request.stage, Output(text=redact(line, secrets)))
 
-        script = replace(script, input=worker_request.encode(request) + "\n")
-        ended = self._session.run_script(script, told, erred)
+        command = replace(command, input=worker_request.encode(request) + "\n")
+        ended = self._session.run_command(command, heard, erred)
         if ended.reason == "limit":
             raise StageError(
-                f"{request.stage}: was not done within its deadline of {_clock(script.limit)}, and "
-                "was ended; set a longer one in materia.toml, or see in the log what it waited for"
+                f"{request.stage}: timed out: the worker ended it at its deadline of "
+                f"{duration_text(command.limit)}; set a longer one in materia.toml, "
+                "or check in the log what it waited for"
             )
         if ended.ok and isinstance(end, Result):
             with self._understood():
-                return _result(request, end, relay)
+                return _result(request, end, server)
         last = [redact(line, secrets)[:LONGEST_WORD] for line in ended.last_words]
         raise failure(request, end, ended.status, last)
 
@@ -250,8 +251,8 @@ class RemoteWorker:
         wanted = (artifact.python, artifact.architecture)
         if found != wanted:
             raise StageError(
-                f"{self._login.host}: has Python {found[0]} on {found[1]}, and the artifact is for "
-                f"{wanted[0]} on {wanted[1]}"
+                f"{self._target.host}: has Python {found[0]} on {found[1]}, and the artifact is "
+                f"for {wanted[0]} on {wanted[1]}"
             )
 
     def _read(self, facts: Mapping[str, Any]) -> Facts:
@@ -262,13 +263,13 @@ class RemoteWorker:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Give the worker up when it says what cannot be: what else it says is not believed."""
+        """Give the worker up after a malformed message: nothing else from it can be trusted."""
         try:
             yield
         except MalformedError as error:
             raise WorkerLostError(
-                f"{self._login.host}: the worker sent a message that materia cannot read: {error}; "
-                "it is given up"
+                f"{self._target.host}: the worker sent a message that materia cannot read: "
+                f"{error}; it is given up"
             ) from error
 
     def _judged(self, facts: Facts) -> tuple[str, Architecture]:
@@ -277,13 +278,13 @@ class RemoteWorker:
         if python < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
             raise StageError(
-                f"{self._login.host}: has Python {version}, and a worker needs {oldest} or later; "
+                f"{self._target.host}: has Python {version}, and a worker needs {oldest} or later; "
                 "choose another image"
             )
         processor = PROCESSORS.get(facts.machine)
         if processor is None:
             raise StageError(
-                f"{self._login.host}: has a processor {facts.machine!r}, and artifacts are for "
+                f"{self._target.host}: has a processor {facts.machine!r}, and artifacts are for "
                 f"{' and '.join(sorted(set(PROCESSORS.values())))}"
             )
         return version, processor
@@ -304,12 +305,12 @@ class RemoteWorker:
         self.close()
 
 
-def _result(request: WorkerRequest, end: Result, relay: Relay | None) -> Mapping[str, object]:
-    """What the stage did; where the sink is at home, what home knows better is home's."""
+def _result(request: WorkerRequest, end: Result, server: SinkServer | None) -> Mapping[str, object]:
+    """The result of the stage; with a sink at home, its own figures replace the worker's."""
     values = stage_results.checked(request.stage, end.values)
-    if relay is not None and request.stage == "transform":
-        return stage_results.at_home(values, relay.tables, relay.database)
-    # A sink that the worker opened lay in a folder that goes with the worker.
+    if server is not None and request.stage == "transform":
+        return stage_results.at_home(values, server.tables, server.database)
+    # The database of a sink that the worker opened is in a folder that goes with the worker.
     return {**values, "database": None} if "database" in values else values
 
 
@@ -317,12 +318,7 @@ def _place(artifact: Artifact) -> str:
     return f"{ARTIFACTS}/{artifact.sha256}"
 
 
-def script_id(run: str, stage: str, attempt: int) -> str:
-    """The identity of one attempt at a stage: `a-z`, `0-9` and `-`, at most 100."""
+def command_id(run: str, stage: str, attempt: int) -> str:
+    """The id of one attempt at a stage: at most 100 of `a-z`, `0-9` and `-`."""
     end = f"-{attempt}"
     return re.sub(r"[^a-z0-9-]", "-", f"{run}-{stage}".lower())[: 100 - len(end)] + end
-
-
-def _clock(limit: timedelta) -> str:
-    seconds = limit.total_seconds()
-    return f"{seconds / 60:g} min" if seconds >= 60 and not seconds % 60 else f"{seconds:g} s"

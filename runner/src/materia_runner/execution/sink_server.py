@@ -1,15 +1,13 @@
-"""The sink at home, at the service of a worker: what the worker asks is done here, by this thread.
+"""Sink server: carry out the requests of a worker on the sink at home, in this thread.
 
-The worker is trusted with its stage and no more: `relay_messages` has decoded what it says, and
-`relay_rules` says whether it may. Files that come are checked by their hash before the sink sees
-them. An error of the sink is raised from `obey`; the script of the worker is then ended.
+The worker is trusted only with its stage: `sink_messages` decodes a request, and `sink_rules`
+checks whether it is allowed. The hash of every file is checked before the sink gets it. `obey`
+raises the errors of the sink, which ends the command of the worker.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,16 +15,17 @@ from pathlib import Path
 
 from materia.data import Fetched, Known, Refused, Table
 from materia.errors import SinkError
+from materia.kit.files import replacing, sha256_of
 from materia.protocols import Sink
 
 from materia_runner.codec import MalformedError
 from materia_runner.execution.sink_rules import refuse_foreign
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     CheckOut,
     Message,
     Publish,
@@ -36,17 +35,17 @@ from materia_runner.messages.sink_messages import (
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.ssh.session import Session
 
-MOST_RECORDS = 100_000  # of one stage; a source has some hundred partitions
-# What one stage may send, of the room that is free here when it begins: no worker fills a disk.
+MOST_RECORDS = 100_000  # per stage; a source has some hundred partitions
+# Share of the free disk space here that one stage may use, so that no worker fills the disk.
 ROOM = 0.9
 
 
-class Relay:
-    """The sink at home for one stage on one worker.
+class SinkServer:
+    """Server of the sink at home for one stage on one worker.
 
     Attributes:
-        tables: What was published, as home counted it; None before.
-        database: Where it is at home; None before.
+        tables: The published tables, as home counted them; None before the publish.
+        database: Path of the published database at home; None before the publish.
     """
 
     def __init__(
@@ -60,16 +59,16 @@ class Relay:
         stage: Path,
         kept: Path,
     ) -> None:
-        """Serve the script that runs in *session*.
+        """Serve the command that runs in *session*.
 
         Args:
-            session: To the worker.
+            session: SSH session to the worker.
             sink: The opened sink.
-            request: What the worker was asked to do.
-            partitions: Keys of those that the source has; None: only the worker can see that.
-            folder: An existing folder here, for files on their way.
-            stage: The stage's own folder on the worker.
-            kept: The folder of raw files there.
+            request: The request that the worker runs.
+            partitions: Keys of the source's partitions; None when only the worker can list them.
+            folder: An existing folder here, for files in transit.
+            stage: Folder of the stage on the worker.
+            kept: Folder of raw files on the worker.
         """
         self._session = session
         self._sink = sink
@@ -87,19 +86,19 @@ class Relay:
         self._known: dict[str, Mapping[str, Known]] = dict(at_home.known) if at_home else {}
 
     def obey(self, number: int, message: Message) -> None:
-        """Do what a message says, and answer it.
+        """Carry out a message and send the answer.
 
         Raises:
-            MalformedError: it is no message of this stage; nothing of it was done.
-            MateriaError: of the sink; or a file did not arrive whole.
+            MalformedError: the message is not allowed in this stage; nothing was done.
+            MateriaError: the sink failed, or a file arrived damaged.
         """
         refuse_foreign(message, self._request, self._partitions)
         self._session.tell(relay_messages.encode(number, self._answer(message)))
 
     def _knows(self, source: str, partition: str) -> bool:
-        """Whether the sink has that partition: of no other is a path made, or an object asked for.
+        """Whether the sink has that partition; materia makes no path or object name for others.
 
-        A partition that was known stays so, and a bucket is listed to find out.
+        The answer is cached, because a sink may have to list a bucket.
         """
         if source not in self._known:
             self._known[source] = self._sink.known(source)
@@ -119,8 +118,8 @@ class Relay:
                 if not self._knows(source, partition):
                     return None
                 return self._send(self._sink.find_raw(source, partition, file, sha256), self._kept)
-            case AskStamp():
-                return self._sink.stamp()
+            case AskFingerprint():
+                return self._sink.fingerprint()
             case AskPublished():
                 return self._send_published()
             case CheckOut():
@@ -133,14 +132,14 @@ class Relay:
     def _record(self, message: Record) -> None:
         result = message.result
         if (number := next(self._numbers)) >= MOST_RECORDS:
-            raise MalformedError(f"it records more than {MOST_RECORDS:,} results")
+            raise MalformedError(f"the stage records more than {MOST_RECORDS:,} results")
         if message.sha256 is None:
             self._sink.record(message.source, message.partition, result)
             return
         if not isinstance(result, Fetched | Refused) or result.path is None:
             raise AssertionError("only these come with a file")
         path = self._folder / f"file-{number}"
-        # A refused file may be of any size; another has the size that it is recorded with.
+        # A refused file may have any size; a fetched file has the size in its record.
         most = result.raw.size if isinstance(result, Fetched) else self._room
         self._download(result.path, path, sha256=message.sha256, most=most)
         try:
@@ -159,13 +158,12 @@ class Relay:
         return self._send(published, self._stage / "published", name=published.name)
 
     def _send(self, path: Path | None, folder: Path, *, name: str | None = None) -> Path | None:
-        """Bring a file to a folder there, under its hash or a name; where it is then."""
+        """Upload a file to a folder on the worker, under its hash or *name*; returns its path."""
         if path is None:
             return None
         try:
-            with path.open("rb") as file:
-                # Of what it is, not of what it should be: a damaged file is the source's to refuse.
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            # The hash of the actual bytes: the source refuses a damaged file by itself.
+            sha256 = sha256_of(path)
             there = folder / (name or sha256)
             self._session.upload(path, str(there), sha256=sha256)
         except OSError as error:
@@ -175,17 +173,13 @@ class Relay:
     def _publish(self, message: Publish) -> object:
         copy = self._copy
         if copy is None:
-            raise MalformedError("it publishes before it took the working copy")
-        finished = copy.with_name(f"{copy.name}.{os.getpid()}.part")  # a killed run's part is swept
-        try:
+            raise MalformedError("the publish came before the checkout")
+        with replacing(copy) as finished:  # the sink removes the part of a killed run
             there = message.request.database
             self._download(there, finished, sha256=message.sha256, most=self._room)
-            # The log of what the copy held before must not be applied to what it holds now.
+            # The write-ahead log of the old copy must not be applied to the new one.
             copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
-            finished.replace(copy)
-        finally:
-            finished.unlink(missing_ok=True)
         self.tables = tuple(self._sink.publish(replace(message.request, database=copy)))
         self.database = self._sink.published()
-        # The worker has the database and counts for itself: no figure made here goes back to it.
+        # The worker counts the rows in its own database, so it gets no row counts from here.
         return tuple(replace(table, rows=0) for table in self.tables), self.database

@@ -1,1 +1,1 @@
-"""The ledger: what was run, rented and paid, in one SQLite file."""
+"""The ledger: records of runs, machines and costs in one SQLite file."""

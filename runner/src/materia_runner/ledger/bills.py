@@ -1,4 +1,4 @@
-"""What a machine cost, from the few columns of the ledger that sums over many machines need."""
+"""Cost of a machine, read from the few ledger columns that sums over many machines need."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from materia.compute import Money
 from materia_runner.ledger.rows import MachineRow
 from materia_runner.pricing.cost import cost
 
-# A machine of one's own costs nothing, and neither does one that was refused.
+# SQL condition for rented machines: your own machine costs nothing.
 RENTED = (
     "(CAST(json_extract(offer, '$.hourly.amount') AS REAL) > 0 OR EXISTS (SELECT 1 FROM"
     " json_each(offer, '$.extras') WHERE CAST(json_extract(value, '$.hourly.amount') AS REAL) > 0))"
 )
-# Each ends with a condition on the machine.
+# To each of these queries the caller adds a condition on the machine.
 GONE_MACHINES = (
     "SELECT run || ' ' || name, stages, provider, intended_at, created_at, gone_at, estimate, cost"
     f" FROM machines AS machine WHERE state = 'gone' AND cost IS NOT NULL AND {RENTED} AND "
@@ -32,18 +32,18 @@ ATTEMPTS = (
 
 
 class BilledMachine(NamedTuple):
-    """A rented machine and what it cost.
+    """A rented machine and its cost.
 
     Attributes:
-        key: Identity of its run and its name, with a blank between them.
+        key: Identity of its run and its name, with a space between them.
         stages: Names of the stages it was for.
         provider: Name of the provider.
-        month: In which it was wanted, in UTC: `2026-11`.
+        month: Month of the request, in UTC: `2026-11`.
         gone_at: When it was gone, or None.
         is_open: Whether it may cost money now.
-        time: It existed so far.
-        estimate: What it was thought to cost.
-        cost: What it came to so far.
+        time: How long it has existed.
+        estimate: Estimated cost.
+        cost: Actual cost so far.
     """
 
     key: str
@@ -58,7 +58,7 @@ class BilledMachine(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """When one attempt at a stage began and ended, on which machine: its key."""
+    """One attempt at a stage: the key of its machine, its start and its end."""
 
     machine: str
     stage: str
@@ -67,9 +67,9 @@ class Attempt(NamedTuple):
 
 
 def cost_so_far(machine: MachineRow, now: datetime) -> Money:
-    """What *machine* came to, or comes to when it is gone *now*; in the currency of its price.
+    """The cost of *machine*, or its cost if it were gone *now*; in the currency of its price.
 
-    One that was asked for and never heard of counts as if it existed since.
+    A machine that was requested and never confirmed counts from the request on.
     """
     if machine.cost is not None:
         return machine.cost
@@ -80,7 +80,7 @@ def cost_so_far(machine: MachineRow, now: datetime) -> Money:
 
 
 def billed(machine: MachineRow, now: datetime) -> BilledMachine:
-    """What of *machine* a sum needs."""
+    """The fields of *machine* that a sum needs."""
     return BilledMachine(
         key=f"{machine.run} {machine.name}",
         stages=machine.stages,

@@ -1,4 +1,4 @@
-"""Frozen values as columns of the ledger, and back: exact, and the same after a round trip."""
+"""Convert values to SQLite columns and back, without loss."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from typing import Any, Literal, TypeVar, get_origin
 from materia.compute import Money
 from materia.printable import printable
 
-from materia_runner.plain_values import _hints, _present, from_plain, plain
+from materia_runner import codec
+from materia_runner.codec import hints_of, plain, present
 
 T = TypeVar("T")
 Column = str | int | float | None
 
 
 def column(value: Any) -> Column:
-    """One field as a column: moments sort as text, money reads `0.0123 EUR`, the rest is JSON."""
+    """Convert one field: times as sortable text, money as `0.0123 EUR`, other values as JSON."""
     match value:
         case None | str() | int():
-            return printable(value) if isinstance(value, str) else value  # a provider's word
+            return printable(value) if isinstance(value, str) else value  # may come from an API
         case datetime():
-            # All of one length, so that their order is that of the texts.
+            # All of one length, so that the texts sort by time.
             return value.astimezone(UTC).isoformat(timespec="microseconds")
         case timedelta():
             return value.total_seconds()
@@ -42,9 +43,9 @@ def columns(row: Any) -> dict[str, Column]:
 
 
 def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T:
-    """The row of class *kind* in these columns; those it has no field for are passed over."""
-    anything: Any = kind  # to the type checker, not every class can be hashed
-    hints = _hints(anything)
+    """Convert columns to a row of class *kind*; columns without a field are ignored."""
+    anything: Any = kind  # for the type checker, which does not know that classes are hashable
+    hints = hints_of(anything)
     given = {
         name: _from_column(hints[name], value)
         for name, value in zip(names, values, strict=True)
@@ -54,7 +55,7 @@ def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T
 
 
 def _from_column(kind: Any, value: Column) -> Any:
-    kind = _present(kind)
+    kind = present(kind)
     if value is None:
         return None
     if kind is bool:
@@ -62,8 +63,8 @@ def _from_column(kind: Any, value: Column) -> Any:
     if kind in {str, int} or get_origin(kind) is Literal:
         return value
     if kind in {datetime, timedelta}:
-        return from_plain(kind, value)
+        return codec.decode(kind, value, newer=True)
     if kind is Money:
         amount, _, currency = str(value).partition(" ")
         return Money(Decimal(amount), currency)
-    return from_plain(kind, json.loads(str(value)))
+    return codec.decode(kind, json.loads(str(value)), newer=True)

@@ -1,4 +1,4 @@
-"""Sums over what was rented: what it cost, and how long it was needed. Pure."""
+"""Cost report: sum the cost of rented machines, and the time that stages need. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BILLIONTH = Decimal("1e-9")
 
 
 def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
-    """What *machines* cost at worst, one amount for each currency, sorted by its code."""
+    """Worst-case cost of *machines*: one amount per currency, sorted by its code."""
     sums: dict[str, Decimal] = {}
     for machine in machines:
         if not machine.rented or machine.state == "refused":
@@ -38,11 +38,11 @@ def cost_rows(
     now: datetime,
     sums_so_far: Iterable[CostRow] = (),
 ) -> tuple[CostRow, ...]:
-    """What rented machines cost by month, provider and stage, in that order; with *sums_so_far*.
+    """Cost of rented machines by month, provider and stage, in that order, plus *sums_so_far*.
 
-    A machine is divided among its stages by the time they took, to a billionth; the last part has
-    what is left over, so the parts sum to the whole. Ten thousand machines are usual: this adds up
-    without an object for each part.
+    The cost of a machine is split among its stages by their time, rounded to a billionth; the last
+    part gets the remainder, so the parts sum to the whole. There may be ten thousand machines, so
+    this makes no object for each part.
     """
     on_machine: dict[str, list[Attempt]] = {}
     for attempt in attempts:
@@ -64,7 +64,7 @@ def cost_rows(
         *first, last = weights
         for name in first:
             weight = weights[name]
-            # Whole microseconds: days times microseconds would be past what a timedelta holds.
+            # In whole microseconds, because a product of timedeltas could overflow.
             its_time = MICROSECOND * (whole[0] // MICROSECOND * weight // total)
             its_estimate = (whole[1] * weight / total).quantize(BILLIONTH)
             its_cost = (whole[2] * weight / total).quantize(BILLIONTH)
@@ -111,32 +111,32 @@ def _of(sums: dict[tuple[str, ...], _Sum], machine: BilledMachine, stage: str) -
 
 
 def _weights(machine: BilledMachine, attempts: Sequence[Attempt], now: datetime) -> dict[str, int]:
-    """Microseconds that each stage took on the machine; at least one stage, and not all zero."""
+    """Microseconds of each stage on the machine; at least one stage, and not all zero."""
     stages = machine.stages or ("",)
     if len(stages) == 1 and all(attempt.stage == stages[0] for attempt in attempts):
         return {stages[0]: 1}
     weights = dict.fromkeys(stages, 0)
     for attempt in attempts:
-        # An attempt whose end was never written down ended with its machine.
+        # An attempt without a recorded end ended with its machine.
         length = ((attempt.ended_at or machine.gone_at or now) - attempt.started_at) // MICROSECOND
         weights[attempt.stage] = weights.get(attempt.stage, 0) + max(length, 0)
     return weights if any(weights.values()) else dict.fromkeys(weights, 1)
 
 
 def _length(machine: MachineRow, stage: StageRow, now: datetime) -> timedelta:
-    # An attempt whose end was never written down ended with its machine.
+    # An attempt without a recorded end ended with its machine.
     return max((stage.ended_at or machine.gone_at or now) - stage.started_at, NOTHING)
 
 
 def time_needed(
     done: Sequence[tuple[StageRow, MachineRow]], stages: Iterable[StageRow]
 ) -> timedelta | None:
-    """How long a machine of its own is needed for a stage: the median; None without any attempt.
+    """Median time that a stage needs a machine of its own; None without an attempt.
 
     Args:
-        done: Attempts that succeeded, each with its machine, which is gone.
-        stages: All attempts on these machines: what is left of a machine's time is its boot and
-            its teardown, and a stage on a machine of its own has them whole.
+        done: Successful attempts, each with its machine, which is gone.
+        stages: All attempts on these machines. The rest of a machine's time is boot and teardown,
+            which a stage on its own machine needs in full.
     """
     if not done:
         return None

@@ -1,8 +1,8 @@
-"""The ledger: what was run, rented and paid, in one SQLite file that survives any crash.
+"""The ledger: a crash-safe SQLite record of runs, machines, stages and costs.
 
-Intent is written before each effect, so a machine that may exist is always known. Every write is
-one transaction, on the disk when the method returns. Many processes may write and read at once.
-Texts come without secrets; this module does not look.
+The runner records its intent before each effect, so every machine that may exist is known. Every
+write is one transaction, on disk when the method returns. Many processes may write and read at
+once. Callers redact secrets; this module does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError
 
-from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, billed, gone_machine
+from materia_runner.ledger.bills import billed
 from materia_runner.ledger.columns import Column, column, columns, row_from
 from materia_runner.ledger.costs import cost_rows, spent, time_needed
 from materia_runner.ledger.rows import (
@@ -33,17 +33,16 @@ from materia_runner.ledger.rows import (
     StageRow,
     StageState,
 )
-from materia_runner.ledger.schema import open_file, told
+from materia_runner.ledger.schema import open_file, translated_errors
 from materia_runner.ledger.settled_costs import (
+    costs_since,
     settle,
-    settled_costs,
-    settled_until,
     worth_settling,
 )
 from materia_runner.pricing.cost import Line
 
 T = TypeVar("T")
-NEWEST = 5  # attempts that are looked at for how long a stage takes
+NEWEST = 5  # attempts that the expected time of a stage is computed from
 IS_OPEN = "state NOT IN ('gone', 'refused')"
 
 
@@ -51,10 +50,10 @@ class Ledger:
     """The ledger in one file; usable from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open *path*, and make it when missing.
+        """Open *path*, and create it when missing.
 
         Raises:
-            ConfigError: it cannot be opened, or is of a newer materia.
+            ConfigError: it cannot be opened, or a newer materia wrote it.
             LedgerError: it is damaged.
         """
         self.path = path
@@ -78,11 +77,11 @@ class Ledger:
             self._connection.close()
 
     def begin_run(self, row: RunRow) -> None:
-        """A run begins."""
+        """Record the start of a run."""
         self._insert("runs", row)
 
     def end_run(self, run: str, state: RunState, *, at: datetime, error: str | None = None) -> bool:
-        """A run has ended, and with it its stages; False when it had before, which stands."""
+        """Record the end of a run and its stages; False when it had ended before (no change)."""
         with self._writing() as connection:
             moment = column(at)
             changed = connection.execute(
@@ -98,19 +97,19 @@ class Ledger:
             return changed.rowcount > 0
 
     def is_running(self, run: str) -> bool:
-        """Whether *run* was begun and its end was never written down."""
+        """Whether *run* has a recorded start and no recorded end."""
         with self._reading() as connection:
             unended = "SELECT 1 FROM runs WHERE run = ? AND ended_at IS NULL"
             return connection.execute(unended, (run,)).fetchone() is not None
 
     def knows(self, run: str) -> bool:
-        """Whether a run of exactly this identity was begun."""
+        """Whether the ledger has a run with exactly this identity."""
         with self._reading() as connection:
             known = "SELECT 1 FROM runs WHERE run = ?"
             return connection.execute(known, (run,)).fetchone() is not None
 
     def save_plan(self, run: str, plan: Mapping[str, object]) -> None:
-        """What was planned, ready for JSON; the newest plan counts."""
+        """Save the plan of a run, ready for JSON; it replaces an earlier plan."""
         with self._writing() as connection:
             connection.execute("UPDATE runs SET plan = ? WHERE run = ?", (column(plan), run))
 
@@ -122,7 +121,7 @@ class Ledger:
         return plan
 
     def intend_machine(self, row: MachineRow) -> None:
-        """A machine will be asked for: written before it is.
+        """Record a machine before the runner requests it.
 
         Raises:
             LedgerError: an open machine has this name.
@@ -138,24 +137,27 @@ class Ledger:
         created_at: datetime | None,
         at: datetime,
     ) -> bool:
-        """It exists. False, here and below, when no open machine has the name: nothing is changed.
+        """Record that the machine exists.
+
+        This and the methods below return False, and change nothing, when no open machine has the
+        name.
 
         Args:
-            name: As it was intended.
-            id: The provider's own identity of it.
-            region: Where it is.
+            name: Name from `intend_machine`.
+            id: The provider's id.
+            region: The provider's name of the region.
             created_at: When the provider says it was created.
-            at: When we were told; stands in for *created_at*.
+            at: When the provider answered; used when *created_at* is None.
         """
         made = column(created_at or at)
         return self._machine(name, "created", id=id, region=region, created_at=made)
 
     def machine_ready(self, name: str, *, host: str | None, at: datetime) -> bool:
-        """It can be reached."""
+        """Record that the machine can be reached."""
         return self._machine(name, "ready", host=host, ready_at=column(at))
 
     def machine_destroying(self, name: str, *, at: datetime) -> bool:
-        """Its end will be asked for: written before it is. The first moment stands."""
+        """Record the teardown before the runner requests it; the first time is kept."""
         with self._writing() as connection:
             changed = connection.execute(
                 "UPDATE machines SET state = 'destroying', destroying_at = "
@@ -167,18 +169,18 @@ class Ledger:
     def machine_gone(
         self, name: str, *, at: datetime, cost: Money, lines: Sequence[Line] = ()
     ) -> bool:
-        """The provider no longer lists it; what it came to."""
+        """Record that the provider no longer lists the machine, with its cost."""
         bill = column(tuple(lines))
         return self._machine(name, "gone", gone_at=column(at), cost=column(cost), lines=bill)
 
     def machine_failed(self, name: str, reason: str) -> bool:
-        """Nothing was created, and nothing is owed."""
+        """Record that nothing was created, so nothing is billed."""
         return self._machine(name, "refused", reason=reason)
 
     def prune_plans(self, *, newest: int) -> tuple[str, ...]:
-        """Drop the plans of all but the *newest* ended runs; the identities of those that stay.
+        """Drop the plans of all but the *newest* ended runs; returns the runs that keep theirs.
 
-        What was run, rented and paid stays for ever. A second time changes nothing.
+        Records of runs, machines and costs stay for ever. A second call changes nothing.
         """
         with self._writing() as connection:
             kept = connection.execute(
@@ -195,7 +197,7 @@ class Ledger:
         return tuple(names)
 
     def begin_stage(self, row: StageRow) -> None:
-        """A worker is started."""
+        """Record the start of an attempt at a stage."""
         self._insert("stages", row)
 
     def end_stage(
@@ -209,7 +211,7 @@ class Ledger:
         result: Mapping[str, object] | None = None,
         error: str | None = None,
     ) -> bool:
-        """An attempt has ended; False when it had before, which stands."""
+        """Record the end of an attempt; False when it had ended before: nothing changes."""
         with self._writing() as connection:
             changed = connection.execute(
                 "UPDATE stages SET state = ?, ended_at = ?, result = ?, error = ? "
@@ -219,7 +221,7 @@ class Ledger:
             return changed.rowcount > 0
 
     def note(self, run: str, *, at: datetime, stage: str, text: str) -> None:
-        """Remember a sentence."""
+        """Record a note."""
         self._insert("notes", Note(run=run, at=at, stage=stage, text=text))
 
     def runs(
@@ -247,7 +249,7 @@ class Ledger:
             *(identity,) * 3,
         )
         if not found:
-            raise ConfigError(f"there is no run {identity!r}; `materia runs` lists them")
+            raise ConfigError(f"there is no run {identity!r}; `materia runs` lists all runs")
         if len(found) > 1 and found[0].run != identity:
             names = ", ".join(row.run for row in found[:5])
             more = ", ..." if len(found) > 5 else ""
@@ -257,7 +259,7 @@ class Ledger:
     def machines(
         self, *, run: str | None = None, open_only: bool = False
     ) -> tuple[MachineRow, ...]:
-        """Machines in the order they were wanted, of one run or of all."""
+        """The machines of one run or of all, in the order of their requests."""
         where = "run = ?" if run is not None else "true"
         bound = [run] if run is not None else []
         only = f" AND {IS_OPEN}" if open_only else ""
@@ -272,29 +274,20 @@ class Ledger:
         return self._rows(Note, "notes", "run = ? ORDER BY at, number", run)
 
     def costs(self, *, since: datetime | None = None, now: datetime) -> tuple[CostRow, ...]:
-        """What rented machines cost by month, provider and stage; those wanted since *since*.
+        """Cost of machines requested since *since*, by month, provider and stage.
 
-        Ten thousand runs are added up once: `settled_costs` keeps their sums in the file.
+        Old machines are summed only once: `settled_costs` caches their sums in the file.
         """
         begin = str(column(since)) if since else ""
         with suppress(MateriaError):  # sums that cannot be written are computed each time
             self._settle_costs(now)
         with self._snapshot() as connection:
-            until = settled_until(connection)
-            sums = settled_costs(connection, until, after=begin[:7])
-            where = "machine.number > ?"
-            bound: tuple[Column, ...] = (until,)
-            if since:  # the sums do not divide its month
-                where = f"machine.intended_at >= ? AND ({where} OR machine.intended_at LIKE ?)"
-                bound = (begin, until, begin[:7] + "%")
-            gone = connection.execute(GONE_MACHINES + where, bound).fetchall()
-            attempts = connection.execute(ATTEMPTS + where, bound).fetchall()
+            sums, machines, attempts = costs_since(connection, begin)
             still_open = self._rows(
                 MachineRow, "machines", f"intended_at >= ? AND {IS_OPEN}", begin
             )
-        machines = [gone_machine(row) for row in gone]
         machines += [billed(row, now) for row in still_open if row.rented]
-        return cost_rows(machines, map(attempt, attempts), now, sums)
+        return cost_rows(machines, attempts, now, sums)
 
     def _settle_costs(self, now: datetime) -> None:
         with self._reading() as connection:
@@ -304,10 +297,10 @@ class Ledger:
             settle(connection, now)
 
     def month_spent(self, month: date, now: datetime) -> tuple[Money, ...]:
-        """What machines wanted in the month of the day *month* cost, one amount for each currency.
+        """Cost of the machines requested in the month of the day *month*: an amount per currency.
 
-        Those that are gone count with their cost, open ones with their worst case, or with what
-        they cost until *now* when that is more. Empty when nothing was rented.
+        A machine that is gone counts with its cost; an open one with its worst case, or with its
+        cost until *now* when that is more. Empty when nothing was rented.
         """
         pattern = f"{month:%Y-%m}"
         wanted = self._rows(
@@ -316,9 +309,9 @@ class Ledger:
         return spent(wanted, now)
 
     def expected(self, source: str, stage: str) -> timedelta | None:
-        """How long a rented machine is needed for the stage, boot and teardown included.
+        """Expected time that the stage needs a rented machine, boot and teardown included.
 
-        The median of the last 5 runs that succeeded on the real data; None without any.
+        It is the median of the last 5 successful runs on real data; None without any.
         """
         done = self._rows(
             StageRow,
@@ -349,7 +342,7 @@ class Ledger:
             )
 
     def _machine(self, name: str, state: MachineState, **values: Column) -> bool:
-        """Move the open machine *name* on; whether there is one that is not beyond it already."""
+        """Move the open machine *name* to a later state; False when there is no such machine."""
         settings = "".join(f", {field} = ?" for field in values)
         allowed = {
             "created": "state IN ('intent', 'created')",
@@ -373,12 +366,12 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, told(self.path):
+        with self._lock, translated_errors(self.path):
             yield self._connection
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Several answers of one moment, while other processes write."""
+        """Read transaction: several queries see the same data while other processes write."""
         with self._reading() as connection:
             try:
                 connection.execute("BEGIN")
@@ -389,8 +382,8 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on the disk when the block is left, or nothing."""
-        with self._lock, told(self.path):
+        """Write transaction: at the end of the block all of it is on disk, or nothing."""
+        with self._lock, translated_errors(self.path):
             try:  # a signal may come between any two lines
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection

@@ -1,4 +1,4 @@
-"""What the ledger keeps: runs, machines, stages and notes, as frozen values. All times in UTC."""
+"""Rows of the ledger: runs, machines, stages, notes and costs, as values. All times in UTC."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from materia_runner.pricing.cost import Line
 RunState = Literal["running", "ok", "failed", "interrupted", "over budget"]
 MachineState = Literal["intent", "created", "ready", "destroying", "gone", "refused"]
 StageState = Literal["running", "ok", "failed", "lost", "interrupted"]
-# A machine in one of these may cost money now.
+# States in which a machine may cost money now.
 OPEN: tuple[MachineState, ...] = get_args(Literal["intent", "created", "ready", "destroying"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run, or the making of one worker by hand.
+    """One run, or the creation of one manual worker.
 
     Attributes:
-        run: Its identity; sorts by time.
+        run: Identity of the run; identities sort by time.
         started_at: When it began.
         ended_at: When it ended, or None.
-        state: `running` also when its process was killed: ask `State.is_alive`.
-        source: Name of the source; empty for a worker made by hand.
-        sink: Name of the sink; empty for a worker made by hand.
-        providers: Names of those that took part.
+        state: State of the run; `running` also when its process was killed: see `State.is_alive`.
+        source: Name of the source; empty for a manual worker.
+        sink: Name of the sink; empty for a manual worker.
+        providers: Names of the providers that it used.
         directory: Folder of the pipeline.
         sample: Whether it read the sample.
-        pid: Number of its process, on *host*.
+        pid: Process id on *host*.
         host: Name of the machine it was started on.
-        version: Of materia-runner.
-        max_cost: What it was allowed to cost, or None.
-        error: Why it did not end well, or None.
+        version: Version of materia-runner.
+        max_cost: Budget of the run, or None.
+        error: Why it failed, or None.
     """
 
     run: str
@@ -58,31 +58,32 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRow:
-    """One machine that was wanted, and what became of it.
+    """One machine that the runner requested.
 
     Attributes:
-        name: As in the request; one open machine has it at a time.
+        name: Name from the request; only one open machine has it at a time.
         run: Identity of the run.
         stages: Names of the stages it is for.
         provider: Name of the provider.
-        region: The provider's own name of the place.
-        zone: The part of the region; may be empty.
-        instance_type: The provider's own name of the shape.
-        offer: What was rented, with its price at that moment.
-        estimate: What it was thought to cost.
-        worst: What it costs at its deadline.
-        expires_at: Its deadline; after it anyone may destroy it.
-        intended_at: When it was decided on, before anything was asked for.
-        state: `refused` when nothing was created, `gone` when the provider no longer lists it.
-        id: The provider's own identity of it; empty before it was created.
-        host: Address to reach it, or None.
-        created_at: When the provider says it was created, or else when it was told to us; None
-            when that never came.
+        region: The provider's name of the region.
+        zone: Zone in the region; may be empty.
+        instance_type: The provider's name of the instance type.
+        offer: The rented offer, with its price at that time.
+        estimate: Estimated cost.
+        worst: Worst case: cost when it runs until its deadline.
+        expires_at: Deadline after which any sweep may destroy it.
+        intended_at: When the runner decided on it, before the request.
+        state: State of the machine; `refused` when nothing was created, `gone` when the provider
+            no longer lists it.
+        id: The provider's id; empty before it was created.
+        host: Host name or IP address, or None.
+        created_at: When the provider says it was created, or else when the provider answered; None
+            without an answer.
         ready_at: When it could be reached, or None.
-        destroying_at: When its end was first asked for, or None.
-        gone_at: When it was verified gone, or None.
-        cost: What it came to, or None while it is open.
-        lines: What the cost is made of.
+        destroying_at: When the runner first requested its teardown, or None.
+        gone_at: When its teardown was verified, or None.
+        cost: Final cost, or None while it is open.
+        lines: Lines that the cost is the sum of.
         reason: Why it was refused, or None.
     """
 
@@ -116,13 +117,13 @@ class MachineRow:
 
     @property
     def rented(self) -> bool:
-        """Whether it costs anything to have it: a machine of one's own does not."""
+        """Whether the machine costs money; your own machine does not."""
         return self.offer.hourly.amount > 0 or any(
             extra.hourly.amount > 0 for extra in self.offer.extras
         )
 
     def lasted(self, now: datetime) -> timedelta:
-        """From its making until it was gone, or until *now*; nothing when it was refused."""
+        """Time from its creation until it was gone, or until *now*; zero when it was refused."""
         if self.state == "refused":
             return timedelta(0)
         return max((self.gone_at or now) - (self.created_at or self.intended_at), timedelta(0))
@@ -134,16 +135,16 @@ class StageRow:
 
     Attributes:
         run: Identity of the run.
-        stage: Its name.
-        attempt: 1 for the first.
+        stage: Name of the stage.
+        attempt: Number of the attempt; 1 for the first.
         machine: Name of the machine it ran on.
         provider: Name of the machine's provider.
         started_at: When its worker was started.
-        expected: How long it was thought to run, or None.
-        state: `lost` when nobody knows how it ended.
+        expected: Expected duration, or None.
+        state: State of the attempt; `lost` when it is unknown how it ended.
         ended_at: When it ended, or None.
-        result: What the worker reported, as JSON takes it, or None.
-        error: Why it did not end well, or None.
+        result: Result from the worker, ready for JSON, or None.
+        error: Why it failed, or None.
     """
 
     run: str
@@ -161,13 +162,13 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something worth remembering of a run.
+    """A note about a run.
 
     Attributes:
         run: Identity of the run.
-        at: When it happened.
+        at: Time of the event.
         stage: Name of the stage, or empty.
-        text: One sentence or more, without any secret.
+        text: One sentence or more, without secrets.
     """
 
     run: str
@@ -178,19 +179,19 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
-    """What the machines of one month, provider and stage cost.
+    """Cost of the machines of one month, provider and stage.
 
-    A machine that served several stages is divided among them by the time they took.
+    The cost of a machine with several stages is split among them by their time.
 
     Attributes:
-        month: In which they were wanted, in UTC: `2026-11`.
+        month: Month of the requests, in UTC: `2026-11`.
         provider: Name of the provider.
-        stage: Name of the stage; empty for machines of none.
-        machines: How many; one that served two stages is in both.
-        open: How many of them are not gone yet; they count with what they cost so far.
-        time: They existed for the stage, together.
-        estimate: What that was thought to cost.
-        cost: What it came to.
+        stage: Name of the stage; empty for machines without a stage.
+        machines: Number of machines; a machine with two stages counts in both.
+        open: Number of machines that are not gone yet; they count with their cost so far.
+        time: Total time of the machines for the stage.
+        estimate: Estimated cost.
+        cost: Actual cost.
     """
 
     month: str
@@ -204,5 +205,5 @@ class CostRow:
 
 
 def nothing(currency: str) -> Money:
-    """No money."""
+    """An amount of zero."""
     return Money(Decimal(0), currency)

@@ -1,4 +1,4 @@
-"""The file of the ledger: its tables, how it is opened, and what its faults mean."""
+"""SQLite schema of the ledger: tables, opening the file, and translated SQLite errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from materia.errors import ConfigError, LedgerError
 
 VERSION = 1
 BUSY_SECONDS = 10.0  # a write takes milliseconds
-# A name is of one open machine at a time; what was refused or is gone stays for the record.
+# Only one open machine has a name; refused machines and machines that are gone stay on record.
 SCHEMA = """
 CREATE TABLE runs (
     run TEXT PRIMARY KEY, started_at TEXT NOT NULL, source TEXT NOT NULL, sink TEXT NOT NULL,
@@ -46,18 +46,18 @@ CREATE INDEX notes_of_run ON notes (run);
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """The ledger's file, made when missing.
+    """Open the ledger's file, and create it when missing.
 
     Raises:
         ConfigError: it cannot be opened, or a newer materia wrote it.
         LedgerError: it is damaged.
     """
-    with told(path):
+    with translated_errors(path):
         connection = sqlite3.connect(
             path,
             timeout=BUSY_SECONDS,
-            isolation_level=None,  # transactions are written out
-            check_same_thread=False,  # the ledger has a lock
+            isolation_level=None,  # the ledger begins and commits transactions itself
+            check_same_thread=False,  # the ledger has its own lock
         )
         try:
             _refuse_newer(_version(connection) or _create(connection, path), path)
@@ -76,19 +76,19 @@ def _version(connection: sqlite3.Connection) -> int:
 def _refuse_newer(version: int, path: Path) -> None:
     if version > VERSION:
         raise ConfigError(
-            f"{path}: a newer materia wrote this ledger (version {version}, this one knows "
-            f"{VERSION}); update materia, or name another folder in MATERIA_STATE_DIR"
+            f"{path}: a newer materia wrote this ledger (version {version}, this one reads "
+            f"{VERSION}); update materia, or set MATERIA_STATE_DIR to another folder"
         )
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> int:
-    """Make the tables, unless another process does so at this moment; the version there is then."""
+    """Create the tables, unless another process does so at the same time; returns the version."""
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # SQLite does not wait when two turn WAL on at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # SQLite does not wait when two processes switch WAL on
         if version := _version(connection):
             return version
         path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode = WAL")  # kept in the file: readers never wait
+        connection.execute("PRAGMA journal_mode = WAL")  # stored in the file: readers never wait
         connection.executescript(
             f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
         )
@@ -96,37 +96,38 @@ def _create(connection: sqlite3.Connection, path: Path) -> int:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Say what a fault of SQLite means for the user.
+def translated_errors(path: Path) -> Iterator[None]:
+    """Translate errors of SQLite into materia's, with a remedy.
 
     Raises:
-        ConfigError: the file cannot be opened or written by this user.
-        LedgerError: any other fault.
+        ConfigError: this user cannot open or write the file.
+        LedgerError: any other error.
     """
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of it is detail
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
         if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
             raise ConfigError(
                 f"materia cannot keep its records in {path}: {error}; make the file and its folder "
-                f"writable, or name another folder in MATERIA_STATE_DIR"
+                f"writable, or set MATERIA_STATE_DIR to another folder"
             ) from error
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise LedgerError(
-                f"{path}: the ledger is damaged ({error}); move it away, and a new one is begun. "
-                f"Machines are found without it: materia sweep --all-providers"
+                f"{path}: the ledger is damaged ({error}); move it away, and materia will start a "
+                f"new one. To find machines without it: materia sweep --all-providers"
             ) from error
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise LedgerError(
-                f"{path}: another process has held the ledger for {BUSY_SECONDS:.0f} s; try again"
+                f"{path}: the ledger is locked: another process has held it for "
+                f"{BUSY_SECONDS:.0f} s; try again"
             ) from error
         raise LedgerError(
-            f"{path}: the ledger failed: {error}; see to the disk, and run `materia sweep` when it "
-            "can be written again"
+            f"{path}: the ledger failed: {error}; check the disk, and run `materia sweep` when the "
+            "file can be written again"
         ) from error
     except OSError as error:
         raise ConfigError(
             f"materia cannot keep its records in {path}: {error.strerror or error}; make the "
-            f"folder writable, or name another one in MATERIA_STATE_DIR"
+            f"folder writable, or set MATERIA_STATE_DIR to another one"
         ) from error

@@ -1,8 +1,8 @@
-"""Sums of costs kept in the ledger, so that ten thousand runs are not added up at each question.
+"""Cache of cost sums in the ledger, so that a report does not add up ten thousand runs again.
 
-A machine is settled when it and all that were wanted before it are gone or refused. Their sums are
-kept up to one number; triggers in the file forget the sums when a settled machine or its attempts
-change after all, whichever version of materia changes them.
+A machine is settled when it and all earlier machines are gone or refused. The sums cover all
+machines up to one number; SQLite triggers delete them when a settled machine or one of its attempts
+changes after all, whichever version of materia changes it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from decimal import Decimal
 
 from materia.compute import Money
 
-from materia_runner.ledger.bills import ATTEMPTS, GONE_MACHINES, attempt, gone_machine
+from materia_runner.ledger.bills import (
+    ATTEMPTS,
+    GONE_MACHINES,
+    Attempt,
+    BilledMachine,
+    attempt,
+    gone_machine,
+)
+from materia_runner.ledger.columns import column
 from materia_runner.ledger.costs import cost_rows
 from materia_runner.ledger.rows import CostRow
 
-ENOUGH = 500  # fewer new machines are added up faster than their sums are written
+ENOUGH = 500  # to sum fewer new machines is faster than to write their sums
 LATEST = (
     "SELECT coalesce(min(CASE WHEN state NOT IN ('gone', 'refused') THEN number END) - 1,"
     " max(number), 0) FROM machines WHERE number > ?"
@@ -42,7 +50,7 @@ TABLES = (
 
 
 def settled_until(connection: sqlite3.Connection) -> int:
-    """The number of the last machine whose costs are in the sums; 0 without any."""
+    """Number of the last machine in the sums; 0 without sums."""
     made = "SELECT 1 FROM sqlite_schema WHERE name = 'settled_costs'"
     if connection.execute(made).fetchone() is None:
         return 0
@@ -51,13 +59,13 @@ def settled_until(connection: sqlite3.Connection) -> int:
 
 
 def worth_settling(connection: sqlite3.Connection) -> bool:
-    """Whether so many machines can be settled that writing their sums pays."""
+    """Whether enough machines can be settled to make new sums worthwhile."""
     until = settled_until(connection)
     return int(connection.execute(LATEST, (until,)).fetchone()[0]) - until >= ENOUGH
 
 
 def settle(connection: sqlite3.Connection, now: datetime) -> None:
-    """Add the machines that can be settled to the sums; inside a transaction that writes."""
+    """Add the machines that can be settled to the sums; call it in a write transaction."""
     for statement in TABLES:
         connection.execute(statement)
     before = settled_until(connection)
@@ -77,8 +85,8 @@ def settle(connection: sqlite3.Connection, now: datetime) -> None:
                 row.stage,
                 row.machines,
                 row.time // timedelta(microseconds=1),
-                f"{row.estimate.amount} {row.estimate.currency}",
-                f"{row.cost.amount} {row.cost.currency}",
+                column(row.estimate),
+                column(row.cost),
             )
             for row in sums
         ],
@@ -89,7 +97,7 @@ def settle(connection: sqlite3.Connection, now: datetime) -> None:
 def settled_costs(
     connection: sqlite3.Connection, until: int, after: str = ""
 ) -> tuple[CostRow, ...]:
-    """The sums over the settled machines, up to the number *until*, of months after *after*."""
+    """Read the sums over settled machines up to the number *until*, for months after *after*."""
     if not until:
         return ()
     return tuple(
@@ -106,6 +114,30 @@ def settled_costs(
         for month, provider, stage, machines, microseconds, estimate, cost in connection.execute(
             "SELECT * FROM settled_costs WHERE month > ?", (after,)
         )
+    )
+
+
+def costs_since(
+    connection: sqlite3.Connection, begin: str
+) -> tuple[tuple[CostRow, ...], list[BilledMachine], list[Attempt]]:
+    """The cached sums, and the machines and attempts that they do not have.
+
+    Args:
+        connection: The ledger, in a transaction.
+        begin: Machines requested before this moment, as a column, are left out; empty: none.
+    """
+    until = settled_until(connection)
+    where = "machine.number > ?"
+    bound: tuple[str | int, ...] = (until,)
+    if begin:  # the cached sums are per month
+        where = f"machine.intended_at >= ? AND ({where} OR machine.intended_at LIKE ?)"
+        bound = (begin, until, begin[:7] + "%")
+    gone = connection.execute(GONE_MACHINES + where, bound).fetchall()
+    attempts = connection.execute(ATTEMPTS + where, bound).fetchall()
+    return (
+        settled_costs(connection, until, after=begin[:7]),
+        [gone_machine(row) for row in gone],
+        [attempt(row) for row in attempts],
     )
 
 

@@ -1,7 +1,7 @@
-"""The folder where materia remembers: the ledger, the logs, and which runs are alive.
+"""State folder of materia: the ledger, the logs, and a lock file for every live run.
 
-A run is alive while its process holds the lock on its file in `alive/`. The kernel drops the lock
-with the process, however that ends, so no number of a process is ever guessed at. The file stays
+A run is alive while its process holds the lock on its file in `alive/`. The kernel releases the
+lock when the process ends, however it ends, so materia never relies on a process id. The file stays
 until nothing of the run is left.
 """
 
@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,46 +20,31 @@ from typing import TYPE_CHECKING, Literal
 
 from materia.errors import ConfigError, MateriaError
 
+from materia_runner.folders import STATE_VARIABLE
+
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
 
-VARIABLE = "MATERIA_STATE_DIR"
-KEPT_RUNS = 200  # a run keeps some 25 kB of plan and two logs
+KEPT_RUNS = 200  # a run has a plan of some 25 kB and two logs
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a provider's label may hold anything
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """MATERIA_STATE_DIR, else XDG_STATE_HOME/materia, else ~/.local/state/materia.
-
-    Without a home folder, that of the root: looking there finds nothing, and writing says why.
-    """
-    if given := environment.get(VARIABLE, ""):
-        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 -- leaves ~nobody as it is
-    root = environment.get("XDG_STATE_HOME", "")
-    if root.startswith("/"):  # the XDG base directory specification has relative paths ignored
-        return Path(root) / "materia"
-    home = environment.get("HOME", "")
-    if not home.startswith("/"):
-        home = os.path.expanduser("~")  # noqa: PTH111 -- Path.home() fails without one
-    return Path("/", home.removeprefix("~"), ".local/state/materia")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is remembered in *folder*, which need not exist yet."""
+    """The state folder, which need not exist yet."""
 
     folder: Path
 
     @property
     def ledger_file(self) -> Path:
-        """Where the ledger is, whether there is one or not."""
+        """Path of the ledger, whether it exists or not."""
         return self.folder / "ledger.db"
 
     def ledger(self) -> Ledger:
-        """The ledger, made when missing; close it when done.
+        """Open the ledger, and create it when missing; the caller closes it.
 
         Raises:
-            ConfigError: the folder cannot be written, or the ledger is of a newer materia.
+            ConfigError: the folder cannot be written, or a newer materia wrote the ledger.
             LedgerError: the file is damaged.
         """
         from materia_runner.ledger.ledger import Ledger
@@ -68,21 +53,22 @@ class State:
         return Ledger(self.ledger_file)
 
     def run_folder(self, run: str) -> Path:
-        """The folder of a run, made when missing; logs of stages go there.
+        """The folder of a run for the logs of its stages, created when missing.
 
         Raises:
-            ConfigError: it cannot be made.
+            ConfigError: it cannot be created.
         """
         return self._make(self.folder / "runs" / run)
 
     def log_file(self, run: str, stage: str, attempt: int) -> Path:
-        """Where the log of an attempt is; neither it nor its folder is made."""
+        """Path of the log of an attempt; neither it nor its folder is created."""
         return self.folder / "runs" / run / f"{stage}.{attempt}.log"
 
     def prune(self) -> None:
-        """Remove plans and logs of all but the newest KEPT_RUNS runs; twice changes nothing.
+        """Remove plans and logs of all but the newest KEPT_RUNS runs.
 
-        Those of a run that has not ended stay. What cannot be removed stays until the next time.
+        A run that has not ended keeps its own. A file that cannot be removed stays until the next
+        call; a second call changes nothing.
 
         Raises:
             LedgerError: the ledger failed.
@@ -96,15 +82,15 @@ class State:
 
     @contextmanager
     def hold(self, run: str) -> Iterator[None]:
-        """The run is alive inside the block, and until this process ends however it ends.
+        """Mark the run as alive with a lock, for this block or until this process ends.
 
-        When the block is left, the run is settled: see there.
+        At the end of the block it calls `settle`.
 
         Raises:
             ConfigError: the folder cannot be written.
         """
         alive = self._make(self.folder / "alive")
-        # Locked before it has its name: nobody ever sees the file of a run that begins unlocked.
+        # Lock the file before it gets its name, so that no process sees it unlocked.
         temporary = alive / f".{run}.{os.getpid()}"
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
@@ -122,16 +108,16 @@ class State:
             os.close(descriptor)
 
     def keep_until(self, run: str, moment: datetime) -> None:
-        """Let *run* count as alive until *moment* without a process: a worker made by hand.
+        """Count *run* as alive until *moment* without a process, for a manual worker.
 
-        Call it inside `hold`; the second time moves the moment.
+        Call it inside `hold`; a second call replaces the moment.
         """
         (self._make(self.folder / "alive") / run).write_text(moment.astimezone(UTC).isoformat())
 
     def settle(self, run: str) -> bool:
-        """Forget that *run* was alive, when the ledger has its end and no open machine of it.
+        """Remove the file of *run* when the ledger has its end and no open machine of it.
 
-        Whether nothing is left of it; a second time changes nothing.
+        Returns whether nothing of the run is left; a second call changes nothing.
         """
         path = self.folder / "alive" / run
         with self.ledger() as ledger:
@@ -141,11 +127,11 @@ class State:
         return True
 
     def is_alive(self, run: str, *, now: datetime | None = None) -> bool:
-        """Whether the run's process lives, or it is kept until after *now*.
+        """Whether the run's process is alive, or `keep_until` set a moment after *now*.
 
         Args:
-            run: Its identity.
-            now: In UTC, by a clock that can be trusted; the computer's own when missing.
+            run: Identity of the run.
+            now: Current time in UTC, by a trusted clock; None means the clock of this computer.
         """
         return self._seen(run, now) == "alive"
 
@@ -154,14 +140,14 @@ class State:
         return self._seen(run, now) == "dead"
 
     def touch(self, run: str) -> None:
-        """Remember in its file in `alive/` that *run* asks for a machine now: see `age`."""
+        """Update the time of the run's file in `alive/` when it requests a machine: see `age`."""
         with suppress(OSError):
             os.utime(self.folder / "alive" / run)
 
     def age(self, run: str, *, now: datetime) -> timedelta:
-        """How long before *now* the run began, or asked for its last machine.
+        """How long before *now* the run began, or requested its last machine.
 
-        By its file in `alive/`; zero when there is none.
+        It is the age of the run's file in `alive/`; zero without a file.
         """
         try:
             seen = (self.folder / "alive" / run).stat().st_mtime
@@ -170,14 +156,14 @@ class State:
         return now - datetime.fromtimestamp(seen, UTC)
 
     def forget(self, run: str) -> None:
-        """Forget a run that is not alive and of which nothing is left; twice changes nothing."""
+        """Remove the file of a run that is not alive; a second call changes nothing."""
         if self.was_left(run):
             (self.folder / "alive" / run).unlink(missing_ok=True)
 
     def unfinished(self) -> tuple[str, ...]:
         """Identities of the runs that are not alive and have not been settled, sorted.
 
-        One look at a folder; costs next to nothing when there are none.
+        It reads one folder, which is fast when there are none.
         """
         try:
             with os.scandir(self.folder / "alive") as entries:
@@ -196,7 +182,7 @@ class State:
             return "settled"
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            if not os.fstat(descriptor).st_nlink:  # it ended well while we looked
+            if not os.fstat(descriptor).st_nlink:  # the run was settled meanwhile
                 return "settled"
             kept = os.read(descriptor, 100).decode("ascii", "replace")
         except BlockingIOError:
@@ -221,5 +207,5 @@ class State:
         where = error.filename or self.folder
         return ConfigError(
             f"materia cannot keep its records in {where}: {error.strerror or error}; make the "
-            f"folder writable, or name another one in {VARIABLE}"
+            f"folder writable, or set {STATE_VARIABLE} to another one"
         )

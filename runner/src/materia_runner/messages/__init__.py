@@ -1,1 +1,1 @@
-"""What the runner and a worker say to each other, as checked values."""
+"""Messages between the runner and a worker: requests, events and results, checked when decoded."""

@@ -1,6 +1,6 @@
-"""What happens in a run, one JSON object a line: a worker says it on its standard output.
+"""Events of a run, one JSON object per line, which a worker writes to its standard output.
 
-What becomes of the machines, and what they cost so far, the runner adds by itself.
+The runner adds the events about machines and their cost.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MachineState = Literal["asked", "created", "ready", "gone", "refused"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a phase has come.
+    """Progress of a phase.
 
     Attributes:
-        phase: What is being done, for example `fetch` or `load`.
-        done: How many units are behind.
-        total: How many there are in all, or None when that is not known.
-        unit: What is counted.
+        phase: Name of the phase, for example `fetch` or `load`.
+        done: Number of units done.
+        total: Number of all units, or None when it is unknown.
+        unit: Name of the unit.
     """
 
     phase: str
@@ -48,10 +48,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The stage is done; the last event of a worker that succeeded.
+    """The stage succeeded; the last event of its worker.
 
     Attributes:
-        values: What it did, ready for JSON.
+        values: Result of the stage, ready for JSON.
     """
 
     values: Mapping[str, object]
@@ -59,12 +59,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The stage failed; the last event of a worker that did not succeed.
+    """The stage failed; the last event of its worker.
 
     Attributes:
         kind: Name of the error's class.
-        message: The error's sentence.
-        expected: Whether materia raised it on purpose.
+        message: Message of the error.
+        expected: Whether it is an error that materia raises on purpose, not a bug.
     """
 
     kind: str
@@ -74,10 +74,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """A line that a stage, or something it runs, wrote to standard error; kept in the log.
+    """A line that a stage, or a program it runs, wrote to standard error; goes into the log.
 
     Attributes:
-        text: The line without its end.
+        text: The line without its line end.
     """
 
     text: str
@@ -85,17 +85,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine has come to a new state of its life; said by the runner.
+    """A machine has changed its state; an event of the runner.
 
     Attributes:
-        name: Of the instance.
-        state: `asked` before the provider is asked for it, then `created`, `ready` when it answers
-            over SSH, and `gone` when the provider no longer lists it; `refused` when there is none.
-        provider: Who rents it out.
-        place: Its zone or region, in the provider's words.
-        instance_type: In the provider's words.
-        hourly: Price of one hour, as exact text in *currency*; `0` for a machine of one's own.
-        cost: When it is gone, what it cost, as exact text in *currency*; else empty.
+        name: Name of the instance.
+        state: `asked` before the request to the provider, then `created`, `ready` when it answers
+            over SSH, and `gone` when the provider no longer lists it; `refused` when the provider
+            created none.
+        provider: Name of the provider.
+        place: The provider's name of its zone or region.
+        instance_type: The provider's name of the instance type.
+        hourly: Price of one hour, as exact text in *currency*; `0` for your own machine.
+        cost: Cost once it is gone, as exact text in *currency*; otherwise empty.
         currency: ISO 4217 code of the offer's prices.
     """
 
@@ -111,10 +112,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What all machines of the run cost up to now; said by the runner when it has changed.
+    """Cost of all machines of the run so far; the runner sends it when it changes.
 
     Attributes:
-        amount: As exact text.
+        amount: Amount as exact text.
         currency: ISO 4217 code of the currency that costs are shown in.
     """
 
@@ -123,7 +124,7 @@ class Spent:
 
 
 Event = Progress | Log | Result | Failed | Output | Machine | Spent
-Said = Progress | Log | Result | Failed  # by a worker; the rest is the runner's own to say
+Said = Progress | Log | Result | Failed  # the events that a worker may send
 Observe = Callable[[str, Event], None]
 _KINDS: dict[str, type[Event]] = {
     "progress": Progress,
@@ -131,7 +132,7 @@ _KINDS: dict[str, type[Event]] = {
     "result": Result,
     "failed": Failed,
     "output": Output,
-    "machine": Machine,
+    "instance": Machine,
     "spent": Spent,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -145,29 +146,29 @@ BEGINNING = '{"event": '  # as `encode` writes it
 
 
 def encode(event: Event) -> str:
-    """The event as one line without its end."""
-    if isinstance(event, Log | Failed):  # a message of SQL may be longer than the far side takes
+    """The event as one line, without a line end."""
+    if isinstance(event, Log | Failed):  # an SQL error may be longer than the runner accepts
         event = replace(event, message=event.message[: codec.LONGEST_TEXT])
     return json.dumps({"event": _NAMES[type(event)], **asdict(event)}).replace("\x7f", "\\u007f")
 
 
 def without(event: Event, secrets: Iterable[str]) -> Event:
-    """The event with *secrets* hidden in what a plugin may have worded, and all of it printable."""
+    """The event with *secrets* redacted from texts of plugins, and without control characters."""
     values = printable_all(asdict(event))
     if isinstance(event, Log | Result | Failed | Output):
         secrets = tuple(secrets)
-        # Twice, as what is taken out between may have stood in the middle of a secret.
+        # Twice, because a removed control character may have split a secret.
         values = redact_all(printable_all(redact_all(asdict(event), secrets)), secrets)
     return type(event)(**values)
 
 
 def is_said(line: str) -> bool:
-    """Whether a worker means this line to be an event."""
+    """Whether a line of a worker starts like an event."""
     return line.startswith(BEGINNING)
 
 
 def decode(line: str, secrets: Iterable[str] = ()) -> Said:
-    """The event in one line of a worker, with *secrets* hidden in all its text.
+    """Decode the event in one line of a worker, with *secrets* redacted.
 
     Raises:
         MalformedError: the line is not an event.
@@ -182,6 +183,6 @@ def decode(line: str, secrets: Iterable[str] = ()) -> Said:
 def _said(values: Any) -> Said:
     name = values.pop("event", None) if isinstance(values, dict) else None
     if not isinstance(name, str) or name not in _SAID:
-        raise codec.MalformedError("it is of no kind that a worker may say")
+        raise codec.MalformedError("a worker may not send an event of this kind")
     event: Said = codec.decode(_SAID[name], values)
     return event

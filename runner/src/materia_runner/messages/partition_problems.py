@@ -1,4 +1,4 @@
-"""What went wrong with single partitions, or is worth a warning, while everything else went on."""
+"""Errors and warnings about single partitions, while the other partitions succeed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A partition that could not be fetched or used; or that is used, with a remark.
+    """A partition that could not be fetched or used, or one that is used with a warning.
 
     Attributes:
-        partition: Its key.
-        url: Where it was asked for.
-        reason: One sentence.
+        partition: Key of the partition.
+        url: Address of the request.
+        reason: The reason, in one sentence.
     """
 
     partition: str
@@ -25,12 +25,12 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        """The reason with the address, once."""
+        """The reason, with the address if it does not have it."""
         return self.reason if self.url in self.reason else f"{self.url}: {self.reason}"
 
 
 def listing(problems: Sequence[Problem]) -> str:
-    """One line for each problem, the first twenty."""
+    """One line per problem, for the first twenty, and the number of the others."""
     shown = sorted(problems, key=lambda problem: problem.partition)[:SHOWN]
     lines = [f"  {problem.partition}: {problem}" for problem in shown]
     if (more := len(problems) - SHOWN) > 0:
@@ -39,10 +39,10 @@ def listing(problems: Sequence[Problem]) -> str:
 
 
 def warn(remarks: Sequence[Problem], emit: Callable[[Event], None]) -> None:
-    """A warning for each remark of a source about what is used; of very many, the first twenty."""
+    """Emit a warning for each of the first twenty remarks, and the number of the others."""
     shown = sorted(remarks, key=lambda remark: remark.partition)[:SHOWN]
     for remark in shown:
         emit(Log(level="warning", message=f"{remark.partition}: {remark}"))
     if (more := len(remarks) - len(shown)) > 0:
-        message = f"{more} more warnings of partitions; --json and `materia runs show` list all"
+        message = f"{more} more partitions have warnings; --json and `materia runs show` list all"
         emit(Log(level="warning", message=message))

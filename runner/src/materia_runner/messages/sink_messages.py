@@ -1,8 +1,9 @@
-"""What a worker and the sink at home say to one another, as values and as JSON.
+"""Messages between a worker and the sink at home: requests and answers as JSON lines.
 
-A sink that keeps its store on the runner's machine stays there. The worker asks it by lines on its
-standard output, among its events, and home answers by lines on the worker's standard input. Files
-go beside that and are hashed on both sides. Paths in these messages are the worker's, absolute.
+A sink with a local store stays on the runner's machine. The worker writes requests to its standard
+output, among its events, and the runner writes the answers to the worker's standard input. Files
+are copied separately and hashed on both sides. Paths in these messages are absolute paths on the
+worker.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from materia_runner.codec import MalformedError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtHome:
-    """What a worker is told of the sink at home when a stage begins.
+    """State of the sink at home, which the worker gets when a stage begins.
 
     Attributes:
-        known: What it remembers of each partition, by the name of the source.
-        kept: A folder on the worker for raw files that home has too, named by their SHA-256. It
-            outlives the stage: what an extract left there, a transform need not get from home.
+        known: What the sink remembers of each partition, by the name of the source.
+        kept: Cache folder on the worker for raw files, named by their SHA-256. It outlives the
+            stage, so that a transform need not copy the files of an extract from home again.
     """
 
     known: Mapping[str, Mapping[str, Known]]
@@ -36,7 +37,7 @@ class AtHome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Keep this. `result` has the path of the file, if any; `sha256` is its hash."""
+    """Record a fetch; `result` has the path of its file, if any, and `sha256` the file's hash."""
 
     source: SourceName
     partition: Partition
@@ -46,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """Put this kept file aside."""
+    """Put a kept file into quarantine."""
 
     source: SourceName
     raw: RawFile
@@ -55,14 +56,14 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskKnown:
-    """What is known now; answered as `Sink.known` does."""
+    """Ask for the known partitions; the answer is that of `Sink.known`."""
 
     source: SourceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskRaw:
-    """Send this raw file; answered by its path, or None."""
+    """Ask for a raw file; the answer is its path on the worker, or None."""
 
     source: SourceName
     partition: PartitionKey
@@ -71,55 +72,55 @@ class AskRaw:
 
 
 @dataclass(frozen=True, slots=True)
-class AskStamp:
-    """The stamp of what is published; answered as `Sink.stamp` does."""
+class AskFingerprint:
+    """Ask for the published fingerprint; the answer is that of `Sink.fingerprint`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskPublished:
-    """Send the published database; answered by its path, or None."""
+    """Ask for the published database; the answer is its path on the worker, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOut:
-    """Take the working copy; answered by its name and the path of the published database."""
+    """Check out a working copy; the answer is its name and the path of the published database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Publish this; answered by the tables and where the database is at home."""
+    """Publish the tables; the answer is the tables and the path of the database at home."""
 
     request: PublishRequest
     sha256: Sha256
 
 
-Message = Record | Refuse | AskKnown | AskRaw | AskStamp | AskPublished | CheckOut | Publish
-# What each is answered by.
+Message = Record | Refuse | AskKnown | AskRaw | AskFingerprint | AskPublished | CheckOut | Publish
+# The type of the answer to each message.
 ANSWERS: Mapping[type[Message], Any] = {
     Record: None,
     Refuse: None,
     AskKnown: Mapping[PartitionKey, Known],
     AskRaw: Path | None,
-    AskStamp: str | None,
+    AskFingerprint: str | None,
     AskPublished: Path | None,
     CheckOut: tuple[str, Path | None],
     Publish: tuple[tuple[Table, ...], Path | None],
 }
 BEGINNING = '{"relay": '  # as `encode` writes it, and no event does
-# What home knows of thousands of partitions is one answer; what a worker asks is short.
+# An answer may have thousands of known partitions; a request is short.
 LONGEST_ANSWER = 1 << 28
 
 
 def encode(number: int, value: object) -> str:
-    """A message, or its answer under the same number, as one line without its end."""
+    """A message, or the answer with the same number, as one line without a line end."""
     return json.dumps({"relay": number, "value": codec.encode(value)})
 
 
 def decode(line: str) -> tuple[int, Message] | None:
-    """Number and value of a message; None for a line that is none.
+    """Decode the number and value of a message; None for a line that is not a message.
 
     Raises:
-        MalformedError: it begins as a message, and is none that home understands.
+        MalformedError: the line starts like a message, but cannot be decoded.
     """
     if not line.startswith(BEGINNING):
         return None
@@ -129,21 +130,21 @@ def decode(line: str) -> tuple[int, Message] | None:
 
 
 def decode_answer(line: str, asked: Mapping[int, Message]) -> tuple[int, Any] | None:
-    """Number and value of the answer to one of the messages *asked*; None for any other line.
+    """Decode the answer to one of the messages *asked*: number and value; None for other lines.
 
     Raises:
-        MalformedError: it begins as an answer, and answers none of them.
+        MalformedError: the line starts like an answer, but belongs to none of the messages.
     """
     if not line.startswith(BEGINNING):
         return None
     number, value = _numbered(line, longest=LONGEST_ANSWER)
     if number not in asked:
-        raise MalformedError(f"number {number} was not asked")
+        raise MalformedError(f"an answer came to number {number}, which is not a message")
     return number, codec.decode(ANSWERS[type(asked[number])], value)
 
 
 def _numbered(line: str, *, longest: int) -> tuple[int, object]:
     values = codec.parse(line, longest=longest)
     if not isinstance(values, dict) or values.keys() != {"relay", "value"}:
-        raise MalformedError("it has no number and value")
+        raise MalformedError("the message has no number and value")
     return codec.decode(Annotated[int, Range(0)], values["relay"]), values["value"]

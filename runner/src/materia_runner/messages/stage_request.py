@@ -1,6 +1,6 @@
-"""What a worker is asked to do: one line of JSON on its standard input.
+"""Stage request: the job of a worker, as one line of JSON on its standard input.
 
-The line carries the secrets of the stage's source and sink and no others. They are never in an
+The line has the secrets of the stage's source and sink and no others. They are never in an
 argument, in the worker's environment or on its disk.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from materia_runner import codec
@@ -18,23 +18,23 @@ from materia_runner.secrets.redaction import to_hide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRequest:
-    """One stage of one run.
+    """Request to run one stage of one run.
 
     Attributes:
         run: Identity of the run.
         stage: Name of the stage.
         source: Name of the source.
         sink: Name of the sink.
-        settings: Of the source and the sink, by `source` and `sink`.
-        secrets: Of the source and the sink, by `source` and `sink`.
+        settings: Settings of the source and the sink, under `source` and `sink`.
+        secrets: Secrets of the source and the sink, under `source` and `sink`.
         directory: Folder that relative paths in the settings start from.
-        workspace: A folder for temporary files, made when it is not there; it goes with the worker.
+        workspace: Folder for temporary files, created when missing; it goes with the worker.
         project: Folder of the SQLMesh project, or None.
         sample: Whether the source reads the small data that comes with it.
-        everything: Whether every partition is asked for again.
-        bundled_only: Whether plugins from outside are left out.
-        at_home: What the sink knows, when it stays with the runner; None means that the worker
-            opens the sink itself.
+        everything: Whether the source checks every partition again.
+        bundled_only: Whether to load only the plugins that come with materia.
+        at_home: State of a sink that stays with the runner; None means that the worker opens the
+            sink itself.
     """
 
     run: str
@@ -53,27 +53,26 @@ class WorkerRequest:
 
     @property
     def kept_as(self) -> str:
-        """The name under which the sink keeps this source: sample data never mixes with real."""
+        """Name of the source in the sink; sample data has its own, so it never mixes with real."""
         return f"{self.source}-sample" if self.sample else self.source
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The values that no message may have, and nothing that is written down."""
+        """Secret values to redact from every message and log."""
         return tuple(value for given in self.secrets.values() for value in to_hide(given, given))
 
 
 def encode(request: WorkerRequest) -> str:
-    """The request as one line without its end."""
-    values = asdict(replace(request, at_home=None))
-    values["at_home"] = codec.encode(request.at_home)
-    return json.dumps(values, default=str)
+    """The request as one line, without a line end."""
+    values = codec.plain(replace(request, at_home=None))
+    return json.dumps({**values, "at_home": codec.encode(request.at_home)})
 
 
 def decode(line: str) -> WorkerRequest:
-    """The request in one line; what was a tuple in the settings is one again.
+    """Decode the request in one line; lists in the settings become tuples again.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: the line is not a request.
     """
     request: WorkerRequest = codec.decode(WorkerRequest, codec.parse(line, longest=LONGEST_ANSWER))
     settings = {

@@ -1,6 +1,6 @@
-"""What a worker says its stage did: the fields that are shown and summed up, checked.
+"""Stage results: validate the fields of a worker's result that the runner shows and sums up.
 
-A stage may say more than these: that is kept as the JSON it is, within the bounds of `codec`.
+A result may have more fields: they are kept as JSON, within the limits of `codec`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from materia_runner.messages.partition_problems import Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """What an extract did; the fields are those of `extract_stage`."""
+    """Result of an extract; the fields are those of `worker/extract.py`."""
 
     asked: Count
     fetched: Count
@@ -40,7 +40,7 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpToDate:
-    """What a transform did that found nothing new."""
+    """Result of a transform that found nothing new."""
 
     published: bool
     files: Count
@@ -49,7 +49,7 @@ class UpToDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What a transform did; the fields are those of `transform_stage`."""
+    """Result of a transform that published; the fields are those of `worker/transform.py`."""
 
     published: bool
     files: Count
@@ -68,17 +68,17 @@ class Published:
 
 
 def checked(stage: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The result of a stage, ready to be shown, summed up and written down.
+    """Validate the result of a stage, and add defaults for optional fields.
 
     Raises:
-        MalformedError: a field that is needed is missing, or is not what it should be.
+        MalformedError: a required field is missing, or a field has an invalid value.
     """
     kind = _kind(stage, values)
     if kind is None:
         return dict(printable_all(dict(values)))
     names = {field.name for field in fields(kind)}
     found = codec.decode(kind, {name: value for name, value in values.items() if name in names})
-    # Who sums up need not ask whether a stage said nothing of it.
+    # Defaults, so that a sum over stages finds every field.
     unsaid = {name: codec.encode(getattr(found, name)) for name in names - values.keys()}
     return dict(printable_all({**values, **unsaid}))
 
@@ -86,15 +86,15 @@ def checked(stage: str, values: Mapping[str, object]) -> dict[str, object]:
 def at_home(
     values: Mapping[str, object], tables: tuple[Table, ...] | None, database: Path | None
 ) -> dict[str, object]:
-    """The result of a transform, with what home itself has published in the place of the claim.
+    """The result of a transform, with the tables that home published instead of the worker's claim.
 
     Raises:
-        MalformedError: it claims to have published, and home has seen nothing of it.
+        MalformedError: the worker claims to have published, but home published nothing.
     """
     if values.get("published") is not True:
         return dict(values)
     if tables is None:
-        raise MalformedError("it says that it published, and nothing came")
+        raise MalformedError("it claims to have published, but nothing arrived")
     shown = [{"name": one.name, "rows": one.rows, "description": one.description} for one in tables]
     where = None if database is None else str(database)
     return {**values, "tables": printable_all(shown), "database": where}

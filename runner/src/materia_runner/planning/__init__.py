@@ -1,1 +1,1 @@
-"""The plan: which offer for which stages, and whether the caps allow it."""
+"""Plan a run: which offer for which stages, and whether it fits the budget."""

@@ -1,4 +1,4 @@
-"""Who could run a pipeline now, what they offer, and why the others cannot."""
+"""Collect available offers for a pipeline: which providers answer, and why others do not."""
 
 from __future__ import annotations
 
@@ -19,35 +19,33 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once
-from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Provider
 
+from materia_runner.bundled import bundled
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.folders import cache_folder
+from materia_runner.folders import prices_folder
+from materia_runner.install_hints import install_command
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
-from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
+from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named, one_line
 from materia_runner.secrets.redaction import to_hide
 
 AGAIN_SECONDS = 1.0
-NOBODY = (
-    "no provider that rents machines is installed; add one as an extra, for example "
-    "`uv sync --extra hetzner`, or use --provider local"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """What can be had now.
+    """Offers that are available now.
 
     Attributes:
-        offers: Of all who answered.
-        unanswered: Who did not, each with the reason and the remedy.
-        owned: Names of providers whose machines are already there and cost nothing.
-        providers: Those who answered, opened, by name.
-        left_out: What could not be read or believed of those who answered, a line each.
+        offers: Offers of all providers that answered.
+        unanswered: Providers that did not answer, with the reason and the remedy.
+        owned: Names of providers whose machines already exist and cost nothing.
+        providers: Opened providers that answered, by name.
+        left_out: Invalid entries in the answers, a line each.
     """
 
     offers: tuple[Offer, ...]
@@ -57,18 +55,27 @@ class Market:
     left_out: tuple[str, ...] = ()
 
 
-def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[Found[Provider]]:
-    """The providers that are named, or under auto all that rent machines.
+def no_provider_rents(registry: Registry) -> str:
+    """Message for an environment without a provider that rents machines."""
+    sentence = "no provider that rents machines is installed"
+    missing = sorted(bundled() - {found.distribution for found in registry.found})
+    if not missing:
+        return sentence
+    return f"{sentence}; to install one, for example: {install_command(missing[0])}"
+
+
+def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:
+    """The providers that the pipeline names, or with `auto` all that rent machines.
 
     Raises:
-        PluginError: a named one is not installed.
-        NoOfferError: under auto, none that rents is installed.
+        PluginError: a named provider is not installed.
+        NoOfferError: with `auto`, no provider that rents is installed.
     """
     if pipeline.providers:
         return [registry.provider(name) for name in pipeline.providers]
     names = sorted({one.plugin.name for one in registry.of_kind("provider") if one.plugin.rents})
     if not names:
-        raise NoOfferError(NOBODY)
+        raise NoOfferError(f"{no_provider_rents(registry)}; or use --provider local")
     return [registry.provider(name) for name in names]
 
 
@@ -79,13 +86,13 @@ def ask_market(
     *,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Market:
-    """What the providers of *pipeline* offer for any of its stages, asked now and at once.
+    """Ask the providers of *pipeline* concurrently for offers for its stages.
 
-    A provider that cannot answer stops no other; the only one that was named raises by itself.
+    Continues without a provider that fails, unless it is the only one.
 
     Raises:
-        MateriaError: as the only provider raised it.
-        NoOfferError: nobody has anything, with one line for each.
+        MateriaError: the only provider raised it.
+        NoOfferError: no provider has an offer; the message has a line for each.
     """
     found = who_takes_part(pipeline, registry)
     needs = asked_for(pipeline.stages)
@@ -95,52 +102,55 @@ def ask_market(
     able = [one for one in found if one.plugin.name not in lacking]
     askings = [
         Asking(
-            found=_renting(one),
+            found=one,
             requirements=need,
             settings=pipeline.settings["provider", one.plugin.name],
             directory=pipeline.directory,
+            public=False,  # without credentials nothing can be rented
         )
         for one in able
         for need in needs
     ]
-    answers = ask_all(
+    asked = ask_all(
         askings,
         environment,
-        cache=_Unread(cache_folder(environment)),
+        cache=PriceCache(prices_folder(environment)),
         now=datetime.now(UTC),
-        source="provider",
+        source="now",
         waiting=waiting,
     )
     offers: list[Offer] = []
     left_out: dict[str, None] = {}
     unanswered = list(lacking.values())
-    providers = {}
-    for number, one in enumerate(able):
-        given = answers[number * len(needs) : (number + 1) * len(needs)]
+    for one in able:
+        given = [
+            answer
+            for asking, answer in zip(askings, asked.given, strict=True)
+            if asking.found is one
+        ]
         some = [answer for answer in given if isinstance(answer, Answer)]
         if not some:
             unanswered.append(next(answer for answer in given if isinstance(answer, NoAnswer)))
             continue
-        providers[one.plugin.name] = _open(one, pipeline, environment)
         offers += different(offer for answer in some for offer in answer.offers)
         left_out |= dict.fromkeys(line for answer in some for line in answer.left_out)
     unanswered.sort(key=lambda one: one.provider)
     if not offers:
         reasons = [one.reason for one in unanswered]
-        raise NoOfferError("\n  ".join(["nothing can be rented now", *reasons]))
+        raise NoOfferError("\n  ".join(["no machine can be rented now", *reasons]))
     return Market(
         offers=tuple(offers),
         unanswered=tuple(unanswered),
         owned=frozenset(one.plugin.name for one in found if not one.plugin.rents),
-        providers=providers,
+        providers=asked.providers,
         left_out=tuple(left_out),
     )
 
 
 def asked_for(stages: Sequence[Stage]) -> tuple[Requirements, ...]:
-    """What is asked of each provider: what any stages need that could share a machine.
+    """Requirements to ask each provider for: of every group of stages that could share a machine.
 
-    Each is a question of its own, as some providers make a machine to measure.
+    Each is a separate question, as some providers build a machine to size.
     """
     joined = [
         join(stages[begin:end])
@@ -152,7 +162,7 @@ def asked_for(stages: Sequence[Stage]) -> tuple[Requirements, ...]:
 
 
 def different(offers: Iterable[Offer]) -> list[Offer]:
-    """The *offers* without those that answer a second question with the same machine."""
+    """The *offers* without duplicates: two questions can be answered with the same machine."""
     machines = {
         (offer_key(offer), offer.architecture, offer.vcpus, offer.memory_gib, offer.disk_gib): offer
         for offer in offers
@@ -161,12 +171,12 @@ def different(offers: Iterable[Offer]) -> list[Offer]:
 
 
 def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
-    """Refuse a source that reads a folder here, when only rented machines take part.
+    """Refuse a source that reads a folder here, when only rented machines are used.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: a setting of the source is a folder on this machine.
     """
-    if pipeline.sample:  # it comes along
+    if pipeline.sample:  # the artifact has it
         return
     if not all(one.plugin.rents for one in who_takes_part(pipeline, registry)):
         return
@@ -175,21 +185,14 @@ def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
         scheme, colon, _ = value.partition("://")
         if setting.folder and value and (not colon or scheme == "file"):
             raise ConfigError(
-                f"sources.{pipeline.source}.{setting.name} is the folder {value}, which is on this "
-                "machine alone, and a rented one cannot read it; run with --provider local, or "
-                "give an https:// address that can be reached from anywhere"
+                f"sources.{pipeline.source}.{setting.name} is the folder {value} on this machine, "
+                "which a rented machine cannot read; run with --provider local, or set an "
+                "https:// address that can be reached from anywhere"
             )
 
 
-class _Unread(PriceCache):
-    """Keeps answers for those who compare prices; whoever rents asks anew."""
-
-    def read(self, _question: Question) -> None:
-        """Nothing."""
-
-
-def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
-    """Why a provider need not be asked, or None: what is public of it can be rented by nobody."""
+def _lacking(found: InstalledPlugin[Provider], environment: Mapping[str, str]) -> NoAnswer | None:
+    """The reason not to ask a provider: its secrets are missing; None when they are set."""
     try:
         take_secrets(found, environment)
     except MissingSecretError as error:
@@ -197,13 +200,8 @@ def _lacking(found: Found[Provider], environment: Mapping[str, str]) -> NoAnswer
     return None
 
 
-def _renting(found: Found[Provider]) -> Found[Provider]:
-    """The provider as it is asked with credentials, and not at all when it refuses them."""
-    return replace(found, plugin=replace(found.plugin, public_offers=None))
-
-
 def _ask_only(
-    found: Found[Provider],
+    found: InstalledPlugin[Provider],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
@@ -226,7 +224,7 @@ def _ask_only(
     if nothing and not offers:
         raise nothing
     if not offers:
-        raise NoOfferError("\n  ".join([f"{name}: it offered nothing", *left_out]))
+        raise NoOfferError("\n  ".join([f"{name}: returned no offers", *left_out]))
     return Market(
         offers=tuple(replace(offer, provider=name) for offer in different(offers)),
         owned=frozenset() if found.plugin.rents else frozenset({name}),
@@ -236,8 +234,10 @@ def _ask_only(
 
 
 @contextmanager
-def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iterator[None]:
-    """Say a fault of the plugin in one sentence, as it is said where others are asked too."""
+def _faults_told(
+    found: InstalledPlugin[Provider], environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Turn an unexpected exception of the plugin into a ProviderError of one sentence."""
     try:
         yield
     except MateriaError:
@@ -249,7 +249,7 @@ def _faults_told(found: Found[Provider], environment: Mapping[str, str]) -> Iter
 
 
 def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
-    """What it offers; an API that fails is asked once more, as nobody else can be."""
+    """Offers of the only provider; retries once when its API fails."""
     try:
         return provider.offers(need)
     except CredentialsError:
@@ -260,7 +260,7 @@ def _offers(provider: Provider, need: Requirements) -> Sequence[Offer]:
 
 
 def _open(
-    found: Found[Any],
+    found: InstalledPlugin[Any],
     pipeline: Pipeline,
     environment: Mapping[str, str],
     once: Once | None = None,

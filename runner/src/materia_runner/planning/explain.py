@@ -1,4 +1,4 @@
-"""How a plan is told to people: stages, machines, and why offers were passed over."""
+"""Explain a plan in words: stages, machines, and why offers were passed over."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from materia_runner.pricing.ranking import PassedOver
 
 REASONS = 3  # of one provider
 INSTEAD = "try again later, name other providers, or ask for less under [stages.<name>]"
-# "2 vCPU, 4 needed", "8 GiB of memory, 16 needed": one reason, whatever there was instead.
+# "2 vCPU, 4 needed", "8 GiB of memory, 16 needed": one reason for all smaller sizes.
 TOO_LITTLE = re.compile(r"[\d.]+ (vCPU|GiB of \w+), ([\d.]+) needed")
 # The stages of each machine.
 Cut = tuple[tuple[Stage, ...], ...]
@@ -32,7 +32,7 @@ def machine_text(offer: Offer) -> str:
 
 
 def counted(passed_over: Iterable[PassedOver]) -> tuple[tuple[str, str, int], ...]:
-    """Provider, reason, and how many of its offers; of each provider the most frequent first."""
+    """Count reasons: provider, reason, number of offers; by provider, most frequent first."""
     counts = Counter(
         (passed.offer.provider, TOO_LITTLE.sub(r"less than \2 \1", passed.reason))
         for passed in passed_over
@@ -42,7 +42,7 @@ def counted(passed_over: Iterable[PassedOver]) -> tuple[tuple[str, str, int], ..
 
 
 def reason_lines(passed_over: Iterable[PassedOver]) -> list[str]:
-    """The same in a line for each provider, with the most frequent reasons."""
+    """A line for each provider, with the most frequent reasons."""
     lines = []
     for provider, rows in groupby(counted(passed_over), key=lambda row: row[0]):
         texts = [f"{count} x {reason}" for _, reason, count in rows]
@@ -54,13 +54,15 @@ def reason_lines(passed_over: Iterable[PassedOver]) -> list[str]:
 
 
 def sharing(cut: Cut) -> str:
-    """`extract and transform share one machine`, `extract and transform have a machine each`."""
-    stages = [stage for leg in cut for stage in leg]
+    """How stages share machines: `extract and transform share one machine`."""
+    stages = [stage for placement in cut for stage in placement]
     if len(stages) == 1:
         return f"{names(stages)} has a machine"
     if len(cut) == len(stages):
         return f"{names(stages)} have a machine each"
     return ", ".join(
-        f"{names(leg)} share one machine" if len(leg) > 1 else f"{names(leg)} has its own"
-        for leg in cut
+        f"{names(placement)} share one machine"
+        if len(placement) > 1
+        else f"{names(placement)} has its own"
+        for placement in cut
     )

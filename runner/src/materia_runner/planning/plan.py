@@ -1,8 +1,8 @@
-"""Which stages share a machine, and which offer each machine is of: the cheapest plan. Pure.
+"""Find the cheapest plan: which stages share a machine, and which offer each machine uses. Pure.
 
-Every way to cut the chain of stages into consecutive legs is tried: what a leg costs depends on
-when it starts, and that on how the stages before it are cut. The machines of one cut are found by
-dynamic programming over places, in `plan_search`.
+Tries every way to cut the chain of stages into consecutive placements: the cost of a placement
+depends on its start, and the start on how the stages before it are cut. `search.py` finds the
+machines of one cut by dynamic programming over places.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from decimal import Decimal
 
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
+from materia.text import duration_text
 
 from materia_runner.config.pipeline import Stage
+from materia_runner.figures import money_text
 from materia_runner.planning.budget import worst_case
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
@@ -30,20 +32,20 @@ from materia_runner.planning.search import (
     join,
     rank_all,
 )
-from materia_runner.pricing.cost import Quote, length_text, money_text
+from materia_runner.pricing.cost import Quote
 from materia_runner.pricing.currency import Exchange
 from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, passed_over_order
 
-# A machine lives at most as long as its stages may run, and these two: until it can be reached and
-# has what it runs, and until it is verified gone.
+# A machine exists at most for the deadlines of its stages plus these two: until it can be reached
+# and has its artifact, and until it is verified gone.
 BOOT_LIMIT = timedelta(minutes=10)
 TEARDOWN_LIMIT = timedelta(minutes=10)
-NOT_HAD = "this run tried it and could not have it"
+NOT_HAD = "this run tried it and could not rent it"
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class OfferKey:
-    """What an offer is known by when it is asked for again."""
+    """Identifies an offer across requests."""
 
     provider: str
     region: str
@@ -62,19 +64,19 @@ def offer_key(offer: Offer) -> OfferKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Placement:
     """Consecutive stages on one machine.
 
     Attributes:
-        stages: In the order they run.
-        requirements: What the machine must have for all of them, and how long it is expected to
+        stages: The stages, in the order they run.
+        requirements: Requirements of all stages together, and how long the machine is expected to
             exist.
-        start: When it is expected to be created, in UTC.
+        start: Expected time of its creation, in UTC.
         deadline: How long it may exist at most.
-        ranking: The offers, in the order of what each makes the whole plan cost. A quote has what
-            leaves its machine; what moving data to it costs is in the quote of the leg before.
-        arrival: What is read of the leg before, or None.
-        worst: What the chosen offer costs when it exists until the deadline, whenever it starts.
+        ranking: The offers, ordered by the cost of the whole plan with each. A quote includes the
+            traffic out of its machine; traffic to it is in the quote of the placement before.
+        arrival: Data that it reads from the placement before, or None.
+        worst: Cost of the chosen offer until the deadline, for any start.
     """
 
     stages: tuple[Stage, ...]
@@ -97,24 +99,24 @@ class Leg:
 
     @property
     def worst_case(self) -> str:
-        """What `worst` is made of, in one line."""
+        """The calculation of `worst`, in one line."""
         offer = self.chosen.offer
         return (
             f"{self.name}: {machine_text(offer)} at {offer.hourly.amount:f} "
-            f"{offer.hourly.currency}/h for at most {length_text(self.deadline)}, all in "
+            f"{offer.hourly.currency}/h for at most {duration_text(self.deadline)}, in total "
             f"{money_text(self.worst)}"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """The best of another way to share machines.
+    """The best plan for another way to share machines.
 
     Attributes:
-        sharing: Which stages share a machine, for people.
-        machines: Of which offers, one for each leg; empty when there are none.
-        total: What it would cost, or None when it cannot be had.
-        reason: Why it cannot be had; empty when it can.
+        sharing: Which stages share a machine, as text.
+        machines: The offers, one for each placement; empty when there are none.
+        total: Its expected cost, or None when it is not possible.
+        reason: Why it is not possible, or empty.
     """
 
     sharing: str
@@ -128,14 +130,14 @@ class Plan:
     """Machines for all stages.
 
     Attributes:
-        legs: In the order they run.
-        total: What they are expected to cost, in the currency of the comparison.
-        worst: What they cost at most, each until its hard deadline.
+        placements: The placements, in the order they run.
+        total: Their expected cost, in the currency of the comparison.
+        worst: Their worst-case cost, each until its hard deadline.
         why: One sentence: why these stages share a machine, or do not.
         alternatives: Other ways to share machines, the cheapest first.
     """
 
-    legs: tuple[Leg, ...]
+    placements: tuple[Placement, ...]
     total: Money
     worst: Money
     why: str
@@ -143,8 +145,8 @@ class Plan:
 
     @property
     def worst_case(self) -> tuple[str, ...]:
-        """What `worst` is made of, one line for each leg."""
-        return tuple(leg.worst_case for leg in self.legs)
+        """The calculation of `worst`, one line for each placement."""
+        return tuple(placement.worst_case for placement in self.placements)
 
 
 def make_plan(
@@ -157,22 +159,23 @@ def make_plan(
     owned: AbstractSet[str] = frozenset(),
     unanswered: Sequence[str] = (),
 ) -> Plan:
-    """The plan that is expected to cost least, of all ways to share machines and all offers.
+    """The plan with the least expected cost, of all ways to share machines and all offers.
 
-    Of equal costs the fewest machines; then as offers are ranked. A later leg starts when the one
-    before is expected to end. To plan again in the middle of a run, give the stages that are left.
+    Of equal costs, the plan with the fewest machines wins; then the ranking of offers decides. A
+    placement starts at the expected end of the one before. To plan again in the middle of a run,
+    pass the stages that are left.
 
     Args:
-        stages: At least one, in the order they run.
-        offers: Of all providers that take part, in any order.
-        start: When the first machine would be created, in UTC.
+        stages: At least one stage, in the order they run.
+        offers: Offers of all providers in use, in any order.
+        start: Time when the first machine would be created, in UTC.
         exchange: The currency to compare in, and the rates.
-        excluded: Offers that were tried already and could not be had.
-        owned: Names of providers whose machines are there already: never too small.
-        unanswered: Why some providers gave no offers, a line each, for the error.
+        excluded: Offers that were tried and could not be rented.
+        owned: Names of providers whose machines already exist: never too small.
+        unanswered: Reasons of providers without offers, a line each, for the error.
 
     Raises:
-        NoOfferError: some stage has no machine, with one line for each provider.
+        NoOfferError: no offer fits a stage; the message has one line for each provider.
     """
     planning = _Planning(offers, start=start, exchange=exchange, excluded=excluded, owned=owned)
     found = {cut: planning.best(cut) for cut in _cuts(tuple(stages))}
@@ -184,13 +187,13 @@ def make_plan(
         reasons = [*planning.nothing(tuple(stages)), *unanswered, INSTEAD]
         raise NoOfferError("\n  ".join(reasons))
     _, _, cut, chain = ordered[0]
-    legs = planning.legs(cut, chain)
+    placements = planning.placements(cut, chain)
     others = [planning.alternative(one, other) for _, _, one, other in ordered[1:]]
     others += [planning.alternative(one, None) for one, other in found.items() if other is None]
-    worst = sum((leg.worst.amount for leg in legs), Decimal(0))
+    worst = sum((placement.worst.amount for placement in placements), Decimal(0))
     total = Money(chain.amount, exchange.shown)
     return Plan(
-        legs=legs,
+        placements=placements,
         total=total,
         worst=Money(worst, exchange.shown),
         why=_why(cut, total, others),
@@ -199,7 +202,7 @@ def make_plan(
 
 
 def _cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
-    """Every way to cut the chain into consecutive legs, the one without a cut first."""
+    """Every way to cut the chain into consecutive placements, the one without a cut first."""
     if not stages:
         return
     yield (stages,)
@@ -210,21 +213,21 @@ def _cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
 
 def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
     if not others:
-        return f"{sharing(cut)}, as it is the only stage"
+        return f"{sharing(cut)}, because it is the only stage"
     best = others[0]
     if best.total is None:
-        return f"{sharing(cut)}, as nothing else can be had: {best.reason}"
+        return f"{sharing(cut)}, because no other plan is possible: {best.reason}"
     if best.total == total:
-        return f"{sharing(cut)}, as more machines would cost the same"
+        return f"{sharing(cut)}, because more machines would cost the same"
     return (
-        f"{sharing(cut)}, as that is expected to cost {money_text(total)}, "
-        f"and {money_text(best.total)} if {best.sharing}"
+        f"{sharing(cut)}: expected cost {money_text(total)}, "
+        f"instead of {money_text(best.total)} if {best.sharing}"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Span:
-    """Some stages on one machine from some moment on."""
+    """Some stages on one machine, from a given start."""
 
     needs: Requirements
     ranking: Ranking
@@ -232,7 +235,7 @@ class _Span:
 
 
 class _Planning:
-    """The offers, and what was found out about them for stages that start at some moment."""
+    """The offers, and a cache of their rankings by stages and start."""
 
     def __init__(
         self,
@@ -271,7 +274,7 @@ class _Planning:
         )
 
     def _spans_of(self, cut: Cut) -> list[_Span] | str:
-        """One for each leg, or why there is no machine for one of them."""
+        """A span for each placement, or the reason why no machine fits one of them."""
         spans = []
         start = self._start
         for stages in cut:
@@ -291,7 +294,7 @@ class _Planning:
     def alternative(self, cut: Cut, chain: Chain | None) -> Alternative:
         if chain is None:
             spans = self._spans_of(cut)
-            reason = spans if isinstance(spans, str) else "what they hand on cannot be moved"
+            reason = spans if isinstance(spans, str) else "their output cannot be moved"
             return Alternative(sharing=sharing(cut), reason=reason)
         return Alternative(
             sharing=sharing(cut),
@@ -300,20 +303,20 @@ class _Planning:
         )
 
     def nothing(self, stages: tuple[Stage, ...]) -> list[str]:
-        """Why there is no plan at all: the first stage without a machine, and each provider."""
+        """Why no plan is possible: the first stage without a machine, and each provider."""
         for stage in stages:
             span = self._span((stage,), self._start)
             if isinstance(span, str) or span.candidates:
                 continue
             passed = (*span.ranking.passed_over, *self._tried)
-            return [f"nothing to run the stage {stage.name} on", *reason_lines(passed)]
-        return [f"nothing to run {names(stages)} on: what they hand on cannot be moved"]
+            return [f"no machine can run the stage {stage.name}", *reason_lines(passed)]
+        return [f"no machines can run {names(stages)}: their output cannot be moved"]
 
-    def legs(self, cut: Cut, chain: Chain) -> tuple[Leg, ...]:
+    def placements(self, cut: Cut, chain: Chain) -> tuple[Placement, ...]:
         spans = self._spans_of(cut)
         if isinstance(spans, str):
             raise TypeError(f"a chain of no machines: {spans}")
-        legs = []
+        placements = []
         start = self._start
         arrival: Arrival | None = None
         following = (*(pick.place for pick in chain.picks[1:]), None)
@@ -326,8 +329,8 @@ class _Planning:
             chosen = ranking.quotes[0]
             deadline = sum((stage.deadline for stage in stages), BOOT_LIMIT + TEARDOWN_LIMIT)
             worst = worst_case(chosen.offer, deadline, chosen.egress_gib)
-            legs.append(
-                Leg(
+            placements.append(
+                Placement(
                     stages=stages,
                     requirements=span.needs,
                     start=start,
@@ -339,4 +342,4 @@ class _Planning:
             )
             start += span.needs.expected
             arrival = arrival_from(pick, stages[-1].output_gib)
-        return tuple(legs)
+        return tuple(placements)

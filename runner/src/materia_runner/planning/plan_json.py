@@ -1,4 +1,4 @@
-"""A plan as JSON takes it: what `--json` prints and the ledger keeps."""
+"""Serialize a plan to JSON values, for `--json` and the ledger."""
 
 from __future__ import annotations
 
@@ -7,44 +7,49 @@ from typing import Any
 
 from materia.compute import Offer
 
+from materia_runner.codec import plain
 from materia_runner.config.pipeline import Stage
-from materia_runner.plain_values import plain
 from materia_runner.planning.explain import counted
-from materia_runner.planning.plan import Leg, Plan, offer_key
+from materia_runner.planning.plan import Placement, Plan, offer_key
 from materia_runner.pricing.offer_cache import quote_values
 
-# Quotes of one leg: there may be thousands, and nobody goes on to the hundredth.
+# Quotes of one placement: there may be thousands.
 LIMIT = 10
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
-    """All of *plan*, amounts exact and as text; of each leg the best quotes, the rest counted."""
+    """The whole *plan* with exact amounts as text, and the best quotes of each placement."""
     return {
         "total": plain(plan.total),
         "worst": plain(plan.worst),
         "why": plan.why,
-        "legs": [_leg(leg) for leg in plan.legs],
+        "placements": [_placement(placement) for placement in plan.placements],
         "alternatives": plain(plan.alternatives),
     }
 
 
-def _leg(leg: Leg) -> Mapping[str, Any]:
-    quotes = leg.ranking.quotes
+def with_placements(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plan from the ledger with current keys: `placements` was once called `legs`."""
+    return {"placements" if name == "legs" else name: value for name, value in values.items()}
+
+
+def _placement(placement: Placement) -> Mapping[str, Any]:
+    quotes = placement.ranking.quotes
     return {
-        "stages": [_stage(stage) for stage in leg.stages],
-        "requirements": plain(leg.requirements),
-        "start": plain(leg.start),
-        "expected": plain(leg.requirements.expected),
-        "deadline": plain(leg.deadline),
-        "worst": plain(leg.worst),
-        "worst_case": leg.worst_case,
-        "arrival": plain(leg.arrival),
-        "chosen": _key(leg.chosen.offer),
+        "stages": [_stage(stage) for stage in placement.stages],
+        "requirements": plain(placement.requirements),
+        "start": plain(placement.start),
+        "expected": plain(placement.requirements.expected),
+        "deadline": plain(placement.deadline),
+        "worst": plain(placement.worst),
+        "worst_case": placement.worst_case,
+        "arrival": plain(placement.arrival),
+        "chosen": _key(placement.chosen.offer),
         "quotes": [quote_values(quote) for quote in quotes[:LIMIT]],
         "more_quotes": max(len(quotes) - LIMIT, 0),
         "passed_over": [
             {"provider": provider, "reason": reason, "count": count}
-            for provider, reason, count in counted(leg.ranking.passed_over)
+            for provider, reason, count in counted(placement.ranking.passed_over)
         ],
     }
 

@@ -1,4 +1,4 @@
-"""The cheapest machines for a chain of legs, where moving data between places counts. Pure."""
+"""Search the cheapest machines for a chain of placements, with the cost of moving data. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from materia_runner.pricing.cost import Quote, cost, egress_lines
 from materia_runner.pricing.currency import Exchange
 from materia_runner.pricing.ranking import PassedOver, Ranking, in_order, quote_order, rank
 
-# What a stage that finds its machine running saves of its expected time. An estimate: what a boot,
-# a login and the unpacking of an artifact take at providers whose images need most of a minute.
+# Time that a stage saves when its machine already runs. An estimate: a boot, a login and the
+# unpacking of an artifact, at providers whose images boot in most of a minute.
 BOOT = timedelta(minutes=1)
 NOTHING = timedelta(0)
 
@@ -27,14 +27,14 @@ Place = tuple[str, str]
 
 
 def place_of(offer: Offer) -> Place:
-    """Provider and region: between two machines of one place, traffic costs nothing."""
+    """Provider and region of an offer: traffic within one place is free."""
     return (offer.provider, offer.region)
 
 
 def join(stages: Sequence[Stage]) -> Requirements | str:
-    """What one machine for all *stages* must have, or why there can be none.
+    """Requirements of one machine for all *stages*, or the reason why they cannot share one.
 
-    The most of each; the expected times summed, less the boots that are saved.
+    Takes the maximum of each requirement, and the sum of the expected times less the saved boots.
     """
     first, *others = (stage.requirements for stage in stages)
     needs = first
@@ -52,14 +52,14 @@ def join(stages: Sequence[Stage]) -> Requirements | str:
             egress_gib=needs.egress_gib + one.egress_gib,
         )
         if not needs.architectures:
-            return "their stages are for different processors"
+            return "the stages need different processors"
         if regions is None:
-            return "their stages are for different regions"
+            return "the stages need different regions"
     return needs
 
 
 def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Regions of both, where no region means any; None when there are none."""
+    """Regions in both, where no region means any; None when they share none."""
     if not one or not other:
         return one or other
     allowed = {region.casefold() for region in other}
@@ -74,7 +74,7 @@ def rank_all(
     exchange: Exchange,
     owned: AbstractSet[str],
 ) -> Ranking:
-    """As `rank`; a machine that is *owned* is taken as it is, however small."""
+    """Rank offers like `rank`, but accept an *owned* machine of any size."""
     anything = replace(
         needs,
         vcpus=0,
@@ -101,11 +101,11 @@ def rank_all(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An offer for one leg.
+    """An offer for one placement.
 
     Attributes:
-        quote: When the next leg is in the same place, or there is none.
-        leaving: When what it hands on leaves the place; None when that has no price.
+        quote: Quote when the next placement is in the same place, or there is none.
+        leaving: Quote when its output leaves the place; None when that has no price.
     """
 
     quote: Quote
@@ -113,16 +113,16 @@ class Candidate:
 
     @property
     def place(self) -> Place:
-        """Where it is."""
+        """Its provider and region."""
         return place_of(self.quote.offer)
 
     def towards(self, place: Place | None) -> Quote | None:
-        """The quote when the next leg is at *place*; None for no next leg."""
+        """The quote when the next placement is at *place*; a None place is no next placement."""
         return self.quote if place in {None, self.place} else self.leaving
 
 
 def candidates(ranking: Ranking, output_gib: Decimal, exchange: Exchange) -> tuple[Candidate, ...]:
-    """The offers of a ranking, with what each costs when *output_gib* leaves its place."""
+    """The offers of a ranking, each with a quote for *output_gib* leaving its place."""
     return tuple(
         Candidate(quote=quote, leaving=_leaving(quote, output_gib, exchange))
         for quote in ranking.quotes
@@ -136,7 +136,7 @@ def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | N
     try:
         if quote.egress_gib:
             found = cost(offer, quote.duration, quote.start, egress_gib)
-        else:  # all but the traffic is worked out already
+        else:  # only the traffic has to be added
             traffic = egress_lines(offer, egress_gib)
             amount = quote.cost.amount + sum(line.amount.amount for line in traffic)
             found = replace(
@@ -153,12 +153,12 @@ def _leaving(quote: Quote, output_gib: Decimal, exchange: Exchange) -> Quote | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Machines for some legs up to the last one.
+    """Machines for some placements up to the last one.
 
     Attributes:
-        amount: What they cost, in the currency of the comparison.
-        order: What chains of equal cost are ordered by.
-        picks: One for each leg.
+        amount: Their cost, in the currency of the comparison.
+        order: Sort key of chains of equal cost.
+        picks: One candidate for each placement.
     """
 
     amount: Decimal
@@ -167,31 +167,31 @@ class Chain:
 
     @property
     def key(self) -> tuple[Decimal, tuple[tuple[object, ...], ...]]:
-        """The least is the best."""
+        """Sort key: the least is the best."""
         return (self.amount, self.order)
 
 
-def cheapest(legs: Sequence[Sequence[Candidate]]) -> Chain | None:
-    """The cheapest choice of one candidate for each leg, or None when there is no choice."""
+def cheapest(placements: Sequence[Sequence[Candidate]]) -> Chain | None:
+    """The cheapest choice of one candidate for each placement, or None when there is no choice."""
     nothing = Chain(amount=Decimal(0), order=(), picks=())
     following: Mapping[Place | None, Chain] = {None: nothing}
-    for choices in reversed(legs):
+    for choices in reversed(placements):
         best: dict[Place | None, Chain] = {}
         for candidate in choices:
             for chain in _continuations(candidate, following):
                 known = best.get(candidate.place)
                 if known is None or chain.key < known.key:
                     best[candidate.place] = chain
-        # From the best on: whatever leaves a place goes to the first that is another.
+        # Best first: a chain that leaves a place continues at the first other one.
         following = dict(sorted(best.items(), key=lambda item: item[1].key))
     return next(iter(following.values()), None)
 
 
 def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]) -> list[Chain]:
-    """What the candidate comes to with the best that stays in its place, and that leaves it."""
+    """Chains of the candidate with the best rest in its own place, and in another place."""
     ours = (None, candidate.place)
     places = [place for place in ours if place in following]
-    # A loop over all of them is left at the second at the latest.
+    # `following` is sorted: the first other place is the best one.
     places += islice((place for place in following if place not in ours), 1)
     chains = []
     for place in places:
@@ -211,13 +211,13 @@ def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """The data that a leg reads of the one before.
+    """The data that a placement reads from the one before.
 
     Attributes:
-        place: Provider and region where it is.
-        gib: How much.
-        cost: What moving it elsewhere costs, billed to the machine it comes from; None when that
-            has no price.
+        place: Provider and region of the data.
+        gib: Size of the data.
+        cost: Cost of moving it elsewhere, billed to the machine it comes from; None when that has
+            no price.
     """
 
     place: Place
@@ -225,14 +225,14 @@ class Arrival:
     cost: Money | None
 
     def added(self, offer: Offer) -> Decimal | None:
-        """What it adds to the cost of the plan to run the leg on *offer*; None as for `cost`."""
+        """Cost of moving the data to *offer*; None when that has no price."""
         if place_of(offer) == self.place:
             return Decimal(0)
         return None if self.cost is None else self.cost.amount
 
 
 def arrival_from(pick: Candidate, output_gib: Decimal) -> Arrival | None:
-    """What the leg after *pick* reads of it, or None for nothing."""
+    """Data that the placement after *pick* reads, or None for nothing."""
     if not output_gib:
         return None
     moving = None
@@ -249,14 +249,14 @@ def in_plan(
     arrival: Arrival | None,
     following: Place | None,
 ) -> Ranking:
-    """A leg's offers by what each makes the whole plan cost, the other legs as they are chosen."""
+    """A placement's offers by the cost of the whole plan with each, other machines unchanged."""
     priced = []
     passed_over = []
     for one in choices:
         quote = one.towards(following)
         added = arrival.added(one.quote.offer) if arrival else Decimal(0)
         if quote is None or added is None:
-            reason = "moving data between it and the other machines has no price"
+            reason = "no price is known for moving data between it and the other machines"
             passed_over.append(PassedOver(offer=one.quote.offer, reason=reason))
             continue
         amount = quote.shown.amount + added

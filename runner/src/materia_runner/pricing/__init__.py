@@ -1,1 +1,1 @@
-"""Prices: ask for offers, compute their costs, rank and cache them."""
+"""Prices: ask providers for offers, compute their costs, rank and cache them."""

@@ -1,14 +1,15 @@
-"""What an offer costs for a length of time, line by line. Pure, exact, net of VAT."""
+"""Compute the cost of an offer for a duration, line by line. Pure, exact, net of VAT."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import lru_cache
 
 from materia.compute import Billing, Money, Offer
+from materia.text import duration_text
 
 from materia_runner.pricing.currency import Rate
 
@@ -17,7 +18,6 @@ MICROSECOND = timedelta(microseconds=1)
 NOTHING = timedelta(0)
 # Without a start there are no calendar months to cap; prices by the month mean 730 hours.
 MONTH = timedelta(hours=730)
-SMALL = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +25,16 @@ class Line:
     """One line of a bill.
 
     Attributes:
-        name: What is charged for.
-        quantity: How much of it, in *unit*.
+        name: The item that is charged.
+        quantity: Quantity in *unit*.
         unit: `h`, `GiB` or `each`.
-        price: Of one unit.
-        amount: What it comes to: quantity times price, unless *rule* says what replaced it.
-        rule: How the quantity came about, for people.
-        source: Where the price was read.
+        price: Price of one unit.
+        amount: Quantity times price, unless *rule* names a cap or minimum that replaces it.
+        rule: The billing rule behind the quantity, as text.
+        source: Source of the price.
         as_of: When the price was read, in UTC.
         read_on: The same day, when a person read it and no request; otherwise None.
-        rule_source: Where the rule was read; may be empty.
+        rule_source: Source of the rule; may be empty.
         rule_read_on: When the rule was read there, or None.
     """
 
@@ -53,17 +53,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """What an offer costs for one use of it.
+    """The cost of one use of an offer.
 
     Attributes:
-        offer: What is rented.
+        offer: The offer.
         duration: From the request to create the instance until it is gone.
         start: When it is created, in UTC, or None when that is not known.
         egress_gib: Traffic that leaves the provider, in GiB.
-        lines: What the cost is made of; their amounts sum to *cost*.
-        cost: In the offer's own currency.
-        shown: The same in the currency of the comparison.
-        rates: The rates that lead from one to the other; none when they are the same.
+        lines: Lines of the bill; their amounts sum to *cost*.
+        cost: Cost in the offer's own currency.
+        shown: Cost in the currency of the comparison.
+        rates: Exchange rates between the two; none when they are the same.
     """
 
     offer: Offer
@@ -84,13 +84,13 @@ def cost(
     *,
     boot: timedelta = NOTHING,
 ) -> Quote:
-    """What *offer* costs when an instance of it exists for *duration*.
+    """Cost of an instance of *offer* that exists for *duration*.
 
     Args:
-        offer: What is rented.
+        offer: The offer.
         duration: From the request to create the instance until it is gone.
-        start: When it is created, with a time zone. Clock hours can only be counted when it is
-            known; without it their number is the one expected over all starts.
+        start: When it is created, with a time zone. Without it, clock hours are not counted: their
+            expected number over all starts is used.
         egress_gib: Traffic that leaves the provider.
         boot: How much of *duration* passes before the instance is active; matters only where the
             meter starts then. Zero, the default, never costs too little.
@@ -100,10 +100,10 @@ def cost(
             allowance of an offer that has no price for it.
     """
     if duration < NOTHING or boot < NOTHING or egress_gib < 0:
-        raise ValueError("a duration, a boot and traffic are not negative")
+        raise ValueError("duration, boot and egress_gib must not be negative")
     if start is not None:
         if start.tzinfo is None:
-            raise ValueError("a start needs a time zone")
+            raise ValueError("start must have a time zone")
         start = start.astimezone(UTC)
     lines = [*_instance_lines(offer, duration, start, boot)]
     lines += _extra_lines(offer, duration, start, boot)
@@ -122,7 +122,7 @@ def cost(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Metered:
-    """Billed time: from when (None when the start is not known), and how long."""
+    """Billed time: its start (None when not known), and its length."""
 
     begin: datetime | None
     length: timedelta
@@ -160,7 +160,7 @@ def _hours(length: timedelta) -> Decimal:
 
 
 def _price(hourly: Money, length: timedelta) -> Money:
-    # Multiplied before it is divided: a third of an hour has no exact decimal.
+    # Multiply first, then divide: a third of an hour has no exact decimal.
     amount = hourly.amount * (length // MICROSECOND) / Decimal(HOUR // MICROSECOND)
     return Money(amount, hourly.currency)
 
@@ -188,7 +188,7 @@ def _instance_lines(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What comes on one line: all of the time, or with a monthly cap that of one month."""
+    """Part of the billed time on one line: all of it, or with a monthly cap one month."""
 
     length: timedelta
     amount: Money
@@ -210,18 +210,18 @@ def _parts(hourly: Money, metered: _Metered, cap: Money | None) -> list[_Part]:
                 length=length,
                 amount=cap if capped else amount,
                 month=f", {month}" if len(months) > 1 else "",
-                rule=f"; {word} {cap.amount} {cap.currency} a month",
+                rule=f"; {word} {cap.amount:f} {cap.currency} a month",
             )
         )
     return parts
 
 
 def _at_least(parts: list[_Part], minimum: Money | None) -> list[_Part]:
-    """The same, or one that is raised to *minimum* when all together come to less."""
+    """The parts, or one part raised to *minimum* when their sum is less."""
     if minimum is None:
         return parts
     below = sum(part.amount.amount for part in parts) < minimum.amount
-    rule = f"; {'raised to' if below else 'at least'} {minimum.amount} {minimum.currency}"
+    rule = f"; {'raised to' if below else 'at least'} {minimum.amount:f} {minimum.currency}"
     if below:
         length = sum((part.length for part in parts), NOTHING)
         return [_Part(length=length, amount=minimum, rule=rule)]
@@ -229,7 +229,7 @@ def _at_least(parts: list[_Part], minimum: Money | None) -> list[_Part]:
 
 
 def _months(metered: _Metered) -> Iterator[tuple[str, timedelta]]:
-    """The billed time of each calendar month (UTC) it falls into, as providers cap it."""
+    """The billed time by calendar month (UTC), as providers apply monthly caps."""
     left = metered.length
     begin = metered.begin
     number = 1
@@ -273,10 +273,10 @@ def _extra_lines(
 
 
 def egress_lines(offer: Offer, egress_gib: Decimal) -> list[Line]:
-    """What traffic out of an instance of *offer* costs; no line for none.
+    """Cost of traffic out of an instance of *offer*; no line without traffic.
 
     Raises:
-        ValueError: it is above the allowance of an offer that has no price for it.
+        ValueError: traffic exceeds the allowance, and the offer has no price for it.
     """
     included = offer.egress_included_gib
     above = Decimal(0) if included is None else max(egress_gib - included, Decimal(0))
@@ -308,7 +308,7 @@ def _moment(day: date | None) -> datetime | None:
 def describe(billing: Billing, *, estimated: bool = False) -> str:
     """A billing rule in words, for example `started hours from create, at least 1 h`.
 
-    With *estimated* it says that clock hours were not counted but expected.
+    With *estimated*, it adds that the number of clock hours is an expected value.
     """
     unit = _unit(billing.increment)
     if billing.alignment == "clock":
@@ -317,25 +317,10 @@ def describe(billing: Billing, *, estimated: bool = False) -> str:
     else:
         text = f"started {unit} from {billing.meter_from}"
     if billing.minimum:
-        text += f", at least {length_text(billing.minimum)}"
+        text += f", at least {duration_text(billing.minimum)}"
     return text
 
 
 def _unit(length: timedelta) -> str:
     whole = {HOUR: "hours", timedelta(minutes=1): "minutes", timedelta(seconds=1): "seconds"}
-    return whole.get(length, f"units of {length_text(length)}")
-
-
-def length_text(length: timedelta) -> str:
-    """A length of time as it is typed, for example `1 h 30 min`."""
-    seconds = Decimal(length // MICROSECOND) / 1_000_000
-    hours, rest = divmod(seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)
-    parts += [f"{seconds.normalize():f} s"] * bool(seconds)
-    return " ".join(parts) or "0 s"
-
-
-def money_text(money: Money) -> str:
-    """An amount to a hundredth of a cent, for example `0.0093 EUR`."""
-    return f"{money.amount.quantize(SMALL, ROUND_HALF_UP):f} {money.currency}"
+    return whole.get(length, f"units of {duration_text(length)}")

@@ -1,4 +1,4 @@
-"""Money in one currency and in another: only with a dated rate of the user's, and marked."""
+"""Currency conversion, only with dated exchange rates from the user's materia.toml."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ DEFAULT = "EUR"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What one unit of a currency is worth in the currency of `[currency]` in materia.toml.
+    """Exchange rate: the worth of one unit of a currency in the currency of `[currency]`.
 
     Attributes:
         currency: ISO 4217 code.
-        worth: In units of the configured currency, more than 0.
-        on: The day the rate held.
-        source: Who published it; may be empty.
+        worth: Units of the configured currency, more than 0.
+        on: Date of the rate.
+        source: Publisher of the rate; may be empty.
     """
 
     currency: str
@@ -31,12 +31,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """The currency costs are shown in, and the rates that lead there.
+    """The currency that costs are shown in, and the exchange rates.
 
     Attributes:
         shown: ISO 4217 code of the currency to show and to rank in.
-        configured: ISO 4217 code of the currency the rates are stated in.
-        rates: One for each other currency, each code once.
+        configured: ISO 4217 code of the currency of the rates.
+        rates: One rate for each other currency.
     """
 
     shown: str = DEFAULT
@@ -44,10 +44,10 @@ class Exchange:
     rates: tuple[Rate, ...] = ()
 
     def convert(self, money: Money) -> tuple[Money, tuple[Rate, ...]]:
-        """*money* in the shown currency, and the rates that were used: none when it is already.
+        """Convert *money* to the shown currency; returns it with the rates that were used.
 
         Raises:
-            ConfigError: a rate is missing; the message is what to write in materia.toml.
+            ConfigError: a rate is missing; the message says what to write in materia.toml.
         """
         if money.currency == self.shown:
             return money, ()

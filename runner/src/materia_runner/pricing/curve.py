@@ -1,4 +1,4 @@
-"""Cost against duration: what the cheapest offer of each provider costs, for many. Pure."""
+"""Cost curves: cost of each provider's cheapest offer against duration. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAMPLES = 240
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """What the cheapest of a provider's offers costs, by duration.
+    """Cost of a provider's cheapest offer, by duration.
 
     Attributes:
-        provider: Its name.
-        durations: In ascending order; the same for all curves of a comparison.
-        costs: In the currency of the comparison, one for each duration.
+        provider: Name of the provider.
+        durations: Ascending durations, the same for all curves of a comparison.
+        costs: Cost for each duration, in the currency of the comparison.
     """
 
     provider: str
@@ -33,12 +33,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lead:
-    """A stretch of durations over which one provider is the cheapest.
+    """A range of durations over which one provider is the cheapest.
 
     Attributes:
-        provider: Its name.
-        first: The shortest duration of the stretch, as far as it was sampled.
-        last: The longest.
+        provider: Name of the provider.
+        first: The shortest sampled duration of the range.
+        last: The longest sampled duration of the range.
     """
 
     provider: str
@@ -47,7 +47,7 @@ class Lead:
 
 
 def sample_durations(until: timedelta) -> tuple[timedelta, ...]:
-    """Durations up to *until*, evenly apart, in whole minutes where there are enough of them."""
+    """Evenly spaced durations up to *until*, in whole minutes where possible."""
     step = max(until / SAMPLES, timedelta(seconds=1))
     if step > timedelta(seconds=30):
         step = max(round(step / timedelta(minutes=1)), 1) * timedelta(minutes=1)
@@ -71,7 +71,7 @@ def cost_curves(
 
 
 def leads(curves: Sequence[Curve]) -> tuple[Lead, ...]:
-    """Who is the cheapest over which durations, from the shortest; the first name of equals."""
+    """The cheapest provider for each range of durations; the first name of equals."""
     if not curves:
         return ()
     best = []
@@ -86,7 +86,7 @@ def leads(curves: Sequence[Curve]) -> tuple[Lead, ...]:
 
 
 def _priced(offer: Offer) -> tuple[object, ...]:
-    """Whatever the cost depends on: the same type in ten regions is worked out once."""
+    """The parts of an offer that set its cost: a type in ten regions is computed once."""
     return (
         offer.hourly,
         offer.billing,

@@ -1,46 +1,47 @@
-"""Answers of providers, kept with their time, so that the same question need not be asked again.
+"""Price cache: keep the offers of providers on disk, with their time.
 
-One JSON file for each question under the user's cache folder. It holds the question, prices, and no
-secret. A file of another format or question, or one that is damaged, is as good as none.
+One JSON file for each question, in the user's cache folder. It has the question and prices, and no
+secret. A file that is damaged, or of another format or question, is ignored.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from materia.compute import Billing, Extra, Money, Offer, Requirements
+from materia.compute import Billing, Extra, Offer, Requirements
+from materia.kit.files import write_whole
 
-from materia_runner.plain_values import plain
+from materia_runner import codec
+from materia_runner.codec import plain
 
 if TYPE_CHECKING:
     from materia_runner.pricing.cost import Quote
 
 FORMAT = 4
 KEPT_FOR = timedelta(days=30)
-DIGITS = 8  # of a question's checksum, in the name of its file; the file has all of the question
+DIGITS = 8  # of a question's checksum in the file name; the file has the whole question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a provider offered at one moment.
+    """The offers of a provider at one moment.
 
     Attributes:
-        provider: Its name.
-        offers: As it gave them, whether they fit or not.
-        asked_at: In UTC.
+        provider: Name of the provider.
+        offers: All its offers, whether they fit or not.
+        asked_at: Time of the question, in UTC.
         public: Whether it was asked without credentials.
-        cached: Whether this is an earlier answer, kept.
-        remark: What a reader should know of it, one line; may be empty.
-        left_out: A line for each entry, zone or list that could not be read or believed.
+        cached: Whether this answer is from the cache.
+        remark: A remark for the user, one line; may be empty.
+        left_out: A line for each entry, zone or list that was invalid or could not be read.
     """
 
     provider: str
@@ -54,13 +55,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a provider is asked, as far as its answer depends on it.
+    """A question to a provider: everything its answer depends on. The key of the cache.
 
     Attributes:
-        provider: Its name.
-        version: Of the plugin's distribution.
-        requirements: What is needed; what the use of it will be does not matter.
-        settings: Of the plugin, in materia.toml.
+        provider: Name of the provider.
+        version: Version of the plugin's distribution.
+        requirements: The requirements; duration and traffic do not matter.
+        settings: Settings of the plugin, in materia.toml.
     """
 
     provider: str
@@ -70,34 +71,32 @@ class Question:
 
 
 class PriceCache:
-    """The kept answers in one folder, which need not exist yet."""
+    """Cached answers in one folder, which need not exist yet."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, question: Question) -> Answer | None:
-        """The newest answer to exactly this question, however old; None when there is none."""
+        """The latest answer to this exact question, of any age; None when there is none."""
         try:
             values = json.loads(self._path(question).read_text(encoding="utf-8"))
             if values["format"] != FORMAT or values["question"] != _text(question):
                 return None
             return _answer_from(question.provider, values)
-        except (OSError, ValueError, KeyError, TypeError, IndexError, InvalidOperation):
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def write(self, question: Question, answer: Answer) -> None:
-        """Keep an answer whole or not at all; a folder that cannot be written keeps nothing."""
+        """Write an answer atomically; does nothing when the folder cannot be written."""
         path = self._path(question)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             values = {"question": _text(question), **_plain_answer(answer)}
-            temporary.write_text(json.dumps(values), encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, json.dumps(values))
             self._forget_old(answer.asked_at)
 
     def regions(self, provider: str) -> tuple[str, ...]:
-        """Every region that a kept answer of *provider* has an offer in, sorted."""
+        """Regions in the cached offers of *provider*, sorted."""
         found: set[str] = set()
         for path in self._folder.glob(f"{provider}-{'?' * DIGITS}.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
@@ -135,14 +134,14 @@ def _text(question: Question) -> str:
 
 
 def neutral(requirements: Requirements) -> Requirements:
-    """What is asked of a provider: without what the use will be, as it does not matter there."""
+    """The requirements with a neutral duration and traffic, which do not change the offers."""
     from dataclasses import replace
 
     return replace(requirements, expected=timedelta(hours=1), egress_gib=Decimal(0))
 
 
 def quote_values(quote: Quote) -> dict[str, Any]:
-    """A quote as JSON takes it: `cost` in the currency of the comparison, `own_cost` in its own."""
+    """A quote as JSON values: `cost` in the currency of the comparison, `own_cost` in its own."""
     return {
         "offer": plain(quote.offer),
         "start": plain(quote.start),
@@ -156,7 +155,7 @@ def quote_values(quote: Quote) -> dict[str, Any]:
 
 
 def _plain_answer(answer: Answer) -> dict[str, Any]:
-    """With each billing rule and each list of extras once: hundreds of offers share a few."""
+    """JSON values of an answer, with billing rules and extras once: many offers share them."""
     billings: dict[Billing, int] = {}
     extras: dict[tuple[Extra, ...], int] = {}
     offers = []
@@ -183,63 +182,33 @@ def _plain_answer(answer: Answer) -> dict[str, Any]:
 
 
 def _answer_from(provider: str, values: Mapping[str, Any]) -> Answer:
-    billings = [_billing(item) for item in values["billings"]]
-    extras = [tuple(_extra(item) for item in group) for group in values["extras"]]
-    moments: dict[str, datetime] = {}
+    """Read an answer that `_plain_answer` wrote.
+
+    Raises:
+        MalformedError: a value has another form.
+        KeyError: a part is missing.
+    """
+    billings = codec.decode(tuple[Billing, ...], values["billings"])
+    extras = codec.decode(tuple[tuple[Extra, ...], ...], values["extras"])
+    moments: dict[Any, datetime] = {}
     offers = []
     for item in values["offers"]:
         given = dict(item)
-        as_of = given["price_as_of"]
+        as_of = given.pop("price_as_of")
         if as_of not in moments:
-            moments[as_of] = datetime.fromisoformat(as_of)
-        given["price_as_of"] = moments[as_of]
-        given["billing"] = billings[given["billing"]]
-        given["extras"] = extras[given["extras"]]
-        given["memory_gib"] = Decimal(given["memory_gib"])
-        given["hourly"] = _money(given["hourly"])
-        for name in ("monthly_cap", "egress_per_gib"):
-            if name in given:
-                given[name] = _money(given[name])
-        if "egress_included_gib" in given:
-            given["egress_included_gib"] = Decimal(given["egress_included_gib"])
-        for name in ("retires_on", "egress_read_on"):
-            if name in given:
-                given[name] = date.fromisoformat(given[name])
-        offers.append(Offer(provider=provider, **given))
+            moments[as_of] = codec.decode(datetime, as_of)
+        known = {
+            "provider": provider,
+            "price_as_of": moments[as_of],
+            "billing": billings[given.pop("billing")],
+            "extras": extras[given.pop("extras")],
+        }
+        offers.append(codec.decode_parts(Offer, given, known))
     return Answer(
         provider=provider,
         offers=tuple(offers),
-        asked_at=datetime.fromisoformat(values["asked_at"]).astimezone(UTC),
-        public=bool(values["public"]),
+        asked_at=codec.decode(datetime, values["asked_at"]).astimezone(UTC),
+        public=codec.decode(bool, values["public"]),
         cached=True,
-        left_out=tuple(str(line) for line in values["left_out"]),
+        left_out=codec.decode(tuple[str, ...], values["left_out"]),
     )
-
-
-def _money(values: Mapping[str, str] | None) -> Money | None:
-    return None if values is None else Money(Decimal(values["amount"]), values["currency"])
-
-
-def _billing(values: Mapping[str, Any]) -> Billing:
-    given = dict(values)
-    for name in ("increment", "minimum"):
-        given[name] = timedelta(seconds=given[name])
-    if given["read_on"] is not None:
-        given["read_on"] = date.fromisoformat(given["read_on"])
-    return Billing(**given)
-
-
-def _extra(values: Mapping[str, Any]) -> Extra:
-    given = dict(values)
-    hourly = _money(given.pop("hourly"))
-    if hourly is None:
-        raise ValueError("an extra without a price")
-    given["minimum"] = _money(given["minimum"])
-    given["monthly_cap"] = _money(given["monthly_cap"])
-    if given["billing"] is not None:
-        given["billing"] = _billing(given["billing"])
-    if given["as_of"] is not None:
-        given["as_of"] = datetime.fromisoformat(given["as_of"])
-    if given["read_on"] is not None:
-        given["read_on"] = date.fromisoformat(given["read_on"])
-    return Extra(hourly=hourly, **given)

@@ -1,8 +1,8 @@
-"""Refuse an offer whose price, size or currency cannot be true, before it can win a comparison.
+"""Validate offers: refuse an implausible price, size or currency before it wins a comparison.
 
-Offers come from any provider's plugin, ours or a third party's, so all of them pass here. The
-bounds are wide enough for every currency and machine on sale: on 2026-11-23 the cheapest machine of
-the four providers cost EUR 0.0006 an hour, the dearest less than EUR 100.
+Every offer of every plugin, bundled or third-party, is checked here. The bounds are wide enough for
+every currency and machine on sale: on 2026-11-23 the cheapest machine of the four providers cost
+EUR 0.0006 an hour, the most expensive less than EUR 100.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from materia_providers.list_entries import (
     word,
 )
 
-# Of a thread for an hour, in any currency: nobody can rent for less.
+# Least price of a vCPU for an hour, in any currency.
 LEAST_OF_A_VCPU = Decimal("0.0001")
-# Of a machine for an hour: even in a currency whose unit is worth a ten-thousandth of a euro.
+# Highest price of a machine for an hour, even in a currency worth a ten-thousandth of a euro.
 MOST_OF_AN_HOUR = Decimal(1_000_000)
-# A month's cap below so many hours' price is a misread number: the lowest seen is 620 hours.
+# A monthly cap below the price of so many hours is a misread number: the lowest seen is 620 hours.
 LEAST_CAP_HOURS = 100
 MOST_VCPUS = 10_000
 MOST_GIB = 1_000_000
@@ -37,12 +37,12 @@ CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def checked(offers: Iterable[object], *, provider: str, rents: bool = True) -> Entries[Offer]:
-    """The *offers* that can be true; the others are left out, each with a line.
+    """The plausible *offers*; the others are left out, each with a line.
 
     Args:
-        offers: As a plugin returned them.
-        provider: Its name.
-        rents: Whether machines are rented there; one that is there already costs nothing.
+        offers: Offers that a plugin returned.
+        provider: Name of the provider.
+        rents: Whether it rents machines; a machine that already exists costs nothing.
     """
     left = LeftOut(provider)
     sound = []
@@ -51,12 +51,12 @@ def checked(offers: Iterable[object], *, provider: str, rents: bool = True) -> E
         if reason is None and isinstance(offer, Offer):
             sound.append(offer)
         else:
-            left.add(_name(offer), reason or "it is no offer")
+            left.add(_name(offer), reason or "it is not an offer")
     return Entries(sound, (*left_out_of(offers), *left.lines()))
 
 
 def flaw(offer: object, *, rents: bool = True) -> str | None:
-    """Why *offer* cannot be true, or None when nothing speaks against it."""
+    """Why *offer* is implausible, or None when it is plausible."""
     if not isinstance(offer, Offer):
         return f"it is {type(offer).__name__}, not an offer"
     try:
@@ -93,7 +93,7 @@ def _size(offer: Offer) -> None:
     ):
         if value not in get_args(known):
             raise ValueError(f"its {what} is {value!r}")
-    # A datetime is a date too, and cannot be compared with one.
+    # A datetime is also a date, and cannot be compared with one.
     if isinstance(offer.retires_on, datetime) or not isinstance(offer.retires_on, date | None):
         raise TypeError("retires_on")
     _moment(offer.price_as_of)
@@ -135,17 +135,17 @@ def _rules(billing: Billing) -> None:
         "create",
         "active",
     }:
-        raise ValueError("its billing has a rule that is not known")
+        raise ValueError("its billing has an unknown rule")
 
 
 def _money(money: Money, what: str, currency: str, *, least: Decimal = Decimal(0)) -> Decimal:
     code: object = money.currency
     if not isinstance(money.amount, Decimal):
         raise ValueError(f"its {what} is {money.amount!r}, not a decimal")  # noqa: TRY004 -- an odd entry, not a fault of this program
-    # With no rounding of its own: a multiple of a price may have more digits than the price.
+    # Without rounding: a multiple of a price may have more digits than the price.
     exact = amount(money.amount, what, most=MOST_OF_AN_HOUR * 1000)
     if exact < least or (what == "price of an hour" and exact > MOST_OF_AN_HOUR):
-        raise ValueError(f"its {what} is {exact:f} {money.currency}, which cannot be")
+        raise ValueError(f"its {what} is {exact:f} {money.currency}, which is out of range")
     if not isinstance(code, str) or not CURRENCY.fullmatch(code):
         raise ValueError(f"its currency is {code!r}")
     if money.currency != currency:
@@ -155,4 +155,4 @@ def _money(money: Money, what: str, currency: str, *, least: Decimal = Decimal(0
 
 def _moment(moment: object) -> None:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise ValueError("the moment of its price has no time zone")
+        raise ValueError("the time of its price has no time zone")

@@ -1,4 +1,4 @@
-"""Ask providers for offers: all at once, none longer than is waited for, kept for next time."""
+"""Ask providers for offers: concurrently, with a timeout, and with a cache."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from materia.compute import Offer, Requirements
 from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
 from materia.hookspecs import Opening
 from materia.kit.once import Once
-from materia.plugins import Found, open_plugin
+from materia.plugins import InstalledPlugin, open_plugin
 from materia.printable import on_one_line
-from materia.text import together
+from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
 from materia_runner.concurrency import PATIENCE, ask_each
-from materia_runner.pricing.cost import length_text
+from materia_runner.figures import age_text
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.secrets.redaction import redact, to_hide
@@ -27,19 +27,19 @@ from materia_runner.secrets.redaction import redact, to_hide
 if TYPE_CHECKING:
     from materia.protocols import Provider
 
-# Prices change by the month and stock by the hour; a second look within one costs no request.
+# Prices change by the month and stock by the hour: answers are cached for an hour.
 FRESH_FOR = timedelta(hours=1)
-Source = Literal["any", "provider", "cache"]
+Source = Literal["any", "provider", "now", "cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """A provider that could not say what it offers.
+    """A provider without an answer.
 
     Attributes:
-        provider: Its name.
+        provider: Name of the provider.
         reason: One line, with the remedy; it begins with the provider's name.
-        lacking: Whether all that is wrong is that its credentials are not set.
+        lacking: Whether the only reason is that its credentials are not set.
     """
 
     provider: str
@@ -53,25 +53,40 @@ class Asking:
 
     Attributes:
         found: Its plugin.
-        requirements: What is needed.
-        settings: Of the plugin.
+        requirements: The requirements.
+        settings: Settings of the plugin.
         directory: Folder that relative paths in the settings start from.
+        public: Whether to ask for public prices when credentials are missing or refused.
     """
 
-    found: Found[Provider]
+    found: InstalledPlugin[Provider]
     requirements: Requirements
     settings: Mapping[str, object]
     directory: Path
+    public: bool = True
 
     @property
     def question(self) -> Question:
-        """What the cache knows it by."""
+        """The key in the cache."""
         return Question(
             provider=self.found.plugin.name,
             version=self.found.version,
             requirements=self.requirements,
             settings=self.settings,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The answers to a round of questions.
+
+    Attributes:
+        given: An answer, or the reason for none, for each asking, in the same order.
+        providers: Opened providers that answered in time, by name.
+    """
+
+    given: tuple[Answer | NoAnswer, ...]
+    providers: Mapping[str, Provider]
 
 
 def ask_all(
@@ -83,50 +98,52 @@ def ask_all(
     source: Source = "any",
     patience: timedelta = PATIENCE,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
-) -> list[Answer | NoAnswer]:
-    """An answer, or the reason for none, of each asking, in their order.
+) -> Answers:
+    """Ask all providers concurrently for offers.
 
-    The providers are asked at the same time, each in a thread of its own, opened once and asked
-    one need after the other. One that has not answered when *patience* is over is left alone and
-    has no answer; the time to import its SDK is not counted. An offer that cannot be true is left
-    out of an answer, with a line.
+    Each provider is opened once in a thread of its own, and asked one question after the other. A
+    provider that has not answered within *patience* has no answer; the time to import its SDK is
+    not counted. Implausible offers are left out of an answer, each with a line.
 
     Args:
-        askings: Whom to ask for what.
-        environment: Where secrets are taken from.
-        cache: Where answers are kept.
-        now: In UTC.
-        source: `any` takes what was kept within the last hour and asks for the rest, `provider`
-            asks for everything, `cache` asks nobody.
-        patience: How long to wait for each of them.
-        waiting: Called with the names of those that have not answered, whenever they change.
+        askings: Providers to ask, with the requirements.
+        environment: Variables that have the secrets.
+        cache: The price cache.
+        now: Time in UTC.
+        source: `any` uses answers cached within the last hour and asks for the rest, `provider`
+            asks for all and falls back to the cache, `now` does not use the cache, `cache` asks no
+            provider.
+        patience: How long to wait for each provider.
+        waiting: Called with the names of providers without an answer, whenever they change.
     """
     results: dict[int, Answer | NoAnswer] = {}
+    providers: dict[str, Provider] = {}
     for number, asking in enumerate(askings):
-        kept = None if source == "provider" else cache.read(asking.question)
+        kept = None if source in {"provider", "now"} else cache.read(asking.question)
         if source == "cache":
             results[number] = _from_cache(asking, kept, now)
         elif kept is not None and _serves(asking, kept, environment, now):
             results[number] = replace(kept, remark=_remark(asking, kept, environment))
     missing = [number for number in range(len(askings)) if number not in results]
     if missing:
-        asked = _ask(askings, missing, environment, now=now, patience=patience, waiting=waiting)
+        visits = _visits(askings, missing, environment, now)
+        asked = _ask(askings, visits, patience=patience, waiting=waiting)
+        for visit in visits:
+            if visit.provider and any(isinstance(asked[one], Answer) for one in visit.numbers):
+                providers[visit.name] = visit.provider
         for number, result in asked.items():
-            asking = askings[number]
-            results[number] = _keep(asking, result, cache, now)
-    return [results[number] for number in range(len(askings))]
+            results[number] = _keep(askings[number], result, cache, now, source=source)
+    given = tuple(results[number] for number in range(len(askings)))
+    return Answers(given=given, providers=providers)
 
 
-def _ask(
+def _visits(
     askings: Sequence[Asking],
     numbers: Sequence[int],
     environment: Mapping[str, str],
-    *,
     now: datetime,
-    patience: timedelta,
-    waiting: Callable[[Sequence[str]], None],
-) -> dict[int, Answer | NoAnswer]:
-    results: dict[int, Answer | NoAnswer] = {}
+) -> list[_Visit]:
+    """One visit to each provider, with all its questions."""
     visits: list[_Visit] = []
     for number in numbers:
         asking = askings[number]
@@ -135,32 +152,46 @@ def _ask(
             visit = _Visit(asking, environment, now)
             visits.append(visit)
         visit.numbers.append(number)
+    return visits
+
+
+def _ask(
+    askings: Sequence[Asking],
+    visits: Sequence[_Visit],
+    *,
+    patience: timedelta,
+    waiting: Callable[[Sequence[str]], None],
+) -> dict[int, Answer | NoAnswer]:
+    results: dict[int, Answer | NoAnswer] = {}
     ask_each(
         [
-            (visit.name, partial(visit.ask, askings, results))  # what is there when it is too late
+            (
+                visit.name,
+                partial(visit.ask, askings, results),
+            )  # keeps answers from before a timeout
             for visit in visits
         ],
         patience=patience,
         waiting=waiting,
         prepare=[visit.open for visit in visits],
     )
-    given = dict(results)  # who is late may still answer
-    for number in numbers:
+    given = dict(results)  # a copy: a late provider may still answer
+    for number in (number for visit in visits for number in visit.numbers):
         name = askings[number].found.plugin.name
-        reason = f"{name}: no answer within {length_text(patience)}; try again later"
+        reason = f"{name}: no answer within {duration_text(patience)}; try again later"
         given.setdefault(number, NoAnswer(provider=name, reason=reason))
     return given
 
 
 class _Visit:
-    """One provider, opened once for all that it is asked."""
+    """One provider, opened once for all its questions."""
 
     def __init__(self, asking: Asking, environment: Mapping[str, str], now: datetime) -> None:
         self._asking = asking
         self._environment = environment
         self._now = now
         self._once = Once()
-        self._provider: Provider | None = None
+        self.provider: Provider | None = None
         self._failure: Exception | None = None
         self.name = asking.found.plugin.name
         self.numbers: list[int] = []
@@ -174,7 +205,7 @@ class _Visit:
         """Import the plugin's SDK and open it; each answer carries a failure."""
         one = self._asking
         try:
-            self._provider = open_plugin(
+            self.provider = open_plugin(
                 one.found,
                 self._environment,
                 settings=one.settings,
@@ -206,8 +237,8 @@ class _Visit:
             text = f"its plugin failed: {type(error).__name__}: {error}"
             return NoAnswer(provider=name, reason=named(name, one_line(text, secrets)))
         if not found:
-            why = f": {'; '.join(left_out)}" if left_out else " and did not say why"
-            return NoAnswer(provider=name, reason=f"{name}: it offered nothing{why}")
+            why = f": {'; '.join(left_out)}" if left_out else " and no reason"
+            return NoAnswer(provider=name, reason=f"{name}: returned no offers{why}")
         return Answer(
             provider=name,
             offers=tuple(found),
@@ -218,16 +249,16 @@ class _Visit:
         )
 
     def _offers(self, asking: Asking) -> tuple[Sequence[Offer], str]:
-        """The offers, and why they are only the public ones, if they are."""
+        """The offers, and the reason when they are only the public ones."""
         plugin = asking.found.plugin
         needs = neutral(asking.requirements)
         try:
             if self._failure is not None:
                 raise self._failure
-            assert self._provider is not None  # noqa: S101 -- opened, or failed
-            return self._provider.offers(needs), ""
+            assert self.provider is not None  # noqa: S101 -- opened, or failed
+            return self.provider.offers(needs), ""
         except (MissingSecretError, CredentialsError) as error:
-            if plugin.public_offers is None:
+            if plugin.public_offers is None or not asking.public:
                 raise
             opening = Opening(
                 secrets={},
@@ -248,12 +279,12 @@ def _by_name(offer: object, provider: str) -> object:
 
 def _public(name: str, error: MateriaError) -> str:
     if isinstance(error, MissingSecretError):
-        return f"{name}: public prices; set {together(error.names)} to see what can be had"
-    return f"{name}: public prices, as it refused the credentials: {error}"
+        return f"{name}: public prices; set {together(error.names)} to see what is available"
+    return f"{name}: public prices, because it refused the credentials: {error}"
 
 
 def _serves(asking: Asking, kept: Answer, environment: Mapping[str, str], now: datetime) -> bool:
-    """Whether a kept answer is young enough, and was given to one with the same rights."""
+    """Whether a cached answer is fresh, and was given for the same credentials."""
     return now - kept.asked_at < FRESH_FOR and kept.public == bool(_lacking(asking, environment))
 
 
@@ -270,31 +301,25 @@ def _lacking(asking: Asking, environment: Mapping[str, str]) -> tuple[str, ...]:
 def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | NoAnswer:
     name = asking.found.plugin.name
     if kept is None:
-        reason = f"{name}: no answer to this question is kept; ask again without --offline"
+        reason = f"{name}: no cached answer to this question; run again without --offline"
         return NoAnswer(provider=name, reason=reason)
-    return replace(kept, remark=f"{name}: kept answer, {age(kept, now)} old")
+    return replace(kept, remark=f"{name}: cached answer, {age_text(now - kept.asked_at)} old")
 
 
 def _keep(
-    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime
+    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime, *, source: Source
 ) -> Answer | NoAnswer:
-    """Keep a new answer; in the place of none, take the one that was kept, and say so."""
+    """Cache a new answer; without one, fall back to the cached answer, with a remark."""
     if isinstance(result, Answer):
         cache.write(asking.question, result)
         return result
-    kept = cache.read(asking.question)
+    kept = None if source == "now" else cache.read(asking.question)
     if kept is None:
         return result
-    return replace(kept, remark=f"{result.reason}; shown are its prices of {age(kept, now)} ago")
-
-
-def age(answer: Answer, now: datetime) -> str:
-    """How old an answer is, to the minute."""
-    minutes = max(now - answer.asked_at, timedelta(0)) // timedelta(minutes=1)
-    days, minutes = divmod(minutes, 24 * 60)
-    if days:
-        return f"{days} d {minutes // 60} h"
-    return length_text(timedelta(minutes=minutes)) if minutes else "less than 1 min"
+    return replace(
+        kept,
+        remark=f"{result.reason}; showing cached prices from {age_text(now - kept.asked_at)} ago",
+    )
 
 
 def one_line(text: str, secrets: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which offers can do it, and in which order they are tried: pure, and the same for any input."""
+"""Rank offers: which ones fit, and the order to try them. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PassedOver:
 
     Attributes:
         offer: The offer.
-        reason: Why, for people, for example `4 GiB of memory, 8 needed`.
+        reason: The reason as text, for example `4 GiB of memory, 8 needed`.
     """
 
     offer: Offer
@@ -38,8 +38,8 @@ class Ranking:
     """The offers for one use, in the order to try them.
 
     Attributes:
-        quotes: Best first, all in one currency.
-        passed_over: The other offers, in the order of their providers and names.
+        quotes: Quotes, best first, all in one currency.
+        passed_over: The other offers, sorted by provider and name.
     """
 
     quotes: tuple[Quote, ...]
@@ -53,14 +53,14 @@ def rank(
     start: datetime,
     exchange: Exchange | None = None,
 ) -> Ranking:
-    """Order *offers* by what this use of them costs, all in.
+    """Sort *offers* by the full cost of this use.
 
-    Equal costs are ordered by availability, then dedicated before shared processors, then name.
+    Equal costs are sorted by availability, then dedicated before shared processors, then name.
 
     Args:
-        offers: From any number of providers, in any order.
-        requirements: What is needed, and for how long.
-        start: When the instance would be created, in UTC.
+        offers: Offers from any number of providers, in any order.
+        requirements: The requirements, and the expected duration.
+        start: Time when the instance would be created, in UTC.
         exchange: The currency to compare in, and the rates; by default that of *requirements*, and
             no rates.
     """
@@ -90,7 +90,7 @@ def _name(offer: Offer) -> tuple[str, ...]:
 
 
 def quote_order(quote: Quote) -> tuple[object, ...]:
-    """What quotes of one currency are ordered by: cost first, then how surely it can be had."""
+    """Sort key of quotes in one currency: cost, availability, processor, name."""
     offer = quote.offer
     return (
         quote.shown.amount,
@@ -101,14 +101,14 @@ def quote_order(quote: Quote) -> tuple[object, ...]:
 
 
 def passed_over_order(passed: PassedOver) -> tuple[object, ...]:
-    """What offers that were passed over are ordered by: provider, place and name."""
+    """Sort key of offers that were passed over: provider, place and name."""
     return (*_name(passed.offer), passed.reason)
 
 
 def in_order(values: Iterable[T], key: Callable[[T], tuple[object, ...]]) -> tuple[T, ...]:
-    """Sorted by *key*, and values that share it by their whole text: a total order."""
+    """Sort by *key*, and values with the same key by their repr: a total order."""
     ordered: list[T] = []
     for _, group in groupby(sorted(values, key=key), key=key):
         same = list(group)
-        ordered += sorted(same, key=repr) if len(same) > 1 else same  # the text takes its time
+        ordered += sorted(same, key=repr) if len(same) > 1 else same  # repr is slow
     return tuple(ordered)

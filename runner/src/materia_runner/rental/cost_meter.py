@@ -1,4 +1,4 @@
-"""What the machines of a run cost: those that are gone, and those that still count."""
+"""Cost meter: what the machines of a run cost so far, and the monthly cap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from materia_runner.pricing.currency import Exchange
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
 
-# A provider's clock may be wrong, or an emulated one run fast: then ours is taken.
+# A provider's clock may be wrong, or an emulated one run fast: then our clock is used.
 TRUSTED_DIFFERENCE = timedelta(minutes=5)
 
 
@@ -29,7 +29,7 @@ class _Use:
     gone_at: datetime | None = None
 
 
-class Spending:
+class CostMeter:
     """The machines of one run, by name; used from several threads."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -38,14 +38,14 @@ class Spending:
         self._uses: dict[str, _Use] = {}
 
     def begin(self, name: str, offer: Offer, at: datetime, *, said: datetime | None = None) -> None:
-        """A machine counts from *at*, or from when the provider *said* that it was created."""
+        """Count a machine from *at*, or from the creation time that the provider *said*."""
         if said is not None and abs(said - at) < TRUSTED_DIFFERENCE:
             at = said
         with self._lock:
             self._uses[name] = _Use(offer=offer, created_at=at)
 
     def end(self, name: str, at: datetime) -> Quote:
-        """A machine is gone; what it cost, in its offer's own currency."""
+        """Stop counting a machine that is gone; returns its cost in its offer's currency."""
         with self._lock:
             use = self._uses[name]
             use.gone_at = at
@@ -53,14 +53,14 @@ class Spending:
 
     @property
     def counting(self) -> bool:
-        """Whether a machine that is not gone costs something."""
+        """Whether a machine still exists and costs money."""
         with self._lock:
             return any(
                 use.gone_at is None and use.offer.hourly.amount for use in self._uses.values()
             )
 
     def total(self, at: datetime) -> Money:
-        """What all of them cost up to then, in the currency that costs are shown in.
+        """Cost of all machines up to *at*, in the currency that costs are shown in.
 
         Raises:
             ConfigError: a rate is missing.
@@ -77,7 +77,7 @@ def _cost(use: _Use, at: datetime) -> Quote:
 
 
 def addresses_of(offer: Offer) -> Offer:
-    """What of an offer its addresses cost, when there was no machine to them."""
+    """The offer reduced to its addresses, for an address that never got a machine."""
     return replace(
         offer,
         hourly=Money(Decimal(0), offer.hourly.currency),
@@ -87,7 +87,7 @@ def addresses_of(offer: Offer) -> Offer:
 
 
 def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
-    """What this calendar month's machines cost, those that still count at their worst case.
+    """Cost of this calendar month's machines; running machines count with their worst case.
 
     Raises:
         ConfigError: a rate is missing.
@@ -97,21 +97,32 @@ def month_so_far(ledger: Ledger, exchange: Exchange, now: datetime) -> Money:
 
 
 def refuse_over_month(
-    budget: Budget, ledger: Ledger, exchange: Exchange, *, worst: Money, now: datetime
+    budget: Budget,
+    ledger: Ledger,
+    exchange: Exchange,
+    *,
+    worst: Money,
+    now: datetime,
+    written: bool,
 ) -> None:
-    """Look at the month once more, when a machine is written down that costs *worst* at most.
+    """Refuse an instance whose *worst* case would exceed the monthly cap.
 
-    Two runs that begin at one moment both found room under the cap, and each now sees the other.
+    Checked again after the instance is *written* to the ledger: two concurrent runs may both have
+    found room under the cap, and now each sees the other.
 
     Raises:
-        BudgetError: with it the month could cost more than it may.
+        BudgetError: the month could cost more than its cap.
+        ConfigError: a rate is missing.
     """
     if budget.monthly is None:
         return
+    exchange = replace(exchange, shown=budget.monthly.currency)
+    worst, _ = exchange.convert(worst)
     month = month_so_far(ledger, exchange, now)
+    before = month.amount - (worst.amount if written else 0)
     check(
-        replace(budget, max_cost=None),
+        replace(budget, max_cost=None),  # that cap is for all instances of a run together
         worst=worst,
         spent_in_run=Money(Decimal(0), worst.currency),
-        month=Money(month.amount - worst.amount, month.currency),
+        month=Money(before, month.currency),
     )

@@ -1,6 +1,6 @@
-"""Decide what is tried when a machine cannot be rented: the next offer, again, or another provider.
+"""Failover and retry: what to try when renting fails (next offer, same again, other provider).
 
-One policy for all renting: `materia run` and `materia worker create` ask it alike.
+`materia run` and `materia worker create` share this policy.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from materia_runner.planning.plan import OfferKey, offer_key
 
 # Machines that were paid for and never answered; more than that is not bad luck.
 IN_VAIN_AT_MOST = 3
-# A stage whose worker was lost is begun once more: it is the same to repeat it.
+# A stage whose worker was lost is retried once: stages are idempotent.
 LOST_AT_MOST = 1
-# A provider whose API fails is asked for the same machine once more, then for its next one, as the
-# fault may be one of that offer, and then left out.
+# When a provider's API fails, retry the same machine once, then try its next offer, as the fault
+# may be in that offer, and then leave the provider out.
 FAILED_AT_MOST = 2
-# Refusals of one provider, a quota say, until the others are turned to.
+# Refusals of one provider, because of a quota for example, before the others are tried.
 REFUSED_AT_MOST = 10
-# Reasons of one provider that are said at the end; the others are in the ledger.
+# Reasons of one provider that are shown at the end; the others are in the ledger.
 SAID_AT_MOST = 3
 NEXT_OFFER = "trying the next offer"
 
 
 @dataclass(slots=True, kw_only=True)
 class Failover:
-    """What went wrong so far, and what is still worth a try.
+    """Failures so far, and the offers that are still worth a try.
 
     Attributes:
-        offers: All that can be asked for.
-        excluded: Those of them that are not tried again.
-        reasons: Why, one sentence each, with the name of the provider.
-        in_vain: Machines that were paid for and never answered.
-        others: How often a machine of each offer had another Python or processor than expected.
-        lost: Workers that went out of reach.
-        failed: How often each provider's API failed.
-        refused: How many of its offers each provider refused.
+        offers: All offers.
+        excluded: Offers that are not tried again.
+        reasons: Reasons of the exclusions, one sentence each, with the name of the provider.
+        in_vain: Number of machines that were paid for and never answered.
+        others: Number of machines of each offer with an unexpected Python or processor.
+        lost: Number of workers that were lost.
+        failed: Number of API failures of each provider.
+        refused: Number of offers that each provider refused.
     """
 
     offers: Sequence[Offer]
@@ -64,7 +64,7 @@ class Failover:
     refused: Counter[str] = field(default_factory=Counter)
 
     def is_open(self, offer: Offer) -> bool:
-        """Whether that offer is still worth a try."""
+        """Whether *offer* may still be tried."""
         return offer_key(offer) not in self.excluded
 
     def lines(self) -> list[str]:
@@ -75,14 +75,14 @@ class Failover:
             lines += its[:SAID_AT_MOST]
             if len(its) > SAID_AT_MOST:
                 more = len(its) - SAID_AT_MOST
-                lines.append(f"{provider}: {more} more were refused; see `materia runs show`")
+                lines.append(f"{provider}: refused {more} more; see `materia runs show`")
         return lines
 
     def learn(self, error: ProviderError | ConfigError, offer: Offer) -> str:
-        """Take note of why the machine of *offer* was not rented, and say what to try next.
+        """Record why the machine of *offer* was not rented, and return what to try next.
 
-        What refuses the offer goes on with the next one. What ends the provider, its credentials
-        say, goes on with the others. A fault is met by asking again.
+        After a refusal: the next offer. After wrong credentials: the other providers. After an API
+        failure: the same offer again.
 
         Raises:
             MateriaError: *error*, when nothing else is left to try.
@@ -97,9 +97,9 @@ class Failover:
         return next_try
 
     def learn_other(self, error: OtherMachineError, offer: Offer) -> str:
-        """Take note of a machine with another Python or processor, and say what to try next.
+        """Record a machine with an unexpected Python or processor, and return what to try next.
 
-        What it has is remembered, so the same offer does the next time.
+        The machine's facts are remembered, so the same offer works the next time.
 
         Raises:
             OtherMachineError: *error*, when too many machines were paid for in vain.
@@ -109,16 +109,16 @@ class Failover:
         if self.others.total() >= IN_VAIN_AT_MOST:
             raise error
         if self.others[key] == 1:
-            return "renting it once more, when what it runs is made for that"
+            return "building an artifact for it, then renting it again"
         self.excluded.add(key)
         self.reasons.append((offer.provider, str(error)))
         return NEXT_OFFER
 
     def learn_lost(self, error: ProviderError | WorkerLostError, stage: str) -> str:
-        """Take note of a worker that was lost in *stage*, and say what to try next.
+        """Record a worker that was lost in *stage*, and return what to try next.
 
         Raises:
-            MateriaError: *error*, when that has happened before.
+            MateriaError: *error*, when a worker was lost before.
         """
         self.lost += 1
         if self.lost > LOST_AT_MOST:
@@ -130,7 +130,7 @@ class Failover:
         self.failed[provider] += 1
         final = isinstance(error, CredentialsError | ConfigError)
         if not final and self.failed[provider] == 1:
-            return f"asking {provider} once more"
+            return f"retrying {provider}"
         if not final and self.failed[provider] <= FAILED_AT_MOST:
             self.excluded.add(offer_key(offer))
             if any(map(self.is_open, self.offers)):
@@ -138,24 +138,24 @@ class Failover:
             raise error
         if not self._leave_out(provider):
             raise error
-        return f"going on without {provider}"
+        return f"continuing without {provider}"
 
     def _refused(self, error: CapacityError | ReadyTimeoutError, offer: Offer) -> str:
         self.in_vain += isinstance(error, ReadyTimeoutError)
         if self.in_vain >= IN_VAIN_AT_MOST:
             raise ReadyTimeoutError(
-                f"{error}; with it, {IN_VAIN_AT_MOST} machines were paid for and could not be "
-                "reached, so no other is rented: see whether this network lets SSH out, or choose "
-                "others with --provider"
+                f"{error}; {IN_VAIN_AT_MOST} machines were paid for and could not be reached, so "
+                "no more are rented: check that this network allows outgoing SSH, or choose "
+                "other providers with --provider"
             ) from error
         self.excluded.add(offer_key(offer))
         self.refused[offer.provider] += 1
         if self.refused[offer.provider] == REFUSED_AT_MOST and self._leave_out(offer.provider):
-            return f"going on without {offer.provider}"
+            return f"continuing without {offer.provider}"
         return NEXT_OFFER
 
     def _leave_out(self, provider: str) -> bool:
-        """Exclude all that *provider* offers, unless nobody else has an offer left."""
+        """Exclude all offers of *provider*, unless no other provider has an offer left."""
         if not any(one.provider != provider and self.is_open(one) for one in self.offers):
             return False
         self.excluded |= {offer_key(one) for one in self.offers if one.provider == provider}
@@ -163,29 +163,29 @@ class Failover:
 
 
 @dataclass(slots=True)
-class Announcing:
-    """Says what went wrong together with what is tried next, once that is tried; a context manager.
+class FailoverNotices:
+    """Context manager that reports a failure together with the next try, once that begins.
 
-    Between the two much can end the trying: no offer is left, a cap is passed, somebody interrupts.
-    Then the setback is said alone, when the context is left.
+    The next try may never begin: no offer is left, a cap is exceeded, the user interrupts. Then
+    the failure is reported alone when the context exits.
     """
 
     say: Callable[[str, str], None]
     _held: tuple[str, str, str] | None = None
 
     def hold(self, stage: str, error: MateriaError, next_try: str) -> None:
-        """Keep what went wrong in *stage* until the next try begins."""
+        """Keep the failure of *stage* until the next try begins."""
         self._held = (stage, str(error), next_try)
 
     def tried(self) -> None:
-        """The next try begins."""
+        """Report the kept failure: the next try begins."""
         if self._held is not None:
             stage, reason, next_try = self._held
             self._held = None
             self.say(stage, f"{reason}; {next_try}")
 
     def __enter__(self) -> Self:
-        """Nothing has gone wrong yet."""
+        """Return the notices, with no failure kept."""
         return self
 
     def __exit__(
@@ -194,7 +194,7 @@ class Announcing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Say what was held, unless it is what ends the context."""
+        """Report the kept failure, if there is one."""
         if self._held is not None:
             stage, reason, _ = self._held
             self._held = None

@@ -1,4 +1,4 @@
-"""An instance that exists for a few stages and not a moment longer."""
+"""Lifecycle of a rented instance: create, wait for SSH, destroy, and verify that it is gone."""
 
 from __future__ import annotations
 
@@ -11,102 +11,121 @@ from typing import Literal, Protocol
 from materia.compute import Instance, InstanceRequest
 from materia.errors import CredentialsError, MateriaError, OrphanError, ProviderError
 from materia.protocols import Provider
+from materia.text import duration_text
 from materia_providers.list_entries import left_out_of
 from materia_providers.polling import poll
 
 from materia_runner.signals import Interrupts
 
 READY_TIMEOUT = timedelta(minutes=5)
-# A network that is lost for longer than this has the machine told as an orphan, and swept later.
+# After a longer network outage, the machine is reported as an orphan, and swept later.
 DESTROY_PATIENCE = timedelta(minutes=10)
 
 
-class Life(Protocol):
-    """Is told of every step in the life of one machine, each before or after its effect.
+class InstanceObserver(Protocol):
+    """Observes every step in the life of one instance, before or after its effect.
 
-    What it writes down when told is all that is known after a crash.
+    After a crash, only the observer's records are left.
     """
 
-    def asked(self) -> None:
-        """The provider is asked for the machine next: from here on it may exist."""
+    def requesting(self) -> None:
+        """The provider is asked for the instance next: from now on it may exist."""
         ...
 
     def refused(self, reason: str, /) -> None:
-        """The provider made none."""
+        """The provider created no instance."""
         ...
 
     def undone(self, made: Literal["address", "machine"], /) -> None:
-        """The provider made one, or its address, and removed it again: paid for, and gone."""
+        """The provider created it, or its address, and removed it again: paid for, and gone."""
         ...
 
     def created(self, instance: Instance, /) -> None:
-        """It exists."""
+        """The instance exists."""
         ...
 
     def ready(self, instance: Instance, /) -> None:
-        """It answers over SSH."""
+        """The instance answers over SSH."""
         ...
 
     def destroying(self, instance: Instance, /) -> None:
-        """It is destroyed next."""
+        """The instance is destroyed next."""
         ...
 
     def delayed(self, instance: Instance, reason: str, /) -> None:
-        """It could not be destroyed yet, and that is tried again."""
+        """The destroy call failed, and is retried."""
         ...
 
     def gone(self, instance: Instance, /) -> None:
-        """The provider no longer lists it."""
+        """The provider no longer lists the instance."""
         ...
 
 
 @contextmanager
-def ephemeral_instance(
+def rented_instance(
     provider: Provider,
     request: InstanceRequest,
     interrupts: Interrupts,
-    life: Life,
+    observer: InstanceObserver,
     *,
+    host_key: str | None,
+    keep: bool = False,
     ready_timeout: timedelta = READY_TIMEOUT,
     patience: timedelta = DESTROY_PATIENCE,
 ) -> Iterator[Instance]:
-    """An instance that can be reached; it is gone when the block is left, however it is left.
+    """Context manager: create an instance that can be reached, and destroy it on every exit.
 
-    Signals are held back in the block, as one between its end and the destroying would leave the
-    instance there: release them inside.
+    Signals are held back in the block, as a signal between its end and the destroy call would
+    leave the instance behind: release them inside.
+
+    Args:
+        provider: The provider to rent from.
+        request: The instance to create.
+        interrupts: The signals.
+        observer: Observes every step.
+        host_key: The host key that was sent in the user data, as one line; None for the user's own
+            machine. A provider's word for it is not needed.
+        keep: Whether the instance stays when the block ends without an error.
+        ready_timeout: How long the instance may take until it answers.
+        patience: How long to retry the destroy call.
 
     Raises:
         Interrupted: a signal came; nothing is left.
         ProviderError: it could not be created or reached; nothing is left of it.
-        OrphanError: it could not be destroyed, or nobody knows whether it was created.
+        OrphanError: it could not be destroyed, or it may have been created.
     """
     with interrupts.held():
-        life.asked()
+        observer.requesting()
         try:
             instance = provider.create_instance(request)
         except OrphanError:
             raise
         except MateriaError as error:
             if isinstance(error, ProviderError) and error.made:
-                life.undone(error.made)
+                observer.undone(error.made)
             else:
-                life.refused(str(error))
+                observer.refused(str(error))
             raise
+        kept = False
         try:
-            life.created(instance)
+            observer.created(instance)
             with interrupts.released():
-                reached = reach(provider, instance, timeout=ready_timeout)
-                life.ready(reached)
+                reached = reach(provider, instance, host_key, timeout=ready_timeout)
+                observer.ready(reached)
             yield reached
+            kept = keep
         finally:
-            _end(provider, instance, life, patience)
+            if not kept:
+                _end(provider, instance, observer, patience)
 
 
-def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Instance:
-    """The instance with its address, once its own SSH server answers; who answers is checked.
+def reach(
+    provider: Provider, instance: Instance, host_key: str | None, *, timeout: timedelta
+) -> Instance:
+    """Wait until the instance's SSH server shows *host_key*; returns it with its address.
 
     Raises:
-        HostKeyError: the time is over, and a server with another key answers.
+        HostKeyError: after *timeout*, a server with another host key answers.
         ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
     """
     deadline = time.monotonic() + timeout.total_seconds()
@@ -115,24 +134,26 @@ def reach(provider: Provider, instance: Instance, *, timeout: timedelta) -> Inst
         from materia_runner.ssh.session import wait_until_reachable
 
         left = timedelta(seconds=max(deadline - time.monotonic(), 1.0))
-        wait_until_reachable(reached.host, reached.port, instance.host_key, left)
+        wait_until_reachable(reached.host, reached.port, host_key, left)
     return reached
 
 
-def _end(provider: Provider, instance: Instance, life: Life, patience: timedelta) -> None:
-    """Destroy it, also when that cannot be written down: a full disk must not cost money."""
+def _end(
+    provider: Provider, instance: Instance, observer: InstanceObserver, patience: timedelta
+) -> None:
+    """Destroy it, even when the ledger cannot be written: a full disk must not cost money."""
     unwritten: Exception | None = None
     try:
-        life.destroying(instance)
+        observer.destroying(instance)
     except Exception as error:  # noqa: BLE001 -- raised below
         unwritten = error
 
     def delayed(reason: str) -> None:
-        with suppress(Exception):  # asking again is what counts
-            life.delayed(instance, reason)
+        with suppress(Exception):  # the retry matters more than the report
+            observer.delayed(instance, reason)
 
     destroy(provider, instance, patience=patience, delayed=delayed)
-    life.gone(instance)
+    observer.gone(instance)
     if unwritten is not None:
         raise unwritten
 
@@ -144,18 +165,18 @@ def destroy(
     patience: timedelta = DESTROY_PATIENCE,
     delayed: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Destroy an instance and look that it is gone.
+    """Destroy an instance, and verify that it is gone.
 
-    A provider that cannot be reached is asked again until *patience* is over.
+    Retries until *patience* is over when the provider cannot be reached.
 
     Args:
-        provider: Who has it.
-        instance: What to destroy.
-        patience: How long a provider that fails is asked again.
-        delayed: Called with the reason when it fails for the first time.
+        provider: The instance's provider.
+        instance: The instance to destroy.
+        patience: How long to retry.
+        delayed: Called with the reason of the first failure.
 
     Raises:
-        OrphanError: the provider still lists it, or could not be asked.
+        OrphanError: the provider still lists it, or could not be reached.
     """
     said = False
     for left in poll(patience):
@@ -165,9 +186,9 @@ def destroy(
         except OrphanError:
             raise
         except ProviderError as error:
-            refused = isinstance(error, CredentialsError)  # asking again would change nothing
+            refused = isinstance(error, CredentialsError)  # a retry would not help
             if refused or not left:
-                within = "" if refused else f" within {patience.total_seconds() / 60:.3g} min"
+                within = "" if refused else f" within {duration_text(patience)}"
                 when = "they are accepted" if refused else "the provider answers"
                 raise OrphanError(
                     f"{instance.provider}: {instance.name} in {instance.region} (id "
@@ -187,10 +208,10 @@ def destroy(
 
 
 def _listed(provider: Provider, instance: Instance) -> list[Instance]:
-    """What the provider still lists under the name of *instance*.
+    """Instances that the provider still lists under the name of *instance*.
 
     Raises:
-        ProviderError: nothing, and the list says nothing of the place where it was.
+        ProviderError: none is listed, and the provider could not list the instance's region.
     """
     listed = provider.list_instances()
     remaining = [one for one in listed if one.name == instance.name]

@@ -1,23 +1,24 @@
-"""What is kept here of a worker made by hand: its key, its host key, and where it is.
+"""Files of a worker created by hand: SSH key, host key and address.
 
-One folder for each, `workers/<name>` in the state folder, that nobody else may read. A worker made
-on another machine has none here: who has no key gets in nowhere.
+Each worker has a private folder, `workers/<name>` in the state folder. A worker created on another
+computer has none here, so this computer has no key for it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from materia.errors import ConfigError
+from materia.kit.files import write_whole
 from materia_providers.cloud_init import LOGIN_USER, KeyPair
 
+from materia_runner import codec
 from materia_runner.ledger.state import State
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -30,18 +31,18 @@ KNOWN_HOSTS = "known_hosts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A worker made by hand.
+    """A worker created by hand.
 
     Attributes:
-        name: What its user calls it; unique on this machine.
+        name: Name of the worker; unique on this computer.
         machine: Name of the instance.
-        run: Identity of the run that stands for its making.
+        run: ID of the run that created it.
         provider: Name of the provider; empty while none is chosen.
-        region: The provider's own name of the place.
-        instance_type: The provider's own name of the shape.
+        region: The provider's name of the place.
+        instance_type: The provider's name of the machine type.
         expires_at: Its deadline, in UTC; None while no machine is chosen.
-        host: Where it can be reached; None until then.
-        port: Where its SSH server listens.
+        host: Its address; None until it can be reached.
+        port: Port of its SSH server.
     """
 
     name: str
@@ -56,19 +57,19 @@ class Worker:
 
 
 def folder_of(state: State, name: str) -> Path:
-    """Where a worker of that name is kept, whether it is there or not."""
+    """Folder of the worker *name*, which need not exist."""
     return state.folder / "workers" / name
 
 
 def reserve(state: State, name: str | None, *, run: str) -> Worker:
-    """A new worker of that name; without one, the first of `worker`, `worker-2`, ... that is free.
+    """Reserve *name* for a new worker; the default is the first free of `worker`, `worker-2`, ...
 
     Raises:
-        ConfigError: the name is taken, or no name that every provider takes.
+        ConfigError: the name is taken, or is not valid at every provider.
     """
     if name is not None and (not NAME.fullmatch(name) or len(name) > LONGEST_NAME):
         raise ConfigError(
-            f"{name!r} is no name for a worker: it begins with a letter and has at most "
+            f"{name!r} is not a valid worker name: begin with a letter, and use at most "
             f"{LONGEST_NAME} of a-z, 0-9 and single -"
         )
     number = 1
@@ -77,37 +78,37 @@ def reserve(state: State, name: str | None, *, run: str) -> Worker:
         folder = folder_of(state, chosen)
         try:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)  # the name is whose mkdir is first
+            folder.mkdir(mode=0o700)  # atomic: the first mkdir owns the name
         except FileExistsError:
             if name is not None:
                 raise ConfigError(
-                    f"there is a worker named {name} already; see `materia worker list`, or "
+                    f"a worker named {name} already exists; see `materia worker list`, or run "
                     f"`materia worker destroy {name}`"
                 ) from None
             number += 1
             continue
         except OSError as error:
-            raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise ConfigError(f"cannot create the folder {folder}: {error.strerror}") from error
         worker = Worker(name=chosen, machine=f"materia-{run}-{chosen}".lower(), run=run)
         save(state, worker)
         return worker
 
 
 def save(state: State, worker: Worker) -> None:
-    """Keep what is known of it now."""
-    _write(folder_of(state, worker.name) / CARD, json.dumps(asdict(worker), default=str))
+    """Save the worker's record."""
+    write_whole(folder_of(state, worker.name) / CARD, json.dumps(codec.plain(worker)), mode=0o600)
 
 
 def save_keys(state: State, worker: Worker, *, key: KeyPair, host_key: str) -> None:
-    """Keep what lets one in, and how to know the worker: *host_key* is one line."""
+    """Save the login key and the host key; *host_key* is one line."""
     folder = folder_of(state, worker.name)
-    _write(folder / KEY, key.private)
-    # Known by the machine's name, not by an address that another machine had before.
-    _write(folder / KNOWN_HOSTS, f"{worker.machine} {host_key}\n")
+    write_whole(folder / KEY, key.private, mode=0o600)
+    # By the machine's name: another machine may have had its address before.
+    write_whole(folder / KNOWN_HOSTS, f"{worker.machine} {host_key}\n", mode=0o600)
 
 
 def find(state: State, name: str) -> Worker | None:
-    """The worker of that name, or whose instance has that name."""
+    """The worker called *name*, or the one whose instance is."""
     for worker in workers(state):
         if name in {worker.name, worker.machine}:
             return worker
@@ -115,28 +116,27 @@ def find(state: State, name: str) -> Worker | None:
 
 
 def workers(state: State) -> Iterator[Worker]:
-    """All that are kept here, by name."""
+    """All workers of this computer, by name."""
     try:
         names = sorted(path.name for path in (state.folder / "workers").iterdir())
     except OSError:
         return
     for name in names:
         try:
-            values = json.loads((folder_of(state, name) / CARD).read_text(encoding="utf-8"))
-            if values["expires_at"] is not None:
-                values["expires_at"] = datetime.fromisoformat(values["expires_at"])
-            yield Worker(**values)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # being made or removed at this moment
+            text = (folder_of(state, name) / CARD).read_text(encoding="utf-8")
+            worker: Worker = codec.decode(Worker, codec.parse(text), newer=True)
+        except (OSError, ValueError):
+            continue  # being created or removed at this moment
+        yield worker
 
 
 def forget(state: State, worker: Worker) -> None:
-    """Remove what is kept of it; a second time does nothing."""
+    """Remove the worker's files; idempotent."""
     shutil.rmtree(folder_of(state, worker.name), ignore_errors=True)
 
 
 def forget_run(state: State, run: str) -> None:
-    """Remove what is kept of the worker that *run* made, if it made one."""
+    """Remove the files of the worker that *run* created, if any."""
     for worker in workers(state):
         if worker.run == run:
             forget(state, worker)
@@ -145,14 +145,13 @@ def forget_run(state: State, run: str) -> None:
 def ssh_command(state: State, worker: Worker) -> list[str]:
     """The start of an `ssh` command line that reaches this worker and no other machine.
 
-    Nothing of the user's own configuration takes part, so nothing can lead elsewhere or trust
-    another key.
+    Ignores the user's ssh configuration, which could redirect the connection or trust another key.
 
     Raises:
         ConfigError: it has no address yet.
     """
     if worker.host is None:
-        raise ConfigError(f"the worker {worker.name} is not ready: it was never reached")
+        raise ConfigError(f"the worker {worker.name} is not ready: it has no address yet")
     folder = folder_of(state, worker.name)
     options = {
         "BatchMode": "yes",
@@ -170,18 +169,11 @@ def ssh_command(state: State, worker: Worker) -> list[str]:
         "UserKnownHostsFile": _quoted(folder / KNOWN_HOSTS),
     }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    # After -- ssh takes what follows the address for the command, and never for options of its own.
+    # After --, ssh parses the words behind the address as the command, never as options.
     where = ["-p", str(worker.port), "--", f"{LOGIN_USER}@{worker.host}"]
     return ["ssh", "-F", "/dev/null", *words, *where]
 
 
 def _quoted(path: Path) -> str:
-    """A path as ssh reads it in an option: % begins a token there, and a space ends the word."""
+    """Quote a path for an ssh option: % begins a token there, and a space ends the word."""
     return '"{}"'.format(str(path).replace("%", "%%"))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 -- pathlib opens nothing with a mode
-        file.write(text)
-    temporary.replace(path)

@@ -1,7 +1,7 @@
-"""Destroy what runs left behind: what is past its deadline, and what a dead run of ours made.
+"""Sweep: destroy orphaned instances, those past their deadline and those of dead runs.
 
-The provider's own list decides. Without a ledger, as in CI or on another machine, deadlines alone
-do; a ledger adds the runs that were started here and are not alive any more.
+The provider's list decides. Without a ledger, as in CI or on another computer, only deadlines
+count; a ledger adds runs that were started here and are no longer alive.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ if TYPE_CHECKING:
 
 EXPIRED = "its deadline has passed"
 RUN_OVER = "its run is over"
-# A provider that cannot be reached is not waited for: the next sweep goes on.
+# How long to retry a provider that cannot be reached; the next sweep continues.
 PATIENCE = timedelta(minutes=1)
-# A machine that was asked for appears in the provider's list up to this much later. The sweep waits
-# that long. An entry that the list does not show stays open for FORGOTTEN: then a later sweep, and
-# not this one, may close it.
+# A requested machine can appear in the provider's list this much later; the sweep waits that long.
+# An entry that the list does not show stays open for FORGOTTEN, for a later sweep to close.
 LATE_TO_LIST = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What a run left behind.
+class Orphan:
+    """An instance that a run left behind.
 
     Attributes:
         instance: The machine, or what is left of one.
-        why: Why it may be destroyed, for people.
+        why: The reason why it may be destroyed, as text.
     """
 
     instance: Instance
@@ -50,12 +49,12 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What is there and may not be destroyed now.
+class KeptInstance:
+    """An instance that must not be destroyed now.
 
     Attributes:
         instance: The machine, or what is left of one.
-        alive: Whether its run is alive here; else this computer knows nothing of the run.
+        alive: Whether its run is alive here; otherwise the run is unknown on this computer.
     """
 
     instance: Instance
@@ -64,78 +63,78 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What one sweep of one provider found, and did.
+    """Result of the sweep of one provider.
 
     Attributes:
-        provider: Its name.
-        found: What was left behind.
-        left: Why it is still there, by the name of the instance.
-        costs: What the destroyed ones came to, by name, as far as the ledger knows their prices.
-        vanished: Machines of dead runs that the ledger had as open and the provider has no more.
-        pending: Machines of dead runs that are too young to be written off: the provider's list
-            may not show them yet.
-        kept: What is listed and stays: of a run that is alive, or unknown here before its deadline.
-        dry_run: Whether nothing was to be changed.
-        remark: What went wrong with the ledger, or empty.
-        unseen: A line for each place that the provider could not list: it was not swept.
+        provider: Name of the provider.
+        found: Orphaned instances.
+        left: Errors of instances that still exist, by name.
+        costs: Costs of destroyed instances, by name, where the ledger has their prices.
+        vanished: Machines of dead runs that are open in the ledger and gone at the provider.
+        pending: Machines of dead runs that are too young to be closed: the provider's list may not
+            show them yet.
+        kept: Listed instances that stay: their run is alive, or unknown here before its deadline.
+        dry_run: Whether the sweep changes nothing.
+        remark: Error of the ledger, or empty.
+        unseen: A line for each place that the provider could not list and the sweep skipped.
     """
 
     provider: str
-    found: tuple[Leftover, ...] = ()
+    found: tuple[Orphan, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Money] = field(default_factory=dict)
     vanished: tuple[MachineRow, ...] = ()
     pending: tuple[MachineRow, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptInstance, ...] = ()
     dry_run: bool = False
     remark: str = ""
     unseen: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Do nothing when nothing is left.
+        """Raise an error when something is left.
 
         Raises:
-            OrphanError: with what could not be destroyed, and how to delete it by hand.
+            OrphanError: instances could not be destroyed; the message says how to delete them.
         """
         if self.left:
             raise OrphanError("\n  ".join(self.left.values()))
 
 
-def leftovers(
+def find_orphans(
     listed: Iterable[Instance], *, now: datetime, dead_runs: Callable[[str], bool]
-) -> tuple[Leftover, ...]:
-    """What of *listed* is left behind; nothing else may ever be destroyed.
+) -> tuple[Orphan, ...]:
+    """Orphaned instances in *listed*; nothing else may ever be destroyed.
 
     Args:
-        listed: What the provider says is there.
-        now: In UTC; whose deadline has passed is left behind, whoever made it.
+        listed: Instances that the provider lists.
+        now: Time in UTC; an instance past its deadline is an orphan, on every computer.
         dead_runs: Whether a run was started here and is not alive.
     """
     found = []
     for instance in listed:
         if instance.expires_at <= now:
-            found.append(Leftover(instance=instance, why=EXPIRED))
+            found.append(Orphan(instance=instance, why=EXPIRED))
         elif instance.run and dead_runs(instance.run):
-            found.append(Leftover(instance=instance, why=RUN_OVER))
+            found.append(Orphan(instance=instance, why=RUN_OVER))
     return tuple(found)
 
 
 def sweep_provider(
     provider: Provider, *, name: str, state: State, now: datetime, dry_run: bool = False
 ) -> Swept:
-    """Destroy what is left behind at one provider, look that it is gone, and write that down.
+    """Destroy orphaned instances at one provider, verify that they are gone, and record it.
 
-    One that cannot be destroyed stops no other. Sweeping again finds nothing.
+    Continues after an instance that cannot be destroyed. Idempotent.
 
     Args:
-        provider: Opened.
-        name: Of its plugin.
-        state: What is remembered here; it is not made when missing.
-        now: In UTC.
-        dry_run: Look, and change nothing, neither there nor here.
+        provider: The opened provider.
+        name: Name of its plugin.
+        state: The state folder; it is not created when missing.
+        now: Time in UTC.
+        dry_run: Only look: change nothing at the provider and nothing here.
 
     Raises:
-        OrphanError: at the end, with all that is left.
+        OrphanError: at the end, with all instances that are left.
         ProviderError: the provider cannot be asked.
     """
     swept = try_sweep(provider, name=name, state=state, now=now, dry_run=dry_run)
@@ -146,7 +145,7 @@ def sweep_provider(
 def try_sweep(
     provider: Provider, *, name: str, state: State, now: datetime, dry_run: bool = False
 ) -> Swept:
-    """As `sweep_provider`, with what is left in the value it returns.
+    """Sweep like `sweep_provider`, but return instances that are left instead of raising.
 
     Raises:
         ProviderError: the provider cannot be asked.
@@ -163,7 +162,7 @@ def try_sweep(
         late = [] if dry_run else _late(dead, listed, now)
         if late:
             listed = _await_late(provider, late, listed, now)
-        found = leftovers(listed, now=now, dead_runs=books.is_dead)
+        found = find_orphans(listed, now=now, dead_runs=books.is_dead)
         kept = _kept(listed, found, alive=lambda run: state.is_alive(run, now=now))
         unlisted = _unlisted(dead, listed)
         unseen = left_out_of(listed)
@@ -178,7 +177,7 @@ def try_sweep(
                 remark=books.remark,
                 unseen=unseen,
             )
-        # In a place that could not be listed it may be there: nothing is concluded from the list.
+        # They may be in a place that could not be listed: the list proves nothing about them.
         hidden = [row for row in unlisted if unseen and row.state == "intent"]
         unlisted = [row for row in unlisted if row not in hidden]
         left: dict[str, str] = {}
@@ -215,28 +214,28 @@ def try_sweep(
 
 
 def _kept(
-    listed: Iterable[Instance], found: Iterable[Leftover], *, alive: Callable[[str], bool]
-) -> tuple[Kept, ...]:
+    listed: Iterable[Instance], found: Iterable[Orphan], *, alive: Callable[[str], bool]
+) -> tuple[KeptInstance, ...]:
     leaving = {one.instance.name for one in found}
     return tuple(
-        Kept(instance=one, alive=bool(one.run) and alive(one.run))
+        KeptInstance(instance=one, alive=bool(one.run) and alive(one.run))
         for one in listed
         if one.name not in leaving
     )
 
 
 def _is_young(row: MachineRow, now: datetime) -> bool:
-    """Whether the provider's list may still be behind."""
+    """Whether the provider's list may not show the machine yet."""
     return now - _asked_at(row) < FORGOTTEN
 
 
 def _destroyed(provider: Provider, instance: Instance) -> str:
-    """Why it is still there, or nothing when it is gone."""
+    """Destroy the instance; returns the error when it still exists, or an empty text."""
     try:
         destroy(provider, instance, patience=PATIENCE)
     except MateriaError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 -- a fault of the plugin keeps no other alive
+    except Exception as error:  # noqa: BLE001 -- a bug in the plugin must not stop the sweep
         return f"{instance.provider}: {instance.name}: {type(error).__name__}: {error}"
     return ""
 
@@ -244,13 +243,13 @@ def _destroyed(provider: Provider, instance: Instance) -> str:
 def _late(
     rows: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
 ) -> list[MachineRow]:
-    """Machines that may exist already and that no list shows yet."""
-    machines = [instance for instance in listed if instance.id]  # a key alone is no machine
+    """Machines that may exist already, and that the list does not show yet."""
+    machines = [instance for instance in listed if instance.id]  # a key alone is not a machine
     return [row for row in _unlisted(rows, machines) if now - _asked_at(row) < LATE_TO_LIST]
 
 
 def _asked_at(row: MachineRow) -> datetime:
-    """When its create was last known to be under way; the ledger's own clock."""
+    """Time of its creation or of the request, by the ledger's clock."""
     return row.created_at or row.intended_at
 
 
@@ -262,10 +261,10 @@ def _unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> list[Ma
 def _await_late(
     provider: Provider, late: Sequence[MachineRow], listed: Sequence[Instance], now: datetime
 ) -> Sequence[Instance]:
-    """The list, once all that may be late is in it, or too old to be late."""
+    """List again until all *late* machines appear, or are too old to be late."""
     youngest = max(_asked_at(row) for row in late)
     for _ in poll(min(youngest + LATE_TO_LIST - now, LATE_TO_LIST)):
-        with suppress(ProviderError):  # the list from before does until it answers again
+        with suppress(ProviderError):  # use the earlier list until the provider answers again
             listed = provider.list_instances()
         if {row.name for row in late} <= {instance.name for instance in listed if instance.id}:
             break
@@ -278,16 +277,16 @@ def _settle_unlisted(
     books: SweepLedger,
     clock: Callable[[], datetime],
 ) -> tuple[list[MachineRow], list[MachineRow], dict[str, str]]:
-    """Those that are gone, those that may still appear, and why some are still there."""
+    """Machines that are gone, machines that may still appear, and errors of those that are left."""
     vanished: list[MachineRow] = []
     pending: list[MachineRow] = []
     left: dict[str, str] = {}
     for row in unlisted:
-        if row.state == "intent":  # there is no identity by which it could be destroyed
+        if row.state == "intent":  # without an ID it cannot be destroyed
             pending += books.never_listed(row, at=clock())
             continue
         instance = instance_of(row)
-        # Lists can be behind: asked for by its identity, it may be there all the same.
+        # The list can be behind: the machine may still exist under its ID.
         books.destroying(row.name, at=clock())
         if reason := _destroyed(provider, instance):
             left[row.name] = reason

@@ -1,4 +1,4 @@
-"""What a sweep reads in the ledger and writes there; without a ledger, it does neither."""
+"""Ledger access of a sweep: open machines, dead runs, and closing their entries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from materia_runner.ledger.state import State
     from materia_runner.pricing.cost import Quote
 
-# A machine that the provider's list does not show is written off when it is this old: until then
-# the list may be behind, and a later sweep looks again. Five minutes are for the list. The others
-# are for the clock of this computer, which wrote down when it was asked for and may be that wrong.
+# The entry of a machine that the provider does not list is closed when it is this old: until then
+# the list may be behind, and a later sweep looks again. Five minutes are for the list; TOLERANCE is
+# for the clock of this computer, which recorded the time of the request and may be that wrong.
 FORGOTTEN = timedelta(minutes=5) + TOLERANCE
 
 
 class SweepLedger:
-    """The ledger, as far as there is one: without it a sweep goes on, by deadlines alone."""
+    """The ledger, if it exists: without it a sweep continues, by deadlines only."""
 
     def __init__(self, state: State, *, now: datetime) -> None:
         self._state = state
@@ -46,14 +46,14 @@ class SweepLedger:
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """A ledger that fails is told of, and keeps no machine alive."""
+        """Keep an error of the ledger as a remark: it must not stop the sweep."""
         try:
             yield
         except (ConfigError, LedgerError) as error:
             self.remark = str(error)
 
     def open_rows(self, provider: str) -> dict[str, MachineRow]:
-        """What the ledger has as open at that provider, by name."""
+        """Open machines of *provider* in the ledger, by name."""
         if self._ledger is None:
             return {}
         rows: Sequence[MachineRow] = ()
@@ -62,10 +62,10 @@ class SweepLedger:
         return {row.name: row for row in rows if row.provider == provider}
 
     def is_dead(self, run: str) -> bool:
-        """Whether that run was started here and is not alive.
+        """Whether *run* was started here and is not alive.
 
-        The file that a run leaves in `alive/` says so too: a ledger that is lost or damaged hides
-        no machine of this computer.
+        A run also leaves a file in `alive/`, so that its machines are found when the ledger is
+        lost or damaged.
         """
         if self._state.is_alive(run, now=self._now):
             return False
@@ -80,13 +80,13 @@ class SweepLedger:
             return False
 
     def destroying(self, name: str, *, at: datetime) -> None:
-        """Write that it is about to be destroyed."""
+        """Record that the machine *name* is about to be destroyed."""
         if self._ledger is not None:
             with self._forgiving():
                 self._ledger.machine_destroying(name, at=at)
 
     def gone(self, row: MachineRow | None, instance: Instance, *, at: datetime) -> Quote | None:
-        """Write that it is gone; what it came to, when the ledger knows."""
+        """Record that the machine is gone; returns its bill when the ledger has its price."""
         if self._ledger is None or row is None:
             return None
         quote = bill(row, at=at, said=instance.created_at)
@@ -95,10 +95,10 @@ class SweepLedger:
         return quote
 
     def never_listed(self, row: MachineRow, *, at: datetime) -> list[MachineRow]:
-        """The row, while the provider's list may be behind; then it is closed.
+        """Return the row while the provider's list may be behind; later, close it.
 
-        One that was never created is written off without a cost, another is taken to have ended
-        when it was destroyed, or at its deadline.
+        A machine that was never created is closed without a cost; any other counts until it was
+        destroyed, or until its deadline.
         """
         if row.rented and at - (row.created_at or row.intended_at) < FORGOTTEN:
             return [row]
@@ -110,45 +110,45 @@ class SweepLedger:
         return []
 
     def close_runs(self, *, at: datetime) -> None:
-        """As `close_dead_runs`."""
+        """Record the end of dead runs of which nothing is left."""
         if self._ledger is not None:
             with self._forgiving():
                 close_dead_runs(self._state, self._ledger, at=at)
 
 
 def close_dead_runs(state: State, ledger: Ledger, *, at: datetime) -> None:
-    """Write down the end of runs that were killed and of which nothing is left.
+    """Record the end of runs that were killed and of which nothing is left.
 
-    A run that the ledger does not know stays as it is: the ledger was lost, and what the run rented
-    may still be there.
+    A run that is missing in the ledger stays open: the ledger was lost, and the run's machines may
+    still exist.
     """
     for run in state.unfinished():
         if not ledger.knows(run) or ledger.machines(run=run, open_only=True):
             continue
-        why = "its process was killed, or could not write down its end"
+        why = "its process was killed, or could not record its end"
         ledger.end_run(run, "interrupted", at=at, error=why)
         state.settle(run)
         forget_run(state, run)
 
 
 def bill(row: MachineRow, *, at: datetime, said: datetime | None = None) -> Quote:
-    """What a machine came to by *at*, in its offer's own currency.
+    """Bill of a machine up to *at*, in its offer's currency.
 
     Args:
-        row: Of the ledger.
-        at: When it was gone, or now.
-        said: When the provider says that it was created, should the row not know.
+        row: The machine's row in the ledger.
+        at: Time when it was gone, or now.
+        said: Creation time from the provider, used when the row has none.
     """
     from materia_runner.pricing.currency import Exchange
-    from materia_runner.rental.cost_meter import Spending
+    from materia_runner.rental.cost_meter import CostMeter
 
-    spending = Spending(Exchange())
-    spending.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
-    return spending.end(row.name, at)
+    cost_meter = CostMeter(Exchange())
+    cost_meter.begin(row.name, row.offer, row.intended_at, said=row.created_at or said)
+    return cost_meter.end(row.name, at)
 
 
 def instance_of(row: MachineRow) -> Instance:
-    """The machine that the ledger has as open, for a provider whose list lacks it."""
+    """The instance of a row in the ledger, for a provider that does not list it."""
     return Instance(
         provider=row.provider,
         id=row.id,
@@ -161,19 +161,19 @@ def instance_of(row: MachineRow) -> Instance:
 
 
 def unseen_end(row: MachineRow, now: datetime) -> datetime:
-    """When a machine ended that somebody else destroyed: at its deadline at the latest."""
+    """End of a machine that something else destroyed: at its deadline at the latest."""
     return row.destroying_at or min(now, row.expires_at)
 
 
 def forget_unknown_runs(state: State, *, now: datetime) -> None:
-    """Forget dead runs that the ledger does not know, after a sweep of every provider.
+    """Forget dead runs that are missing in the ledger, after a sweep of every provider.
 
-    One that asked for a machine less than FORGOTTEN ago stays: its machine may not be listed yet.
-    Nothing is forgotten while the ledger cannot be read.
+    A run that requested a machine less than FORGOTTEN ago stays: its machine may not be listed
+    yet. Nothing is forgotten while the ledger cannot be read.
 
     Args:
-        state: What is remembered here.
-        now: In UTC, by the providers' clocks: the earliest, should they differ.
+        state: The state folder.
+        now: Time in UTC, the earliest of the providers' clocks.
     """
     runs = state.unfinished()
     if not runs:

@@ -1,4 +1,4 @@
-"""A run under way: what all of its legs share, and what a stage is asked."""
+"""Context of a run: what its placements share, and the request to a worker."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from typing import TYPE_CHECKING, Any
 
 from materia.data import PartitionsRequest
 from materia.errors import MateriaError
-from materia.plugins import Found, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
 
-from materia_runner.artifact.machine_facts import MachineFacts
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_runner.rental.cost_meter import Spending
-from materia_runner.run.recorder import Journal
+from materia_runner.rental.cost_meter import CostMeter
+from materia_runner.rental.rent import Renter
+from materia_runner.run.machine_facts import MachineFacts
+from materia_runner.run.recorder import Recorder
 from materia_runner.signals import Interrupts
 
 if TYPE_CHECKING:
     from materia_runner.artifact.find import Artifact
 
 
-# A worker's clock may be ahead of this one, and a month begin there first.
+# A worker's clock may be ahead of this one, so a new month may begin there first.
 CLOCKS = timedelta(days=2)
 
 
 @dataclass(slots=True, kw_only=True)
-class Running:
-    """A run under way.
+class RunContext:
+    """A run that is in progress.
 
     Attributes:
-        run: Its identity.
-        pipeline: What is run.
+        run: ID of the run.
+        pipeline: The pipeline to run.
         registry: The plugins.
-        environment: Where secrets are taken from.
-        everything: Whether every partition is asked for again.
-        bundled_only: Whether plugins from outside are left out.
-        state: Where things are remembered.
-        journal: What is written down.
-        spending: What its machines cost.
-        signals: Held back while a machine is made or destroyed.
-        attempts: How often each stage was begun.
-        artifacts: What workers run, by stage and what the machine has, as far as it was put
-            together for this run.
-        said: What was said of putting it together.
+        environment: Variables that have the secrets.
+        everything: Whether the source is asked for every partition again.
+        bundled_only: Whether third-party plugins are left out.
+        state: The state folder.
+        recorder: Records and shows events.
+        cost_meter: Cost of the run's machines.
+        signals: Signals, held back while a machine is created or destroyed.
+        attempts: Number of attempts at each stage.
+        artifacts: Artifacts built for this run, by stage and machine facts.
+        said: Messages about artifacts that were already shown.
     """
 
     run: str
@@ -60,8 +60,8 @@ class Running:
     everything: bool
     bundled_only: bool
     state: State
-    journal: Journal
-    spending: Spending
+    recorder: Recorder
+    cost_meter: CostMeter
     signals: Interrupts
     attempts: dict[str, int] = field(default_factory=dict)
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
@@ -69,17 +69,30 @@ class Running:
     _home_sink: Sink | None = None
 
     @property
-    def source(self) -> Found[Source]:
+    def renter(self) -> Renter:
+        """The renter of the run's instances."""
+        return Renter(
+            run=self.run,
+            state=self.state,
+            ledger=self.recorder.ledger,
+            cost_meter=self.cost_meter,
+            budget=self.pipeline.budget,
+            exchange=self.pipeline.exchange,
+            signals=self.signals,
+        )
+
+    @property
+    def source(self) -> InstalledPlugin[Source]:
         """The source's plugin."""
         return self.registry.source(self.pipeline.source)
 
     @property
-    def sink(self) -> Found[Sink]:
+    def sink(self) -> InstalledPlugin[Sink]:
         """The sink's plugin."""
         return self.registry.sink(self.pipeline.sink)
 
     def home_sink(self) -> Sink | None:
-        """The sink, opened here once for the whole run; None when workers open it themselves."""
+        """The sink, opened here once for the run; None when workers open it themselves."""
         if self.sink.plugin.on_worker:
             return None
         if self._home_sink is None:
@@ -87,16 +100,16 @@ class Running:
         return self._home_sink
 
     def hold_sink(self) -> None:
-        """Take the lock of a sink that stays here, until the run has ended or has published.
+        """Lock a sink that stays here, until the run has ended or published.
 
         Raises:
-            BusyError: another process has it.
+            BusyError: another process holds the lock.
         """
         if (sink := self.home_sink()) is not None:
             sink.checkout()
 
     def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
-        """What a stage is asked, with the secrets of its source and sink and no others.
+        """The request to a stage's worker, with the secrets of its source and sink only.
 
         Args:
             stage: The stage.
@@ -126,10 +139,10 @@ class Running:
         )
 
     def needs_no_machine(self, stage: Stage) -> Mapping[str, object] | None:
-        """The result of a stage that has nothing to do, found out here; None when it has.
+        """The result of a stage that is up to date, without a machine; None when it must run.
 
         Raises:
-            MateriaError: as the stage would.
+            MateriaError: the stage would raise it, too.
         """
         if stage.name != "transform":
             return None
@@ -145,10 +158,10 @@ class Running:
         )
 
     def partitions(self, stage: Stage) -> frozenset[str] | None:
-        """Keys of all partitions that an extract may record: those of the source, and those kept.
+        """Keys of all partitions that an extract may record: those of the source and the sink.
 
-        A worker that says another is not believed. None when the source cannot tell here, or when
-        there is nothing to record here.
+        Any other key from a worker is refused. None when the source cannot list them here, or when
+        nothing is recorded here.
         """
         sink = self.home_sink()
         if stage.name != "extract" or sink is None:
@@ -166,16 +179,16 @@ class Running:
 
     @contextmanager
     def _heard(self, stage: Stage) -> Iterator[None]:
-        """Put what a plugin prints into the log of its stage, where secrets are hidden."""
+        """Write a plugin's output to the log of its stage, with secrets redacted."""
         printed = io.StringIO()
         try:
             with redirect_stdout(printed), redirect_stderr(printed):
                 yield
         finally:
             if text := printed.getvalue():
-                self.journal.observe(stage.name, Output(text=text))
+                self.recorder.observe(stage.name, Output(text=text))
 
-    def _open(self, found: Found[Any], **settings: object) -> Any:
+    def _open(self, found: InstalledPlugin[Any], **settings: object) -> Any:
         return open_plugin(
             found,
             self.environment,

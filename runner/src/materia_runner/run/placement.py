@@ -1,232 +1,195 @@
-"""One leg of a plan: a machine of the chosen offer, its stages on it, and nothing left of it."""
+"""Run one placement of a plan: rent a machine, run its stages there, destroy the machine."""
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from materia.compute import Instance, InstanceRequest, Offer
+from materia.compute import Instance, Offer
 from materia.errors import MateriaError, OtherMachineError, StageError, WorkerLostError
 from materia.protocols import Provider
-from materia_providers.clock import check_clock
 
-from materia_runner.artifact.machine_facts import MachineFacts, expected, remember
 from materia_runner.config.pipeline import Stage
 from materia_runner.execution.local import run_worker
-from materia_runner.ledger.rows import MachineRow, StageRow, StageState
+from materia_runner.ledger.rows import StageRow, StageState
 from materia_runner.messages.events import Output
-from materia_runner.planning.plan import Leg
-from materia_runner.rental.cost_meter import refuse_over_month
-from materia_runner.rental.lifecycle import ephemeral_instance
-from materia_runner.run.context import Running
-from materia_runner.run.recorder import MachineLife
+from materia_runner.planning.plan import Placement
+from materia_runner.rental.rent import Access, Wanted, label_of, new_access
+from materia_runner.run.context import RunContext
+from materia_runner.run.machine_facts import MachineFacts, expected, remember
+from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets
 from materia_runner.signals import Interrupted
+from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
-    from materia_providers.cloud_init import KeyPair
-
     from materia_runner.artifact.find import Artifact
     from materia_runner.execution.remote import RemoteWorker
 
 LOGIN_TIMEOUT = timedelta(minutes=1)
 
 
-class LegRun:
-    """One try at a leg.
+class PlacementRun:
+    """One attempt at a placement.
 
     Attributes:
-        reports: Of the stages that are done.
-        reached: Whether the machine could be reached: what fails later is no fault of the offer.
+        reports: Reports of the stages that are done.
+        reached: Whether the machine could be reached; a later failure is not due to the offer.
     """
 
-    def __init__(self, running: Running, leg: Leg, provider: Provider, *, number: int) -> None:
-        """Try *leg* on a machine of *provider*, the *number*th machine of the run."""
+    def __init__(
+        self, context: RunContext, placement: Placement, provider: Provider, *, number: int
+    ) -> None:
+        """Try *placement* on a machine of *provider*, the *number*th machine of the run."""
         self.reports: list[StageReport] = []
         self.reached = False
-        self._running = running
-        self._leg = leg
+        self._running = context
+        self._placement = placement
         self._provider = provider
         self._number = number
         self._begun = time.monotonic()
-        self._expires_at = datetime.now(UTC) + leg.deadline
+        self._expires_at = datetime.now(UTC) + placement.deadline
 
     @property
     def offer(self) -> Offer:
-        """What the machine is rented by."""
-        return self._leg.chosen.offer
+        """The offer of the machine."""
+        return self._placement.chosen.offer
 
     @property
-    def _stages(self) -> str:
-        """As labels and names of instances have them."""
-        return "-".join(stage.name for stage in self._leg.stages)
+    def _stages(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self._placement.stages)
 
     @property
     def _name(self) -> str:
-        return instance_name(self._running.run, self._stages, self._number)
+        return instance_name(self._running.run, label_of(self._stages), self._number)
 
     def go(self, *, owned: bool) -> None:
         """Rent, run, destroy.
 
         Args:
-            owned: Whether the machine is already there, and is this one.
+            owned: Whether the stages run on this machine, without renting.
 
         Raises:
-            CapacityError: the offer cannot be had.
+            CapacityError: the provider has no such machine now.
             ReadyTimeoutError: the machine never answered; it is gone.
-            WorkerLostError: nobody knows how the stage after the reported ones ended.
+            WorkerLostError: the outcome of the stage after the reported ones is unknown.
             MateriaError: a stage failed.
         """
         if owned:
             with (
-                self._machine(user_data="", public_key="") as instance,
+                self._machine(None) as instance,
                 self._running.signals.released(),
             ):
-                for stage in self._leg.stages:
+                for stage in self._placement.stages:
                     self._local_stage(stage, instance)
             return
-        from materia_providers.cloud_init import cloud_config, generate_key, user_data
-
-        artifacts = artifacts_of(self._running, self._leg)
-        # Takes a tenth of a second, which nobody waits for while the machine boots.
-        threading.Thread(target=_import_ssh, daemon=True).start()
-        login_key, host_key = generate_key(), generate_key()
-        config = cloud_config(
-            login_key=login_key.public,
-            host_key=host_key,
-            now=datetime.now(UTC),
-            expires_at=self._expires_at,
-        )
+        require_asyncssh()
+        artifacts = artifacts_of(self._running, self._placement)
+        # The import takes a tenth of a second, which passes while the machine boots.
+        threading.Thread(target=importlib.import_module, args=("asyncssh",), daemon=True).start()
+        access = new_access(self._expires_at)
         with (
-            self._machine(user_data=user_data(config), public_key=login_key.public) as instance,
+            self._machine(access) as instance,
             self._running.signals.released(),
-            _worker(instance, login_key, host_key) as worker,
+            _worker(instance, access) as worker,
         ):
             artifacts = self._prepare(worker, artifacts)
-            for stage, artifact in zip(self._leg.stages, artifacts, strict=True):
+            for stage, artifact in zip(self._placement.stages, artifacts, strict=True):
                 worker.prepare(artifact)
                 self._remote_stage(stage, worker)
 
     @contextmanager
-    def _machine(self, *, user_data: str, public_key: str) -> Iterator[Instance]:
-        running, leg, offer = self._running, self._leg, self.offer
-        first = leg.stages[0].name
-        check_clock(self._provider, offer.provider)
-        row = MachineRow(
+    def _machine(self, access: Access | None) -> Iterator[Instance]:
+        context, placement = self._running, self._placement
+        wanted = Wanted(
             name=self._name,
-            run=running.run,
-            stages=tuple(stage.name for stage in leg.stages),
-            provider=offer.provider,
-            region=offer.region,
-            zone=offer.zone,
-            instance_type=offer.instance_type,
-            offer=offer,
-            estimate=leg.chosen.cost,
-            worst=leg.worst,
+            stages=self._stages,
+            offer=self.offer,
+            estimate=placement.chosen.cost,
+            worst=placement.worst,
             expires_at=self._expires_at,
-            intended_at=datetime.now(UTC),
+            access=access,
         )
-        request = InstanceRequest(
-            name=row.name,
-            run=running.run,
-            stage=self._stages,
-            offer=offer,
-            expires_at=row.expires_at,
-            user_data=user_data,
-            public_key=public_key,
-        )
-        life = MachineLife(
-            journal=running.journal,
-            spending=running.spending,
-            row=row,
-            stage=first,
-            affordable=lambda: refuse_over_month(
-                running.pipeline.budget,
-                running.journal.ledger,
-                running.pipeline.exchange,
-                worst=leg.worst,
-                now=datetime.now(UTC),
-            ),
-        )
-        running.state.touch(running.run)
-        with ephemeral_instance(self._provider, request, running.signals, life) as instance:
+        reports = InstanceReports(context.recorder, self._stages[0])
+        with context.renter.rent(self._provider, wanted, reports) as instance:
             self.reached = True
             yield instance
 
     def _prepare(self, worker: RemoteWorker, artifacts: list[Artifact]) -> list[Artifact]:
-        """Begin to bring what the stages need, and return it, for the Python that is there.
+        """Start to copy the artifacts that fit the machine's Python and processor; return them.
 
         Raises:
-            OtherMachineError: nothing is made for that; it would take its time, at the machine's
-                price.
-            StageError: nothing can be.
+            OtherMachineError: no artifact is built for this machine; to build it now would cost
+                the machine's price.
+            StageError: workers do not run on the machine's Python.
         """
         from materia_runner.artifact.target import PYTHONS
 
         found = MachineFacts(*worker.probe())
         if found.python not in PYTHONS:
             raise StageError(
-                f"{self.offer.provider}: the machine has Python {found.python}, and a worker runs "
+                f"{self.offer.provider}: the machine has Python {found.python}, and workers need "
                 f"{PYTHONS[0]} to {PYTHONS[-1]}; choose another image"
             )
-        offer, running = self.offer, self._running
-        settings = running.pipeline.settings["provider", offer.provider]
-        remember(running.state, offer.provider, settings, offer.architecture, found)
+        offer, context = self.offer, self._running
+        settings = context.pipeline.settings["provider", offer.provider]
+        remember(context.state, offer.provider, settings, offer.architecture, found)
         made = MachineFacts(artifacts[0].python, artifacts[0].architecture)
         if found != made:
-            keys = [(stage.name, found) for stage in self._leg.stages]
-            if not all(key in running.artifacts for key in keys):
+            keys = [(stage.name, found) for stage in self._placement.stages]
+            if not all(key in context.artifacts for key in keys):
                 raise OtherMachineError(
                     f"{offer.provider}: {offer.instance_type} in {offer.region} has {found}, and "
-                    f"what it would run was made for {made}"
+                    f"the artifact was built for {made}"
                 )
-            artifacts = [running.artifacts[key] for key in keys]
+            artifacts = [context.artifacts[key] for key in keys]
         worker.prepare(artifacts[0])
         for artifact in artifacts[1:]:
             worker.bring(artifact)
         return artifacts
 
     def _local_stage(self, stage: Stage, instance: Instance) -> None:
-        running = self._running
+        context = self._running
         with self._recorded(stage) as record:
-            request = running.request(stage, workspace=Path(instance.directory), at_home=False)
-            environment = without_secrets(running.environment, running.registry)
+            request = context.request(stage, workspace=Path(instance.directory), at_home=False)
+            environment = without_secrets(context.environment, context.registry)
             record(
                 run_worker(
-                    instance, request, environment=environment, observe=running.journal.observe
+                    instance, request, environment=environment, observe=context.recorder.observe
                 )
             )
 
     def _remote_stage(self, stage: Stage, worker: RemoteWorker) -> None:
-        running = self._running
-        sink = running.home_sink()
+        context = self._running
+        sink = context.home_sink()
         with self._recorded(stage) as record, TemporaryDirectory(prefix="materia-") as passing:
             record(
                 worker.run(
-                    running.request(stage, workspace=Path(passing), at_home=sink is not None),
+                    context.request(stage, workspace=Path(passing), at_home=sink is not None),
                     sink=sink,
-                    attempt=running.attempts[stage.name],
+                    attempt=context.attempts[stage.name],
                     limit=stage.deadline,
-                    observe=running.journal.observe,
-                    partitions=running.partitions(stage),
+                    observe=context.recorder.observe,
+                    partitions=context.partitions(stage),
                 )
             )
 
     @contextmanager
     def _recorded(self, stage: Stage) -> Iterator[Any]:
-        """Write down that a stage begins and how it ends, and log what it says."""
-        running, ledger = self._running, self._running.journal.ledger
-        attempt = running.attempts[stage.name] = running.attempts.get(stage.name, 0) + 1
+        """Record the start and end of a stage in the ledger, and write its log."""
+        context, ledger = self._running, self._running.recorder.ledger
+        attempt = context.attempts[stage.name] = context.attempts.get(stage.name, 0) + 1
         ledger.begin_stage(
             StageRow(
-                run=running.run,
+                run=context.run,
                 stage=stage.name,
                 attempt=attempt,
                 machine=self._name,
@@ -239,12 +202,12 @@ class LegRun:
         state: StageState = "failed"
         error = None
         try:
-            with running.journal.log_of(stage.name, attempt):
+            with context.recorder.log_of(stage.name, attempt):
                 try:
                     yield results.append
                 except MateriaError as failure:
-                    # For the log alone: the error itself is shown when the run has ended.
-                    running.journal.observe(stage.name, Output(text=str(failure)))
+                    # Only for the log: the error itself is shown when the run has ended.
+                    context.recorder.observe(stage.name, Output(text=str(failure)))
                     raise
             state = "ok"
         except Interrupted as interrupted:
@@ -258,13 +221,13 @@ class LegRun:
             raise
         finally:
             ledger.end_stage(
-                running.run,
+                context.run,
                 stage.name,
                 attempt,
                 state=state,
                 at=datetime.now(UTC),
                 result=results[0] if results else None,
-                error=None if error is None else running.journal.clean(error),
+                error=None if error is None else context.recorder.clean(error),
             )
         self.reports.append(
             StageReport(
@@ -278,60 +241,60 @@ class LegRun:
 
 
 @contextmanager
-def _worker(instance: Instance, login_key: KeyPair, host_key: KeyPair) -> Iterator[RemoteWorker]:
+def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
     from materia_runner.execution.remote import RemoteWorker
-    from materia_runner.ssh.command import Login
+    from materia_runner.ssh.command import SshTarget
 
     if instance.host is None:
         raise AssertionError("a rented machine that answers has an address")
-    login = Login(host=instance.host, port=instance.port, key=login_key, host_key=host_key.public)
-    with RemoteWorker(login, timeout=LOGIN_TIMEOUT) as worker:
+    target = SshTarget(
+        host=instance.host,
+        port=instance.port,
+        key=access.login_key,
+        host_key=access.host_key.public,
+    )
+    with RemoteWorker(target, timeout=LOGIN_TIMEOUT) as worker:
         yield worker
 
 
-def _import_ssh() -> None:
-    with suppress(ImportError):  # it is told where it is needed
-        import asyncssh  # noqa: F401 -- for those who import it later
-
-
 def instance_name(run: str, stage: str, number: int = 1) -> str:
-    """A name that every cloud takes, `a-z`, `0-9` and `-`, at most 63; each machine has its own."""
+    """A unique instance name that every cloud accepts: `a-z`, `0-9` and `-`, at most 63."""
     end = f"-{number}" if number > 1 else ""
     return f"{f'materia-{run}-{stage}'.lower()[: 63 - len(end)]}{end}"
 
 
-def artifacts_of(running: Running, leg: Leg) -> list[Artifact]:
-    """What the stages of *leg* run, one for each: fetching begins with a small one at once.
+def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
+    """Find or build the artifact of each stage of *placement*; extract has a small one.
 
-    Never called while a machine is rented: putting one together can take a minute.
+    Never called while a machine is rented: a build can take a minute.
 
     Raises:
-        ArtifactError: one cannot be put together.
+        ArtifactError: an artifact cannot be built.
     """
     from materia_runner.artifact.find import find_or_build
 
-    offer = leg.chosen.offer
-    settings = running.pipeline.settings["provider", offer.provider]
-    facts = expected(running.state, offer.provider, settings, offer.architecture)
+    offer = placement.chosen.offer
+    settings = context.pipeline.settings["provider", offer.provider]
+    facts = expected(context.state, offer.provider, settings, offer.architecture)
 
     def say(message: str) -> None:
-        if message not in running.said:  # of the small one and of the large one
-            running.said.add(message)
-            running.journal.say(leg.stages[0].name, message)
+        if message not in context.said:  # the small and the large artifact repeat it
+            context.said.add(message)
+            context.recorder.say(placement.stages[0].name, message)
 
     found = []
-    for stage in leg.stages:
+    for stage in placement.stages:
         key = (stage.name, facts)
-        known = running.artifacts.get(key)
-        if known is None or known.url is not None:  # an address is valid for minutes only
-            running.artifacts[key] = find_or_build(
+        known = context.artifacts.get(key)
+        if known is None or known.url is not None:  # a URL is valid for minutes only
+            context.artifacts[key] = find_or_build(
                 python=facts.python,
                 architecture=facts.architecture,
-                registry=running.registry,
-                pipeline=running.pipeline,
-                environment=running.environment,
+                registry=context.registry,
+                pipeline=context.pipeline,
+                environment=context.environment,
                 stages=[stage.name],
                 say=say,
             )
-        found.append(running.artifacts[key])
+        found.append(context.artifacts[key])
     return found

@@ -1,17 +1,15 @@
-"""What a run writes down as it goes: ledger, logs, and events for whoever looks on."""
+"""Record a run as it goes: ledger notes, stage logs, and events for the display."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from materia.compute import Instance
-from materia.errors import BudgetError
-from materia.printable import printable
+from materia.compute import Money
 
 from materia_runner.messages.events import (
     Event,
@@ -25,23 +23,22 @@ from materia_runner.messages.events import (
     Spent,
     without,
 )
-from materia_runner.rental.cost_meter import addresses_of
 from materia_runner.run.stage_log import StageLog
-from materia_runner.secrets.redaction import redact
+from materia_runner.secrets.redaction import clean
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
     from materia_runner.ledger.rows import MachineRow
     from materia_runner.ledger.state import State
-    from materia_runner.rental.cost_meter import Spending
+    from materia_runner.rental.cost_meter import CostMeter
 
 BEAT_SECONDS = 1.0
 
 
-class Journal:
-    """The journal of one run.
+class Recorder:
+    """The recorder of one run.
 
-    What comes in is without secrets and control characters afterwards, wherever it goes.
+    Removes secrets and control characters from everything it records or shows.
     """
 
     def __init__(
@@ -58,17 +55,16 @@ class Journal:
 
     def clean(self, text: str) -> str:
         """*text* without secrets and control characters."""
-        # Twice, as what is taken out between may have stood in the middle of a secret.
-        return redact(printable(redact(text, self._hidden)), self._hidden)
+        return clean(text, self._hidden)
 
     def say(self, stage: str, message: str, *, warning: bool = False) -> None:
-        """A sentence of the runner's own: shown, logged, and part of the run's timeline."""
+        """Show and log a message of the runner, and add it to the run's timeline."""
         message = self.clean(message)
         self.ledger.note(self.run, at=datetime.now(UTC), stage=stage, text=message)
         self.observe(stage, Log(level="warning" if warning else "info", message=message))
 
     def observe(self, stage: str, event: Event) -> None:
-        """Show an event, and log what is worth reading afterwards."""
+        """Show an event, and log its text."""
         event = without(event, self._hidden)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
@@ -76,7 +72,7 @@ class Journal:
         self._observe(stage, event)
 
     def _words(self, event: Event) -> str:
-        """What of it is worth reading afterwards; of progress, the first and the last word."""
+        """Text of an event for the log; of progress, only the first and last event of a phase."""
         match event:
             case Log():
                 return f"warning: {event.message}" if event.level == "warning" else event.message
@@ -92,7 +88,7 @@ class Journal:
 
     @contextmanager
     def log_of(self, stage: str, attempt: int) -> Iterator[None]:
-        """While this block runs, events go to the log of that stage."""
+        """Write the events of this block to the log of *stage*."""
         log = StageLog(self._folder / f"{stage}.{attempt}.log")
         with self._lock:
             self._log, self._phase = log, ""
@@ -104,114 +100,57 @@ class Journal:
                 log.close(datetime.now(UTC))
 
 
-@dataclass(slots=True, kw_only=True)
-class MachineLife:
-    """Writes down the life of one machine; see `lifecycle.Life`.
+@dataclass(frozen=True, slots=True)
+class InstanceReports:
+    """Shows the life of one instance as events of a run; see `instance_record.InstanceReporter`.
 
     Attributes:
-        journal: Where.
-        spending: What it adds to.
-        row: The machine.
-        stage: The first that it is for.
-        affordable: Raises BudgetError when it is not, now that it is written down.
+        recorder: The recorder of the run.
+        stage: The first stage of the instance.
     """
 
-    journal: Journal
-    spending: Spending
-    row: MachineRow
+    recorder: Recorder
     stage: str
-    affordable: Callable[[], None] = lambda: None
 
-    def asked(self) -> None:
-        """As in Life; raises BudgetError before anything is asked for."""
-        self.journal.ledger.intend_machine(self.row)
-        try:
-            self.affordable()
-        except BudgetError as error:
-            self.refused(str(error))
-            raise
-        self._tell("asked")
-
-    def refused(self, reason: str, /) -> None:
-        """As in Life."""
-        self.journal.ledger.machine_failed(self.row.name, self.journal.clean(reason))
-        self._tell("refused")
-
-    def undone(self, made: Literal["address", "machine"], /) -> None:
-        """As in Life."""
-        offer = self.row.offer if made == "machine" else addresses_of(self.row.offer)
-        self.spending.begin(self.row.name, offer, self.row.intended_at)
-        self._end()
-
-    def created(self, instance: Instance, /) -> None:
-        """As in Life."""
-        now = datetime.now(UTC)
-        begun = self.row.intended_at
-        self.spending.begin(self.row.name, self.row.offer, begun, said=instance.created_at)
-        self.journal.ledger.machine_created(
-            self.row.name,
-            id=instance.id,
-            region=instance.region,
-            created_at=instance.created_at or begun,
-            at=now,
-        )
-        self._tell("created")
-
-    def ready(self, instance: Instance, /) -> None:
-        """As in Life."""
-        host = instance.host or ""
-        self.journal.ledger.machine_ready(self.row.name, host=host, at=datetime.now(UTC))
-        self._tell("ready")
-
-    def destroying(self, _instance: Instance, /) -> None:
-        """As in Life."""
-        self.journal.ledger.machine_destroying(self.row.name, at=datetime.now(UTC))
-
-    def delayed(self, instance: Instance, reason: str, /) -> None:
-        """As in Life."""
-        message = f"{instance.name} cannot be destroyed yet, trying again: {reason}"
-        self.journal.say(self.stage, message, warning=True)
-
-    def gone(self, _instance: Instance, /) -> None:
-        """As in Life."""
-        self._end()
-
-    def _end(self) -> None:
-        now = datetime.now(UTC)
-        quote = self.spending.end(self.row.name, now)
-        self.journal.ledger.machine_gone(self.row.name, at=now, cost=quote.cost, lines=quote.lines)
-        self._tell("gone", cost=f"{quote.cost.amount:f}")
-
-    def _tell(self, state: MachineState, *, cost: str = "") -> None:
-        offer = self.row.offer
-        self.journal.observe(
+    def changed(self, row: MachineRow, state: MachineState, *, cost: Money | None) -> None:
+        """Show the new state as an event."""
+        offer = row.offer
+        self.recorder.observe(
             self.stage,
             Machine(
-                name=self.row.name,
+                name=row.name,
                 state=state,
                 provider=offer.provider,
                 place=offer.zone or offer.region,
                 instance_type=offer.instance_type,
                 hourly=f"{offer.hourly.amount:f}",
                 currency=offer.hourly.currency,
-                cost=cost,
+                cost="" if cost is None else f"{cost.amount:f}",
             ),
         )
 
+    def warn(self, message: str) -> None:
+        """Show and log a warning."""
+        self.recorder.say(self.stage, message, warning=True)
+
+    def clean(self, text: str) -> str:
+        """*text* without secrets and control characters."""
+        return self.recorder.clean(text)
+
 
 @contextmanager
-def meter_shown(journal: Journal, spending: Spending, stage: str) -> Iterator[None]:
-    """While this block runs, say what was spent whenever that has changed."""
+def meter_shown(recorder: Recorder, cost_meter: CostMeter, stage: str) -> Iterator[None]:
+    """Show the cost so far whenever it changes in this block."""
     ended = threading.Event()
 
     def beat() -> None:
         shown = ""
         while True:
-            total = spending.total(datetime.now(UTC))
+            total = cost_meter.total(datetime.now(UTC))
             amount = f"{total.amount:f}"
-            if amount != shown and spending.counting:
+            if amount != shown and cost_meter.counting:
                 shown = amount
-                journal.observe(stage, Spent(amount=amount, currency=total.currency))
+                recorder.observe(stage, Spent(amount=amount, currency=total.currency))
             if ended.wait(BEAT_SECONDS):
                 return
 

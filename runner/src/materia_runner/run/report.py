@@ -13,10 +13,10 @@ class StageReport:
     """What one stage did.
 
     Attributes:
-        stage: Its name.
-        provider: Who ran it.
+        stage: Name of the stage.
+        provider: Name of the provider that ran it.
         seconds: From the request for a worker until it was gone.
-        result: What the worker reported, ready for JSON.
+        result: Result that the worker reported, as JSON values.
     """
 
     stage: str
@@ -30,11 +30,11 @@ class RunReport:
     """What a run did: `materia run --json` prints it.
 
     Attributes:
-        run: Its identity; sorts by time.
-        stages: In the order they ran.
-        seconds: In all.
-        sample: Whether it read the sample.
-        cost: What its machines cost, in the currency that costs are shown in; None is nothing.
+        run: ID of the run; IDs sort by time.
+        stages: Reports of the stages, in the order they ran.
+        seconds: Duration of the run.
+        sample: Whether the run read the sample.
+        cost: Cost of its machines, in the currency that costs are shown in; None is nothing.
     """
 
     run: str

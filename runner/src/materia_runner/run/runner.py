@@ -1,21 +1,16 @@
-"""Run a pipeline: plan, rent, run, destroy; and plan anew when a machine cannot be had."""
+"""Run a pipeline: plan, rent, run, destroy; plan again after a failed attempt (failover)."""
 
 from __future__ import annotations
 
-import os
-import secrets as randomness
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from materia.errors import (
-    BudgetError,
     ConfigError,
     MateriaError,
     NoOfferError,
@@ -28,27 +23,29 @@ from materia.errors import (
 from materia.plugins import Registry
 from materia_providers.clock import provider_time
 
+from materia_runner.codec import plain
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.ledger.rows import RunRow, RunState
+from materia_runner.figures import money_text
+from materia_runner.ledger.rows import RunRow
+from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
-from materia_runner.plain_values import plain
 from materia_runner.planning.available_offers import Market, ask_market, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
-from materia_runner.planning.plan import Leg, Plan, make_plan
+from materia_runner.planning.plan import Placement, Plan, make_plan
 from materia_runner.planning.plan_json import plan_values
 from materia_runner.pricing.offer_query import NoAnswer
-from materia_runner.rental.cost_meter import Spending, month_so_far
-from materia_runner.rental.failover import Announcing, Failover
+from materia_runner.rental.cost_meter import CostMeter, month_so_far
+from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.sweep import Swept, sweep_provider
-from materia_runner.run.context import Running
-from materia_runner.run.placement import LegRun, artifacts_of
-from materia_runner.run.recorder import Journal, meter_shown
+from materia_runner.run.context import RunContext
+from materia_runner.run.placement import PlacementRun, artifacts_of
+from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
-from materia_runner.signals import Interrupted, interrupts
+from materia_runner.signals import interrupts
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
@@ -61,9 +58,9 @@ class Planned:
     """What a run would do now.
 
     Attributes:
-        plan: Which machines its stages would run on.
-        unanswered: Providers that could not say what they offer, with the reason.
-        left_out: What could not be read or believed of those who did, a line each.
+        plan: The machines of its stages.
+        unanswered: Providers that sent no offers, with the reason.
+        left_out: Invalid offers that were left out, a line each.
     """
 
     plan: Plan
@@ -72,7 +69,7 @@ class Planned:
 
 
 def _unheard(_stage: str, _event: Event) -> None:
-    """Nobody listens."""
+    """Ignore the event."""
 
 
 def plan_run(
@@ -82,11 +79,11 @@ def plan_run(
     *,
     ledger: Ledger,
 ) -> Planned:
-    """What `run` would do now; asks for offers, and creates nothing.
+    """Plan what `run` would do now: asks for offers, and creates nothing.
 
     Raises:
         NoOfferError: no provider can run a stage.
-        MateriaError: as the only provider raised it.
+        MateriaError: the only provider raised it.
     """
     refuse_folders(pipeline, registry)
     market = ask_market(pipeline, registry, environment)
@@ -108,19 +105,19 @@ def run(
     bundled_only: bool = False,
     observe: Observe = _unheard,
 ) -> RunReport:
-    """Run the stages one after the other; the first that fails is the last.
+    """Run the stages one after the other, and stop at the first that fails.
 
-    Partitions that could not be had do not fail a stage: they are `problems` in its result.
+    Partitions that cannot be used do not fail a stage: they are `problems` in its result.
 
     Raises:
-        Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is cleared away.
-        MateriaError: of the class that says what to do about it.
+        Interrupted: on SIGINT, SIGTERM or SIGHUP, after the clean-up.
+        MateriaError: a stage failed, or could not start.
     """
     started = time.monotonic()
     identity = new_run(datetime.now(UTC))
     hidden = all_to_hide(environment, registry)
     with interrupts() as signals, state.hold(identity), state.ledger() as ledger:
-        running = Running(
+        context = RunContext(
             run=identity,
             pipeline=pipeline,
             registry=registry,
@@ -128,13 +125,13 @@ def run(
             everything=everything,
             bundled_only=bundled_only,
             state=state,
-            journal=Journal(identity, state=state, ledger=ledger, observe=observe, hidden=hidden),
-            spending=Spending(pipeline.exchange),
+            recorder=Recorder(identity, state=state, ledger=ledger, observe=observe, hidden=hidden),
+            cost_meter=CostMeter(pipeline.exchange),
             signals=signals,
         )
-        with _recorded(running):
-            reports = _run_all(running)
-        total = running.spending.total(datetime.now(UTC))
+        with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
+            reports = _run_all(context)
+        total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
     return RunReport(
@@ -146,98 +143,69 @@ def run(
     )
 
 
-def new_run(now: datetime) -> str:
-    """An identity that sorts by time and names no other run: `20261124T085500-ab12cd`."""
-    return f"{now:%Y%m%dT%H%M%S}-{randomness.token_hex(3)}"
-
-
-@contextmanager
-def _recorded(running: Running) -> Iterator[None]:
-    """Write down that the run begins and how it ends."""
-    pipeline, ledger = running.pipeline, running.journal.ledger
-    ledger.begin_run(
-        RunRow(
-            run=running.run,
-            started_at=datetime.now(UTC),
-            source=pipeline.source,
-            sink=pipeline.sink,
-            providers=pipeline.providers or ("auto",),
-            directory=str(pipeline.directory.absolute()),
-            sample=pipeline.sample,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            version=version("materia-runner"),
-            max_cost=pipeline.budget.max_cost,
-        )
+def _run_row(context: RunContext) -> RunRow:
+    pipeline = context.pipeline
+    return RunRow(
+        run=context.run,
+        started_at=datetime.now(UTC),
+        source=pipeline.source,
+        sink=pipeline.sink,
+        providers=pipeline.providers or ("auto",),
+        directory=str(pipeline.directory.absolute()),
+        sample=pipeline.sample,
+        max_cost=pipeline.budget.max_cost,
     )
-    outcome: RunState = "failed"
-    error = None
-    try:
-        yield
-        outcome = "ok"
-    except Interrupted as interrupted:
-        outcome, error = "interrupted", str(interrupted)
-        raise
-    except BudgetError as refused:
-        outcome, error = "over budget", str(refused)
-        raise
-    except Exception as failure:
-        error = str(failure) or type(failure).__name__
-        raise
-    finally:
-        words = None if error is None else running.journal.clean(error)
-        ledger.end_run(running.run, outcome, at=datetime.now(UTC), error=words)
 
 
-def _run_all(running: Running) -> list[StageReport]:
-    pipeline, journal = running.pipeline, running.journal
+def _run_all(context: RunContext) -> list[StageReport]:
+    pipeline, recorder = context.pipeline, context.recorder
     first = pipeline.stages[0].name
-    refuse_folders(pipeline, running.registry)
-    market = ask_market(pipeline, running.registry, running.environment)
+    refuse_folders(pipeline, context.registry)
+    market = ask_market(pipeline, context.registry, context.environment)
     for unanswered in market.unanswered:
         expected = unanswered.lacking and not pipeline.providers
-        journal.say(first, f"left out: {unanswered.reason}", warning=not expected)
+        recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
     for line in market.left_out:
-        journal.say(first, line, warning=True)
-    _sweep(running, market)
-    remaining: Sequence[Stage] = _with_experience(pipeline, journal.ledger)
+        recorder.say(first, line, warning=True)
+    _sweep(context, market)
+    remaining: Sequence[Stage] = _with_experience(pipeline, recorder.ledger)
     reports: list[StageReport] = []
     failover = Failover(offers=market.offers)
-    with Announcing(partial(journal.say, warning=True)) as news:
+    with FailoverNotices(partial(recorder.say, warning=True)) as notices:
         number = 0
         while remaining:
-            running.signals.let_through()
+            context.signals.let_through()
             plan = _plan(pipeline, remaining, market, failover)
-            leg = plan.legs[0]
-            provider = leg.chosen.offer.provider
+            placement = plan.placements[0]
+            provider = placement.chosen.offer.provider
             owned = provider in market.owned
             if not number:
                 without_answer = {
                     "unanswered": plain(market.unanswered),
                     "left_out": list(market.left_out),
                 }
-                journal.ledger.save_plan(running.run, {**plan_values(plan), **without_answer})
+                recorder.ledger.save_plan(context.run, {**plan_values(plan), **without_answer})
             if not owned:
-                if (result := running.needs_no_machine(remaining[0])) is not None:
-                    journal.say(remaining[0].name, "nothing is new, so no machine is rented for it")
+                if (result := context.needs_no_machine(remaining[0])) is not None:
+                    recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
                     reports.append(_unrented(remaining[0], result))
                     remaining = remaining[1:]
                     continue
-                _check_budget(running, plan)
-                _make_ready(running, plan, market)
-            news.tried()
+                _check_budget(context, plan)
+                _make_ready(context, plan, market)
+            notices.tried()
             if not owned:
-                journal.say(leg.stages[0].name, _chosen(leg))
+                recorder.say(placement.stages[0].name, _chosen(placement))
             number += 1
-            attempt = LegRun(running, leg, market.providers[provider], number=number)
+            attempt = PlacementRun(context, placement, market.providers[provider], number=number)
             try:
-                with meter_shown(journal, running.spending, leg.stages[0].name):
+                with meter_shown(recorder, context.cost_meter, placement.stages[0].name):
                     attempt.go(owned=owned)
             except OrphanError:
                 raise
             except (ConfigError, ProviderError, WorkerLostError) as error:
-                stage = leg.stages[min(len(attempt.reports), len(leg.stages) - 1)].name
-                news.hold(stage, error, _next_try(failover, error, attempt, stage=stage))
+                stage = placement.stages[min(len(attempt.reports), len(placement.stages) - 1)].name
+                notices.hold(stage, error, _next_try(failover, error, attempt, stage=stage))
             finally:
                 reports += attempt.reports
             remaining = remaining[len(attempt.reports) :]
@@ -247,14 +215,14 @@ def _run_all(running: Running) -> list[StageReport]:
 def _next_try(
     failover: Failover,
     error: ConfigError | ProviderError | WorkerLostError,
-    attempt: LegRun,
+    attempt: PlacementRun,
     *,
     stage: str,
 ) -> str:
-    """What to do after *error*.
+    """Decide what to try after *error*, as a sentence.
 
     Raises:
-        MateriaError: *error*, when nothing is left to do.
+        MateriaError: *error*, when nothing is left to try.
     """
     lost = attempt.reached and isinstance(error, ReadyTimeoutError)
     if isinstance(error, WorkerLostError) or lost:
@@ -263,24 +231,28 @@ def _next_try(
     if isinstance(error, OtherMachineError):
         return failover.learn_other(error, attempt.offer)
     if attempt.reached:
-        raise error  # no fault of the offer
+        raise error  # not due to the offer
     return failover.learn(error, attempt.offer)
 
 
-def _make_ready(running: Running, plan: Plan, market: Market) -> None:
-    """Find out what would stop the run later, while nothing is rented: it would be paid for.
+def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
+    """Lock the sink and build artifacts before a machine is rented: a failure then costs nothing.
 
     Raises:
         BusyError: another process holds the database of the sink.
-        ArtifactError: what a worker runs cannot be put together.
+        ArtifactError: an artifact cannot be built.
     """
-    rented = [leg for leg in plan.legs if leg.chosen.offer.provider not in market.owned]
-    for leg in rented:
-        artifacts_of(running, leg)
-    names = [stage.name for leg in plan.legs for stage in leg.stages]
-    # A stage on this machine opens the sink itself, and would find it held by us.
-    if len(rented) == len(plan.legs) and "transform" in names:
-        running.hold_sink()
+    rented = [
+        placement
+        for placement in plan.placements
+        if placement.chosen.offer.provider not in market.owned
+    ]
+    for placement in rented:
+        artifacts_of(context, placement)
+    names = [stage.name for placement in plan.placements for stage in placement.stages]
+    # A stage on this machine opens the sink itself, and would find it locked by this process.
+    if len(rented) == len(plan.placements) and "transform" in names:
+        context.hold_sink()
 
 
 def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
@@ -301,39 +273,39 @@ def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, failover:
     except NoOfferError as error:
         if not failover.reasons:
             raise
-        head = f"nothing to run the stage {stages[0].name} on"
+        head = f"no machine can run the stage {stages[0].name}"
         raise NoOfferError("\n  ".join([head, *failover.lines(), INSTEAD])) from error
 
 
-def _chosen(leg: Leg) -> str:
-    quote = leg.chosen
+def _chosen(placement: Placement) -> str:
+    quote = placement.chosen
     offer = quote.offer
-    names = " and ".join(stage.name for stage in leg.stages)
+    names = " and ".join(stage.name for stage in placement.stages)
     return (
         f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
-        f"about {quote.shown.amount:.4f} {quote.shown.currency}, "
-        f"at most {leg.worst.amount:.4f} {leg.worst.currency}"
+        f"about {money_text(quote.shown)}, "
+        f"at most {money_text(placement.worst)}"
     )
 
 
-def _check_budget(running: Running, plan: Plan) -> None:
-    """Refuse what could pass a cap, before anything of it is rented.
+def _check_budget(context: RunContext, plan: Plan) -> None:
+    """Compare the plan's worst case with the caps, before a machine is rented.
 
     Raises:
-        BudgetError: it could.
+        BudgetError: the worst case exceeds a cap.
     """
     now = datetime.now(UTC)
     check(
-        running.pipeline.budget,
+        context.pipeline.budget,
         worst=plan.worst,
-        spent_in_run=running.spending.total(now),
-        month=month_so_far(running.journal.ledger, running.pipeline.exchange, now),
+        spent_in_run=context.cost_meter.total(now),
+        month=month_so_far(context.recorder.ledger, context.pipeline.exchange, now),
         made_of=plan.worst_case,
     )
 
 
 def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
-    """The stages, thought to run as long as they did, where materia.toml does not say how long."""
+    """The stages with durations learnt from earlier runs, unless materia.toml sets them."""
     stages = []
     for stage in pipeline.stages:
         known = None
@@ -343,15 +315,15 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _sweep(running: Running, market: Market) -> None:
-    """Destroy what earlier runs left with the providers that take part; one that fails is told."""
-    first = running.pipeline.stages[0].name
+def _sweep(context: RunContext, market: Market) -> None:
+    """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
+    first = context.pipeline.stages[0].name
 
     def sweep(name: str) -> Swept | MateriaError:
         try:
             provider = market.providers[name]
             now = provider_time(provider).now
-            return sweep_provider(provider, name=name, state=running.state, now=now)
+            return sweep_provider(provider, name=name, state=context.state, now=now)
         except MateriaError as error:
             return error
 
@@ -360,13 +332,11 @@ def _sweep(running: Running, market: Market) -> None:
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Swept):
             for line in result.unseen:
-                running.journal.say(first, f"not swept: {line}", warning=True)
+                context.recorder.say(first, f"not swept: {line}", warning=True)
             for left in result.found:
                 if left.instance.name not in result.left:
-                    message = (
-                        f"{left.instance.name} was left by an earlier run and is destroyed now"
-                    )
-                    running.journal.say(first, message, warning=True)
+                    message = f"destroyed {left.instance.name}, left behind by an earlier run"
+                    context.recorder.say(first, message, warning=True)
             continue
         reason = result or f"{name}: no answer; run `materia sweep` later"
-        running.journal.say(first, f"not swept: {reason}", warning=True)
+        context.recorder.say(first, f"not swept: {reason}", warning=True)

@@ -1,7 +1,7 @@
-"""The log file of a stage, of bounded length: its beginning, its end, and what was cut between.
+"""Log file of a stage with a size limit: keeps the beginning and the end, cuts the middle.
 
-A stage can write for hours, on a machine that is not ours: its log may fill neither the disk nor
-the memory here.
+A stage can write for hours, on a machine that is not ours: its log must not fill the disk or the
+memory here.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from datetime import datetime
 from pathlib import Path
 
 LIMIT_BYTES = 10_000_000
-LONGEST_LINE = 100_000  # characters; of a longer one the rest is cut
-TAIL_SHARE = 5  # one in so many bytes is for the end
+LONGEST_LINE = 100_000  # characters; a longer line is cut
+TAIL_SHARE = 5  # one fifth of the bytes is for the end
 
 
 class StageLog:
-    """A log that is appended to; close it when the stage has ended.
+    """An append-only log; close it when the stage has ended.
 
-    The end is kept in memory until then: a process that is killed leaves the beginning, whose last
-    line says so.
+    The end is kept in memory until then: a process that is killed leaves only the beginning, and
+    its last line says so.
     """
 
     def __init__(self, path: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -33,7 +33,7 @@ class StageLog:
         self._file = path.open("ab", buffering=0)
 
     def write(self, at: datetime, text: str) -> None:
-        """Add *text*, line by line, with that time."""
+        """Append *text*, line by line, with the time *at*."""
         for line in text.splitlines() or [""]:
             if len(line) > LONGEST_LINE:
                 cut = len(line) - LONGEST_LINE
@@ -47,8 +47,8 @@ class StageLog:
             return
         with self._file:
             if self._cut_lines:
-                told = f"here {self._cut_lines:,} lines ({self._cut_bytes:,} bytes) were cut"
-                self._file.write(_stamped(at, f"{told}, as the log is {self._size()} long"))
+                told = f"{self._cut_lines:,} lines ({self._cut_bytes:,} bytes) were cut here"
+                self._file.write(_stamped(at, f"{told}: a log has at most {self._size()}"))
             self._file.write(b"".join(self._tail))
         self._tail.clear()
 
@@ -59,7 +59,7 @@ class StageLog:
             return
         if not self._full:
             self._full = True
-            told = f"of what follows here the end is kept: a log has {self._size()} at most\n"
+            told = f"only the end is kept from here on: a log has at most {self._size()}\n"
             self._file.write(line[: line.index(b"Z ") + 2] + told.encode())
         self._tail.append(line)
         self._in_tail += len(line)

@@ -1,1 +1,1 @@
-"""Secrets: where they come from, and how they are redacted from every message."""
+"""Secrets: resolve them from the environment, .env or Pulumi ESC, and redact them from messages."""

@@ -1,10 +1,10 @@
-r"""`.env`: variables in a file, one `NAME=value` a line.
+r"""Parse a `.env` file: variables as `NAME=value`, one per line.
 
-A value is taken as it is written: nothing is put in the place of `$NAME` or `${NAME}`, as a
-password may have a dollar in it. In 'single' and "double" quotes it may have several lines. Single
-quotes take everything up to the next one, backslashes included, as a shell does; only double quotes
-know `\n` and the like. The last line of a name counts. `export` in front is allowed, and `#` begins
-a comment at the begin of a line, after a blank, or behind a quote.
+Values are literal: `$NAME` and `${NAME}` are not expanded, because a password may contain a dollar
+sign. A value in 'single' or "double" quotes may have several lines. Single quotes take everything
+up to the next one, backslashes included, as a shell does; only double quotes know escapes such as
+`\n`. The last line of a name counts. A line may begin with `export`, and `#` starts a comment at
+the beginning of a line, after a space, or after a quoted value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 _NAME = re.compile(r"""[^\S\n]*(?:export[^\S\n]+)?([^=#\s'"]+)[^\S\n]*=[^\S\n]*""")
 _QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
-_NOTHING = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")  # blanks and a comment, to the line's end
+_NOTHING = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")  # spaces and a comment to the line's end
 _COMMENT = re.compile(r"\s+#.*")
 _ESCAPE = re.compile(r"\\([\\'\"abfnrtv])")
 _ESCAPED = dict(zip("\\'\"abfnrtv", "\\'\"\a\b\f\n\r\t\v", strict=True))
@@ -26,12 +26,13 @@ _ESCAPED = dict(zip("\\'\"abfnrtv", "\\'\"\a\b\f\n\r\t\v", strict=True))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvFile:
-    """What a file says.
+    """Variables of a `.env` file.
 
     Attributes:
-        values: By name; empty ones are left out.
-        exposed: How to keep others from reading it, when everybody on this machine can; else empty.
-        problems: Sentences about what could not be used, without its content.
+        values: Values by name; empty values are left out.
+        exposed: Command that makes the file private, if every user on this machine can read it;
+            otherwise empty.
+        problems: Sentences about lines that could not be used, without their content.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class EnvFile:
 
 
 def read_env_file(path: Path) -> EnvFile:
-    """What the file says; nothing when there is none, or a folder of that name."""
+    """Read the file; empty when it does not exist or is a folder."""
     if not path.is_file():
         return EnvFile()
     try:
@@ -52,12 +53,12 @@ def read_env_file(path: Path) -> EnvFile:
         return EnvFile(problems=(f"{path} cannot be read: it is not UTF-8 text",))
     exposed = f"chmod 600 {shlex.quote(str(path))}" if mode & stat.S_IROTH else ""
     values, broken = _parse(text)
-    problems = (f"{path}: {_lines(broken)} not NAME=value, and left out",) if broken else ()
+    problems = (f"{path}: {_lines(broken)} not NAME=value, and ignored",) if broken else ()
     return EnvFile(values=values, exposed=exposed, problems=problems)
 
 
 def _parse(text: str) -> tuple[dict[str, str], list[str]]:
-    """The values, and the lines that are none, as `3` or `5-7`."""
+    """The values, and the numbers of unusable lines, as `3` or `5-7`."""
     values: dict[str, str] = {}
     broken = []
     at = 0
@@ -78,9 +79,9 @@ def _parse(text: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _binding(text: str, at: int) -> tuple[tuple[str, str] | None, int]:
-    """Name and value of the line that begins at *at*, and where the next one begins.
+    """Name and value of the line that begins at *at*, and the offset of the next line.
 
-    Without them, where the broken line ends; a quote may have made several of it.
+    For an unusable line: None, and the offset of its end; a quote may span several lines.
     """
     name = _NAME.match(text, at)
     if name is None:
@@ -88,7 +89,7 @@ def _binding(text: str, at: int) -> tuple[tuple[str, str] | None, int]:
     start = name.end()
     if text[start : start + 1] not in {"'", '"'}:
         end = _end(text, start)
-        # A blank before the `#` may be one of those behind the `=`.
+        # The space before the `#` may be one of those after the `=`.
         plain = text[start:end] if text[start - 1] == "=" else f" {text[start:end]}"
         return (name[1], _COMMENT.sub("", plain).strip()), end + 1
     quoted = _QUOTED.match(text, start)

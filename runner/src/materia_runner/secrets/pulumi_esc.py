@@ -1,16 +1,16 @@
-"""Pulumi ESC: the variables that an environment gives, by the REST API of Pulumi Cloud.
+"""Pulumi ESC: read the variables of an environment with the REST API of Pulumi Cloud.
 
-An environment is opened, which evaluates it, and read by the id of that session
+The client opens an environment, which evaluates it, and reads it by the id of that session
 (pulumi.com/docs/pulumi-cloud/reference/environments, 2026-11). The answer has `properties`; each is
 
     {"value": V, "secret": true, "unknown": true, "trace": {...}}
 
-where `secret` and `unknown` are there only when they hold, and V is text, a number, true or false,
-null, or again such values in a list or an object. Variables are the scalars in the value of
-`environmentVariables`; that is what `esc run` puts into the environment of a program.
+where `secret` and `unknown` are there only when true, and V is text, a number, true or false, null,
+or a list or object of such values. Variables are the scalars in the value of
+`environmentVariables`; `esc run` puts the same ones into the environment of a program.
 
-The SDK is not used: pulumi-esc-sdk 0.14.0 takes every object that has a key `value` for that value
-alone, so a variable of this name loses all the others. Its import takes five times as long, too.
+materia does not use the SDK: pulumi-esc-sdk 0.14.0 reduces every object with a key `value` to that
+value, so a variable of this name loses all the others. Its import also takes five times as long.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from urllib.parse import quote, urlsplit
 
 from materia.errors import VariableError
 
+from materia_runner.install_hints import install_command
+
 if TYPE_CHECKING:
     import httpx
 
@@ -34,15 +36,15 @@ HEADERS = {"accept": "application/vnd.pulumi+8", "content-type": "application/js
 VARIABLES = "environmentVariables"
 CONNECT_SECONDS = 5.0
 PATIENCE = timedelta(seconds=30)  # opening may fetch credentials of other services first
-PAUSES_SECONDS = (0.5, 1.0)  # between three tries
+PAUSES_SECONDS = (0.5, 1.0)  # between three attempts
 
 
 class EscError(Exception):
-    """The environment cannot be read; the text says why and what to do, and holds no secret."""
+    """The environment cannot be read; the message says why and what to do, without secrets."""
 
 
 class _PassingError(EscError):
-    """It may work when it is tried again, after *pause* seconds or as usual."""
+    """A temporary error: retry after *pause* seconds, or after the usual pause."""
 
     def __init__(self, message: str, pause: float | None = None) -> None:
         self.pause = pause
@@ -50,16 +52,16 @@ class _PassingError(EscError):
 
 
 class _AbsentError(EscError):
-    """There is no such thing."""
+    """The environment or the session does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variables:
-    """What an environment gives.
+    """Variables of an environment.
 
     Attributes:
-        values: By name; what is empty, not a scalar or not yet known is left out.
-        others: Names of its other properties, which are no variables.
+        values: Values by name, without those that are empty, not scalar or not yet known.
+        others: Names of its other properties, which are not variables.
     """
 
     values: Mapping[str, str]
@@ -69,23 +71,23 @@ class Variables:
 def read_variables(
     environment: str, *, token: str, url: str = CLOUD, patience: timedelta = PATIENCE
 ) -> Variables:
-    """Open *environment* and read its variables.
+    """Open *environment* and read its variables, with three attempts for temporary errors.
 
-    What may pass (no answer, 429, 5xx) is tried three times.
+    Temporary errors are: no answer, 429 and 5xx.
 
     Args:
         environment: `organization/project/name`, or `project/name` in the default organization of
             the token; `@version` may follow.
         token: An access token of Pulumi Cloud.
-        url: Where the API is; of its path nothing is used.
-        patience: No request is begun after it, nor waited for longer.
+        url: Address of the API; its path is ignored.
+        patience: Time limit for all requests.
 
     Raises:
-        EscError: it cannot be had.
+        EscError: the environment cannot be read.
     """
     token = token.strip()
     if not (token.isascii() and token.isprintable()):
-        raise EscError("PULUMI_ACCESS_TOKEN has characters that are in no token; set it anew")
+        raise EscError("PULUMI_ACCESS_TOKEN has characters that no token has; set it again")
     end = time.monotonic() + patience.total_seconds()
     pauses = iter(PAUSES_SECONDS)
     with _client(_base(url), token, patience) as client:
@@ -102,7 +104,7 @@ def read_variables(
 
 
 def variables(properties: Mapping[str, Any]) -> Variables:
-    """The variables in the `properties` of an answer, as `esc run` takes them."""
+    """The variables in the `properties` of an answer, by the rules of `esc run`."""
     given = properties.get(VARIABLES)
     inside = given.get("value") if isinstance(given, dict) else None
     values = {}
@@ -115,7 +117,7 @@ def variables(properties: Mapping[str, Any]) -> Variables:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else ""  # numbers are read as text
+    return value if isinstance(value, str) else ""  # numbers are parsed as text
 
 
 def _properties(api: _Api, environment: str) -> Mapping[str, Any]:
@@ -129,7 +131,7 @@ def _properties(api: _Api, environment: str) -> Mapping[str, Any]:
 
 
 def _open(api: _Api, environment: str) -> tuple[str, str]:
-    """The path of the environment and the id of a session."""
+    """Open the environment: its path in the API and the id of the session."""
     environment, _, version = environment.partition("@")
     opening = f"/versions/{quote(version, safe='')}/open" if version else "/open"
     for parts in _places(api, environment.split("/")):
@@ -148,7 +150,7 @@ def _open(api: _Api, environment: str) -> tuple[str, str]:
 
 
 def _places(api: _Api, parts: list[str]) -> Iterator[list[str]]:
-    """Where an environment of that name may be, as Pulumi's own command line has it."""
+    """The full names that an environment may have, by the rules of Pulumi's command line."""
     if len(parts) != 2:
         yield parts
         return
@@ -156,7 +158,7 @@ def _places(api: _Api, parts: list[str]) -> Iterator[list[str]]:
         organization = api.ask("GET", "/api/user/organizations/default").get("GitHubLogin")
     except _PassingError:
         raise
-    except EscError:  # older servers know no default, and tokens of teams and stacks have none
+    except EscError:  # older servers, and tokens of teams and stacks, have no default
         organization = None
     if isinstance(organization, str) and organization:
         yield [organization, *parts]
@@ -166,9 +168,11 @@ def _places(api: _Api, parts: list[str]) -> Iterator[list[str]]:
 def _base(url: str) -> str:
     split = urlsplit(url)
     if split.scheme not in {"http", "https"} or not split.hostname:
-        raise EscError("PULUMI_BACKEND_URL is no address of Pulumi Cloud; unset it, or set another")
+        raise EscError(
+            "PULUMI_BACKEND_URL is not an address of Pulumi Cloud; unset it, or set another"
+        )
     if split.scheme == "http" and not _is_here(split.hostname):
-        raise EscError("PULUMI_BACKEND_URL must begin with https://, as a token is sent there")
+        raise EscError("PULUMI_BACKEND_URL must begin with https://, because it gets the token")
     return f"{split.scheme}://{split.netloc}"
 
 
@@ -187,9 +191,8 @@ def _client(base: str, token: str, patience: timedelta) -> Iterator[httpx.Client
         import httpx
         from materia_http.client import client as make_client
     except ImportError as error:
-        raise EscError(
-            "it needs httpx, which comes with: pip install 'materia-runner[esc]'"
-        ) from error
+        command = install_command("materia-runner[esc]")
+        raise EscError(f"it needs httpx, which is not installed; to add it: {command}") from error
     timeout = httpx.Timeout(patience.total_seconds(), connect=CONNECT_SECONDS)
     headers = {**HEADERS, "authorization": f"token {token}"}
     try:
@@ -211,10 +214,10 @@ class _Api:
         return self.client.base_url.host
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
-        """The object in the answer.
+        """Send a request and return the JSON object of the answer.
 
         Raises:
-            EscError: there is none.
+            EscError: there is no answer, or the answer is an error or not a JSON object.
         """
         import httpx
 
@@ -259,7 +262,7 @@ class _Api:
         return EscError(f"the answer was {status}{said}; is PULUMI_BACKEND_URL right?")
 
     def _said(self, body: bytes) -> str:
-        """What the answer says, and what is wrong with the definition of the environment."""
+        """The message of an answer, with errors in the definition of the environment."""
         try:
             answer = json.loads(body)
             texts = [str(answer["message"])] if answer.get("message") else []
@@ -269,7 +272,7 @@ class _Api:
                 where = f"{place.get('environment')} line {line}: " if line else ""
                 texts.append(f"{where}{fault.get('summary')}")
         except (ValueError, AttributeError, TypeError, KeyError):
-            return ""  # a page of a gateway
+            return ""  # not JSON: the error page of a gateway
         from materia_runner.secrets.redaction import redact
 
         return redact("".join(f" ({' '.join(text.split())})" for text in texts), [self.token])
@@ -281,5 +284,5 @@ def _object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise EscError("the answer is not JSON; is PULUMI_BACKEND_URL right?") from error
     if not isinstance(answer, dict):
-        raise EscError("the answer is no object; is PULUMI_BACKEND_URL right?")
+        raise EscError("the answer is not a JSON object; is PULUMI_BACKEND_URL right?")
     return answer

@@ -1,6 +1,6 @@
-"""Secrets: given to who declared them, kept from everybody else, and hidden in what is said.
+"""Redact secrets from messages and logs, and remove them from the environment of child processes.
 
-Where their values come from is in `secret_chain`.
+`resolve.py` finds their values.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from materia.printable import printable
+
 if TYPE_CHECKING:
     from materia.plugins import Registry
 
 HIDDEN = "***"
-SHORTEST = 4  # characters; a shorter value is also a part of ordinary words, and is left
-SHORTEST_INSIDE = 8  # of base64 text whose begin or end belongs to something else
-AHEAD = 8  # characters that are looked at before the search for a whole form begins
+SHORTEST = 4  # characters; a shorter value is also part of ordinary words, and is not redacted
+SHORTEST_INSIDE = 8  # characters of base64 text inside a longer base64 text
+AHEAD = 8  # characters to check before the search for a whole form begins
 BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of the bucket of artifacts
 # No plugin declares them, and no worker needs them; the first opens every other secret.
 OWN = frozenset({"PULUMI_ACCESS_TOKEN", "AWS_SESSION_TOKEN", *BUCKET_KEYS})
-# Where something is: nobody could delete by hand what was left in ***.
+# Ending of variables that name a region: a message about an orphan must show where it is.
 PLACE = "_REGION"
 
 
 def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[str, str]:
-    """The environment less every variable that any installed plugin declares, and less our own."""
+    """The environment without the secrets of all installed plugins and of materia itself."""
     declared = {name for found in registry.found for name in found.plugin.secrets}
     return {
         name: value
@@ -35,9 +37,9 @@ def without_secrets(environment: Mapping[str, str], registry: Registry) -> dict[
 
 
 def to_hide(names: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of those variables that no message may have.
+    """The secret values of the variables *names*, which messages must not contain.
 
-    A variable whose name ends in `_REGION` names a place, and is told.
+    A variable whose name ends in `_REGION` is not secret.
     """
     return tuple(
         value for name in names if (value := environment.get(name)) and not name.endswith(PLACE)
@@ -45,25 +47,32 @@ def to_hide(names: Iterable[str], environment: Mapping[str, str]) -> tuple[str, 
 
 
 def all_to_hide(environment: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
-    """The same for every variable that any installed plugin declares, and for our own."""
+    """The secret values of all installed plugins and of materia itself."""
     declared = {name for found in registry.found for name in found.plugin.secrets}
     return to_hide(sorted(declared | OWN), environment)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret in it hidden, also where it was encoded, quoted or cut in lines.
+    """Redact every secret in a text, also encoded, quoted or split into lines.
 
-    Hidden are: the value; its single lines; as Python, JSON, a shell and an address write it; in
-    hex and base64, also inside longer base64 as that of `user:password`. Values under 4 characters
-    are left. A value that is cut in two by the caller is not seen: give whole lines. About 30 MB a
-    second with 20 secrets.
+    It replaces the value; its single lines; its forms in Python, JSON, a shell and a URL; and its
+    hex and base64, also inside longer base64 such as that of `user:password`. Values under 4
+    characters are not redacted. It cannot find a value that the caller has cut in two: pass whole
+    lines. The speed is about 30 MB per second with 20 secrets.
     """
     pattern = _pattern(frozenset(secrets))
     return text if pattern is None else pattern.sub(HIDDEN, text)
 
 
+def clean(text: str, secrets: Iterable[str]) -> str:
+    """Remove secrets and control characters from a text, for messages and logs."""
+    secrets = tuple(secrets)
+    # Twice, because a removed control character may have split a secret.
+    return redact(printable(redact(text, secrets)), secrets)
+
+
 def redact_all(value: Any, secrets: Iterable[str]) -> Any:
-    """As `redact`, for every text in a value that came from JSON."""
+    """Redact every text in a value that came from JSON."""
     pattern = _pattern(frozenset(secrets))
     return value if pattern is None else _redacted(value, pattern)
 
@@ -84,7 +93,7 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
     forms = {form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST}
     if not forms:
         return None
-    # Almost no text gets past its first characters, which makes the search some ten times as fast.
+    # This check of the first characters rejects almost all text, which is some ten times as fast.
     depth = min(AHEAD, *map(len, forms))
     ahead = "".join(_any_of({form[place] for form in forms}) for place in range(depth))
     return re.compile(f"(?={ahead}){_longest(sorted(forms))}")
@@ -95,9 +104,9 @@ def _any_of(characters: set[str]) -> str:
 
 
 def _longest(forms: list[str]) -> str:
-    """An expression for the longest of *forms*, which are sorted; what they share is written once.
+    """A regular expression for the longest match of the sorted *forms*, as a tree of prefixes.
 
-    An alternation of hundreds of whole forms would try each at every place.
+    An alternation of hundreds of whole forms would try each one at every position.
     """
     shared = _shared(forms[0], forms[-1])
     rests = [form[shared:] for form in forms]
@@ -112,13 +121,13 @@ def _longest(forms: list[str]) -> str:
 
 
 def _shared(first: str, last: str) -> int:
-    """How many characters both begin with."""
+    """Length of the common prefix."""
     pairs = zip(first, last, strict=False)
     return next((number for number, (one, two) in enumerate(pairs) if one != two), len(first))
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How a secret is written in messages, tracebacks, JSON, addresses, commands and headers."""
+    """The forms of a secret in messages, tracebacks, JSON, URLs, commands and headers."""
     import json
     import shlex
     from urllib.parse import quote, quote_plus
@@ -144,7 +153,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """The value alone, with and without padding, and as it looks inside of something longer."""
+    """The base64 of the value alone, with and without padding, and inside a longer text."""
     from base64 import b64encode, urlsafe_b64encode
 
     for encode in (b64encode, urlsafe_b64encode):

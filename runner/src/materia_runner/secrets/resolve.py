@@ -1,6 +1,6 @@
-"""Where the values of secrets come from: the environment, then `.env`, then Pulumi ESC.
+"""Resolve secrets: from environment variables, then `.env`, then Pulumi ESC.
 
-The first that has a name, and not empty, is used. Nobody is asked for a name that was found before.
+The first place with a value that is not empty wins; later places are read only for missing names.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ ADDRESS = "PULUMI_BACKEND_URL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """What was found, and where.
+    """Secrets and their origin.
 
     Attributes:
-        values: The environment, and those of the names that were found elsewhere.
-        origin: Where each name was found; one that is not here is set nowhere.
-        problems: A sentence, with its remedy and without any value, for each thing that is wrong
-            with a place where something was looked for.
+        values: The environment, with the values found elsewhere.
+        origin: Origin of each name; a name without one is not set anywhere.
+        problems: A sentence with a remedy, and without values, for each place that could not be
+            read.
     """
 
     values: Mapping[str, str]
@@ -34,16 +34,17 @@ class Resolved:
 def resolve(
     environment: Mapping[str, str], *, names: Iterable[str], dotenv: Path | None, esc: str | None
 ) -> Resolved:
-    """The environment and what of *names* was found elsewhere.
+    """Resolve the variables *names*.
 
-    A place that cannot be read is a problem and never an error: whoever misses a name says so.
+    A place that cannot be read becomes a problem, never an error: the plugin that needs a missing
+    name raises the error.
 
     Args:
-        environment: Of this process. The token and the address of Pulumi are PULUMI_ACCESS_TOKEN
-            and PULUMI_BACKEND_URL, here or in the file.
-        names: The variables that are wanted.
-        dotenv: File to look into, or None.
-        esc: Environment of Pulumi ESC to look into, as `organization/project/name`, or None.
+        environment: Environment of this process. The token and the address of Pulumi are
+            PULUMI_ACCESS_TOKEN and PULUMI_BACKEND_URL, here or in the file.
+        names: Names of the variables.
+        dotenv: A `.env` file to read, or None.
+        esc: Environment of Pulumi ESC to read, as `organization/project/name`, or None.
     """
     chain = _Chain(environment, names)
     if chain.missing and dotenv is not None:
@@ -55,7 +56,7 @@ def resolve(
 
 
 class _Chain:
-    """What has been found so far."""
+    """The variables found so far, and the missing names."""
 
     def __init__(self, environment: Mapping[str, str], names: Iterable[str]) -> None:
         self.environment = environment
@@ -83,7 +84,7 @@ class _Chain:
         self._take(file.values, ".env")
         if file.exposed and (before != self.missing or TOKEN in file.values):
             self.problems.append(
-                f"{path} can be read by everybody on this machine; run: {file.exposed}"
+                f"{path} is readable by every user on this machine; run: {file.exposed}"
             )
         self._pulumi = {
             name: value
@@ -95,7 +96,7 @@ class _Chain:
         from materia_runner.secrets.pulumi_esc import CLOUD, VARIABLES, EscError, read_variables
 
         if not (token := self._pulumi.get(TOKEN)):
-            self.problems.append(f"Pulumi ESC {environment} was not asked: set {TOKEN} to use it")
+            self.problems.append(f"Pulumi ESC {environment} was not read: set {TOKEN} to use it")
             return
         url = self._pulumi.get(ADDRESS) or CLOUD
         try:
@@ -106,10 +107,10 @@ class _Chain:
         self._take(given.values, "Pulumi ESC")
         if misplaced := [name for name in self.missing if name in given.others]:
             self.problems.append(
-                f"Pulumi ESC {environment} has {', '.join(misplaced)}, but not among its "
-                f"{VARIABLES}, where it is looked for"
+                f"Pulumi ESC {environment} has {', '.join(misplaced)} outside of its {VARIABLES}; "
+                f"move it into {VARIABLES}"
             )
         elif self.missing and not given.values:
             self.problems.append(
-                f"Pulumi ESC {environment} gives no {VARIABLES}, where secrets are looked for"
+                f"Pulumi ESC {environment} has no {VARIABLES}; add the secrets there"
             )

@@ -1,1 +1,1 @@
-"""SSH to rented machines: connect, copy files, run commands that outlive a broken line."""
+"""SSH to rented machines: connect, copy files, run commands that survive a broken connection."""

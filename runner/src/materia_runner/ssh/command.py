@@ -1,4 +1,4 @@
-"""What is run on a worker over SSH, as values: where, what, and how it ended."""
+"""SSH command: target, command and result, as values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from materia_providers.cloud_init import LOGIN_USER, KeyPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """How to get into one instance, and how to know that it is the one.
+class SshTarget:
+    """SSH target: address, login and host key of one instance.
 
     Attributes:
-        host: Address or name.
-        port: Where its SSH server listens.
-        user: Who logs in.
-        key: Lets the user in.
-        host_key: The only one that is accepted, as one line: `ssh-ed25519 AAAA...`.
+        host: Host name or IP address.
+        port: Port of its SSH server.
+        user: Login user.
+        key: Key pair of the login user.
+        host_key: The only host key to accept, as one line: `ssh-ed25519 AAAA...`.
     """
 
     host: str
@@ -30,21 +30,20 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A command for a worker, run once however often the connection breaks.
+class RemoteCommand:
+    """A command for a worker, which runs exactly once even if the connection breaks.
 
     Attributes:
-        id: Identity of this attempt, at most 100 of `a-z`, `0-9` and `-`: one worker runs it once
-            and never again.
-        argv: The program and its arguments; everybody on the worker can read them.
-        directory: Where it runs, made when it is not there; relative to the user's home.
-        input: Given on its standard input, which then stays open: its end means that nobody is
-            there any more. The place for secrets.
-        environment: Added to the worker's own; other users there cannot read it.
-        limit: It is ended when it takes longer.
-        lease: It is ended when the worker has not heard from this side for so long, and a broken
-            connection is not resumed after that.
-        grace: Between being asked to end and being killed.
+        id: Id of this attempt, at most 100 of `a-z`, `0-9` and `-`; a worker runs each id once.
+        argv: The program and its arguments; every user on the worker can read them.
+        directory: Working folder, created when missing; relative to the user's home.
+        input: Text for its standard input, which then stays open: its end means that the runner is
+            gone. The place for secrets.
+        environment: Variables to add to the worker's own; other users there cannot read them.
+        limit: Time limit: the supervisor ends a command that takes longer.
+        lease: The supervisor ends the command when it has not heard from the runner for so long; a
+            broken connection is not resumed after that.
+        grace: Time between SIGTERM and SIGKILL.
     """
 
     id: str
@@ -58,18 +57,18 @@ class Script:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9-]{1,100}", self.id):  # it names a folder on the worker
-            raise ValueError(f"a script's id is made of a-z, 0-9 and -, {self.id!r} is not")
+            raise ValueError(f"the id of a command has only a-z, 0-9 and -, {self.id!r} has others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
-    """How a script ended.
+class CommandResult:
+    """Result of a command.
 
     Attributes:
-        status: Its exit code, or minus the number of the signal that ended it.
-        reason: `exited` by itself, `limit` when its time was over, `stopped` from here.
-        last_words: The end of what it wrote to standard error, by line.
-        resumed: How often a broken connection was resumed.
+        status: Exit code, or minus the number of the signal that ended it.
+        reason: `exited` by itself, `limit` at its time limit, `stopped` by the runner.
+        last_words: Last lines of its standard error.
+        resumed: Number of times that a broken connection was resumed.
     """
 
     status: int
@@ -79,5 +78,5 @@ class Exit:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended by itself and with 0."""
+        """Whether it exited by itself with status 0."""
         return self.status == 0 and self.reason == "exited"

@@ -1,10 +1,11 @@
-"""One connection to a worker, which can be made again; with `ssh_copy` and `ssh_follow`, all
-of core's asyncio.
+"""SSH connection to a worker: host key check, keepalive, retry and reconnect.
 
-What asyncssh does not say by itself, measured with 2.24.1: `run` and `wait` *return* when the
-connection is lost, with `exit_status=None`, so an end is only believed as a record that the
-launcher sent; `env=` is dropped silently by a stock server, so nothing is passed that way; and
-~/.ssh/config and the user's agent take part unless they are kept out.
+With `transfer.py`, `follow.py` and `program.py` it is the runner's only asyncio code.
+
+Facts about asyncssh, measured with 2.24.1: `run` and `wait` *return* when the connection is lost,
+with `exit_status=None`, so only a record of the supervisor proves the end of a command; a default
+server silently drops `env=`, so nothing is passed that way; and asyncssh uses ~/.ssh/config and the
+user's agent unless they are switched off.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from materia.errors import HostKeyError, ReadyTimeoutError, WorkerLostError
+from materia.text import duration_text
 from materia_providers.cloud_init import LOGIN_USER
 
-from materia_runner.ssh.command import Login
+from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.program import FILES, PROGRAMS, Program
 from materia_runner.ssh.records import Words
 
@@ -30,24 +32,24 @@ if TYPE_CHECKING:
     import asyncssh
 
 T = TypeVar("T")
-DIAL_SECONDS = 4.0  # for TCP alone: a lost SYN is sent again after 1, 3 and 7 seconds
-ATTEMPT_SECONDS = 15.0  # for a whole login, on a machine that is busy with its boot
+DIAL_SECONDS = 4.0  # TCP connect timeout: a lost SYN is sent again after 1, 3 and 7 seconds
+ATTEMPT_SECONDS = 15.0  # timeout of a whole login, on a machine that is busy booting
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.25
-# The only kind we make; a server that has no such key cannot be ours.
+# The only kind that materia makes; a server without such a key is another machine.
 HOST_KEY_KIND = "ssh-ed25519"
-# A dead connection is noticed after 20 s; an outage of 15 s is survived.
+# These notice a dead connection after 20 s, and survive an outage of 15 s.
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
 PATIENCE = timedelta(seconds=60)
-# Our own sentences report a line that breaks. Without a handler of its own, what a library
-# remarks about it (`socket.send() raised exception.`) would go to standard error.
+# materia has its own messages for a broken connection. Without a handler, the messages of the
+# libraries (`socket.send() raised exception.`) would go to standard error.
 for _library in ("asyncio", "asyncssh"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 async def see_server(host: str, port: int, host_key: str | None, limit: timedelta) -> None:
-    """Return once a server with that host key answers; None takes any SSH server."""
+    """Wait until a server with that host key answers; None accepts any SSH server."""
 
     async def attempt() -> None:
         if host_key is None:
@@ -85,7 +87,7 @@ async def _see_banner(host: str, port: int) -> None:
         # RFC 4253, section 4.2: `SSH-2.0-...`
         banner = await asyncio.get_running_loop().sock_recv(line, 4)
     if banner != b"SSH-":
-        raise ConnectionError("what listens there is no SSH server")
+        raise ConnectionError("the server there is not an SSH server")
 
 
 async def _see_host_key(host: str, port: int, host_key: str) -> None:
@@ -100,13 +102,13 @@ async def _see_host_key(host: str, port: int, host_key: str) -> None:
             **_checked(host_key, user=LOGIN_USER),
         )
     except asyncssh.PermissionDenied:
-        return  # the key was checked and is ours; that nobody logged in is what we asked for
+        return  # the host key is right; the refused login is expected without a user key
     connection.abort()
     await connection.wait_closed()
 
 
 def _checked(host_key: str, *, user: str) -> dict[str, Any]:
-    """How every connection is made: that host key or none, and nothing from this machine."""
+    """Options for asyncssh: accept this host key only, use no SSH settings of this machine."""
     import asyncssh
 
     key = asyncssh.import_public_key(host_key)
@@ -114,9 +116,9 @@ def _checked(host_key: str, *, user: str) -> dict[str, Any]:
         "username": user,
         "known_hosts": ([key], [], []),
         "server_host_key_algs": [HOST_KEY_KIND],
-        # Both ends have it in hardware: half the work of asyncssh's first choice (2.24.1, 2026-11).
+        # Both ends have AES in hardware: half the work of asyncssh's default (2.24.1, 2026-11).
         "encryption_algs": "^aes128-gcm@openssh.com",
-        "config": None,  # ~/.ssh/config could send us elsewhere
+        "config": None,  # ~/.ssh/config could redirect the connection
         "agent_path": None,
         "client_keys": None,
         "connect_timeout": ATTEMPT_SECONDS,
@@ -127,10 +129,10 @@ def _checked(host_key: str, *, user: str) -> dict[str, Any]:
 
 
 async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedelta) -> T:
-    """What *attempt* returns when it first succeeds.
+    """Retry *attempt* until it succeeds, and return its result.
 
     Raises:
-        ReadyTimeoutError: it did not, within *limit*.
+        ReadyTimeoutError: it did not succeed within *limit*.
     """
     end = time.monotonic() + limit.total_seconds()
     import asyncssh
@@ -143,7 +145,7 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
             async with asyncio.timeout(min(ATTEMPT_SECONDS, left)):
                 return await attempt()
         except (OSError, asyncssh.Error) as error:
-            # An attempt that only ran out of time says less than the one before it.
+            # An attempt that was cut short by the deadline says less than the one before it.
             if not isinstance(error, TimeoutError) or left >= ATTEMPT_SECONDS:
                 reason = error
         left = end - time.monotonic()
@@ -156,15 +158,15 @@ async def _until(attempt: Callable[[], Awaitable[T]], where: str, limit: timedel
 def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutError:
     import asyncssh
 
-    waited = f"{limit.total_seconds():.3g} s"
+    waited = duration_text(limit)
     if isinstance(reason, asyncssh.HostKeyNotVerifiable):
         return HostKeyError(
-            f"{where}: what answers shows another host key than the one sent to this instance, "
-            f"for {waited}; nothing was sent to it. Its boot may have failed, or somebody is "
-            "between: destroy the instance and create another"
+            f"{where}: host key mismatch for {waited}: the server does not show the host key of "
+            "this instance, so nothing was sent to it. The boot may have failed, or this may be a "
+            "man-in-the-middle attack: destroy the instance and create another"
         )
     if isinstance(reason, asyncssh.PermissionDenied):
-        why = "it refuses our key"
+        why = "it refuses the SSH key"
     elif isinstance(reason, TimeoutError):
         why = "no answer"
     elif isinstance(reason, OSError) and reason.errno:
@@ -175,17 +177,16 @@ def _not_ready(where: str, limit: timedelta, reason: Exception) -> ReadyTimeoutE
 
 
 class Connection:
-    """A connection to one worker, which can be made again.
+    """A connection to one worker, which can reconnect.
 
     Attributes:
-        login: How it is made.
-        patience: How long it is tried again for a file that is copied.
-        copies_until: When a file that is copied must be there, on the loop's clock; None leaves
-            that to its size.
+        target: SSH target.
+        patience: How long to retry a reconnect during a copy of a file.
+        copies_until: Deadline for copies, on the loop's clock; None computes one from the size.
     """
 
-    def __init__(self, login: Login, connection: asyncssh.SSHClientConnection) -> None:
-        self.login = login
+    def __init__(self, target: SshTarget, connection: asyncssh.SSHClientConnection) -> None:
+        self.target = target
         self.patience = PATIENCE
         self.copies_until: float | None = None
         self._connection = connection
@@ -195,31 +196,31 @@ class Connection:
 
     @property
     def number(self) -> int:
-        """How often it was made again: tells a connection that broke from the one after it."""
+        """Number of reconnects: distinguishes a broken connection from the one after it."""
         return self._number
 
     @classmethod
-    async def open(cls, login: Login, limit: timedelta) -> Self:
-        """Connect, trying until *limit*."""
-        return cls(login, await _log_in(login, limit))
+    async def open(cls, target: SshTarget, limit: timedelta) -> Self:
+        """Connect, with retries until *limit*."""
+        return cls(target, await _log_in(target, limit))
 
     async def again(self, limit: timedelta, number: int) -> None:
-        """Connect once more, unless another user of it did so since it was that *number*."""
+        """Reconnect, unless another task has done so since the connection had that *number*."""
         async with self._again:
             if self._number != number:
                 return
             await self.close()
             self._ready.clear()
-            self._connection = await _log_in(self.login, limit)
+            self._connection = await _log_in(self.target, limit)
             self._number += 1
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.abort()
         await self._connection.wait_closed()
 
     async def launch(self, order: Words) -> Program:
-        """The program for an order on the worker, given it; one that waits, or a new one."""
+        """Give an order to a program on the worker, to a waiting one or to a new one."""
         name = PROGRAMS.get(order["do"], FILES)
         ready = self._ready.pop(name, None)
         program = await (self._start(name) if ready is None else ready)
@@ -227,15 +228,15 @@ class Connection:
         return program
 
     async def expect(self, what: str) -> None:
-        """Have the program for an order of that kind start already: python3 takes its time."""
+        """Start the program for an order of that kind in advance, because python3 starts slowly."""
         name = PROGRAMS.get(what, FILES)
         if name not in self._ready:
             starting = self._ready[name] = asyncio.create_task(self._start(name))
-            # When it is never asked for, nobody else hears why it failed.
+            # Read its error, as nothing else does when the program is never used.
             starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def give_back(self, program: Program, number: int) -> None:
-        """Keep a courier that has done its order, over the connection of that *number*."""
+        """Keep an idle file agent for the next order, if the connection is still that *number*."""
         if number != self._number or FILES in self._ready:
             program.close()
             return
@@ -243,37 +244,37 @@ class Connection:
         self._ready[FILES].set_result(program)
 
     async def _start(self, name: str) -> Program:
-        return await Program.start(self._connection, self.login, name)
+        return await Program.start(self._connection, self.target, name)
 
 
-async def _log_in(login: Login, limit: timedelta) -> asyncssh.SSHClientConnection:
+async def _log_in(target: SshTarget, limit: timedelta) -> asyncssh.SSHClientConnection:
     import asyncssh
 
-    key = asyncssh.import_private_key(login.key.private)
+    key = asyncssh.import_private_key(target.key.private)
 
     async def attempt() -> asyncssh.SSHClientConnection:
-        options = _checked(login.host_key, user=login.user)
-        line = await _dial(login.host, login.port)
+        options = _checked(target.host_key, user=target.user)
+        line = await _dial(target.host, target.port)
         options["client_keys"] = [key]
-        return await asyncssh.connect(login.host, login.port, sock=line, **options)
+        return await asyncssh.connect(target.host, target.port, sock=line, **options)
 
-    return await _until(attempt, f"{login.host}:{login.port}", limit)
+    return await _until(attempt, f"{target.host}:{target.port}", limit)
 
 
 @asynccontextmanager
-async def another(login: Login, what: str) -> AsyncIterator[Connection]:
-    """A connection beside the one that is there, for *what*.
+async def another(target: SshTarget, what: str) -> AsyncIterator[Connection]:
+    """A second connection to *target*, for *what*.
 
     Raises:
-        HostKeyError: another host key answers there now.
-        WorkerLostError: nothing does, for a minute.
+        HostKeyError: a server with another host key answers there now.
+        WorkerLostError: no login succeeded for a minute.
     """
     try:
-        connection = await Connection.open(login, PATIENCE)
+        connection = await Connection.open(target, PATIENCE)
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:
-        raise lost(login, what, error) from error
+        raise lost(target, what, error) from error
     try:
         yield connection
     finally:
@@ -281,28 +282,30 @@ async def another(login: Login, what: str) -> AsyncIterator[Connection]:
 
 
 async def once_more(connection: Connection, limit: timedelta, number: int, what: str) -> None:
-    """Connect again after a break, of the connection of that *number*, that interrupted *what*.
+    """Reconnect after the connection of that *number* broke and interrupted *what*.
 
     Raises:
-        HostKeyError: another host key answers there now.
-        WorkerLostError: nothing does, within *limit*.
+        HostKeyError: a server with another host key answers there now.
+        WorkerLostError: no login succeeded within *limit*.
     """
     try:
         await connection.again(limit, number)
     except HostKeyError:
         raise
     except ReadyTimeoutError as error:
-        raise lost(connection.login, what, error) from error
+        raise lost(connection.target, what, error) from error
 
 
-def lost(login: Login, what: str, error: Exception) -> WorkerLostError:
-    """The error for a worker that cannot be reached any more."""
+def lost(target: SshTarget, what: str, error: Exception) -> WorkerLostError:
+    """The error for a worker that can no longer be reached."""
     why = str(error) or type(error).__name__
-    return WorkerLostError(f"{login.host}: the worker is out of reach, {what} was under way: {why}")
+    return WorkerLostError(
+        f"{target.host}: the worker is out of reach, the connection broke during {what}: {why}"
+    )
 
 
 def broken() -> tuple[type[Exception], ...]:
-    """What a connection that broke is told by; never by a status."""
+    """The exceptions of a broken connection; an exit status never means that."""
     import asyncssh
 
     return OSError, EOFError, asyncssh.Error

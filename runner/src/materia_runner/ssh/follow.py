@@ -1,4 +1,4 @@
-"""A script on a worker, followed over as many connections as it takes."""
+"""Follow a command on a worker, and resume its output after a broken connection."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from queue import SimpleQueue
 from typing import Any
 
 from materia.errors import WorkerLostError
+from materia.text import duration_text
 
-from materia_runner.ssh.command import Script
+from materia_runner.ssh.command import RemoteCommand
 from materia_runner.ssh.connection import DIAL_SECONDS, Connection, broken, lost, once_more
 from materia_runner.ssh.program import STOP_SECONDS, Program
 from materia_runner.ssh.records import Words, end_of
 
-# What the worker holds at most for a far side that does not answer; its script then waits.
+# The most output that the worker buffers while the runner does not answer; then its command waits.
 WINDOW_BYTES = 8 << 20
 KINDS = b"oexg"
 LAST_WORDS = 50
 
 
 class Follower:
-    """A script that runs on a worker, followed over one connection after the other.
+    """Follow one command on a worker over one connection after another.
 
     Attributes:
-        records: Kind, bytes and offset of everything it writes, then None: for another thread.
-        last_words: The end of its standard error.
-        resumed: How often a broken connection was resumed.
+        records: Queue for another thread: kind, bytes and offset of all its output, then None.
+        last_words: Last lines of its standard error.
+        resumed: Number of times that a broken connection was resumed.
     """
 
-    def __init__(self, connection: Connection, script: Script) -> None:
+    def __init__(self, connection: Connection, command: RemoteCommand) -> None:
         self.records: SimpleQueue[tuple[bytes, bytes, int] | None] = SimpleQueue()
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
         self.resumed = 0
         self._connection = connection
-        self._script = script
-        self._fresh = True  # until the worker has answered: it starts what it does not know yet
-        self._has = 0  # bytes of its records that are here
-        self._told = 0  # bytes of its records that were told, and need not be kept there
+        self._script = command
+        self._fresh = True  # until the worker has answered: it starts a command it does not know
+        self._has = 0  # bytes of its records received
+        self._told = 0  # bytes of its records handled here, which the worker can drop
         self._asked = 0
         self._news = asyncio.Event()
         self._lines: list[bytes] = []  # for its standard input
-        self._sent = 0  # of them, over this connection
+        self._sent = 0  # number of these lines sent over this connection
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard = time.monotonic()
         self._stopping = False
@@ -52,20 +53,20 @@ class Follower:
         self._program: Program | None = None
 
     def told(self, offset: int) -> None:
-        """Say, from another thread, that everything up to *offset* was told."""
+        """Acknowledge, from another thread, all output up to *offset*."""
         self._told = offset
         if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
             self._asked = offset
             self._loop.call_soon_threadsafe(self._news.set)
 
     def tell(self, line: str) -> None:
-        """Give the script a line on its standard input, from another thread."""
+        """Send a line to the command's standard input, from another thread."""
         self._lines.append(b"tell %d %b\n" % (len(self._lines), line.encode()))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def stop(self) -> None:
-        """Have the script ended; `follow` then returns, or gives up when nobody can be told."""
+        """End the command; `follow` then returns, or raises when the worker is out of reach."""
         self._stopping = True
         if self._program is None:
             if self._task is not None:
@@ -75,12 +76,12 @@ class Follower:
                 self._program.write(b"stop\n")
 
     async def follow(self) -> Words:
-        """How the script ended: `status` and `reason`."""
+        """Follow the command to its end: its `status` and `reason`."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        script = self._script
-        # The worker keeps the limit; this is for one that does not.
-        limit = script.limit + script.grace + script.lease
+        command = self._script
+        # The worker enforces the limit; this timeout is for a worker that does not.
+        limit = command.limit + command.grace + command.lease
         try:
             async with asyncio.timeout(limit.total_seconds() + STOP_SECONDS):
                 while True:
@@ -89,22 +90,22 @@ class Follower:
                         return await self._attached()
                     except broken() as error:
                         if self._stopping:
-                            raise lost(self._connection.login, script.id, error) from error
+                            raise lost(self._connection.target, command.id, error) from error
                         silent = timedelta(seconds=time.monotonic() - self._heard)
-                        # Tried at least once: the worker itself may say what became of it.
-                        left = max(script.lease - silent, timedelta(seconds=DIAL_SECONDS))
-                        await once_more(self._connection, left, number, script.id)
+                        # Reconnect at least once: the worker may report how the command ended.
+                        left = max(command.lease - silent, timedelta(seconds=DIAL_SECONDS))
+                        await once_more(self._connection, left, number, command.id)
                         self.resumed += 1
         except TimeoutError as error:
             raise WorkerLostError(
-                f"{self._connection.login.host}: {script.id} was not ended at its limit of "
-                f"{script.limit.total_seconds():g} s, and the worker does not say why"
+                f"{self._connection.target.host}: the worker did not end {command.id} at its time "
+                f"limit of {duration_text(command.limit)}, and does not say why"
             ) from error
 
     async def _attached(self) -> Words:
         program = await self._connection.launch(self._order())
         self._program = program
-        self._sent = 0  # the worker knows which of them it has
+        self._sent = 0  # send all lines again: the worker ignores those that it has
         if self._stopping:
             program.write(b"stop\n")
         beats = asyncio.create_task(self._beat(program))
@@ -118,33 +119,33 @@ class Follower:
             beats.cancel()
 
     async def _listen(self, program: Program) -> Words:
-        host = self._connection.login.host
+        host = self._connection.target.host
         while True:
             kind, payload = await program.record(KINDS)
             self._heard = time.monotonic()
             if kind == b"g":
                 raise WorkerLostError(
                     f"{host}: the worker knows nothing of {self._script.id} any more: it was "
-                    "started again, or it heard nothing for "
-                    f"{self._script.lease.total_seconds():g} s and ended it"
+                    "restarted, or it heard nothing for "
+                    f"{duration_text(self._script.lease)} and ended it"
                 )
             self._fresh = False
             self._has += len(b"%b %d\n" % (kind, len(payload))) + len(payload)
             if kind == b"x":
-                # The channel closes by itself when the worker has heard that.
+                # The worker closes the channel after this acknowledgement.
                 program.write(b"%d\n" % self._has)
                 program.write_eof()
                 end = program.read(end_of, payload)
                 if end["reason"] == "lost":
                     raise WorkerLostError(
                         f"{host}: the worker heard nothing for "
-                        f"{self._script.lease.total_seconds():g} s and ended {self._script.id}"
+                        f"{duration_text(self._script.lease)} and ended {self._script.id}"
                     )
                 return end
             if self._has - self._told > 2 * WINDOW_BYTES:
                 raise WorkerLostError(
-                    f"{host}: the worker sends more of {self._script.id} than it was asked for, so "
-                    "it is given up"
+                    f"{host}: gave up the worker, because it sends more output of "
+                    f"{self._script.id} than was requested"
                 )
             self.records.put((kind, payload, self._has))
 
@@ -161,18 +162,18 @@ class Follower:
             self._news.clear()
 
     def _order(self) -> Words:
-        script = self._script
+        command = self._script
         return {
             "do": "run",
-            "keeper": f".materia/{script.id}",
+            "keeper": f".materia/{command.id}",
             "fresh": self._fresh,
             "has_bytes": self._has,
-            "argv": script.argv,
-            "directory": script.directory,
-            "input": script.input,
-            "environment": dict(script.environment),
-            "limit_seconds": script.limit.total_seconds(),
-            "lease_seconds": script.lease.total_seconds(),
-            "grace_seconds": script.grace.total_seconds(),
+            "argv": command.argv,
+            "directory": command.directory,
+            "input": command.input,
+            "environment": dict(command.environment),
+            "limit_seconds": command.limit.total_seconds(),
+            "lease_seconds": command.lease.total_seconds(),
+            "grace_seconds": command.grace.total_seconds(),
             "window_bytes": WINDOW_BYTES,
         }

@@ -1,8 +1,8 @@
-"""A program of ours that runs on a rented machine over SSH: started, given orders, listened to.
+"""Start an agent program on a rented machine over SSH, send it orders and read its records.
 
-A machine's shell may print before our program runs: a greeting in a start-up file, a window title.
-All that is passed over, up to a line that only the program writes. What is printed between its
-records later cannot be told from them, so it costs the worker.
+A machine's shell may print something before the program runs: a greeting in a start-up file, a
+window title. materia skips all output up to a line that only the program writes. Output between the
+program's records later cannot be distinguished from them, so the worker is then given up.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from materia.errors import StageError, WorkerLostError
+from materia.text import duration_text
 
-from materia_runner.ssh.command import Login
+from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.records import LONGEST_HEAD, MalformedError, Words, head_of, shown
 
 if TYPE_CHECKING:
@@ -27,26 +29,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AGENT = "materia_runner.ssh.agent"
 FILES = "files"
-PROGRAMS = {"run": "supervisor"}  # all other orders are for the program of files
-# What each is sent with, in the order in which they import one another.
+PROGRAMS = {"run": "supervisor"}  # all other orders are for the file agent
+# The modules of each program, in the order in which they import one another.
 SENT = {
     "supervisor": ("core_dumps", "records", "supervisor"),
     FILES: ("core_dumps", "records", "partial_files", "files"),
 }
-STOP_SECONDS = 5.0  # for the word that something has ended
-BEGIN_SECONDS = 60.0  # from login to the first word of our program, on a machine that is busy
-PRINTED_AT_MOST = 16 << 20  # by the machine's shell, before our program begins
+STOP_SECONDS = 5.0  # wait for the report of an end
+BEGIN_SECONDS = 60.0  # from login to the first output of the program, on a busy machine
+PRINTED_AT_MOST = 16 << 20  # by the machine's shell, before the program begins
 CHUNK_BYTES = 1 << 16
-WORDS_BYTES = 2000  # of its standard error; the end of it says why
-# The program itself comes on standard input: arguments are for everybody to see, and it is long.
-# The two halves of the mark are put together there: a shell that prints what it runs never shows it
+WORDS_BYTES = 2000  # of its standard error; the end has the reason
+# The program itself comes on standard input: it is long, and every user can read arguments. It
+# joins the two halves of the mark itself, so that a shell that echoes commands never prints it
 # whole.
 START = """exec python3 -ISc 'import os
 text = b""
 while len(text) < {bytes}: text += os.read(0, {bytes} - len(text)) or os._exit(66)
 os.write(1, b"materia" + b" {mark}\\n")
 exec(compile(text, "materia-launcher", "exec"))'"""
-# What it sends along of ours is there to be imported before it runs.
+# The modules that the program imports are loaded before it runs.
 LOAD = """import sys, types
 for name, text in {texts!r}.items():
     module = sys.modules[name] = types.ModuleType(name)
@@ -58,7 +60,7 @@ ELSE = "choose another image"
 
 @cache
 def program(name: str) -> bytes:
-    """The text of a program for a worker, with what it imports of ours."""
+    """The text of a program for a worker, with the modules that it imports."""
     texts = {
         f"{AGENT}.{module}": files(AGENT).joinpath(f"{module}.py").read_text("utf-8")
         for module in SENT[name]
@@ -67,63 +69,65 @@ def program(name: str) -> bytes:
 
 
 class Program:
-    """One program of ours on a worker, and what it says."""
+    """One agent program on a worker, with its input and output."""
 
     def __init__(
-        self, process: asyncssh.SSHClientProcess[bytes], login: Login, mark: bytes
+        self, process: asyncssh.SSHClientProcess[bytes], target: SshTarget, mark: bytes
     ) -> None:
         self._process = process
-        self._login = login
+        self._target = target
         self._mark = mark
         self._begun = False
-        self._ahead = bytearray()  # that came and was not asked for yet
+        self._ahead = bytearray()  # received and not read yet
         self._words = b""
-        # Nobody else reads it, and a channel whose one stream is full stands still as a whole.
+        # Read its standard error all the time: one full stream blocks the whole channel.
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, connection: asyncssh.SSHClientConnection, login: Login, name: str) -> Self:
+    async def start(
+        cls, connection: asyncssh.SSHClientConnection, target: SshTarget, name: str
+    ) -> Self:
         """Start the program of that *name* over a connection."""
         text, mark = program(name), secrets.token_hex(8)
         process = await connection.create_process(
             START.format(bytes=len(text), mark=mark), encoding=None
         )
         process.stdin.write(text)
-        return cls(process, login, f"materia {mark}\n".encode())
+        return cls(process, target, f"materia {mark}\n".encode())
 
     def order(self, order: Words) -> None:
-        """Give it an order."""
+        """Send an order."""
         given = json.dumps(order).encode()
         self.write(b"%d\n%b" % (len(given), given))
 
     def write(self, text: bytes) -> None:
-        """Give it bytes on its standard input."""
+        """Send bytes to its standard input."""
         self._process.stdin.write(text)
 
     async def drain(self) -> None:
-        """Return when there is room for more of them."""
+        """Wait until the send buffer has room."""
         await self._process.stdin.drain()
 
     def write_eof(self) -> None:
-        """Give it no more."""
+        """Close its standard input."""
         self._process.stdin.write_eof()
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing any more."""
+        """Whether its standard input is closed."""
         return self._process.stdin.is_closing()
 
     def close(self) -> None:
-        """Hang up on it."""
+        """Close the channel to the program."""
         self._listening.cancel()
         self._process.close()
 
     async def record(self, kinds: bytes) -> tuple[bytes, bytes]:
-        """Its next record, of one of *kinds*: the kind and the bytes.
+        """Read the next record, of one of *kinds*: the kind and the bytes.
 
         Raises:
-            StageError: it cannot run there.
-            WorkerLostError: what came is no record of ours.
+            StageError: the program cannot run there.
+            WorkerLostError: what came is not a valid record.
             EOFError, OSError, asyncssh.Error: the connection broke.
         """
         try:
@@ -142,15 +146,15 @@ class Program:
         return kind, payload
 
     async def values(self, kinds: bytes, decode: Callable[[bytes], T]) -> T:
-        """What *decode* makes of its next record; raises as `record`."""
+        """Read and decode the next record; raises as `record`."""
         _, payload = await self.record(kinds)
         return self.read(decode, payload)
 
     def read(self, decode: Callable[[bytes], T], payload: bytes) -> T:
-        """What *decode* makes of the bytes of a record.
+        """Decode the bytes of a record.
 
         Raises:
-            WorkerLostError: it makes nothing of them.
+            WorkerLostError: the record is malformed.
         """
         try:
             return decode(payload)
@@ -158,7 +162,7 @@ class Program:
             raise self._unreadable(error) from error
 
     async def some(self, most: int) -> bytes:
-        """Some of the bytes that follow a record, at most so many.
+        """Read some of the bytes that follow a record, at most *most*.
 
         Raises:
             EOFError, OSError, asyncssh.Error: the connection broke.
@@ -170,19 +174,20 @@ class Program:
         return block
 
     async def _begin(self) -> None:
-        """Pass over what the shell prints, up to our program's mark."""
+        """Skip the output of the shell, up to the program's mark."""
         passed = 0
         try:
             async with asyncio.timeout(BEGIN_SECONDS):
                 while (found := self._ahead.find(self._mark)) < 0:
                     if passed > PRINTED_AT_MOST:
                         raise StageError(self._printed(f"more than {passed >> 20} MiB"))
-                    if passed and len(self._ahead) > 2 * CHUNK_BYTES:  # its beginning is shown
+                    if passed and len(self._ahead) > 2 * CHUNK_BYTES:  # keep the beginning to show
                         del self._ahead[CHUNK_BYTES : -len(self._mark)]
                     passed += await self._more()
         except TimeoutError as error:
+            waited = duration_text(timedelta(seconds=BEGIN_SECONDS))
             raise WorkerLostError(
-                self._printed(f"for {BEGIN_SECONDS:g} s {'something' if passed else 'nothing'}")
+                self._printed(f"for {waited} {'something' if passed else 'nothing'}")
             ) from error
         del self._ahead[: found + len(self._mark)]
         self._begun = True
@@ -190,14 +195,14 @@ class Program:
     def _printed(self, what: str) -> str:
         first = f" (it begins with {shown(bytes(self._ahead))})" if self._ahead else ""
         return (
-            f"{self._login.host}: the worker's shell printed {what}{first}, and did not run our "
-            f"program; see what its start-up files do (.bashrc, /etc/bash.bashrc), or {ELSE}"
+            f"{self._target.host}: the worker's shell printed {what}{first}, and did not run "
+            f"materia's program; check its start-up files (.bashrc, /etc/bash.bashrc), or {ELSE}"
         )
 
     def _unreadable(self, error: MalformedError) -> WorkerLostError:
         return WorkerLostError(
-            f"{self._login.host}: what the worker sent cannot be read: {error}; something there "
-            f"writes into the output of our program: {ELSE}, or look what it starts at login"
+            f"{self._target.host}: cannot read what the worker sent: {error}; another program "
+            f"there writes into the output: {ELSE}, or check what the machine starts at login"
         )
 
     async def _head(self) -> bytes:
@@ -223,26 +228,28 @@ class Program:
                 self._words = (self._words + block)[-WORDS_BYTES:]
 
     async def _explain(self) -> None:
-        """Do nothing when a connection broke.
+        """Find out whether the program failed; do nothing when only the connection broke.
 
         Raises:
-            StageError: the program ended there, with what it or the shell said.
+            StageError: the program ended there; the message has its output, or the shell's.
         """
         process = self._process
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait_closed()
         status = process.exit_status
-        # None is a lost connection, and a launcher that was killed may have started something.
+        # None is a lost connection; a program killed by a signal may have started the command.
         if status is None or status < 0 or (status == 0 and self._begun):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.wait([self._listening])
         words = self._words.decode(errors="replace").strip()
-        host, code = self._login.host, f"exit code {status}"
+        host, code = self._target.host, f"exit code {status}"
         if self._begun:
-            raise StageError(f"{host}: our program on the worker failed ({code}): {words[-500:]}")
+            raise StageError(
+                f"{host}: materia's program on the worker failed ({code}): {words[-500:]}"
+            )
         if status == 0:
             raise StageError(self._printed("something" if self._ahead else "nothing"))
         if not words:

@@ -1,8 +1,8 @@
-"""Records that a rented machine sends over SSH, checked before anything here uses them.
+"""Validate the records that a rented machine sends over SSH, before anything uses them.
 
-A record is a kind, a length, a line end, and that many bytes (`launcher_records`). The machine is
-trusted with its stage and with nothing else: a record that is none of ours, or whose values cannot
-be right, is a `MalformedError`, and the worker is given up.
+A record is a kind, a length, a line end, and that many bytes (`agent/records.py`). The machine is
+trusted only with its stage: an unknown record, or one with invalid values, is a `MalformedError`,
+and the worker is given up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST_HEAD = 12  # `o 65536` and its line end, with room to spare
-LONGEST_PAYLOAD = 1 << 17  # a launcher sends 64 KiB at once
+LONGEST_PAYLOAD = 1 << 17  # an agent sends 64 KiB at once
 LONGEST_FILE = 1 << 50
 LONGEST_REASON = 500
 LONGEST_PATH = 4096
@@ -26,43 +26,43 @@ _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class MalformedError(ValueError):
-    """What came is no record of ours; the message shows it, quoted."""
+    """A malformed record; the message quotes it."""
 
 
 def head_of(line: bytes, kinds: bytes) -> tuple[bytes, int]:
-    """The kind and the length that the first line of a record gives, one of *kinds*.
+    """The kind, one of *kinds*, and the length in the first line of a record.
 
     Raises:
-        MalformedError: it gives neither, another kind, or a length beyond any of ours.
+        MalformedError: the line is malformed, of another kind, or its length is too large.
     """
     found = _HEAD.fullmatch(line)
     if found is None:
         raise MalformedError(f"a record begins with {shown(line)}")
     kind, length = found[1], int(found[2])
     if kind not in kinds:
-        raise MalformedError(f"a record of the kind {shown(kind)} has no place here")
+        raise MalformedError(f"a record of the kind {shown(kind)} is not expected here")
     if length > LONGEST_PAYLOAD:
         raise MalformedError(f"a record of {length:,} bytes is too long")
     return kind, length
 
 
 def shown(text: bytes) -> str:
-    """The beginning of *text*, quoted and without a control character."""
+    """The beginning of *text*, quoted and without control characters."""
     more = " and more" if len(text) > SHOWN_BYTES else ""
     return ascii(text[:SHOWN_BYTES].decode("utf-8", "replace")) + more
 
 
 def end_of(payload: bytes) -> Words:
-    """How a script ended: `status`, an exit code or minus a signal, and `reason`."""
+    """Decode the end of a command: `status`, an exit code or minus a signal, and `reason`."""
     values = values_of(payload)
     _number(values, "status", least=-64, most=255)
     if values.get("reason") not in REASONS:
-        raise MalformedError(f"a script ended for the reason {values.get('reason')!a:.80}")
+        raise MalformedError(f"a command ended for the reason {values.get('reason')!a:.80}")
     return values
 
 
 def outcome_of(payload: bytes) -> Words:
-    """How an order ended: `error`, what is known of the machine, and the `sha256` of a file."""
+    """Decode the outcome of an order: `error`, facts of the machine, and the `sha256` of a file."""
     values = values_of(payload)
     error, python, sha256 = values.get("error"), values.get("python"), values.get("sha256")
     _check(values, "error", error is None or isinstance(error, str))
@@ -78,7 +78,7 @@ def outcome_of(payload: bytes) -> Words:
 
 
 def wanted_of(payload: bytes) -> int | None:
-    """How many bytes of a file a machine has already; None when it wants none of it."""
+    """Decode how many bytes of a file a machine has already; None when it has the whole file."""
     values = values_of(payload)
     wanted = values.get("wanted")
     _check(values, "wanted", isinstance(wanted, bool))
@@ -86,22 +86,22 @@ def wanted_of(payload: bytes) -> int | None:
 
 
 def size_of(payload: bytes) -> tuple[int, int]:
-    """How many bytes a file has that is sent, and from which on it is sent."""
+    """Decode the size of a file that follows, and the offset from which it follows."""
     values = values_of(payload)
     size = _number(values, "bytes", most=LONGEST_FILE)
     return size, _number(values, "begin", most=size)
 
 
 def is_hash(text: str) -> bool:
-    """Whether it is a SHA-256 in hex."""
+    """Whether *text* is a SHA-256 in hex."""
     return _HASH.fullmatch(text) is not None
 
 
 def values_of(payload: bytes) -> Words:
-    """The object that the JSON of a record holds.
+    """Decode the JSON object in a record.
 
     Raises:
-        MalformedError: it holds something else, or is no JSON.
+        MalformedError: the record has no JSON object.
     """
     try:
         values = json.loads(payload)

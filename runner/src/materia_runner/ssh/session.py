@@ -1,8 +1,8 @@
-"""Reach a rented machine over SSH, wait for it, copy files, run a script and follow it.
+"""SSH session with a rented machine: wait for SSH, copy files, run a command and follow it.
 
-This is the plain side of `ssh_connection`, `ssh_copy` and `ssh_follow`, where all of core's asyncio
-is. The event loop runs in a thread of its own: a signal that Python turns into an exception is
-raised in the caller's thread and never inside the loop, where it would be swallowed.
+This is the synchronous interface to `connection.py`, `transfer.py` and `follow.py`, which use
+asyncio. The event loop runs in its own thread, so that Python raises the exception of a signal in
+the caller's thread and never inside the loop, where it would be swallowed.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from materia.errors import StageError
+from materia.kit.files import replacing
 
 from materia_runner.ssh import connection as ssh_connection
 from materia_runner.ssh import program as ssh_program
 from materia_runner.ssh import records as ssh_records
 from materia_runner.ssh import transfer as ssh_copy
-from materia_runner.ssh.command import Exit, Login, Script
+from materia_runner.ssh.command import CommandResult, RemoteCommand, SshTarget
 from materia_runner.ssh.connection import Connection
 from materia_runner.ssh.follow import Follower
 
 T = TypeVar("T")
-LONGEST_LINE = 1 << 20  # characters; a longer one is told in pieces
-LONGEST_WORDS = 2000  # of a line that stands in an error
+LONGEST_LINE = 1 << 20  # characters; a longer line comes in pieces
+LONGEST_WORDS = 2000  # characters of a line in an error message
 
 
 def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: timedelta) -> None:
-    """Return once an SSH server with exactly that host key answers.
+    """Wait until an SSH server with exactly that host key answers.
 
-    While a machine boots, its image's own server may answer with another key, or the machine that
-    had the address before. That is waited out, and such a server is told nothing: the key is
-    checked before anything of ours is sent.
+    While a machine boots, the SSH server of its image may answer with another host key, or the
+    machine that had the address before. materia waits until that is over, and sends such a server
+    nothing: it checks the key first.
 
     Args:
-        host: Address or name.
-        port: Where its SSH server listens.
-        host_key: One line, `ssh-ed25519 AAAA...`; None only looks whether an SSH server is there.
-        timeout: From now.
+        host: Host name or IP address.
+        port: Port of its SSH server.
+        host_key: One line, `ssh-ed25519 AAAA...`; None accepts any SSH server.
+        timeout: How long to wait from now.
 
     Raises:
-        HostKeyError: the time is over, and a server with another key answers.
-        ReadyTimeoutError: the time is over, and nothing answers.
+        HostKeyError: a server with another host key still answers at the timeout.
+        ReadyTimeoutError: nothing answered within *timeout*.
     """
     loop = _Loop()
     try:
@@ -61,48 +62,48 @@ def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: ti
 
 
 class Session:
-    """A connection to one instance, made again when it breaks; a context manager.
+    """SSH session with one instance, which reconnects after a break; a context manager.
 
-    Used from one thread at a time. Being left closes the connection and ends no script: one that
-    runs is ended by the worker, when its lease is over.
+    Use it from one thread at a time. Its end closes the connection but ends no command: the worker
+    ends a running command when its lease is over.
     """
 
-    def __init__(self, login: Login, *, timeout: timedelta) -> None:
-        """Connect, trying until *timeout*, and send nothing to any other host key.
+    def __init__(self, target: SshTarget, *, timeout: timedelta) -> None:
+        """Connect, with retries until *timeout*; a server with another host key gets nothing.
 
         Raises:
-            HostKeyError: the time is over, and a server with another key answers.
-            ReadyTimeoutError: the time is over, and nobody lets us in.
+            HostKeyError: a server with another host key still answers at the timeout.
+            ReadyTimeoutError: no login succeeded within *timeout*.
         """
-        self._login = login
+        self._target = target
         self._loop = _Loop()
         self._follower: Follower | None = None
         try:
-            self._connection = self._loop.call(Connection.open(login, timeout))
+            self._connection = self._loop.call(Connection.open(target, timeout))
         except BaseException:
             self._loop.stop()
             raise
 
-    def run_script(
+    def run_command(
         self,
-        script: Script,
+        command: RemoteCommand,
         on_line: Callable[[str], None],
         on_error_line: Callable[[str], None] = lambda _: None,
-    ) -> Exit:
-        """Run *script* and call *on_line* with each line of its standard output as it comes.
+    ) -> CommandResult:
+        """Run *command* and call *on_line* with each line of its standard output as it comes.
 
-        *on_error_line* is called with those of its standard error. Both may copy files meanwhile,
-        and call `tell`. A connection that breaks is made again while the script's lease lasts; no
-        line is lost or told twice. When this is left by an exception, also one that *on_line*
-        raises, the script and all that it started are ended first.
+        It calls *on_error_line* with each line of standard error. Both may copy files meanwhile,
+        and call `tell`. After a break it reconnects while the command's lease lasts; no line is
+        lost or repeated. When this raises, also for an exception of *on_line*, the command and
+        every process that it started are ended first.
 
         Raises:
-            StageError: it could not be started: the worker has no python3, or no room.
-            WorkerLostError: the worker is out of reach, or was started again. Whether the script
-                succeeded is not known.
-            HostKeyError: another host key answered where the worker was.
+            StageError: the command could not start: the worker has no python3, or its disk is full.
+            WorkerLostError: the worker is out of reach, or was restarted. It is unknown whether the
+                command succeeded.
+            HostKeyError: a server with another host key answered at the worker's address.
         """
-        follower = Follower(self._connection, script)
+        follower = Follower(self._connection, command)
 
         def erred(line: str) -> None:
             follower.last_words.append(line[-LONGEST_WORDS:])
@@ -111,9 +112,9 @@ class Session:
         texts = {b"o": _Lines(on_line), b"e": _Lines(erred)}
         future: Future[ssh_records.Words] | None = None
         self._follower = follower
-        # Files that are copied meanwhile are for it.
-        self._connection.patience = script.lease
-        longest = script.limit + script.grace + script.lease
+        # Copies during the command share its lease and its limit.
+        self._connection.patience = command.lease
+        longest = command.limit + command.grace + command.lease
         self._connection.copies_until = time.monotonic() + longest.total_seconds()
         try:
             future = self._loop.submit(follower.follow())
@@ -126,8 +127,8 @@ class Session:
         except BaseException:
             if future is not None:
                 self._loop.submit(follower.stop())
-                with suppress(Exception, CancelledError):  # what led here says more
-                    future.result(script.grace.total_seconds() + ssh_program.STOP_SECONDS)
+                with suppress(Exception, CancelledError):  # the first exception matters more
+                    future.result(command.grace.total_seconds() + ssh_program.STOP_SECONDS)
                 future.cancel()
             raise
         finally:
@@ -136,7 +137,7 @@ class Session:
             self._connection.copies_until = None
         for text in texts.values():
             text.feed(b"", final=True)
-        return Exit(
+        return CommandResult(
             status=end["status"],
             reason=end["reason"],
             last_words=tuple(follower.last_words),
@@ -144,16 +145,16 @@ class Session:
         )
 
     def tell(self, line: str) -> None:
-        """Give the running script a line on its standard input; called by what it told a line.
+        """Send a line to the running command's standard input; call it from *on_line*.
 
-        It arrives once, also when the connection breaks meanwhile.
+        The line arrives exactly once, even if the connection breaks meanwhile.
         """
         if self._follower is None:
-            raise RuntimeError("no script runs that could be told anything")
+            raise RuntimeError("no command is running that could receive a line")
         self._follower.tell(line)
 
     def look(self) -> Mapping[str, Any]:
-        """Facts about the worker: `home`, `python` as two numbers, `machine` as uname has it.
+        """Facts about the worker: `home`, `python` as two numbers, `machine` as in uname.
 
         Raises:
             StageError: it has no python3.
@@ -164,19 +165,19 @@ class Session:
     def upload(
         self, path: Path, destination: str, *, sha256: str, unpack: bool = False
     ) -> Mapping[str, Any]:
-        """Copy a file to the worker, under that name only once its hash was verified there.
+        """Upload a file; it gets its final name only after the worker has verified its hash.
 
         Args:
             path: The file here.
-            destination: Its name there, relative to the user's home; folders are made.
-            sha256: What it must be, in hex.
-            unpack: It is a tar.gz, and *destination* a folder made of what is inside. When that is
-                there already nothing is sent.
+            destination: Its path there, relative to the user's home; missing folders are created.
+            sha256: SHA-256 that it must have, in hex.
+            unpack: Unpack it, a tar.gz, into the folder *destination*; when the folder exists
+                already, nothing is sent.
 
         Raises:
-            StageError: it did not arrive whole, or there is no room for it.
+            StageError: it arrived damaged, or the disk is full.
             WorkerLostError: the worker is out of reach.
-            OSError: it cannot be read here.
+            OSError: the file cannot be read here.
         """
         order = {"do": "receive", "path": destination, "sha256": sha256, "unpack": unpack}
         return self._well(
@@ -187,7 +188,7 @@ class Session:
     def fetch(
         self, url: str, destination: str, *, sha256: str, unpack: bool = False
     ) -> Mapping[str, Any]:
-        """Have the worker itself get a file from an address; otherwise as `upload`."""
+        """Have the worker download a file from a URL; otherwise as `upload`."""
         order = {"do": "fetch", "path": destination, "sha256": sha256, "unpack": unpack, "url": url}
         return self._well(
             self._loop.call(ssh_copy.ask(self._connection, order, "fetching a file")),
@@ -197,23 +198,23 @@ class Session:
     def bring(
         self, path: Path, url: str | None, destination: str, *, sha256: str
     ) -> Mapping[str, Any]:
-        """Bring a tar.gz there and unpack it; otherwise as `upload`.
+        """Transfer a tar.gz and unpack it there; otherwise as `upload`.
 
-        The worker fetches it from *url*; it is copied when there is none, or that fails.
+        The worker downloads it from *url*; without one, or when that fails, it is uploaded.
         """
         return self._loop.call(self._bring(self._connection, path, url, destination, sha256))
 
     def bring_meanwhile(
         self, path: Path, url: str | None, destination: str, *, sha256: str
     ) -> Future[Mapping[str, Any]]:
-        """Begin what `bring` does; the future has what that returns or raises.
+        """Start what `bring` does; the future has its result or its error.
 
-        Over a connection of its own: what a script is told would be in line behind 2 MB, which
-        takes 16 s where the network is slow (1 Mbit/s, 2026-11).
+        It uses a second connection: otherwise lines for a command would wait behind 2 MB, which
+        take 16 s in a slow network (1 Mbit/s, 2026-11).
         """
 
         async def come() -> Mapping[str, Any]:
-            async with ssh_connection.another(self._login, f"copying {path.name}") as connection:
+            async with ssh_connection.another(self._target, f"copying {path.name}") as connection:
                 return await self._bring(connection, path, url, destination, sha256)
 
         return self._loop.submit(come())
@@ -226,45 +227,41 @@ class Session:
         return self._well(outcome, f"cannot copy {path.name} to the worker")
 
     def expect_script(self) -> None:
-        """Start what starts a script: when one is run next, that takes less time."""
+        """Start the supervisor program in advance, so that the next command starts faster."""
         self._loop.call(self._connection.expect("run"))
 
     def download(
         self, source: str, path: Path, *, sha256: str | None = None, most: int | None = None
     ) -> None:
-        """Copy a file from the worker, under that name only once its hash was verified here.
+        """Download a file; it gets its final name only after its hash is verified here.
 
         Args:
-            source: Its name there, relative to the user's home.
-            path: Its name here, in a folder that exists; what was there is replaced.
-            sha256: What it must be, in hex; None means what it is there.
-            most: How many bytes it may have; None means as many as there is room for.
+            source: Its path there, relative to the user's home.
+            path: Its path here, in a folder that exists; an existing file is replaced.
+            sha256: SHA-256 that it must have, in hex; None means the one that the worker computes.
+            most: Largest size in bytes; None means the free disk space.
 
         Raises:
-            StageError: it is not there, is too large, did not arrive whole, or cannot be written
-                here.
+            StageError: it does not exist, is too large, arrived damaged, or cannot be written here.
             WorkerLostError: the worker is out of reach.
         """
         what = f"cannot copy {source} from the worker"
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as part:
             copying = ssh_copy.receive_file(
                 self._connection, source, part, sha256=sha256, most=most
             )
             outcome = self._well(self._loop.call(copying), what)
             if outcome["sha256"] != (sha256 or outcome["sent"]):
                 raise StageError(
-                    f"{self._login.host}: {what}: what arrived has the hash {outcome['sha256']}"
+                    f"{self._target.host}: {what}: hash mismatch: what arrived has the hash "
+                    f"{outcome['sha256']}"
                 )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _well(self, outcome: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         if outcome["error"] is not None:
             full = outcome["error"] == os.strerror(errno.ENOSPC)
             remedy = "; ask for more with disk_gib under [stages.<name>]" if full else ""
-            raise StageError(f"{self._login.host}: {what}: {outcome['error']}{remedy}")
+            raise StageError(f"{self._target.host}: {what}: {outcome['error']}{remedy}")
         return outcome
 
     def close(self) -> None:
@@ -286,7 +283,7 @@ class Session:
 
 
 class _Lines:
-    """Text that comes in pieces, told by line."""
+    """Split a stream of text into lines."""
 
     def __init__(self, tell: Callable[[str], object]) -> None:
         self._tell = tell
@@ -318,7 +315,7 @@ class _Loop:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Its result; it is cancelled when this is left by an exception from elsewhere."""
+        """Run *coroutine* and return its result; an exception in this thread cancels it."""
         future = self.submit(coroutine)
         try:
             return future.result()

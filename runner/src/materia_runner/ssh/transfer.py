@@ -1,7 +1,7 @@
-"""Files to a worker and from it, over as many connections as it takes.
+"""Upload and download files over SSH: resume after a break, retry, check the hash.
 
-A copy that breaks off goes on where it stopped. What counts at the end is the hash of the whole:
-when that of a file in several pieces is wrong, it is copied once more from its start.
+A broken copy resumes where it stopped. The hash of the whole file decides at the end: when it is
+wrong after a resumed copy, the file is copied once more from its start.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from materia_runner.ssh.connection import Connection, broken, lost, once_more
 from materia_runner.ssh.program import Program
 from materia_runner.ssh.records import Words, outcome_of, size_of, wanted_of
 
-COPY_ATTEMPTS = 3  # in a row of which none brings anything
+COPY_ATTEMPTS = 3  # attempts in a row without any progress
 CHUNK_BYTES = 1 << 18
-# How long one copy may take in all, with its breaks: a machine is paid for meanwhile. The speed is
-# far below that of a telephone line of 2026; nothing but a machine that stands still is slower.
+# Limits of one copy with its breaks, because a machine is billed meanwhile. Only a machine that
+# hangs is slower than this speed.
 LEAST_SECONDS = 300.0
 LEAST_BYTES_A_SECOND = 50_000
 
 
 class Way:
-    """How far a copy is, over all of its connections.
+    """Progress of a copy over all of its connections.
 
     Attributes:
-        bytes: That the far end is known to have.
-        begin: From where on it was copied over the last connection.
+        bytes: Number of bytes that the receiver is known to have.
+        begin: Offset at which the last connection started.
     """
 
     def __init__(self, limit: asyncio.Timeout | None) -> None:
@@ -45,11 +45,11 @@ class Way:
         self._began = asyncio.get_running_loop().time()
 
     def arrived(self, count: int) -> None:
-        """Take note that *count* bytes are there."""
+        """Note that *count* bytes have arrived."""
         self.bytes = max(self.bytes, count)
 
     def lasts(self, size: int) -> None:
-        """Let a file of that *size* take its time, when nothing else says how long it may."""
+        """Set the time limit for a file of that *size*, if the connection has no deadline."""
         if self._limit is not None:
             end = self._began + LEAST_SECONDS + size / LEAST_BYTES_A_SECOND
             self._limit.reschedule(end)
@@ -59,10 +59,10 @@ Attempt = Callable[[Program, Way], Awaitable[Words]]
 
 
 async def ask(connection: Connection, order: Words, what: str) -> Words:
-    """The outcome of an order that needs nothing more from here.
+    """Send an order without data, and return its outcome.
 
     Raises:
-        WorkerLostError: the connection cannot be made again, or breaks each time.
+        WorkerLostError: a reconnect failed, or the connection breaks each time.
     """
 
     async def attempt(program: Program, way: Way) -> Words:
@@ -76,11 +76,11 @@ async def ask(connection: Connection, order: Words, what: str) -> Words:
 
 
 async def bring(connection: Connection, path: Path, url: str | None, order: Words) -> Words:
-    """Have the worker fetch a file from *url*, or copy it there when that cannot be; the outcome.
+    """Have the worker download a file from *url*, or else upload it; returns the outcome.
 
     Raises:
-        WorkerLostError: the connection cannot be made again, or breaks each time.
-        OSError: it cannot be read here.
+        WorkerLostError: a reconnect failed, or the connection breaks each time.
+        OSError: the file cannot be read here.
     """
     if url is not None:
         outcome = await ask(connection, {**order, "do": "fetch", "url": url}, "fetching a file")
@@ -90,15 +90,15 @@ async def bring(connection: Connection, path: Path, url: str | None, order: Word
 
 
 async def send_file(connection: Connection, path: Path, order: Words) -> Words:
-    """Copy a file there; the outcome.
+    """Upload a file; returns the outcome.
 
     Raises:
-        WorkerLostError: the connection cannot be made again, or breaks each time.
-        OSError: it cannot be read here.
+        WorkerLostError: a reconnect failed, or the connection breaks each time.
+        OSError: the file cannot be read here.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        # What is there already is not asked at first: it would take a round trip for each file.
+        # The first attempt does not ask for bytes that are there: that is a round trip per file.
         order = {**order, "bytes": size, "ask": order["unpack"]}
 
         async def attempt(program: Program, way: Way) -> Words:
@@ -115,12 +115,12 @@ async def send_file(connection: Connection, path: Path, order: Words) -> Words:
                 way.arrived(way.begin)
             order["ask"] = True
             file.seek(way.begin)
-            # A refusal ends the courier before it has read all; its reason is still to be read.
+            # After an error the file agent ends before it has read all; its reason comes below.
             with suppress(*broken()):
                 while block := file.read(CHUNK_BYTES):
                     program.write(block)
                     await program.drain()
-                    await asyncio.sleep(0)  # a break is heard of in between alone
+                    await asyncio.sleep(0)  # let the loop notice a broken connection
             return await program.values(b"r", outcome_of)
 
         return await _each_time(connection, order, attempt, f"copying {path.name}")
@@ -134,14 +134,14 @@ async def receive_file(
     sha256: str | None = None,
     most: int | None = None,
 ) -> Words:
-    """Copy a file from there to *part*, unless it has more than *most* bytes.
+    """Download a file to *part*, unless it has more than *most* bytes.
 
-    Returns the outcome: `error`, or `sha256` of what was written here and `sent` of what was read
+    Returns the outcome: `error`, or the hashes `sha256` of the file here and `sent` of the file
     there.
 
     Raises:
-        StageError: it is too large, or cannot be written here.
-        WorkerLostError: the connection cannot be made again, or breaks each time.
+        StageError: the file is too large, or cannot be written here.
+        WorkerLostError: a reconnect failed, or the connection breaks each time.
     """
     order: Words = {"do": "send", "path": source, "begin": 0}
     digest = hashlib.sha256()
@@ -154,8 +154,8 @@ async def receive_file(
         size, way.begin = program.read(size_of, payload)
         if most is not None and size > most:
             raise StageError(
-                f"{connection.login.host}: cannot copy {source} from the worker: it has {size:,} "
-                f"bytes, and no more than {most:,} are taken"
+                f"{connection.target.host}: cannot copy {source} from the worker: it has {size:,} "
+                f"bytes, and the limit is {most:,}"
             )
         if way.begin != order["begin"]:  # another file has that name now
             order["begin"] = way.begin = 0
@@ -171,14 +171,14 @@ async def receive_file(
                 way.arrived(order["begin"])
         outcome = await program.values(b"r", outcome_of)
         found, sent = digest.hexdigest(), outcome.get("sha256")
-        order["begin"] = 0  # should it be copied once more
+        order["begin"] = 0  # in case it is copied once more
         return {**outcome, "sent": sent, "sha256": found, "torn": found != (sha256 or sent)}
 
     return await _each_time(connection, order, attempt, f"copying {source}")
 
 
 def _opened(path: Path, begin: int, size: int) -> BinaryIO:
-    """The part, to be written from *begin* on; there is room for the rest of it."""
+    """Open the part at the offset *begin*, and check that the disk has room for the rest."""
     try:
         room = shutil.disk_usage(path.parent).free
         file = path.open("r+b" if begin else "wb", buffering=0)
@@ -192,7 +192,7 @@ def _opened(path: Path, begin: int, size: int) -> BinaryIO:
 
 
 def _write(path: Path, file: BinaryIO, block: bytes) -> None:
-    """Write it; an error of this disk is not taken for one of the network."""
+    """Write *block*; raise StageError for a disk error, which is not a network error."""
     try:
         rest = memoryview(block)
         while rest:
@@ -206,9 +206,9 @@ def _full(path: Path, error: OSError) -> StageError:
 
 
 async def _each_time(connection: Connection, order: Words, attempt: Attempt, what: str) -> Words:
-    """What comes of *attempt*, which is made again when the connection breaks.
+    """Retry *attempt* when the connection breaks, and return its outcome.
 
-    One that brought something does not use up the tries.
+    An attempt with progress does not count as a failed one.
     """
     until = connection.copies_until
     try:
@@ -222,7 +222,7 @@ async def _each_time(connection: Connection, order: Words, attempt: Attempt, wha
             return outcome
     except TimeoutError as error:
         raise WorkerLostError(
-            f"{connection.login.host}: the worker is given up: {what} takes too long"
+            f"{connection.target.host}: timed out: {what} takes too long, gave up the worker"
         ) from error
 
 
@@ -246,7 +246,7 @@ async def _tried(
         except broken() as error:
             left = COPY_ATTEMPTS if way.bytes > before else left - 1
             if not left:
-                raise lost(connection.login, what, error) from error
+                raise lost(connection.target, what, error) from error
             await once_more(connection, connection.patience, number, what)
         else:
             return outcome

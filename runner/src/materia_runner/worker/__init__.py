@@ -1,1 +1,1 @@
-"""What runs on the machine of a stage: extract, and transform with SQLMesh."""
+"""Worker: run the stages extract and transform (with SQLMesh) on the machine of a stage."""

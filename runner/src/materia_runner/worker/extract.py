@@ -1,12 +1,11 @@
-"""The extract stage: bring the sink up to date with what the source has.
+"""Extract stage: incremental fetch of new and changed partitions from the source into the sink.
 
-Partitions are fetched a few at a time and recorded one by one as they arrive, so a run that is cut
-off has kept everything up to then. What goes wrong with one partition harms no other.
+It fetches a few partitions at a time and records each as it arrives, so an interrupted run has kept
+all of them up to then. A failed partition does not affect the others.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 import threading
@@ -31,6 +30,7 @@ from materia.data import (
     Unchanged,
 )
 from materia.errors import SourceError
+from materia.kit.files import sha256_of
 from materia.kit.validators import to_ask_with, to_keep
 from materia.protocols import Sink, Source
 
@@ -40,15 +40,15 @@ from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
 
 THREADS = 4
-# When the first answers are all failures the source is down, and asking 200 times more, each with
-# its retries, only makes the user wait.
+# When the first answers are all failures the source is down, and 200 more requests, each with its
+# retries, would only make the user wait.
 GIVE_UP_AFTER = 16
-BEAT_SECONDS = 0.1  # between two words about bytes
+BEAT_SECONDS = 0.1  # between two progress events about bytes
 
 
 @dataclass(slots=True, kw_only=True)
 class _Counts:
-    """What became of the partitions that were asked for."""
+    """Counts of the requested partitions by result."""
 
     asked: int
     fetched: int = 0
@@ -73,11 +73,11 @@ class _Counts:
 def extract(
     source: Source, sink: Sink, request: WorkerRequest, emit: Callable[[Event], None]
 ) -> Mapping[str, object]:
-    """Ask the source for what is worth asking for now, and keep what it gives.
+    """Fetch the partitions that the source lists now, and record them in the sink.
 
     Raises:
-        SourceError: something went wrong and there is no file in use at all.
-        SinkError: the sink cannot keep what was fetched.
+        SourceError: partitions failed, and the sink has no usable file at all.
+        SinkError: the sink cannot keep a file.
     """
     known = sink.known(request.kept_as)
     asked = source.partitions(
@@ -104,21 +104,21 @@ def extract(
     _tell_quarantined(counts, after, emit)
     _tell_denied(counts, emit)
     if counts.not_asked and in_use:
-        message = f"{counts.not_asked} partitions were not asked for: all before them failed"
+        message = f"skipped {counts.not_asked} partitions, because all before them failed"
         emit(Log(level="warning", message=message))
     if asked and counts.absent == len(asked) and not in_use:
         raise SourceError(
-            f"{request.source}: none of the {len(asked)} partitions asked for exists, the first at "
+            f"{request.source}: none of the {len(asked)} requested partitions exists, the first at "
             f"{asked[0].url}: check the address under [sources.{request.source}] in materia.toml"
         )
     if counts.problems and not in_use:
         not_asked = (
-            f"\n  {counts.not_asked} more were not asked for: all before them failed"
+            f"\n  skipped {counts.not_asked} more, because all before them failed"
             if counts.not_asked
             else ""
         )
         raise SourceError(
-            f"{request.source}: no file could be had\n{listing(counts.problems)}{not_asked}"
+            f"{request.source}: no file could be fetched\n{listing(counts.problems)}{not_asked}"
         )
     return {**asdict(counts), "in_use": in_use}
 
@@ -134,11 +134,11 @@ def _fetch_all(
 ) -> Iterator[tuple[Partition, FetchResult | SourceError]]:
     waiting = iter(enumerate(partitions))
     running: dict[Future[FetchResult | SourceError], tuple[Partition, Path]] = {}
-    # Not a `with` block: it would wait for servers when the stage is to end at once.
+    # Not a `with` block, which would wait for servers when the stage must end at once.
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
     try:
         while True:
-            # A small lead keeps the threads busy; more would pile up files nobody recorded.
+            # A small lead keeps the threads busy; a larger one would pile up unrecorded files.
             for number, partition in itertools.islice(waiting, 2 * THREADS - len(running)):
                 folder = request.workspace / f"fetch-{number}"
                 folder.mkdir(exist_ok=True)
@@ -174,7 +174,7 @@ def _fetch(
     everything: bool,
     received: Callable[[int], None],
 ) -> FetchResult | SourceError:
-    """What is to be recorded; whatever else goes wrong is the trouble of this partition alone."""
+    """Fetch one partition: the result to record, or the error of this partition alone."""
     asked = FetchRequest(
         partition=partition,
         known=to_ask_with(known, partition, everything=everything),
@@ -184,13 +184,13 @@ def _fetch(
     try:
         result = source.fetch(asked)
         if not isinstance(result, Fetched | Unchanged | Absent | Refused):
-            raise TypeError(f"fetch gave {type(result).__name__}")  # noqa: TRY301 -- told below
+            raise TypeError(f"fetch gave {type(result).__name__}")  # noqa: TRY301 -- handled below
         if isinstance(result, Refused) and result.path is not None and result.sha256 is None:
-            result = replace(result, sha256=_sha256(result.path))
+            result = replace(result, sha256=sha256_of(result.path))
         return to_keep(known, partition, result, everything=everything)
     except SourceError as error:
         return error
-    except Exception as error:  # noqa: BLE001 -- a mistake in a plugin, with its place
+    except Exception as error:  # noqa: BLE001 -- a bug in a plugin, reported with its line
         kind = type(error).__name__
         return SourceError(
             f"{partition.url}: the source failed with {kind}: {error} ({_place(error)})"
@@ -198,20 +198,15 @@ def _fetch(
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of the plugin's own folder that was at work."""
+    """File and line of the innermost traceback frame in the plugin's own folder."""
     frames = traceback.extract_tb(error.__traceback__)
     folder = Path(frames[min(1, len(frames) - 1)].filename).parent
     last = [frame for frame in frames if Path(frame.filename).parent == folder][-1]
     return f"{Path(last.filename).name}, line {last.lineno}"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class _Received:
-    """Bytes received so far, in all threads together."""
+    """Count of the bytes received so far by all threads."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self.total = 0
@@ -230,7 +225,7 @@ class _Received:
 
 
 def _without(secrets: Sequence[str], result: FetchResult) -> FetchResult:
-    """The result as it may be kept."""
+    """The result with *secrets* redacted, ready to be recorded."""
     if isinstance(result, Refused):
         return replace(result, reason=redact(result.reason, secrets))
     if isinstance(result, Fetched) and result.remarks:
@@ -251,7 +246,7 @@ def _count(
         case Absent(removed=False, reason=reason) if before is not None and before.raw is not None:
             counts.denied += 1
             said = reason or "the source says that there is no such file"
-            counts.denials.append(_problem(partition, f"{said}, though it had one before"))
+            counts.denials.append(_problem(partition, f"{said}, although it had one before"))
         case Absent():
             counts.absent += 1
         case Refused(reason=reason):
@@ -266,14 +261,14 @@ def _problem(partition: Partition, reason: str) -> Problem:
 def _tell_quarantined(
     counts: _Counts, known: Mapping[str, Known], emit: Callable[[Event], None]
 ) -> None:
-    """Warn of files that were refused in an earlier run and are still what the source has."""
+    """Warn about files that an earlier run put into quarantine and the source still has."""
     new = {problem.partition for problem in counts.problems}
     for key, one in sorted(known.items()):
         if one.refused is None or key in new:
             continue
         problem = Problem(partition=key, url=one.url, reason=one.refused)
         counts.quarantined.append(problem)
-        instead = "the file before it is in use" if one.raw else "it has no other file"
+        instead = "the previous file is in use" if one.raw else "there is no other file"
         emit(
             Log(
                 level="warning",
@@ -283,13 +278,14 @@ def _tell_quarantined(
 
 
 def _tell_denied(counts: _Counts, emit: Callable[[Event], None]) -> None:
-    """Warn of partitions that are in use and that the source says it does not have.
+    """Warn about partitions in use that the source no longer has.
 
-    A source that confirms nothing at all and denies what it had is the wrong place, or broken.
+    They become errors when the source confirms no partition at all: it is broken, or the address is
+    wrong.
     """
     if counts.denied and not (counts.fetched or counts.unchanged or counts.refused):
         counts.problems += counts.denials
         return
     for problem in counts.denials:
-        message = f"{problem.partition} stays in use, and is asked for again: {problem}"
+        message = f"{problem.partition} stays in use, and the next run checks it again: {problem}"
         emit(Log(level="warning", message=message))

@@ -1,7 +1,7 @@
-"""Load the raw files into an empty database when another version made the tables that are there.
+"""Full reload: load all raw files into an empty database after an incompatible schema change.
 
-A source may change its raw tables from one version to the next. What it finds in the published
-database then does not fit its statements, and no new month would be loaded any more.
+A source may change its raw tables from one version to the next. Its statements then fail on the
+published database, and no new partition could be loaded.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from materia.protocols import Source
 
 
 def load_or_start_anew(source: Source, request: LoadRequest) -> tuple[LoadReport, str]:
-    """Load, and if the tables do not fit the source, once more from nothing.
+    """Load the files, and load everything again if the existing tables do not fit the source.
 
-    The second value says why everything was loaded again; it is empty when it was not. Everything
-    is in the raw files, and the database is a private copy: nothing is lost.
+    The second value is the reason of a full reload, or empty. Nothing is lost: all data is in the
+    raw files, and the database is a private copy.
 
     Raises:
-        Exception: what the source raised, when the database was empty before.
+        Exception: the error of the source, when the database was empty before.
     """
     import duckdb
 
     try:
         return source.load(request), ""
-    except duckdb.ProgrammingError as error:  # a table or a column that is not there, or is another
+    except duckdb.ProgrammingError as error:  # a table or a column is missing or different
         if not _has_tables(request):
             raise
         reason = str(error).strip().split("\n", 1)[0]
@@ -33,7 +33,7 @@ def load_or_start_anew(source: Source, request: LoadRequest) -> tuple[LoadReport
         path.unlink(missing_ok=True)
     report = source.load(replace(request, published=None))
     return report, (
-        f"the published tables do not fit this version ({reason}): all files are loaded anew"
+        f"the published tables do not fit this version ({reason}): all files are loaded again"
     )
 
 

@@ -1,7 +1,7 @@
 """Refuse to remove another pipeline's tables: one published database belongs to one pipeline.
 
-Building a second source, or fewer models, into a database would drop tables of the first without a
-word. The stamp of what is published names its source, and its tables are compared with the new.
+A second source, or fewer models, would silently drop tables of the first pipeline. So the published
+fingerprint names its source, and the published tables are compared with the new ones.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from materia.kit.sql import LOCKED
 SHOWN = 5
 
 
-def stamp_with_source(source: str, stamp: str) -> str:
-    """The stamp of what *source* published."""
-    return f"{source}:{stamp}"
+def fingerprint_with_source(source: str, fingerprint: str) -> str:
+    """A fingerprint that names its *source*."""
+    return f"{source}:{fingerprint}"
 
 
-def refuse_other_source(stamp: str | None, *, source: str, sink: str) -> None:
-    """Do nothing when what is published is of *source*, or is not there.
+def refuse_other_source(fingerprint: str | None, *, source: str, sink: str) -> None:
+    """Check that the published tables belong to *source*, if there are any.
 
     Raises:
-        ConfigError: it is another source's.
+        ConfigError: they belong to another source.
     """
-    owner, colon, _ = (stamp or "").partition(":")
+    owner, colon, _ = (fingerprint or "").partition(":")
     if colon and owner != source:
         raise ConfigError(
-            f"what is published holds the tables of the source {owner!r}, and this pipeline's "
-            f"source is {source!r}: publishing there would remove them; name another place for "
+            f"the published database has the tables of the source {owner!r}, and this pipeline's "
+            f"source is {source!r}: publishing there would remove them; set another place for "
             f"this pipeline under [sinks.{sink}] in materia.toml"
         )
 
 
 def published_names(database: Path) -> tuple[str, ...]:
-    """The tables that the working copy of a published database says it has; none when it is new."""
+    """The published tables that a working copy lists; none for a new database."""
     import duckdb
 
     if not database.exists():
@@ -55,11 +55,11 @@ def published_names(database: Path) -> tuple[str, ...]:
 def check_removed(
     before: Iterable[str], after: Sequence[str], *, project: Path | None, sink: str
 ) -> list[str]:
-    """A warning that names the tables that are published and that no model makes any more.
+    """A warning that names the published tables without a model.
 
     Raises:
-        ConfigError: the pipeline has no SQLMesh project, or makes none of the tables: it is not
-            the one that published them.
+        ConfigError: the pipeline has no SQLMesh project, or builds none of the published tables:
+            another pipeline published them.
     """
     published = sorted(before)
     gone = [name for name in published if name not in set(after)]
@@ -72,10 +72,10 @@ def check_removed(
         why = (
             "this pipeline has no SQLMesh project; set transform.project in materia.toml"
             if project is None
-            else "none of this pipeline's models makes them"
+            else "none of this pipeline's models builds them; check transform.project"
         )
         raise ConfigError(
-            f"publishing would remove {names}: {why}, or name another place for this pipeline "
+            f"publishing would remove {names}: {why}, or set another place for this pipeline "
             f"under [sinks.{sink}]"
         )
-    return [f"no longer published, as no model makes it: {names}"]
+    return [f"no longer published, because no model builds it: {names}"]

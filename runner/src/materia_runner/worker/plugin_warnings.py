@@ -1,7 +1,7 @@
-"""What a plugin warns of becomes a warning of the run: logged, shown and kept with it.
+"""Plugin warnings: turn log warnings of plugins into warnings of the run.
 
-A plugin that has done what was asked, and could not do something beside it, says so with
-`logging.getLogger("materia.sinks.acme").warning(...)`; what other libraries log is left alone.
+A plugin that succeeded, but could not do something optional, calls
+`logging.getLogger("materia.sinks.acme").warning(...)`. Log messages of other libraries are ignored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Told(logging.Handler):
 
 @contextmanager
 def plugin_warnings(emit: Callable[[Event], None], hidden: Sequence[str]) -> Iterator[None]:
-    """Emit warnings of plugins until the block ends, without what is *hidden*."""
+    """Emit the warnings of plugins during the block, with the secrets *hidden* redacted."""
     logger, told = logging.getLogger(LOGGER), _Told(emit, hidden)
     logger.addHandler(told)
     try:

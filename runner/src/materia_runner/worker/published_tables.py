@@ -1,4 +1,4 @@
-"""What is in a published DuckDB file."""
+"""List the tables of a published DuckDB file, with row counts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LAYERS = ("raw", "staging", "cleaned", "serving")
 
 
 def tables_in(database: Path) -> dict[str, int | None]:
-    """Rows of each table and view in the layers, by name, in the order of the layers.
+    """Row count of each table and view, by name, in the order of the layers.
 
-    None for a view that cannot be counted: it reads something outside of the database.
+    None for a view that cannot be counted, because it reads something outside the database.
 
     Raises:
-        BusyError: another process has the file open to write.
+        BusyError: another process has the file open for writing.
     """
     import duckdb
 
     try:
-        # What is in it was made elsewhere: no view reads more than the database itself.
+        # Another machine may have built it, so no view may read anything outside the database.
         connection = duckdb.connect(str(database.resolve()), read_only=True, config=dict(LOCKED))
     except duckdb.IOException as error:
         raise BusyError(f"{database} cannot be read now: {error}") from error

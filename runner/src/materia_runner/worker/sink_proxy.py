@@ -1,12 +1,11 @@
-"""The sink as a worker sees it when the real one stays at home: every promise kept over messages.
+"""Sink proxy: a worker's stand-in for a sink that stays at home, with the same promises.
 
-What is recorded is not waited for. Home takes one message after the other, and an error there ends
-the worker, so its result is never told before everything is kept.
+The worker does not wait for a record. Home handles one message after another, and an error there
+ends the worker, so the worker never sends its result before home has kept everything.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 import threading
@@ -27,13 +26,14 @@ from materia.data import (
     Refused,
     Table,
 )
+from materia.kit.files import sha256_of
 
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
+    AskFingerprint,
     AskKnown,
     AskPublished,
     AskRaw,
-    AskStamp,
     AtHome,
     CheckOut,
     Message,
@@ -42,17 +42,17 @@ from materia_runner.messages.sink_messages import (
     Refuse,
 )
 
-# Files that home has not got yet; more would fill the disk when the source is faster than home.
+# Files that home does not have yet; more would fill the disk when the source is faster than home.
 UNKEPT = 8
-# Files stay for the next stage on this machine, unless it may need the room more.
+# Share of free disk space below which files are not kept for the next stage on this machine.
 SPARE = 0.25
 
 
 class Home:
-    """The line to home: asks, and takes answers from another thread."""
+    """Connection to home: sends messages, and receives answers in another thread."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        """Ask by *write*, which takes a line."""
+        """Send messages with *write*, which takes a line."""
         self._write = write
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -60,16 +60,16 @@ class Home:
         self._answers: dict[int, Future[Any]] = {}
 
     def ask(self, message: Message) -> Future[Any]:
-        """Send a message; the answer comes."""
+        """Send a message and return the future of its answer."""
         answer: Future[Any] = Future()
-        with self._lock:  # what is sent first has the lower number
+        with self._lock:  # so that messages are sent in the order of their numbers
             number = next(self._numbers)
             self._asked[number], self._answers[number] = message, answer
             self._write(relay_messages.encode(number, message))
         return answer
 
     def answered(self, line: str) -> None:
-        """Take a line from home."""
+        """Handle a line from home."""
         if found := relay_messages.decode_answer(line, self._asked):
             number, value = found
             del self._asked[number]
@@ -77,7 +77,7 @@ class Home:
 
 
 class RelayedSink:
-    """A sink whose store is at home."""
+    """A sink that relays every call to the sink at home."""
 
     def __init__(
         self, home: Home, at_home: AtHome, *, workspace: Path, spare: float = SPARE
@@ -85,10 +85,10 @@ class RelayedSink:
         """Relay to *home*.
 
         Args:
-            home: Where the sink is.
-            at_home: What is known of it.
-            workspace: An existing folder; the working copy of the database is there.
-            spare: While this part of the disk is free, files that home has stay here too.
+            home: Connection to the sink.
+            at_home: State of the sink.
+            workspace: An existing folder for the working copy of the database.
+            spare: Share of the disk: while it is free, files that home has stay here too.
         """
         self._home = home
         self._spare = spare
@@ -100,13 +100,13 @@ class RelayedSink:
         self._waiting: deque[tuple[Future[Any], Path | None]] = deque()
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """What home said last, or says now when anything was recorded since."""
+        """The known partitions, from the cache or, after a record, from home."""
         if source not in self._known:
             self._known[source] = self._home.ask(AskKnown(source=source)).result()
         return self._known[source]
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """Have it kept at home, which gets the file meanwhile."""
+        """Send the result to home, which copies the file meanwhile."""
         sha256 = None
         path = None
         match result:
@@ -115,7 +115,7 @@ class RelayedSink:
                 path = self._keep(result.path, sha256)
                 result = replace(result, path=path)
             case Refused(path=Path() as refused):
-                sha256 = _sha256(refused)
+                sha256 = sha256_of(refused)
                 path = self._keep(refused, sha256)
                 result = replace(result, path=path)
         message = Record(source=source, partition=partition, result=result, sha256=sha256)
@@ -127,12 +127,12 @@ class RelayedSink:
             self._make_room(path)
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """Have it put aside at home."""
+        """Have home put a file into quarantine."""
         self._known.pop(source, None)
         self._home.ask(Refuse(source=source, raw=raw, reason=reason))
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """The file that an extract left on this machine, or the one that home sends."""
+        """The file that an extract left on this machine, or a copy from home."""
         path = self._kept / sha256
         if path.is_file():
             return path
@@ -140,20 +140,20 @@ class RelayedSink:
         found: Path | None = self._home.ask(asked).result()
         return found
 
-    def stamp(self) -> str | None:
-        """What home says."""
-        stamp: str | None = self._home.ask(AskStamp()).result()
-        return stamp
+    def fingerprint(self) -> str | None:
+        """The published fingerprint, from home."""
+        fingerprint: str | None = self._home.ask(AskFingerprint()).result()
+        return fingerprint
 
     def published(self) -> Path | None:
-        """A copy of the published database; after `publish`, where it is at home."""
+        """A copy of the published database; after `publish`, its path at home."""
         if not self._asked_published:
             self._published = self._home.ask(AskPublished()).result()
             self._asked_published = True
         return self._published
 
     def checkout(self) -> Path:
-        """A working copy here, while home holds its own."""
+        """A working copy on this machine, while home locks its own."""
         name, self._published = self._home.ask(CheckOut()).result()
         self._asked_published = True
         copy = self._workspace / "checkout" / str(name)
@@ -163,9 +163,9 @@ class RelayedSink:
         return copy
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """Have the finished database published at home, which gets it first."""
+        """Have home copy the finished database and publish it."""
         _close(request.database)
-        message = Publish(request=request, sha256=_sha256(request.database))
+        message = Publish(request=request, sha256=sha256_of(request.database))
         tables, self._published = self._home.ask(message).result()
         return _counted(tables, request.database)
 
@@ -181,7 +181,7 @@ class RelayedSink:
 
 
 def _close(database: Path) -> None:
-    """Write what DuckDB may have left in its log into the file, which travels alone."""
+    """Checkpoint DuckDB's write-ahead log into the file, which is copied without the log."""
     if database.with_name(f"{database.name}.wal").exists():
         import duckdb
 
@@ -190,7 +190,7 @@ def _close(database: Path) -> None:
 
 
 def _counted(tables: Sequence[Table], database: Path) -> tuple[Table, ...]:
-    """With their rows, which home says nothing of: it lets no figure of its own go to a worker."""
+    """The tables with row counts of the worker's own database; home does not send its counts."""
     import duckdb
 
     with duckdb.connect(database, read_only=True) as connection:
@@ -200,8 +200,3 @@ def _counted(tables: Sequence[Table], database: Path) -> tuple[Table, ...]:
             found = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
             rows[table.name] = int(found[0]) if found else 0
     return tuple(replace(table, rows=rows[table.name]) for table in tables)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

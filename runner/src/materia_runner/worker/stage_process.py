@@ -1,9 +1,9 @@
-"""`python -m materia_runner.worker.stage_process`: run one stage, on whatever machine this is.
+"""Stage process: run one stage, with `python -m materia_runner.worker.stage_process`.
 
-One line of JSON comes in on standard input (`worker_request`), events go out on standard output
-(`events`), free text on standard error. Standard input stays open as a life line: when it closes,
-whoever asked is gone, and the worker ends. Messages to a sink that stays at home (`relayed_sink`)
-are among the events, and the answers come in on the life line.
+It reads one line of JSON from standard input (`stage_request`), writes events to standard output
+(`events`) and free text to standard error. Standard input stays open as a life line: when it
+closes, the runner is gone, and the worker ends. Messages to a sink at home (`sink_proxy`) are among
+the events, and their answers arrive on standard input.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> int:
         write(events.encode(event))
 
     request = worker_request.decode(sys.stdin.buffer.readline().decode())
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have set it to ignore
     threading.Thread(target=_end_with_life_line, args=(home,), daemon=True).start()
     try:
         with plugin_warnings(emit, request.hidden):
@@ -52,7 +52,7 @@ def main() -> int:
         return 130
     except MateriaError as error:
         emit(Failed(kind=type(error).__name__, message=str(error), expected=True))
-    except Exception as error:  # noqa: BLE001 -- the runner is told, with the traceback as last words
+    except Exception as error:  # noqa: BLE001 -- reported to the runner, after the traceback
         traceback.print_exc()
         if (sentence := _fault_of_the_machine(error)) is not None:
             message = f"{request.stage}: {sentence}"
@@ -67,18 +67,20 @@ def main() -> int:
 def run_stage(
     request: WorkerRequest, emit: Callable[[Event], None], home: Home
 ) -> Mapping[str, object]:
-    """Open the source and the sink, or the way to a sink at *home*, and do what the stage is for.
+    """Open the source and the sink, or a proxy of a sink at *home*, and run the stage.
 
     Raises:
-        MateriaError: as the stage, the source and the sink say.
+        MateriaError: an error of the stage, the source or the sink.
     """
-    from materia.plugins import load_plugins, open_plugin
+    from materia.plugins import open_plugin
+
+    from materia_runner.bundled import load_registry
 
     request.workspace.mkdir(parents=True, exist_ok=True)
-    registry = load_plugins(bundled_only=request.bundled_only)
+    registry = load_registry(bundled_only=request.bundled_only)
     declared = registry.source(request.source)
     settings = request.settings["source"]
-    if request.sample:  # a path in it leads to the plugin as it is installed here
+    if request.sample:  # its paths are those of the plugin installed here
         settings = {**settings, **(declared.plugin.sample or {})}
     source = open_plugin(
         declared, request.secrets["source"], settings=settings, directory=request.directory
@@ -95,9 +97,9 @@ def run_stage(
         )
     if request.sample and any(known.raw for known in sink.known(request.source).values()):
         raise SinkError(
-            f"the sink {request.sink!r} already holds real files of {request.source}, and the "
+            f"the sink {request.sink!r} already has real files of {request.source}, and the "
             f"sample would replace the tables built from them; run the sample in another folder, "
-            f"or without --sample to go on with the real files"
+            f"or run without --sample to continue with the real files"
         )
     if request.stage == "extract":
         from materia_runner.worker.extract import extract
@@ -109,9 +111,9 @@ def run_stage(
 
 
 def _fault_of_the_machine(error: Exception) -> str | None:
-    """A sentence when a full disk or a missing right is to blame, not a mistake in the program."""
-    if FULL in str(error):  # DuckDB tells it in words, under several classes
-        return f"{error}; free some space and run again, it goes on where it stopped"
+    """A sentence when a full disk or a missing permission is to blame, not a bug; else None."""
+    if FULL in str(error):  # DuckDB has it in messages of several classes
+        return f"{error}; free some disk space and run again, it will resume where it stopped"
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}"
@@ -119,10 +121,10 @@ def _fault_of_the_machine(error: Exception) -> str | None:
 
 
 def _take_output() -> Callable[[str], None]:
-    """A function that writes lines; whatever else is printed goes to standard error from now."""
+    """A function that writes lines to standard output; all other output goes to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    sys.stdout = sys.stderr  # unbuffered by a line, so nothing is lost when the worker is killed
+    sys.stdout = sys.stderr  # line-buffered, so nothing is lost when the worker is killed
     lock = threading.Lock()
 
     def write(line: str) -> None:
@@ -137,16 +139,16 @@ def _end_with_life_line(home: Home) -> None:
         for line in sys.stdin.buffer:
             home.answered(line.decode())
     finally:
-        # Half-written files are cleared away on the way out; a real signal also ends a sleep.
+        # A real signal, which also ends a sleep: Python then removes half-written files.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(GRACE_SECONDS)
         if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)  # what the stage started goes too
+            os.killpg(0, signal.SIGKILL)  # with the processes that the stage started
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    # Threads that still wait for a server are not waited for: everything worth keeping is written.
+    # Do not wait for threads that still wait for a server: all results are written.
     os._exit(code)

@@ -1,7 +1,7 @@
-"""The transform stage: raw files -> rows -> tables -> published; nothing when nothing is new.
+"""Transform stage: load raw files, build tables with SQLMesh and publish them, incrementally.
 
-SQLMesh is imported only when there is something to do, and then once: loading, models, audits and
-publishing share this process.
+It does nothing when nothing is new. It imports SQLMesh only when there is work to do, and then
+once: loading, models, audits and publishing share this process.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from materia.data import Known, LoadReport, LoadRequest, PublishRequest, RawFile
 from materia.errors import ConfigError, PluginError, SinkError, SourceError
 from materia.protocols import Sink, Source
 
+from materia_runner.bundled import bundled
+from materia_runner.install_hints import install_command
 from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import Problem, listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
-from materia_runner.worker.fingerprint import models_stamp
 from materia_runner.worker.load_anew import load_or_start_anew
 from materia_runner.worker.ownership import (
     check_removed,
+    fingerprint_with_source,
     published_names,
     refuse_other_source,
-    stamp_with_source,
 )
+from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
 
 def build(
@@ -42,7 +44,7 @@ def build(
     *,
     version: str,
 ) -> Mapping[str, object]:
-    """Load what is new, bring the tables up to date, and publish them.
+    """Load new files, update the tables, and publish them.
 
     Raises:
         ConfigError: there is no model to run.
@@ -60,9 +62,9 @@ def build(
 def up_to_date(
     source: Source, sink: Sink, request: WorkerRequest, *, version: str
 ) -> Mapping[str, object] | None:
-    """The result of the stage when there is nothing to do, found out without doing anything.
+    """The result of the stage if there is nothing to do; None if there is work.
 
-    None when there is: a runner asks before it rents a machine.
+    It changes nothing, so the runner calls it before it rents a machine.
 
     Raises:
         ConfigError: there is no model to run.
@@ -75,25 +77,25 @@ def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
     projects = tuple(folder for folder in (source.models(), request.project) if folder is not None)
     if not projects:
         raise ConfigError(
-            f"there is nothing to transform: {request.source} brings no models, and there is no "
-            f"SQLMesh project at {request.directory}; set transform.project"
+            f"there is nothing to transform: {request.source} has no models, and there is no "
+            f"SQLMesh project at {request.directory}; set transform.project in materia.toml"
         )
     return projects
 
 
 def _models(projects: tuple[Path, ...], request: WorkerRequest, version: str) -> str:
-    return f"{models_stamp(projects)} {request.source} {version}"
+    return f"{models_fingerprint(projects)} {request.source} {version}"
 
 
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
     files = _files_in_use(sink.known(request.kept_as))
     if not files:
         raise SourceError(
-            f"no files of {request.source} to transform: none was fetched so far; run `materia run`"
+            f"no files of {request.source} to transform: none was fetched yet; run `materia run`"
         )
-    stamp = sink.stamp()
-    refuse_other_source(stamp, source=request.source, sink=request.sink)
-    if stamp != stamp_with_source(request.source, stamp_of(files, models)):
+    fingerprint = sink.fingerprint()
+    refuse_other_source(fingerprint, source=request.source, sink=request.sink)
+    if fingerprint != fingerprint_with_source(request.source, fingerprint_of(files, models)):
         return None
     return {"published": False, "files": len(files), "tables": []}
 
@@ -138,7 +140,7 @@ def _build_new(
     problems = []
     for file in files:
         if (reason := load.refused.get(file.partition)) is not None:
-            reason = redact(reason, request.hidden)  # it is kept
+            reason = redact(reason, request.hidden)  # the sink stores it
             sink.refuse(request.kept_as, file, reason)
             problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
     remarks = _remarks(load, files, request.hidden)
@@ -148,8 +150,8 @@ def _build_new(
     if not files:
         raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
 
-    ahead.join()  # two threads at once would see modules half imported
-    from materia_runner.worker.sqlmesh_build import TransformRequest, transform
+    ahead.join()  # a second import in this thread could see half-imported modules
+    from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
     def progress(phase: str, done: int, total: int) -> None:
         emit(Progress(phase=phase, done=done, total=total, unit="models"))
@@ -170,7 +172,7 @@ def _build_new(
             run=request.run,
             database=database,
             tables=report.tables,
-            stamp=stamp_with_source(request.source, stamp_of(files, models)),
+            fingerprint=fingerprint_with_source(request.source, fingerprint_of(files, models)),
         )
     )
     where = sink.published()
@@ -195,7 +197,7 @@ def _build_new(
 def _remarks(
     load: LoadReport, files: Sequence[RawFile], secrets: Sequence[str]
 ) -> tuple[Problem, ...]:
-    """What the source has to say of partitions that are used, ready to be kept."""
+    """The source's remarks about partitions in use, with secrets redacted."""
     urls = {file.partition: file.url for file in files}
     return tuple(
         Problem(partition=key, url=urls.get(key, ""), reason=redact(remark, secrets))
@@ -204,25 +206,31 @@ def _remarks(
     )
 
 
+# The package with the SQLMesh project for the sources that come with materia.
+PROJECT = "materia-transform"
+
+
 def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
-    """A sentence for those who expect more than the source brings by itself."""
+    """A warning when only the source's own tables are built, because there is no project."""
     if request.project is not None or any(name.startswith("serving.") for name in tables):
         return []
+    ours = f"install {PROJECT}, or " if f"materia-{request.source}" in bundled() else ""
     message = (
-        f"no transform project at {request.directory}: only raw and staging tables are built; "
-        "set transform.project in materia.toml to the folder of a SQLMesh project"
+        f"no SQLMesh project: materia builds only the tables of {request.source} itself, raw and "
+        f"staging; {ours}set transform.project in materia.toml to the folder of a project"
     )
     return [message]
 
 
 def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: WorkerRequest) -> None:
-    """Stop when the published tables would lose partitions that the sink says nothing of.
+    """Stop when the published tables would lose partitions that the sink does not know.
 
-    One that materia took out of use is still known, with the reason; and real files take the place
-    of the sample. The working copy has lost them already, and would be gone on with: it is removed.
+    The sink still knows a partition that materia took out of use, with the reason; and real files
+    may replace those of the sample. The working copy has lost the partitions already, and the next
+    run would resume it, so it is removed.
 
     Raises:
-        SinkError: the partitions are not those of the sample.
+        SinkError: the lost partitions are not those of the sample.
     """
     sample = replace(request, sample=True).kept_as
     if not request.sample and set(lost) <= set(sink.known(sample)):
@@ -230,29 +238,29 @@ def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: Wor
     database.unlink(missing_ok=True)
     more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
     raise SinkError(
-        f"{request.sink}: what is published holds {lost[0]}{more} of {request.source}, and the "
-        "sink has no raw file of it; nothing is published. Run again, in case the sink only listed "
-        "too little. If another pipeline published there, name another place for this one under "
-        f"[sinks.{request.sink}] in materia.toml. If raw files were removed on purpose, move the "
-        "published database away, and the next run builds it anew from what is left"
+        f"{request.sink}: the published tables contain {lost[0]}{more} of {request.source}, but "
+        "the sink has no raw file of it; nothing was published. Run again, in case the sink's "
+        "listing was incomplete. If another pipeline published there, set another place for this "
+        f"one under [sinks.{request.sink}] in materia.toml. If raw files were removed on purpose, "
+        "move the published database away, and the next run will rebuild it from the others"
     )
 
 
 def _import_ahead(workspace: Path) -> threading.Thread:
-    """Import SQLMesh beside the load, which waits for the disk and for DuckDB's own threads.
+    """Import SQLMesh in a thread during the load, which waits for the disk and for DuckDB.
 
     Raises:
-        PluginError: it is not installed.
+        PluginError: SQLMesh is not installed.
     """
     if importlib.util.find_spec("sqlmesh") is None:
         raise PluginError(
-            "the stage transform needs SQLMesh, which is not installed here; it comes with the "
-            "extra `transform`: pip install 'materia-runner[transform]'"
+            "the stage transform needs SQLMesh, which is not installed here; to add it: "
+            + install_command("materia-runner[transform]")
         )
-    from materia_runner.worker.sqlmesh_build import ENVIRONMENT
+    from materia_runner.worker.sqlmesh.build import ENVIRONMENT
 
-    # Both count when SQLMesh is imported. It would write to the user's home, and read from there
-    # a configuration that is not the run's.
+    # SQLMesh reads both on import. Without them it would write to the user's home, and read a
+    # configuration from there.
     os.environ.update(ENVIRONMENT, SQLMESH_HOME=str(workspace / "sqlmesh"))
     ahead = threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True)
     ahead.start()
@@ -263,10 +271,10 @@ def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:
     return tuple(one.raw for _, one in sorted(known.items()) if one.raw is not None)
 
 
-def stamp_of(files: Sequence[RawFile], models: str) -> str:
-    """Identity of what tables are built from: the content of the files and what reads it.
+def fingerprint_of(files: Sequence[RawFile], models: str) -> str:
+    """Fingerprint of the tables' inputs: the content of the files and the models that read it.
 
-    A file republished in another wrapping has the same content, and so the same stamp.
+    A file that is republished with the same rows has the same content, and so the same fingerprint.
     """
     contents = [(file.partition, file.file, file.content) for file in files]
     return hashlib.sha256(json.dumps([models, contents]).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Contract suites: each promise of a plugin is a test."""
+"""Contract test suites for plugins: one test for each promise."""

@@ -1,4 +1,4 @@
-"""What keeps a contract whole: a test of it cannot disappear without a reason.
+"""Base class of contracts: an inherited test cannot be dropped without a written reason.
 
 A contract is a class of pytest tests that a plugin's own test class inherits. Overriding one of its
 tests, or setting it to None, is allowed only with a written reason:
@@ -7,7 +7,7 @@ tests, or setting it to None, is allowed only with a written reason:
         @deviation("Acme has no volumes, so there is nothing to list")
         def test_attached_things_are_listed_with_their_instance(self) -> None: ...
 
-Without the reason the class cannot be made, so its whole module fails to be collected.
+Without the reason Python cannot create the class, so pytest cannot collect its module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def deviation(reason: str) -> Callable[[F], F]:
-    """Mark a test that replaces one of a contract, and say why.
+    """Mark a test that replaces one of a contract, with the reason.
 
     Raises:
         ValueError: *reason* is empty.
@@ -35,14 +35,14 @@ def deviation(reason: str) -> Callable[[F], F]:
 
 
 class Contract:
-    """The root of every contract; its subclasses' subclasses are held to what they inherit."""
+    """The base class of every contract; checks that subclasses keep the inherited tests."""
 
     def __init_subclass__(cls, **options: object) -> None:
         """Refuse a class that drops or replaces an inherited test without a reason."""
         super().__init_subclass__(**options)
         for name in filter(lambda name: name.startswith("test_"), dir(cls)):
             first, *others = (vars(parent) for parent in cls.__mro__ if name in vars(parent))
-            # A class of no contract may stand before the contract, and hide its tests.
+            # A base class outside of the contract can come first and hide the contract's tests.
             if others and not getattr(first[name], "__deviation__", ""):
                 raise TypeError(
                     f"{cls.__qualname__}.{name} replaces a test of its contract without a reason; "

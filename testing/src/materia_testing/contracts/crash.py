@@ -1,7 +1,7 @@
-"""Run something in a process of its own, and end that process as nobody would wish.
+"""Crash tests: run a function in a separate process and kill it with SIGKILL at a chosen line.
 
-A plugin is killed with SIGKILL before a chosen line of its own code, so that every gap between two
-of its steps can be tried and not only those that a lucky moment hits.
+The kill happens before a chosen line of the plugin's own code, so the tests cover every gap between
+two steps and not only those that random timing hits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from materia.errors import MateriaError, error_called
 
 PATIENCE_SECONDS = 60.0
 KILLED = -signal.SIGKILL
-# A fresh interpreter for each process would spend its time on these imports.
+# Import these once in the fork server: a new interpreter for each process would be slow.
 PRELOADED = [
     "pytest",
     "duckdb",
@@ -42,7 +42,7 @@ class Ending:
     Attributes:
         killed: Whether it was killed before it was done.
         value: What its function returned.
-        error: The MateriaError it raised, made again, or None.
+        error: A copy of the MateriaError it raised, or None.
         lines: How many lines of the plugin's package ran.
     """
 
@@ -53,7 +53,7 @@ class Ending:
 
 
 class Elsewhere:
-    """A function at work in another process."""
+    """A function that runs in another process."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class Elsewhere:
         kill_before: int | None = None,
         file_size_limit: int | None = None,
     ) -> None:
-        """Start *function*, which a new interpreter can import, on arguments it can be sent.
+        """Start *function*; function and arguments must be picklable.
 
-        *kill_before* counts the lines of *package* that run, from 1; a space is between several
-        packages. *file_size_limit* is in bytes: a write beyond it fails, which is the nearest to a
-        full disk that needs no root.
+        *kill_before* counts the executed lines of *package* from 1; spaces separate several
+        packages. *file_size_limit* is in bytes: a write beyond it fails, which simulates a full
+        disk without root.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
@@ -82,30 +82,30 @@ class Elsewhere:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         assert self._process.pid is not None
         return self._process.pid
 
     def receive(self) -> object:
-        """What the function sent with `tell`, waiting for it."""
-        assert self._pipe.poll(PATIENCE_SECONDS), "the other process says nothing"
+        """Wait for the value that the function sends with `tell`."""
+        assert self._pipe.poll(PATIENCE_SECONDS), "the other process sends nothing"
         return self._pipe.recv()
 
     def go_on(self) -> None:
-        """Let a function that waits in `tell` go on."""
+        """Let a function that waits in `tell` continue."""
         self._pipe.send(None)
 
     def kill(self) -> None:
-        """End it with SIGKILL and wait until it is gone."""
+        """Kill the process with SIGKILL and wait until it is gone."""
         self._process.kill()
         self._process.join(PATIENCE_SECONDS)
         self._pipe.close()
 
     def ending(self) -> Ending:
-        """Wait for its end.
+        """Wait for the end of the process.
 
         Raises:
-            AssertionError: it raised something that is not a MateriaError, or does not end.
+            AssertionError: it raised another error than a MateriaError, or does not end.
         """
         try:
             assert self._pipe.poll(PATIENCE_SECONDS), "the other process does not end"
@@ -121,12 +121,12 @@ class Elsewhere:
         if kind == "error":
             name, message = value
             return Ending(killed=False, error=error_called(name, message), lines=lines)
-        assert kind == "value", f"it raised what no plugin may raise:\n{value}"
+        assert kind == "value", f"it raised an error that no plugin may raise:\n{value}"
         return Ending(killed=False, value=value, lines=lines)
 
 
 def elsewhere(function: Callable[..., object], *arguments: object, **options: Any) -> Ending:
-    """Run *function* in another process to its end; options as for `Elsewhere`."""
+    """Run *function* in another process to its end; the options are those of `Elsewhere`."""
     return Elsewhere(function, *arguments, **options).ending()
 
 
@@ -141,12 +141,12 @@ _ours: list[Connection[object, object]] = []
 
 
 def tell(value: object) -> None:
-    """Inside an `Elsewhere`: send *value* to the test and wait until it says to go on."""
+    """Inside an `Elsewhere`: send *value* to the test and wait for `go_on`."""
     _ours[0].send(value)
     _ours[0].recv()
 
 
-def _work(  # noqa: PLR0917 -- a process is started with a plain list
+def _work(  # noqa: PLR0917 -- multiprocessing passes a plain list
     pipe: Connection[object, object],
     function: Callable[..., object],
     arguments: tuple[object, ...],
@@ -166,7 +166,7 @@ def _work(  # noqa: PLR0917 -- a process is started with a plain list
         name = frame.f_globals.get("__name__", "")
         ours = f"{name}.".startswith(packages)
         if not ours or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-            return None  # modules and classes being defined are no steps of anything
+            return None  # definitions of modules and classes are not steps
         if event == "line":
             count += 1
             if count == kill_before:
@@ -180,7 +180,7 @@ def _work(  # noqa: PLR0917 -- a process is started with a plain list
         answer: tuple[str, object] = ("value", function(*arguments))
     except MateriaError as error:
         answer = ("error", (type(error).__name__, str(error)))
-    except BaseException:  # noqa: BLE001 -- whatever it is, the test tells of it
+    except BaseException:  # noqa: BLE001 -- the test reports every error
         answer = ("crash", traceback.format_exc())
     finally:
         sys.settrace(None)

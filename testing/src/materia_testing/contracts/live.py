@@ -1,4 +1,4 @@
-"""A real account as the world of a provider's tests: it never fails on purpose, and costs money."""
+"""Live tests: a real cloud account as the world of a provider's contract; it costs money."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from materia_testing.contracts.world import ABILITIES, FAULTS, Billed
 
 
 class LiveWorld:
-    """The far end of a provider that is opened with real credentials.
+    """The real service of a provider that is opened with real credentials.
 
-    What is left is asked of the provider itself, so a leftover that it does not list goes unseen:
-    use an account or project of its own and look at its console afterwards.
+    This asks the provider itself for leftovers, so it misses one that the provider does not list:
+    use a separate account or project, and check its console afterwards.
     """
 
     errors: Mapping[str, type[MateriaError]] = {}
@@ -24,23 +24,23 @@ class LiveWorld:
 
     @property
     def lacks(self) -> Mapping[str, str]:
-        """Every fault, and what can be seen only from the other side."""
+        """Every fault, and everything that only the service itself can see."""
         blind = [*FAULTS, *(name for name in ABILITIES if name != "ssh")]
-        return dict.fromkeys(blind, "a real account shows and does only what its API offers")
+        return dict.fromkeys(blind, "a real account has only the functions of its API")
 
     def requests(self) -> int:
-        """None are seen from here."""
+        """Zero: requests cannot be counted here."""
         return 0
 
     def inject(self, fault: str, *, at: int | None = None, lasting: bool = False) -> None:
-        """Nothing can be made to fail."""
+        """Not supported: a real account has no fault injection."""
         raise NotImplementedError(f"a real account cannot do {fault}")
 
     def heal(self) -> None:
-        """Nothing was made to fail."""
+        """Nothing to do: no fault was injected."""
 
     def still_billed(self) -> Sequence[Billed]:
-        """What a new provider lists."""
+        """The resources that a new provider lists."""
         found = []
         for instance in self._open().list_instances():
             if instance.id:
@@ -52,19 +52,19 @@ class LiveWorld:
         return found
 
     def foreign(self) -> Sequence[str]:
-        """Unknown: nothing of others is touched that is not listed."""
+        """Unknown, so the list is empty."""
         return ()
 
     def add_look_alike(self, instance_id: str) -> str:
-        """Nothing is made here but by the provider."""
+        """Not supported: only the provider creates resources here."""
         raise NotImplementedError(f"a real account gets no look-alike of {instance_id}")
 
     def user_data(self, instance_id: str) -> str:
-        """It is on the machine, and no API gives it back everywhere."""
+        """Not supported: not every API returns the user data."""
         raise NotImplementedError("a real account does not show user data")
 
     def host_key(self, instance_id: str) -> str:
-        """The key that the machine shows to anybody who connects."""
+        """The host key that the machine shows to every SSH client."""
         import asyncio
 
         import asyncssh

@@ -1,7 +1,7 @@
-"""Answers that no API documents and every API gives some day: `{}`, a page, fields without values.
+"""Malformed API answers for fault injection: `{}`, an HTML page, truncated JSON, null fields.
 
-A stand-in for a service spoils its own answers with `spoilt`, so that tests see what a client makes
-of them.
+No API documents such answers, but every API sends them at times. A fake service changes its own
+answers with `spoilt`, so that tests show how a client handles them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# By name: what comes in the place of a good answer, whose request has had its effect.
+# By name: the answer that replaces a good one; the request has had its effect.
 ODD: Mapping[str, str] = {
     "odd_object": "the request is carried out, and the answer is {}",
-    "odd_list": "the request is carried out, and the answer is [], or {} where a list was due",
+    "odd_list": "the request is carried out, and the answer is [], or {} in place of a list",
     "odd_page": "the request is carried out, and the answer is a page of HTML with status 200",
     "odd_cut": "the request is carried out, and the answer ends in the middle of its JSON",
     "odd_nulls": "the request is carried out, and every field of the answer is null",
     "odd_numbers": "the request is carried out, and every text of the answer is a number",
     "odd_lacking": "the request is carried out, and the answer lacks identities and dates",
-    "odd_stranger": "every list has an entry of a stranger without name and labels, dated oddly",
+    "odd_stranger": "every list has a foreign entry without name and labels, with a malformed date",
 }
 PAGE = "<html><h1>Welcome to the login page</h1></html>"
 LACKING = frozenset({"id", "created", "created_at", "creation_date", "timeCreated"})
@@ -28,15 +28,15 @@ LABELS = frozenset({"labels", "tags", "freeformTags"})
 
 
 def spoilt(body: object, kind: str) -> object:
-    """What *kind* makes of the JSON *body*; text is no JSON and sent as it is.
+    """The JSON *body* changed by *kind*; text is not JSON and stays unchanged.
 
     Args:
-        body: Of a good answer.
-        kind: A name of `ODD`, or one field, wherever it is in the body: `lacks:created` takes it
-            away, `null:created` makes it null, `number:created` makes it a number.
+        body: The body of a good answer.
+        kind: A name in `ODD`, or a change of one field anywhere in the body: `lacks:created`
+            removes it, `null:created` sets it to null, `number:created` to a number.
 
     Raises:
-        KeyError: there is no such kind.
+        KeyError: the kind is unknown.
     """
     how, colon, key = kind.partition(":")
     return FIELD[how](body, key) if colon else SPOIL[kind](body)
@@ -66,7 +66,7 @@ def _with(body: object, field: str, given: object) -> object:
 
 
 def _with_stranger(body: object) -> object:
-    """The body with one entry more in its list, at its beginning."""
+    """The body with an additional entry at the beginning of its list."""
     if isinstance(body, list):
         return [_stranger(body), *body]
     if isinstance(body, dict):
@@ -99,7 +99,7 @@ def _cut(body: object) -> object:
 
 SPOIL: Mapping[str, Callable[[object], object]] = {
     "odd_object": lambda _: {},
-    # An empty list in the place of a list cannot be told from the truth.
+    # An empty list would look like a good answer.
     "odd_list": lambda body: {} if isinstance(body, list) else [],
     "odd_page": lambda _: PAGE,
     "odd_cut": _cut,
@@ -116,7 +116,7 @@ FIELD: Mapping[str, Callable[[object, str], object]] = {
 
 
 def fields_of(body: object) -> set[str]:
-    """The names of all fields in a JSON body, however deep."""
+    """The names of all fields in a JSON body, at any depth."""
     if isinstance(body, dict):
         return set(body).union(*(fields_of(value) for value in body.values()))
     return (

@@ -1,4 +1,4 @@
-"""Open a plugin as materia does, in this process or in another one."""
+"""Open a plugin as materia does, in this process or in another."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from materia.plugins import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """Where a plugin is declared, and what to open it with; can be sent to another process.
+    """A plugin's declaration with the settings and secrets to open it; picklable.
 
     Attributes:
         kind: `source` or `sink`.
-        module: The module its entry point names, for example `materia_acme`.
-        name: What the user types.
+        module: The module of its entry point, for example `materia_acme`.
+        name: The name that the user types.
         directory: Where relative paths in the settings start.
-        settings: Those that differ from their defaults.
-        secrets: A value for every variable it declares.
+        settings: Settings that differ from their defaults.
+        secrets: A value for every declared variable.
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class Declared:
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     def plugin(self) -> Plugin[Any]:
-        """The declaration itself."""
+        """The plugin's declaration."""
         module = importlib.import_module(self.module)
         plugins = {plugin.name: plugin for plugin in getattr(module, f"materia_{self.kind}s")()}
         assert self.name in plugins, f"{self.module} declares {sorted(plugins)}, not {self.name!r}"

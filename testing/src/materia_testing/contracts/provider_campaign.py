@@ -1,9 +1,9 @@
-"""Every fault at every request of a provider: the long form of the contract's failures.
+"""Fault injection campaign: every fault at every request of a provider.
 
     class TestAcmeCampaign(FailureCampaign):
         ...                                         # the fixtures of its ProviderContract
 
-It takes minutes, so mark the class `slow`.
+This is the long form of the contract's failure tests. It takes minutes, so mark the class `slow`.
 """
 
 # ruff: noqa: D102 -- the name of a test is its sentence
@@ -18,7 +18,7 @@ from materia.errors import MateriaError, OrphanError
 from materia.protocols import Provider
 
 from materia_testing.contracts.odd_answers import ODD
-from materia_testing.contracts.provider_scene import ProviderScene, Scene
+from materia_testing.contracts.providers.scene import ProviderScene, Scene
 from materia_testing.contracts.world import World
 
 ONCE = ("drop_before", "drop_after", "slow")
@@ -28,14 +28,14 @@ def _every(world: World, count: int) -> Iterator[tuple[str, int]]:
     """Every fault with the number of every request, of *count* requests."""
     faults = [*world.errors, *(one for one in (*ONCE, *ODD) if one not in world.lacks)]
     if not faults:
-        pytest.skip("this world cannot be told to fail")
+        pytest.skip("this world has no fault injection")
     for number in range(1, count + 1):
         for fault in faults:
             yield fault, number
 
 
 class FailureCampaign(ProviderScene):
-    """One fault at each request: only a MateriaError gets out, nothing billable stays unnoticed."""
+    """One fault at each request: only a MateriaError escapes, nothing billable stays unnoticed."""
 
     def test_no_fault_in_offers_gets_out_untranslated_or_empties_the_answer(
         self, provider: Provider, scene: Scene

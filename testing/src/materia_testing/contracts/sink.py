@@ -1,4 +1,4 @@
-"""The promises of a sink, as tests that any sink's package can run.
+"""Sink contract: test every promise of a sink plugin.
 
     from materia_testing.contracts.sink import SinkContract
 
@@ -6,14 +6,14 @@
         module = "materia_acme"     # the module of the entry point
         plugin = "acme"             # the name that a user types
 
-That is all when the sink keeps everything under the directory it is opened with. One that talks to
-a service overrides the fixtures `settings` and `secrets` with what leads to a stand-in for it, and
-`reading` when its published tables are not in a DuckDB file.
+That is enough for a sink that keeps everything in the directory it is opened with. A sink that uses
+a service overrides the fixtures `settings` and `secrets` to reach a fake of the service, and
+`reading` if its published tables are not in a DuckDB file.
 
-Many tests run the sink in a process of its own and kill that: before each line of the plugin's own
-code in turn, and after a while, when the time is spent inside other code. That code is `module`; or
-`package`, when `module` only opens it in another way, for the test, or when the plugin stands on a
-kit that does its work: `package = "materia_acme acme_kit"`.
+Many tests run the sink in a separate process and kill it: before each line of the plugin's own
+code, and after a while, when other code is running. The plugin's own code is `module`, or `package`
+if `module` only opens the plugin in another way for the test, or if a kit does the plugin's work:
+`package = "materia_acme acme_kit"`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import pytest
 from materia.protocols import Sink
 
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sink_publish import PublishContract
-from materia_testing.contracts.sink_raw import RawFilesContract
+from materia_testing.contracts.sinks.publish import PublishContract
+from materia_testing.contracts.sinks.raw import RawFilesContract
 
 
 class SinkContract(RawFilesContract, PublishContract):
-    """Everything a sink promises."""
+    """Every promise of a sink; subclass it and set `module` and `plugin`."""
 
     module: str
     package: str = ""
@@ -50,7 +50,7 @@ class SinkContract(RawFilesContract, PublishContract):
     def declared(
         self, tmp_path: Path, settings: Mapping[str, object], secrets: Mapping[str, str]
     ) -> Declared:
-        """The plugin, with what to open it with: a new directory for each test."""
+        """The plugin with its settings and secrets, and a new directory for each test."""
         directory = tmp_path / "project"
         directory.mkdir()
         return Declared(

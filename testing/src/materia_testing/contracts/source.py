@@ -1,4 +1,4 @@
-"""The promises of a source, as tests that any source's package can run.
+"""Source contract: test every promise of a source plugin.
 
     from materia_testing.contracts.source import SourceContract, World
 
@@ -8,12 +8,12 @@
 
         @pytest.fixture
         def world(self, tmp_path: Path) -> Iterator[World]:
-            with AcmeOnThisMachine(tmp_path) as world:      # your stand-in for the real place
+            with AcmeOnThisMachine(tmp_path) as world:      # your fake of the real server
                 yield world
 
-The world is the far end: the place that is read from, as the tests see it. `World` says what it has
-to be able to do. The tests never look at how the source keeps its rows: they compare a database
-that was brought through many states with one that was loaded at once.
+The world is the server or folder that the source reads, as the tests see it. `World` lists its
+methods. The tests never depend on the source's tables: they compare a database that went through
+many states with one that was loaded at once.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import pytest
 from materia.protocols import Source
 
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.source_fetch import FetchContract
-from materia_testing.contracts.source_load import LoadContract
-from materia_testing.contracts.source_world import World
+from materia_testing.contracts.sources.fetch import FetchContract
+from materia_testing.contracts.sources.load import LoadContract
+from materia_testing.contracts.sources.world import World
 
 __all__ = ["SourceContract", "World"]
 
 
 class SourceContract(FetchContract, LoadContract):
-    """Everything a source promises."""
+    """Every promise of a source; subclass it and give it the fixture `world`."""
 
     module: str
     plugin: str
 
     @pytest.fixture
     def world(self) -> World:
-        """The far end; every source's own test class has to make it."""
+        """The server or folder that the source reads; a fixture of the source's own test class."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture called world")
 
     @pytest.fixture
@@ -50,7 +50,7 @@ class SourceContract(FetchContract, LoadContract):
 
     @pytest.fixture
     def declared(self, tmp_path: Path, world: World, secrets: Mapping[str, str]) -> Declared:
-        """The plugin, with what to open it with."""
+        """The plugin with its settings and secrets."""
         directory = tmp_path / "project"
         directory.mkdir()
         return Declared(

@@ -1,4 +1,4 @@
-"""The far end of a provider, as the tests of its promises see it: it counts, fails, remembers."""
+"""World of the provider contract: the service behind a provider, with faults and leftovers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from materia.errors import MateriaError
 
 from materia_testing.contracts.odd_answers import ODD
 
-# Faults that every world either has or says why it lacks. The first three, and those that begin
-# with `odd_`, meet one request.
+# Faults of a world; one without a fault gives the reason in `lacks`. The first three, and those
+# that begin with `odd_`, affect one request.
 FAULTS: Mapping[str, str] = {
     "drop_before": "the connection closes before the request has any effect",
     "drop_after": "the request is carried out, and the connection closes before the answer",
@@ -22,23 +22,23 @@ FAULTS: Mapping[str, str] = {
     **ODD,
 }
 
-# What a world can do when nothing is wrong; one that cannot says why, in the same way.
+# Abilities of a world without faults; one without an ability gives the reason in `lacks`.
 ABILITIES: Mapping[str, str] = {
     "user_data": "an instance is given the user data of its request",
     "ssh": "an instance answers over SSH with the host key of its user data",
-    "foreign": "there are things that materia did not make",
+    "foreign": "there are resources that materia did not make",
     "look_alike": "a machine that materia did not make can carry a copy of a worker's labels",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billed:
-    """Something of ours that is still there.
+    """A resource of materia that still exists.
 
     Attributes:
-        kind: `instance`, `volume`, `address` or `key`; a key costs nothing and still has to go.
-        id: The provider's own identity of it, as in `Instance.id` and `Attached.id`.
-        name: Of the instance it is or was made for, as far as the world knows; may be empty.
+        kind: `instance`, `volume`, `address` or `key`; a key is free but must be deleted, too.
+        id: The provider's id of it, as in `Instance.id` and `Attached.id`.
+        name: The name of its instance, as far as the world knows; may be empty.
     """
 
     kind: str
@@ -47,11 +47,11 @@ class Billed:
 
 
 class World(Protocol):
-    """The far end of a provider: a fake service on this machine, or a real account."""
+    """The service behind a provider: a fake on this machine, or a real account."""
 
     @property
     def errors(self) -> Mapping[str, type[MateriaError]]:
-        """Errors the service documents, by a name of your own: the class each must become.
+        """Documented errors of the service by a name of your own, with the class each must become.
 
         For example `{"sold_out": CapacityError, "quota": CapacityError, "rate_limit":
         ProviderError, "bad_credentials": CredentialsError, "server_error": ProviderError}`.
@@ -60,51 +60,51 @@ class World(Protocol):
 
     @property
     def lacks(self) -> Mapping[str, str]:
-        """Why this world lacks one of `FAULTS` or `ABILITIES`, by name; its tests are skipped."""
+        """Reasons by missing name of `FAULTS` or `ABILITIES`; the tests of those are skipped."""
         ...
 
     def requests(self) -> int:
-        """How many requests have arrived since the world was made, refused ones included."""
+        """The number of requests since the start, refused ones included."""
         ...
 
     def inject(self, fault: str, *, at: int | None = None, lasting: bool = False) -> None:
-        """Fail on purpose: *fault* is a name of `FAULTS` or of `errors`.
+        """Inject a fault: *fault* is a name in `FAULTS` or in `errors`.
 
-        *at* counts requests from now, 1 being the next one; it is always given for `drop_before`,
-        `drop_after`, `slow` and the odd ones. Without it an error is what the service answers to
-        the request that creates a machine (to every request, for bad credentials), and
-        `never_boots`, `never_deletes` and `late_to_list` hold from now on. With *lasting* every
-        request from *at* on meets the fault: `inject("drop_before", at=3, lasting=True)` is how a
-        process that dies after two requests looks from here.
+        *at* counts requests from now; 1 is the next one. It is always given for `drop_before`,
+        `drop_after`, `slow` and the `odd_` faults. Without *at* the service answers an error to the
+        request that creates a machine (to every request, for bad credentials), and `never_boots`,
+        `never_deletes` and `late_to_list` hold from now on. With *lasting* every request from *at*
+        on has the fault: `inject("drop_before", at=3, lasting=True)` simulates a process that dies
+        after two requests.
         """
         ...
 
     def heal(self) -> None:
-        """Forget every fault that was injected; whatever exists stays."""
+        """Remove every injected fault; resources stay."""
         ...
 
     def still_billed(self) -> Sequence[Billed]:
-        """Everything that materia made and that is not gone, asked of the state, not of the API."""
+        """All resources of materia that still exist, from the state and not from the API."""
         ...
 
     def foreign(self) -> Sequence[str]:
-        """Identities of things that materia did not make and that are there, sorted.
+        """Sorted ids of existing resources that materia did not make.
 
-        At the start at least one machine and one of each other kind, with names and labels as
-        near to ours as a stranger's can be; they must all be there at the end.
+        At the start there is at least one machine and one of each other kind, with names and labels
+        as close to materia's as possible; all of them must exist at the end.
         """
         ...
 
     def add_look_alike(self, instance_id: str) -> str:
-        """Put a machine there that materia did not make, and what hangs on a machine; its identity.
+        """Add a foreign machine with copied labels; return its id.
 
-        All of it has the labels of that instance, as somebody copied them, and names of their own.
-        From then on `foreign` has them.
+        The machine and its attachments have the labels of that instance, and names of their own.
+        `foreign` then contains them.
         """
         ...
 
     def user_data(self, instance_id: str) -> str:
-        """The user data that the machine was given, decoded."""
+        """The decoded user data of the machine."""
         ...
 
     def host_key(self, instance_id: str) -> str:

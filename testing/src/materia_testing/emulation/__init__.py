@@ -1,7 +1,7 @@
-"""A cloud to test on: four providers' APIs as stateful HTTP servers on this machine.
+"""Cloud emulator: four providers' APIs as stateful HTTP servers on this machine.
 
-They speak enough of the published APIs for the official SDKs, check credentials as the real ones
-do, walk states with delays, meter what is billed, and fail when told to:
+They implement enough of the published APIs for the official SDKs, check credentials as the real
+ones do, change states with delays, meter the bill, and inject faults:
 
     with Hetzner(clock=Clock(speed=100)) as hetzner:
         opening = Opening(secrets=hetzner.secrets(), settings=hetzner.settings(), ...)
@@ -18,7 +18,6 @@ ProviderContract, and `machine.SshMachines` puts a real SSH server behind each i
 
 from __future__ import annotations
 
-from materia_testing.emulation.boot import Booting, Machines
 from materia_testing.emulation.clock import Clock
 from materia_testing.emulation.exchange import (
     GATEWAY_ERRORS,
@@ -32,6 +31,7 @@ from materia_testing.emulation.exchange import (
 from materia_testing.emulation.faults import Fault, Faults
 from materia_testing.emulation.meter import Meter, Metered
 from materia_testing.emulation.service import Behaviour, Service
+from materia_testing.emulation.ssh_machines.boot import Booting, Machines
 
 __all__ = [
     "GATEWAY_ERRORS",

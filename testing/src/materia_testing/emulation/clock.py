@@ -1,4 +1,4 @@
-"""Time inside the emulator: it can run faster than the wall clock, and be moved by hand."""
+"""Clock of the emulator: runs faster than the wall clock, or advances by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """A clock that starts now and can be hurried.
+    """A clock that starts now and can run faster.
 
     All states and bills of the emulator follow it, so a boot of 30 seconds takes 0.3 s at
     *speed* 100, and a month of rent is one `advance`. At speed 0 it moves by `advance` alone.

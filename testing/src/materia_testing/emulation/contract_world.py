@@ -15,7 +15,7 @@ from materia_testing.contracts.world import Billed
 from materia_testing.emulation.faults import Fault
 from materia_testing.emulation.service import Behaviour, Service
 
-# What each documented error has to become, whatever the provider.
+# The class that each documented error must become, for every provider.
 ERRORS: Mapping[str, type[MateriaError]] = {
     "sold_out": CapacityError,
     "quota": CapacityError,
@@ -32,12 +32,12 @@ CREDENTIALS = ("unauthorized", "forbidden")
 
 
 class CloudWorld:
-    """One emulated service, started and with a stranger's things in it.
+    """One emulated service, started, with foreign resources in it.
 
     Attributes:
         service: The service itself, for tests that need more than the contract.
-        errors: As in `World`.
-        lacks: As in `World`: without machines behind the service nothing answers over SSH.
+        errors: The documented errors, see `World.errors`.
+        lacks: Missing faults and abilities, see `World.lacks`: no SSH without machines.
     """
 
     def __init__(
@@ -53,28 +53,28 @@ class CloudWorld:
 
         Args:
             service: It must be listening.
-            slow_seconds: How late a slow answer is, by the wall clock: more than the client waits.
-            late_seconds: How long a new instance is in no list, by the wall clock.
-            errors: As in `World`.
-            lacks: As in `World`, beside what the service itself says.
+            slow_seconds: Delay of a slow answer, by the wall clock: more than the client waits.
+            late_seconds: How long lists lack a new instance, by the wall clock.
+            errors: The documented errors, see `World.errors`.
+            lacks: Missing faults and abilities, beside those of the service itself.
         """
         self.service = service
         self.errors = errors
         silent = {"ssh": "this emulated service was started without machines"}
         self.lacks: Mapping[str, str] = {**(lacks or {}), **({} if service.machines else silent)}
         if type(service).add_look_alike is Service.add_look_alike:
-            self.lacks = {**self.lacks, "look_alike": "the API of this service knows no labels"}
+            self.lacks = {**self.lacks, "look_alike": "the API of this service has no labels"}
         self._slow = slow_seconds
         self._late = timedelta(seconds=late_seconds * service.clock.speed)
         self._normal = {field.name: getattr(service.behaviour, field.name) for field in _FIELDS}
         service.add_foreign()
 
     def requests(self) -> int:
-        """How many requests have arrived."""
+        """The number of requests so far."""
         return self.service.faults.seen
 
     def inject(self, fault: str, *, at: int | None = None, lasting: bool = False) -> None:
-        """Fail on purpose, as `World.inject` says."""
+        """Inject a fault; see `World.inject`."""
         behaviour, faults = self.service.behaviour, self.service.faults
         match fault:
             case "never_boots":
@@ -96,28 +96,28 @@ class CloudWorld:
                 faults.next(*self.service.create_call, self._error(fault), times=None)
 
     def heal(self) -> None:
-        """Forget every fault; whatever exists stays."""
+        """Remove every fault; resources stay."""
         self.service.faults.clear()
         for name, value in self._normal.items():
             setattr(self.service.behaviour, name, value)
 
     def still_billed(self) -> Sequence[Billed]:
-        """Everything that materia made and that is not gone."""
+        """All resources of materia that still exist."""
         return [
             Billed(kind=line.kind, id=line.id, name=line.name)
             for line in self.service.still_billed()
         ]
 
     def foreign(self) -> Sequence[str]:
-        """What materia did not make and that is there."""
+        """The existing resources that materia did not make."""
         return sorted(f"{line.kind} {line.id}" for line in self.service.still_billed(foreign=True))
 
     def add_look_alike(self, instance_id: str) -> str:
-        """A stranger's machine with a copy of the labels."""
+        """Add a foreign machine with a copy of the labels."""
         return self.service.add_look_alike(instance_id)
 
     def user_data(self, instance_id: str) -> str:
-        """The user data that the machine was given, decoded."""
+        """The decoded user data of the machine."""
         return self.service.user_data(instance_id)
 
     def host_key(self, instance_id: str) -> str:
@@ -125,7 +125,7 @@ class CloudWorld:
         return host_key_of(self.user_data(instance_id))
 
     def _error(self, name: str) -> Fault:
-        self.service.error(name)  # a name that the service lacks fails here, not at the request
+        self.service.error(name)  # an unknown name fails here, not at the request
         return Fault(error=name)
 
 

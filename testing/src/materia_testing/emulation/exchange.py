@@ -1,4 +1,4 @@
-"""A request as a service sees it, its answer, and the errors a service documents."""
+"""HTTP requests, answers, routes and documented errors of an emulated service."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class BadBody(Exception):  # noqa: N818 -- as Refusal
-    """The body of a request lacks what the API wants; the service says so in its own words."""
+class BadBody(Exception):  # noqa: N818 -- like Refusal, not a fault of the emulator
+    """The body of a request is invalid; the service answers in its own format."""
 
     def __init__(self, field: str, reason: str) -> None:
         self.field = field
@@ -22,10 +22,10 @@ class BadBody(Exception):  # noqa: N818 -- as Refusal
 
 
 def counted(request: Request, name: str, default: int) -> int:
-    """A number of the query that counts from 1.
+    """A number from 1 in the query.
 
     Raises:
-        BadBody: it is none.
+        BadBody: it is not a number from 1.
     """
     text = request.first(name, str(default))
     if not text.isdecimal() or int(text) < 1:
@@ -39,9 +39,9 @@ class Request:
 
     Attributes:
         method: In capitals.
-        target: Path and query as they were sent.
+        target: Path and query of the request.
         headers: Names in lower case.
-        body: As it was sent.
+        body: The raw body.
         origin: Scheme, host and port as the client sees them, for example `http://127.0.0.1:4711`.
     """
 
@@ -53,12 +53,12 @@ class Request:
 
     @property
     def path(self) -> str:
-        """Without the query."""
+        """The path without the query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """All parameters in order; one name may come several times."""
+        """All query parameters in order; a name may occur several times."""
         return parse_qsl(urlsplit(self.target).query, keep_blank_values=True)
 
     def all(self, name: str) -> list[str]:
@@ -85,10 +85,10 @@ class Request:
         return value
 
     def field(self, name: str, kind: type[T] | tuple[type[T], ...]) -> T:
-        """A field that the body must have.
+        """A required field of the body.
 
         Raises:
-            BadBody: it is absent, or of another kind.
+            BadBody: the field is missing or has another type.
         """
         value = self.json.get(name)
         if not isinstance(value, kind):
@@ -101,9 +101,9 @@ class Answer:
     """One HTTP answer.
 
     Attributes:
-        status: Of HTTP.
-        body: Sent as JSON; bytes and text are sent as they are.
-        headers: Beside Content-Length and Content-Type, which may be overridden here.
+        status: The HTTP status.
+        body: Sent as JSON; bytes and text are sent unchanged.
+        headers: Headers beside Content-Length and Content-Type, or overriding those.
     """
 
     status: int = 200
@@ -123,8 +123,8 @@ class Answer:
         return raw, {"Content-Type": kind, "Content-Length": str(len(raw)), **self.headers}
 
 
-class Refusal(Exception):  # noqa: N818 -- it is how a route says no, not a fault of the emulator
-    """Raised inside a route to answer with an error from any depth."""
+class Refusal(Exception):  # noqa: N818 -- the refusal of a route, not a fault of the emulator
+    """Raised inside a route, at any depth, to answer with an error."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -133,15 +133,15 @@ class Refusal(Exception):  # noqa: N818 -- it is how a route says no, not a faul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What was asked and what was answered; the service keeps one for each request.
+    """A request and its answer; the service keeps one for each request.
 
     Attributes:
         method: In capitals.
         path: Without the query.
         target: With the query.
-        body: As it was sent.
-        status: Of the answer; 0 when the connection was dropped without one.
-        answered: The body of the answer, before it was made bytes.
+        body: The raw body.
+        status: Status of the answer; 0 when the connection was dropped without one.
+        answered: The body of the answer before its encoding.
     """
 
     method: str
@@ -152,7 +152,7 @@ class Exchange:
     answered: object = None
 
 
-# Errors that any service may answer, whatever its API: a proxy in front of it does.
+# Errors of every service: a proxy in front of it can answer them.
 GATEWAY_ERRORS: Mapping[str, Answer] = {
     "bad_gateway": Answer(status=502, body="<html><h1>502 Bad Gateway</h1></html>"),
     "gateway_timeout": Answer(status=504, body="<html><h1>504 Gateway Time-out</h1></html>"),
@@ -164,7 +164,7 @@ def route(method: str, path: str, *, public: bool = False) -> Callable[[F], F]:
     """Mark a method of a Service as the answer to *method* and *path*.
 
     Parts such as `{id}` in the path match one segment and become keyword arguments, as text.
-    A *public* route is answered without credentials.
+    A *public* route needs no credentials.
     """
 
     def mark(function: F) -> F:

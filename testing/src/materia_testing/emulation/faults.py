@@ -1,4 +1,4 @@
-"""What goes wrong, and with which request: tests say it beforehand, the emulator obeys.
+"""Fault injection: which requests to an emulated service fail, and how.
 
 service.faults.next("POST", "/v1/servers", Fault(error="sold_out"))
 service.faults.at(3, Fault(drop="after"))     # the third request from now
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """How one request is spoilt; fields combine.
+    """The fault of one request; fields combine.
 
     Attributes:
         error: Name of a documented error of the service (`Service.errors`), answered instead.
         drop: Close the connection without an answer: `before` the request has any effect, or
             `after` it had its full effect.
-        slow: Seconds between the effect and the answer, by the wall clock: a client that waits
-            less than that has gone away, and what it asked for has happened.
-        alter: What the service answers in the place of its answer, which is a new one each time.
-        odd: A kind of `contracts.odd_answers.spoilt`: the request has its effect, and a
-            good answer is spoilt so.
+        slow: Seconds between the effect and the answer, by the wall clock: for a client with a
+            shorter time-out the request has its effect without an answer.
+        alter: A function that replaces the answer; it gets a new answer each time.
+        odd: A kind of `contracts.odd_answers.spoilt`: the request has its effect, and the good
+            answer is malformed in that way.
     """
 
     error: str | None = None
@@ -42,7 +42,7 @@ class Fault:
 @dataclass(slots=True, kw_only=True)
 class _Rule:
     fault: Fault
-    number: int | None = None  # of the request, counted from the service's start
+    number: int | None = None  # number of the request, counted from the service's start
     onwards: bool = False
     method: str = "*"
     path: str = "*"
@@ -55,7 +55,7 @@ class _Rule:
 
 
 class Faults:
-    """The faults to come of one service. Earlier ones win."""
+    """The planned faults of one service; the first that matches applies."""
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
@@ -63,47 +63,47 @@ class Faults:
         self._lock = threading.Lock()
 
     def next(self, method: str, path: str, fault: Fault, *, times: int | None = 1) -> None:
-        """Spoil the next *times* requests (None: all) that match *method* and *path*.
+        """Apply a fault to the next *times* requests (None: all) that match *method* and *path*.
 
         Both may have wildcards as in file names: `*`, `?`. The path is without its query.
         """
         self._add(_Rule(fault=fault, method=method, path=path, times=times))
 
     def at(self, number: int, fault: Fault, *, lasting: bool = False) -> None:
-        """Spoil the request with that *number*, counted from now on, the first is 1.
+        """Apply a fault to the request with that *number*, counted from now; the next is 1.
 
-        With *lasting* all that follow too, until `clear`.
+        With *lasting* also to all later requests, until `clear`.
         """
         times = None if lasting else 1
         self._add(_Rule(fault=fault, number=self._seen + number, onwards=lasting, times=times))
 
     def cut(self, number: int, *, handled: bool) -> None:
-        """Cut the line at the request with that *number*, counted from now on; the first is 1.
+        """Cut the connection at the request with that *number*, counted from now; the next is 1.
 
-        The request itself has its effect when *handled*; it and all that follow get no answer,
-        until `clear`. To the service this is a client that was killed at that point.
+        With *handled* the request has its effect; it and all later ones get no answer, until
+        `clear`. This simulates a client that was killed at that point.
         """
         self.at(number, Fault(drop="after" if handled else "before"))
         self.at(number + 1, Fault(drop="before"), lasting=True)
 
     def clear(self) -> None:
-        """Forget all faults to come; everything works again."""
+        """Remove all planned faults."""
         with self._lock:
             self._rules.clear()
 
     @property
     def pending(self) -> int:
-        """How many rules still wait for their request; 0 proves that a fault was met."""
+        """The number of faults that no request has met yet; 0 proves that all were met."""
         with self._lock:
             return sum(rule.times is not None for rule in self._rules)
 
     @property
     def seen(self) -> int:
-        """How many requests have arrived so far."""
+        """The number of requests so far."""
         return self._seen
 
     def meet(self, method: str, path: str) -> Fault | None:
-        """Count a request; the fault that is due for it, or None. Called by the service alone."""
+        """Count a request and return its fault, or None; only the service calls this."""
         with self._lock:
             self._seen += 1
             for rule in self._rules:

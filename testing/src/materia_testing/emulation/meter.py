@@ -1,8 +1,7 @@
-"""What is billed: every instance, volume, address and key, to the second, by its own rules.
+"""Metering: the bill of every emulated instance, volume, address and key.
 
-Written apart from the runner's `pricing.cost` on purpose: one says what a job will cost, the other
-what the
-emulated provider charged for it, and tests compare them.
+This is independent of the runner's `pricing.cost` on purpose: that estimates the cost of a job,
+this computes the charge of the emulated provider, and tests compare both.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ FREE = Money(Decimal(0), "EUR")
 
 @dataclass(slots=True, kw_only=True)
 class Metered:
-    """One thing on the bill, from the moment its meter starts.
+    """One resource on the bill.
 
     Attributes:
         kind: `instance`, `volume`, `address` or `key`.
-        id: The service's own identity of it.
-        name: The name it was given, or empty.
-        region: Where it is.
-        hourly: Price of one hour; zero for what is free but counts against a quota.
-        billing: How its time is rounded.
-        started_at: When the meter starts; may lie ahead.
+        id: The service's id of it.
+        name: Its name, or empty.
+        region: Its region.
+        hourly: Hourly price; zero for a free resource that counts against a quota.
+        billing: The rounding of its time.
+        started_at: When the meter starts; may be in the future.
         ended_at: When it stopped, or None.
-        minimum: Charged at least, once the meter has started.
-        monthly_cap: Charged at most in one calendar month.
-        foreign: Whether it was there before materia came and is not materia's to touch.
+        minimum: Minimum charge, once the meter has started.
+        monthly_cap: Maximum charge in one calendar month.
+        foreign: Whether it is not materia's; materia must not touch it.
     """
 
     kind: str
@@ -49,17 +48,17 @@ class Metered:
     foreign: bool = False
 
     def runs(self, now: datetime) -> bool:
-        """Whether it is still there at *now*: it costs money, or is about to."""
+        """Whether it exists at *now*: it costs money, or will."""
         return self.ended_at is None or self.ended_at > now
 
     def charge(self, now: datetime) -> Money:
-        """What it has cost by *now*; nothing when its meter never started."""
+        """Its cost by *now*; zero when its meter never started."""
         end = now if self.ended_at is None else min(now, self.ended_at)
         if self.started_at > now or (self.ended_at is not None and self.ended_at < self.started_at):
             return Money(Decimal(0), self.hourly.currency)
         amount = Decimal(0)
         for units in _units_by_month(self.billing, self.started_at, end).values():
-            # Divided last: a third of an hour is no decimal, the price of it may be one.
+            # Divide last: a third of an hour is not a decimal, but its price may be one.
             month = self.hourly.amount * units * _seconds(self.billing.increment) / 3600
             amount += min(month, self.monthly_cap.amount) if self.monthly_cap else month
         if self.minimum:
@@ -68,7 +67,7 @@ class Metered:
 
 
 class Meter:
-    """The bill of one service: what runs and what has run."""
+    """The bill of one service: present and past resources."""
 
     def __init__(self) -> None:
         self.lines: list[Metered] = []
@@ -77,30 +76,30 @@ class Meter:
         """Put *line* on the bill.
 
         Raises:
-            ValueError: something of that kind and id is on it and was never stopped.
+            ValueError: a resource of that kind and id is on the bill and not stopped.
         """
         if self.find(line.kind, line.id) is not None:
             raise ValueError(f"the {line.kind} {line.id} is metered already")
         self.lines.append(line)
 
     def stop(self, kind: str, identity: str, at: datetime) -> None:
-        """End the meter of that thing; one that ended already, or never was, stays as it is."""
+        """Stop the meter of a resource; no effect if it is stopped or unknown."""
         if (line := self.find(kind, identity)) is not None:
             line.ended_at = at
 
     def find(self, kind: str, identity: str) -> Metered | None:
-        """The line of that thing whose meter was not stopped, or None."""
+        """The line of a resource whose meter is running, or None."""
         for line in reversed(self.lines):
             if line.kind == kind and line.id == identity and line.ended_at is None:
                 return line
         return None
 
     def running(self, now: datetime, *, foreign: bool = False) -> list[Metered]:
-        """What still costs money at *now*: materia's, or with *foreign* everyone else's."""
+        """The resources of materia that still cost money at *now*; with *foreign* all others."""
         return [line for line in self.lines if line.foreign == foreign and line.runs(now)]
 
     def total(self, now: datetime, *, foreign: bool = False) -> dict[str, Decimal]:
-        """What has been charged by *now*, by currency."""
+        """The charge by *now*, by currency."""
         totals: dict[str, Decimal] = {}
         for line in self.lines:
             if line.foreign == foreign:

@@ -1,4 +1,4 @@
-"""One emulated API: an HTTP server with state, a clock, a bill and faults to come."""
+"""Base class of an emulated API: an HTTP server with state, a clock, a bill and faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from materia_testing.contracts.odd_answers import spoilt
-from materia_testing.emulation.boot import Booting, Machines
 from materia_testing.emulation.clock import Clock
 from materia_testing.emulation.exchange import (
     GATEWAY_ERRORS,
@@ -31,6 +30,7 @@ from materia_testing.emulation.exchange import (
 )
 from materia_testing.emulation.faults import Fault, Faults
 from materia_testing.emulation.meter import Meter, Metered
+from materia_testing.emulation.ssh_machines.boot import Booting, Machines
 
 # Reserved for documentation, RFC 5737: nothing ever answers there.
 DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
@@ -38,16 +38,16 @@ DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
 
 @dataclass(slots=True, kw_only=True)
 class Behaviour:
-    """How the service treats every instance from now on; set the fields at any time.
+    """The behaviour of the service for every instance; set the fields at any time.
 
     Attributes:
         boot: From create (or power on) to running, by the service's clock.
         delete: From the delete request until the instance is gone.
-        invisible: How long after its create an instance is in no answer but that of the create.
-        never_boots: It stays in its first state for ever.
-        boot_fails: It ends in the API's error state when the boot time is over.
-        never_deletes: Delete is answered as always, and the instance stays.
-        sold_out: Instance types that cannot be had: a create is refused; offers say so.
+        invisible: How long all other answers lack a new instance.
+        never_boots: An instance stays in its first state for ever.
+        boot_fails: An instance ends in the API's error state after the boot time.
+        never_deletes: Delete answers as usual, and the instance stays.
+        sold_out: Instance types without stock: a create is refused, and offers show it.
         clock_ahead: How far the Date header of every answer is ahead of this computer's clock.
     """
 
@@ -68,18 +68,18 @@ class Service(ABC):
     everything that costs money on `self.meter`. Routes run under `self.lock`, one at a time.
 
     Attributes:
-        url: Where it listens, without a path.
-        clock: The time of all states and bills.
-        faults: What will go wrong.
-        behaviour: How instances are treated.
-        meter: What is billed.
-        exchanges: Every request so far and its status.
+        url: Its URL, without a path.
+        clock: The clock for all states and bills.
+        faults: The planned faults.
+        behaviour: The behaviour for instances.
+        meter: The bill.
+        exchanges: Every request so far, with its answer.
     """
 
     provider: ClassVar[str]
-    """Name of the plugin whose API this is."""
+    """Name of the provider plugin that uses this API."""
     errors: ClassVar[Mapping[str, Answer]]
-    """The documented errors, by the names that `Fault(error=...)` takes. All services know
+    """The documented errors, by the names for `Fault(error=...)`. All services have
     `sold_out`, `quota`, `rate_limit`, `unauthorized`, `forbidden`, `not_found`, `conflict`,
     `server_error`, and those of `GATEWAY_ERRORS`."""
     create_call: ClassVar[tuple[str, str]]
@@ -89,7 +89,7 @@ class Service(ABC):
     list_call: ClassVar[tuple[str, str]]
     """Method and path (with wildcards) of the request that lists instances."""
     offers_call: ClassVar[tuple[str, str]]
-    """Method and path (with wildcards) of a request without which there are no offers."""
+    """Method and path (with wildcards) of a request that offers depend on."""
 
     _routes: ClassVar[list[tuple[str, re.Pattern[str], str, bool]]]
 
@@ -121,11 +121,11 @@ class Service(ABC):
         self._numbers = itertools.count(1)
         self._server: _Server | None = None
 
-    # What a subclass says ------------------------------------------------------------------
+    # For subclasses to define --------------------------------------------------------------
 
     @abstractmethod
     def secrets(self) -> dict[str, str]:
-        """The variables with which the plugin is let in."""
+        """The environment variables with valid credentials for the plugin."""
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
@@ -133,7 +133,7 @@ class Service(ABC):
 
     @abstractmethod
     def authenticate(self, request: Request) -> Answer | None:
-        """None to let the request in, or the refusal."""
+        """Check the credentials of a request: None, or the refusal."""
 
     @abstractmethod
     def no_route(self, request: Request) -> Answer:
@@ -141,53 +141,53 @@ class Service(ABC):
 
     @abstractmethod
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
-        """The answer to a body that is not JSON, or lacks what the API wants."""
+        """The answer to an invalid body."""
 
     @abstractmethod
     def add_foreign(self) -> None:
-        """Put things there that are not materia's, metered with `foreign=True`.
+        """Add resources that are not materia's, metered with `foreign=True`.
 
-        At least an instance and one of each other kind, named and labelled as near to materia's as
-        a stranger's can be.
+        Add at least an instance and one of each other kind, with names and labels as close to
+        materia's as possible.
         """
 
     @abstractmethod
     def user_data(self, identity: str) -> str:
-        """The decoded user data of that instance; KeyError when there is none of that id."""
+        """The decoded user data of an instance; KeyError for an unknown id."""
 
     def add_look_alike(self, identity: str) -> str:
-        """Put a stranger's machine there with a copy of an instance's labels; its identity.
+        """Add a foreign machine with a copy of an instance's labels; return its id.
 
-        Its name is a stranger's. What hangs on it has copies of the labels, too.
+        It has a name of its own. Its attachments have copies of the labels, too.
 
         Raises:
-            NotImplementedError: the API knows no labels.
+            NotImplementedError: the API has no labels.
         """
         raise NotImplementedError(f"{self.provider} has no labels")
 
     def collect(self) -> None:  # noqa: B027 -- a service without delays has nothing to do
-        """Bring the state up to now: remove what was deleted and whose time has come.
+        """Update the state to now: remove resources whose deletion has finished.
 
-        Called before every route and before every look at the bill.
+        The service calls this before every route and every read of the bill.
         """
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
-        """The answer with the headers that this API sends with each one."""
+        """The answer with the headers that this API always sends."""
         return answer
 
-    # What tests and people ask -------------------------------------------------------------
+    # For tests and users -------------------------------------------------------------------
 
     def still_billed(self, *, foreign: bool = False) -> list[Metered]:
-        """What is left: every instance, volume, address and key that was created and not deleted.
+        """Leftovers: every instance, volume, address and key of materia that is not deleted.
 
-        With *foreign*, what was there before materia came instead.
+        With *foreign*, the resources that are not materia's instead.
         """
         with self.lock:
             self.collect()
             return self.meter.running(self.clock.now(), foreign=foreign)
 
     def billed(self) -> dict[str, Decimal]:
-        """What materia has been charged so far, by currency, net of VAT."""
+        """The charge to materia so far, by currency, net of VAT."""
         with self.lock:
             self.collect()
             return self.meter.total(self.clock.now())
@@ -196,18 +196,18 @@ class Service(ABC):
         """The documented error of that name.
 
         Raises:
-            KeyError: the service documents no such error.
+            KeyError: the service has no error of that name.
         """
         return {**GATEWAY_ERRORS, **self.errors}[name]
 
-    # What subclasses use -------------------------------------------------------------------
+    # Helpers for subclasses ----------------------------------------------------------------
 
     def now(self) -> datetime:
-        """Of the clock."""
+        """The time of the service's clock."""
         return self.clock.now()
 
     def number(self) -> int:
-        """1, 2, 3, ...: for identities."""
+        """The next number of 1, 2, 3, ...: for ids."""
         return next(self._numbers)
 
     def documentation_address(self) -> str:
@@ -216,19 +216,19 @@ class Service(ABC):
         return f"{DOCUMENTATION_NETWORKS[which % 3]}.{host + 1}"
 
     def power_on(self, instance: Booting) -> str | None:
-        """Boot the machine behind an instance; its address, or None when there is no machine."""
+        """Boot the machine of an instance; return its address, or None without a machine."""
         if self.machines is None or self.behaviour.never_boots or self.behaviour.boot_fails:
             return None
         return self.machines.boot(instance)
 
     def power_off(self, instance: Booting) -> None:
-        """Take the power from the machine behind an instance."""
+        """Power off the machine of an instance."""
         if self.machines is not None:
             self.machines.halt(instance)
 
     @property
     def boot_seconds(self) -> float:
-        """How long a boot takes by the wall clock."""
+        """The boot time by the wall clock."""
         speed = self.clock.speed
         return self.behaviour.boot.total_seconds() / speed if speed else 0.0
 
@@ -246,7 +246,7 @@ class Service(ABC):
         """Stop listening.
 
         Raises:
-            RuntimeError: a route failed with an error of its own: the emulator has a fault.
+            RuntimeError: a route raised an unexpected error: the emulator has a bug.
         """
         if self._server is not None:
             self._server.shutdown()
@@ -256,7 +256,7 @@ class Service(ABC):
             raise RuntimeError(f"the {self.provider} emulator failed:\n{''.join(self.failures)}")
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the server."""
         return self.start()
 
     def __exit__(
@@ -265,7 +265,7 @@ class Service(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
+        """Close the server."""
         self.close()
 
     def respond(self, request: Request) -> Answer | None:
@@ -320,7 +320,7 @@ class Service(ABC):
 
 def _spoilt(answer: Answer, kind: str) -> Answer:
     body = spoilt(answer.body, kind)
-    # Its kind as before, but for a page: JSON that is cut off is still called JSON.
+    # The content type stays, except for a page: truncated JSON is still sent as JSON.
     headers = {} if kind == "odd_page" else {"Content-Type": "application/json", **answer.headers}
     return Answer(status=200, body=body, headers=headers) if body != answer.body else answer
 
@@ -333,17 +333,17 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that went away is what the tests are about."""
+        """Log nothing: a disconnected client is normal in these tests."""
 
 
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave together: two writes cost 40 ms of delayed acknowledgement
+    wbufsize = -1  # send head and body together: two writes cost 40 ms of delayed acknowledgement
     server: _Server
 
     def handle_one_request(self) -> None:
-        """Read one request, let the service answer it, send that in one piece."""
+        """Read one request, let the service answer it, send the answer in one write."""
         self.raw_requestline = self.rfile.readline(65537)
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
@@ -360,7 +360,7 @@ class _Connection(BaseHTTPRequestHandler):
         answer = self.server.service.respond(request)
         if answer is None:
             self.close_connection = True
-            # A reset, not an orderly end: the client learns nothing of what happened.
+            # A TCP reset, not an orderly close: the client does not know the outcome.
             option = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
             self.connection.close()
@@ -378,5 +378,5 @@ class _Connection(BaseHTTPRequestHandler):
         ahead = self.server.service.behaviour.clock_ahead.total_seconds()
         return super().date_time_string((timestamp or time.time()) + ahead)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as the parent has it
-        """Say nothing; `Service.exchanges` has it all."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in the parent class
+        """Log nothing; `Service.exchanges` has every request."""

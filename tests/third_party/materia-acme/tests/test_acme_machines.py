@@ -2,8 +2,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from acme_cloud import AcmeCloud
 from materia import Provider
+from materia_acme.emulator import AcmeCloud
 from materia_acme.provider import AcmeMachines
 from materia_testing.contracts.provider import ProviderContract
 from materia_testing.emulation import Clock

@@ -2,7 +2,7 @@ MODEL (
   name cleaned.cln_psdalldata__area_break,
   kind VIEW,
   grain (commodity_code, country_code, market_year),
-  description 'Market years in which the row of a country or union stands for another area than in the year before: a member came or went. The figures of that year and of the year before cannot be compared: the European Union in 2016, when the United Kingdom became a row of its own. Either cln_psdalldata__country_member gives the year, or a member''s own row begins or ends in it.',
+  description 'Market years in which the row of a country or union covers another area than in the year before: a member joined or left. The figures of both years are not comparable, for example for the European Union in 2016, when the United Kingdom became a row of its own. Either cln_psdalldata__country_member gives the year, or a member''s own row begins or ends in it.',
   columns (
     commodity_code TEXT,
     country_code TEXT,
@@ -11,7 +11,7 @@ MODEL (
   column_descriptions (
     commodity_code = 'Seven digits, zero-padded',
     country_code = 'USDA code of the area',
-    market_year = 'Market year that is not to be compared with the one before'
+    market_year = 'Market year that is not comparable with the one before'
   ),
   audits (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, country_code, market_year)),

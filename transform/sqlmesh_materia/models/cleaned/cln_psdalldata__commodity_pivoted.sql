@@ -202,7 +202,7 @@ MODEL (
     attribute_count = 'Figures of the newest release in this balance',
     last_edited = 'Last day of the month of the release that last touched the balance; null before release tracking',
     archive = 'Archive the rows are read from',
-    first_release = 'Release since which the whole balance has stood unchanged: the last that revised a figure of it, or the oldest loaded one'
+    first_release = 'Release since which the whole balance is unchanged: the last that revised a figure of it, or the oldest loaded one'
   ),
   audits (
     UNIQUE_COMBINATION_OF_COLUMNS(columns := (commodity_code, country_code, market_year)),

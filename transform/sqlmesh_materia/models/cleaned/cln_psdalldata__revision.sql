@@ -4,7 +4,7 @@ MODEL (
     time_column release
   ),
   grain (archive, release, commodity_code, country_code, market_year, attribute_id),
-  description 'Every figure that a release changed against the release before it: revised, new, or dropped. Rows that were only touched (edit stamp) are no revision. Incremental by release: a row here depends on two neighbouring releases and on nothing else, so a new or replaced release rebuilds its own rows and those of the one after it.',
+  description 'Revisions: every figure that a release changed against the release before it: revised, new, or dropped. A row with only a new edit stamp is not a revision. Incremental by release: a row depends only on two neighbouring releases, so a new or replaced release rebuilds its own rows and those of the one after it.',
   columns (
     release DATE,
     archive TEXT,

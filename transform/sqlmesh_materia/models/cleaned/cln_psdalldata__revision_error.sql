@@ -4,7 +4,7 @@ MODEL (
     time_column release
   ),
   grain (release, archive, commodity_code, attribute_id, horizon_months),
-  description 'Sums over the revisions of one release, by commodity, attribute and horizon, that add up to serving.agg_revision_error. Incremental by release, as the revisions themselves.',
+  description 'Sums over the revisions of one release, by commodity, attribute and horizon, that serving.agg_revision_error adds up. Incremental by release, like the revisions.',
   columns (
     release DATE,
     archive TEXT,

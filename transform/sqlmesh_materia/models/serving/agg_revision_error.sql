@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   grain (commodity_code, attribute_id, horizon_months),
   references commodity_code,
-  description 'How large revisions are, by commodity, attribute and horizon: over all countries, market years and loaded releases. Only revisions of a figure in one unit count; new and dropped figures do not. A view over the partial sums of each release, so a new release costs its own rows.',
+  description 'Revision error: the size of revisions by commodity, attribute and horizon, over all countries, market years and loaded releases. Only revisions of a figure in one unit count; new and dropped figures do not. A view over the partial sums of each release, so a new release computes only its own rows.',
   columns (
     commodity_code TEXT,
     attribute_id SMALLINT,
@@ -18,12 +18,12 @@ MODEL (
   column_descriptions (
     commodity_code = 'Seven digits, zero-padded',
     attribute_id = 'USDA attribute id',
-    horizon_months = 'As in fct_revision; -36 stands for all that came later than that',
-    revision_count = 'Revisions',
+    horizon_months = 'As in fct_revision; -36 also contains all later ones',
+    revision_count = 'Number of revisions',
     mean_change = 'Mean of current - previous: the bias, in the unit of the attribute',
-    mean_absolute_change = 'Mean of its size',
-    root_mean_square_change = 'Root of the mean square',
-    absolute_change_percent = 'Sum of the sizes in percent of the sum of the previous values: large balances weigh more',
+    mean_absolute_change = 'Mean of the absolute change',
+    root_mean_square_change = 'Root mean square of the change',
+    absolute_change_percent = 'Sum of the absolute changes in percent of the sum of the previous values: large balances weigh more',
     up_share_percent = 'Share of the revisions that raised the figure'
   ),
   audits (

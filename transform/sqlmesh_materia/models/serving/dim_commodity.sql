@@ -2,7 +2,7 @@ MODEL (
   name serving.dim_commodity,
   kind FULL,
   grain commodity_code,
-  description 'Commodities, with what must be known to read their balances: unit, conversion to tonnes, which attribute is the use, whether the code repeats another one. Those that USDA has dropped, and spring and winter wheat, which occur only in raw.psd_area_breakdown, have their name and no balances.',
+  description 'Commodities, with the facts needed to read their balances: unit, conversion to tonnes, attribute of the domestic use, whether the code repeats another one. Those that USDA has dropped, and spring and winter wheat, which occur only in raw.psd_area_breakdown, have their name and no balances.',
   columns (
     commodity_code TEXT,
     commodity TEXT,
@@ -24,19 +24,19 @@ MODEL (
   column_descriptions (
     commodity_code = 'Seven digits, zero-padded',
     commodity = 'USDA name',
-    commodity_group = 'Our grouping by code',
+    commodity_group = 'Group of the commodity, by code',
     quantity_unit = 'Unit of its quantities, as USDA writes it',
     tonnes_per_unit = 'Tonnes in one such unit; null where it is not a weight (head). Beef, veal and pork are carcass weight; a cotton bale is 480 lb, a coffee bag 60 kg',
     use_attribute_id = 'Attribute that holds the domestic use: 125 for most, 126 sugar, 142 cotton, 117 (slaughter) cattle and swine, 135 (fresh) citrus and grapes',
-    has_stocks = 'Whether stocks are kept; not for citrus, fresh fruit and fluid milk',
-    has_area = 'Whether an area harvested is kept',
+    has_stocks = 'Whether USDA keeps stocks; not for citrus, fresh fruit and fluid milk',
+    has_area = 'Whether USDA keeps an area harvested',
     is_current = 'Whether the newest release has balances of it',
     is_local_year = 'Whether it repeats the soybeans, meal or oil of Brazil and Argentina on their own year: left out of every world total',
     is_calendar_year = 'Whether its market year is the calendar year (livestock, meat, dairy)',
     first_market_year = 'First market year with a balance',
-    last_market_year = 'Last one',
+    last_market_year = 'Last market year with a balance',
     country_count = 'Countries with balances; 0 where there are none',
-    archive = 'Archive it is read from; null for what occurs only in raw.psd_area_breakdown',
+    archive = 'Archive it is read from; null for a commodity that occurs only in raw.psd_area_breakdown',
     latest_release = 'Newest loaded release of that archive, first day of its month'
   ),
   audits (

@@ -15,11 +15,11 @@ MODEL (
   column_descriptions (
     country_code = 'USDA country code',
     country = 'USDA name, cut at 30 characters',
-    is_european_union = 'Whether it is the European Union at some size (EU-15 to 1998, European Union from 1999): a sum of members, whose own rows stop where it begins',
+    is_european_union = 'Whether it is the European Union in one of its sizes (EU-15 to 1998, European Union from 1999): a sum of members, whose own rows stop where it begins',
     first_market_year = 'First market year with a balance; null for a code that has none in the newest release',
-    last_market_year = 'Last one; long before the others for a state that is no more (USSR 1986)',
-    commodity_count = 'Commodities it has balances for; 0 where it has none',
-    balance_count = 'Its balances: commodity and market year'
+    last_market_year = 'Last market year with a balance; early for a dissolved state (USSR 1986)',
+    commodity_count = 'Number of commodities with balances; 0 where there are none',
+    balance_count = 'Number of its balances, by commodity and market year'
   ),
   audits (
     UNIQUE_VALUES(columns := (

@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   grain (release, commodity_code, country_code, market_year, attribute_id),
   references (commodity_code, country_code),
-  description 'How each figure was revised from release to release: one row per release and figure it changed, with the first value known, the one before, and the one from then on. A figure that no release changed has no row; the oldest loaded release has none, since nothing is before it. To see what USDA believed at one moment ask FROM as_of(DATE ''2024-05-01'').',
+  description 'Revision history of each figure: one row per release and changed figure, with the first known value, the previous and the new one. An unchanged figure has no row; the oldest loaded release has none, since no release is before it. For the state at one moment use FROM as_of(DATE ''2024-05-01'').',
   columns (
     release DATE,
     commodity_code TEXT,
@@ -30,15 +30,15 @@ MODEL (
     attribute_id = 'USDA attribute id, see stg_psdalldata__attribute',
     unit_id = 'USDA unit id',
     kind = 'revised, new (not in the release before) or dropped (not in this one)',
-    revision_number = 'Counts the changes of this figure, 1 for the first',
+    revision_number = 'Number of the change of this figure, 1 for the first',
     horizon_months = 'Months from the release to December of the year that labels the market year: 7 in May, when a new year enters; negative once that December is past',
-    first_value = 'The first value known: what it was when it was new, or in the oldest loaded release',
+    first_value = 'The first known value: when it was new, or in the oldest loaded release',
     previous_value = 'Value before this release; null when new',
     current_value = 'Value from this release on; null when dropped',
     change = 'Current - previous; null when new, dropped or in another unit than before',
-    change_percent = 'The same in percent of the previous value; null when that was 0',
+    change_percent = 'Change in percent of the previous value; null when that was 0',
     change_from_first = 'Current - first',
-    change_from_first_percent = 'The same in percent of the first value; null when that was 0'
+    change_from_first_percent = 'Change from the first value in percent of it; null when that was 0'
   ),
   audits (
     NOT_NULL(

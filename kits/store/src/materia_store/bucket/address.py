@@ -1,4 +1,4 @@
-"""Where the bucket is: what `bucket`, `endpoint` and `region` in materia.toml say, checked."""
+"""Settings of a sink in a bucket: bucket, prefix, endpoint and region, checked."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
 
-from materia_store.object_store import Place, check_endpoint
+from materia_store.object_store import BucketPrefix, check_endpoint
+
+__all__ = [
+    "Address",
+]
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it is a part of AWS's host, and of signatures
+REGION = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+)  # the region is part of AWS's host name and of signatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A bucket, and what the names of all objects of this sink begin with.
+    """A bucket and the prefix of all objects of this sink.
 
     Attributes:
         bucket: Its name.
-        prefix: Without slashes at either end; may be empty.
-        endpoint: Address of the object store, or None for that of AWS.
-        region: As the store calls it.
-        table: Of materia.toml, where these are set, such as `sinks.s3`; stands in messages.
-        keys: The variables that hold the key; stand in messages.
+        prefix: The prefix, without slashes at either end; may be empty.
+        endpoint: URL of the object store, or None for AWS.
+        region: The store's name of the region.
+        table: Table of materia.toml with these settings, such as `sinks.s3`; part of messages.
+        keys: Environment variables with the key; part of messages.
     """
 
     bucket: str
@@ -39,10 +45,10 @@ class Address:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, object], *, table: str, keys: str) -> Address:
-        """The address that the settings of *table* give; *keys* are the variables of its key.
+        """The address in the settings of *table*; the variables *keys* hold the key.
 
         Raises:
-            ConfigError: one of them is not set, or is not usable.
+            ConfigError: a setting is missing or invalid.
         """
         url = str(settings["bucket"] or "")
         scheme, _, rest = url.partition("://")
@@ -76,9 +82,9 @@ class Address:
         )
 
     @property
-    def place(self) -> Place:
-        """The same for the client."""
-        return Place(
+    def place(self) -> BucketPrefix:
+        """The address in the form of the client."""
+        return BucketPrefix(
             bucket=self.bucket,
             prefix=self.prefix,
             endpoint=self.endpoint,
@@ -87,12 +93,12 @@ class Address:
         )
 
     def url(self, name: str = "") -> str:
-        """The object of that name, as people write it."""
+        """The URL of an object: `s3://bucket/prefix/name`."""
         return "/".join(filter(None, (f"s3://{self.bucket}", self.prefix, name)))
 
     @property
     def folder(self) -> str:
-        """A name for a folder with copies of this bucket, and of no other."""
+        """A folder name for the cache of this bucket alone."""
         whole = f"{self.endpoint} {self.url()}"
         return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 

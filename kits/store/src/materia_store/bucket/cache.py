@@ -1,16 +1,15 @@
-"""Copies on this machine of what is in the bucket, each checked by its hash as it comes.
+"""Local cache of objects in the bucket, each verified by its hash.
 
     .materia.s3/acme-0a1b2c3d/raw/acme/2026-01/prices.0123456789abcdef.zip   as in the bucket
     .materia.s3/acme-0a1b2c3d/databases/<sha256>/materia.duckdb              as in the bucket
-    .materia.s3/acme-0a1b2c3d/parts/                                         what is on its way
+    .materia.s3/acme-0a1b2c3d/parts/                                         unfinished downloads
     .materia.s3/acme-0a1b2c3d/work/                                          see `database`
 
-Nothing in it is needed: whatever is missing is downloaded again.
+You may delete the cache: materia downloads missing copies again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,10 +20,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from materia.errors import SinkError
+from materia.kit.files import sha256_of
 
 from materia_store.bucket.objects import Objects
 
-# A reader gets a path and opens it a moment later; a name must last for that long.
+__all__ = [
+    "Cache",
+]
+
+# A reader gets a path and opens it a moment later; the path must exist that long.
 LAST_ASKED = timedelta(hours=1)
 
 
@@ -32,15 +36,15 @@ class Cache:
     """A folder of copies."""
 
     def __init__(self, folder: Path, objects: Objects) -> None:
-        """Keep copies of *objects* under *folder*, which need not exist yet."""
+        """Keep copies of *objects* under *folder*, which may be missing."""
         self.folder = folder
         self._objects = objects
 
     def path(self, name: str) -> Path:
-        """Where the copy of an object is, or would be: below the folder, links included.
+        """The path for the copy of an object, below the folder, links resolved.
 
         Raises:
-            SinkError: the name leads out of there, or a link does.
+            SinkError: the name or a symbolic link leads out of the folder.
         """
         path = self.folder.joinpath(*name.split("/"))
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
@@ -48,15 +52,15 @@ class Cache:
         return path
 
     def fetch(self, name: str, sha256: str) -> Path | None:
-        """A copy of an object with that hash; None when there is neither copy nor object.
+        """A copy of an object with that hash; None when neither exists.
 
         Raises:
-            SinkError: the object is damaged, the store cannot be asked, or the disk is full.
+            SinkError: the object is damaged, the store cannot be reached, or the disk is full.
         """
         path = self.path(name)
         if path.is_file() and sha256_of(path) == sha256:
             return path
-        for _ in range(2):  # a second time, should it have been damaged on its way
+        for _ in range(2):  # a second time, in case the transfer damaged it
             with self._part() as part:
                 if not self._objects.download(name, part):
                     return None
@@ -64,19 +68,19 @@ class Cache:
                     self.take(part, name)
                     return path
         raise SinkError(
-            f"{self._objects.address.url(name)}: is damaged, it is not what was kept under this "
-            "name; delete it and run again"
+            f"{self._objects.address.url(name)}: is damaged: its hash is not the recorded one; "
+            "delete it and run again"
         )
 
     def take(self, path: Path, name: str) -> None:
-        """Make a file the copy of an object that has the same bytes; it is moved."""
+        """Move a file into the cache as the copy of an object with the same bytes."""
         target = self.path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o444)  # who wrote to it would change what others read
+        path.chmod(0o444)  # read-only, so that no writer changes the bytes of other readers
         path.replace(target)
 
     def offer(self, path: Path, name: str) -> None:
-        """As `take`, but if that fails the file is only removed: the copy saves a download."""
+        """Move a file into the cache; on failure remove it: the copy only saves a download."""
         try:
             self.take(path, name)
         except OSError:
@@ -86,12 +90,12 @@ class Cache:
             path.unlink(missing_ok=True)
 
     def asked_for(self, path: Path) -> Path:
-        """*path*, which stays for `LAST_ASKED` from now whatever is published meanwhile."""
+        """Mark *path* as used, so that it stays in the cache for `LAST_ASKED`."""
         os.utime(path.parent)
         return path
 
     def tidy(self, folder: str, *, keep: str) -> None:
-        """Remove what killed processes left, and copies in *folder* nobody asked for of late."""
+        """Remove leftovers of killed processes and unused copies in *folder*."""
         for part in (self.folder / "parts").glob("*"):
             if not _alive(part.suffix[1:]):
                 part.unlink(missing_ok=True)
@@ -103,22 +107,16 @@ class Cache:
 
     @contextmanager
     def _part(self) -> Iterator[Path]:
-        """An empty file that is removed when the block ends, unless it was moved."""
+        """An empty temporary file; removed at the end of the block unless moved."""
         parts = self.folder / "parts"
         parts.mkdir(parents=True, exist_ok=True)
-        # The process's id tells whose part may be swept.
+        # The process id shows which parts may be swept.
         descriptor, name = tempfile.mkstemp(suffix=f".{os.getpid()}", dir=parts)
         os.close(descriptor)
         try:
             yield Path(name)
         finally:
             Path(name).unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _alive(pid: str) -> bool:

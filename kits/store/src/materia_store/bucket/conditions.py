@@ -1,7 +1,7 @@
-"""Whether the store honours If-Match and If-None-Match: tried on two objects, made for that.
+"""Test whether the store honours conditional writes (If-Match, If-None-Match).
 
-They are two, as one name may not be written to twice within a second everywhere. Only the first
-run of all in a bucket waits for that second.
+The test uses two objects of its own, since some stores refuse two writes to one name within a
+second. Only the first run in a bucket waits for that second.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ NO_ETAG = '"00000000000000000000000000000000"'
 
 
 def check_conditions(client: StoreClient, address: Address) -> None:
-    """Two small requests, or four on a bucket where there are no such objects yet.
+    """Send two small requests, or four to a bucket without these objects.
 
     Raises:
-        ConfigError: the store ignores one of the conditions, or cannot do this.
-        SinkError: it cannot be asked.
+        ConfigError: the store ignores a condition or does not support it.
+        SinkError: the store cannot be reached.
     """
     new = _refused(client, address, NEW, "create")
-    if not new:  # this made it
+    if not new:  # created just now
         _refused(client, address, SAME, "create")
         new = _refused(client, address, NEW, "create")
-    # Where there is no such object yet, some stores make it, whatever its ETag should be.
+    # Some stores create a missing object despite If-Match.
     same = any(_refused(client, address, SAME, {"e_tag": NO_ETAG}) for _ in range(2))
     if not (new and same):
         raise ConfigError(

@@ -1,15 +1,15 @@
-"""The published database, its private working copy, and the swap that publishes the copy.
+"""Publish to a bucket by compare-and-swap: upload the working copy, then swap the pointer.
 
-    databases/<sha256>/materia.duckdb          in the bucket: a database, never changed
-    .materia.s3/acme-0a1b2c3d/lock             here: one materia at a time in this folder
+    databases/<sha256>/materia.duckdb          in the bucket: an immutable database
+    .materia.s3/acme-0a1b2c3d/lock             local lock: one materia at a time in this folder
     .materia.s3/acme-0a1b2c3d/work/materia.duckdb   the working copy
-    .materia.s3/acme-0a1b2c3d/work/base.json   which state of the pointer the copy starts from
+    .materia.s3/acme-0a1b2c3d/work/base.json   the version of the pointer that the copy starts from
 
-Which database is published is told by a pointer, and the sink says where that is kept: an object of
-its own, or a table of a catalog.
+The sink decides where the pointer to the published database is kept: in an object, or in a table of
+a catalog.
 
-Views hold the name of their database, which DuckDB takes from the file's: so all are the same, and
-the same as with the sink `duckdb`.
+Views contain the name of their database, which DuckDB takes from the file name: so all files have
+the same name, also with the sink `duckdb`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from materia.data import PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
+from materia.kit.files import sha256_of
 
 from materia_store import atomic_files as durable
 from materia_store import publication
-from materia_store.bucket.cache import Cache, sha256_of
+from materia_store.bucket.cache import Cache
 from materia_store.bucket.objects import Objects
 from materia_store.bucket.pointer import (
     DATABASES,
@@ -44,53 +45,58 @@ from materia_store.views import refuse_reaching_out
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "Database",
+    "Published",
+]
+
 FILE = "materia.duckdb"
 OURS = re.compile(rf"{DATABASES}/[0-9a-f]{{64}}/{re.escape(FILE)}")
 REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
 
 
 class Published(Protocol):
-    """Where the pointer is kept.
+    """Where the sink keeps the pointer.
 
     Attributes:
-        name: What it is called.
-        where: The same, with all that it takes to find and delete it.
+        name: Name of the pointer, for messages.
+        where: The same with its address, so that a user can find and delete it.
     """
 
     name: str
     where: str
 
     def read(self) -> tuple[Pointer | None, str | None]:
-        """What is published, or None, and a text that changes whenever that does.
+        """The pointer, or None, and a version that changes with every swap.
 
         Raises:
-            SinkError: the pointer is damaged, or cannot be asked for.
+            SinkError: the pointer is damaged, or cannot be read.
         """
         ...
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
-        """Name *new*, of which *database* is a copy, if what `read` told is still *expected*.
+        """Replace the pointer by *new* if its version is *expected*; *database* is a local copy.
 
-        False when somebody was faster: then it is as they left it. A lost answer is asked for
-        again.
+        False when another run was faster: then the pointer is as that run wrote it. When an
+        answer is lost, it reads the pointer again.
 
         Raises:
-            BusyError: somebody was faster, in another way that has words of its own.
+            BusyError: another run was faster, and the message says how.
             SinkError: it cannot be written.
         """
         ...
 
 
 class Database:
-    """One published DuckDB file, replaced whole."""
+    """One published DuckDB file, replaced atomically."""
 
     def __init__(self, objects: Objects, cache: Cache, pointer: Published) -> None:
-        """Publish among *objects*; *cache* has copies, and the working copy."""
+        """Publish to *objects*; *cache* has local copies and the working copy."""
         self._objects = objects
         self._cache = cache
         self._pointer = pointer
         self._where = pointer.where
-        # They are warnings of the run.
+        # A run reports them as its warnings.
         self._warnings = logging.getLogger(f"materia.{objects.address.table}")
         self._work = cache.folder / "work"
         self._copy = self._work / FILE
@@ -99,19 +105,19 @@ class Database:
         self._looked_at: set[str] = set()
 
     def pointer(self) -> Pointer | None:
-        """What is published, or None; one small request.
+        """The pointer to the published database, or None; one small request.
 
         Raises:
-            SinkError: the pointer is damaged, or the store cannot be asked.
+            SinkError: the pointer is damaged, or the store cannot be reached.
         """
         return self._pointer.read()[0]
 
     def published(self) -> Path | None:
-        """A copy of the published database, to read only; it is downloaded when it is not here.
+        """A read-only local copy of the published database; downloaded if missing.
 
         Raises:
-            SinkError: it is damaged or reaches out of itself, the store cannot be asked, or the
-                disk is full.
+            SinkError: it is damaged, a view reads other sources, the store cannot be reached, or
+                the disk is full.
         """
         with naming(self._cache.folder):
             for _ in range(2):
@@ -129,12 +135,12 @@ class Database:
         raise self._missing(pointer)
 
     def checkout(self) -> Path:
-        """The working copy; the lock is held until `publish`, or until the sink is gone.
+        """Make the working copy; the sink holds the lock until `publish` or until it is gone.
 
         Raises:
-            BusyError: another materia is at work in this cache folder.
-            SinkError: the database is damaged or reaches out of itself, the store cannot be asked,
-                or the disk is full.
+            BusyError: another materia uses this cache folder.
+            SinkError: the database is damaged, a view reads other sources, the store cannot be
+                reached, or the disk is full.
         """
         with naming(self._cache.folder):
             self._take_lock()
@@ -159,15 +165,15 @@ class Database:
             return self._copy
 
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
-        """Publish the working copy; what was published stays as it is when this raises.
+        """Publish the working copy; when this raises, the published database is unchanged.
 
-        The order: the working copy says what it is, is closed and read once more, is uploaded under
-        the name of its content, and then the pointer is swapped to name it, on condition that it
-        is still the one this copy started from.
+        Order: write the publication into the working copy, close it, read it again to verify it,
+        upload it under its hash, then swap the pointer if it is unchanged: the swap fails if
+        another run has published since `checkout`.
 
         Raises:
-            BusyError: something else was published since `checkout`.
-            SinkError: a table is missing, the disk is full, or the store cannot be written to.
+            BusyError: another run has published since `checkout`.
+            SinkError: a table is missing, the disk is full, or a write to the store failed.
         """
         with naming(self._cache.folder):
             self._take_lock()
@@ -200,11 +206,11 @@ class Database:
             return tables
 
     def _look_at(self, path: Path, pointer: Pointer) -> None:
-        """Refuse a database whose views read more than itself: who wrote to the bucket made it."""
+        """Refuse a database with views that read other sources: any writer can make one."""
         if pointer.object in self._looked_at:
             return
         remedy = (
-            f"no query was made of it; delete {self._where}, and the next run builds it anew from "
+            f"materia ran no query on it; delete {self._where}, and the next run builds it from "
             "the raw files"
         )
         with opened(path, read_only=True, remedy=REMEDY) as connection:
@@ -217,12 +223,12 @@ class Database:
     ) -> Pointer:
         sha256 = sha256_of(self._copy)
         name = database_name(sha256, FILE)
-        # Also when it is there already: from now on it is too young to be removed.
+        # Upload it even if it exists: then it is too new for the cleanup.
         self._objects.upload(name, self._copy)
         now = datetime.now(UTC)
         return Pointer(
             run=request.run,
-            stamp=request.stamp,
+            fingerprint=request.fingerprint,
             published_at=now,
             object=name,
             sha256=sha256,
@@ -232,25 +238,26 @@ class Database:
         )
 
     def _clear(self, published: Pointer) -> None:
-        """Remove databases nobody reads any more; what fails is only told, and tried next time."""
+        """Delete databases that no reader uses; a failure is only a warning."""
         try:
             listed = self._objects.listed(DATABASES)
             ours = {name: found for name, found in listed.items() if OURS.fullmatch(name)}
-            # A listing may be wrong about their age: each is looked at before it goes.
+            # A listing may have a wrong age: check each object before its deletion.
             asked = {name: self._objects.ask(name) for name in expendable(published, ours)}
             there = {name: found for name, found in asked.items() if found is not None}
             left = self._objects.delete(expendable(published, there))
         except MateriaError as error:
             self._warnings.warning(
-                "old databases were not cleared away, and take room until a run can: %s", error
+                "cannot delete old databases; they use storage until a later run deletes them: %s",
+                error,
             )
             return
         if left:
             name, reason = next(iter(left.items()))
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             self._warnings.warning(
-                "%s%s: nobody reads this any more, and it takes room until it is deleted, by a "
-                "later run or by hand: %s",
+                "%s%s: cannot delete this unused object; it uses storage until a later run or "
+                "you delete it: %s",
                 self._objects.address.url(name),
                 more,
                 reason,
@@ -272,7 +279,7 @@ class Database:
         self._give_lock()
 
     def _continues(self, etag: str | None) -> bool:
-        """Whether there is a usable copy that starts from what is published."""
+        """Whether a usable copy exists that starts from the published state."""
         if not self._copy.exists() or self._remembered() != [etag]:
             return False
         try:
@@ -282,27 +289,23 @@ class Database:
             return False
 
     def _remembered(self) -> list[str | None]:
-        """The ETag that the copy starts from, None for nothing published; empty without a copy."""
+        """The ETag that the copy starts from; None: nothing was published, empty: no copy."""
         try:
             return [json.loads(self._base.read_bytes())]
         except (FileNotFoundError, ValueError):
             return []
 
     def _overtaken(self, pointer: Pointer | None) -> BusyError:
-        by = (
-            f"the run {pointer.run!r} has published"
-            if pointer
-            else "what was published was removed"
-        )
+        by = f"the run {pointer.run!r} has published" if pointer else "it was deleted"
         return BusyError(
-            f"{self._where}: {by} since this run began, and that was left as it is; run again to "
-            "start from what it holds now"
+            f"{self._where}: {by} since this run began; this run published nothing. Run again to "
+            "start from the new state"
         )
 
     def _missing(self, pointer: Pointer | None) -> SinkError:
         name = pointer.object if pointer else DATABASES
         return SinkError(
-            f"{self._objects.address.url(name)}: is not there, though {self._pointer.name} names "
+            f"{self._objects.address.url(name)}: is missing, though {self._pointer.name} names "
             f"it; delete {self._where}, and the next run builds it anew from the raw files"
         )
 

@@ -1,6 +1,6 @@
-"""What goes wrong with a bucket, in materia's words: the one place where errors are translated.
+"""Translate the errors of an object store into materia's: credentials, region, bucket, overload.
 
-What lies between this machine and the store is told by `materia_store.object_store_errors`.
+`materia_store.object_store_errors` translates the errors of the network on the way.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from materia_store.object_store_errors import (
 
 REFUSED = {
     "InvalidAccessKeyId": (
-        "it does not know the key; set {keys} to one of this store (one that needs a session "
-        "token, as those of AWS that begin with ASIA do, is not supported)"
+        "it does not know the key; set {keys} to a key of this store (keys with a session "
+        "token, which begin with ASIA at AWS, are not supported)"
     ),
-    "SignatureDoesNotMatch": "the secret is not that of the key; set {keys} anew",
+    "SignatureDoesNotMatch": "the secret does not belong to the key; set {keys} again",
     "ExpiredToken": "the key has expired; set {keys} to a new one",
-    "InvalidToken": "the key is not valid any more; set {keys} to a new one",
+    "InvalidToken": "the key is no longer valid; set {keys} to a new one",
     "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
-    "QuotaExceeded": f"the store is full; make room and {LATER}",
+    "QuotaExceeded": f"the store is full; free space and {LATER}",
 }
 WRONG_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
 OBSTORE = CLIENT_ERRORS
@@ -35,21 +35,21 @@ __all__ = ["LATER", "OBSTORE", "NotThereError", "explain", "status_of"]
 
 
 class NotThereError(SinkError):
-    """There is no object of that name."""
+    """No object has that name."""
 
 
 def explain(
     error: Exception, address: Address, doing: str, name: str = "", *, elsewhere: str | None = None
 ) -> MateriaError:
-    """The error that *error* is to the user: to be raised `from None`, for the reason above.
+    """The error of materia for *error*; raise it `from None`, for the reason above.
 
-    *elsewhere* is the host that the store sends requests on to.
+    *elsewhere* is the host to which the store redirects requests.
     """
     store = address.endpoint or f"AWS in {address.region}"
     code, status, text = code_of(error), status_of(error), str(error)
     kind: type[MateriaError] = SinkError
     if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
-        kind, words = NotThereError, "it is not there"
+        kind, words = NotThereError, "it does not exist"
     elif elsewhere is not None:
         kind, words = (
             ConfigError,
@@ -69,9 +69,9 @@ def explain(
 
 def _unlistable(address: Address) -> str:
     return (
-        "it holds an object that materia did not write, with a name that it cannot use (an empty "
-        f"part, or one of dots alone); remove that, or set "
-        f"{address.table}.bucket to another prefix than {address.url()}"
+        "it contains an object that materia did not write and cannot use: its name has an empty "
+        f"part, or a part of dots only. Remove it, or set {address.table}.bucket to another prefix "
+        f"than {address.url()}"
     )
 
 
@@ -80,12 +80,12 @@ def _answered(
 ) -> tuple[type[MateriaError], str]:
     said = f"{status} {code}".rstrip()
     setting = f"{address.table}.bucket"
-    rights = f"the key of {address.keys} needs the rights to read, write, list and delete in"
+    rights = f"the key of {address.keys} needs permission to read, write, list and delete in"
     cases: tuple[tuple[bool, type[MateriaError], str], ...] = (
         (
             code == "NoSuchBucket",
             ConfigError,
-            f"there is no bucket {address.bucket} at {store}; make it, or correct {setting}",
+            f"there is no bucket {address.bucket} at {store}; create it or correct {setting}",
         ),
         (
             code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
@@ -97,7 +97,7 @@ def _answered(
         (
             status in {405, 501},
             ConfigError,
-            f"{store} cannot do this ({said}); use another store",
+            f"{store} does not support this ({said}); use another store",
         ),
         (status == 407, ConfigError, proxy_problem(address.place.url)),
         (status in {429, 503}, SinkError, f"{store} is overloaded ({said}); {LATER}"),

@@ -1,8 +1,8 @@
-"""The objects of this sink in the bucket: read, listed, and written with a condition.
+"""Read, list, upload and delete objects in a bucket; conditional writes (If-Match).
 
-Two promises of S3 carry everything else: an object is there whole or not at all, and a write with
-`If-None-Match: *` or `If-Match` is refused when somebody was faster ("Conditional writes" in the S3
-user guide). A store that ignores the condition is found out before the first write.
+The sink relies on two guarantees of S3: an object exists completely or not at all, and a write
+with `If-None-Match: *` or `If-Match` fails when another writer was faster ("Conditional writes" in
+the S3 user guide). materia detects a store that ignores the condition before the first write.
 """
 
 from __future__ import annotations
@@ -31,23 +31,30 @@ from materia_store.object_store_errors import OddAnswerError, is_passing
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta, PutMode
 
-PART = 8 * 1024**2  # bytes of a request; with four at once, 2.5 Mbit/s is enough for the time-out
+__all__ = [
+    "ListedObject",
+    "Objects",
+]
+
+PART = (
+    8 * 1024**2
+)  # bytes per request; with four in parallel, 2.5 Mbit/s is enough for the time-out
 AT_ONCE = 4
-# Some stores answer 200 and then tell what went wrong, where the object should be.
+# Some stores answer 200 with an error message in place of the object.
 ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error[ >].{0,4096}", re.DOTALL)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An object as it was when it was asked for.
+class ListedObject:
+    """An object at the time of a request.
 
     Attributes:
-        size: In bytes.
-        etag: As the store sent it, quotes included: changes with every write. Empty in a listing
-            that does not tell.
+        size: Size in bytes.
+        etag: From the store, quotes included: changes with every write. Empty if a listing has
+            none.
         modified: When it was written, by the clock of the store.
-        content: Its bytes, when it was read and not only listed.
+        content: Its bytes, if it was read and not only listed.
     """
 
     size: int
@@ -57,7 +64,7 @@ class Found:
 
 
 class Objects:
-    """All objects under the prefix of a bucket, by their names below it."""
+    """All objects under the prefix of a bucket; names are relative to the prefix."""
 
     def __init__(
         self,
@@ -68,17 +75,17 @@ class Objects:
         token: str | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Nothing is asked before the first call; *token* comes with a key that is lent."""
+        """Open the bucket; this sends no request. A temporary key has a session *token*."""
         self.address = address
         self._client = StoreClient(
             address.place, Key(identity=key, secret=secret, token=token), patience or Patience()
         )
         self._checked = False
 
-    def read(self, name: str) -> Found | None:
-        """A small object with its bytes; None when there is none of that name."""
+    def read(self, name: str) -> ListedObject | None:
+        """A small object with its bytes; None when no object has that name."""
 
-        def get() -> Found:
+        def get() -> ListedObject:
             result = obstore.get(self._client.store, name)
             return _found(result.meta, _plain(bytes(result.bytes()), result.meta["size"]))
 
@@ -87,8 +94,8 @@ class Objects:
         except NotThereError:
             return None
 
-    def ask(self, name: str) -> Found | None:
-        """An object without its bytes; None when there is none of that name."""
+    def ask(self, name: str) -> ListedObject | None:
+        """An object without its bytes; None when no object has that name."""
         try:
             return self._do(
                 lambda: _found(obstore.head(self._client.store, name)), "be asked for", name
@@ -96,11 +103,11 @@ class Objects:
         except NotThereError:
             return None
 
-    def listed(self, folder: str) -> dict[str, Found]:
-        """The objects that are listed below *folder*, by name: never taken for all there are.
+    def listed(self, folder: str) -> dict[str, ListedObject]:
+        """The objects listed below *folder*, by name; a listing may be incomplete.
 
         Raises:
-            MateriaError: as `errors.explain`; or the listing has no end.
+            MateriaError: the request failed (see `errors.explain`), or the listing has no end.
         """
         client = self._client
         try:
@@ -111,21 +118,20 @@ class Objects:
             )
         except EndlessListingError:
             raise SinkError(
-                f"{self.address.url(folder)}: cannot be listed: the store repeats the same list "
+                f"{self.address.url(folder)}: cannot list it: the store repeats the same list "
                 "without end; use another store"
             ) from None
         return {name: _listed(meta) for name, meta in found.items()}
 
     def swap(self, name: str, content: bytes, *, expected: str | None) -> str | None:
-        """Write an object whose ETag is *expected*, None for one that is not there.
+        """Write an object if its ETag is *expected*, or None for a new object.
 
-        Returns its new ETag, or None when somebody was faster: then it is as they left it. An
-        answer that was lost on the way is asked for again, so that one's own write is not taken
-        for another's.
+        Returns the new ETag, or None when another writer was faster: then the object is unchanged.
+        After a lost answer this reads the object, to distinguish its own write from another's.
 
         Raises:
             ConfigError: the store ignores conditions.
-            SinkError: it cannot be written.
+            SinkError: the write failed.
         """
         mode: PutMode = "create" if expected is None else {"e_tag": expected}
         waiting = self._client.waiting()
@@ -146,11 +152,11 @@ class Objects:
                 raise problem
 
     def keep(self, name: str, path: Path) -> None:
-        """Upload a file to a name that tells its content, unless it is there already.
+        """Upload a file to a name that contains its hash, unless the object exists.
 
         Raises:
             ConfigError: the store ignores conditions.
-            SinkError: it cannot be written.
+            SinkError: the write failed.
         """
         size = path.stat().st_size
         if size > PART:
@@ -173,17 +179,17 @@ class Objects:
             there = self.ask(name)
             if there is not None and there.size == size:
                 return
-            if there is not None:  # it was damaged since: its name says what it should be
+            if there is not None:  # damaged since: its name has the right hash
                 self.upload(name, path)
                 return
             if not waiting.again(fault):
                 raise problem
 
     def upload(self, name: str, path: Path) -> None:
-        """Write a file to *name*, whatever is there; a large one in parts, that count as one.
+        """Upload a file to *name*, replacing any object; a large one as a multipart upload.
 
         Raises:
-            SinkError: it cannot be written, or what the store took is not as long.
+            SinkError: the write failed, or the stored object has another size.
         """
         size = path.stat().st_size
         client = self._client
@@ -203,7 +209,7 @@ class Objects:
         self._see(name, size)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an object, whatever is there."""
+        """Write an object, replacing any other."""
 
         def put() -> None:
             with self._client.writing(name):
@@ -212,9 +218,9 @@ class Objects:
         self._do(put, "be written", name)
 
     def download(self, name: str, target: Path) -> bool:
-        """Write an object to the file *target*; False when there is none of that name.
+        """Download an object to the file *target*; False when no object has that name.
 
-        A large one comes in parts, several at once: each has the whole time-out for itself.
+        A large one is downloaded in several parallel parts, each with its own time-out.
         """
         store = self._client.store
 
@@ -245,10 +251,10 @@ class Objects:
         return True
 
     def copy(self, name: str, to: str, *, size: int) -> None:
-        """Copy an object of *size* bytes inside the store, over whatever is there.
+        """Copy an object of *size* bytes inside the store, replacing any other.
 
         Raises:
-            SinkError: it cannot be copied, or the copy is not as long.
+            SinkError: the copy failed or has another size.
         """
 
         def copy() -> None:
@@ -259,9 +265,9 @@ class Objects:
         self._see(to, size)
 
     def delete(self, names: Iterable[str]) -> dict[str, MateriaError]:
-        """Delete objects, one by one; those that could not be, each with the reason.
+        """Delete objects one by one; return those that remain, each with the reason.
 
-        Those that are not there are no trouble. A store that is overloaded is not asked on and on.
+        A missing object is not an error. This stops when the store is overloaded.
         """
         left: dict[str, MateriaError] = {}
         late: OSError | Exception | None = None
@@ -280,7 +286,7 @@ class Objects:
         return left
 
     def _put(self, name: str, content: bytes, mode: PutMode) -> str:
-        """Write an object on a condition, and do not try again; its new ETag."""
+        """Write an object on a condition, without retries; return its new ETag."""
         if not self._checked:
             check_conditions(self._client, self.address)
             self._checked = True
@@ -289,24 +295,24 @@ class Objects:
             result = self._client.once(
                 lambda: obstore.put(store, name, content, mode=mode, use_multipart=False)
             )
-        return result["e_tag"] or NO_ETAG  # one that is not known matches nothing later
+        return result["e_tag"] or NO_ETAG  # an unknown ETag would match nothing later
 
     def _see(self, name: str, size: int) -> None:
-        """Look at what was written: a store may answer that all is well, and have nothing."""
+        """Verify a write: a store may answer with success and have nothing."""
         there = self.ask(name)
         if there is None or there.size != size:
-            has = "it is not there" if there is None else f"it has {there.size} bytes"
+            has = "it does not exist" if there is None else f"it has {there.size} bytes"
             raise SinkError(
-                f"{self.address.url(name)}: cannot be written: the store took {size} bytes, and "
+                f"{self.address.url(name)}: cannot write it: the store took {size} bytes, and "
                 f"now {has}; run again, or use another store"
             )
 
     def _do(self, call: Callable[[], T], doing: str, name: str, *, repeat: bool = True) -> T:
-        """What *call* gives, which may be done twice.
+        """The result of *call*, which is safe to repeat.
 
         Raises:
-            NotThereError: there is no object of that name.
-            MateriaError: as `errors.explain`.
+            NotThereError: no object has that name.
+            MateriaError: the request failed; see `errors.explain`.
         """
         try:
             return self._client.repeat(call) if repeat else self._client.once(call)
@@ -318,7 +324,7 @@ class Objects:
 
 
 def _unclear(error: Exception) -> bool:
-    """Whether the write may have been done all the same, or lost to another."""
+    """Whether the write may have succeeded all the same, or another writer was faster."""
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return True
     return type(error) is exceptions.GenericError and (
@@ -327,24 +333,26 @@ def _unclear(error: Exception) -> bool:
 
 
 def _plain(content: bytes, size: int) -> bytes:
-    """The bytes of an object, which are no error message in its place.
+    """The bytes of an object.
 
     Raises:
-        OddAnswerError: they are.
+        OddAnswerError: they are an error message in place of the object.
     """
     if (found := ERROR.match(content)) is not None:
         raise OddAnswerError(found[0].decode(errors="replace"))
     if len(content) != size:
-        raise OddAnswerError(f"{len(content)} bytes came of {size}")
+        raise OddAnswerError(f"{len(content)} of {size} bytes arrived")
     return content
 
 
-def _found(meta: ObjectMeta, content: bytes = b"") -> Found:
+def _found(meta: ObjectMeta, content: bytes = b"") -> ListedObject:
     etag = meta["e_tag"]
     if etag is None:
         raise SinkError(f"{meta['path']}: the store sends no ETag; use another store")
-    return Found(size=meta["size"], etag=etag, modified=meta["last_modified"], content=content)
+    return ListedObject(
+        size=meta["size"], etag=etag, modified=meta["last_modified"], content=content
+    )
 
 
-def _listed(meta: ObjectMeta) -> Found:
-    return Found(size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"])
+def _listed(meta: ObjectMeta) -> ListedObject:
+    return ListedObject(size=meta["size"], etag=meta["e_tag"] or "", modified=meta["last_modified"])

@@ -1,10 +1,10 @@
-"""Which partitions of a source are known: `partitions.json`, so that no listing is believed alone.
+"""Partition index `partitions.json`: all recorded partitions, independent of bucket listings.
 
     raw/acme/partitions.json                    {"partitions": ["2026-01", "2026-02"]}
 
-It only grows: `known.json` of a partition is never removed by materia. An extract adds what is
-missing now and then and when it is done, so all that a finished extract recorded is found by its
-name afterwards.
+The index only grows: materia never removes the `known.json` of a partition. An extract adds missing
+partitions from time to time and at its end, so later runs find every record of a finished extract
+by its name.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from collections.abc import Set as AbstractSet
 
 from materia.errors import BusyError, SinkError
 
-from materia_store.bucket.objects import Found, Objects
+from materia_store.bucket.objects import ListedObject, Objects
 
 INDEX = "partitions.json"
-TRIES = 20  # so many others were faster, one after the other
+TRIES = 20  # attempts: other writers were faster each time
 
 
 def read_index(objects: Objects, name: str) -> frozenset[str]:
-    """The keys in the index of that *name*; none when there is no index yet.
+    """The keys in the index *name*; empty without an index.
 
     Raises:
-        SinkError: it is damaged, or the store cannot be asked.
+        SinkError: it is damaged, or the store cannot be reached.
     """
     return _keys(objects, name, objects.read(name))
 
 
 def add_to_index(objects: Objects, name: str, keys: AbstractSet[str]) -> frozenset[str]:
-    """Add keys; what others added meanwhile stays. What is in it then.
+    """Add keys and keep those of other writers; return all keys.
 
     Raises:
-        BusyError: others change it all the time.
-        SinkError: it is damaged, or cannot be written.
+        BusyError: other writers change it all the time.
+        SinkError: it is damaged, or the write failed.
     """
     for _ in range(TRIES):
         found = objects.read(name)
@@ -47,12 +47,12 @@ def add_to_index(objects: Objects, name: str, keys: AbstractSet[str]) -> frozens
     raise BusyError(f"{objects.address.url(name)}: others change it all the time; run again")
 
 
-def _keys(objects: Objects, name: str, found: Found | None) -> frozenset[str]:
+def _keys(objects: Objects, name: str, found: ListedObject | None) -> frozenset[str]:
     if found is None:
         return frozenset()
     try:
         keys: list[str] = json.loads(found.content)["partitions"]
-        return frozenset(key[:] or key[0] for key in keys)  # each a text, and not an empty one
+        return frozenset(key[:] or key[0] for key in keys)  # each a non-empty text
     except (ValueError, LookupError, TypeError) as error:
         raise SinkError(
             f"{objects.address.url(name)}: is damaged ({type(error).__name__}: {error}); delete "

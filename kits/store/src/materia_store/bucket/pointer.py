@@ -1,4 +1,4 @@
-"""What is published: which database, by which run, and which databases nobody reads any more."""
+"""Pointer to the published database: the state that a publish swaps."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ from datetime import datetime, timedelta
 
 from materia.data import Table
 from materia.errors import SinkError
-from materia.forms import FILE_NAME, SHA256
+from materia.kit.text import FILE_NAME, SHA256
 
-from materia_store.bucket.objects import Found
+from materia_store.bucket.objects import ListedObject
+
+__all__ = [
+    "Pointer",
+    "decode",
+    "encode",
+]
 
 DATABASES = "databases"
-# Who began to read a database may go on for that long after another took its place.
+# A reader of a replaced database can continue for that long.
 KEPT_FOR = timedelta(days=1)
+# JSON keys that differ from the field names: existing buckets have them.
+WRITTEN = {"fingerprint": "stamp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """A database that was published before.
+    """A database that was published earlier.
 
     Attributes:
         object: Its name.
-        replaced_at: When another took its place, in UTC.
+        replaced_at: When another database replaced it, in UTC.
     """
 
     object: str
@@ -33,21 +41,21 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
-    """What is published.
+    """The pointer to the published database.
 
     Attributes:
         run: The run that published it.
-        stamp: Identity of the models and the data it was built from.
-        published_at: In UTC.
-        object: Name of the database.
-        sha256: Of its bytes, in hex.
-        size: Its bytes.
-        tables: In the order they were asked to be published in.
-        earlier: The one before it, and those that were replaced within `KEPT_FOR`; newest first.
+        fingerprint: Identity of the models and the data of the build.
+        published_at: When the run published it, in UTC.
+        object: Object name of the database.
+        sha256: SHA-256 of its bytes, in hex.
+        size: Its number of bytes.
+        tables: Its tables, in the requested order.
+        earlier: The database before it, and those replaced within `KEPT_FOR`; newest first.
     """
 
     run: str
-    stamp: str
+    fingerprint: str
     published_at: datetime
     object: str
     sha256: str
@@ -57,23 +65,23 @@ class Pointer:
 
 
 def database_name(sha256: str, file: str) -> str:
-    """Name of the object of a database; how it ends is what DuckDB calls the database."""
+    """The object name of a database; DuckDB names the database after the last part."""
     return f"{DATABASES}/{sha256}/{file}"
 
 
 def history(before: Pointer | None, *, now: datetime) -> tuple[Earlier, ...]:
-    """`Pointer.earlier` of what takes the place of *before*."""
+    """`Pointer.earlier` for the successor of *before*."""
     if before is None:
         return ()
     recent = (one for one in before.earlier if now - one.replaced_at < KEPT_FOR)
     return (Earlier(object=before.object, replaced_at=now), *recent)
 
 
-def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
-    """Which of the databases *listed* nobody can be reading or about to publish.
+def expendable(published: Pointer, listed: Mapping[str, ListedObject]) -> list[str]:
+    """The databases in *listed* that no reader and no running publish can use.
 
-    All but what is published, what was until `KEPT_FOR` ago or just before, and what was uploaded
-    since `KEPT_FOR` before this publication: that may be of a run that is still to swap.
+    That excludes the published database, the one before it, those replaced within `KEPT_FOR`, and
+    those uploaded within `KEPT_FOR` before this publication: their run may still swap.
     """
     used = {published.object, *(one.object for one in published.earlier)}
     limit = published.published_at - KEPT_FOR
@@ -85,12 +93,13 @@ def expendable(published: Pointer, listed: Mapping[str, Found]) -> list[str]:
 
 
 def encode(pointer: Pointer) -> bytes:
-    """A text that `decode` reads."""
-    return (json.dumps(asdict(pointer), default=datetime.isoformat, indent=1) + "\n").encode()
+    """The text of a pointer; `decode` reads it."""
+    values = {WRITTEN.get(name, name): value for name, value in asdict(pointer).items()}
+    return (json.dumps(values, default=datetime.isoformat, indent=1) + "\n").encode()
 
 
 def decode(text: bytes, where: str) -> Pointer:
-    """What a text of `encode` says; *where* it was read stands in messages.
+    """The pointer in a text of `encode`; messages contain *where*.
 
     Raises:
         SinkError: it is damaged.
@@ -104,7 +113,13 @@ def decode(text: bytes, where: str) -> Pointer:
         tables = tuple(Table(**table) for table in values.pop("tables"))
         published_at = datetime.fromisoformat(values.pop("published_at"))
         return _not_odd(
-            Pointer(published_at=published_at, tables=tables, earlier=earlier, **values)
+            Pointer(
+                published_at=published_at,
+                tables=tables,
+                earlier=earlier,
+                fingerprint=values.pop(WRITTEN["fingerprint"]),
+                **values,
+            )
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SinkError(
@@ -114,10 +129,10 @@ def decode(text: bytes, where: str) -> Pointer:
 
 
 def _not_odd(pointer: Pointer) -> Pointer:
-    """Raise ValueError unless it names a database as `database_name` does: a path is made of it."""
+    """Raise ValueError unless its object name is valid: it becomes part of a path."""
     file = pointer.object.rpartition("/")[2]
     if not SHA256.fits(pointer.sha256) or not FILE_NAME.fits(file):
         raise ValueError(f"{pointer.sha256!r} is not {SHA256.what}")
     if pointer.object != database_name(pointer.sha256, file):
-        raise ValueError(f"{pointer.object!r} is no name of a database")
+        raise ValueError(f"{pointer.object!r} is not the name of a database")
     return pointer

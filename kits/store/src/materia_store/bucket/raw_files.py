@@ -1,14 +1,14 @@
-"""The raw files in the bucket, and what is known of each partition.
+"""Raw files and quarantine in the bucket, with a `known.json` for each partition.
 
-    raw/acme/partitions.json                                 see `partition_index`
-    raw/acme/2026-01/known.json                              what is known of the partition 2026-01
-    raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, and how its SHA-256 begins
+    raw/acme/partitions.json                                 the index, see `partition_index`
+    raw/acme/2026-01/known.json                              the record of the partition 2026-01
+    raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, with part of its SHA-256
     raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip         a file that could not be used
-    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip.reason  and why
+    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip.reason  the reason
 
-These are the names and words of the sink `duckdb`: a folder of its raw files can be copied here.
-Raw files are never changed, nor removed. `known.json` is swapped on its ETag, so that of two
-extracts at once neither loses what the other wrote.
+The sink `duckdb` uses the same names and contents: you can copy a folder of its raw files here.
+materia never changes or removes a raw file. It swaps `known.json` with If-Match on its ETag, so two
+parallel extracts never lose each other's records.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
+from materia.kit.files import sha256_of
 
-from materia_store.bucket.cache import Cache, sha256_of
-from materia_store.bucket.objects import Found, Objects
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.objects import ListedObject, Objects
 from materia_store.bucket.partition_index import INDEX, add_to_index, read_index
 from materia_store.known_partitions import (
     KNOWN,
@@ -38,17 +39,21 @@ from materia_store.known_partitions import (
     name,
 )
 
+__all__ = [
+    "RawFiles",
+]
+
 READERS = 16
-TRIES = 20  # so many others were faster, one after the other
-# One name is not written at every file of an extract; a run that is killed within this time is
-# only less sure of its last ones.
+TRIES = 20  # attempts: other writers were faster each time
+# The index is not written for every file of an extract; a run that is killed within this time may
+# miss its last records in the index.
 INDEX_EVERY = timedelta(seconds=2)
-GONE = "it was removed from the bucket, or damaged there"
+GONE = "it was removed from the bucket or damaged there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A `known.json` as it was read or written last."""
+    """The last state of a `known.json` that this process read or wrote."""
 
     etag: str
     memory: Memory
@@ -58,7 +63,7 @@ class RawFiles:
     """The raw files of every source."""
 
     def __init__(self, objects: Objects, cache: Cache, *, published: str) -> None:
-        """Keep them among *objects*; *cache* has copies; *published* names what is published."""
+        """Keep the raw files in *objects*; *cache* has local copies; *published*: the pointer."""
         self._published = published
         self._objects = objects
         self._cache = cache
@@ -70,18 +75,18 @@ class RawFiles:
         self._indexed_at = -math.inf
 
     def known(self, source: str) -> dict[str, Known]:
-        """What was recorded, by partition key; only what has changed since is read again.
+        """The records by partition key; this reads only changed ones again.
 
-        A file in use that was removed by hand is reported without ETag and Last-Modified: when the
-        partition is asked for again, the file comes again. What was recorded and is not listed is
-        asked for by its name; when it is not there, it is not reported, and `miss_nothing` raises.
+        The record of a file that was removed by hand has no ETag and no Last-Modified, so that the
+        source fetches the file again. A recorded partition that is not listed is requested by its
+        name; if it does not exist, the result lacks it, and `miss_nothing` raises.
 
         Raises:
-            SinkError: a `known.json` is damaged, or the store cannot be asked.
+            SinkError: a `known.json` is damaged, or the store cannot be reached.
         """
         listed = self._objects.listed(_of_source(source))
         indexed = read_index(self._objects, _of_index(source))
-        # Of what this process recorded, no listing and no index need know yet.
+        # Listings and the index may lack what this process has just recorded.
         sure = {
             f"{_of_partition(source, key)}/{KNOWN}": key
             for key in indexed | self._recorded.get(source, set())
@@ -108,7 +113,7 @@ class RawFiles:
         return dict(sorted(found.items()))
 
     def _known(
-        self, source: str, word: str, memory: Memory, listed: Mapping[str, Found]
+        self, source: str, word: str, memory: Memory, listed: Mapping[str, ListedObject]
     ) -> tuple[str, Known]:
         if f"{_of_partition(source, memory.partition)}/{KNOWN}" != word:
             raise SinkError(
@@ -123,7 +128,7 @@ class RawFiles:
         return memory.partition, known
 
     def _index(self, source: str) -> None:
-        """Write down what is recorded and not in the index."""
+        """Add the recorded partitions that the index lacks."""
         if self._recorded[source] <= self._indexed.get(source, frozenset()):
             return
         self._indexed[source] = add_to_index(
@@ -132,29 +137,29 @@ class RawFiles:
         self._indexed_at = time.monotonic()
 
     def miss_nothing(self) -> None:
-        """See that all that was recorded was there when `known` was called last.
+        """Check that the last call of `known` found every recorded partition.
 
         Raises:
-            SinkError: something is not, and tables built without it would be short of it.
+            SinkError: a record is missing, and tables built without it would lack its rows.
         """
         url = self._objects.address.url
         for source, lost in self._lost.items():
             for partition, word in lost.items():
                 more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
                 raise SinkError(
-                    f"{url(word)}: is not there{more}, though {partition} was recorded, and "
-                    "materia never removes what it recorded; nothing is published. Run again: the "
-                    "extract fetches it once more. If it was removed on purpose, delete "
+                    f"{url(word)}: is missing{more}, though {partition} was recorded, and "
+                    "materia never removes a record; nothing is published. Run again: the "
+                    "extract fetches it once more. If you removed it on purpose, delete "
                     f"{url(_of_index(source))} and {self._published} too"
                 )
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:
-        """Keep what a fetch gave: the file first, then the word of it.
+        """Record the result of a fetch: first the file, then `known.json`.
 
-        The file is moved to the cache from where it was fetched to.
+        This moves the file from the place where the source put it to the cache.
         """
         now = datetime.now(UTC)
-        # That somebody else has recorded it since it was listed is found out by the swap.
+        # The swap detects a record that another run wrote since the listing.
         ask = source not in self._listed or isinstance(result, Unchanged)
         folder = _of_partition(source, partition.key)
         moved = self._keep(source, partition, result)
@@ -169,10 +174,10 @@ class RawFiles:
             self._index(source)
 
     def refuse(self, source: str, raw: RawFile, reason: str) -> None:
-        """Put a copy of a kept file aside that could not be loaded; the one before it is in use.
+        """Copy a file that could not be loaded to quarantine; the one before it is in use.
 
-        A file that is not in use and not in the history is refused already. One that was removed by
-        hand, or damaged since it was kept, is forgotten, so that it comes again.
+        A file that is neither in use nor in the history has been refused already. A file that was
+        removed by hand or damaged loses its record, so that the source fetches it again.
         """
         file = _of_raw(source, raw.partition, raw)
         there = self._objects.ask(file)
@@ -198,29 +203,29 @@ class RawFiles:
             return replace(memory, known=known)
 
         word = f"{_of_partition(source, raw.partition)}/{KNOWN}"
-        self._versions.pop(word, None)  # another run may have put it aside already
+        self._versions.pop(word, None)  # another run may have moved it to quarantine already
         self._change(word, change, ask=True)
 
     def find(self, source: str, partition: str, file: str, sha256: str) -> Path | None:
-        """A copy of a kept file, or None.
+        """The local copy of a raw file, or None.
 
         Raises:
-            SinkError: it is damaged in the bucket, or the store cannot be asked.
+            SinkError: it is damaged in the bucket, or the store cannot be reached.
         """
         return self._cache.fetch(
             f"{_of_partition(source, partition)}/{hashed(file, sha256)}", sha256
         )
 
     def _keep(self, source: str, partition: Partition, result: FetchResult) -> Callable[[], None]:
-        """Upload the file that came, if one did; what is to be done when its word is written."""
+        """Upload a fetched file, if any; return the step to do after `known.json` is written."""
         match result:
             case Fetched(raw=raw, path=path):
                 file = _of_raw(source, partition.key, raw)
                 if not path.exists():
                     there = self._objects.ask(file)
                     if there is not None and there.size == raw.size:
-                        return lambda: None  # kept by a run that was killed before its last step
-                    raise SinkError(f"{path}: is not there any more; run again")
+                        return lambda: None  # stored by a run that was killed before its last step
+                    raise SinkError(f"{path}: no longer exists; run again")
                 size = path.stat().st_size
                 if size != raw.size or sha256_of(path) != raw.sha256:
                     raise SinkError(
@@ -237,7 +242,7 @@ class RawFiles:
         return lambda: None
 
     def _reason(self, folder: str, kept: str, reason: str) -> str:
-        """Name of a file in quarantine; the reason is written first."""
+        """The name of a file in quarantine; this writes the reason first."""
         aside = f"{folder}/{QUARANTINE}/{kept}"
         self._objects.write(f"{aside}.reason", f"{reason}\n".encode())
         return aside
@@ -245,7 +250,7 @@ class RawFiles:
     def _change(
         self, name: str, change: Callable[[Memory | None], Memory | None], *, ask: bool
     ) -> None:
-        """Change what is known of a partition, from what is known now."""
+        """Change the record of a partition by compare-and-swap."""
         version = self._versions.get(name) or (self._version(name) if ask else None)
         for _ in range(TRIES):
             before = version.memory if version else None
@@ -264,8 +269,8 @@ class RawFiles:
             "they have ended"
         )
 
-    def _version(self, name: str, listed: Found | None = None) -> Version | None:
-        """A `known.json` as it is now; not read again when it is still as *listed*."""
+    def _version(self, name: str, listed: ListedObject | None = None) -> Version | None:
+        """The current `known.json`; not read again when it equals *listed*."""
         before = self._versions.get(name)
         if before is not None and listed is not None and before.etag == listed.etag:
             return before

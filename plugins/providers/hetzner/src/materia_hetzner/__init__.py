@@ -1,4 +1,4 @@
-"""The `hetzner` provider: Hetzner Cloud."""
+"""The `hetzner` provider: workers on Hetzner Cloud."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from materia import Opening, Plugin, Provider, Setting, hookimpl
 
 
 def open_hetzner(opening: Opening) -> Provider:
-    """Open the provider; asks the API nothing yet."""
+    """Open the provider; this sends no request to the API."""
     from materia_hetzner.provider import Hetzner
     from materia_hetzner.settings import read_settings
 
@@ -40,13 +40,13 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="ssh_port",
                     kind="number",
                     default=22,
-                    help="Where a worker's SSH server listens.",
+                    help="Port of the SSH server on the workers.",
                 ),
                 Setting(
                     name="api_url",
                     kind="text",
                     default="https://api.hetzner.cloud/v1",
-                    help="Address of the API: for the emulator or a proxy.",
+                    help="Base URL of the API; change it for the emulator or a proxy.",
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""What goes wrong with Hetzner, in materia's words: the one place where its errors are translated.
+"""Translate the errors of Hetzner's API and SDK into materia's: capacity, token, rate limit.
 
 Codes as in the API reference (docs.hetzner.cloud, "Error codes", 2026-08) and in hcloud-go's
 error.go. `resource_unavailable` for a sold-out type was seen on the real service as HTTP 412.
@@ -13,9 +13,10 @@ from hcloud import APIException, HCloudException
 from hcloud.actions import ActionException
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
 from materia_providers import api_errors
+from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.connection_errors import connection_text
 
-# The offer cannot be had now: the next one is tried.
+# The offer is not available now: failover tries the next one.
 CAPACITY = frozenset(
     {
         "resource_unavailable",
@@ -25,13 +26,13 @@ CAPACITY = frozenset(
     }
 )
 CREDENTIALS: dict[int | str, str] = {
-    "unauthorized": "HCLOUD_TOKEN is not accepted; make one in the project's Security settings",
-    401: "HCLOUD_TOKEN is not accepted; make one in the project's Security settings",
-    "token_readonly": "HCLOUD_TOKEN may only read; make one with Read & Write",
-    "forbidden": "HCLOUD_TOKEN may not do this; make one with Read & Write",
-    403: "HCLOUD_TOKEN may not do this; make one with Read & Write",
+    "unauthorized": "HCLOUD_TOKEN is not valid; create a token in the project's Security settings",
+    401: "HCLOUD_TOKEN is not valid; create a token in the project's Security settings",
+    "token_readonly": "HCLOUD_TOKEN is read-only; create a token with Read & Write",
+    "forbidden": "HCLOUD_TOKEN has no permission for this; create a token with Read & Write",
+    403: "HCLOUD_TOKEN has no permission for this; create a token with Read & Write",
 }
-# The service said no before anything was made. After any other error something may have been.
+# Hetzner refused before it made anything. After any other error it may have made something.
 REFUSED = (
     CAPACITY
     | set(CREDENTIALS)
@@ -46,7 +47,7 @@ REFUSED = (
         "unsupported_error",
     }
 )
-# Codes that say nothing about what was asked for: the same request may be answered later.
+# Codes that are not about the request itself: the same request may succeed later.
 PASSING = frozenset(
     {
         "bad_gateway",
@@ -64,21 +65,13 @@ PASSING = frozenset(
 )
 
 
-class NothingMadeError(ProviderError):
-    """It failed, and it is certain that nothing was made."""
-
-
-class TakenError(ProviderError):
-    """The name, or the key, is there already."""
-
-
 def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out; *doing* says what could not be done, on what."""
     return api_errors.translated(doing, provider="hetzner", translate=translate)
 
 
 def translate(error: Exception, doing: str) -> MateriaError | None:
-    """The error that *error* is to a caller; None when it has no meaning of its own."""
+    """The error of materia for the SDK's *error*; None when there is no special one."""
     if isinstance(error, APIException):
         return _of_api(error, doing)
     if isinstance(error, ActionException):
@@ -87,17 +80,17 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
         kind = CapacityError if code in CAPACITY else ProviderError
         return kind(f"hetzner: cannot {doing}: {message} ({code})")
     if isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError):
-        # Named by its kind alone: the message has the token in it.
+        # The error's own message contains the token, so it is left out.
         return CredentialsError(
-            f"hetzner: cannot {doing}: HCLOUD_TOKEN has a character that no token has, such as a "
-            "space or the end of a line; copy it again"
+            f"hetzner: cannot {doing}: HCLOUD_TOKEN contains a character that no token has, such "
+            "as a space or a line end; copy it again"
         )
     if isinstance(error, requests.exceptions.RequestException):
         reason = connection_text(error)
     elif isinstance(error, HCloudException):
         reason = f"{type(error).__name__}: {error}"
     elif isinstance(error, ArithmeticError | LookupError | TypeError | ValueError | AttributeError):
-        # The SDK takes answers apart without looking: another service than Hetzner's has answered.
+        # The SDK does not check answers: this one came from another service than Hetzner's.
         reason = f"the answer is not one of Hetzner's API: {error!r}"
     else:
         return None
@@ -106,7 +99,7 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
 
 def _of_api(error: APIException, doing: str) -> MateriaError:
     if isinstance(error.code, int) and error.code < 400:
-        # The SDK takes the status for the code where a body is not JSON.
+        # The SDK uses the status as the code when a body is not JSON.
         return ProviderError(f"hetzner: cannot {doing}: the answer is not JSON")
     told = f"{error.message} ({error.code})" if error.message else f"error {error.code}"
     if error.correlation_id:
@@ -122,10 +115,10 @@ def _of_api(error: APIException, doing: str) -> MateriaError:
 
 
 def refuses_offer(error: BaseException | None) -> bool:
-    """Whether the answer to a create says no to that type in that place.
+    """Whether Hetzner refuses to create that type in that location.
 
-    The rest of the request is the same for every offer. So a refusal whose code is not one of the
-    account's, of a rate or of a fault is taken for one of the type, the place or the image there:
+    The rest of the request is the same for every offer. So a refusal whose code is not about the
+    account, a rate limit or a fault counts as one of the type, the location or the image there:
     `invalid_input` came for "unsupported location for server type", and new codes will come.
     """
     if not isinstance(error, APIException):

@@ -1,11 +1,9 @@
-"""The project behind the token: what of it is materia's, found and told as materia's values."""
+"""Inventory of a Hetzner project: find the servers, addresses, volumes and keys by their labels."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from importlib.metadata import version
 from typing import Any
 
 import hcloud
@@ -16,52 +14,30 @@ from hcloud.ssh_keys import SSHKey
 from hcloud.volumes import Volume
 from materia.compute import Architecture, Attached, Instance
 from materia.errors import CapacityError, ConfigError
-from materia_http.environment import check_requests
+from materia_providers.api_errors import NothingMadeError
 from materia_providers.labels import NAME, Mark, entry_mark
 from materia_providers.polling import look_for
 from materia_providers.teardown import ForeignError
 
-from materia_hetzner.errors import NothingMadeError, translated
+from materia_hetzner.errors import translated
 from materia_hetzner.offers import PROVIDER
 from materia_hetzner.settings import Settings
 
 
-def open_client(
-    token: str, settings: Settings, *, request_timeout: timedelta, first_retry: timedelta
-) -> hcloud.Client:
-    """The SDK's client, with a time limit and retries that can be hurried.
-
-    Raises:
-        VariableError: a variable for proxies or certificates cannot be used.
-    """
-    check_requests(settings.api_url, os.environ)
-    client = hcloud.Client(
-        token=token,
-        api_endpoint=settings.api_url,
-        application_name="materia",
-        application_version=version("materia-hetzner"),
-        timeout=request_timeout.total_seconds(),
-    )
-    # The SDK has no argument for it; a test fails when this name is gone.
-    base = first_retry.total_seconds()
-    client._client._retry_interval_func = lambda retries: base * 2**retries  # noqa: SLF001 -- see above
-    return client
-
-
 class Project:
-    """What materia has in a project of Hetzner Cloud. Every method asks the API."""
+    """The resources of materia in a project of Hetzner Cloud. Every method asks the API."""
 
     def __init__(self, client: hcloud.Client, settings: Settings, *, settle: timedelta) -> None:
-        """Look through *client*; a new server may be missing from answers for *settle*."""
+        """Use *client*; a new server may be missing from answers for *settle*."""
         self.client = client
         self._settings = settings
         self._settle = settle
 
     def pages(self, path: str, key: str, **options: str) -> Iterator[dict[str, Any]]:
-        """All things of a list, as the API sends them.
+        """All entries of a list, as the API sends them.
 
         The SDK's own list of types fails on answers without the fields of 2026-04-01, and its other
-        lists on one odd entry of a stranger.
+        lists on one malformed entry that is not materia's.
         """
         page: int | None = 1
         while page:
@@ -70,14 +46,14 @@ class Project:
             yield from answer[key]
             following = ((answer.get("meta") or {}).get("pagination") or {}).get("next_page")
             if following is not None and (type(following) is not int or following <= page):
-                raise ValueError(f"after page {page} comes {following!r}")
+                raise ValueError(f"the page after {page} is {following!r}")
             page = following
 
     def named(self, name: str) -> BoundServer | None:
         """The server of that name.
 
         Raises:
-            ForeignError: there is one, and it is not materia's.
+            ForeignError: a server of that name exists and is not materia's.
         """
         with translated(f"look for the server {name}"):
             for raw in self.pages("/servers", "servers", name=name):
@@ -85,14 +61,14 @@ class Project:
                     continue
                 if entry_mark(raw.get("id"), raw.get("labels"), named=name) is None:
                     raise ForeignError(
-                        f"hetzner: a server named {name} is there (id {raw.get('id')}) and is not "
+                        f"hetzner: a server named {name} exists (id {raw.get('id')}) and is not "
                         "materia's"
                     )
                 return BoundServer(self.client.servers, raw)
         return None
 
     def await_named(self, name: str) -> BoundServer | None:
-        """The server of that name, if it appears while it may still be late."""
+        """The server of that name, once it is listed; None after the settle time."""
         return look_for(lambda: self.named(name), self._settle)
 
     def find(self, instance: Instance) -> BoundServer | None:
@@ -115,7 +91,7 @@ class Project:
         return server
 
     def servers(self) -> list[BoundServer]:
-        """Every server with materia's mark."""
+        """Every server that has materia's labels."""
         with translated("list servers"):
             return [
                 BoundServer(self.client.servers, raw)
@@ -124,7 +100,7 @@ class Project:
             ]
 
     def loose(self) -> list[tuple[Mark, Attached]]:
-        """Everything but servers that has a mark, with it; nothing that a stranger's server has."""
+        """Labelled addresses, volumes and keys, except those that a foreign server uses."""
         found: list[tuple[Mark, Attached]] = []
         with translated("list addresses, volumes and keys"):
             for kind, path, key in (
@@ -142,9 +118,9 @@ class Project:
         return found
 
     def _is_held_by_a_stranger(self, raw: Mapping[str, Any]) -> bool:
-        """Whether a server that is not materia's has that address or volume.
+        """Whether a server that is not materia's uses that address or volume.
 
-        Its labels can be copies of ours, as people copy them.
+        People copy labels, so a foreign address or volume can have materia's.
         """
         holder = raw.get("assignee_id") or raw.get("server")
         if holder is None:
@@ -158,28 +134,28 @@ class Project:
         return self.mark(server) is None
 
     def image(self, architecture: Architecture) -> Image:
-        """The image of the settings for that processor.
+        """The configured image for that processor architecture.
 
         Raises:
-            CapacityError: there is one, and not for that processor.
-            ConfigError: there is none of that name.
+            CapacityError: the image exists, but not for that architecture.
+            ConfigError: no image has that name.
         """
         name, images = self._settings.image, self.client.images
         wanted = {"x86_64": "x86", "arm64": "arm"}[architecture]
         with translated(f"find the image {name}"):
             if images.get_by_name_and_architecture(name, wanted):
-                # By name, as the API describes the field: it takes the one for the server type.
+                # By name: the API then takes the image for the architecture of the server type.
                 return Image(name=name)
             if images.get_all(name=name):
-                raise CapacityError(f"hetzner: the image {name} is not there for {architecture}")
+                raise CapacityError(f"hetzner: the image {name} does not exist for {architecture}")
             known = images.get_all(type=["system"], architecture=[wanted])
         raise ConfigError(
-            f"providers.hetzner.image must be a system image for {architecture}, is {name!r}; "
-            f"there are {', '.join(sorted(str(each.name) for each in known))}"
+            f"providers.hetzner.image is {name!r}, which is no system image for {architecture}; "
+            f"choose one of {', '.join(sorted(str(each.name) for each in known))}"
         )
 
     def instance(self, server: BoundServer, attached: Iterable[Attached] = ()) -> Instance:
-        """A server as a value, with its addresses and what else is *attached*."""
+        """A server as an instance of materia, with its addresses and what else is *attached*."""
         with translated(f"read the server {server.id}"):
             mark = self.mark(server)
             if mark is None:
@@ -209,15 +185,15 @@ class Project:
         """The mark of a server, or None when it is not materia's.
 
         Raises:
-            ProviderError: the answer does not say whose it is.
+            ProviderError: the answer does not say who owns the server.
         """
         with translated(f"read the server {server.id}"):
             return entry_mark(server.id, server.labels, named=server.name)
 
     def mark_addresses(self, server: BoundServer) -> None:
-        """Give the addresses of a server its mark, so that they are found when they outlive it.
+        """Label the addresses of a server, so that a sweep finds them when they outlive it.
 
-        They came with it and have no labels of ours. Both together take two requests at most.
+        Hetzner makes them with the server, without labels. This takes two requests at most.
         """
         for address in _addresses_of(server):
             try:
@@ -229,7 +205,7 @@ class Project:
                 continue  # it is gone already
 
     def unassigned(self, address: Attached) -> bool:
-        """Whether the address is there and no server has it."""
+        """Whether the address exists and no server uses it."""
         with translated(f"ask for the address {address.id}"):
             try:
                 found = self.client.primary_ips.get_by_id(int(address.id))
@@ -240,7 +216,7 @@ class Project:
         return found.assignee_id is None
 
     def delete_server(self, identity: int) -> bool:
-        """Ask for a server to be deleted; whether there was one."""
+        """Delete a server; whether there was one."""
         servers = self.client.servers
         return _asked(f"delete the server {identity}", lambda: servers.delete(Server(id=identity)))
 
@@ -256,7 +232,7 @@ class Project:
 
 
 def region_of(thing: Any) -> str:
-    """The location of anything; keys have none."""
+    """The location of a resource; keys have none."""
     location = getattr(thing, "location", None)
     return str(location.name) if location is not None else ""
 

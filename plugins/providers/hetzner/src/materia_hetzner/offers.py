@@ -1,7 +1,7 @@
-"""Hetzner's server types and prices as offers: pure, from the bodies of its API.
+"""Offers of Hetzner: server types with prices, from the bodies of its API; pure functions.
 
 One offer for each type in each location. Prices are the net strings of the API, in the currency of
-the account. The rules of billing are prose: docs.hetzner.com/cloud/billing/faq, read 2026-11-23.
+the account. Billing rules: docs.hetzner.com/cloud/billing/faq, read 2026-11-23.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ PROVIDER = "hetzner"
 ARCHITECTURES: Mapping[str, Architecture] = {"x86": "x86_64", "arm": "arm64"}
 CPUS: Mapping[str, Cpu] = {"dedicated": "dedicated", "shared": "shared"}
 GIB = 1024**3
-LEAST = Decimal(
-    "0.0001"
-)  # in any currency: the cheapest thing with a price is an address, at 0.0008
-# A started hour is a whole one, from creation, running or not.
+LEAST = Decimal("0.0001")  # in any currency: the lowest price is that of an address, 0.0008
+# Billed by started hours from creation, running or not.
 BILLING = Billing(
     increment=timedelta(hours=1),
     minimum=timedelta(hours=1),
@@ -35,9 +33,9 @@ BILLING = Billing(
 def read_offers(
     types: Sequence[Any], pricing: Mapping[str, Any], *, source: str, now: datetime
 ) -> Entries[Offer]:
-    """Every type in every location it has a price for.
+    """Offers for every server type in every location that has a price for it.
 
-    A type, or its price in one location, that cannot be read is left out, with a line.
+    A type or a price that cannot be read is left out, and a line reports it.
 
     Args:
         types: The bodies of `GET /server_types`.
@@ -80,7 +78,7 @@ def read_offers(
 
 
 def _named(kind: Any) -> str:
-    """What a line calls a type, which may be anything."""
+    """The name of a type in messages, whatever the API sent."""
     return f"the type {kind.get('name')}" if isinstance(kind, dict) else "a type"
 
 
@@ -89,10 +87,10 @@ def _place(price: Any) -> str:
 
 
 def _machine(kind: Mapping[str, Any]) -> dict[str, Any]:
-    """What an offer of the type has in every location.
+    """The fields of an offer that are the same in every location.
 
     Raises:
-        ValueError: one of its sizes is missing, or cannot be.
+        ValueError: one of its sizes is missing or impossible.
     """
     return {
         "provider": PROVIDER,
@@ -110,14 +108,14 @@ def _money(price: Mapping[str, Any], name: str, currency: str) -> Money:
     """A net price of the API, which writes them as text.
 
     Raises:
-        ValueError: it is missing, nothing, or cannot be.
+        ValueError: it is missing, zero or impossible.
     """
     net = amount_in(price[name]["net"], name, least=LEAST)
     return Money(_plain(net), currency)
 
 
 def _plain(number: Decimal) -> Decimal:
-    """Without zeros at its end, and without an exponent."""
+    """The number without trailing zeros and without an exponent."""
     short = number.normalize()
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
@@ -125,7 +123,7 @@ def _plain(number: Decimal) -> Decimal:
 def _address_prices(
     pricing: Mapping[str, Any], currency: str, source: str, left: LeftOut
 ) -> dict[str, Extra | None]:
-    """What an IPv4 address costs, by location; None where that cannot be read."""
+    """The price of an IPv4 address by location; None where it cannot be read."""
     found: dict[str, Extra | None] = {}
     with left.entry("the prices of addresses"):
         if not pricing.get("primary_ips"):
@@ -147,10 +145,10 @@ def _address_prices(
 
 
 def _address_in(location: str, addresses: Mapping[str, Extra | None]) -> tuple[Extra, ...]:
-    """The address that comes with a server there; nothing where the API prices none anywhere.
+    """The cost of the server's IPv4 address; nothing where the API lists no price at all.
 
     Raises:
-        ValueError: its price there is not known: without it an offer would be too cheap.
+        ValueError: the price in that location is unknown: the offer would look too cheap.
     """
     if not addresses:
         return ()
@@ -184,7 +182,7 @@ def _retires_on(deprecation: Mapping[str, str] | None) -> date | None:
 def _availability(place: Mapping[str, Any], retires_on: date | None, today: date) -> Availability:
     if retires_on is not None and retires_on <= today:
         return "unavailable"
-    match place.get("available"):  # since 2026-04-01; absent in answers of before
+    match place.get("available"):  # since 2026-04-01; absent in earlier answers
         case True:
             return "available"
         case False:

@@ -1,8 +1,8 @@
-"""Servers of Hetzner Cloud as workers.
+"""Create and destroy Hetzner Cloud servers as workers.
 
-What is made for a worker: an SSH key (so that no root password is made and mailed), a server, and
-the IPv4 address that comes with it. The key is made first and deleted last: a key without a server
-says that one may be on its way.
+A worker has an SSH key (without one Hetzner makes and mails a root password), a server, and the
+IPv4 address that comes with it. The key is made first and deleted last: a key without a server
+means that a server may still appear.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import mark_of, read_mark
@@ -36,8 +37,9 @@ from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
 
-from materia_hetzner.errors import NothingMadeError, TakenError, refuses_offer, translated
-from materia_hetzner.inventory import Project, open_client
+from materia_hetzner.client import open_client
+from materia_hetzner.errors import refuses_offer, translated
+from materia_hetzner.inventory import Project
 from materia_hetzner.offers import PROVIDER, read_offers
 from materia_hetzner.settings import Settings
 from materia_hetzner.teardown import remove
@@ -46,7 +48,7 @@ USER_DATA_LIMIT = 32 * 1024  # bytes; API reference, POST /servers, 2026-08
 
 
 class Hetzner:
-    """One project of Hetzner Cloud, that of the token."""
+    """The project of Hetzner Cloud that the token belongs to."""
 
     def __init__(
         self,
@@ -59,17 +61,17 @@ class Hetzner:
         first_retry: timedelta = timedelta(seconds=0.5),
         once: Once | None = None,
     ) -> None:
-        """Open the project; asks the API nothing yet.
+        """Open the project; this sends no request to the API.
 
         Args:
-            token: Of the project, with the right to write.
-            settings: What materia.toml says.
-            request_timeout: For one answer; the SDK by itself would wait for ever.
-            patience: How long a destroy goes on before it reports an orphan.
-            settle: How long a server that was just made may be missing from the API's answers.
+            token: API token of the project, Read & Write.
+            settings: The settings in materia.toml.
+            request_timeout: Time limit of one request; the SDK's default waits for ever.
+            patience: How long `destroy` retries before it reports an orphan.
+            settle: How long a new server may be missing from the API's answers.
             first_retry: The SDK repeats a request that met a rate limit, a conflict, a gateway
                 error or a time limit five times, after 1, 2, 4, 8 and 16 times this.
-            once: Asks for prices once for several needs; by default each asks anew.
+            once: Cache of prices for several needs; without it every need asks again.
         """
         self._settings = settings or Settings()
         self._patience = patience
@@ -89,7 +91,7 @@ class Hetzner:
         """Every server type in every location, with its availability, in the account's currency.
 
         Raises:
-            NoOfferError: a region in materia.toml is none of Hetzner's, or nothing has a price.
+            NoOfferError: Hetzner does not have a region in materia.toml, or nothing has a price.
         """
         project, settings, once = self._project, self._settings, self._once
         types, left = once.ask("types", self._types)
@@ -104,7 +106,7 @@ class Hetzner:
         wanted = {region.lower() for region in settings.regions}
         if unknown := sorted(wanted - {region.lower() for region in regions}):
             raise NoOfferError(
-                f"hetzner: nothing is sold in {', '.join(unknown)} (providers.hetzner.regions); "
+                f"hetzner: no offers in {', '.join(unknown)} (providers.hetzner.regions); "
                 f"known: {', '.join(sorted(regions)) or 'no location at all'}"
             )
         if not offers:
@@ -114,10 +116,10 @@ class Hetzner:
         return Entries(chosen, (*left.lines(), *offers.left_out))
 
     def _types(self) -> tuple[list[dict[str, Any]], LeftOut]:
-        """The server types of all pages; of a list that breaks off what came before.
+        """The server types of all pages; when a page fails, those of the pages before it.
 
         Raises:
-            ProviderError: not even the first page can be read.
+            ProviderError: the first page cannot be read.
         """
         found: list[dict[str, Any]] = []
         left = LeftOut(PROVIDER)
@@ -128,12 +130,12 @@ class Hetzner:
         return found, left
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """A server of that name, or the one that is there already.
+        """Create a server of that name, or adopt the one that exists.
 
         Raises:
             CapacityError: the type is sold out there, or a limit of the project is reached.
-            ProviderError: a server of that name is there and is not materia's.
-            OrphanError: it failed, and what it left could not be removed.
+            ProviderError: a server of that name exists and is not materia's.
+            OrphanError: the create failed, and materia could not remove what it left.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT)
         host_key = host_key_of(request.user_data) if request.user_data else None
@@ -150,7 +152,7 @@ class Hetzner:
             return replace(project.instance(server), host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every server with materia's mark, and what else has one and no server any more."""
+        """Every server with materia's labels, and labelled leftovers without a server."""
         loose = self._project.loose()
         found: dict[str, Instance] = {}
         for server in self._project.servers():
@@ -169,7 +171,7 @@ class Hetzner:
         """The instance with its address, once it runs and its SSH server shows the right key.
 
         Raises:
-            ReadyTimeoutError: it does not run, or does not answer, after *timeout*.
+            ReadyTimeoutError: it does not run or does not answer within *timeout*.
         """
 
         def look() -> Boot | None:
@@ -189,17 +191,17 @@ class Hetzner:
         return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """Return when Hetzner itself says that nothing of the instance is left.
+        """Delete the server and its resources; return when Hetzner answers that all are gone.
 
         Raises:
-            OrphanError: something is still there after a while; it says what and what to do.
+            OrphanError: something is still there; the message lists it and how to delete it.
             ProviderError: the server of that id is not materia's.
         """
         late = not instance.id and bool(instance.attached)
         remove(self._project, instance, patience=self._patience, late=late)
 
     def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
-        """What removes all that a create has made."""
+        """The teardown that removes everything a create has made."""
         left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
 
         def undo(error: BaseException) -> Made:
@@ -230,7 +232,7 @@ class Hetzner:
                     labels=mark_of(request).labels(),
                     public_net=ServerCreatePublicNetwork(enable_ipv4=True, enable_ipv6=False),
                 ).server
-                project.instance(server)  # raises for an answer that does not say what was made
+                project.instance(server)  # raises when the answer does not name the new server
                 return server
         except (CapacityError, CredentialsError):
             raise
@@ -239,13 +241,13 @@ class Hetzner:
                 raise CapacityError(str(error)) from error
             if isinstance(error, NothingMadeError):
                 raise
-            # The answer is lost, or the name is taken: the server may be there all the same.
+            # The answer is lost or the name is taken: the server may exist all the same.
             if found := project.await_named(name):
                 return found
             raise NothingMadeError(str(error)) from error
 
     def _keys(self, request: InstanceRequest) -> tuple[list[BoundSSHKey], bool]:
-        """The key to let in, and whether an earlier create of this name made it."""
+        """The SSH key of the server, and whether an earlier create of this name made it."""
         if not request.public_key:
             return [], False
         try:
@@ -253,7 +255,7 @@ class Hetzner:
         except (CredentialsError, NothingMadeError):
             raise
         except ProviderError:
-            # The answer is lost. A key is known by its name, so a second try makes no second one.
+            # The answer is lost. Key names are unique, so a retry makes no second key.
             time.sleep(self._first_retry.total_seconds())
             return self._keys_once(request)
 
@@ -270,7 +272,7 @@ class Hetzner:
                 named = keys.get_by_name(name)
                 if named is not None and read_mark(named.labels, named=named.name):
                     return [named], True
-                # The same key by another name: another stage's of this run, or the user's own.
+                # The same key under another name: another stage's of this run, or the user's own.
                 same = keys.get_by_fingerprint(_fingerprint(request.public_key))
             if same is None:
                 raise

@@ -1,4 +1,4 @@
-"""Remove a worker and all that was made for it, until Hetzner itself says that it is gone."""
+"""Teardown: delete a worker's server, addresses, volumes and key until all are gone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONSOLE = "https://console.hetzner.com"
 
 
 def remove(project: Project, instance: Instance, *, patience: timedelta, late: bool) -> bool:
-    """As the `remove` of `teardown`; *late* waits for a server that may not be listed yet."""
+    """Delete an instance; with *late*, wait for a server that may not be listed yet."""
     return removal.remove(
         instance,
         partial(_go_over, project, instance),
@@ -26,8 +26,8 @@ def remove(project: Project, instance: Instance, *, patience: timedelta, late: b
 
 
 def _go_over(project: Project, instance: Instance) -> list[str]:
-    """Ask for the next things to be deleted; what is not gone yet, in words."""
-    # Names are unique here, so whatever identity a create has answered, this is the machine.
+    """Delete what can be deleted now; return descriptions of what is not gone yet."""
+    # Names are unique, so this is the machine whatever id a create has answered.
     server = project.find(instance) or project.named(instance.name)
     if server is not None:
         if server.status != Server.STATUS_DELETING:
@@ -35,7 +35,7 @@ def _go_over(project: Project, instance: Instance) -> list[str]:
             project.delete_server(int(str(server.id)))
         return [f"the server {server.id} ({server.name}) in {region_of(server)}"]
     if instance.id.isdecimal() and project.delete_server(int(instance.id)):
-        # A server that was just made can be missing from answers and be there all the same.
+        # A new server can be missing from answers although it exists.
         return [f"the server {instance.id} ({instance.name}) in {instance.region}"]
     found = [attached for mark, attached in project.loose() if mark.name == instance.name]
     for attached in instance.attached:

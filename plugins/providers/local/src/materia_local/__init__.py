@@ -1,4 +1,4 @@
-"""The `local` provider: this machine, for free."""
+"""The `local` provider: run workers on this machine, for free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from materia import Opening, Plugin, Provider, Setting, hookimpl
 
 
 def open_local(opening: Opening) -> Provider:
-    """Open the provider; its folder of workers is created when the first one is."""
+    """Open the provider; the first worker creates the folder of workers."""
     from materia_local.provider import Local
 
     return Local(opening.directory / str(opening.settings["directory"]))
@@ -18,6 +18,7 @@ def materia_providers() -> list[Plugin[Provider]]:
     return [
         Plugin(
             name="local",
+            default=True,
             summary="this machine, for free",
             open=open_local,
             rents=False,
@@ -26,7 +27,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="directory",
                     kind="text",
                     default=".materia/workers",
-                    help="Folder for what a worker needs while it runs.",
+                    help="Folder that holds the files of running workers.",
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""A worker here is a folder: created with its name, listed by it, removed with its contents."""
+"""Local workers: one locked folder for each worker, on this machine."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from materia.compute import (
     Requirements,
 )
 from materia.errors import NoOfferError, OrphanError, ProviderError
+from materia.kit.files import write_whole
 from materia.kit.local_process import end_process
 
 PROVIDER = "local"
@@ -36,9 +37,9 @@ MACHINES: dict[str, Architecture] = {
     "arm64": "arm64",
 }
 GIB = 1024**3
-# A folder of ours by its name, with the run it belongs to.
+# The name of a worker's folder contains its run.
 WORKER = re.compile(r"materia-(\d{8})t(\d{6})-([0-9a-f]{6})-")
-# A folder without a lock is in the making for so long at most.
+# A folder without a lock may still be in creation for this long.
 YOUNG = timedelta(minutes=1)
 KEPT = ("provider", "id", "name", "run", "stage", "region", "expires_at", "directory")
 
@@ -47,15 +48,15 @@ class Local:
     """This machine. Its one offer costs nothing and is always available."""
 
     def __init__(self, directory: Path) -> None:
-        """Keep workers under *directory*, which need not exist yet."""
+        """Keep workers under *directory*, which may be missing."""
         self._directory = directory
         self._locks: dict[Path, int] = {}
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        """This machine as it is; *requirements* are a wish here, as the machine is already there.
+        """This machine as the only offer, whether or not it meets *requirements*.
 
         Raises:
-            NoOfferError: it has a processor that materia builds no artifact for.
+            NoOfferError: materia builds no artifact for its processor.
         """
         architecture = MACHINES.get(platform.machine())
         if architecture is None or architecture not in requirements.architectures:
@@ -81,10 +82,10 @@ class Local:
         ]
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """A folder of the request's name; the same name again gives the same folder.
+        """Create a folder of the request's name; the same name gives the same folder.
 
-        It is locked as long as this process lives, however that ends: that is how another run
-        tells a worker in use from one that was left behind.
+        This process holds a lock on the folder until it ends, however it ends: so another run can
+        distinguish a worker in use from a leftover.
         """
         folder = self._directory / request.name
         instance = Instance(
@@ -103,20 +104,18 @@ class Local:
                 return known
             folder.mkdir(parents=True, exist_ok=True)
             self._lock(folder)
-            # The marker comes last and whole; until then the lock tells that the folder is ours.
-            temporary = folder / f"{MARKER}.part"
+            # The marker comes last and is an atomic write; until then the lock marks the folder.
             values = {name: asdict(instance)[name] for name in KEPT}
-            temporary.write_text(json.dumps(values, default=str))
-            temporary.replace(folder / MARKER)
+            write_whole(folder / MARKER, json.dumps(values, default=str))
         except OSError as error:
             self.destroy_instance(instance)
             raise ProviderError(f"local: cannot create the folder {folder}: {error}") from error
         return instance
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every worker folder that was not removed, those half made or half removed too.
+        """Every worker folder that still exists, also those half made or half removed.
 
-        One whose run is dead has expired now; one in use has not, however long it takes.
+        A folder whose run is dead has expired; one in use has not, however long it takes.
 
         Raises:
             ProviderError: a folder cannot be read.
@@ -143,9 +142,9 @@ class Local:
         return replace(instance, host=None)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """Remove the folder and all that is in it; one that is gone already is not an error.
+        """Remove the folder and its contents; one that is gone already is not an error.
 
-        A stage whose run was killed may still be ending in it: that is waited for.
+        The provider waits for a stage that still ends there after its run was killed.
         """
         folder = self._directory / instance.name
         try:
@@ -153,7 +152,7 @@ class Local:
             self._remove(folder)
         except OSError as error:
             raise OrphanError(
-                f"local: the folder {folder} cannot be removed: {error}; delete it by hand"
+                f"local: cannot remove the folder {folder}: {error}; delete it by hand"
             ) from error
 
     def _lock(self, folder: Path) -> None:
@@ -181,7 +180,7 @@ class Local:
         return False
 
     def _remove(self, folder: Path) -> None:
-        """The marker and the lock go last: what is left of a worker is listed until then."""
+        """Remove the marker and the lock last, so that a leftover is listed until then."""
         try:
             for path in sorted(folder.iterdir()):
                 if path.is_dir() and not path.is_symlink():
@@ -192,14 +191,14 @@ class Local:
             (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
         except FileNotFoundError:
-            if folder.exists():  # somebody else removes it too, and is not done
+            if folder.exists():  # another process removes it too and has not finished
                 raise
         finally:
             if (lock := self._locks.pop(folder, None)) is not None:
                 os.close(lock)
 
     def _read(self, folder: Path) -> Instance | None:
-        """The worker in the folder; None when its marker is not there or not ours."""
+        """The worker in the folder; None when its marker is missing or not materia's."""
         try:
             values = json.loads((folder / MARKER).read_text())
             values["expires_at"] = datetime.fromisoformat(values["expires_at"])
@@ -209,9 +208,9 @@ class Local:
         return instance if (instance.provider, instance.name) == (PROVIDER, folder.name) else None
 
     def _unmarked(self, folder: Path) -> Instance | None:
-        """What is left of a worker whose run was killed while it was made or removed.
+        """The leftover of a worker whose run was killed while it made or removed the folder.
 
-        One without a lock may be of a run that makes it now: its name says which run that is.
+        A folder without a lock may belong to a run that makes it now: its name contains that run.
         """
         found = WORKER.match(folder.name)
         if not folder.is_dir() or not (found or (folder / LOCK).exists()):

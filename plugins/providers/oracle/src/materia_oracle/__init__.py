@@ -1,4 +1,4 @@
-"""The `oracle` provider: declared here; the SDK is imported when it is opened."""
+"""The `oracle` provider: workers on Oracle Cloud. The SDK is imported when it is opened."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from materia.compute import Offer, Requirements
 
 
 def open_oracle(opening: Opening) -> Provider:
-    """Open the provider; nothing is asked of Oracle yet."""
+    """Open the provider; this sends no request to Oracle."""
     from materia_oracle.settings import open_provider
 
     return open_provider(opening)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """The public price list, without the SDK: it says prices, not what is in stock."""
+    """The public price list, without the SDK: it has prices and no stock."""
     from materia_oracle.public import offers_without_credentials
 
     return offers_without_credentials(opening, requirements)
@@ -43,7 +43,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="compartment",
                     kind="text",
                     default="",
-                    help="OCID of the compartment, best one of its own; empty: the tenancy's root.",
+                    help="OCID of a compartment for materia alone; empty: the tenancy's root.",
                 ),
                 Setting(
                     name="subnet",
@@ -67,13 +67,13 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="api_url",
                     kind="text",
                     default="",
-                    help="Another address for all APIs: an emulator or a proxy.",
+                    help="Base URL of all APIs, for an emulator or a proxy; empty: Oracle's own.",
                 ),
                 Setting(
                     name="price_list_url",
                     kind="text",
                     default="",
-                    help="Another address for the public price list.",
+                    help="URL of the public price list; empty: Oracle's own.",
                 ),
             ),
         )

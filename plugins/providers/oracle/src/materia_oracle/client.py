@@ -1,7 +1,7 @@
-"""The SDK's clients, with deadlines and without its retries.
+"""Oracle API clients: the SDK `oci` with a request timeout and without its own retries.
 
-oci has 244 MB and imports in a second, so nothing here is imported before the provider is opened.
-With a retry strategy of its own it would repeat `Out of host capacity`, which comes as HTTP 500.
+The SDK has 244 MB and takes a second to import, so materia imports this module only when it opens
+the provider. The SDK's retry strategy would repeat `Out of host capacity`, which is an HTTP 500.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import oci  # type: ignore[import-untyped]
 from materia.errors import ProviderError
 from materia_http.environment import check_requests
 from materia_providers import polling
+from materia_providers.api_errors import BusyRateError, UnansweredError
 from materia_providers.labels import read_mark
 from materia_providers.list_entries import ODD, LeftOut, reason_of
 from oci.core import (  # type: ignore[import-untyped]
@@ -30,7 +31,7 @@ from oci.core import (  # type: ignore[import-untyped]
 )
 from oci.identity import IdentityClient  # type: ignore[import-untyped]
 
-from materia_oracle.errors import BusyRateError, UnansweredError, translated
+from materia_oracle.errors import translated
 
 CONNECT_SECONDS = 5.0
 NO_RETRY = oci.retry.NoneRetryStrategy()
@@ -38,10 +39,10 @@ NO_RETRY = oci.retry.NoneRetryStrategy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """The clients of one region, and how to ask them.
+    """The clients of one region, and their retries.
 
     Attributes:
-        first_retry: Seconds until a request that is safe to repeat is repeated.
+        first_retry: Seconds before the first retry of a request that is safe to repeat.
     """
 
     compute: Any
@@ -54,17 +55,17 @@ class Clients:
         """The answer of *call*.
 
         Raises:
-            UnansweredError: there is none, or it is no JSON: the SDK makes an object without any
-                values of a gateway's page.
+            UnansweredError: there is none, or it is not JSON: the SDK turns a gateway's page into
+                an object without values.
         """
         with translated(doing):
             answer = call()
             if "html" in str(answer.headers.get("content-type", "")).lower():
-                raise UnansweredError(f"oracle: {doing}: the answer is not JSON")
+                raise UnansweredError(f"oracle: cannot {doing}: the answer is not JSON")
         return answer
 
     def again(self, doing: str, call: Callable[[], Any]) -> Any:
-        """The answer of *call*, which is safe to repeat: tried three times, then given up."""
+        """The answer of *call*, which is safe to repeat: three tries."""
         return polling.again(
             lambda: self.once(doing, call),
             passing=may_pass,
@@ -74,43 +75,45 @@ class Clients:
     def every(
         self, doing: str, call: Callable[..., Any], left: LeftOut | None = None, /, **options: Any
     ) -> list[Any]:
-        """Everything on all pages of a list operation.
+        """The entries on all pages of a list operation.
 
-        *left* takes note of an entry that the SDK cannot read. Without it, a stranger's is passed
-        over.
+        *left* records an entry that the SDK cannot read. Without *left*, an unreadable entry that
+        is not materia's is skipped.
 
         Raises:
-            UnansweredError: there is one that may be materia's, and no *left*: the list is not
-                whole.
+            UnansweredError: an unreadable entry may be materia's and there is no *left*: the list
+                is incomplete.
         """
         found: list[Any] = []
         while True:
             answer = self.again(doing, partial(call, **options))
             if not isinstance(answer.data, list):
-                raise UnansweredError(f"oracle: {doing}: the answer is no list")
+                raise UnansweredError(f"oracle: cannot {doing}: the answer is not a list")
             for one in answer.data:
                 if not isinstance(one, Unreadable):
                     found.append(one)
                 elif left is not None:
-                    left.add(f"an entry of {doing}", one.reason)
+                    left.add(f"an entry of '{doing}'", one.reason)
                 elif one.may_be_ours:
-                    raise UnansweredError(f"oracle: {doing}: an entry cannot be read: {one.reason}")
+                    raise UnansweredError(
+                        f"oracle: cannot {doing}: an entry cannot be read: {one.reason}"
+                    )
             if not answer.has_next_page:
                 return found
             options["page"] = answer.next_page
 
 
 def may_pass(error: ProviderError) -> bool:
-    """Whether the same request may be answered later."""
+    """Whether the same request may succeed later."""
     return isinstance(error, UnansweredError | BusyRateError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """An entry of a list that the SDK made nothing of.
+    """An entry of a list that the SDK could not read.
 
     Attributes:
-        reason: Why.
+        reason: Why not.
         may_be_ours: Whether it carries materia's tags, or its tags cannot be read.
     """
 
@@ -120,11 +123,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in Oracle's cloud everything of materia is.
+    """The compartment and region that hold materia's resources.
 
     Attributes:
         compartment: Its OCID.
-        region: Oracle's name of it, for example `eu-frankfurt-1`.
+        region: Its name, for example `eu-frankfurt-1`.
     """
 
     clients: Clients
@@ -135,10 +138,10 @@ class Place:
 def connect(
     config: Mapping[str, str], *, api_url: str, seconds: float, first_retry: float = 0.2
 ) -> Clients:
-    """The clients for *config*; a request that gets no answer for *seconds* is given up.
+    """The clients for *config*; a request times out after *seconds*.
 
     Raises:
-        CredentialsError: the SDK does not take the configuration.
+        CredentialsError: the SDK does not accept the configuration.
         VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(api_url or f"https://iaas.{config['region']}.oraclecloud.com", os.environ)
@@ -157,23 +160,23 @@ def connect(
 
 
 def _checking(client: Any) -> Any:
-    """A client of the SDK that looks at an answer before it makes objects of it.
+    """A client of the SDK that validates an answer before it makes objects of it.
 
-    The SDK makes an empty list of `{}`, an object without values of anything, and texts of
-    numbers; and one odd date of a stranger's instance costs the whole list.
+    The SDK turns `{}` into an empty list, any text into an object without values, and numbers into
+    text. One malformed date of a foreign instance makes it lose the whole list.
     """
     base = client.base_client
     read = base.deserialize_response_data
 
     def checked(data: bytes, kind: str, *words: Any) -> Any:
-        if kind in {"object", "str"}:  # also of refusals, which may be a page
+        if kind in {"object", "str"}:  # also for refusals, which may be an HTML page
             return read(data, kind, *words)
         body = json.loads(data)
         if not kind.startswith("list["):
             _check(body)
             return read(data, kind, *words)
         if not isinstance(body, list):
-            raise TypeError("the answer is no list")
+            raise TypeError("the answer is not a list")
         return [
             _entry(raw, partial(read, json.dumps([raw]).encode(), kind, *words)) for raw in body
         ]
@@ -183,7 +186,7 @@ def _checking(client: Any) -> Any:
 
 
 def _entry(raw: Any, read: Callable[[], Any]) -> Any:
-    """What the SDK makes of one entry of a list, or why it cannot be read."""
+    """The SDK's object for one entry of a list, or why the SDK cannot read it."""
     try:
         _check(raw)
     except ODD as error:
@@ -197,10 +200,10 @@ def _entry(raw: Any, read: Callable[[], Any]) -> Any:
 
 
 def _check(raw: Any) -> None:
-    """Refuse an object whose identity or marks were not sent as text."""
+    """Refuse an object whose id or tags are not text."""
     if not isinstance(raw, dict) or not raw:
-        raise TypeError("the answer is no object with values")
+        raise TypeError("the answer is not an object with values")
     tags = raw.get("freeformTags") or {}
     marks = [value for key, value in tags.items() if key.startswith("materia-")]
     if not all(isinstance(one, str | None) for one in (raw.get("id"), *marks)):
-        raise TypeError("an identity or a tag is no text")
+        raise TypeError("an id or a tag is not text")

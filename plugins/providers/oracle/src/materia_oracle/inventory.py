@@ -1,7 +1,7 @@
-"""What materia owns in the compartment, recognised by its freeform tags alone.
+"""Inventory of a compartment: find materia's instances and boot volumes by their freeform tags.
 
-An instance is launched with the tags. Its boot volume is created without any and deleted with it;
-before that it is tagged, so that one that stays behind is found again.
+An instance has the tags from its launch. Oracle creates its boot volume without tags and deletes it
+with the instance. materia tags the volume before that, so that a sweep finds one that stays.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from materia.compute import Attached, Instance
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import Mark, entry_mark
 from materia_providers.polling import look_for
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.client import Place
-from materia_oracle.errors import GoneError, UnansweredError, translated
-from materia_oracle.shapes import PROVIDER
+from materia_oracle.errors import translated
 
 TERMINATED = "TERMINATED"
 TERMINATING = "TERMINATING"
@@ -27,14 +28,14 @@ TERMINATING = "TERMINATING"
 
 @dataclass(slots=True, kw_only=True)
 class Owned:
-    """What is known to belong to one instance, by identity.
+    """The resources known to belong to one instance, by id.
 
     Attributes:
         tagged: The volumes that carry the tags.
-        settle: How long a new instance may be in no list.
-        touched: Whether something was, or may have been, created.
-        uncertain: Whether a launch had no answer, so that lists are not to be believed at once.
-        ended: Whether an instance of that name is listed that is going or gone.
+        settle: How long a new instance may be missing from lists.
+        touched: Whether materia created, or may have created, something.
+        uncertain: Whether a launch had no answer, so that a new instance may not be listed yet.
+        ended: Whether a list shows an instance of that name as TERMINATING or TERMINATED.
     """
 
     place: Place
@@ -48,13 +49,13 @@ class Owned:
     ended: bool = False
 
     def know(self, instance: Instance) -> None:
-        """Add what a list said earlier."""
+        """Add the resources of an earlier list."""
         if instance.id:
             self.instances.add(instance.id)
         self.volumes |= {one.id for one in instance.attached if one.kind == "volume"}
 
     def find(self) -> Any | None:
-        """The oldest living instance of that name, as far as the list shows it."""
+        """The oldest living instance of that name in the list."""
         found = [
             one
             for one in instances(self.place, display_name=self.mark.name)
@@ -66,7 +67,7 @@ class Owned:
         return min(living, key=lambda one: (str(one.time_created), one.id), default=None)
 
     def look(self) -> Any | None:
-        """As `find`, for as long as a new instance may be in no list, or until one has ended."""
+        """Call `find` until the instance is listed, has ended, or the settle time is over."""
 
         def ended_or_found() -> tuple[Any | None] | None:
             found = self.find()
@@ -76,14 +77,14 @@ class Owned:
         return seen[0] if seen else None
 
     def find_volumes(self) -> None:
-        """Learn which boot volumes carry the name, and are not a stranger's."""
+        """Find the boot volumes that carry the name and that no foreign instance uses."""
         for one in boot_volumes(self.place):
             if self.is_mine(mark_of_volume(one)) and not self._is_held_by_a_stranger(one):
                 self.tagged.add(one.id)
         self.volumes |= self.tagged
 
     def _is_held_by_a_stranger(self, volume: Any) -> bool:
-        """Whether an instance that is not materia's has it: tags are copied, too."""
+        """Whether a foreign instance uses the volume: people copy tags, too."""
         for one in attachments(self.place, volume.availability_domain, boot_volume_id=volume.id):
             if one.boot_volume_id != volume.id or one.instance_id in self.instances:
                 continue
@@ -94,14 +95,14 @@ class Owned:
         return False
 
     def get(self, identity: str) -> Any | None:
-        """The instance, or None when there is none of that identity."""
+        """The instance, or None when no instance has that id."""
         try:
             return read_instance(self.place, identity)
         except GoneError:
             return None
 
     def tag_volumes(self, instance: Any) -> None:
-        """Learn the boot volume of *instance*, and tag it while it is there to stay."""
+        """Find the boot volume of *instance*, and tag it unless it is going."""
         ending = instance.lifecycle_state in {TERMINATED, TERMINATING}
         mark = mark_of_instance(instance) or self.mark
         for attachment in attachments(
@@ -126,39 +127,39 @@ class Owned:
             self.tagged.add(volume)
 
     def is_mine(self, mark: Mark | None) -> bool:
-        """Whether this is a mark of that name."""
+        """Whether this mark has that name."""
         return mark is not None and mark.name == self.mark.name
 
 
 def mark_of_instance(instance: Any) -> Mark | None:
-    """The mark of an instance, or None when it is not materia's, by its name or by its tags.
+    """The mark of an instance, or None when its name or its tags are not materia's.
 
     Raises:
-        ProviderError: the answer does not say whose it is.
+        ProviderError: the answer does not say who owns the instance.
     """
     with translated(f"read instance {instance.id}"):
         return entry_mark(instance.id, instance.freeform_tags, named=instance.display_name)
 
 
 def mark_of_volume(volume: Any) -> Mark | None:
-    """The mark of a boot volume, which Oracle names; as `mark_of_instance`."""
+    """The mark of a boot volume by its tags alone, since Oracle chooses its name."""
     with translated(f"read boot volume {volume.id}"):
         return entry_mark(volume.id, volume.freeform_tags)
 
 
 def read_instance(place: Place, identity: str) -> Any:
-    """The instance of that identity.
+    """The instance of that id.
 
     Raises:
-        GoneError: there is none.
-        ProviderError: the answer is about something else, or cannot be read.
+        GoneError: no instance has that id.
+        ProviderError: the answer is about another resource or cannot be read.
     """
-    doing = f"instance {identity}"
+    doing = f"read instance {identity}"
 
     def ask() -> Any:
         answer = place.clients.compute.get_instance(identity)
         if answer.data.id != identity or not isinstance(answer.data.lifecycle_state, str):
-            raise UnansweredError(f"oracle: {doing}: the answer is not about that instance")
+            raise UnansweredError(f"oracle: cannot {doing}: the answer is not about that instance")
         return answer
 
     return place.clients.again(doing, ask).data
@@ -177,8 +178,8 @@ def instances(place: Place, **options: str) -> list[Any]:
 def boot_volumes(place: Place) -> list[Any]:
     """Every boot volume in the compartment that is not gone.
 
-    A user without the right to see volumes is told 404; Oracle deletes them with their instances
-    all the same.
+    Oracle answers 404 to a user without permission to list volumes; it deletes them with their
+    instances all the same.
     """
     try:
         found = place.clients.every(
@@ -203,14 +204,16 @@ def attachments(place: Place, domain: str, **options: str) -> list[Any]:
             **options,
         )
     except GoneError:
-        return []  # as above
+        return []  # no permission to list, as above
     if not all(one.instance_id and one.boot_volume_id for one in found):
-        raise UnansweredError(f"oracle: {doing}: one does not say of what it is")
+        raise UnansweredError(
+            f"oracle: cannot {doing}: an entry does not name its instance and volume"
+        )
     return found
 
 
 def instances_of(place: Place, port: int) -> list[Instance]:
-    """Everything of materia in the compartment, each with its boot volume; leftovers have no id."""
+    """All instances of materia in the compartment with their boot volumes; leftovers have no id."""
     everything = [(mark_of_instance(one), one) for one in instances(place)]
     marked = [(mark, one) for mark, one in everything if mark is not None]
     living = {one.id for _, one in marked if one.lifecycle_state != TERMINATED}
@@ -248,7 +251,7 @@ def instances_of(place: Place, port: int) -> list[Instance]:
 def described(
     mark: Mark, instance: Any | None, volumes: Iterable[str], *, region: str, port: int
 ) -> Instance:
-    """The instance in materia's words."""
+    """The SDK's instance as an instance of materia."""
     return Instance(
         provider=PROVIDER,
         id=instance.id if instance else "",

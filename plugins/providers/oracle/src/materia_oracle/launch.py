@@ -1,4 +1,4 @@
-"""Launch an instance: what is asked for, by which token, and what each refusal means."""
+"""Launch an instance with a retry token, so that the launch is idempotent."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from typing import Any
 
 from materia.compute import InstanceRequest, Offer
 from materia.errors import CapacityError, ConfigError, CredentialsError, ProviderError
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import mark_of
 from materia_providers.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.shapes import BOOT_VOLUME_VPUS, read_offer_size
 from materia_oracle.client import NO_RETRY, Place, may_pass
-from materia_oracle.errors import GoneError, UnansweredError, refuses_offer
+from materia_oracle.errors import refuses_offer
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.offers import domains_of
-from materia_oracle.shapes import BOOT_VOLUME_VPUS, read_offer_size
 
 TABLE = "[providers.oracle] of materia.toml"
-# How often a retry token may turn out to be used up by an instance that is gone.
+# How many retry tokens to try when ended instances have used them up.
 GENERATIONS = 8
 
 
 def launch(request: InstanceRequest, owned: Owned, *, subnet: str, image: str) -> Any:
-    """The new instance of that name, as the SDK has it.
+    """Launch the instance of that name; return the SDK's object.
 
     The retry token is made of the name and the place, and Oracle keeps it for a day: the same
-    launch again gives the same instance. One that has ended uses its token up, so the next token
-    is tried.
+    launch again returns the same instance. An ended instance uses its token up, and materia then
+    tries the next token.
 
     Raises:
-        CapacityError: it cannot be had in this domain, or the account's limits are reached.
-        ConfigError: there is no such image.
-        ProviderError: any other refusal; UnansweredError when nobody knows.
+        CapacityError: the domain has no capacity, or a limit of the account is reached.
+        ConfigError: the image does not exist.
+        ProviderError: any other refusal; UnansweredError when the outcome is unknown.
     """
     place, offer = owned.place, request.offer
     domain = offer.zone or domains_of(place)[0]
@@ -50,15 +51,17 @@ def launch(request: InstanceRequest, owned: Owned, *, subnet: str, image: str) -
         if found is not None and found.lifecycle_state not in {TERMINATED, TERMINATING}:
             owned.instances.add(found.id)
             return found
-        # The token is used up: by an instance that is gone, or by one made from another request
-        # of that name, which may not be listed yet.
+        # The token is used up: by an ended instance, or by one from another request of that
+        # name, which may not be listed yet.
         if (living := owned.look()) is not None:
             return living
-    raise ProviderError(f"oracle: {doing}: the name {request.name} was used too often")
+    raise ProviderError(
+        f"oracle: cannot {doing}: the name {request.name} was used too often; choose another name"
+    )
 
 
 def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
-    """The instance of that token; None when the token's instance is gone."""
+    """The instance of that token; None when that instance has ended."""
     clients = owned.place.clients
     call = partial(
         clients.compute.launch_instance,
@@ -70,11 +73,13 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
     def once() -> Any:
         found = clients.once(doing, call).data
         if not owned.is_mine(mark_of_instance(found)):
-            raise UnansweredError(f"oracle: {doing}: the answer does not say what was made")
+            raise UnansweredError(
+                f"oracle: cannot {doing}: the answer does not name the new instance"
+            )
         return found
 
     def ask() -> Any:
-        # The token makes each of these the same launch, whether or not the first was carried out.
+        # The token makes every try the same launch, whether or not Oracle carried out the first.
         try:
             return once()
         except UnansweredError:
@@ -84,7 +89,7 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
     try:
         return again(ask, passing=may_pass, first_pause=timedelta(seconds=clients.first_retry))
     except GoneError as error:
-        # "shape ... not found": this domain does not have it, another may.
+        # "shape ... not found": another domain may have it.
         if "shape" in str(error).lower():
             raise CapacityError(str(error)) from error
         raise ProviderError(
@@ -128,7 +133,7 @@ def _details(
 
 
 def _image_id(place: Place, offer: Offer, image: str) -> str:
-    """The newest image of that system that boots the shape, and so has its architecture."""
+    """The newest image of that system that boots the shape."""
     if image.startswith("ocid1.image."):
         return image
     system, _, version = image.rpartition(" ")
@@ -137,7 +142,7 @@ def _image_id(place: Place, offer: Offer, image: str) -> str:
             return str(one.id)
     lacking = f"oracle: no image {image!r} boots {offer.instance_type} in {place.region}"
     if _images(place, system, version):
-        raise CapacityError(lacking)  # another shape has one
+        raise CapacityError(lacking)  # an image for another shape exists
     raise ConfigError(
         f"{lacking}; set image in {TABLE} to an operating system and its version as Oracle names "
         "them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
@@ -146,7 +151,7 @@ def _image_id(place: Place, offer: Offer, image: str) -> str:
 
 def _images(place: Place, system: str, version: str, **options: str) -> list[Any]:
     return place.clients.every(
-        f"image {system} {version}",
+        f"list images of {system} {version}",
         place.clients.compute.list_images,
         compartment_id=place.compartment,
         operating_system=system,

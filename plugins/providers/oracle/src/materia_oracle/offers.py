@@ -1,4 +1,4 @@
-"""Ask for prices, and every availability domain for its shapes and stock, all at once."""
+"""Fetch Oracle's offers: prices, and the shapes and stock of every availability domain at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from materia.kit.once import Once, unkept
 from materia_providers.list_entries import Entries, LeftOut, amount, word
 from oci.core import models  # type: ignore[import-untyped]
 
+from materia_oracle.catalog.price_list import fetch
+from materia_oracle.catalog.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 from materia_oracle.client import Place
-from materia_oracle.price_list import fetch
-from materia_oracle.shapes import GB_PER_OCPU, PROVIDER, Shape, offers, size
 
 
 def offers_of(
@@ -28,7 +28,7 @@ def offers_of(
     """The offers of all availability domains.
 
     Raises:
-        NoOfferError: the region is not among those required, or has nothing with a price.
+        NoOfferError: the region is not one of those required, or has no shape with a price.
         ProviderError: shapes or prices cannot be read.
     """
     once, left = once or unkept(), LeftOut(PROVIDER)
@@ -40,7 +40,7 @@ def offers_of(
     ]
     if not domains:
         raise NoOfferError(
-            f"oracle: only the region in OCI_CLI_REGION is in use, not "
+            f"oracle: materia uses only the region in OCI_CLI_REGION, not "
             f"{', '.join(requirements.regions)}"
         )
     currency = requirements.currency
@@ -69,16 +69,16 @@ def offers_of(
         raise left.errors[0]
     lines = (*prices.left_out, *left.lines())
     if not found:
-        head = f"oracle: no shape in {place.region} that the price list knows"
+        head = f"oracle: the price list has no price for any shape in {place.region}"
         raise NoOfferError("; ".join([head, *lines]))
     return Entries(found, lines)
 
 
 def domains_of(place: Place, left: LeftOut | None = None) -> list[str]:
-    """The availability domains of the region, by name; one without a name is told to *left*.
+    """The availability domains of the region, by name; *left* records one without a name.
 
     Raises:
-        ProviderError: there is none.
+        ProviderError: the region lists none.
     """
     left = LeftOut(PROVIDER) if left is None else left
     listing = place.clients.identity.list_availability_domains
@@ -89,7 +89,9 @@ def domains_of(place: Place, left: LeftOut | None = None) -> list[str]:
         with left.entry("an availability domain"):
             found.append(word(one.name, "name"))
     if not found:
-        raise ProviderError("; ".join([f"oracle: {place.region} lists no domain", *left.lines()]))
+        raise ProviderError(
+            "; ".join([f"oracle: {place.region} lists no availability domain", *left.lines()])
+        )
     return sorted(found)
 
 
@@ -105,7 +107,7 @@ def _shapes(place: Place, domain: str) -> tuple[list[Shape], LeftOut]:
     shapes = {}
     for one in found:
         with left.entry(f"{one.shape} in {domain}"):
-            if _rentable(one):  # one that is listed once for each image it can boot
+            if _rentable(one):  # Oracle lists a shape once for each image that it can boot
                 shapes[one.shape] = _shape(one)
     return [shapes[name] for name in sorted(shapes)], left
 
@@ -113,7 +115,7 @@ def _shapes(place: Place, domain: str) -> tuple[list[Shape], LeftOut]:
 def _stock(
     place: Place, domain: str, shapes: Sequence[Shape], requirements: Requirements
 ) -> Mapping[str, str]:
-    """What the capacity report says; nothing where the account may not ask for one."""
+    """Availability from the capacity report; nothing where the account may not request one."""
     asked = []
     for shape in shapes:
         chosen = size(shape, requirements)
@@ -138,26 +140,26 @@ def _stock(
     )
     try:
         report = place.clients.again(
-            f"capacity in {domain}",
+            f"read the capacity in {domain}",
             partial(place.clients.compute.create_compute_capacity_report, details),
         ).data
     except ProviderError:
-        return {}  # availability is then unknown, and the prices still stand
+        return {}  # availability is then unknown; the prices remain valid
     said = getattr(report, "shape_availabilities", None) or ()
-    stock = [(getattr(one, "instance_shape", ""), one) for one in said]  # it may be anything
+    stock = [(getattr(one, "instance_shape", ""), one) for one in said]  # may be any JSON
     return {str(name): str(getattr(one, "availability_status", "")) for name, one in stock}
 
 
 def _rentable(shape: Any) -> bool:
-    # The shapes that are always free are a trial's, two in a tenancy, and have no price.
+    # The always-free shapes belong to a trial, two per tenancy, and have no price.
     return str(shape.shape).startswith("VM.") and shape.billing_type != "ALWAYS_FREE"
 
 
 def _shape(shape: Any) -> Shape:
-    """A shape as a value.
+    """The SDK's shape as a `Shape`.
 
     Raises:
-        ValueError: one of its sizes is missing, or cannot be.
+        ValueError: one of its sizes is missing or impossible.
     """
     ocpus, memory = shape.ocpu_options, shape.memory_options
     low, high = (Decimal(figure) for figure in GB_PER_OCPU)

@@ -1,4 +1,4 @@
-"""Oracle compute instances with their boot volume, all with materia's tags."""
+"""Create and destroy Oracle compute instances, with their boot volumes, as workers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from functools import partial
 from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import ConfigError, Made, ReadyTimeoutError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import Mark, mark_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.client import Place, connect
-from materia_oracle.errors import GoneError
 from materia_oracle.inventory import (
     TERMINATED,
     TERMINATING,
@@ -28,7 +29,6 @@ from materia_oracle.inventory import (
 )
 from materia_oracle.launch import TABLE, launch
 from materia_oracle.offers import offers_of
-from materia_oracle.shapes import PROVIDER
 from materia_oracle.teardown import remove
 
 # All values of the metadata together (Oracle docs, LaunchInstanceDetails.metadata).
@@ -55,16 +55,15 @@ class Oracle:
         first_retry: timedelta = timedelta(milliseconds=200),
         once: Once | None = None,
     ) -> None:
-        """Ask nothing yet.
+        """Open the provider; this sends no request.
 
-        *config* is the SDK's: user, tenancy, fingerprint, key_content and region. *timeout* is for
-        the answer to one request; *patience* for how long something may take to be created or
-        destroyed; *settle* for how long a new instance may be in no list; a request that is safe
-        to repeat is repeated after *first_retry*, and once more later. With *once* prices and
-        shapes are asked for once for several needs.
+        *config* is the SDK's: user, tenancy, fingerprint, key_content and region. *timeout* limits
+        one request; *patience* limits a create or a destroy; *settle* is how long a new instance
+        may be missing from lists. A request that is safe to repeat is retried after *first_retry*,
+        and once more later. *once* caches prices and shapes for several needs.
 
         Raises:
-            CredentialsError: the SDK does not take *config*.
+            CredentialsError: the SDK does not accept *config*.
         """
         self._clients = connect(
             config,
@@ -90,14 +89,14 @@ class Oracle:
         return read_date_header(str(self._clients.identity.base_client.endpoint))
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        """As the Protocol says: the shapes of each availability domain, sized to what is needed."""
+        """The shapes of each availability domain, sized to *requirements*."""
         return offers_of(self._place, requirements, self._price_list_url, self._once)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """As the Protocol says; the launch itself is idempotent by its retry token.
+        """Launch the instance; its retry token makes the launch idempotent.
 
         Raises:
-            ConfigError: no subnet is set, or there is no such image.
+            ConfigError: no subnet is set, or the image does not exist.
         """
         if not self._subnet:
             raise ConfigError(
@@ -114,11 +113,11 @@ class Oracle:
             return replace(made, host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
-        """As the Protocol says; a boot volume without its instance comes with an empty id."""
+        """List materia's instances; a boot volume without its instance has an empty id."""
         return instances_of(self._place, self._ssh_port)
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """As the Protocol says; an instance that stops or terminates will never answer."""
+        """Wait for the instance; fail at once when it stops or terminates."""
         which = f"oracle: the instance {instance.name} (id {instance.id})"
 
         def look() -> Boot | None:
@@ -141,7 +140,7 @@ class Oracle:
         return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """As the Protocol says: terminated, and its boot volume with it."""
+        """Terminate the instance and its boot volume; return when both are gone."""
         mark = Mark(
             name=instance.name,
             run=instance.run,
@@ -167,7 +166,7 @@ class Oracle:
 
     def _address(self, identity: str) -> str | None:
         found = self._clients.every(
-            f"network of {identity}",
+            f"read the network of {identity}",
             self._clients.compute.list_vnic_attachments,
             compartment_id=self._place.compartment,
             instance_id=identity,
@@ -176,7 +175,7 @@ class Oracle:
             if attachment.lifecycle_state != "ATTACHED" or not attachment.vnic_id:
                 continue
             vnic = self._clients.again(
-                f"network of {identity}",
+                f"read the network of {identity}",
                 partial(self._clients.network.get_vnic, attachment.vnic_id),
             ).data
             if vnic.public_ip:

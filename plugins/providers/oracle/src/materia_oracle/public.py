@@ -1,4 +1,4 @@
-"""Offers for those who have no account: the price list alone."""
+"""Offers without an account, from Oracle's public price list alone."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from materia.compute import ANY_REGION, Offer, Requirements
 from materia.errors import NoOfferError
 from materia_providers.list_entries import Entries, LeftOut
 
-from materia_oracle.price_list import fetch
-from materia_oracle.shapes import PROVIDER, listed_shapes, offers
+from materia_oracle.catalog.price_list import fetch
+from materia_oracle.catalog.shapes import PROVIDER, listed_shapes, offers
 
 REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
 
 
 def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """An offer for each flexible shape of the list, in the regions asked for or in any.
+    """An offer for each flexible shape of the list, in the required regions or in any.
 
     Raises:
-        NoOfferError: the regions asked for are not Oracle's.
-        ProviderError: the list cannot be had.
+        NoOfferError: Oracle does not have the required regions.
+        ProviderError: the list cannot be read.
     """
     named = [region.lower() for region in requirements.regions]
     regions = [region for region in named if REGION.fullmatch(region)]
     if requirements.regions and not regions:
         asked = ", ".join(requirements.regions)
-        raise NoOfferError(f"oracle: {asked} is no region of Oracle's, as eu-frankfurt-1 is one")
+        raise NoOfferError(
+            f"oracle: {asked} is not a region of Oracle; use a name such as eu-frankfurt-1"
+        )
     url = str(opening.settings.get("price_list_url") or "")
     currency = requirements.currency
     prices = opening.once.ask(("prices", currency), partial(fetch, url, currency))
     shapes = listed_shapes(prices)
     left = LeftOut(PROVIDER)
-    # Prices are equal in all commercial regions; an account alone can tell which it may use.
+    # Prices are equal in all commercial regions; only an account shows which ones it may use.
     found = [
         offer
         for region in regions or [ANY_REGION]

@@ -1,4 +1,4 @@
-"""From settings and secrets to the provider."""
+"""Check the settings and secrets of the `oracle` provider, and open it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
 
 from materia import Opening
 from materia.errors import ConfigError, CredentialsError
+from materia_providers.settings import read_api_url, read_ssh_port
 
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.launch import TABLE
 from materia_oracle.provider import Oracle
 
 
 def open_provider(opening: Opening) -> Oracle:
-    """The provider; nothing is asked of Oracle yet.
+    """The provider; this sends no request to Oracle.
 
     Raises:
         ConfigError: a setting cannot be used.
-        CredentialsError: the SDK does not take the credentials.
+        CredentialsError: the SDK does not accept the credentials.
     """
     secrets, settings = opening.secrets, opening.settings
     for name, kinds in (("compartment", ("compartment", "tenancy")), ("subnet", ("subnet",))):
@@ -31,7 +33,7 @@ def open_provider(opening: Opening) -> Oracle:
             )
     return Oracle(
         {
-            # A line end that was copied with it goes into a header, which nobody can send.
+            # A copied line end would go into a header, which cannot be sent.
             "user": secrets["OCI_CLI_USER"].strip(),
             "tenancy": secrets["OCI_CLI_TENANCY"].strip(),
             "fingerprint": secrets["OCI_CLI_FINGERPRINT"].strip(),
@@ -41,22 +43,27 @@ def open_provider(opening: Opening) -> Oracle:
         compartment=str(settings.get("compartment") or ""),
         subnet=str(settings.get("subnet") or ""),
         image=str(settings.get("image") or "Canonical Ubuntu 24.04"),
-        ssh_port=int(str(settings.get("ssh_port") or 22)),
-        api_url=str(settings.get("api_url") or "").rstrip("/"),
+        ssh_port=read_ssh_port(settings, provider=PROVIDER),
+        api_url=read_api_url(
+            settings,
+            provider=PROVIDER,
+            default="",
+            example="https://iaas.eu-frankfurt-1.oraclecloud.com",
+        ),
         price_list_url=str(settings.get("price_list_url") or ""),
         once=opening.once,
     )
 
 
 def _key(text: str) -> str:
-    """The PEM text; variables of CI systems often have its line ends as backslash and n.
+    """The PEM text; variables of CI systems often write line ends as backslash and n.
 
     Raises:
-        CredentialsError: it is no PEM text.
+        CredentialsError: it is not PEM text.
     """
     if not text.isascii():
         raise CredentialsError(
-            "oracle: OCI_CLI_KEY_CONTENT has a character that no key has; give it the whole text "
-            "of the .pem file"
+            "oracle: OCI_CLI_KEY_CONTENT contains a character that no key has; set it to the text "
+            "of the whole .pem file"
         )
     return text if "\n" in text.strip() else text.replace("\\n", "\n")

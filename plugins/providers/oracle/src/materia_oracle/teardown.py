@@ -1,4 +1,4 @@
-"""Terminate an instance with its boot volume, until Oracle itself says that both are gone."""
+"""Teardown: terminate an instance and its boot volume until Oracle says that both are gone."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from materia_providers import teardown as removal
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 
-from materia_oracle.errors import GoneError, UnansweredError
+from materia_oracle.catalog.shapes import PROVIDER
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
-from materia_oracle.shapes import PROVIDER
 
 
 def remove(owned: Owned, patience: timedelta) -> None:
     """Delete everything that is *owned*; what is gone already is not an error.
 
     Raises:
-        OrphanError: something is still there when *patience* has passed, or nobody can tell.
+        OrphanError: something is, or may be, still there after *patience*.
         ForeignError: the instance is not materia's.
     """
     seen: set[str] = set()
@@ -38,7 +38,7 @@ def remove(owned: Owned, patience: timedelta) -> None:
 
 
 def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
-    """Ask for what is there, delete what can be deleted now; what is not gone, in words."""
+    """Delete what can be deleted now; return descriptions of what is not gone yet."""
     owned.find()
     owned.find_volumes()
     left: list[str] = []
@@ -46,14 +46,14 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
         instance = owned.get(identity)
         if instance is None:
             # Terminated instances stay listed for an hour, so 404 for one that was never seen may
-            # mean that it cannot be seen yet.
+            # mean that it is not visible yet.
             if identity not in seen and not settled:
                 left.append(f"the instance {identity}")
             continue
         seen.add(identity)
         if mark_of_instance(instance) is None:
             raise ForeignError(
-                f"oracle: the instance {identity} was not made by materia; it was left alone"
+                f"oracle: the instance {identity} was not made by materia; materia left it alone"
             )
         owned.tag_volumes(instance)
         if instance.lifecycle_state == TERMINATED:
@@ -67,7 +67,7 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
         f"the boot volume {one}" for one in sorted(owned.volumes) if not _volume_gone(owned, one)
     ]
     if not left and owned.uncertain and not settled:
-        # What a lost answer may have made is in no list for a moment.
+        # A resource whose answer was lost may be missing from lists for a moment.
         return [f"what was made for {owned.mark.name}"]
     return left
 
@@ -91,10 +91,12 @@ def _volume_gone(owned: Owned, identity: str) -> bool:
     api = owned.place.clients.volumes
     try:
         volume = owned.place.clients.again(
-            f"boot volume {identity}", lambda: api.get_boot_volume(identity)
+            f"read boot volume {identity}", lambda: api.get_boot_volume(identity)
         ).data
         if volume.id != identity:
-            raise UnansweredError(f"oracle: boot volume {identity}: the answer is not about it")
+            raise UnansweredError(
+                f"oracle: cannot read boot volume {identity}: the answer is not about that volume"
+            )
         if volume.lifecycle_state == TERMINATED:
             return True
         if volume.lifecycle_state != TERMINATING:

@@ -1,4 +1,4 @@
-"""The `ovh` provider: OVHcloud Public Cloud."""
+"""The `ovh` provider: workers on OVHcloud Public Cloud."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def open_ovh(opening: Opening) -> Provider:
-    """Open the provider; asks the API nothing yet.
+    """Open the provider; this sends no request to the API.
 
     Raises:
-        ConfigError: a setting cannot be, or the SDK cannot read an ovh.conf that it finds.
+        ConfigError: a setting is invalid, or the SDK cannot read an ovh.conf that it finds.
     """
     from configparser import Error
 
@@ -31,12 +31,12 @@ def open_ovh(opening: Opening) -> Provider:
     )
     settings = read_settings(opening.settings)
     try:
-        # The SDK reads its files when it is imported and again when it is opened.
+        # The SDK reads its files at import and again when a client is opened.
         from materia_ovh.provider import Ovh
 
         return Ovh(credentials, settings, once=opening.once)
     except (Error, UnicodeDecodeError) as error:
-        # Without its own words, which quote the line, and with it perhaps a secret.
+        # Leave out the SDK's message: it quotes the line, which may contain a secret.
         raise ConfigError(
             "ovh: the SDK reads ovh.conf in this folder, ~/.ovh.conf and /etc/ovh.conf, and cannot "
             f"read {getattr(error, 'source', 'one of them')} ({type(error).__name__}); materia "
@@ -45,7 +45,7 @@ def open_ovh(opening: Opening) -> Provider:
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """The price list of the catalog, which anyone may read, without availability."""
+    """The public price catalog, without credentials and without availability."""
     from materia_ovh.catalog import read_public_offers
     from materia_ovh.settings import read_settings
 
@@ -85,19 +85,19 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="subsidiary",
                     kind="text",
                     default="",
-                    help="Who bills you, for example FR; empty takes one of the API's.",
+                    help="OVHcloud company that bills you, such as FR; empty: one of the API's.",
                 ),
                 Setting(
                     name="ssh_port",
                     kind="number",
                     default=22,
-                    help="Where a worker's SSH server listens.",
+                    help="Port of the SSH server on the workers.",
                 ),
                 Setting(
                     name="api_url",
                     kind="text",
                     default="https://eu.api.ovh.com/1.0",
-                    help="Address of the API: ca.api.ovh.com for Canada, or the emulator.",
+                    help="Base URL of the API: ca.api.ovh.com for Canada, or the emulator.",
                 ),
             ),
         )

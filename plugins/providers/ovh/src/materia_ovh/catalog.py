@@ -1,6 +1,6 @@
-"""Read OVHcloud's public price catalog: about 8 MB, and nobody asks who wants it.
+"""Download OVHcloud's public price catalog, about 8 MB, without credentials.
 
-The SDK refuses to start without credentials, so this goes without it.
+The SDK refuses to start without credentials, so this module does not use it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from materia_ovh.settings import Settings
 from materia_ovh.subsidiaries import CURRENCIES
 
 TIMEOUT = timedelta(seconds=30)
-# What an API says of a subsidiary that another one serves.
+# The API's error for a subsidiary that another API serves.
 NOT_SERVED = "invalid ovhsubsidiary"
 
 
@@ -34,7 +34,7 @@ class Catalog:
 
     Attributes:
         body: As the API sent it.
-        source: Its address.
+        source: Its URL.
         currency: ISO 4217 code of its prices.
     """
 
@@ -44,21 +44,21 @@ class Catalog:
 
 
 class RefusedError(ProviderError):
-    """The API does not serve that subsidiary; another one may be asked."""
+    """The API does not serve that subsidiary; the next subsidiary may work."""
 
 
 def catalog_url(settings: Settings, subsidiary: str) -> str:
-    """Where the prices of a subsidiary are listed."""
+    """The URL of the prices of a subsidiary."""
     return f"{settings.api_url}/order/catalog/public/cloud?ovhSubsidiary={subsidiary}"
 
 
 def read_catalog(
     settings: Settings, currency: str, *, once: Once, timeout: timedelta = TIMEOUT
 ) -> Catalog:
-    """The catalog in *currency*, or in another one where the API has none in it.
+    """The catalog in *currency*, or in another currency where the API has none in that one.
 
     Raises:
-        ProviderError: it cannot be read, or is none.
+        ProviderError: it cannot be read or is not a catalog.
     """
     asked = settings.subsidiaries_for(currency)
     refusal: RefusedError | None = None
@@ -72,7 +72,7 @@ def read_catalog(
         "set providers.ovh.subsidiary to one that the API at providers.ovh.api_url serves, or "
         "providers.ovh.api_url to the API that serves yours"
     )
-    raise ProviderError(f"{refusal}; asked for {', '.join(asked)}; {remedy}") from refusal
+    raise ProviderError(f"{refusal}; tried {', '.join(asked)}; {remedy}") from refusal
 
 
 def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
@@ -93,7 +93,7 @@ def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
     locale = catalog.get("locale")
     currency = locale.get("currencyCode") if isinstance(locale, dict) else None
     if not isinstance(currency, str) or not isinstance(catalog.get("addons"), list):
-        raise ProviderError(f"ovh: cannot read the prices at {url}: it is no catalog")
+        raise ProviderError(f"ovh: cannot read the prices at {url}: the answer is not a catalog")
     if not catalog["addons"]:
         raise ProviderError(f"ovh: cannot read the prices at {url}: the catalog is empty")
     expected = CURRENCIES.get(subsidiary, currency)
@@ -106,7 +106,7 @@ def _read(url: str, subsidiary: str, timeout: timedelta) -> Catalog:
 
 
 def _said(answer: httpx.Response) -> str:
-    """The status, and OVHcloud's own sentence where there is one."""
+    """The status, with OVHcloud's own message where there is one."""
     try:
         body = answer.json()
     except ValueError:
@@ -119,16 +119,16 @@ def _said(answer: httpx.Response) -> str:
 def read_public_offers(
     settings: Settings, requirements: Requirements, once: Once
 ) -> Sequence[Offer]:
-    """The price list without availability, in the regions asked for or in any.
+    """Offers from the price list without availability, in the required regions or in any.
 
     Raises:
-        NoOfferError: it prices no instance, or none in the regions asked for.
+        NoOfferError: it has no price for an instance, or none in the required regions.
     """
     regions = offers.public_regions(requirements.regions)
     if requirements.regions and not regions:
         raise NoOfferError(
-            f"ovh: {', '.join(requirements.regions)} is no region whose prices the public catalog "
-            "tells apart, as GRA11 is one"
+            "ovh: the public catalog has no separate prices for "
+            f"{', '.join(requirements.regions)}; use a region name such as GRA11"
         )
     catalog = read_catalog(settings, requirements.currency, once=once)
     found = offers.read_public_offers(
@@ -137,7 +137,7 @@ def read_public_offers(
     if not found:
         lines = "; ".join(found.left_out)
         raise NoOfferError(
-            "ovh: the catalog prices no Linux instance by the hour"
+            "ovh: the catalog has no hourly price for a Linux instance"
             + (f": {lines}" if lines else "")
         )
     return Entries(found, found.left_out)

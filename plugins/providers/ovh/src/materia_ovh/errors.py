@@ -1,7 +1,7 @@
-"""What goes wrong with OVHcloud, in materia's words: the one place where its errors are translated.
+"""Translate the errors of OVHcloud's SDK into materia's: stock, quota, credentials, rate limit.
 
-The SDK has a class for some HTTP statuses and `errorCode`s and raises APIError for all others. No
-body of a refusal for want of stock or quota has been published; they are known by their words.
+The SDK has a class for some HTTP statuses and `errorCode`s and raises APIError for all others.
+OVHcloud has published no error body for missing stock or quota, so this matches their messages.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from materia.errors import (
     ConfigError,
     CredentialsError,
     MateriaError,
-    ProviderError,
 )
 from materia_providers import api_errors
+from materia_providers.api_errors import (
+    BusyRateError,
+    NothingMadeError,
+    TakenError,
+    UnansweredError,
+)
 from materia_providers.connection_errors import connection_text
 from ovh import exceptions  # type: ignore[import-untyped]  # the SDK has no types
 from requests.exceptions import InvalidHeader, RequestException
@@ -25,18 +30,18 @@ CAPACITY = re.compile(
     r"quota|no valid host|stock|capacity|not enough (resources|hosts)|exceeds? .*limit",
     re.IGNORECASE,
 )
-TOKEN = "make one at https://api.ovh.com/createToken"  # noqa: S105 -- an address, not a token
+TOKEN = "create one at https://api.ovh.com/createToken"  # noqa: S105 -- an address, not a token
 CREDENTIALS: dict[type[exceptions.APIError], str] = {
-    exceptions.InvalidKey: f"OVH_APPLICATION_KEY is not accepted; {TOKEN}",
-    exceptions.InvalidCredential: f"OVH_CONSUMER_KEY is not accepted; {TOKEN}",
-    exceptions.NotCredential: f"OVH_CONSUMER_KEY is not accepted, or has expired; {TOKEN}",
+    exceptions.InvalidKey: f"OVH_APPLICATION_KEY is not valid; {TOKEN}",
+    exceptions.InvalidCredential: f"OVH_CONSUMER_KEY is not valid; {TOKEN}",
+    exceptions.NotCredential: f"OVH_CONSUMER_KEY is not valid or has expired; {TOKEN}",
     exceptions.NotGrantedCall: (
         f"OVH_CONSUMER_KEY lacks a right: GET, POST and DELETE on /cloud/project/*; {TOKEN}"
     ),
-    exceptions.Forbidden: "the account may not do this",
-    exceptions.OAuth2FailureError: "the service account is not accepted",
+    exceptions.Forbidden: "the account has no permission for this",
+    exceptions.OAuth2FailureError: "OVHcloud does not accept the service account",
 }
-# The service said no before anything was made. After any other error something may have been.
+# OVHcloud refused before it made anything. After any other error it may have made something.
 REFUSED = (
     exceptions.BadParametersError,
     exceptions.ResourceConflictError,
@@ -47,37 +52,21 @@ REFUSED = (
 CONFIGURATION = (exceptions.InvalidConfiguration, exceptions.InvalidRegion)
 
 
-class NothingMadeError(ProviderError):
-    """It failed, and it is certain that nothing was made."""
-
-
-class TakenError(NothingMadeError):
-    """The name is there already."""
-
-
-class UnansweredError(ProviderError):
-    """No answer, or none that can be read: whether the request was carried out is unknown."""
-
-
-class BusyRateError(NothingMadeError):
-    """Too many requests, or one that came too late: not carried out, and safe to repeat."""
-
-
 def translated(doing: str) -> AbstractContextManager[None]:
     """Let only materia's errors out; *doing* says what could not be done, on what."""
     return api_errors.translated(doing, provider="ovh", translate=translate)
 
 
 def translate(error: Exception, doing: str) -> MateriaError | None:
-    """The error that *error* is to a caller; None when it has no meaning of its own."""
+    """The error of materia for the SDK's *error*; None when there is no special one."""
     cause = error
     if isinstance(error, exceptions.HTTPError) and len(error.args) > 1:
         cause = error.args[1]
     if isinstance(cause, InvalidHeader | UnicodeEncodeError):
-        # Named by its kind alone: the message has the key in it.
+        # The error's own message contains the key, so it is left out.
         return CredentialsError(
-            f"ovh: cannot {doing}: OVH_APPLICATION_KEY or OVH_CONSUMER_KEY has a character that no "
-            "key has, such as a space or the end of a line; copy them again"
+            f"ovh: cannot {doing}: OVH_APPLICATION_KEY or OVH_CONSUMER_KEY contains a character "
+            "that no key has, such as a space or a line end; copy them again"
         )
     if isinstance(error, exceptions.HTTPError):
         return UnansweredError(f"ovh: cannot {doing}: {connection_text(cause)}")
@@ -86,7 +75,7 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
     if isinstance(error, RequestException):
         return UnansweredError(f"ovh: cannot {doing}: {connection_text(error)}")
     if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
-        # Neither the SDK nor the API promises the shape of an answer: this one is not OVHcloud's.
+        # The SDK does not check answers: this one came from another service than OVHcloud's.
         return UnansweredError(
             f"ovh: cannot {doing}: the answer is not one of OVHcloud's: {error!r}"
         )
@@ -116,11 +105,11 @@ def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
 
 
 def _refusal(error: exceptions.APIError, status: int, message: str) -> MateriaError:
-    """What is said neither about the account nor about capacity."""
+    """The error for a refusal that is not about the account or capacity."""
     if isinstance(error, exceptions.ResourceConflictError):
         return TakenError(message)
     if status == 400 and "out of time" in message.lower():
-        return BusyRateError(message)  # it was not carried out, and is signed anew next time
+        return BusyRateError(message)  # not carried out; a retry has a new signature
     if status == 429:
         return BusyRateError(message, retry_after=api_errors.retry_after(error.response.headers))
     if isinstance(error, REFUSED) or api_errors.refuses(status):
@@ -129,15 +118,15 @@ def _refusal(error: exceptions.APIError, status: int, message: str) -> MateriaEr
 
 
 def is_project_missing(error: exceptions.APIError) -> bool:
-    """Whether a 404 is about the project and not about what was asked for in it."""
+    """Whether a 404 is about the project itself and not about a resource in it."""
     missing = isinstance(error, exceptions.ResourceNotFoundError)
     return missing and "service does not exist" in str(error.args[:1]).lower()
 
 
 def refuses_offer(error: BaseException | None) -> bool:
-    """Whether the answer to a create says no to that flavor in that region.
+    """Whether OVHcloud refuses to create that flavor in that region.
 
-    The rest of the request is the same for every offer, so that is what a refusal is about.
+    The rest of the request is the same for every offer, so a refusal is about flavor or region.
     """
     if not isinstance(error, exceptions.APIError) or error.response is None:
         return False
@@ -145,10 +134,10 @@ def refuses_offer(error: BaseException | None) -> bool:
 
 
 def _remedy(error: exceptions.APIError, status: int, told: str) -> str:
-    """What to do about credentials that are refused; nothing for another error."""
+    """The remedy for refused credentials; empty for another error."""
     for kind, remedy in CREDENTIALS.items():
         if isinstance(error, kind):
             return remedy
     if isinstance(error, exceptions.BadParametersError) and "signature" in told.lower():
-        return "OVH_APPLICATION_SECRET is not the application's"
-    return "the account may not do this" if status in {401, 403} else ""
+        return "OVH_APPLICATION_SECRET does not belong to OVH_APPLICATION_KEY"
+    return "the account has no permission for this" if status in {401, 403} else ""

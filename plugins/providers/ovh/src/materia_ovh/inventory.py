@@ -1,72 +1,27 @@
-"""The project behind the credentials: what of it is materia's, told as materia's values."""
+"""Inventory of an OVHcloud project: find materia's instances and SSH keys by their names."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import ovh  # type: ignore[import-untyped]  # the SDK has no types
-import ovh.client  # type: ignore[import-untyped]  # as above
 from materia.compute import Attached, Instance
 from materia.errors import CapacityError, ConfigError, ProviderError
-from materia_http.environment import check_requests
+from materia_providers.api_errors import BusyRateError, UnansweredError
 from materia_providers.labels import Mark
 from materia_providers.polling import again, look_for
 from materia_providers.teardown import ForeignError
-from ovh.exceptions import APIError, ResourceNotFoundError  # type: ignore[import-untyped]  # as above
+from ovh.exceptions import ResourceNotFoundError  # type: ignore[import-untyped]  # as above
 
-from materia_ovh.credentials import Credentials
-from materia_ovh.errors import BusyRateError, UnansweredError, is_project_missing, translated
+from materia_ovh.errors import is_project_missing, translated
 from materia_ovh.names import read_name
 from materia_ovh.offers import PROVIDER
 from materia_ovh.settings import Settings
 
 GONE = frozenset({"DELETED", "SOFT_DELETED"})
-
-
-class Client(ovh.Client):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's client, which forgets the status of an answer that it cannot read."""
-
-    def raw_call(self, *words: Any, **options: Any) -> Any:
-        """The answer, when it is JSON that the SDK takes apart without failing."""
-        answer = super().raw_call(*words, **options)
-        if answer.status_code != 204:
-            try:
-                body = answer.json()
-            except ValueError as error:
-                raise APIError("the answer is not JSON", response=answer) from error
-            if answer.status_code >= 300 and not isinstance(body, dict):
-                raise APIError("no reason given", response=answer)
-            if answer.status_code == 400 and "out of time" in str(body.get("message")).lower():
-                # The SDK asks for the service's time once, and believes any answer for ever.
-                self._time_delta = None
-        return answer
-
-
-def open_client(
-    credentials: Credentials, settings: Settings, *, request_timeout: timedelta
-) -> ovh.Client:
-    """The SDK's client.
-
-    It takes no address, only names of a table, so ours is added under itself. No section of an
-    ovh.conf has that name, so nothing is read from there.
-
-    Raises:
-        VariableError: a variable for proxies or certificates cannot be used.
-    """
-    check_requests(settings.api_url, os.environ)
-    ovh.client.ENDPOINTS.setdefault(settings.api_url, settings.api_url)
-    with translated("open the API"):
-        return Client(
-            endpoint=settings.api_url,
-            application_key=credentials.application_key,
-            application_secret=credentials.application_secret,
-            consumer_key=credentials.consumer_key,
-            timeout=request_timeout.total_seconds(),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +34,15 @@ class Key:
 
 
 class Account:
-    """What materia has in one project. Every method asks the API."""
+    """The resources of materia in one project. Every method asks the API."""
 
     def __init__(
         self, client: ovh.Client, settings: Settings, *, settle: timedelta, first_retry: timedelta
     ) -> None:
-        """Look through *client*; a new instance may be missing from answers for *settle*.
+        """Use *client*; a new instance may be missing from answers for *settle*.
 
-        What is safe to repeat is asked again after *first_retry*, and once more later: the SDK
-        repeats nothing.
+        A request that is safe to repeat is retried after *first_retry*, and once more later: the
+        SDK has no retries.
         """
         self._client = client
         self._settings = settings
@@ -109,11 +64,11 @@ class Account:
         """A list of objects of the project."""
         found = self.get(what, path, **query)
         if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
-            raise UnansweredError(f"ovh: cannot read {what}: the answer is no list of objects")
+            raise UnansweredError(f"ovh: cannot read {what}: the answer is not a list of objects")
         return found
 
     def post(self, doing: str, path: str, **body: object) -> Mapping[str, Any]:
-        """Make something in the project; repeated only where it was certainly not carried out."""
+        """Create a resource in the project; retry only when OVHcloud certainly made none."""
 
         def ask() -> Mapping[str, Any]:
             with translated(doing):
@@ -125,7 +80,7 @@ class Account:
         return again(ask, passing=refused, first_pause=self._first_retry)
 
     def delete(self, doing: str, path: str) -> bool:
-        """Delete something; whether it was there."""
+        """Delete a resource; whether it existed."""
 
         def ask() -> bool:
             with translated(doing):
@@ -162,15 +117,15 @@ class Account:
             return sorted(found, key=lambda pair: (str(pair[1].get("created")), pair[1]["id"]))
 
     def named(self, name: str) -> Mapping[str, Any] | None:
-        """The instance of that name; the oldest, should there be two."""
+        """The instance of that name; the oldest if there are two."""
         return next((body for mark, body in self.instances() if mark.name == name), None)
 
     def await_named(self, name: str) -> Mapping[str, Any] | None:
-        """The instance of that name, if it appears while it may still be late."""
+        """The instance of that name, once it is listed; None after the settle time."""
         return look_for(lambda: self.named(name), self._settle)
 
     def find(self, instance: Instance) -> Mapping[str, Any] | None:
-        """What the API says of an instance, by its id or else by its name.
+        """The API's body of an instance, by its id or else by its name.
 
         Raises:
             ForeignError: it is not materia's.
@@ -203,11 +158,11 @@ class Account:
             ]
 
     def image(self, region: str) -> str:
-        """The id of the settings' image in that region.
+        """The id of the configured image in that region.
 
         Raises:
-            CapacityError: other regions have one of that name.
-            ConfigError: there is none of that name.
+            CapacityError: only other regions have an image of that name.
+            ConfigError: no image has that name.
         """
         wanted = self._settings.image
         images = self.entries("the list of images", "/image", region=region, osType="linux")
@@ -221,15 +176,15 @@ class Account:
         if any(str(image.get("name")).lower() == wanted.lower() for image in everywhere):
             raise CapacityError(f"ovh: {region} does not have the image {wanted}")
         raise ConfigError(
-            f"providers.ovh.image must be a public Linux image of {region}, is {wanted!r}; "
-            f"there are {', '.join(known) or 'none'}"
+            f"providers.ovh.image is {wanted!r}, which is no public Linux image of {region}; "
+            f"choose one of {', '.join(known) or 'none'}"
         )
 
     def flavor(self, region: str, name: str) -> str:
         """The id of a flavor in that region.
 
         Raises:
-            CapacityError: the region has none of that name.
+            CapacityError: the region has no flavor of that name.
         """
         flavors = self.entries("the list of flavors", "/flavor", region=region)
         for flavor in _available_first(flavors):
@@ -237,12 +192,12 @@ class Account:
             there = flavor.get("name") == name and flavor.get("region") == region
             if there and linux and flavor.get("id"):
                 return str(flavor["id"])
-        raise CapacityError(f"ovh: {region} has no flavor {name} any more")
+        raise CapacityError(f"ovh: {region} no longer has the flavor {name}")
 
     def instance(
         self, body: Mapping[str, Any], instance_type: str = "", attached: Iterable[Attached] = ()
     ) -> Instance:
-        """An instance of the API as a value."""
+        """The API's body as an instance of materia."""
         with translated(f"read the instance {body.get('id')}"):
             mark = _mark(body)
             if mark is None:
@@ -271,16 +226,16 @@ def _may_pass(error: ProviderError) -> bool:
 
 
 def _mark(body: Mapping[str, Any]) -> Mark | None:
-    """The mark of an instance or a key, or None for a stranger's, however odd that is.
+    """The mark of an instance or a key, or None when it is not materia's, even if malformed.
 
     Raises:
-        ValueError: it is materia's and has no identity, or it does not say whose it is.
+        ValueError: it is materia's and has no id, or its name is missing.
     """
     identity, name = body.get("id"), body.get("name")
     mark = read_name(name)
     identified = isinstance(identity, str) and identity
     if not isinstance(name, str | None) or (not identified and (mark or not name)):
-        raise ValueError(f"an entry with the id {identity!r} does not say whose it is")
+        raise ValueError(f"an entry with the id {identity!r} has no name, so its owner is unknown")
     return mark
 
 

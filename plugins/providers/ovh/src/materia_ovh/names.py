@@ -1,9 +1,9 @@
-"""OVHcloud's instances have no tags, so run, stage and expiry are written into the name.
+"""Names that carry run, stage and expiry: OVHcloud's instances have no tags or labels.
 
     materia-20261124t085500-ab12cd-extract--20261124T085500-ab12cd--extract--materia1795510500
 
-Beginning and ending make it materia's: a stranger's `materia-web` is not, and neither is a database
-that was given the ending of a worker.
+Both prefix and suffix must match: a foreign `materia-web` is not materia's, and neither is a
+database whose name has a worker's suffix.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ PATTERN = re.compile(
 
 
 def write_name(mark: Mark) -> str:
-    """The name of everything that is made for an instance.
+    """The name of all resources of an instance.
 
     Raises:
-        ProviderError: it could not be read back.
+        ProviderError: the name could not be read back.
     """
     name = f"{mark.name}--{mark.run}--{mark.stage}--materia{int(mark.expires_at.timestamp())}"
     read = read_name(name)
@@ -36,7 +36,7 @@ def write_name(mark: Mark) -> str:
 
 
 def read_name(name: object) -> Mark | None:
-    """What a name says, or None for one that materia did not give."""
+    """The mark in a name, or None for a name that materia did not give."""
     found = PATTERN.fullmatch(name) if isinstance(name, str) else None
     if found is None:
         return None

@@ -1,7 +1,7 @@
-"""OVHcloud's catalog and flavors as offers: pure, from the bodies of its API.
+"""Offers of OVHcloud: a project's flavors joined with the prices of the catalog; pure functions.
 
-The catalog has prices and no places; the flavors of a project have places, stock and quota and no
-prices. They are joined on the plan code. Rules of billing: OVHcloud's guide "Public Cloud billing",
+The catalog has prices and no regions; the flavors of a project have regions, stock and quota and no
+prices. The plan code joins them. Billing rules: OVHcloud's guide "Public Cloud billing",
 updated 2026-03-12, read 2026-11-23; of traffic: ovhcloud.com/en/public-cloud/prices, read the same
 day.
 """
@@ -18,7 +18,7 @@ from materia.compute import ANY_REGION, Availability, Billing, Cpu, Money, Offer
 from materia_providers.list_entries import Entries, LeftOut, amount, whole, word
 
 PROVIDER = "ovh"
-# From ACTIVE to delete, every clock hour that is touched; building is free.
+# Billed from ACTIVE to delete, for every clock hour it touches; building is free.
 BILLING = Billing(
     increment=timedelta(hours=1),
     minimum=timedelta(hours=1),
@@ -27,24 +27,24 @@ BILLING = Billing(
     source="https://help.ovhcloud.com/csm/en-public-cloud-billing",
     read_on=date(2026, 11, 23),
 )
-# Traffic out is free but for Asia-Pacific: 1 TB a month and project, then 0.01 EUR a GB.
+# Traffic out is free except in Asia-Pacific: 1 TB a month and project, then 0.01 EUR a GB.
 ASIA_PACIFIC = ("SGP", "SYD", "YNM", "AP-")
 EGRESS_SOURCE = "https://www.ovhcloud.com/en/public-cloud/prices/"
 EGRESS_READ_ON = date(2026, 11, 23)
-# The page has it in these; in any other currency its price is not known, and it is not free.
+# The page lists these currencies; in any other one the price is unknown, not zero.
 EGRESS = {"EUR": Decimal("0.01"), "USD": Decimal("0.0109")}
-# Where the catalog is silent, a flavor of 500 or more is taken to be in MiB.
+# Where the catalog has no memory, a `ram` of 500 or more counts as MiB.
 FIRST_MIB = 500
 # The catalog counts in hundred-millionths of its currency.
 PARTS = -8
 LEAST_PARTS, MOST_PARTS = (
     Decimal(10_000),
     Decimal(10**14),
-)  # of an hour: less is no price in any of its currencies
-# Regions with one zone, which all have the prices of the plans without an ending.
+)  # of an hour: a lower price is an error in any of its currencies
+# Regions with one zone: all have the prices of the plans without a suffix.
 ONE_ZONE = re.compile(r"(?:GRA|SBG|BHS|RBX|WAW|DE|UK|SGP|SYD|YNM|VIN|HIL)\d{1,2}|RBX-A")
 MOST_MIB = Decimal(10**9)
-# A flavor's memory and the catalog's are the same, or GB and GiB of the same.
+# A flavor's memory and the catalog's are equal, or the same figure in GB and GiB.
 TOLERANCE = Decimal("0.15")
 
 
@@ -55,14 +55,14 @@ def read_offers(
     source: str,
     now: datetime,
 ) -> Entries[Offer]:
-    """Every Linux flavor of the project that the catalog prices by the hour.
+    """Offers for every Linux flavor of the project that has an hourly price in the catalog.
 
-    A plan or a flavor that cannot be read is left out, with a line.
+    A plan or a flavor that cannot be read is left out, and a line reports it.
 
     Args:
         catalog: The body of `GET /order/catalog/public/cloud`.
         flavors: The body of `GET /cloud/project/{id}/flavor`.
-        source: The address of the catalog, for the offers to name.
+        source: The URL of the catalog, named in the offers.
         now: When both were read, in UTC.
     """
     left = LeftOut(PROVIDER)
@@ -102,14 +102,14 @@ def read_offers(
 
 
 def public_regions(named: Iterable[str]) -> tuple[str, ...]:
-    """Those of the regions *named* whose prices anyone can tell, as OVHcloud writes them."""
+    """The regions of *named* whose prices are public, as OVHcloud spells them."""
     return tuple(name.upper() for name in named if ONE_ZONE.fullmatch(name.upper()))
 
 
 def read_public_offers(
     catalog: Mapping[str, Any], *, regions: Iterable[str] = (), source: str, now: datetime
 ) -> Entries[Offer]:
-    """Every Linux plan of the regions with one zone; where it can be had, only an account sees."""
+    """Every Linux plan of the regions with one zone; only an account sees the availability."""
     left = LeftOut(PROVIDER)
     currency = str(catalog["locale"]["currencyCode"])
     offers: dict[tuple[str, str], Offer] = {}
@@ -143,7 +143,7 @@ def read_public_offers(
 
 
 def _named(entry: Any, kind: str) -> str:
-    """What a line calls an entry, which may be anything."""
+    """The name of an entry in messages, whatever the API sent."""
     if not isinstance(entry, dict):
         return f"a {kind}"
     name = entry.get("planCode") or entry.get("name") or "without a name"
@@ -188,7 +188,7 @@ def _offer(
 
 
 def _priced(addon: Any, left: LeftOut) -> Iterator[tuple[str, Decimal]]:
-    """The plan of an instance and its price of one hour; nothing for any other addon."""
+    """The plan of an instance and its hourly price; nothing for any other addon."""
     found: list[tuple[str, Decimal]] = []
     with left.entry(_named(addon, "plan")):
         if addon.get("product") != "publiccloud-instance":
@@ -198,12 +198,12 @@ def _priced(addon: Any, left: LeftOut) -> Iterator[tuple[str, Decimal]]:
         if hourly is not None:
             found.append((plan, hourly))
         elif "consumption" in plan.split("."):
-            raise ValueError("it has no price of an hour")
+            raise ValueError("it has no hourly price")
     yield from found
 
 
 def _hourly(addon: Mapping[str, Any]) -> Decimal | None:
-    """The price of one hour; None for a plan that is not paid by the hour."""
+    """The hourly price; None for a plan that is not billed by the hour."""
     for pricing in addon.get("pricings") or ():
         by_use = "consumption" in (pricing.get("capacities") or [pricing.get("type")])
         if by_use and pricing.get("intervalUnit") == "hour" and pricing.get("interval", 1) == 1:
@@ -235,10 +235,10 @@ def _technical(addon: Mapping[str, Any]) -> Mapping[str, Any]:
 def _gib(ram: object, memory: Mapping[str, Any] | None) -> Decimal:
     """A flavor's memory: its `ram` is documented in GiB and was seen in MiB.
 
-    The one of both that is nearer to what the catalog says of the plan.
+    The unit is the one that comes closer to the catalog's memory of the plan.
 
     Raises:
-        ValueError: it is missing, or the catalog says something else altogether.
+        ValueError: it is missing, or contradicts the catalog in both units.
     """
     number = amount(ram, "memory", least=Decimal("0.1"), most=MOST_MIB)
     size = (memory or {}).get("size")
@@ -252,6 +252,6 @@ def _gib(ram: object, memory: Mapping[str, Any] | None) -> Decimal:
 
 
 def _plain(number: Decimal) -> Decimal:
-    """Without zeros at its end, and without an exponent."""
+    """The number without trailing zeros and without an exponent."""
     short = number.normalize()
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short

@@ -1,9 +1,9 @@
-"""Instances of OVHcloud's Public Cloud as workers.
+"""Create and destroy OVHcloud Public Cloud instances as workers.
 
-What is made for a worker: an SSH key and an instance; its address and its disk are part of it.
-Both are named so that they are found again (`names.py`). The key is made first and deleted last: a
-key without an instance says that one may be on its way, for names are not unique here and a second
-create of a lost answer would make a second machine.
+A worker has an SSH key and an instance, which includes its address and its disk. The names of both
+say that they are materia's (`names.py`). The key is made first and deleted last: a key without an
+instance means that an instance may still appear. Names are not unique here, so a second create
+after a lost answer would make a second machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import NothingMadeError, TakenError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import mark_of
@@ -30,15 +31,10 @@ from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
 
 from materia_ovh.catalog import read_catalog
+from materia_ovh.client import open_client
 from materia_ovh.credentials import Credentials
-from materia_ovh.errors import (
-    NothingMadeError,
-    TakenError,
-    UnansweredError,
-    refuses_offer,
-    translated,
-)
-from materia_ovh.inventory import Account, Key, open_client
+from materia_ovh.errors import refuses_offer, translated
+from materia_ovh.inventory import Account, Key
 from materia_ovh.names import write_name
 from materia_ovh.offers import PROVIDER, read_offers
 from materia_ovh.settings import Settings
@@ -48,7 +44,7 @@ USER_DATA_LIMIT = 65_535  # bytes of its base64 form; OpenStack Compute API, ser
 
 
 class Ovh:
-    """One Public Cloud project, that of the settings."""
+    """The Public Cloud project in the settings."""
 
     def __init__(
         self,
@@ -61,16 +57,16 @@ class Ovh:
         once: Once | None = None,
         first_retry: timedelta = timedelta(seconds=0.5),
     ) -> None:
-        """Open the project; asks the API nothing yet.
+        """Open the project; this sends no request to the API.
 
         Args:
-            credentials: With the right to GET, POST and DELETE below the project.
-            settings: What materia.toml says.
-            request_timeout: For one answer.
-            patience: How long a destroy goes on before it reports an orphan.
-            settle: How long an instance that was just made may be missing from answers.
-            once: Asks for prices once for several needs; by default each asks anew.
-            first_retry: A request that is safe to repeat is repeated after this, and once more
+            credentials: With permission to GET, POST and DELETE below the project.
+            settings: The settings in materia.toml.
+            request_timeout: Time limit of one request.
+            patience: How long `destroy` retries before it reports an orphan.
+            settle: How long a new instance may be missing from answers.
+            once: Cache of prices for several needs; without it every need asks again.
+            first_retry: A request that is safe to repeat is retried after this, and once more
                 after three times as long.
 
         Raises:
@@ -91,7 +87,7 @@ class Ovh:
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
         """Every Linux flavor of the project's regions, with its stock and quota.
 
-        In the currency asked for, unless the settings name a subsidiary, which then decides.
+        Prices are in the required currency, unless the settings name a subsidiary: then in its own.
 
         Raises:
             NoOfferError: a region in materia.toml is not active, or nothing has a price.
@@ -109,21 +105,21 @@ class Ovh:
         wanted = {region.upper() for region in settings.regions}
         if unknown := sorted(wanted - {region.upper() for region in regions}):
             raise NoOfferError(
-                f"ovh: the project has nothing to rent in {', '.join(unknown)} "
+                f"ovh: the project has no offers in {', '.join(unknown)} "
                 f"(providers.ovh.regions); active: {', '.join(sorted(regions)) or 'none'}"
             )
         if not offers:
-            lines = ["ovh: no flavor of the project has a price by the hour", *offers.left_out]
+            lines = ["ovh: no flavor of the project has an hourly price", *offers.left_out]
             raise NoOfferError("; ".join(lines))
         chosen = [offer for offer in offers if not wanted or offer.region.upper() in wanted]
         return Entries(chosen, offers.left_out)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """An instance of that name, or the one that is there already.
+        """Create an instance of that name, or adopt the one that exists.
 
         Raises:
-            CapacityError: there is none in stock, or the project's quota is used up.
-            OrphanError: it failed, and what it left could not be removed.
+            CapacityError: the flavor is out of stock, or the project's quota is used up.
+            OrphanError: the create failed, and materia could not remove what it left.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT, encoded=True)
         host_key = host_key_of(request.user_data) if request.user_data else None
@@ -138,9 +134,9 @@ class Ovh:
             if keys:
                 body = account.await_named(request.name)
             if body is None:
-                for key in keys:  # of an earlier create that came to nothing
+                for key in keys:  # from an earlier create that failed
                     account.delete(f"delete the SSH key of {request.name}", f"/sshkey/{key.id}")
-        # Asked for before anything is made.
+        # These can fail, so they come before anything is made.
         ids = (
             (account.flavor(region, request.offer.instance_type), account.image(region))
             if body is None
@@ -155,7 +151,7 @@ class Ovh:
             return replace(instance, host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
-        """Every instance that materia named, and every key whose instance is gone."""
+        """Every instance of materia, and every key of materia whose instance is gone."""
         account = self._account
         instances, keys = account.instances(), account.ssh_keys()
         found = []
@@ -174,8 +170,8 @@ class Ovh:
         """The instance with its address, once it is active and its SSH server shows the right key.
 
         Raises:
-            CapacityError: it could not be built; it is destroyed.
-            ReadyTimeoutError: it is not active, or does not answer, after *timeout*.
+            CapacityError: OVHcloud could not build it; materia has destroyed it.
+            ReadyTimeoutError: it is not active or does not answer within *timeout*.
         """
 
         def look() -> Boot | None:
@@ -186,8 +182,8 @@ class Ovh:
             failure = None
             if state == "ERROR":
                 failure = CapacityError(
-                    f"ovh: the instance {instance.name} could not be built in {instance.region} "
-                    "(status ERROR) and was destroyed"
+                    f"ovh: OVHcloud could not build the instance {instance.name} in "
+                    f"{instance.region} (status ERROR); materia destroyed it"
                 )
             host = seen.host if state == "ACTIVE" else None
             return Boot(state=state, host=host, port=seen.port, failure=failure)
@@ -205,21 +201,23 @@ class Ovh:
         return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """Return when OVHcloud itself says that nothing of the instance is left.
+        """Delete the instance and its key; return when OVHcloud answers that both are gone.
 
         Raises:
-            OrphanError: something is still there after a while; it says what and what to do.
+            OrphanError: something is still there; the message lists it and how to delete it.
             ProviderError: the instance of that id is not materia's.
         """
         late = not instance.id and bool(instance.attached)
         remove(self._account, instance, patience=self._patience, late=late)
 
     def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
-        """What removes all that a create has made."""
+        """The teardown that removes everything a create has made."""
         left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
 
         def undo(error: BaseException) -> Made:
-            sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
+            sure = isinstance(
+                error, CapacityError | CredentialsError | NothingMadeError | TakenError
+            )
             made = remove(self._account, left, patience=self._patience, late=not sure)
             return "machine" if made else ""
 
@@ -239,7 +237,7 @@ class Ovh:
             try:
                 body["sshKeyId"] = self._add_key(request, name)
             except TakenError:
-                # Another process makes the same instance at this moment.
+                # Another process is creating the same instance.
                 if found := account.await_named(request.name):
                     return account.instance(found, offer.instance_type)
                 raise
@@ -254,7 +252,7 @@ class Ovh:
                 raise CapacityError(str(error)) from error
             if isinstance(error, NothingMadeError):
                 raise
-            # The answer is lost, or odd: the instance may be there all the same.
+            # The answer is lost or malformed: the instance may exist all the same.
             if found := account.await_named(request.name):
                 return account.instance(found, offer.instance_type)
             raise NothingMadeError(str(error)) from error
@@ -270,7 +268,7 @@ class Ovh:
         return made
 
     def _add_key(self, request: InstanceRequest, name: str) -> str:
-        """The id of the key to let in."""
+        """The id of the worker's SSH key."""
         account, doing = self._account, f"add the SSH key of {request.name}"
 
         def made() -> str:
@@ -282,13 +280,13 @@ class Ovh:
                 region=request.offer.region,
             )
             if not isinstance(key.get("id"), str) or key.get("name") != name:
-                raise UnansweredError(f"ovh: cannot {doing}: the answer does not say its id")
+                raise UnansweredError(f"ovh: cannot {doing}: the answer has no id")
             return str(key["id"])
 
         try:
             return made()
         except UnansweredError:
-            # The answer is lost, or odd. The key is known by its name.
+            # The answer is lost or malformed. Find the key by its name.
             for key in account.ssh_keys():
                 if key.mark.name == request.name:
                     return key.id

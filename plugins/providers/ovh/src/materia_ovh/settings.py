@@ -1,4 +1,4 @@
-"""The table `providers.ovh` of materia.toml, checked."""
+"""Settings of the `ovh` provider: the table `providers.ovh` of materia.toml, checked."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import cast
 
 from materia.errors import ConfigError
+from materia_providers.settings import read_api_url, read_ssh_port
 
 from materia_ovh.subsidiaries import api_at, api_of, candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user may choose.
+    """The settings of the provider.
 
     Attributes:
         project: Id of the Public Cloud project; empty when only prices are read.
         regions: Names of regions; empty means all.
         image: Name of a public image.
-        subsidiary: As OVHcloud names it, or empty for one that quotes in the currency asked for.
-        ssh_port: Where a worker's SSH server listens.
-        api_url: Without a slash at its end.
+        subsidiary: OVHcloud's code, or empty for one with prices in the required currency.
+        ssh_port: Port of the SSH server on the workers.
+        api_url: Base URL without a trailing slash.
     """
 
     project: str = ""
@@ -33,22 +34,18 @@ class Settings:
     api_url: str = "https://eu.api.ovh.com/1.0"
 
     def subsidiaries_for(self, currency: str) -> tuple[str, ...]:
-        """Whose prices to read, in order, when prices in that currency are wanted."""
+        """The subsidiaries whose prices to try, in order, for that currency."""
         return (self.subsidiary,) if self.subsidiary else candidates(self.api_url, currency)
 
 
 def read_settings(values: Mapping[str, object]) -> Settings:
-    """The settings in *values*; those that are absent have their default.
+    """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: one of them cannot be.
+        ConfigError: a setting is invalid.
     """
     default = Settings()
-    url = str(values.get("api_url") or default.api_url).rstrip("/")
-    if not re.match(r"https?://[^/\s]+", url):
-        raise ConfigError(
-            f"providers.ovh.api_url must be an address such as {default.api_url}, is {url!r}"
-        )
+    url = read_api_url(values, provider="ovh", default=default.api_url)
     project = str(values.get("project") or "")
     if project and not re.fullmatch(r"[0-9a-f]{32}", project):
         raise ConfigError(
@@ -57,15 +54,12 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         )
     subsidiary = str(values.get("subsidiary") or "")
     _check_subsidiary(subsidiary, url)
-    port = cast("int", values.get("ssh_port") or default.ssh_port)
-    if port > 65535:
-        raise ConfigError(f"providers.ovh.ssh_port must be at most 65535, is {port}")
     return Settings(
         project=project,
         regions=tuple(cast("tuple[str, ...]", values.get("regions") or ())),
         image=str(values.get("image") or default.image),
         subsidiary=subsidiary,
-        ssh_port=port,
+        ssh_port=read_ssh_port(values, provider="ovh"),
         api_url=url,
     )
 
@@ -74,13 +68,13 @@ def _check_subsidiary(subsidiary: str, url: str) -> None:
     """Refuse a subsidiary that the API at *url* does not serve.
 
     Raises:
-        ConfigError: it is one of another API, or of none.
+        ConfigError: another API serves it, or none does.
     """
     if not subsidiary:
         return
     here, there = api_at(url), api_of(subsidiary)
     if there is None:
-        served = f"; {here.hosts[0]} has {', '.join(here.served)}" if here else ""
+        served = f"; {here.hosts[0]} serves {', '.join(here.served)}" if here else ""
         raise ConfigError(
             f"providers.ovh.subsidiary must be one of OVHcloud's, such as FR, is "
             f"{subsidiary!r}{served}"

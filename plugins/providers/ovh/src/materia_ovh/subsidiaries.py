@@ -1,7 +1,7 @@
-"""OVHcloud's subsidiaries: which of its APIs serves which, and in what currency each quotes.
+"""OVHcloud's subsidiaries: the API that serves each one, and the currency of its prices.
 
-An API refuses the subsidiaries of another continent: 400, "invalid ovhSubsidiary". Which are served
-where: the archive of catalogs at github.com/y8/ovh-catalog-archive, which reads them hourly, as of
+An API refuses the subsidiaries of another continent: 400, "invalid ovhSubsidiary". Source of the
+table: the archive of catalogs at github.com/y8/ovh-catalog-archive, which reads them hourly, as of
 its README of 2026-04-14, read 2026-11-29; for the USA the provider's documentation of Terraform,
 read the same day. Currencies: OVHcloud's API console, enumeration OvhSubsidiary, 2026-08.
 """
@@ -18,10 +18,10 @@ class Api:
     """One of OVHcloud's APIs.
 
     Attributes:
-        hosts: Where it answers; the first is the one to name.
+        hosts: Its host names; messages name the first.
         served: The subsidiaries whose catalogs it has.
-        by_currency: The one to ask for prices in a currency.
-        otherwise: The one to ask when none quotes in the currency wanted.
+        by_currency: The subsidiary with prices in a currency.
+        otherwise: The subsidiary for any other currency.
     """
 
     hosts: tuple[str, ...]
@@ -30,7 +30,7 @@ class Api:
     otherwise: str
 
     def candidates(self, currency: str) -> tuple[str, ...]:
-        """Whom to ask for prices in *currency*, in order."""
+        """The subsidiaries to ask for prices in *currency*, in order."""
         found = self.by_currency.get(currency)
         return tuple(dict.fromkeys((*([found] if found else []), self.otherwise)))
 
@@ -55,7 +55,7 @@ USA = Api(
     otherwise="US",
 )
 APIS = (EUROPE, CANADA, USA)
-# What a subsidiary quotes in, where that is known: a catalog in another currency was misread.
+# The known currency of a subsidiary: a catalog in another currency was misread.
 CURRENCIES: Mapping[str, str] = {
     **dict.fromkeys(("DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL", "PT"), "EUR"),
     **{one: currency for api in APIS for currency, one in api.by_currency.items()},
@@ -64,21 +64,21 @@ CURRENCIES: Mapping[str, str] = {
 
 
 def api_at(address: str) -> Api | None:
-    """The API at an address; None for a proxy or an emulator, which may be any."""
+    """The API at a URL; None for a proxy or an emulator, which may be any of them."""
     host = (urlsplit(address).hostname or "").lower()
     return next((api for api in APIS if host in api.hosts), None)
 
 
 def api_of(subsidiary: str) -> Api | None:
-    """The API that serves a subsidiary, or None for a name that none of them knows."""
+    """The API that serves a subsidiary, or None for an unknown subsidiary."""
     return next((api for api in APIS if subsidiary in api.served), None)
 
 
 def candidates(address: str, currency: str) -> tuple[str, ...]:
-    """Whom to ask, in order, for prices in *currency* of the API at *address*.
+    """The subsidiaries to ask, in order, for prices in *currency* at the API at *address*.
 
-    An address that is not OVHcloud's own may be any of its APIs, so those that quote in the
-    currency come first, and then the one of each API that is asked for any other.
+    An address that is not OVHcloud's own may be any of its APIs, so the subsidiaries with prices in
+    the currency come first, and then the default one of each API.
     """
     api = api_at(address)
     if api is not None:

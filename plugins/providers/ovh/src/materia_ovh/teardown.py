@@ -1,4 +1,4 @@
-"""Remove a worker and all that was made for it, until OVHcloud itself says that it is gone."""
+"""Teardown: delete a worker's instance and key until OVHcloud says that both are gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONSOLE = "https://www.ovh.com/manager/#/public-cloud"
 
 
 def remove(account: Account, instance: Instance, *, patience: timedelta, late: bool) -> bool:
-    """As the `remove` of `teardown`; *late* waits for an instance that may not be listed yet."""
+    """Delete an instance; with *late*, wait for one that may not be listed yet."""
     return removal.remove(
         instance,
         partial(_go_over, account, instance),
@@ -25,13 +25,13 @@ def remove(account: Account, instance: Instance, *, patience: timedelta, late: b
 
 
 def _go_over(account: Account, instance: Instance) -> list[str]:
-    """Ask for the next things to be deleted; what is not gone yet, in words."""
+    """Delete what can be deleted now; return descriptions of what is not gone yet."""
     body = account.find(instance)
     if body is not None:
         if body["status"] != "DELETING":
             account.delete(f"delete the instance {body['id']}", f"/instance/{body['id']}")
         return [f"the instance {body['id']} ({instance.name}) in {body.get('region')}"]
-    # An instance that was just made can be missing from answers and be there all the same.
+    # A new instance can be missing from answers although it exists.
     if instance.id and account.delete(
         f"delete the instance {instance.id}", f"/instance/{instance.id}"
     ):

@@ -1,4 +1,4 @@
-"""The `scaleway` provider: declared here; the SDK is imported when it is opened."""
+"""The `scaleway` provider: workers on Scaleway. The SDK is imported when it is opened."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from materia.compute import Offer, Requirements
 
 
 def open_scaleway(opening: Opening) -> Provider:
-    """Open the provider; nothing is asked of Scaleway yet."""
+    """Open the provider; this sends no request to Scaleway."""
     from materia_scaleway.settings import open_provider
 
     return open_provider(opening)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """The public product catalog, which says prices and shapes but not what is in stock."""
+    """The public product catalog, without credentials: it has prices and shapes and no stock."""
     from materia_scaleway.settings import offers_without_credentials
 
     return offers_without_credentials(opening, requirements)
@@ -37,7 +37,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="project",
                     kind="text",
                     default="",
-                    help="ID of the project to create instances in, best one of its own.",
+                    help="ID of the project to create instances in, best one for materia alone.",
                 ),
                 Setting(
                     name="regions",
@@ -49,7 +49,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="image",
                     kind="text",
                     default="ubuntu_noble",
-                    help="Label of the image to boot, as the marketplace names it.",
+                    help="Label of the image to boot, from the marketplace.",
                 ),
                 Setting(
                     name="ssh_port",
@@ -61,7 +61,7 @@ def materia_providers() -> list[Plugin[Provider]]:
                     name="api_url",
                     kind="text",
                     default="",
-                    help="Another address for the API: an emulator or a proxy.",
+                    help="Base URL of the API, for an emulator or a proxy; empty: Scaleway's own.",
                 ),
             ),
         )

@@ -1,8 +1,8 @@
-"""The SDK with what it lacks: a deadline for every request, and another try where that is safe.
+"""Scaleway API client: the SDK `scaleway` with request timeouts, retries and pagination.
 
-scaleway 2.12 calls `requests.request` without a timeout and never retries. Its page-walking
+scaleway 2.12 calls `requests.request` without a timeout and never retries. Its pagination
 functions recurse until an empty page, and its `wait_instance_server` waits for factorials of
-10 ms: neither is used.
+10 ms: materia uses neither.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from scaleway_core.api import API, ScalewayException
 T = TypeVar("T")
 API_URL = "https://api.scaleway.com"
 CONNECT_SECONDS = 5.0
-# Refused before anything was done, or a gateway's word: asking again is safe for all but a POST.
+# Refused before anything was done, or a gateway's error: a retry is safe except for a POST.
 AGAIN = frozenset({429, 502, 503, 504})
 PAGE_SIZE = 100
 
 
 class Bounded(API):
-    """Requests that end: each has a deadline, and what is safe to repeat is tried three times."""
+    """Requests with a timeout; one that is safe to repeat has three tries."""
 
     session: requests.Session
     seconds: float = 30.0
@@ -56,13 +56,13 @@ class Bounded(API):
         if self.client.secret_key is not None:
             sent["x-auth-token"] = self.client.secret_key
         query = [
-            # The SDK would write `False`, which is no boolean of a query.
+            # The SDK would write `False`, which the API does not read as a boolean.
             (name, str(item).lower() if isinstance(item, bool) else item)
             for name, value in (params or {}).items()
             if value is not None
             for item in (value if isinstance(value, list) else [value])
         ]
-        # The service wants a body with every request, as the SDK sends it: `{}`.
+        # The API needs a body with every request; the SDK sends `{}`, too.
         raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
 
         def ask() -> requests.Response:
@@ -79,7 +79,7 @@ class Bounded(API):
         return _counted(_repeated(method, ask, self.first_retry))
 
     def read(self, path: str, **params: Any) -> Any:
-        """The JSON of a list, as it is: the SDK's classes lose a page for one odd entry of it."""
+        """The raw JSON of a list: the SDK's classes lose a page for one malformed entry."""
         response = self._request("GET", path, params=params)
         self._throw_on_error(response)
         return response.json()
@@ -89,11 +89,11 @@ class Bounded(API):
     ) -> list[dict[str, Any]]:
         """All entries of a list, as JSON.
 
-        The SDK reads a list that is not in the answer as an empty one, and fails on one odd entry
-        of a stranger.
+        The SDK reads a missing list as an empty one, and fails on one malformed entry that is not
+        materia's.
 
         Raises:
-            TypeError: the answer is no list of objects.
+            TypeError: the answer is not a list of objects.
         """
 
         def page(number: int) -> tuple[list[dict[str, Any]], object]:
@@ -103,7 +103,7 @@ class Bounded(API):
             body = response.json()
             found = body[key]
             if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-                raise TypeError(f"{key} is no list of objects")
+                raise TypeError(f"{key} is not a list of objects")
             return found, body.get("total_count")
 
         return list(pages(page))
@@ -128,13 +128,13 @@ def _repeated(
             wanted = retry_after(response.headers) or timedelta(0)
             if response.status_code not in AGAIN or not safe or wanted > LONGEST_HEEDED:
                 return response
-            pause = max(pause, wanted.total_seconds())  # noqa: PLW2901 -- what the service asks for
+            pause = max(pause, wanted.total_seconds())  # noqa: PLW2901 -- the pause from Retry-After
         time.sleep(pause)
     return ask()
 
 
 def _counted(response: requests.Response) -> requests.Response:
-    """The answer with the total of its header in the body, where the SDK looks for it."""
+    """The answer, with the total from its header in the body, where the SDK expects it."""
     total = response.headers.get("x-total-count")
     if total is None:
         return response
@@ -163,7 +163,7 @@ class Images(Bounded, MarketplaceV2API):  # type: ignore[misc]  # the SDK is unt
 class Catalog(Bounded):
     """The public product catalog.
 
-    Read as JSON: the SDK's classes cannot tell `shared: false` from a field that is not there.
+    Read as JSON: in the SDK's classes `shared: false` equals a missing field.
     """
 
     path = "/product-catalog/v2alpha1/public-catalog/products"
@@ -190,13 +190,13 @@ class Catalog(Bounded):
 
 
 def pages(page: Callable[[int], tuple[Iterable[T], object]]) -> Iterator[T]:
-    """Everything on all pages; *page* gives one page by number and the total, if it is told."""
+    """The entries of all pages; *page* returns one page by number and the total, if it is known."""
     found, number = 0, 1
     before: list[T] = []
     while True:
         items, total = page(number)
         here = list(items)
-        if here == before:  # empty, or a service that does not know of pages
+        if here == before:  # empty, or a service without pages
             return
         yield from here
         found += len(here)
@@ -207,7 +207,7 @@ def pages(page: Callable[[int], tuple[Iterable[T], object]]) -> Iterator[T]:
 
 @dataclass(frozen=True, slots=True)
 class Apis:
-    """All the APIs, on one connection pool."""
+    """All APIs, on one connection pool."""
 
     instances: Instances
     blocks: Blocks
@@ -216,13 +216,13 @@ class Apis:
 
 
 def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis:
-    """The APIs for *client*; a request that gets no answer for *seconds* is given up.
+    """The APIs for *client*; a request times out after *seconds*.
 
-    What is safe to repeat is asked again after *first_retry* seconds, and once more after three
-    times as many.
+    A request that is safe to repeat is retried after *first_retry* seconds, and once more after
+    three times as many.
 
     Raises:
-        ValueError: the SDK refuses the form of a key; its message repeats the key, so do not.
+        ValueError: the SDK refuses the format of a key. Its message has the key: do not print it.
         VariableError: a variable for proxies or certificates cannot be used.
     """
     check_requests(client.api_url, os.environ)
@@ -244,7 +244,7 @@ def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis
 
 
 def make_client(access_key: str, secret_key: str, project: str, api_url: str) -> Client:
-    """The SDK's client, checked; its own message for a malformed key would repeat the key."""
+    """The SDK's client; a malformed key gives an error that does not show the key."""
     client = Client(
         access_key=access_key,
         secret_key=secret_key,

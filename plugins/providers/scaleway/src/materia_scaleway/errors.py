@@ -1,6 +1,7 @@
-"""What the SDK raises, as materia's errors. Nothing of the SDK leaves this package.
+"""Translate the errors of Scaleway's SDK into materia's: out of stock, quota, credentials.
 
-Scaleway's SDK has one exception for every refusal; what it means is in the JSON body.
+No exception of the SDK leaves this package. It has one exception for every refusal; the JSON body
+says what the refusal means.
 """
 
 from __future__ import annotations
@@ -18,17 +19,9 @@ from materia.errors import (
     ProviderError,
 )
 from materia_providers import api_errors
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.connection_errors import connection_text
 from scaleway_core.api import ScalewayException
-
-
-class GoneError(ProviderError):
-    """There is no such thing, or not yet: a new instance may be invisible for a moment."""
-
-
-class UnansweredError(ProviderError):
-    """No answer, or none that can be read: whether the request was carried out is unknown."""
-
 
 CREDENTIALS = frozenset({"denied_authentication", "permissions_denied"})
 CAPACITY = frozenset({"quotas_exceeded", "out_of_stock"})
@@ -37,18 +30,19 @@ UNKNOWN_OUTCOME = frozenset({500, 502, 503, 504})
 
 
 def translated(doing: str) -> AbstractContextManager[None]:
-    """Let only materia's errors out of calls of the SDK; *doing* names what was asked."""
-    return api_errors.translated(doing, provider="scaleway", translate=_translate)
+    """Let only materia's errors out of calls of the SDK; *doing* is the failed action."""
+    return api_errors.translated(doing, provider="scaleway", translate=translate)
 
 
-def _translate(error: Exception, doing: str) -> MateriaError:
+def translate(error: Exception, doing: str) -> MateriaError:
+    """The error of materia for the SDK's *error*."""
     if isinstance(error, ScalewayException):
         return _refusal(doing, error)
     if isinstance(error, requests.RequestException):
-        return UnansweredError(f"scaleway: {doing}: {_connection(error)}")
-    # The SDK takes answers apart without looking.
+        return UnansweredError(f"scaleway: cannot {doing}: {_connection(error)}")
+    # The SDK does not check an answer before it reads it.
     reason = f"{type(error).__name__}: {error}"
-    return UnansweredError(f"scaleway: {doing}: the answer cannot be read ({reason})")
+    return UnansweredError(f"scaleway: cannot {doing}: the answer cannot be read ({reason})")
 
 
 def _refusal(doing: str, error: ScalewayException) -> MateriaError:
@@ -56,8 +50,8 @@ def _refusal(doing: str, error: ScalewayException) -> MateriaError:
     body = _body(error.response)
     kind = str(body.get("type", ""))
     said = _said(body) or f"HTTP {status}"
-    message = f"scaleway: {doing}: {said}"
-    # The older form of a quota has no type of its own, only its sentence.
+    message = f"scaleway: cannot {doing}: {said}"
+    # The older form of a quota error has no type of its own, only its message.
     full = kind == "invalid_request_error" and "quota" in str(body.get("message", "")).lower()
     if kind in CAPACITY or full:
         return CapacityError(message)
@@ -71,7 +65,7 @@ def _refusal(doing: str, error: ScalewayException) -> MateriaError:
             f"{message}; project in [providers.scaleway] of materia.toml names no project of this "
             "account"
         )
-    # A gateway's 404 has no such body, and says nothing of what was asked for.
+    # A gateway's 404 has no such body, and says nothing about the resource.
     if status == 404 and body:
         return GoneError(message)
     if status in UNKNOWN_OUTCOME or status == 404:
@@ -80,7 +74,7 @@ def _refusal(doing: str, error: ScalewayException) -> MateriaError:
 
 
 def _subjects(body: Mapping[str, Any]) -> set[str]:
-    """What a refusal is about: a kind of resource, or arguments of the request."""
+    """The subjects of a refusal: a kind of resource, or arguments of the request."""
     details = body.get("details")
     arguments = [
         detail.get("argument_name")
@@ -91,9 +85,9 @@ def _subjects(body: Mapping[str, Any]) -> set[str]:
 
 
 def refuses_offer(error: BaseException | None) -> bool:
-    """Whether the answer to a create says no to that type in that zone.
+    """Whether Scaleway refuses to create that type in that zone.
 
-    The rest of the request is the same for every offer, so that is what a refusal is about.
+    The rest of the request is the same for every offer, so a refusal is about the type or the zone.
     """
     return isinstance(error, ScalewayException) and api_errors.refuses(error.response.status_code)
 

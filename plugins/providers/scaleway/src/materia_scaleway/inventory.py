@@ -1,7 +1,7 @@
-"""What materia owns in a zone, recognised by its tags alone.
+"""Inventory of a zone: find materia's servers, volumes and addresses by their tags.
 
-Servers and addresses carry the tags from the request that makes them. The boot volume that comes
-with a server has none, so it is tagged at once, and again before its server goes.
+Servers and addresses have the tags from their creation. Scaleway creates a server's boot volume
+without tags, so materia tags it at once, and again before it deletes the server.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from materia.compute import Attached, Instance
 from materia.errors import ProviderError
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME, UNNAMED, Mark, entry_mark
 from materia_providers.polling import look_for
 from scaleway.block.v1 import Volume  # type: ignore[import-untyped]
@@ -24,7 +25,7 @@ from scaleway.instance.v1.marshalling import (  # type: ignore[import-untyped]
 )
 
 from materia_scaleway.client import Apis
-from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.prices import PROVIDER, region_of
 
 TAG = "materia"
@@ -32,15 +33,15 @@ BOOT = "0"  # key of the boot volume among a server's volumes
 
 
 def tags_of(mark: Mark) -> list[str]:
-    """The tags that everything of *mark* carries; the first is what lists are asked for."""
+    """The tags of every resource of *mark*; lists are filtered by the first."""
     return [TAG, *(f"{key}={value}" for key, value in mark.labels().items())]
 
 
 def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) -> Mark | None:
-    """The mark that *tags* are, or None: then it is not materia's.
+    """The mark in *tags*, or None when they are not materia's.
 
     Raises:
-        ValueError: as `materia_providers.labels.entry_mark`.
+        ValueError: see `materia_providers.labels.entry_mark`.
     """
     labels: object = tags
     if isinstance(tags, list):
@@ -48,15 +49,15 @@ def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) ->
         pairs = dict(tag.partition("=")[::2] for tag in texts)
         labels = pairs if TAG in texts else dict.fromkeys(texts, "")
         if tags and not texts:
-            labels = 0  # tags that are no text say nothing
+            labels = 0  # tags that are not text have no meaning
     return entry_mark(identity if isinstance(identity, str) else None, labels, named=named)
 
 
 def mark_of_server(server: Server) -> Mark | None:
-    """The mark of a server, or None when it is not materia's, by its name or by its tags.
+    """The mark of a server, or None when its name or its tags are not materia's.
 
     Raises:
-        ProviderError: the answer does not say whose it is.
+        ProviderError: the answer does not say who owns the server.
     """
     with translated(f"read server {server.id}"):
         return mark_of_entry(server.id, server.tags, named=server.name)
@@ -64,13 +65,13 @@ def mark_of_server(server: Server) -> Mark | None:
 
 @dataclass(slots=True, kw_only=True)
 class Owned:
-    """What is known to belong to one instance in one zone, by identity.
+    """The resources known to belong to one instance in one zone, by id.
 
     Attributes:
-        settle: How long something new may be in no list.
+        settle: How long a new resource may be missing from lists.
         tagged: The volumes that carry the tags.
-        touched: Whether something was, or may have been, created.
-        uncertain: Whether a create had no answer, so that lists are not to be believed at once.
+        touched: Whether materia created, or may have created, something.
+        uncertain: Whether a create had no answer, so that a new resource may not be listed yet.
     """
 
     apis: Apis
@@ -85,14 +86,14 @@ class Owned:
     uncertain: bool = False
 
     def know(self, instance: Instance) -> None:
-        """Add what a list said earlier."""
+        """Add the resources of an earlier list."""
         if instance.id:
             self.servers.add(instance.id)
         for one in instance.attached:
             (self.volumes if one.kind == "volume" else self.addresses).add(one.id)
 
     def find_server(self) -> Server | None:
-        """The oldest server of that name, as far as lists show it."""
+        """The oldest server of that name in the list."""
         found = [
             one for mark, one in servers(self.apis, self.zone, self._tag) if self.is_mine(mark)
         ]
@@ -100,7 +101,7 @@ class Owned:
         return min(found, key=lambda one: (str(one.creation_date), one.id), default=None)
 
     def find_address(self) -> Ip | None:
-        """An address of that name, best one that a server has."""
+        """An address of that name, preferably one that a server uses."""
         found = [
             one for mark, one in addresses(self.apis, self.zone, self._tag) if self.is_mine(mark)
         ]
@@ -109,13 +110,13 @@ class Owned:
         return min(found, key=lambda one: (one.server is None, one.id), default=None)
 
     def find_volumes(self) -> None:
-        """Learn which volumes carry the name."""
+        """Find the volumes that carry the name."""
         found = volumes(self.apis, self.zone, self._tag, ours=self.servers)
         self.tagged |= {one.id for mark, one in found if self.is_mine(mark)}
         self.volumes |= self.tagged
 
     def look_for_server(self, within: timedelta) -> Server | None:
-        """The server of that name, looked for until *within* has passed."""
+        """The server of that name, if it is listed before *within* has passed."""
 
         def look() -> Server | None:
             if (server := self.find_server()) is not None:
@@ -128,16 +129,16 @@ class Owned:
         return look_for(look, within)
 
     def await_server(self, identity: str, within: timedelta) -> Server:
-        """A server that exists but cannot be seen yet.
+        """A server that exists but is not visible yet.
 
         Raises:
-            ProviderError: it still cannot be seen when *within* has passed.
+            ProviderError: it is still not visible after *within*.
         """
         self.touched = True
         server = look_for(lambda: self.get_server(identity), within)
         if server is None:
             raise ProviderError(
-                f"scaleway: the server {identity} has an address in {self.zone} and cannot be seen"
+                f"scaleway: cannot find the server {identity} in {self.zone}; its address exists"
             )
         return server
 
@@ -149,7 +150,7 @@ class Owned:
             return None
 
     def tag_volumes(self, server: Server) -> None:
-        """Tag the boot volume of *server*, which was created with it and without tags."""
+        """Tag the boot volume of *server*, which Scaleway creates without tags."""
         boot = boot_of(server)
         if boot is None or str(boot.volume_type) != "sbs_volume":
             return  # a local disk goes with its server
@@ -165,11 +166,11 @@ class Owned:
         self.tagged.add(boot.id)
 
     def is_mine(self, mark: Mark | None) -> bool:
-        """Whether this is a mark of that name."""
+        """Whether this mark has that name."""
         return mark is not None and mark.name == self.mark.name
 
     def instance(self, server: Server, *, port: int) -> Instance:
-        """The instance that *server* is."""
+        """The SDK's *server* as an instance of materia."""
         boot = boot_of(server)
         kept = self.volumes | ({boot.id} if boot is not None else set())
         return _instance(self.zone, self.mark, server, kept=kept, held=self.addresses, port=port)
@@ -180,17 +181,17 @@ class Owned:
 
 
 def read_server(apis: Apis, zone: str, identity: str) -> Server:
-    """The server of that identity.
+    """The server of that id.
 
     Raises:
-        GoneError: there is none.
-        ProviderError: the answer is about something else, or cannot be read.
+        GoneError: no server has that id.
+        ProviderError: the answer is about another resource or cannot be read.
     """
-    doing = f"server {identity} in {zone}"
+    doing = f"read server {identity} in {zone}"
     with translated(doing):
         server = apis.instances.get_server(server_id=identity, zone=zone).server
     if server is None or server.id != identity:
-        raise UnansweredError(f"scaleway: {doing}: the answer is not about that server")
+        raise UnansweredError(f"scaleway: cannot {doing}: the answer is not about that server")
     return server
 
 
@@ -205,7 +206,7 @@ def servers(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Server]]:
 
 
 def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Ip]]:
-    """Materia's flexible addresses with that tag; none that a stranger's server has."""
+    """Materia's flexible addresses with that tag, except those that a foreign server uses."""
     with translated(f"list addresses in {zone}"):
         return [
             (mark, unmarshal_Ip(raw))
@@ -218,13 +219,13 @@ def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Ip]]:
 def volumes(
     apis: Apis, zone: str, tag: str, *, ours: set[str] | frozenset[str] = frozenset()
 ) -> list[tuple[Mark, Volume]]:
-    """Materia's block volumes with that tag; none that a stranger's server has.
+    """Materia's block volumes with that tag, except those that a foreign server uses.
 
     Args:
-        apis: To ask.
-        zone: Where.
-        tag: What all of them carry.
-        ours: Servers that are known to be materia's, and need not be asked for.
+        apis: The APIs to ask.
+        zone: The zone to search.
+        tag: The tag of the volumes.
+        ours: Servers that are known to be materia's, so that they need no request.
     """
     with translated(f"list volumes in {zone}"):
         found = [
@@ -247,7 +248,7 @@ def volumes(
 
 
 def users_of(volume: Volume) -> set[str]:
-    """The servers that have a volume."""
+    """The servers that use a volume."""
     return {one.product_resource_id for one in volume.references or () if one.product_resource_id}
 
 
@@ -255,7 +256,7 @@ def _is_strangers(apis: Apis, zone: str, identity: str) -> bool:
     try:
         return mark_of_server(read_server(apis, zone, identity)) is None
     except GoneError:
-        return False  # going, or not visible yet
+        return False  # in deletion, or not visible yet
 
 
 def _listed(api: Any, path: str, tag: str) -> list[dict[str, Any]]:
@@ -266,7 +267,7 @@ def _listed(api: Any, path: str, tag: str) -> list[dict[str, Any]]:
 
 
 def instances_of(apis: Apis, zone: str) -> list[Instance]:
-    """Everything of materia in *zone*, each with what hangs on it; leftovers have no id."""
+    """All instances of materia in *zone* with their volumes and addresses; leftovers have no id."""
     found = servers(apis, zone, TAG)
     parts: dict[str, tuple[Mark, set[str], set[str]]] = {}
     for mark, address in addresses(apis, zone, TAG):
@@ -285,10 +286,10 @@ def instances_of(apis: Apis, zone: str) -> list[Instance]:
 
 
 def boot_of(server: Server) -> Any | None:
-    """The boot volume of a server, as the server shows it.
+    """The boot volume of a server, from the server's own fields.
 
     Raises:
-        UnansweredError: it has no identity, which is needed to find it again.
+        UnansweredError: it has no id, so materia could not find it again.
     """
     volumes: Mapping[str, Any] = server.volumes or {}
     boot = volumes.get(BOOT)

@@ -1,4 +1,4 @@
-"""Ask every zone for prices and stock, all at once."""
+"""Fetch Scaleway's offers: prices and stock of every zone at once."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from typing import Any
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError
 from materia_providers.list_entries import Entries, LeftOut
 
 from materia_scaleway import prices
 from materia_scaleway.client import PAGE_SIZE, Apis, pages
-from materia_scaleway.errors import GoneError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.zones import Zones
 
 
 def offers_of(
     apis: Apis, zones: Zones, requirements: Requirements, once: Once | None = None
 ) -> Entries[Offer]:
-    """The offers of all zones; with the keys of an account also what is in stock.
+    """The offers of all zones, with stock if there are credentials.
 
-    A zone that does not answer is left out, with a line; one that Scaleway does not have any more
-    without, unless the user named it.
+    A zone that does not answer is left out, and a line reports it. A zone that Scaleway no longer
+    has is left out without a line, unless the user named it.
 
     Raises:
-        NoOfferError: none of the zones is in the regions that are required, or has anything.
+        NoOfferError: no zone is in the required regions, or none has an offer.
         ProviderError: no zone answers.
     """
     asked = zones.within(requirements.regions)
     if not asked.names:
         raise NoOfferError(
-            f"scaleway: no zone in {', '.join(requirements.regions)}; "
+            f"scaleway: no configured zone is in {', '.join(requirements.regions)}; "
             f"in use: {', '.join(zones.names)}"
         )
 
@@ -60,7 +61,7 @@ def offers_of(
     if not found and left.errors:
         raise left.errors[0]
     if not found:
-        head = f"scaleway: nothing for sale in {', '.join(asked.names)}"
+        head = f"scaleway: no offers in {', '.join(asked.names)}"
         raise NoOfferError("; ".join([head, *left.lines()]))
     return Entries(found, left.lines())
 
@@ -73,15 +74,15 @@ def _answers(apis: Apis, zone: str) -> tuple[prices.Zone, LeftOut]:
     stock: Mapping[str, str] = {}
     volume, source = prices.SBS_HOURLY_PER_GB, ""
     if kinds is None:
-        with translated(f"prices in {zone}"):
+        with translated(f"read prices in {zone}"):
             products = apis.catalog.products(zone)
     else:
-        # The types have prices too, though not as decimals; without their stock it is unknown.
+        # The server types have prices too, though not as decimals. Stock may stay unknown.
         with left.place(f"the stock of {zone}"):
             stock = _stock(apis, zone)
         with left.place(f"the price of volumes in {zone}"):
             volume, source = _volume(apis, zone, left)
-        doing = translated(f"prices in {zone}")
+        doing = translated(f"read prices in {zone}")
         with left.place(f"the catalog of {zone}"), suppress(GoneError), doing:
             products = apis.catalog.products(zone)
     url = apis.catalog.client.api_url
@@ -105,7 +106,7 @@ def _kinds(apis: Apis, zone: str) -> Mapping[str, Any]:
         body = apis.instances.read(path, page=number, per_page=PAGE_SIZE)
         return list(body["servers"].items()), body.get("total_count")
 
-    with translated(f"server types in {zone}"):
+    with translated(f"list server types in {zone}"):
         return dict(pages(page))
 
 
@@ -119,15 +120,15 @@ def _stock(apis: Apis, zone: str) -> Mapping[str, str]:
         ]
         return found, body.get("total_count")
 
-    with translated(f"stock in {zone}"):
+    with translated(f"read the stock in {zone}"):
         return dict(pages(page))
 
 
 def _volume(apis: Apis, zone: str, left: LeftOut) -> tuple[Money, str]:
-    """The price of a GB-hour of boot volume, and where it was read: nowhere for the known one."""
+    """The price of a GB-hour of boot volume, and its source; the built-in price has no source."""
     path = f"/block/v1/zones/{zone}/volume-types"
     kinds: Sequence[Any] = ()
-    with suppress(GoneError), translated(f"volume prices in {zone}"):
+    with suppress(GoneError), translated(f"read volume prices in {zone}"):
         kinds = list(apis.blocks.read(path, page=1, page_size=PAGE_SIZE)["volume_types"])
     for kind in kinds:
         with left.entry(f"the price of volumes in {zone}"):

@@ -1,4 +1,4 @@
-"""Scaleway's catalog, server types and stock -> offers: pure functions.
+"""Offers of Scaleway from its catalog, server types and stock; pure functions.
 
 Billing: "Understanding Instance pricing" (scaleway.com/en/docs/instances/reference-content/
 understanding-instance-pricing) and "Understanding billing for Scaleway IP addresses": instance,
@@ -37,23 +37,23 @@ STARTED_HOURS = Billing(increment=HOUR, minimum=HOUR, source=DOCS, read_on=date(
 # The catalog's unit is the hour, but for GPU types the minute: as recorded on 2026-07-01, L4-1-24G
 # was EUR 0.013125 there and 0.7875 an hour in the list of server types.
 UNITS = {"minute": timedelta(minutes=1), "hour": HOUR, "day": timedelta(days=1)}
-# No API tells the price of an address, and only an account is told that of a volume. Both as a
-# person read them on the pages named; SBS with 5,000 IOPS.
+# No API has the price of an address, and the price of a volume needs credentials. A person read
+# both on the named pages; SBS with 5,000 IOPS.
 READ_ON = date(2026, 11, 23)
 IPV4_HOURLY = Money(Decimal("0.004"), "EUR")
 IPV4_MINIMUM = Money(Decimal("0.01"), "EUR")
 IPV4_BILLING = replace(STARTED_HOURS, source=IP_DOCS)
 SBS_HOURLY_PER_GB = Money(Decimal("0.000118"), "EUR")
-LEAST = Decimal("0.000001")  # of an hour or a minute: less is no price
+LEAST = Decimal("0.000001")  # of an hour or a minute: a lower price is an error
 LEAST_BYTES = 64 * 1024**2
-# Catalog and list of types say the same price; further apart, one of them was misread.
+# Catalog and list of types have the same price; above this difference one was misread.
 APART = Decimal("1.5")
 SBS_TYPE = "sbs_5k"
-# What may still be created (the status of a product in the catalog).
+# The statuses of products in the catalog that can still be created.
 SOLD = frozenset(
     {"public_beta", "preview", "general_availability", "end_of_new_features", "end_of_growth"}
 )
-# Older answers of the catalog do not say whether a processor is shared. Scaleway's "Instances
+# Older answers of the catalog lack the field `shared`. This is from Scaleway's "Instances
 # datasheet", by the range in front of the type's name.
 KINDS: Mapping[str, Cpu] = {
     "COPARM1": "shared",
@@ -79,7 +79,7 @@ STOCK: Mapping[str, Availability] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """What one zone answered.
+    """The answers of one zone.
 
     Attributes:
         name: For example `fr-par-1`.
@@ -87,10 +87,10 @@ class Zone:
         kinds: Server types by name, as JSON; None without credentials.
         stock: Availability by name of the server type.
         volume: Price of one GB of block volume for one hour.
-        volume_source: Where that was read.
-        volume_read_on: When a person read it there; None when a request did.
+        volume_source: Its source.
+        volume_read_on: The day a person read it; None when it came from a request.
         as_of: When all this was read, in UTC.
-        source: Address of the catalog.
+        source: URL of the catalog.
     """
 
     name: str
@@ -110,7 +110,7 @@ def region_of(zone: str) -> str:
 
 
 def volume_gb(disk_gib: int) -> int:
-    """The size of a volume in GB, as it is sold, that holds *disk_gib*."""
+    """The size of a volume in GB, as Scaleway sells it, that holds *disk_gib*."""
     return -(-disk_gib * GIB // 10**9)
 
 
@@ -118,7 +118,7 @@ def exact(money: Mapping[str, Any]) -> Money:
     """The amount of a price in units and nanos (billionths), without rounding.
 
     Raises:
-        ValueError: it is missing, nothing, or cannot be.
+        ValueError: it is missing, zero or impossible.
     """
     units = whole(money.get("units") or 0, "price", least=0)
     nanos = whole(money.get("nanos") or 0, "price", least=0, most=10**9 - 1)
@@ -127,10 +127,10 @@ def exact(money: Mapping[str, Any]) -> Money:
 
 
 def hourly_of(product: Mapping[str, Any]) -> Money | None:
-    """The price of an hour, whatever unit it is told in; None for a unit that is not of time.
+    """The hourly price from a price in any unit of time; None for another unit.
 
     Raises:
-        ValueError: it is missing, nothing, or cannot be.
+        ValueError: it is missing, zero or impossible.
     """
     price = exact(product["price"]["retail_price"])
     measure = product.get("unit_of_measure") or {}
@@ -142,16 +142,16 @@ def hourly_of(product: Mapping[str, Any]) -> Money | None:
 
 
 def billing_of(product: Mapping[str, Any]) -> Billing:
-    """By the unit of the price, and an hour at least: that holds for every resource."""
+    """Billing by the unit of the price, with a minimum of one hour for every resource."""
     if (product.get("unit_of_measure") or {}).get("unit") == "minute":
         return replace(STARTED_HOURS, increment=UNITS["minute"])
     return STARTED_HOURS
 
 
 def offers(zone: Zone, requirements: Requirements, left: LeftOut | None = None) -> list[Offer]:
-    """Every type that may be created in *zone*, with the disk that *requirements* ask for.
+    """Offers for every type that can be created in *zone*, with the disk in *requirements*.
 
-    A type or a product that cannot be read is told to *left*.
+    *left* records a type or a product that cannot be read.
     """
     left = LeftOut(PROVIDER) if left is None else left
     products: dict[str, Mapping[str, Any]] = {}
@@ -209,7 +209,7 @@ def _from_kind(
     requirements: Requirements,
 ) -> Offer | None:
     architecture = ARCHITECTURES.get(word(kind.get("arch"), "architecture"))
-    # Types for Windows carry its licence in their price and boot nothing else.
+    # Types for Windows include its licence in their price and boot nothing else.
     if architecture is None or kind.get("end_of_service") or name.endswith("-WIN"):
         return None
     if (kind.get("capabilities") or {}).get("block_storage") is False:
@@ -229,15 +229,15 @@ def _from_kind(
 
 
 def _agreed(kind: Mapping[str, Any], product: Mapping[str, Any] | None) -> Money:
-    """The price of an hour: the catalog's, which is exact, unless the type itself contradicts it.
+    """The hourly price from the catalog, which is exact, if the server type agrees.
 
     Raises:
-        ValueError: neither has one that can be, or they contradict each other.
+        ValueError: neither has a possible price, or they contradict each other.
     """
     listed = hourly_of(product) if product is not None else None
     if listed is not None and kind.get("hourly_price") is None:
         return listed
-    told = amount(kind.get("hourly_price"), "price of an hour", least=LEAST)
+    told = amount(kind.get("hourly_price"), "hourly price", least=LEAST)
     if listed is None:
         return Money(told, "EUR")
     if not told / APART <= listed.amount <= told * APART:

@@ -1,4 +1,4 @@
-"""Scaleway Instances: an address, a server on it, its boot volume, all with materia's tags."""
+"""Create and destroy Scaleway servers, with their addresses and boot volumes, as workers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from materia.compute import Instance, InstanceRequest, Offer, Requirements
 from materia.errors import CapacityError, ConfigError, Made, ProviderError, ReadyTimeoutError
 from materia.kit.once import Once, unkept
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size, host_key_of
 from materia_providers.labels import Mark, mark_of
@@ -23,7 +24,7 @@ from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import connect
-from materia_scaleway.errors import GoneError, UnansweredError, refuses_offer, translated
+from materia_scaleway.errors import refuses_offer, translated
 from materia_scaleway.inventory import (
     Owned,
     address_of,
@@ -38,13 +39,13 @@ from materia_scaleway.prices import PROVIDER, volume_gb
 from materia_scaleway.teardown import remove
 from materia_scaleway.zones import ZONES, Zones
 
-# A cautious limit: the API documents none, scaleway/terraform-provider-scaleway takes no longer
+# A cautious limit: the API documents none, scaleway/terraform-provider-scaleway accepts no longer
 # `cloud_init` (StringLenBetween(0, 127998), read 2026-11).
 USER_DATA_BYTES = 127_998
 
 
 class Scaleway:
-    """The account's project: what materia makes there carries tags from its first moment."""
+    """The account's project, where materia tags all that it creates."""
 
     def __init__(
         self,
@@ -62,15 +63,14 @@ class Scaleway:
         first_retry: timedelta = timedelta(milliseconds=200),
         once: Once | None = None,
     ) -> None:
-        """Ask nothing yet.
+        """Open the provider; this sends no request.
 
-        *timeout* is for the answer to one request; *patience* for how long something may take to
-        be created or destroyed; *settle* for how long a new server may be in no list; a request
-        that is safe to repeat is repeated after *first_retry*, and once more later. With *once*
-        prices are asked for once for several needs.
+        *timeout* limits one request; *patience* limits a create or a destroy; *settle* is how long
+        a new server may be missing from lists. A request that is safe to repeat is retried after
+        *first_retry*, and once more later. *once* caches prices for several needs.
 
         Raises:
-            CredentialsError: a key does not have the form of one.
+            CredentialsError: a key is malformed.
         """
         from materia_scaleway.client import make_client
 
@@ -92,14 +92,14 @@ class Scaleway:
         return read_date_header(self._api_url)
 
     def offers(self, requirements: Requirements, /) -> Sequence[Offer]:
-        """As the Protocol says; Scaleway has prices in EUR alone."""
+        """The offers of all zones; Scaleway has prices in EUR only."""
         return offers_of(self._apis, self._zones, requirements, self._once)
 
     def create_instance(self, request: InstanceRequest, /) -> Instance:
-        """As the Protocol says: an address, the server on it, its user data, then the power.
+        """Reserve an address, create the server on it, set its user data, and power it on.
 
         Raises:
-            ConfigError: no project is set, or there is no image of that label.
+            ConfigError: no project is set, or no image has that label.
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
@@ -109,9 +109,10 @@ class Scaleway:
             return replace(self._created(request, owned), host_key=host_key)
 
     def list_instances(self) -> Sequence[Instance]:
-        """As the Protocol says; what is left without a server comes with an empty id.
+        """List materia's servers; leftovers without a server have an empty id.
 
-        A zone that does not answer is left out, with a line; ProviderError when none does.
+        A zone that does not answer is left out, and a line reports it; ProviderError when none
+        answers.
         """
         left = LeftOut(PROVIDER)
 
@@ -133,7 +134,7 @@ class Scaleway:
         return Entries(listed, left.lines())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """As the Protocol says; a server that is locked, or stopped again, will never answer."""
+        """Wait for the server; fail at once when it is locked or stopped again."""
         which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
 
@@ -159,7 +160,7 @@ class Scaleway:
         return replace(instance, host=boot.host, port=boot.port)
 
     def destroy_instance(self, instance: Instance, /) -> None:
-        """As the Protocol says: the server, then its volumes and addresses, until each is 404."""
+        """Delete the server, then its volumes and addresses, until each answers 404."""
         for zone in self._zones_of(instance):
             mark = Mark(
                 name=instance.name,
@@ -175,7 +176,7 @@ class Scaleway:
         return Owned(apis=self._apis, zone=zone, mark=mark, settle=self._settle)
 
     def _zones_of(self, instance: Instance) -> tuple[str, ...]:
-        """Where it is: what hangs on it says the zone, the instance itself only the region."""
+        """The zone of an instance, from its resources: the instance itself has only the region."""
         known = {one.region for one in instance.attached if one.region in ZONES}
         return tuple(sorted(known)) or self._zones.within((instance.region,)).names or ZONES
 
@@ -191,7 +192,7 @@ class Scaleway:
         if not self._project:
             raise ConfigError(
                 "scaleway: set project in [providers.scaleway] of materia.toml to the ID of the "
-                "project to create instances in, best one of its own"
+                "project to create instances in, best one for materia alone"
             )
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_BYTES)
 
@@ -200,19 +201,19 @@ class Scaleway:
         if server is None:
             address = owned.find_address()
             if address is not None and address.server is not None:
-                # Its server exists, though no list has it yet: never make a second one.
+                # Its server exists, though it is not listed yet: never make a second one.
                 server = owned.await_server(address.server.id, self._settle * 4)
         if server is None:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
         owned.touched = True
         if mark_of_server(server) is None:
-            raise ProviderError(f"scaleway: the server {server.id} is not called {request.name}")
+            raise ProviderError(f"scaleway: the server {server.id} is not named {request.name}")
         identity, api = server.id, self._apis.instances
         owned.tag_volumes(server)
         if str(server.state) == "stopped":
             content = request.user_data.encode()
-            with translated(f"user data of {request.name}"):
+            with translated(f"set the user data of {request.name}"):
                 _soon(
                     self._settle,
                     lambda: api.set_server_user_data(
@@ -249,9 +250,9 @@ class Scaleway:
                     tags=tags_of(owned.mark),
                 ).server
                 if server is None or not owned.is_mine(mark_of_server(server)):
-                    raise ValueError("it does not say what was made")
+                    raise ValueError("it does not name the new server")
         except UnansweredError:
-            # It may exist all the same, and be in no list for a moment.
+            # It may exist all the same, and be missing from lists for a moment.
             owned.uncertain = True
             server = owned.look_for_server(self._settle)
             if server is None:
@@ -273,7 +274,7 @@ class Scaleway:
                     tags=tags_of(owned.mark),
                 ).ip
                 if address is None or not owned.is_mine(mark_of_entry(address.id, address.tags)):
-                    raise ValueError("it does not say what was made")
+                    raise ValueError("it does not name the new address")
         except UnansweredError:
             owned.uncertain = True
             address = look_for(owned.find_address, self._settle)
@@ -298,14 +299,14 @@ class Scaleway:
             f"{request.offer.instance_type} in {zone}"
         )
         if found or any(self._images(other) for other in self._zones.names if other != zone):
-            raise CapacityError(lacking)  # another type or another zone has it
+            raise CapacityError(lacking)  # the image exists for another type or zone
         raise ConfigError(
             f"{lacking}; set image in [providers.scaleway] of materia.toml to a label of the "
             "marketplace, for example ubuntu_noble"
         )
 
     def _images(self, zone: str) -> list[Any]:
-        doing = f"image {self._image} in {zone}"
+        doing = f"look for the image {self._image} in {zone}"
         try:
             with translated(doing):
                 found = self._apis.images.list_local_images(
@@ -316,7 +317,7 @@ class Scaleway:
             return []
 
     def _undo(self, owned: Owned, _error: BaseException) -> Made:
-        """Remove what a failed create has made, or say what may be left of it."""
+        """Remove what a failed create has made, or report what may be left."""
         if not owned.touched:
             return ""
         remove(owned, self._patience)
@@ -324,7 +325,7 @@ class Scaleway:
 
 
 def _soon(within: timedelta, call: Callable[[], object]) -> None:
-    """Make a call on a server that was created a moment ago and may not be visible everywhere."""
+    """Retry a call on a new server until the server is visible."""
     for left in poll(within):
         try:
             call()

@@ -1,4 +1,4 @@
-"""From settings and secrets to the provider."""
+"""Check the settings and secrets of the `scaleway` provider, and open it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from materia import Opening
 from materia.compute import Offer, Requirements
 from materia.errors import ConfigError
+from materia_providers.settings import read_api_url, read_ssh_port
 from scaleway import Client  # type: ignore[import-untyped]
-from scaleway_core.validations.string_validation import is_project_id, is_url
+from scaleway_core.validations.string_validation import is_project_id
 
 from materia_scaleway.client import API_URL, connect
 from materia_scaleway.offers import offers_of
+from materia_scaleway.prices import PROVIDER
 from materia_scaleway.provider import Scaleway
 from materia_scaleway.zones import Zones, zones
 
@@ -19,11 +21,11 @@ TABLE = "[providers.scaleway] of materia.toml"
 
 
 def open_provider(opening: Opening) -> Scaleway:
-    """The provider; nothing is asked of Scaleway yet.
+    """The provider; this sends no request to Scaleway.
 
     Raises:
         ConfigError: a setting cannot be used.
-        CredentialsError: a key does not have the form of one.
+        CredentialsError: a key is malformed.
     """
     settings = opening.settings
     return Scaleway(
@@ -32,14 +34,14 @@ def open_provider(opening: Opening) -> Scaleway:
         project=_project(str(settings.get("project") or "")),
         zones=_zones(opening),
         image=str(settings.get("image") or "ubuntu_noble"),
-        ssh_port=int(str(settings.get("ssh_port") or 22)),
+        ssh_port=read_ssh_port(settings, provider=PROVIDER),
         api_url=_api_url(opening),
         once=opening.once,
     )
 
 
 def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """What the public catalog says, zone by zone.
+    """Offers from the public catalog, zone by zone.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -52,16 +54,13 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
 def _project(value: str) -> str:
     if value and not is_project_id(value):
         raise ConfigError(
-            f"scaleway: project in {TABLE} must be a UUID, as the console shows it, is {value!r}"
+            f"scaleway: project in {TABLE} must be a UUID, copied from the console, is {value!r}"
         )
     return value
 
 
 def _api_url(opening: Opening) -> str:
-    url = str(opening.settings.get("api_url") or API_URL).rstrip("/")
-    if not is_url(url):
-        raise ConfigError(f"scaleway: api_url in {TABLE} must be http(s)://..., is {url!r}")
-    return url
+    return read_api_url(opening.settings, provider=PROVIDER, default=API_URL)
 
 
 def _zones(opening: Opening) -> Zones:

@@ -1,4 +1,4 @@
-"""Delete a server and what it leaves, until Scaleway itself says that each of them is gone.
+"""Teardown: delete a server, its volumes and addresses until Scaleway says that all are gone.
 
 `terminate` only detaches a block volume, and a flexible address always stays.
 """
@@ -10,11 +10,12 @@ from datetime import timedelta
 
 from materia.errors import CredentialsError, ProviderError
 from materia_providers import teardown as removal
+from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 from scaleway.instance.v1 import Server, ServerAction  # type: ignore[import-untyped]
 
-from materia_scaleway.errors import GoneError, UnansweredError, translated
+from materia_scaleway.errors import translated
 from materia_scaleway.inventory import Owned, mark_of_server, users_of
 from materia_scaleway.prices import PROVIDER
 
@@ -23,7 +24,7 @@ def remove(owned: Owned, patience: timedelta) -> None:
     """Delete everything that is *owned*; what is gone already is not an error.
 
     Raises:
-        OrphanError: something is still there when *patience* has passed, or nobody can tell.
+        OrphanError: something is, or may be, still there after *patience*.
         ForeignError: the instance is not materia's.
     """
     began = time.monotonic()
@@ -41,7 +42,7 @@ def remove(owned: Owned, patience: timedelta) -> None:
 
 
 def _pass(owned: Owned, *, settled: bool) -> list[str]:
-    """Ask for what is there, delete what can be deleted now; what is not gone, in words."""
+    """Delete what can be deleted now; return descriptions of what is not gone yet."""
     owned.find_server()
     owned.find_address()
     owned.find_volumes()
@@ -53,8 +54,8 @@ def _pass(owned: Owned, *, settled: bool) -> list[str]:
         alive.append(f"the server {identity} in {zone}")
         if mark_of_server(server) is None:
             raise ForeignError(
-                f"scaleway: the server {identity} in {zone} was not made by materia; it was left "
-                "alone"
+                f"scaleway: the server {identity} in {zone} was not made by materia; materia "
+                "left it alone"
             )
         owned.tag_volumes(server)
         _end(owned, server, settled=settled)
@@ -71,7 +72,7 @@ def _pass(owned: Owned, *, settled: bool) -> list[str]:
         if not _address_gone(owned, one, settled=settled)
     ]
     if not left and owned.uncertain and not settled:
-        # What a lost answer may have made is in no list for a moment.
+        # A resource whose answer was lost may be missing from lists for a moment.
         return [f"what was made for {owned.mark.name} in {zone}"]
     return left
 
@@ -92,7 +93,7 @@ def _end(owned: Owned, server: Server, *, settled: bool) -> None:
     except (UnansweredError, CredentialsError):
         raise
     except ProviderError:
-        # Not in this state: a server is not terminated while it starts. One that never ends
+        # Scaleway does not terminate a server while it starts. One that never finishes
         # starting can be stopped in place, and deleted then.
         if not settled or state != "starting":
             raise
@@ -107,13 +108,13 @@ def _volume_gone(owned: Owned, identity: str, *, settled: bool) -> bool:
         with translated(doing):
             volume = api.get_volume(volume_id=identity, zone=zone)
         if volume.id != identity:
-            raise UnansweredError(f"scaleway: {doing}: the answer is not about that volume")
+            raise UnansweredError(f"scaleway: cannot {doing}: the answer is not about that volume")
         if str(volume.status) == "deleted":
             return True
         users = users_of(volume)
         if users - owned.servers:
             owned.servers |= users
-            return False  # its server is looked at first
+            return False  # the server is checked first
         if str(volume.status) == "deleting" or (users and not settled):
             return False
         with translated(doing):
@@ -130,7 +131,7 @@ def _address_gone(owned: Owned, identity: str, *, settled: bool) -> bool:
         with translated(doing):
             address = api.get_ip(ip=identity, zone=zone).ip
         if address is None or address.id != identity:
-            raise UnansweredError(f"scaleway: {doing}: the answer is not about that address")
+            raise UnansweredError(f"scaleway: cannot {doing}: the answer is not about that address")
         if address.server is not None:
             owned.servers.add(address.server.id)
             if not settled:

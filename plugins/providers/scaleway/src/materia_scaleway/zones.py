@@ -1,4 +1,4 @@
-"""The zones of Scaleway, and which of them are used."""
+"""Zones and regions of Scaleway, and the selection from the settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Zones:
     """The zones in use.
 
     Attributes:
-        names: In the order of their names.
+        names: Sorted.
         chosen: Whether the user named them; one that does not answer is then an error.
     """
 
@@ -36,7 +36,7 @@ class Zones:
     chosen: bool
 
     def within(self, regions: tuple[str, ...]) -> Zones:
-        """Those in one of *regions*, which may be zones too; empty means all."""
+        """The zones in one of *regions*, which may be zones too; empty means all."""
         if not regions:
             return self
         wanted = {region.casefold() for region in regions}
@@ -47,10 +47,10 @@ class Zones:
 def zones(wanted: tuple[str, ...]) -> Zones:
     """The zones that are named in *wanted*, by themselves or by their region; empty means all.
 
-    Capitals do not matter.
+    Case does not matter.
 
     Raises:
-        ConfigError: there is no zone or region of a name.
+        ConfigError: a name is neither a zone nor a region.
     """
     every = Zones(names=ZONES, chosen=bool(wanted))
     for name in wanted:

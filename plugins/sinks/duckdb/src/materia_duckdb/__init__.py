@@ -1,4 +1,4 @@
-"""The `duckdb` sink: raw files in a folder, finished tables in one DuckDB file, swapped whole."""
+"""The `duckdb` sink: raw files in a folder, tables in one DuckDB file with atomic publish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from materia.errors import ConfigError
 
 
 def open_duckdb(opening: Opening) -> Sink:
-    """Open the sink; nothing is created before something is kept, and DuckDB is not imported."""
+    """Open the sink; this creates no file and does not import DuckDB."""
     from materia_duckdb.sink import DuckDBSink
 
     def resolve(setting: str) -> Path:
@@ -18,7 +18,7 @@ def open_duckdb(opening: Opening) -> Sink:
     database = resolve("path")
     if "?" in str(database):
         raise ConfigError(
-            "sinks.duckdb.path must have no ? in it, as DuckDB cannot open a file of such a name, "
+            "sinks.duckdb.path must contain no ?, since DuckDB cannot open a file of such a name, "
             f"is {database}"
         )
     return DuckDBSink(database=database, raw=resolve("raw"))
@@ -30,14 +30,15 @@ def materia_sinks() -> list[Plugin[Sink]]:
     return [
         Plugin(
             name="duckdb",
-            summary="one local DuckDB file, swapped whole at each publish",
+            default=True,
+            summary="one local DuckDB file with atomic publish",
             open=open_duckdb,
             settings=(
                 Setting(
                     name="path",
                     kind="text",
                     default="materia.duckdb",
-                    help="The database that is published.",
+                    help="The published database.",
                 ),
                 Setting(
                     name="raw",

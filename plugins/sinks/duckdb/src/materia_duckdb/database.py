@@ -1,11 +1,12 @@
-"""The published database, its private working copy, and the swap of one for the other.
+"""Atomic publish: build in a private working copy, then swap it for the published database.
 
-materia.duckdb                         what is published; changed by nothing but the swap
-.materia.duckdb.work/lock              one materia at a time
+materia.duckdb                         the published database; only the swap changes it
+.materia.duckdb.work/lock              lock: one materia at a time
 .materia.duckdb.work/materia.duckdb    the working copy
-.materia.duckdb.work/base.json         which state of the published file the copy starts from
+.materia.duckdb.work/base.json         the state of the published file that the copy starts from
 
-Views hold the name of their database, which DuckDB takes from the file's: so both are the same.
+Views contain the name of their database, which DuckDB takes from the file name: so both files have
+the same name.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from materia_store.connection import log, naming, opened, remove
 from materia_store.file_lock import Lock
 from materia_store.publication import Publication
 
+REMEDY = f"{publication.REMEDY}, or name another file as sinks.duckdb.path in materia.toml"
+
 
 class Database:
-    """One DuckDB file, replaced whole."""
+    """One published DuckDB file, replaced atomically."""
 
     def __init__(self, path: Path) -> None:
-        """Publish to *path*, which need not exist yet; a link stays a link."""
+        """Publish to *path*, which may be missing; a symbolic link stays a link."""
         self._path = path
         self._target = path.resolve()
         self._work = self._target.parent / f".{self._target.name}.work"
@@ -38,7 +41,7 @@ class Database:
         self._read: tuple[list[int], Publication | None] | None = None
 
     def publication(self) -> Publication | None:
-        """What is published, or None.
+        """The publication in the published file, or None.
 
         Raises:
             BusyError: another process writes to the file.
@@ -47,20 +50,20 @@ class Database:
         state = self._fingerprint()
         if state is None:
             return None
-        with opened(self._target, read_only=True, shown=self._path) as connection:
-            found = publication.read(connection, self._path)
+        with opened(self._target, read_only=True, shown=self._path, remedy=REMEDY) as connection:
+            found = publication.read(connection, self._path, remedy=REMEDY)
         self._read = state, found
         return found
 
     def published(self) -> Path | None:
-        """The published file; raises as `publication`."""
+        """The path of the published file, or None; raises as `publication`."""
         return self._path if self._known_publication() else None
 
     def checkout(self) -> Path:
-        """The working copy; the lock is held until `publish`, or until the sink is gone.
+        """Make the working copy; the sink holds the lock until `publish` or until it is gone.
 
         Raises:
-            BusyError: another materia is at work, or another process writes to the file.
+            BusyError: another materia is running, or another process writes to the file.
             SinkError: the file cannot be read or copied.
         """
         with naming(self._path):
@@ -76,19 +79,19 @@ class Database:
                 if base is not None:
                     durable.copy(self._target, self._copy)
                 else:
-                    with opened(self._copy, read_only=False):
+                    with opened(self._copy, read_only=False, remedy=REMEDY):
                         pass
             durable.write(self._base, json.dumps(base))
             return self._copy
 
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
-        """Swap the working copy in; what was published stays as it is when this raises.
+        """Swap the working copy in; when this raises, the published file is unchanged.
 
-        The order: the working copy says what it is, is closed and forced to the disk, is read once
-        more, then takes the name of the published file in one step.
+        Order: write the publication into the working copy, close it and sync it to the disk, read
+        it again to verify it, then rename it to the published file.
 
         Raises:
-            BusyError: the published file is held, or has changed since `checkout`.
+            BusyError: another process has the published file open, or has changed it.
             SinkError: a table is missing, or the disk is full.
         """
         with naming(self._path):
@@ -102,34 +105,34 @@ class Database:
                     f"{request.database}: is not the working copy of {self._path}; run again"
                 )
             self._refuse_changed()
-            with opened(self._copy, read_only=False) as connection:
+            with opened(self._copy, read_only=False, remedy=REMEDY) as connection:
                 tables = publication.write(connection, request)
                 connection.execute("CHECKPOINT")
-            # Another connection of this process would keep its lock on the published file.
-            with opened(self._copy, read_only=True) as connection:
-                publication.read(connection, self._copy)
+            # Another connection of this process would keep DuckDB's lock on the published file.
+            with opened(self._copy, read_only=True, remedy=REMEDY) as connection:
+                publication.read(connection, self._copy, remedy=REMEDY)
             durable.sync(self._copy)
             self._swap()
             self._finish()
             return tables
 
     def _known_publication(self) -> Publication | None:
-        """As `publication`; the file is opened only when it is not as it was when it was read."""
+        """The publication; opens the file only when it has changed since the last read."""
         if self._read is not None and self._read[0] == self._fingerprint():
             return self._read[1]
         return self.publication()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Keep what is published open to read: a writer that came now would lose what it writes."""
+        """Hold the published file open for reading, so that no other process can write to it."""
         if self._target.exists():
-            with opened(self._target, read_only=True, shown=self._path):
+            with opened(self._target, read_only=True, shown=self._path, remedy=REMEDY):
                 yield
         else:
             yield
 
     def _swap(self) -> None:
-        # No other descriptor of the published file may be closed here: DuckDB's lock would go too.
+        # Closing another descriptor of the published file here would release DuckDB's lock.
         with self._held():
             self._refuse_changed()
             self._copy.replace(self._target)
@@ -148,20 +151,22 @@ class Database:
             self._lock = None
 
     def _fold(self) -> None:
-        """Check the published file, and write a log that a killed writer left into it."""
+        """Check the published file, and apply the write-ahead log of a killed writer."""
         self._known_publication()
         if not self._target.exists():
-            log(self._target).unlink(missing_ok=True)  # of a database that was deleted
+            log(self._target).unlink(missing_ok=True)  # the log of a deleted database
         elif log(self._target).exists():
-            with opened(self._target, read_only=False, shown=self._path) as connection:
+            with opened(
+                self._target, read_only=False, shown=self._path, remedy=REMEDY
+            ) as connection:
                 connection.execute("CHECKPOINT")
 
     def _continues(self) -> bool:
-        """Whether there is a usable copy that starts from what is published."""
+        """Whether a usable copy exists that starts from the published state."""
         if not self._copy.exists() or self._remembered() != self._fingerprint():
             return False
         try:
-            with opened(self._copy, read_only=False):
+            with opened(self._copy, read_only=False, remedy=REMEDY):
                 return True
         except SinkError:
             return False
@@ -173,7 +178,7 @@ class Database:
             return "nothing"
 
     def _fingerprint(self) -> list[int] | None:
-        """Changes whenever somebody writes to the published file, or replaces it."""
+        """A value that changes when any process writes to the published file or replaces it."""
         try:
             status = self._target.stat()
         except FileNotFoundError:
@@ -185,6 +190,6 @@ class Database:
     def _refuse_changed(self) -> None:
         if self._remembered() != self._fingerprint():
             raise BusyError(
-                f"{self._path}: somebody changed it since this run began, and it was left as it "
-                "is; run again to start from what it holds now"
+                f"{self._path}: another program changed it since this run began; nothing is "
+                "published. Run again to start from its new state"
             )

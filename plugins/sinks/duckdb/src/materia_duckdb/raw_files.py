@@ -1,16 +1,15 @@
-"""The folder of raw files, and what is known of each partition.
+"""Raw files and quarantine in a folder, with a `known.json` for each partition.
 
-    raw/acme/2026-01/known.json                              what is known of the partition 2026-01
-    raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, and how its SHA-256 begins
+    raw/acme/2026-01/known.json                              the record of the partition 2026-01
+    raw/acme/2026-01/prices.0123456789abcdef.zip             a raw file, with part of its SHA-256
     raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip         a file that could not be used
-    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip.reason  and why
+    raw/acme/2026-01/quarantine/prices.123456789abcdef0.zip.reason  the reason
 
-Raw files are never changed. Those that were replaced at their source stay: they are its history.
+materia never changes a raw file. A file that the source has replaced stays as history.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused
 from materia.errors import SinkError
+from materia.kit.files import sha256_of
 from materia_store import atomic_files as durable
 from materia_store.known_partitions import (
     KNOWN,
@@ -38,16 +38,16 @@ class RawFiles:
     """The raw files of every source, under one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep them under *folder*, which need not exist yet."""
+        """Keep the raw files under *folder*, which may be missing."""
         self._folder = folder
-        # What was read, and of which state of each file: it is asked for again and again.
+        # Cache of the `known.json` files by their state, since they are read many times.
         self._read_before: dict[Path, tuple[tuple[int, ...], Memory]] = {}
 
     def known(self, source: str) -> dict[str, Known]:
-        """What was recorded, by partition key.
+        """The records by partition key.
 
-        A file in use that was removed by hand is reported without ETag and Last-Modified: when the
-        partition is asked for again, the file comes again.
+        The record of a file that was removed by hand has no ETag and no Last-Modified, so that the
+        source fetches the file again.
 
         Raises:
             SinkError: a `known.json` is damaged.
@@ -57,7 +57,7 @@ class RawFiles:
             for folder, _, names in os.walk(self._of_source(source)):
                 memory = self._read(Path(folder) / KNOWN) if KNOWN in names else None
                 if memory is None:
-                    continue  # not one of a partition, or removed since it was listed
+                    continue  # not of a partition, or removed since the listing
                 known, raw = memory.known, memory.known.raw
                 if raw is not None and hashed(raw.file, raw.sha256) not in names:
                     known = replace(known, etag=None, last_modified=None)
@@ -65,9 +65,9 @@ class RawFiles:
         return dict(sorted(found.items()))
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:
-        """Keep what a fetch gave: the file first, then the word of it.
+        """Record the result of a fetch: first the file, then `known.json`.
 
-        The file is moved here from where it was fetched to.
+        This moves the file from the place where the source put it.
         """
         folder = self._of_partition(source, partition.key)
         with _naming(folder):
@@ -81,17 +81,17 @@ class RawFiles:
                 case Fetched(raw=raw, path=path):
                     self._keep(path, self._path(source, partition.key, raw), raw)
                 case Refused(reason=reason, path=Path() as path):
-                    kept = hashed(partition.file, _sha256(path))
+                    kept = hashed(partition.file, sha256_of(path))
                     durable.move(path, _quarantine(folder, kept, reason))
                 case _:
                     pass
             _write(folder / KNOWN, new)
 
     def refuse(self, source: str, raw: RawFile, reason: str) -> None:
-        """Put a kept file aside that could not be loaded; the one before it is in use again.
+        """Move a file that could not be loaded to quarantine; the one before it is in use again.
 
-        A file that is not in use and not in the history is refused already. One that was removed by
-        hand, or damaged since it was kept, is forgotten, so that it comes again.
+        A file that is neither in use nor in the history has been refused already. A file that was
+        removed by hand or damaged loses its record, so that the source fetches it again.
         """
         folder = self._of_partition(source, raw.partition)
         with _naming(folder):
@@ -101,7 +101,7 @@ class RawFiles:
             was_in_use = memory.known.raw is not None and memory.known.raw.sha256 == raw.sha256
             path = self._path(source, raw.partition, raw)
             memory = memory.without_file(raw)
-            if not path.is_file() or _sha256(path) != raw.sha256:
+            if not path.is_file() or sha256_of(path) != raw.sha256:
                 if memory.known.raw is None:
                     (folder / KNOWN).unlink()
                 else:
@@ -119,12 +119,12 @@ class RawFiles:
             path.unlink()
 
     def find(self, source: str, partition: str, file: str, sha256: str) -> Path | None:
-        """A kept file, or None."""
+        """The path of a raw file, or None."""
         path = self._of_partition(source, partition) / hashed(file, sha256)
         return path if path.is_file() and not path.is_symlink() else None
 
     def _read(self, path: Path) -> Memory | None:
-        """What a `known.json` says, or None; it is replaced by another file when that changes."""
+        """The content of a `known.json`, or None; every change replaces the file."""
         try:
             status = path.stat()
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -138,7 +138,7 @@ class RawFiles:
 
     def _keep(self, path: Path, target: Path, raw: RawFile) -> None:
         if not path.exists() and target.is_file():
-            return  # moved here by a run that was killed before it wrote its word
+            return  # moved here by a run that was killed before it wrote known.json
         size = path.stat().st_size
         if size != raw.size:
             raise SinkError(f"{path}: has {size} bytes, but {raw.size} were fetched; run again")
@@ -148,10 +148,10 @@ class RawFiles:
         return self._folder / name(source)
 
     def _of_partition(self, source: str, partition: str) -> Path:
-        """Its folder, which lies below the one of all raw files, links included.
+        """The folder of a partition; it must be below the folder of raw files, links resolved.
 
         Raises:
-            SinkError: a link leads out of there.
+            SinkError: a symbolic link leads out of that folder.
         """
         folder = self._of_source(source).joinpath(*map(name, partition.split("/")))
         if not folder.resolve().is_relative_to(self._folder.resolve()):
@@ -165,13 +165,8 @@ class RawFiles:
         return self._of_partition(source, partition) / hashed(raw.file, raw.sha256)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _quarantine(folder: Path, kept: str, reason: str) -> Path:
-    """Where a refused file goes; the reason is written first."""
+    """The place of a refused file in quarantine; this writes the reason first."""
     aside = folder / QUARANTINE
     aside.mkdir(exist_ok=True)
     durable.write(aside / f"{kept}.reason", f"{reason}\n")
@@ -193,12 +188,12 @@ def _write(path: Path, memory: Memory) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn an error of the system into one that says where and what to do."""
+    """Turn an OSError into a SinkError with the path and the remedy."""
     try:
         yield
     except OSError as error:
-        where = error.filename2 or error.filename or path  # of a copy, where it goes to
+        where = error.filename2 or error.filename or path  # the target of a copy
         raise SinkError(
             f"{where}: {error.strerror or error}; what was kept before is unharmed: "
-            "see to it and run again"
+            "correct that and run again"
         ) from error

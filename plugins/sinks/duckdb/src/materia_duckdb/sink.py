@@ -1,4 +1,4 @@
-"""The sink: a folder of raw files and one database, each in its own module."""
+"""The sink `duckdb`: raw files (`raw_files`) and the published database (`database`)."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ class DuckDBSink:
     """Raw files in a folder, finished tables in one DuckDB file."""
 
     def __init__(self, *, database: Path, raw: Path) -> None:
-        """Publish to *database* and keep raw files under *raw*; neither need exist yet."""
+        """Publish to *database* and keep raw files under *raw*; both may be missing."""
         self._database = Database(database)
         self._raw = RawFiles(raw)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`."""
+        """The records of a source by partition key."""
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """As `RawFiles.record`."""
+        """Keep the file of a fetch and record its result."""
         self._raw.record(source, partition, result)
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """As `RawFiles.refuse`."""
+        """Move a file that could not be loaded to quarantine."""
         self._raw.refuse(source, raw, reason)
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """As `RawFiles.find`."""
+        """The path of a raw file, or None."""
         return self._raw.find(source, partition, file, sha256)
 
-    def stamp(self) -> str | None:
-        """The stamp in the published file; raises as `Database.publication`."""
+    def fingerprint(self) -> str | None:
+        """The fingerprint in the published database, or None."""
         publication = self._database.publication()
-        return publication.stamp if publication else None
+        return publication.fingerprint if publication else None
 
     def published(self) -> Path | None:
-        """As `Database.published`."""
+        """The path of the published database, or None."""
         return self._database.published()
 
     def checkout(self) -> Path:
-        """As `Database.checkout`."""
+        """Lock the sink and make the private working copy."""
         return self._database.checkout()
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """As `Database.publish`."""
+        """Swap the working copy for the published database, atomically."""
         return self._database.publish(request)

@@ -22,7 +22,7 @@ COLUMNS = (
     ("source", "VARCHAR", "The source that the run read."),
     ("run", "VARCHAR", "The run."),
     ("state", "VARCHAR", "published, or publishing: begun, and not in force."),
-    ("stamp", "VARCHAR", "Identity of the models and of the data they were built from."),
+    ("fingerprint", "VARCHAR", "Identity of the models and of the data they were built from."),
     ("published_at_utc", "TIMESTAMP", "When, in UTC."),
     ("table_name", "VARCHAR", "A table, as serving.prices; NULL while publishing."),
     ("rows", "BIGINT", "How many rows it has."),
@@ -87,8 +87,8 @@ class Catalogued:
 
     @property
     def source(self) -> str:
-        """What the run read: the runner's stamp begins with it."""
-        owner, colon, _ = self.pointer.stamp.partition(":")
+        """What the run read: the runner's fingerprint begins with it."""
+        owner, colon, _ = self.pointer.fingerprint.partition(":")
         return owner if colon else ""
 
 
@@ -206,7 +206,7 @@ def _values(one: Catalogued, state: str, table: Mapping[str, Any]) -> Sequence[A
         "source": one.source,
         "run": pointer.run,
         "state": state,
-        "stamp": pointer.stamp,
+        "fingerprint": pointer.fingerprint,
         "published_at_utc": pointer.published_at.replace(tzinfo=None),
         "database": pointer.object,
         "database_sha256": pointer.sha256,

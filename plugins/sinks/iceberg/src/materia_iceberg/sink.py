@@ -61,10 +61,10 @@ class IcebergSink:
         with naming(self._copies.folder):
             return self._raw.find(source, partition, file, sha256)
 
-    def stamp(self) -> str | None:
-        """The stamp of what is published; raises as `Database.pointer`."""
+    def fingerprint(self) -> str | None:
+        """The fingerprint of what is published; raises as `Database.pointer`."""
         pointer = self._database.pointer()
-        return pointer.stamp if pointer else None
+        return pointer.fingerprint if pointer else None
 
     def published(self) -> Path | None:
         """As `Database.published`."""

@@ -1,4 +1,4 @@
-"""The `s3` sink: raw files and one DuckDB file in a bucket, so that a worker keeps nothing."""
+"""The `s3` sink: raw files and one DuckDB file in an S3 bucket, published by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
-    """Open the sink; the bucket is not asked before something is needed of it.
+    """Open the sink; this sends no request to the store.
 
     Raises:
-        ConfigError: `bucket` or `endpoint` is not set, or not an address.
+        ConfigError: `bucket` is not set, or `bucket` or `endpoint` is not a URL.
     """
     from materia_s3.sink import S3Sink, address_of
 
@@ -32,7 +32,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
     return [
         Plugin(
             name="s3",
-            summary="a bucket of raw files and one DuckDB file, swapped whole at each publish",
+            summary="an S3 bucket: raw files, and one DuckDB file with atomic publish",
             open=open_s3,
             secrets=SECRETS,
             on_worker=True,
@@ -41,13 +41,13 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="bucket",
                     kind="text",
                     default=None,
-                    help="The bucket, and what all names in it begin with: s3://bucket/prefix.",
+                    help="The bucket and the prefix of all names in it: s3://bucket/prefix.",
                 ),
                 Setting(
                     name="endpoint",
                     kind="text",
                     default=None,
-                    help="Address of the object store, or not set for that of AWS.",
+                    help="URL of the object store; not set: AWS.",
                 ),
                 Setting(
                     name="region",
@@ -59,7 +59,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="cache",
                     kind="text",
                     default=".materia.s3",
-                    help="Folder for copies of what is in the bucket; it may be deleted.",
+                    help="Cache folder for copies of objects in the bucket; you may delete it.",
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""The sink: objects of raw files and one published database, each in its own module."""
+"""The sink `s3`: raw files (`raw_files`) and the published database (`database`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def address_of(settings: Mapping[str, object]) -> Address:
 
 
 class S3Sink:
-    """Raw files and finished tables in a bucket; copies of them on this machine."""
+    """Raw files and published tables in a bucket, with a local cache."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class S3Sink:
         cache: Path,
         patience: Patience | None = None,
     ) -> None:
-        """Use the bucket at *address*, and keep copies under *cache*, which need not exist yet."""
+        """Use the bucket at *address*, with a local cache under *cache*, which may be missing."""
         objects = Objects(address, key=key, secret=secret, patience=patience)
         self._copies = Cache(cache / address.folder, objects)
         published = PublishedObject(objects)
@@ -45,38 +45,38 @@ class S3Sink:
         self._raw = RawFiles(objects, self._copies, published=published.where)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`."""
+        """The records of a source by partition key."""
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """As `RawFiles.record`."""
+        """Keep the file of a fetch and record its result."""
         with naming(self._copies.folder):
             self._raw.record(source, partition, result)
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """As `RawFiles.refuse`."""
+        """Copy a file that could not be loaded to quarantine."""
         self._raw.refuse(source, raw, reason)
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """As `RawFiles.find`."""
+        """The path of a local copy of a raw file, or None."""
         with naming(self._copies.folder):
             return self._raw.find(source, partition, file, sha256)
 
-    def stamp(self) -> str | None:
-        """The stamp of what is published; raises as `Database.pointer`."""
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the published database, or None."""
         pointer = self._database.pointer()
-        return pointer.stamp if pointer else None
+        return pointer.fingerprint if pointer else None
 
     def published(self) -> Path | None:
-        """As `Database.published`."""
+        """The path of a local copy of the published database, or None."""
         return self._database.published()
 
     def checkout(self) -> Path:
-        """As `Database.checkout`, and as `RawFiles.miss_nothing`."""
+        """Lock the cache and make the working copy; fail if a recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.checkout()
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """As `Database.publish`, and as `RawFiles.miss_nothing`."""
+        """Publish the working copy; fail if a recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.publish(request)

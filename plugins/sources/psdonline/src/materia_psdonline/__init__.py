@@ -1,4 +1,4 @@
-"""The `psdonline` source: USDA PSD Online, every monthly release."""
+"""The `psdonline` source: every monthly release of USDA PSD Online."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SAMPLE = Path(__file__).parent / "sample"
 
 
 def open_psdonline(opening: Opening) -> Source:
-    """Open the source; nothing is asked of the server yet.
+    """Open the source; this sends no request to the server.
 
     Raises:
-        ConfigError: a setting does not say something usable.
+        ConfigError: a setting is invalid.
     """
     from materia_psdonline.settings import read_settings
     from materia_psdonline.source import PsdOnline
@@ -27,6 +27,7 @@ def materia_sources() -> list[Plugin[Source]]:
     return [
         Plugin(
             name="psdonline",
+            default=True,
             summary="USDA PSD Online: world supply and demand of crops and livestock, by month",
             open=open_psdonline,
             settings=(
@@ -34,7 +35,7 @@ def materia_sources() -> list[Plugin[Source]]:
                     name="base_url",
                     kind="text",
                     default="https://apps.fas.usda.gov/psdonline/downloads/archives",
-                    help="Address of the archive, or a folder (also file://) with a mirror of it: "
+                    help="URL of the archive, or a folder (also file://) with a mirror of it: "
                     "YYYY/MM/<file>.",
                     folder=True,
                 ),
@@ -42,7 +43,7 @@ def materia_sources() -> list[Plugin[Source]]:
                     name="first_release",
                     kind="text",
                     default="2006-08",
-                    help="The oldest month to ask for.",
+                    help="The oldest month to fetch.",
                 ),
                 Setting(
                     name="files",

@@ -1,4 +1,4 @@
-"""`extract_psd`, the name under which people know this download: the extract stage of materia."""
+"""The command `extract_psd`, an alias of `materia pipeline run extract`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ materia.toml names. Its options: materia pipeline run extract --help
 
 
 def main() -> None:
-    """Run the stage with the options given, and exit as materia does."""
+    """Run the extract stage with the given options; exit with materia's exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(HELP)
         return
-    # A process of its own: a source knows nothing of the runner but its command.
+    # A separate process: a source knows only the command of the runner.
     command = [sys.executable, "-m", "materia_runner", "pipeline", "run", "extract"]
-    os.execv(sys.executable, [*command, *sys.argv[1:]])  # noqa: S606 -- no shell, and all words ours
+    os.execv(sys.executable, [*command, *sys.argv[1:]])  # noqa: S606 -- no shell, constant arguments
 
 
 if __name__ == "__main__":

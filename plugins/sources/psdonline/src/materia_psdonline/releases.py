@@ -1,4 +1,4 @@
-"""Which monthly releases there can be, and which of them are worth asking for. Pure functions."""
+"""Monthly releases: list the possible ones, and decide which are due; pure functions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 
 from materia.data import Known, Partition
 
-from materia_psdonline.zip_member import stem
+from materia_psdonline.release_file.zip_member import stem
 
 # A month can be rebuilt after its first publication: the coffee file of 2022-12 carries a date
-# eleven days after that month's release day. A year of months is asked for again at every run.
+# eleven days after that month's release day. Every run checks a year of months again.
 RECHECKED_RELEASES = 12
-# Older months, and months that were never released, are asked for again this often, so that
-# neither a late correction nor a passing fault of the server lasts for ever.
+# Older months, and months that were never released, are checked again this often, so that a late
+# correction or a temporary fault of the server is noticed.
 SETTLED_FOR = timedelta(days=30)
 
 
@@ -48,11 +48,10 @@ def all_partitions(
 
 
 def is_due(partition: Partition, known: Mapping[str, Known], now: datetime) -> bool:
-    """Whether to ask for *partition* now, by what was learnt before.
+    """Whether to request *partition* now, from the records of earlier runs.
 
-    Asked for are: what was never asked at this address, the newest releases, whatever is newer
-    than all of them, what could not be used, what the server denied, and what has not been asked
-    for a month.
+    Due are partitions never requested at this address, the newest releases, anything newer, files
+    that could not be used, partitions that the server denied, and those not checked for a month.
     """
     before = known.get(partition.key)
     if before is None or before.url != partition.url or before.refused is not None:

@@ -1,4 +1,4 @@
-"""The source's table in materia.toml -> Settings. A mistake is a ConfigError that names the key."""
+"""Settings of the source: the table `sources.psdonline` of materia.toml, checked."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from materia.errors import ConfigError
-from materia.text import suggestion
+from materia.kit.text import suggestion
 
 ALL = "psd_alldata_csv.zip"
-# Lines of their own: members of the European Union, and the two wheats of Russia. Staging keeps
-# them apart, so they may stand beside ALL.
+# Rows of their own: members of the European Union, and the two wheats of Russia. Staging keeps them
+# apart, so they may be used beside ALL.
 BREAKDOWNS = ("psd_eu_area_prod_csv.zip", "psd_russiabreakdown_area_prod_csv.zip")
-# Names seen in downloads of others; tree nuts is the one nobody has shown to exist.
+# Names seen in other people's downloads; only tree nuts has never been seen.
 GROUPS = (
     "psd_coffee_csv.zip",
     "psd_cotton_csv.zip",
@@ -33,12 +33,12 @@ KNOWN_FILES = (ALL, *GROUPS, *BREAKDOWNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What to fetch, and from where.
+    """The files to fetch, and the server or folder to fetch them from.
 
     Attributes:
-        base: Address of the archive, without a slash at its end: `https:`, `http:` or `file:`.
+        base: URL of the archive without a trailing slash: `https:`, `http:` or `file:`.
         folder: The folder that a `file:` address names, else None.
-        first: First day of the oldest month to ask for.
+        first: First day of the oldest month to fetch.
         files: Names of the files of one release.
     """
 
@@ -49,10 +49,10 @@ class Settings:
 
 
 def read_settings(settings: Mapping[str, object], *, directory: Path) -> Settings:
-    """The settings checked; a relative folder starts from *directory*.
+    """Check the settings; a relative folder starts from *directory*.
 
     Raises:
-        ConfigError: one of them is wrong; the message has the key, what is expected and found.
+        ConfigError: a setting is wrong; the message has the key, the expected and the found value.
     """
     base, folder = _base(str(settings["base_url"]), directory)
     return Settings(
@@ -67,14 +67,14 @@ def _base(value: str, directory: Path) -> tuple[str, Path | None]:
     try:
         parts = urlsplit(value)
         port_is_wrong = parts.port == 0
-    except ValueError as error:  # a bracket left open, a port that is no number
+    except ValueError as error:  # an open bracket, or a port that is not a number
         raise _wrong("base_url", "an address or a folder", value) from error
     if parts.scheme in {"http", "https"}:
         if parts.username is not None or parts.password is not None:
-            # The value is not repeated: messages hold no secret.
+            # Do not show the value: messages contain no secret.
             raise ConfigError(
-                "sources.psdonline.base_url must hold no user name and no password, since "
-                "addresses are recorded with the files; a proxy's go into HTTPS_PROXY"
+                "sources.psdonline.base_url must contain no user name and no password, since "
+                "materia records URLs with the files; those of a proxy belong in HTTPS_PROXY"
             )
         if not parts.hostname or port_is_wrong or parts.query or parts.fragment:
             raise _wrong("base_url", "an address such as https://host/folder", value)
@@ -109,15 +109,17 @@ def _files(value: object) -> tuple[str, ...]:
     for name in files:
         if name not in KNOWN_FILES:
             raise ConfigError(
-                f"sources.psdonline.files must be names of USDA's files, has {name!r}"
+                f"sources.psdonline.files must contain names of USDA's files, has {name!r}"
                 f"{suggestion(name, KNOWN_FILES)}; known: {', '.join(KNOWN_FILES)}"
             )
         if files.count(name) > 1:
-            raise ConfigError(f"sources.psdonline.files must have each file once, has {name} twice")
+            raise ConfigError(
+                f"sources.psdonline.files must contain each file once, has {name} twice"
+            )
     groups = [name for name in files if name in GROUPS]
     if ALL in files and groups:
         raise ConfigError(
-            f"sources.psdonline.files must be {ALL} alone or files of single groups, has both: "
+            f"sources.psdonline.files must contain {ALL} or files of single groups, not both: "
             f"every row of {', '.join(groups)} is in {ALL} too and would count twice; "
             f"only {' and '.join(BREAKDOWNS)} may be added to it"
         )

@@ -1,4 +1,4 @@
-"""PSD Online as a source: which releases to ask for, and what becomes of each answer."""
+"""PSD Online as a source: list the due releases, fetch and check them, load them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from materia.data import (
 )
 from materia.errors import ConfigError, SourceError
 
-from materia_psdonline import mirror_folder as folder
-from materia_psdonline.archive import ArchiveError, check
-from materia_psdonline.damage import damaged
-from materia_psdonline.partial_file import Arrived, TooLargeError
+from materia_psdonline.fetch import mirror_folder as folder
+from materia_psdonline.fetch.partial_file import Arrived, TooLargeError
+from materia_psdonline.release_file.archive import ArchiveError, check
+from materia_psdonline.release_file.damage import damaged
 from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
 if TYPE_CHECKING:
-    from materia_psdonline.download import Patience
+    from materia_psdonline.fetch.download import Patience
 
 
 class _Bring(Protocol):
-    """How a partition comes here; *again*: from its server, and out of no cache."""
+    """Fetch a partition; *again* bypasses every cache."""
 
     def __call__(
         self, request: FetchRequest, part_path: Path, *, again: bool = False
@@ -55,8 +55,8 @@ class PsdOnline:
         if settings.folder is not None:
             self._bring = partial(folder.copy, root=settings.folder)
         else:
-            # Reading a folder needs no HTTP client, and importing one takes time.
-            from materia_psdonline.download import Downloader, Patience
+            # A folder needs no HTTP client, and importing one takes time.
+            from materia_psdonline.fetch.download import Downloader, Patience
 
             self._patience = patience or Patience()
             downloader = Downloader(settings.base, self._patience)
@@ -64,10 +64,10 @@ class PsdOnline:
             weakref.finalize(self, downloader.close)
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
-        """The releases worth asking for now: see `releases.is_due` and `folder.is_due`.
+        """The releases that are due now: see `releases.is_due` and `mirror_folder.is_due`.
 
         Raises:
-            ConfigError: the oldest month to ask for is still to come.
+            ConfigError: the oldest month to fetch is in the future.
             SourceError: the folder has no release at all.
         """
         settings, known = self.settings, request.known
@@ -82,24 +82,24 @@ class PsdOnline:
         if settings.folder is None:
             return [one for one in every if request.everything or is_due(one, known, request.now)]
         due = [one for one in every if folder.is_due(one, known)]
-        # With none of its files a folder is another one, or a disk that is not mounted.
+        # Without any of these files it is the wrong folder, or a disk that is not mounted.
         if not any(map(folder.is_there, due)):
             raise SourceError(
                 f"{settings.folder}: has no release since {settings.first:%Y-%m}, for example "
                 f"{settings.first:%Y/%m}/{settings.files[0]}; set sources.psdonline.base_url to "
-                "the folder that holds the years"
+                "the folder that contains the years"
             )
         return due
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
-        """One file of one release, checked as far as that needs no parsing of rows.
+        """Fetch one file of one release, and check everything except its rows.
 
-        An archive that arrives damaged is asked for again. It is refused when the same bytes come
-        twice; when they differ, or their end was not announced, the damage is the transfer's.
+        A damaged archive is fetched again. It is refused when the same bytes arrive twice; when
+        they differ, or the server sent no length, the damage is from the transfer.
 
         Raises:
-            SourceError: the server or the folder could not be asked, or what it sends is damaged on
-                the way; the message has the address.
+            SourceError: the server or the folder cannot be reached, or the transfer damages the
+                file; the message has the address.
         """
         known = request.known
         seen = {known.refused_sha256 if known is not None and known.refused is not None else None}
@@ -119,7 +119,7 @@ class PsdOnline:
             if arrived.sha256 in seen or attempt == self._patience.attempts:
                 _aside(request).unlink()
                 raise SourceError(
-                    f"{request.partition.url}: {result.reason}; it was damaged on its way, or "
+                    f"{request.partition.url}: {result.reason}; it was damaged in transfer, or "
                     f"broke off ({attempt} attempt{'s' if attempt > 1 else ''}): run again"
                 )
             seen.add(arrived.sha256)
@@ -127,19 +127,19 @@ class PsdOnline:
             attempt += 1
 
     def _ask(self, request: FetchRequest, *, again: bool) -> Arrived | Unchanged | Absent | Refused:
-        """One file, not looked at yet."""
+        """Fetch one file without any check."""
         try:
             return self._bring(request, _aside(request).with_suffix(".part"), again=again)
         except TooLargeError as error:
             return Refused(reason=str(error), etag=None, last_modified=None, path=None)
         except OSError as error:
             raise SourceError(
-                f"{request.partition.url}: cannot be written to {request.directory}: "
+                f"{request.partition.url}: cannot write it to {request.directory}: "
                 f"{error.strerror or error}"
             ) from error
 
     def load(self, request: LoadRequest, /) -> LoadReport:
-        """As the protocol says; see `load.py`.
+        """Load the files into the raw layer; see `load.py`.
 
         Raises:
             SourceError: the disk is full, or a file cannot be read or written. What was loaded
@@ -147,11 +147,11 @@ class PsdOnline:
         """
         import duckdb
 
-        from materia_psdonline.load import load
+        from materia_psdonline.raw_layer.load import load
 
         try:
             return load(request)
-        # DuckDB calls a database that it could not write to invalid from then on: FatalException.
+        # After a failed write DuckDB reports a database as invalid: FatalException.
         except (
             duckdb.FatalException,
             duckdb.IOException,
@@ -161,11 +161,11 @@ class PsdOnline:
         ) as error:
             raise SourceError(
                 f"{request.database}: {_first_line(error)}; what was loaded before "
-                "is unharmed: see to it and run again"
+                "is unharmed: correct that and run again"
             ) from error
 
     def models(self) -> Path | None:
-        """The models of the raw and staging layers, which come with this package."""
+        """The folder of the raw and staging models, which are part of this package."""
         models = Path(__file__).parent / "models"
         return models if models.is_dir() else None
 
@@ -176,12 +176,12 @@ def _aside(request: FetchRequest) -> Path:
 
 
 def _judge(request: FetchRequest, arrived: Arrived) -> Fetched | Unchanged | Refused:
-    """Whether a file that arrived is new, the known one again, or of no use."""
+    """Classify a file that arrived: new, unchanged or refused."""
     partition, known = request.partition, request.known
     before = known.raw if known is not None and known.url == partition.url else None
     if known is not None and before is not None and before.sha256 == arrived.sha256:
-        # Nothing to compare the answer with means that the sink has lost the file and wants it;
-        # after a file that was refused, the one before it has come back.
+        # Without validators in the request the sink has lost the file and needs it again;
+        # after a refused file, the server has the one before it again.
         if known.refused is None and (known.etag or known.last_modified):
             arrived.path.unlink()
             return Unchanged(

@@ -1,1 +1,1 @@
-"""One module for each command."""
+"""The commands: one folder for each part of the tree that `materia --help` shows."""

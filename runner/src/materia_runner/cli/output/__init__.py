@@ -1,1 +1,1 @@
-"""Tables, reports and progress on the terminal."""
+"""What commands print: tables, progress, summaries and charts."""

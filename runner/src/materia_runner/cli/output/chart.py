@@ -1,4 +1,4 @@
-"""Cost against duration as a picture: in the terminal, or in a file."""
+"""Chart of cost against duration: in the terminal, or in a file."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from pathlib import Path
 from string import ascii_lowercase
 
 from materia.errors import ConfigError
+from materia.text import duration_text
 
-from materia_runner.pricing.cost import length_text
+from materia_runner.install_hints import install_command
 from materia_runner.pricing.curve import Curve, Lead, leads
 
 SUFFIXES = (".svg", ".png", ".pdf")
-MISSING = (
-    "--chart needs packages that are not installed; install the extra `chart`: "
-    "uv sync --extra chart, or pip install 'materia-runner[chart]'"
-)
 
 
 def check_target(target: str) -> None:
-    """Refuse a file that cannot be drawn to, before anybody is asked.
+    """Refuse a file that cannot be written, before any provider is asked.
 
     Raises:
-        ConfigError: its name has another ending, or its folder is not there.
+        ConfigError: its name has another ending, or its folder does not exist.
     """
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--chart {target}: end the name in {', '.join(SUFFIXES[:-1])} or .pdf")
     if not path.parent.is_dir():
-        raise ConfigError(f"--chart {target}: there is no folder {path.parent}")
+        raise ConfigError(f"--chart {target}: the folder {path.parent} does not exist; create it")
+
+
+def _missing() -> ConfigError:
+    command = install_command("materia-runner[chart]")
+    return ConfigError(f"--chart needs packages that are not installed; to install them: {command}")
 
 
 def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
-    """The curves in characters, as wide as the terminal.
+    """Draw the curves in characters, as wide as the terminal.
 
     Raises:
         ConfigError: the extra `chart` is not installed.
@@ -42,7 +44,7 @@ def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
     try:
         import plotext  # type: ignore[import-untyped]  # it has no stubs
     except ImportError as error:
-        raise ConfigError(MISSING) from error
+        raise _missing() from error
 
     width, height = shutil.get_terminal_size((100, 30))
     figure = plotext.figure
@@ -57,13 +59,13 @@ def draw(curves: Sequence[Curve], *, title: str, currency: str) -> str:
     figure.title(title)
     figure.label(unit, "x")
     figure.label(currency, "y")
-    # Letters tell the curves apart everywhere; colours would bring a background of their own.
+    # Letters distinguish the curves everywhere; colours would add a background.
     picture: str = plotext.uncolorize(str(figure.build()))
     return "\n".join(line.rstrip() for line in picture.splitlines()).rstrip("\n")
 
 
 def _letters(curves: Sequence[Curve]) -> list[str]:
-    """A letter of its own for each curve, of its provider's name where there is one left."""
+    """A distinct letter for each curve, from its provider's name where one is left."""
     letters: list[str] = []
     for curve in curves:
         wanted = [*curve.provider, *ascii_lowercase]
@@ -74,7 +76,7 @@ def _letters(curves: Sequence[Curve]) -> list[str]:
 def save(
     curves: Sequence[Curve], path: Path, *, title: str, currency: str, mark: timedelta
 ) -> None:
-    """The curves in a file whose name ends in .svg, .png or .pdf.
+    """Save the curves to a .svg, .png or .pdf file.
 
     Raises:
         ConfigError: the extra `chart` is not installed, or the file cannot be written.
@@ -83,7 +85,7 @@ def save(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(MISSING) from error
+        raise _missing() from error
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -101,18 +103,18 @@ def save(
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise ConfigError(f"--chart {path}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"cannot write --chart {path}: {error.strerror}") from error
 
 
 def leads_text(curves: Sequence[Curve]) -> str:
-    """Who is the cheapest for how long, in words: where the curves cross."""
+    """The cheapest provider for each range of durations, in words."""
     return "cheapest: " + ", ".join(_lead(lead) for lead in leads(curves))
 
 
 def _lead(lead: Lead) -> str:
     if lead.first == lead.last:
-        return f"{lead.provider} at {length_text(lead.first)}"
-    return f"{lead.provider} from {length_text(lead.first)} to {length_text(lead.last)}"
+        return f"{lead.provider} at {duration_text(lead.first)}"
+    return f"{lead.provider} from {duration_text(lead.first)} to {duration_text(lead.last)}"
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[timedelta, str]:
@@ -130,7 +132,7 @@ def _scale(curves: Sequence[Curve]) -> tuple[timedelta, str]:
 
 
 def _steps(curve: Curve, scale: timedelta) -> tuple[list[float], list[float]]:
-    """Points of a staircase: between two samples the cost is that of the longer."""
+    """Points of a step function: between two samples the cost is that of the longer."""
     lengths = [0.0]
     costs = [float(curve.costs[0])]
     for duration, amount in zip(curve.durations, curve.costs, strict=True):

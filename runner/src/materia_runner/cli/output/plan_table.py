@@ -1,4 +1,4 @@
-"""What `materia plan` shows: for people, and for programs."""
+"""Render a plan for `materia plan`: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Money
+from materia.text import duration_text
 
-from materia_runner.cli.output.price_table import (
-    marks,
-    minute,
-    money,
-    needs_text,
-    short,
-    unit_price,
-)
+from materia_runner.cli.output.price_table import marks, needs_text
 from materia_runner.cli.output.text import many, table
+from materia_runner.codec import plain
 from materia_runner.config.pipeline import Budget, Stage
-from materia_runner.plain_values import plain
+from materia_runner.figures import (
+    moment_text,
+    money_text,
+    quantity_text,
+    size_text,
+    unit_price_text,
+)
 from materia_runner.planning.explain import machine_text, reason_lines
-from materia_runner.planning.plan import Leg, Plan
+from materia_runner.planning.plan import Placement, Plan
 from materia_runner.planning.plan_json import LIMIT, plan_values
-from materia_runner.pricing.cost import Line, Quote, length_text
+from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.offer_query import NoAnswer
 
 HEAD = (
@@ -44,14 +45,14 @@ HEAD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is shown.
+    """A plan with its context.
 
     Attributes:
         plan: The plan.
-        unanswered: Who did not say what they offer, and why.
+        unanswered: Providers that sent no offers, with the reason.
         budget: The caps.
-        month: What the ledger has for this calendar month, or None when there is no cap on it.
-        left_out: What could not be read or believed of those who did, a line each.
+        month: Cost of this calendar month in the ledger, or None when the month has no cap.
+        left_out: Invalid offers that were left out, a line each.
     """
 
     plan: Plan
@@ -62,7 +63,7 @@ class Shown:
 
 
 def as_json(shown: Shown) -> dict[str, Any]:
-    """Everything that the text says and more, amounts exact and as text."""
+    """All of the text output and more, with exact amounts as text."""
     return {
         **plan_values(shown.plan),
         "unanswered": [plain(one) for one in shown.unanswered],
@@ -74,67 +75,73 @@ def as_json(shown: Shown) -> dict[str, Any]:
 
 
 def as_text(shown: Shown) -> str:
-    """For each machine its stages, the best quotes, the choice and what was passed over."""
+    """Render each machine: its stages, best quotes, the choice and offers passed over."""
     plan = shown.plan
-    blocks = [_leg(number, leg) for number, leg in enumerate(plan.legs, start=1)]
+    blocks = [
+        _placement(number, placement) for number, placement in enumerate(plan.placements, start=1)
+    ]
     if shown.unanswered:
         reasons = "\n".join(f"  {one.reason}" for one in shown.unanswered)
-        blocks.append(f"providers that cannot be asked now:\n{reasons}")
+        blocks.append(f"providers without an answer:\n{reasons}")
     if shown.left_out:
         lines = "\n".join(f"  {line}" for line in shown.left_out)
-        blocks.append(f"not part of what was offered:\n{lines}")
+        blocks.append(f"left out:\n{lines}")
     blocks.append("\n".join(_sharing(plan)))
     blocks.append("\n".join(_sums(shown)))
     return "\n\n".join(blocks)
 
 
-def _leg(number: int, leg: Leg) -> str:
-    needs = needs_text(leg.requirements)
-    blocks = [f"machine {number} for {leg.name}: {needs}; net of VAT", _stages(leg), _table(leg)]
-    blocks += marks(leg.ranking.quotes[:LIMIT])
-    blocks += [_chosen(leg), *_passed_over(leg)]
+def _placement(number: int, placement: Placement) -> str:
+    needs = needs_text(placement.requirements)
+    blocks = [
+        f"machine {number} for {placement.name}: {needs}; net of VAT",
+        _stages(placement),
+        _table(placement),
+    ]
+    blocks += marks(placement.ranking.quotes[:LIMIT])
+    blocks += [_chosen(placement), *_passed_over(placement)]
     return "\n".join(blocks)
 
 
-def _stages(leg: Leg) -> str:
-    texts = [_stage(stage) for stage in leg.stages]
-    saved = "; a boot is saved" if len(leg.stages) > 1 else ""
+def _stages(placement: Placement) -> str:
+    texts = [_stage(stage) for stage in placement.stages]
+    saved = "; one boot less" if len(placement.stages) > 1 else ""
     return f"  expected: {', '.join(texts)}{saved}"
 
 
 def _stage(stage: Stage) -> str:
-    length = length_text(stage.requirements.expected)
+    length = duration_text(stage.requirements.expected)
     if stage.minutes_configured:
         return f"{stage.name} {length} (materia.toml)"
     return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
 
 
-def _table(leg: Leg) -> str:
+def _table(placement: Placement) -> str:
     rows: list[tuple[str, ...]] = []
     seen = 0
     groups: dict[tuple[object, ...], list[Quote]] = {}
-    for quote in leg.ranking.quotes:
+    for quote in placement.ranking.quotes:
         groups.setdefault(_alike(quote), []).append(quote)
     for same in groups.values():
         mark = "->" if not rows else ""
-        rows.append(_row(leg, same[0], mark=mark, more=len(same) - 1))
+        rows.append(_row(placement, same[0], mark=mark, more=len(same) - 1))
         seen += len(same)
         if len(rows) == LIMIT:
             break
     text = table(rows, head=HEAD)
-    left = len(leg.ranking.quotes) - seen
-    return text if not left else f"{text}\n... and {many(left, 'more offer')} that would do"
+    left = len(placement.ranking.quotes) - seen
+    return text if not left else f"{text}\n... and {many(left, 'more offer')} that would fit"
 
 
 def _alike(quote: Quote) -> tuple[object, ...]:
-    """One type at one cost in several places is one row."""
+    """Key of a row: a type with the same cost in several places is one row."""
     offer = quote.offer
     return (offer.provider, offer.instance_type, quote.shown, offer.availability, offer.vcpus)
 
 
-def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
+def _row(placement: Placement, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
     offer = quote.offer
-    added = leg.arrival.added(offer) if leg.arrival else None
+    added = placement.arrival.added(offer) if placement.arrival else None
     retires = f", until {offer.retires_on}" if offer.retires_on else ""
     return (
         mark,
@@ -143,51 +150,56 @@ def _row(leg: Leg, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
         (offer.zone or offer.region) + (f" (+{more})" if more else ""),
         str(offer.vcpus),
         offer.cpu,
-        f"{short(offer.memory_gib)} GiB {offer.architecture}",
-        money(offer.hourly),
-        money(quote.shown) + ("*" if quote.rates else ""),
-        f"+ {money(Money(added, quote.shown.currency))}" if added else "",
+        f"{size_text(offer.memory_gib)} GiB {offer.architecture}",
+        money_text(offer.hourly),
+        money_text(quote.shown) + ("*" if quote.rates else ""),
+        f"+ {money_text(Money(added, quote.shown.currency))}" if added else "",
         offer.availability + retires,
-        minute(offer.price_as_of),
+        moment_text(offer.price_as_of),
     )
 
 
-def _chosen(leg: Leg) -> str:
-    quote = leg.chosen
-    count = len(leg.ranking.quotes)
-    why = f"the cheapest of {count} that would do" if count > 1 else "the only one that would do"
+def _chosen(placement: Placement) -> str:
+    quote = placement.chosen
+    count = len(placement.ranking.quotes)
+    why = f"the cheapest of {count} that fit" if count > 1 else "the only one that fits"
     lines = [f"chosen: {machine_text(quote.offer)}, {why}"]
     lines += [f"  {line.name}: {_sum(line)} ({line.rule})" for line in quote.lines]
     return "\n".join(lines)
 
 
 def _sum(line: Line) -> str:
-    """Figures as far as a reader needs them; the exact ones are in the JSON."""
-    quantity = f"{round(line.quantity, 4).normalize():f}"
-    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
+    """Rounded figures of a line; the JSON has the exact ones."""
+    quantity = quantity_text(line.quantity)
+    return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
 
-def _passed_over(leg: Leg) -> list[str]:
-    lines = reason_lines(leg.ranking.passed_over)
+def _passed_over(placement: Placement) -> list[str]:
+    lines = reason_lines(placement.ranking.passed_over)
     return ["passed over:", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _sharing(plan: Plan) -> list[str]:
     lines = [f"{plan.why}."]
     for other in plan.alternatives[1:]:
-        total = money(other.total) if other.total else other.reason
+        total = money_text(other.total) if other.total else other.reason
         lines.append(f"  not chosen: {other.sharing}: {total}")
     return lines
 
 
 def _sums(shown: Shown) -> list[str]:
     plan = shown.plan
-    lines = [f"expected in all  {money(plan.total)}", f"at worst         {money(plan.worst)}"]
+    lines = [
+        f"expected total   {money_text(plan.total)}",
+        f"worst case       {money_text(plan.worst)}",
+    ]
     lines += [f"  {line}" for line in plan.worst_case]
     budget = shown.budget
-    cap = money(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
-    lines.append(f"cap of a run     {cap}")
+    cap = money_text(budget.max_cost) if budget.max_cost else "none (--max-cost, or [budget] run)"
+    lines.append(f"cap per run      {cap}")
     if budget.monthly:
         month = shown.month or Money(Decimal(0), budget.monthly.currency)
-        lines.append(f"cap of a month   {money(budget.monthly)}, {money(month)} of it used")
+        lines.append(
+            f"cap per month    {money_text(budget.monthly)}, {money_text(month)} of it used"
+        )
     return lines

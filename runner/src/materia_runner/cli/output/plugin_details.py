@@ -1,4 +1,4 @@
-"""What `materia sources` and `materia sinks` say of a plugin."""
+"""Describe a source or sink with its settings, for `materia sources` and `materia sinks`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from materia.plugins import Found
+    from materia.plugins import InstalledPlugin
 
     from materia_runner.config.pipeline import Pipeline
 
 
-def described(found: Found[Any], pipeline: Pipeline) -> dict[str, Any]:
-    """A plugin with its settings as they are now; values of secrets are not among them."""
+def described(found: InstalledPlugin[Any], pipeline: Pipeline) -> dict[str, Any]:
+    """A plugin with its current settings, without values of secrets."""
     plugin = found.plugin
-    values = pipeline.settings.get((found.kind, plugin.name))  # not there when declared twice
+    values = pipeline.settings.get((found.kind, plugin.name))  # missing when declared twice
     used = pipeline.source if found.kind == "source" else pipeline.sink
     return {
         "name": plugin.name,
@@ -37,13 +37,13 @@ def described(found: Found[Any], pipeline: Pipeline) -> dict[str, Any]:
 
 
 def as_text(description: Mapping[str, Any]) -> list[str]:
-    """The same for people, one line each."""
+    """Render the description as lines of text."""
     used = "  (in use)" if description["in_use"] else ""
     twice = "  (declared twice, unusable)" if description["declared_twice"] else ""
     lines = [f"{description['name']}{used}{twice}: {description['summary']}"]
     lines.append(f"  from {description['distribution']} {description['version']}")
     if description["secrets"]:
-        lines.append(f"  needs {', '.join(description['secrets'])} in the environment")
+        lines.append(f"  needs the secrets {', '.join(description['secrets'])}")
     for setting in description["settings"]:
         value = setting["value"]
         shown = "not set" if value is None else repr(value)

@@ -1,4 +1,4 @@
-"""What `materia providers price` shows: for people, and for programs."""
+"""Render a price comparison for `materia providers price`: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from materia.compute import Money, Requirements
+from materia.compute import Requirements
+from materia.text import duration_text
 
 from materia_runner.cli.output.text import many, table
-from materia_runner.plain_values import plain
-from materia_runner.pricing.cost import Line, Quote, length_text
+from materia_runner.codec import plain
+from materia_runner.figures import (
+    moment_text,
+    money_text,
+    quantity_text,
+    size_text,
+    unit_price_text,
+)
+from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.currency import Rate
 from materia_runner.pricing.offer_cache import Answer, quote_values
 from materia_runner.pricing.offer_query import NoAnswer
@@ -31,19 +38,17 @@ HEAD = (
     "availability",
     "priced (UTC)",
 )
-SMALL = Decimal("0.0001")
-UNIT_DIGITS = 8  # of a price of one unit: the finest of the four lists has seven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What one need would cost everywhere.
+    """Prices of all providers for one set of requirements.
 
     Attributes:
-        name: Of the stage, or several, or empty.
-        requirements: What is needed.
+        name: Name of the stage, or of several, or empty.
+        requirements: The requirements.
         ranking: All offers, ranked or passed over.
-        answers: What the providers said, one each.
+        answers: The answer of each provider.
     """
 
     name: str
@@ -52,9 +57,9 @@ class Comparison:
     answers: tuple[Answer | NoAnswer, ...]
 
     def shown(self, limit: int | None) -> tuple[Quote, ...]:
-        """The best quotes in their order; with *limit*, at most so many types of each provider.
+        """The best quotes in their order; *limit* is the number of types of each provider.
 
-        A type that costs the same in several places is then shown in the first of them.
+        With a limit, a type that costs the same in several places is shown in the first of them.
         """
         if limit is None:
             return self.ranking.quotes
@@ -68,7 +73,7 @@ class Comparison:
         return tuple(kept)
 
     def places(self, quote: Quote) -> int:
-        """In how many places this type costs the same."""
+        """Number of places where this type costs the same."""
         offer = quote.offer
         return sum(
             1
@@ -79,7 +84,7 @@ class Comparison:
         )
 
     def reasons(self) -> list[str]:
-        """Why a provider has no row, and what is to be known of those that have; one line each."""
+        """Lines of text: why a provider has no row, remarks, and offers that were left out."""
         ranked = {quote.offer.provider for quote in self.ranking.quotes}
         lines = []
         for answer in self.answers:
@@ -104,7 +109,7 @@ class Comparison:
 
 
 def as_text(comparison: Comparison, *, limit: int | None) -> str:
-    """The table, the best quote in detail, and what is to be said of providers."""
+    """Render the table, the best quote in detail, and remarks on providers."""
     blocks = [_title(comparison)]
     quotes = comparison.shown(limit)
     if quotes:
@@ -123,34 +128,18 @@ def as_text(comparison: Comparison, *, limit: int | None) -> str:
 
 
 def needs_text(needs: Requirements) -> str:
-    """What is needed, in one line."""
+    """The requirements in one line."""
     parts = [
         f"{needs.vcpus} {'dedicated ' if needs.dedicated else ''}vCPU",
-        f"{short(needs.memory_gib)} GiB memory",
+        f"{size_text(needs.memory_gib)} GiB memory",
         f"{needs.disk_gib} GiB disk",
         " or ".join(needs.architectures),
     ]
     if needs.regions:
         parts.append(f"in {' or '.join(needs.regions)}")
     if needs.egress_gib:
-        parts.append(f"{short(needs.egress_gib)} GiB of traffic out")
-    return f"{', '.join(parts)}, for {length_text(needs.expected)}"
-
-
-def short(number: Decimal) -> str:
-    """At most two decimals, and no zero at the end."""
-    text = f"{number.quantize(Decimal('0.01'), ROUND_HALF_UP):f}"
-    return text.rstrip("0").rstrip(".")
-
-
-def money(amount: Money) -> str:
-    """To a hundredth of a cent; exact amounts are in the JSON."""
-    return f"{amount.amount.quantize(SMALL, ROUND_HALF_UP):f} {amount.currency}"
-
-
-def minute(moment: datetime) -> str:
-    """A moment in UTC, to the minute."""
-    return f"{moment:%Y-%m-%d %H:%M}"
+        parts.append(f"{size_text(needs.egress_gib)} GiB of traffic out")
+    return f"{', '.join(parts)}, for {duration_text(needs.expected)}"
 
 
 def _title(comparison: Comparison) -> str:
@@ -167,16 +156,16 @@ def _row(quote: Quote, *, more: str) -> tuple[str, ...]:
         (offer.zone or offer.region) + more,
         str(offer.vcpus),
         offer.cpu,
-        f"{short(offer.memory_gib)} GiB {offer.architecture}",
-        money(offer.hourly),
-        money(quote.shown) + ("*" if quote.rates else ""),
+        f"{size_text(offer.memory_gib)} GiB {offer.architecture}",
+        money_text(offer.hourly),
+        money_text(quote.shown) + ("*" if quote.rates else ""),
         offer.availability + retires,
-        minute(offer.price_as_of),
+        moment_text(offer.price_as_of),
     )
 
 
 def marks(quotes: Sequence[Quote]) -> list[str]:
-    """What the star at a converted cost means."""
+    """Footnote for the star at a converted cost: the exchange rates."""
     used: dict[Rate, None] = {}
     for quote in quotes:
         used.update(dict.fromkeys(quote.rates))
@@ -186,14 +175,14 @@ def marks(quotes: Sequence[Quote]) -> list[str]:
     for rate in used:
         source = f", {rate.source}" if rate.source else ""
         texts.append(f"1 {rate.currency} = {rate.worth:f} ({rate.on}{source})")
-    return [f"* converted by materia.toml: {'; '.join(texts)}"]
+    return [f"* converted with the rates in materia.toml: {'; '.join(texts)}"]
 
 
 def _detail(quote: Quote) -> str:
     offer = quote.offer
-    first = f"{offer.provider} {offer.instance_type} for {length_text(quote.duration)}"
+    first = f"{offer.provider} {offer.instance_type} for {duration_text(quote.duration)}"
     if quote.start is not None:
-        first += f" from {minute(quote.start)} UTC"
+        first += f" from {moment_text(quote.start)} UTC"
     texts = [f"{first}, line by line:"]
     for line in quote.lines:
         texts += [f"  {line.name}: {_sum(line)}", f"      {line.rule}"]
@@ -202,19 +191,13 @@ def _detail(quote: Quote) -> str:
         if line.rule_source:
             read = f", read {line.rule_read_on}" if line.rule_read_on else ""
             texts.append(f"      rule: {line.rule_source}{read}")
-    texts.append(f"  together {money(quote.cost)}")
+    texts.append(f"  total {money_text(quote.cost)}")
     return "\n".join(texts)
 
 
 def _sum(line: Line) -> str:
-    quantity = f"{line.quantity.quantize(SMALL, ROUND_HALF_UP).normalize():f}"
-    return f"{quantity} {line.unit} x {unit_price(line.price)} = {money(line.amount)}"
-
-
-def unit_price(price: Money) -> str:
-    """A price of one unit to eight digits; exact ones are in the JSON."""
-    rounded = round(price.amount, UNIT_DIGITS)
-    return f"{rounded.normalize() if rounded else rounded.quantize(Decimal(1)):f}"
+    quantity = quantity_text(line.quantity)
+    return f"{quantity} {line.unit} x {unit_price_text(line.price)} = {money_text(line.amount)}"
 
 
 def _passed_over(comparison: Comparison) -> list[str]:
@@ -236,7 +219,7 @@ def _passed_over(comparison: Comparison) -> list[str]:
 def as_json(
     comparisons: Sequence[Comparison], *, now: datetime, limit: int | None
 ) -> dict[str, Any]:
-    """Everything the table shows and more, amounts exact and as text."""
+    """All of the table and more, with exact amounts as text."""
     return {
         "asked_at": plain(now),
         "comparisons": [

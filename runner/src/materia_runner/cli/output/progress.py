@@ -1,4 +1,4 @@
-"""What a run is doing: one line on a terminal, or a JSON object for each event."""
+"""Progress of a run: a status line on a terminal, or a JSON object for each event."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self, TextIO
 
+from materia.compute import Money
 from materia.printable import on_one_line, printable
 
-from materia_runner.cli.output.text import elapsed, size
+from materia_runner.cli.output.text import size
+from materia_runner.figures import elapsed_text, money_text
 from materia_runner.messages.events import (
     Event,
     Failed,
@@ -33,14 +35,14 @@ CLEAR = "\r\x1b[K"
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-class Live:
-    """Shows where a stage runs, its newest progress, the time and the money.
+class ProgressDisplay:
+    """Shows where a stage runs, its latest progress, elapsed time and cost.
 
-    Warnings stay on the screen, and so does what was rented and what it cost.
+    Warnings stay on the screen, and so do rented machines with their cost.
     """
 
     def __init__(self, stream: TextIO, environment: Mapping[str, str], *, quiet: bool) -> None:
-        """Draw on *stream*, when it is a terminal that can, in colour unless NO_COLOR is set."""
+        """Draw on *stream* when it is a capable terminal, in bold unless NO_COLOR is set."""
         self._stream = stream
         self._quiet = quiet
         self._draws = not quiet and stream.isatty() and environment.get("TERM") != "dumb"
@@ -71,7 +73,7 @@ class Live:
             self._write(CLEAR)
 
     def observe(self, stage: str, event: Event) -> None:  # noqa: C901 -- one case for each event
-        """Take in one event of a run."""
+        """Process one event of a run."""
         with self._lock:
             if stage != self._stage and not _of_a_machine(event):
                 self._stage, self._newest, self._started = stage, {}, time.monotonic()
@@ -92,12 +94,12 @@ class Live:
                 case Spent():
                     self._spent = event
                 case Output():
-                    pass  # it is in the log
+                    pass  # the log has it
 
     def _meet(self, machine: Machine) -> None:
-        """A rented machine is part of the line while it is there, and told when it comes and goes.
+        """Show a rented machine in the line while it exists; report when it is rented and gone.
 
-        That is said without a terminal too: it is money.
+        The report does not depend on a terminal, as machines cost money.
         """
         if not Decimal(machine.hourly):
             return
@@ -108,10 +110,11 @@ class Live:
         if machine.state == "created":
             self._say(f"rented {where} ({machine.name})")
         elif machine.state == "gone":
-            self._say(f"{where} is gone; it cost {Decimal(machine.cost):.4f} {machine.currency}")
+            cost = Money(Decimal(machine.cost), machine.currency)
+            self._say(f"{where} is gone; it cost {money_text(cost)}")
 
     def _say(self, text: str) -> None:
-        # What follows in a message is set in: a worker cannot speak in the runner's own voice.
+        # Indent further lines, so that a worker cannot imitate the runner's own messages.
         line = printable(text).replace("\n", "\n  ")
         self._write(f"{CLEAR if self._draws else ''}{line}\n")
 
@@ -134,13 +137,13 @@ class Live:
                 self._write(CLEAR + line)
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # the terminal is gone, and the run goes on or ends well
+        with contextlib.suppress(OSError):  # the terminal is gone; the run continues
             self._stream.write(text)
             self._stream.flush()
 
 
 def _of_a_machine(event: Event) -> bool:
-    """Whether it tells of a machine under way, which may have gone on to its next stage."""
+    """Whether the event is about a machine, which may have moved on to its next stage."""
     return isinstance(event, Spent) or (isinstance(event, Machine) and event.state != "asked")
 
 
@@ -160,12 +163,12 @@ def progress_line(
         elif progress.total:
             parts.append(f"{progress.done}/{progress.total} {progress.unit}")
     phase = [f"{newest[0].phase} {', '.join(parts)}".rstrip()] if newest else []
-    money = [f"{Decimal(spent.amount):.4f} {spent.currency}"] if spent else []
-    return "  ".join([stage, *phase, elapsed(seconds), *money, *([where] if where else [])])
+    money = [money_text(Money(Decimal(spent.amount), spent.currency))] if spent else []
+    return "  ".join([stage, *phase, elapsed_text(seconds), *money, *([where] if where else [])])
 
 
 class EventLines:
-    """Writes every event as one line of JSON, with its moment and its stage."""
+    """Writes every event as one line of JSON, with its time and stage."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -180,12 +183,12 @@ class EventLines:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing is held back, so there is nothing to end."""
+        """Do nothing: no event is buffered."""
 
     def observe(self, stage: str, event: Event) -> None:
         """Write one event of a run."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": now, "stage": stage, **json.loads(encode(event))})
-        with self._lock, contextlib.suppress(OSError):  # nobody reads them, and the run goes on
+        with self._lock, contextlib.suppress(OSError):  # the reader is gone; the run continues
             self._stream.write(f"{line}\n")
             self._stream.flush()

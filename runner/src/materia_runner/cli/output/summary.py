@@ -1,16 +1,18 @@
-"""What a run did, for people."""
+"""Summary of a run: its stages, published tables, and a command to query them."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from materia.forms import TABLE_NAME
 
 from materia_runner.cli.output.text import many, size, table
+from materia_runner.figures import elapsed_text
 from materia_runner.messages.partition_problems import Problem
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.worker.published_tables import LAYERS
@@ -18,10 +20,11 @@ from materia_runner.worker.published_tables import LAYERS
 # Prefixes of table names: one big table, facts, aggregates, dimensions.
 WIDEST_FIRST = ("obt", "fct", "agg", "dim")
 WIDTH = 72
+TENTH = timedelta(seconds=0.1)
 
 
 def problems_of(report: RunReport) -> list[Problem]:
-    """What went wrong with single partitions, in all stages."""
+    """Problems with single partitions, of all stages."""
     values: list[dict[str, Any]] = []
     for stage in report.stages:
         values += _result(stage).get("problems", [])
@@ -29,9 +32,10 @@ def problems_of(report: RunReport) -> list[Problem]:
 
 
 def summary(report: RunReport, *, here: Path, python: str) -> str:
-    """A line for each stage, then the tables, then how to look at them."""
+    """A line for each stage, the tables, and a command that shows one."""
     lines = [
-        f"{stage.stage:<9}  {_stage_line(stage)}, {stage.seconds:.1f} s" for stage in report.stages
+        f"{stage.stage:<9}  {_stage_line(stage)}, {elapsed_text(stage.seconds, to=TENTH)}"
+        for stage in report.stages
     ]
     for stage in report.stages:
         result = _result(stage)
@@ -52,13 +56,13 @@ def look_command(database: str, table_name: str, *, here: Path, python: str) -> 
 
 
 def _python_text(text: str) -> str:
-    """*text* as Python writes it, in the quotes that a shell leaves alone where that can be."""
+    """*text* as a Python literal, in double quotes where possible, for a shell's single quotes."""
     written = json.dumps(text, ensure_ascii=False)
     return written if text.isprintable() else ascii(text)
 
 
 def _identifier(table_name: str) -> str:
-    """The name of a table as SQL writes it; one that is no plain name is quoted in its parts."""
+    """The name of a table as an SQL identifier, quoted when it is not a plain name."""
     if TABLE_NAME.fits(table_name) and table_name.replace(".", "").isidentifier():
         return table_name
     parts = table_name.split(".", 1)
@@ -79,9 +83,9 @@ def _stage_line(stage: StageReport) -> str:
         ]
         asked = many(result["asked"], "partition")
         received = f", {size(result['bytes'])}" if result["bytes"] else ""
-        return f"{asked} asked for: {', '.join(counts) or 'nothing to do'}{received}"
+        return f"{asked} requested: {', '.join(counts) or 'nothing to do'}{received}"
     if not result["published"]:
-        return f"nothing new in {many(result['files'], 'file')}, the tables are up to date"
+        return f"nothing new in {many(result['files'], 'file')}; the tables are up to date"
     built = ", ".join(
         many(result[word], word.removesuffix("s")) for word in ("models", "audits", "tests")
     )
@@ -95,17 +99,17 @@ def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: s
         (one["name"], f"{one['rows']:>11,}", first_sentence(one["description"])) for one in tables
     ]
     lines = [table(rows, head=("table", f"{'rows':>11}", "what it is"))]
-    # What a rented machine published to a bucket lay in a folder that went with the machine.
+    # A rented machine that published to a bucket had its database in a folder that is gone.
     if result["database"] and Path(str(result["database"])).exists():
         looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
         lines += ["", "Look at it:", f"  {looked_at}"]
     if sample:
-        lines += ["", "This was the sample. `materia run` fetches the real data in its place."]
+        lines += ["", "This was sample data. `materia run` replaces it with the real data."]
     return lines
 
 
 def _order(published: Mapping[str, Any]) -> tuple[int, int, str]:
-    """What answers questions comes first: the layer serving, and there the widest tables."""
+    """Sort key: the serving layer first, and its widest tables first."""
     layer, _, name = published["name"].partition(".")
     kind = name.partition("_")[0]
     return (
@@ -116,7 +120,7 @@ def _order(published: Mapping[str, Any]) -> tuple[int, int, str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence, cut at a word when it is longer than a line."""
+    """The first sentence of *text*, cut at a word when it is longer than a line."""
     import textwrap
 
     sentence = text.partition(". ")[0].partition(": ")[0].strip().removesuffix(".")

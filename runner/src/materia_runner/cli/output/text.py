@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Format sizes, counts and tables as text."""
 
 from __future__ import annotations
 
@@ -17,25 +17,18 @@ def size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
-def elapsed(seconds: float) -> str:
-    """Minutes and seconds, from an hour on with hours: `0:07`, `1:00:07`."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def many(count: int, word: str) -> str:
     """`1 model`, `2 models`, `1,234 models`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def _cell(text: str) -> str:
-    """On one line: a name from outside makes no row of its own."""
+    """*text* on one line: a name from outside cannot add a row."""
     return " ".join(printable(text).splitlines()).replace("\t", " ")
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
-    """Columns under their names, each as wide as it needs; empty columns are left out."""
+    """A table of aligned columns under their names, without empty columns."""
     rows = [[_cell(text) for text in row] for row in rows]
     kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[row[index] for index in kept] for row in (head, *rows)]

@@ -1,4 +1,4 @@
-"""Who is still waited for, on a terminal."""
+"""Status line on a terminal: providers that have not answered yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from materia.printable import on_one_line
 
 
 class Waiting:
-    """One line on a terminal that names who has not answered; nothing where nobody looks."""
+    """A status line that names providers without an answer; silent without a terminal."""
 
     def __init__(self) -> None:
         self._draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -23,8 +23,8 @@ class Waiting:
         self._write("")
 
     def show(self, names: Sequence[str]) -> None:
-        """Name them in the place of those before."""
-        self._write(f"asking {', '.join(names)}")
+        """Replace the line by one with *names*."""
+        self._write(f"waiting for {', '.join(names)}")
 
     def _write(self, text: str) -> None:
         if self._draws:

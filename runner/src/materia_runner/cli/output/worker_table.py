@@ -1,4 +1,4 @@
-"""What `materia worker list` shows."""
+"""Table of running machines for `materia worker list`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from materia.compute import Money
 
 from materia_runner.cli.output.text import table
-from materia_runner.pricing.cost import money_text
+from materia_runner.figures import moment_text, money_text
 from materia_runner.rental import manual_worker_files as worker_keys
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ HEAD = ("name", "provider", "type", "region", "address", "since", "until", "cost
 def rows_of(
     listed: Sequence[tuple[str, Instance]], state: State, *, now: datetime
 ) -> list[dict[str, Any]]:
-    """A row for each machine, ready for JSON; cost as far as the ledger here knows the price."""
+    """A row for each machine as JSON values; cost only when the ledger here has the price."""
     from materia_runner.rental.manual_worker import STAGE
     from materia_runner.rental.sweep_ledger import bill
 
@@ -37,7 +37,7 @@ def rows_of(
         rows.append(
             {
                 "name": worker.name if worker else instance.name,
-                "machine": instance.name,
+                "instance": instance.name,
                 "provider": provider,
                 "id": instance.id,
                 "run": instance.run,
@@ -57,29 +57,29 @@ def rows_of(
 
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The same for people."""
+    """Render the rows as a table."""
     if not rows:
         return "no machines"
     return table([_cells(row) for row in rows], head=HEAD)
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    what = "made by hand" if row["by_hand"] else f"{row['stage']} of {row['run']}"
+    what = "created by hand" if row["by_hand"] else f"{row['stage']} of {row['run']}"
     return (
         row["name"],
         row["provider"],
-        row["instance_type"] or "what is left of one",
+        row["instance_type"] or "leftovers",
         row["region"],
         row["host"] or "",
         _moment(row["created_at"]),
-        _moment(row["expires_at"]) + (" (over: materia sweep)" if row["expired"] else ""),
+        _moment(row["expires_at"]) + (" (expired: materia sweep)" if row["expired"] else ""),
         _cost(row["cost"]),
         what,
     )
 
 
 def _moment(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}" if text else ""
+    return moment_text(datetime.fromisoformat(text)) if text else ""
 
 
 def _cost(cost: Mapping[str, str] | None) -> str:

@@ -1,1 +1,1 @@
-"""The agent: sent to a rented machine, it keeps a command alive there. Standard library only."""
+"""Agent: programs sent to a rented machine that run a command and copy files, without packages."""

@@ -1,6 +1,6 @@
-"""Core dumps are off: a process that crashes leaves no secret on a disk.
+"""Switch core dumps off, so that a crashed process leaves no secret on disk.
 
-Sent along with the programs for workers: standard library only, Python 3.9 and later.
+Sent with the programs for workers: standard library only, Python 3.9 and later.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ import resource
 
 
 def switch_off() -> None:
-    """Let neither this process nor any that it starts write its memory to a file."""
+    """Forbid core dumps for this process and the processes that it starts."""
     with contextlib.suppress(OSError, ValueError):  # a limit that is lower already stays
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,8 +1,8 @@
-"""What has arrived of a file on a rented machine, kept to go on behind it after a break.
+"""Resume a transfer: keep the bytes of a partial file on a rented machine after a break.
 
-Sent along with the courier: standard library only, Python 3.9 and later.
+Sent with the file agent: standard library only, Python 3.9 and later.
 """
-# ruff: noqa: PTH123 -- pathlib would be half of its start-up
+# ruff: noqa: PTH123 -- pathlib would take half of the start-up time
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 CHUNK = 1 << 18
 PART = ".part"
-IDENTITY = 16  # hex digits of a hash in the name of a part
+IDENTITY = 16  # hex digits of the hash in the name of a part
 LOCK = "hhqqi"  # struct flock, fcntl(2), of 64-bit Linux: kind, whence, start, length, holder
 LOCK_SECONDS = 5.0
 
@@ -25,11 +25,11 @@ Read = Callable[[], bytes]
 
 
 class Part:
-    """What has arrived of a file; it stays when a connection breaks.
+    """Part of a file that has arrived; it stays when a connection breaks.
 
     Attributes:
-        has: Its bytes from before.
-        whole: Whether all came that was to come; else it stays, also when what came is not right.
+        has: Number of bytes from earlier connections.
+        whole: Whether all bytes came, so that the part can be removed; otherwise it stays.
     """
 
     def __init__(self, path: str, *, anew: bool) -> None:
@@ -43,7 +43,7 @@ class Part:
         self.has = os.fstat(self._number).st_size
 
     def own(self) -> None:
-        """Lock it. Another that has it is stuck on a connection that broke, and is ended."""
+        """Lock the part; kill another process that holds it, as its connection has broken."""
         end = time.monotonic() + LOCK_SECONDS
         while True:
             try:
@@ -55,18 +55,18 @@ class Part:
                     with contextlib.suppress(OSError):
                         os.kill(holder, signal.SIGKILL)
                 if time.monotonic() > end:
-                    raise OSError(errno.EBUSY, "another copy of it is under way") from None
+                    raise OSError(errno.EBUSY, "another process is copying it") from None
                 time.sleep(0.02)
             else:
                 return
 
     def empty(self) -> None:
-        """Begin from nothing."""
+        """Remove all bytes, to start again."""
         os.ftruncate(self._number, 0)
         self.has = 0
 
     def then(self, more: Read, *, needed: bool) -> Read:
-        """What it has, and then *more*, which is added to it; not *needed*, it may lack room."""
+        """Read the part, then *more*, and append it; unless *needed*, a full disk is no error."""
         left = self.has
 
         def read() -> bytes:
@@ -93,7 +93,7 @@ class Part:
 
 
 def locked(path: str) -> bool:
-    """Whether another process has a lock on a file; one that cannot be opened counts as locked."""
+    """Whether another process has locked a file; a file that cannot be opened counts as locked."""
     try:
         with open(path, "r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

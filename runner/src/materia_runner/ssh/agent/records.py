@@ -1,6 +1,6 @@
-"""How the programs that are sent to a rented machine talk: sent along with each of them.
+"""Wire protocol of the agent on a rented machine: orders in JSON, answers as records.
 
-Each is given orders, one after the other, their length and then JSON, and answers with records: a
+Sent with each program. A program reads orders, each a length and JSON, and answers with records: a
 kind, a length, a line end, and that many bytes. Standard library only, Python 3.9 and later.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from materia_runner.ssh.agent.core_dumps import switch_off
 
-NOBODY = 66  # exit status when there is nobody to be told
+NOBODY = 66  # exit status when the runner is gone
 
 Order = dict[str, Any]
 
@@ -30,14 +30,14 @@ def say(kind: bytes, **values: object) -> None:
 
 
 def write(text: bytes) -> None:
-    """Write all of it to standard output."""
+    """Write all of *text* to standard output."""
     rest = memoryview(text)
     while rest:
         rest = rest[os.write(1, rest) :]
 
 
 def take_order() -> Order:
-    """The order: its length in bytes, a line end, and JSON; what follows it is left unread."""
+    """Read one order: its length in bytes, a line end, and JSON; nothing after it is read."""
     switch_off()  # from here on there may be secrets in memory
     length = b""
     while not length.endswith(b"\n"):
@@ -51,7 +51,7 @@ def take_order() -> Order:
 
 
 def serve(programs: Mapping[str, Callable[[Order], None]]) -> None:
-    """Take orders and obey them, until the far side is gone."""
+    """Carry out orders until the runner is gone."""
     while True:
         given = take_order()
         programs[given["do"]](given)

@@ -1,20 +1,21 @@
-"""Starts a command on a rented machine where nothing of ours is yet: sent as text to its python3.
+"""Supervisor: run a command on a rented machine that survives a broken SSH connection.
 
-Standard library only, Python 3.9 and later. Its order comes on standard input, which keeps secrets
-out of arguments and files.
+It is sent as text to the machine's python3: standard library only, Python 3.9 and later. Its order
+comes on standard input, which keeps secrets out of arguments and files.
 
-The command runs under a keeper, and this relays between that and standard input and output. The
-keeper outlives the connection. It holds what the command writes until the far side says it has it,
-so a new connection goes on where the last one broke. It ends the command, and all it started, when
-told to, at its time limit, and when the far side was not heard for a lease. Signals sent over SSH
-are no use for that: OpenSSH 9.2 refuses them for root (measured on Debian 12).
+The command runs under a supervisor process; this program relays between the supervisor and standard
+input and output. The supervisor outlives the connection. It buffers the command's output until the
+runner acknowledges it, so a new connection resumes where the last one broke. It ends the command,
+and every process that it started, on request, at the time limit, and when it has not heard from the
+runner for a lease. Signals over SSH cannot do that: OpenSSH 9.2 refuses them for root (measured on
+Debian 12).
 
-To the far side go records (`launcher_records`): `o` and `e` are the command's output and errors,
-`x` is its end, `g` says there is no such command any more. From the far side come lines: the number
-of bytes it has; `stop`; or `tell`, a number that counts up, and a line for the command's standard
-input. After a break all of these may come again, and those that came before are passed over.
+Records to the runner (`records.py`): `o` and `e` are the command's output and errors, `x` is its
+end, `g` means that there is no such command any more. Lines from the runner: the number of bytes it
+has; `stop`; or `tell`, a sequence number, and a line for the command's standard input. After a
+break the runner may repeat all of these, and the supervisor ignores those that it has already.
 """
-# pathlib would be a third of its start-up:
+# pathlib would take a third of the start-up time:
 # ruff: noqa: PTH100, PTH103, PTH108, PTH123, PTH208
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ from queue import SimpleQueue
 from materia_runner.ssh.agent.records import Order, record, say, take_order, write
 
 CHUNK = 65536
-STARTING_SECONDS = 0.5  # between the making of a keeper's folder and its socket
-LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds
+STARTING_SECONDS = 0.5  # from the supervisor's folder to its socket
+LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds open
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def prctl(option: int, value: int) -> None:
-    """Set an option of this process; only Linux has any."""
+    """Set a prctl option of this process; only Linux has them."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def descendants(root: int) -> list[int]:
-    """Every process under *root*, parents first, whatever session they moved to; from /proc."""
+    """Every process below *root*, parents first, in any session; read from /proc."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -61,33 +62,33 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-class Keeper:
-    """One command, its output until the far side has it, and whoever is listening now."""
+class Supervisor:
+    """One command, its output until the runner has it, and the current connection."""
 
     def __init__(self, order: Order, listener: socket.socket) -> None:
         self.order = order
         self.selector = selectors.DefaultSelector()
         self.listener = listener
         self.command: subprocess.Popen[bytes] | None = None
-        self.pipes: dict[int, bytes] = {}  # open ones of the command, with their kind
+        self.pipes: dict[int, bytes] = {}  # the command's open pipes, with their kind
         self.spool = bytearray()
-        self.dropped = 0  # bytes the far side has: the spool starts there
+        self.dropped = 0  # bytes the runner has: the spool starts there
         self.client: socket.socket | None = None
-        self.sent: int | None = None  # to the client; None until it says what it has
+        self.sent: int | None = None  # bytes sent to the client; None until it says what it has
         self.words = b""
         self.given: SimpleQueue[bytes] = SimpleQueue()  # for the command's input
-        self.taken = 0  # lines that were told
+        self.taken = 0  # `tell` lines received
         self.heard = time.monotonic()
         self.limit_at = self.heard + order["limit_seconds"]
-        self.ending: str | None = None  # why, once the command is being ended
+        self.ending: str | None = None  # the reason, once the command is being ended
         self.kill_at = float("inf")
-        self.status: int | None = None  # of the command, once it has ended
+        self.status: int | None = None  # exit status of the command, once it has ended
         self.ended_at = 0.0
-        self.told = False  # its end is in the spool
+        self.told = False  # whether the record of its end is in the spool
         self.done = False
 
     def run(self) -> None:
-        """Keep the command until it has ended and nobody is left to be told."""
+        """Supervise the command until it has ended, and the runner knows or its lease is over."""
         self.listener.setblocking(False)  # noqa: FBT003 -- as socket has it
         self.selector.register(self.listener, selectors.EVENT_READ, "listener")
         try:
@@ -111,7 +112,7 @@ class Keeper:
             self.decide(time.monotonic())
 
     def start(self) -> None:
-        """Start the command, with its secrets in nothing but its memory."""
+        """Start the command; its secrets are only in memory."""
         order = self.order
         os.makedirs(order["directory"], exist_ok=True)
         wake, signalled = os.pipe()
@@ -120,7 +121,7 @@ class Keeper:
         signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(wake, selectors.EVENT_READ, "wake")
-        prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the command leaves behind comes to us
+        prctl(PR_SET_CHILD_SUBREAPER, 1)  # adopt the processes that the command leaves behind
         command = subprocess.Popen(
             order["argv"],
             stdin=subprocess.PIPE,
@@ -137,11 +138,11 @@ class Keeper:
                 os.set_blocking(pipe.fileno(), False)
                 self.pipes[pipe.fileno()] = kind
         self.given.put(order["input"].encode())
-        # Beside the loop: the command may read its input late, or never.
+        # In a thread, because the command may read its input late, or never.
         threading.Thread(target=self.feed, daemon=True).start()
 
     def feed(self) -> None:
-        """Write the command's input, and leave it open: its end means that nobody is there."""
+        """Write the command's input and leave it open: its end means that the runner is gone."""
         if self.command is not None and self.command.stdin is not None:
             with contextlib.suppress(OSError):  # it ended without reading all
                 while True:
@@ -149,7 +150,7 @@ class Keeper:
                     self.command.stdin.flush()
 
     def watch(self) -> None:
-        """Listen to what there is room for, and write to whom there is something for."""
+        """Watch the pipes while the spool has room, and the client while there is data to send."""
         room = len(self.spool) < self.order["window_bytes"] or self.status is not None
         watched = self.selector.get_map()
         for pipe in self.pipes:
@@ -165,7 +166,7 @@ class Keeper:
                 self.selector.modify(self.client, events, "client")
 
     def accept(self) -> None:
-        """Take a new connection in the place of one that may be dead."""
+        """Accept a new connection, which replaces an older one that may be dead."""
         self.leave()
         self.client, _ = self.listener.accept()
         self.client.setblocking(False)  # noqa: FBT003 -- as socket has it
@@ -175,14 +176,14 @@ class Keeper:
         self.heard = time.monotonic()
 
     def leave(self) -> None:
-        """Forget a connection that has ended."""
+        """Close the current connection."""
         if self.client is not None:
             self.selector.unregister(self.client)
             self.client.close()
             self.client = None
 
     def talk(self, client: socket.socket, events: int) -> None:
-        """Read what the far side says, and send it what it has not got."""
+        """Read lines from the runner, and send it output that it does not have yet."""
         try:
             if events & selectors.EVENT_READ:
                 words = client.recv(CHUNK)
@@ -202,7 +203,7 @@ class Keeper:
             self.leave()
 
     def obey(self, line: bytes) -> None:
-        """Do as the far side says."""
+        """Carry out a line from the runner."""
         if line == b"stop":
             self.end("stopped")
             return
@@ -218,7 +219,7 @@ class Keeper:
         self.sent = max(self.sent or 0, has)
 
     def collect(self, pipe: int) -> None:
-        """Keep what the command wrote."""
+        """Put the command's output into the spool."""
         try:
             block = os.read(pipe, CHUNK)
         except BlockingIOError:
@@ -230,7 +231,7 @@ class Keeper:
             del self.pipes[pipe]
 
     def reap(self) -> None:
-        """Take note of processes that ended; with the command, everything it started ends."""
+        """Collect the status of ended processes, and of the command among them."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 process, status = os.waitpid(-1, os.WNOHANG)
@@ -243,7 +244,7 @@ class Keeper:
                     self.ended_at = time.monotonic()
 
     def decide(self, now: float) -> None:
-        """End what has to end."""
+        """End the command at its limit or lease, and end the supervisor after the command."""
         lost = now - self.heard > self.order["lease_seconds"]
         if self.status is None:
             if now > self.limit_at:
@@ -261,7 +262,7 @@ class Keeper:
         self.done = self.told and (lost or not self.spool)
 
     def end(self, why: str) -> None:
-        """Ask the command to end; it is killed when it takes longer than its grace."""
+        """Send SIGTERM to the command; `decide` kills it after the grace period."""
         if self.status is None and self.ending is None and self.command is not None:
             self.ending = why
             self.kill_at = time.monotonic() + self.order["grace_seconds"]
@@ -269,37 +270,37 @@ class Keeper:
                 os.killpg(self.command.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the command and all it started."""
+        """Kill the command and every process that it started."""
         for process in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
 
 
 def before_command() -> None:
-    """Make the command die with its keeper, and before it when memory runs out."""
+    """Make the command die with its supervisor, and first when memory runs out."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
 
 
 def keep(order: Order, listener: socket.socket) -> None:
-    """Become the keeper: in a session of its own, holding nothing of the connection."""
+    """Become the supervisor: in a new session, detached from the SSH connection."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    keeper = Keeper(order, listener)
+    supervisor = Supervisor(order, listener)
     try:
-        keeper.run()
+        supervisor.run()
     finally:
-        keeper.kill()
-        # The folder stays: this command was run, and is not run again.
+        supervisor.kill()
+        # The folder stays, so that this command is never run again.
         os.unlink("socket")
         os._exit(0)
 
 
 def run(order: Order) -> None:
-    """Start the command, unless it was started before, and relay until either side is gone."""
+    """Start the command once, and relay until either side is gone."""
     order["directory"] = os.path.abspath(order["directory"])
     made = False
     if order["fresh"]:
@@ -307,7 +308,7 @@ def run(order: Order) -> None:
             os.makedirs(order["keeper"], 0o700)
             made = True
     try:
-        os.chdir(order["keeper"])  # a socket's path must be short, a folder's need not
+        os.chdir(order["keeper"])  # the path of a socket must be short
     except FileNotFoundError:
         say(b"g")
         return
@@ -318,41 +319,41 @@ def run(order: Order) -> None:
         if os.fork() == 0:
             keep(order, listener)
         listener.close()
-    keeper = reach(time.monotonic() + STARTING_SECONDS)
-    if keeper is None:
+    supervisor = reach(time.monotonic() + STARTING_SECONDS)
+    if supervisor is None:
         say(b"g")
         return
-    keeper.sendall(b"%d\n" % order["has_bytes"])
-    threading.Thread(target=relay_input, args=(keeper,), daemon=True).start()
-    with contextlib.suppress(OSError):  # the far side is gone
-        while block := keeper.recv(CHUNK):
+    supervisor.sendall(b"%d\n" % order["has_bytes"])
+    threading.Thread(target=relay_input, args=(supervisor,), daemon=True).start()
+    with contextlib.suppress(OSError):  # the runner is gone
+        while block := supervisor.recv(CHUNK):
             write(block)
 
 
 def reach(end: float) -> socket.socket | None:
-    """A connection to the keeper, or None when there is none any more."""
+    """A connection to the supervisor, or None when it has ended."""
     while True:
-        keeper = socket.socket(socket.AF_UNIX)
+        supervisor = socket.socket(socket.AF_UNIX)
         try:
-            keeper.connect("socket")
+            supervisor.connect("socket")
         except OSError:
-            keeper.close()
+            supervisor.close()
             if time.monotonic() > end:
                 return None
             time.sleep(0.02)
         else:
-            return keeper
+            return supervisor
 
 
-def relay_input(keeper: socket.socket) -> None:
-    """Pass on what the far side says; when it is gone, so is this process, and the keeper sees."""
+def relay_input(supervisor: socket.socket) -> None:
+    """Pass the runner's lines to the supervisor; end this process when the runner is gone."""
     with contextlib.suppress(OSError):
         while words := os.read(0, CHUNK):
-            keeper.sendall(words)
+            supervisor.sendall(words)
     os._exit(0)
 
 
 def main() -> None:
-    """Obey one order: this process is for one command."""
+    """Carry out one order: this process is for one command."""
     run(take_order())
     os._exit(0)

@@ -68,7 +68,7 @@ class AcmeMachines:
         def undo(error: BaseException) -> Made:
             if isinstance(error, CapacityError | CredentialsError | ForeignError):
                 return ""  # Acme is sure that it made nothing
-            # The answer may be lost, or odd: nobody knows whether it was made.
+            # The answer may be lost, or odd: the machine may exist all the same.
             made = self._remove(request.name, request.offer.region, request)
             return "machine" if made else ""
 

@@ -51,7 +51,7 @@ class AcmeSink:
         path = self._folder / "files" / sha256
         return path if path.is_file() else None
 
-    def stamp(self) -> str | None:
+    def fingerprint(self) -> str | None:
         run = self._published_run()
         return None if run is None else run["stamp"]
 
@@ -79,7 +79,7 @@ class AcmeSink:
             if run is None or run["run"] != request.run:
                 self._refuse_changed()
                 tables = [asdict(table) for table in _tables(request)]
-                run = {"run": request.run, "stamp": request.stamp, "tables": tables}
+                run = {"run": request.run, "stamp": request.fingerprint, "tables": tables}
                 folder = self._folder / "runs" / quote(request.run, safe="")
                 folder.mkdir(parents=True, exist_ok=True)
                 _write(folder / "run.json", json.dumps(run))

@@ -1,1 +1,1 @@
-"""Hetzner Cloud's API, emulated: a server that keeps state, a bill and faults to come."""
+"""Emulator of Hetzner Cloud's API: a server with state, a bill and injected faults."""

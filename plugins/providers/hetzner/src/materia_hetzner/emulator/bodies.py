@@ -1,4 +1,4 @@
-"""How the emulated Hetzner Cloud shows its things: JSON bodies, pages, selectors."""
+"""JSON bodies, pages and label selectors of the emulated Hetzner Cloud."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from materia_hetzner.emulator.project import HetznerProject
     from materia_hetzner.emulator.things import Address, Key, Server, Volume
 
-# Keys and values alike; a key may have a DNS prefix.
+# For keys and values; a key may have a DNS prefix.
 LABEL_PATTERN = re.compile(
     r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 )
@@ -54,7 +54,7 @@ def page(key: str, bodies: list[Any], request: Request) -> Answer:
 def selects(selector: str, labels: Mapping[str, str]) -> bool:
     """Whether a label selector holds: `a`, `!a`, `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin ()`.
 
-    Comma means and.
+    A comma means `and`.
     """
     for part in re.split(r",(?![^(]*\))", selector):
         term = part.strip()
@@ -141,7 +141,7 @@ def type_body(kind: ServerType, sold_out: frozenset[str] = frozenset()) -> dict[
 
 
 def pricing_body(currency: str) -> dict[str, Any]:
-    """What costs something beside server types."""
+    """The price list: addresses, images, volumes and backups beside server types."""
     places = [name for name, *_ in LOCATIONS]
 
     def address(kind: str, hourly: Decimal, monthly: Decimal) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def volume_body(volume: Volume) -> dict[str, Any]:
 
 
 def server_body(server: Server, cloud: HetznerProject, now: datetime) -> dict[str, Any]:
-    """A server. Empty labels come as a list: the real API was seen to do that."""
+    """A server. Empty labels are a list: the real API was seen to send that."""
     ipv4, ipv6 = (cloud.addresses.get(number or 0) for number in (server.ipv4, server.ipv6))
     return {
         "id": server.id,

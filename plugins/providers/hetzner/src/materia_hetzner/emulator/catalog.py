@@ -1,9 +1,9 @@
-"""What the emulated Hetzner Cloud sells.
+"""Catalog of the emulated Hetzner Cloud: server types, prices, locations and images.
 
 Shapes and prices in EUR, net, as Hetzner's price adjustment of 2026-06-15 has them
 (docs.hetzner.com/general/infrastructure-and-availability/price-adjustment, read 2026-10-09). The
-account's currency only changes the word beside them. The CX and CAX lines were not on sale in
-October 2026, so they are listed and cannot be had.
+account's currency changes only the currency code beside them. The CX and CAX lines were not on
+sale in October 2026, so they are listed as unavailable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ IMAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What one server type costs in one location, net."""
+    """The net price of one server type in one location."""
 
     hourly: Decimal
     monthly: Decimal

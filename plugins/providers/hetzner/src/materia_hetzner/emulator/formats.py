@@ -1,4 +1,4 @@
-"""Moments, fingerprints and images as the API of Hetzner writes them."""
+"""Timestamps, key fingerprints and images in the format of Hetzner's API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def stamp(moment: datetime) -> str:
-    """As the API writes times."""
+    """A timestamp in the API's format."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
 

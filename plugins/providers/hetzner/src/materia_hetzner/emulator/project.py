@@ -1,4 +1,4 @@
-"""A project of the emulated Hetzner Cloud: what is in it, how it comes and goes, what it costs."""
+"""State of the emulated Hetzner Cloud: one project, its resources and their bill."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.meter import Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_hetzner.emulator.catalog import (
     IMAGES,
@@ -30,9 +30,9 @@ class HetznerProject(Service):
     """The state behind the API, with one token.
 
     Attributes:
-        token: May do everything in the project.
-        read_only_token: May read.
-        currency: Of the account.
+        token: Allows everything in the project.
+        read_only_token: Allows reading only.
+        currency: The account's currency.
         leaks_addresses: Whether primary IPs outlive their server although `auto_delete` is set, as
             reported of the real service when many servers are deleted at once.
     """
@@ -59,7 +59,7 @@ class HetznerProject(Service):
         ]
 
     def collect(self) -> None:
-        """Remove the servers whose time has come, and what goes with them."""
+        """Remove the servers whose deletion has finished, with their addresses."""
         now = self.now()
         for server in list(self.servers.values()):
             if server.gone_at is None or server.gone_at > now:
@@ -75,7 +75,7 @@ class HetznerProject(Service):
                     volume.server = None
 
     def add_volume(self, server: Server | None, *, foreign: bool = False) -> Volume:
-        """Attach a volume of 10 GB, or leave one lying about."""
+        """Add a volume of 10 GB, attached to *server* or to nothing."""
         volume = Volume(
             id=self.number() + 9_000_000,
             name=f"volume-{self.number()}",
@@ -101,7 +101,7 @@ class HetznerProject(Service):
         return volume
 
     def add_foreign(self) -> None:
-        """A stranger's server and what belongs to it, with names and labels near to materia's."""
+        """Add foreign servers and their resources, with names and labels close to materia's."""
         ccx13 = next(kind for kind in SERVER_TYPES if kind.name == "ccx13")
         near: tuple[dict[str, str], ...] = (
             {},
@@ -132,7 +132,7 @@ class HetznerProject(Service):
         unused.auto_delete = False
 
     def add_look_alike(self, identity: str) -> str:
-        """A database with the labels of a worker, on its server, its volume and its addresses."""
+        """Add a foreign database whose server, volume and addresses have a worker's labels."""
         worker = self.servers[int(identity)]
         server = replace(worker, id=self.number() + 42_000_000, name="precious-db", user_data="")
         server.labels, server.created = dict(worker.labels), self.now() - timedelta(days=1)

@@ -1,8 +1,9 @@
-"""Hetzner Cloud, API v1 as of 2026-08: servers, SSH keys, primary IPs, volumes, actions, prices.
+"""HTTP API of the emulated Hetzner Cloud: servers, SSH keys, IPs, volumes, actions, prices.
 
-Follows the published API reference (docs.hetzner.cloud) and its changelog: no `datacenter` any
-more, availability under `server_types[].locations[]`. A server is billed from its creation for
-every started hour, to a monthly cap, whether it runs or not; an IPv4 address beside it.
+API v1 as of 2026-08. Follows the published API reference (docs.hetzner.cloud) and its changelog: no
+`datacenter` any more, availability under `server_types[].locations[]`. A server is billed from its
+creation for every started hour, up to a monthly cap, whether it runs or not. An IPv4 address is
+billed apart.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ class Hetzner(HetznerProject):
 
     @route("GET", "/v1/pricing")
     def pricing(self, request: Request) -> Answer:
-        """Everything else that costs something."""
+        """Prices of everything else."""
         return Answer(body={"pricing": pricing_body(self.currency)})
 
     @route("GET", "/v1/locations")
     def list_locations(self, request: Request) -> Answer:
-        """Where servers can stand."""
+        """The locations that have servers."""
         names = request.all("name")
         bodies = [location_body(name) for name, *_ in LOCATIONS if not names or name in names]
         return page("locations", bodies, request)
@@ -137,7 +138,7 @@ class Hetzner(HetznerProject):
 
     @route("GET", "/v1/images")
     def list_images(self, request: Request) -> Answer:
-        """System images; by name there is one for each architecture."""
+        """System images; each name has one for each architecture."""
         names, architectures = request.all("name"), request.all("architecture")
         found = [
             body
@@ -181,7 +182,7 @@ class Hetzner(HetznerProject):
 
     @route("DELETE", "/v1/ssh_keys/{id}")
     def delete_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Servers keep what they were given."""
+        """Servers keep the keys that they were created with."""
         del self.keys[self._find(self.keys, id).id]
         self.meter.stop("key", id, self.now())
         return Answer(status=204)
@@ -201,7 +202,7 @@ class Hetzner(HetznerProject):
 
     @route("POST", "/v1/servers")
     def create_server(self, request: Request) -> Answer:
-        """Checked as the reference says, then placed, then billed at once."""
+        """Check the request as the API reference says, place the server, and bill it at once."""
         name, labels = request.field("name", str), self._labels(request)
         if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", name):
             raise BadBody("name", "must be a valid hostname")
@@ -256,7 +257,7 @@ class Hetzner(HetznerProject):
 
     @route("DELETE", "/v1/servers/{id}")
     def delete_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Its implicit addresses go with it; its volumes do not."""
+        """Delete a server with its implicit addresses; its volumes stay."""
         server = self._find(self.servers, id)
         now = self.now()
         if self.behaviour.never_deletes:
@@ -271,12 +272,12 @@ class Hetzner(HetznerProject):
 
     @route("GET", "/v1/actions/{id}")
     def get_action(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """How far it is."""
+        """The state of an action."""
         return Answer(body={"action": self._find(self.actions, id).body(self.now())})
 
     @route("GET", "/v1/actions")
     def list_actions(self, request: Request) -> Answer:
-        """Those whose ids are given; the API lists no others."""
+        """The actions with the given ids; the API lists no others."""
         ids = request.all("id")
         bodies = [each.body(self.now()) for each in self.actions.values() if str(each.id) in ids]
         return page("actions", bodies, request)
@@ -301,7 +302,7 @@ class Hetzner(HetznerProject):
 
     @route("PUT", "/v1/primary_ips/{id}")
     def update_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Name, labels, and whether it goes with its server."""
+        """Change the name, the labels, or whether the address is deleted with its server."""
         address = self._find(self.addresses, id)
         if "labels" in request.json:
             address.labels = self._labels(request)
@@ -311,7 +312,7 @@ class Hetzner(HetznerProject):
 
     @route("DELETE", "/v1/primary_ips/{id}")
     def delete_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Refused while a server has it."""
+        """Refused while a server uses it."""
         address = self._find(self.addresses, id)
         if address.assignee is not None:
             return error(422, "must_be_unassigned", "primary IP is assigned to a server")
@@ -326,7 +327,7 @@ class Hetzner(HetznerProject):
 
     @route("DELETE", "/v1/volumes/{id}")
     def delete_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Refused while a server has it."""
+        """Refused while a server uses it."""
         volume = self._find(self.volumes, id)
         if volume.server is not None:
             return error(423, "locked", "volume is attached to a server")

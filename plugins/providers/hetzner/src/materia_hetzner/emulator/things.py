@@ -1,4 +1,4 @@
-"""What can be in a project of the emulated Hetzner Cloud."""
+"""Resources of the emulated Hetzner Cloud: servers, SSH keys, primary IPs, volumes, actions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Server:
     host: str | None = None
 
     def status(self, now: datetime) -> str:
-        """In the API's words."""
+        """The status that the API reports."""
         if self.gone_at is not None:
             return "deleting"
         passed = now - self.created
@@ -91,7 +91,7 @@ class Volume:
 
 @dataclass(slots=True, kw_only=True)
 class Action:
-    """Something that takes until `ends_at`; for ever when that is None."""
+    """An operation that runs until `ends_at`; for ever when that is None."""
 
     id: int
     command: str
@@ -101,7 +101,7 @@ class Action:
     error: str | None = None
 
     def body(self, now: datetime) -> dict[str, Any]:
-        """As the API shows it."""
+        """The body of the action."""
         over = self.ends_at is not None and now >= self.ends_at
         failed = over and self.error is not None
         return {

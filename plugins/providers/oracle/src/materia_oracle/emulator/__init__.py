@@ -1,1 +1,1 @@
-"""Oracle Cloud's API, emulated: a server that keeps state, a bill and faults to come."""
+"""Emulator of Oracle Cloud's API: a server with state, a bill and injected faults."""

@@ -1,4 +1,4 @@
-"""How the emulated Oracle Cloud shows its things: JSON bodies and pages."""
+"""JSON bodies and pages of the emulated Oracle Cloud."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def stamp(moment: datetime) -> str:
-    """As the APIs write times."""
+    """A timestamp in the APIs' format."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def page(found: list[Any], request: Request, limit: int) -> Answer:
-    """A page of a list: the rest is behind the token in `opc-next-page`."""
+    """A page of a list; the header `opc-next-page` has the token of the next one."""
     size = min(counted(request, "limit", limit), limit)
     token = request.first("page", "token-0")
     first = int(token.removeprefix("token-")) if token.removeprefix("token-").isdecimal() else 0
@@ -28,7 +28,7 @@ def page(found: list[Any], request: Request, limit: int) -> Answer:
 
 
 def shape_body(shape: Shape) -> dict[str, Any]:
-    """A shape as it is listed; a flexible one has ranges."""
+    """A shape in a list; a flexible one has ranges."""
     ocpus, memory = shape.fixed or (1, 12)
     body: dict[str, Any] = {
         "shape": shape.name,
@@ -67,7 +67,7 @@ def shape_body(shape: Shape) -> dict[str, Any]:
 
 
 def instance_body(instance: Instance, now: datetime) -> dict[str, Any]:
-    """An instance, as every answer shows it."""
+    """An instance."""
     return {
         "id": instance.id,
         "displayName": instance.name,
@@ -122,7 +122,7 @@ def volume_body(volume: BootVolume) -> dict[str, Any]:
 
 
 def attachment_body(volume: BootVolume, *, attached: bool) -> dict[str, Any]:
-    """How a boot volume hangs, or hung, on its instance."""
+    """The attachment of a boot volume to its instance, present or past."""
     return {
         "id": volume.instance,
         "availabilityDomain": volume.domain,
@@ -137,7 +137,7 @@ def attachment_body(volume: BootVolume, *, attached: bool) -> dict[str, Any]:
 
 
 def vnic_attachment_body(instance: Instance, *, attached: bool) -> dict[str, Any]:
-    """How the network card hangs on its instance."""
+    """The attachment of the network card (VNIC) to its instance."""
     return {
         "id": instance.id.replace("ocid1.instance.", "ocid1.vnicattachment."),
         "availabilityDomain": instance.domain,
@@ -153,7 +153,7 @@ def vnic_attachment_body(instance: Instance, *, attached: bool) -> dict[str, Any
 
 
 def vnic_body(instance: Instance) -> dict[str, Any]:
-    """The network card, with its addresses."""
+    """The network card (VNIC), with its addresses."""
     return {
         "id": instance.vnic,
         "availabilityDomain": instance.domain,

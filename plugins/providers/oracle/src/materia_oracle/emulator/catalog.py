@@ -1,4 +1,4 @@
-"""What the emulated Oracle Cloud sells: shapes, availability domains, images and the price list.
+"""Catalog of the emulated Oracle Cloud: shapes, availability domains, images and the price list.
 
 Part numbers, names and prices in USD follow Oracle's public price list of January 2026, with the
 tiers that A1 and outbound traffic have there. The list in EUR is the same at a fixed rate.
@@ -86,7 +86,7 @@ class Shape:
 
     @property
     def flexible(self) -> bool:
-        """Whether OCPUs and memory are chosen."""
+        """Whether the user chooses OCPUs and memory."""
         return self.fixed is None
 
     def hourly(self, ocpus: float, memory_gb: float, currency: str) -> Decimal:
@@ -98,7 +98,7 @@ class Shape:
 
     @property
     def vcpus_per_ocpu(self) -> int:
-        """What Oracle's page of shapes says: two, but for Arm's A1 one."""
+        """The vCPUs per OCPU, from Oracle's page of shapes: two, and one for Arm A1."""
         return 1 if ".A1." in self.name else 2
 
 

@@ -1,4 +1,4 @@
-"""The refusals of the emulated Oracle Cloud, as the real one words them."""
+"""Errors of the emulated Oracle Cloud, with the codes and messages of the real one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from materia_testing.emulation.exchange import Answer
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
-    """An error as the APIs word it."""
+    """An error in the APIs' format."""
     return Answer(status=status, body={"code": code, "message": message})
 
 
-# As Oracle's "API errors" page has them, and as its users met them.
+# From Oracle's "API errors" page and from reports of users.
 ERRORS: Mapping[str, Answer] = {
     "sold_out": refusal(500, "InternalError", "Out of host capacity."),
     "quota": refusal(

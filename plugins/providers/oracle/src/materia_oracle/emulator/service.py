@@ -1,8 +1,8 @@
-"""Oracle Cloud as of 2026-08: compute, boot volumes, network cards, identity, and the price list.
+"""HTTP API of the emulated Oracle Cloud: compute, boot volumes, VNICs, identity, price list.
 
-Shapes follow the published APIs, version 20160918. An instance comes with a boot volume that is
-deleted with it unless the client asks to keep it, and stays listed as TERMINATED for an hour.
-Instances and volumes are billed by the second, a minute at least.
+As of 2026-08. Shapes follow the published APIs, version 20160918. An instance comes with a boot
+volume that is deleted with it unless the client asks to keep it, and stays listed as TERMINATED for
+an hour. Instances and volumes are billed by the second, a minute at least.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{PRICES}/{{part}}", public=True)
     def get_price(self, request: Request, part: str) -> Answer:
-        """Oracle's edge refuses this form."""
+        """Refused, as Oracle's gateway refuses this path."""
         return Answer(status=403, body="<html><h1>Access Denied</h1></html>")
 
     @route("GET", f"{V}/availabilityDomains")
@@ -77,7 +77,7 @@ class Oracle(Tenancy):
 
     @route("POST", f"{V}/computeCapacityReports")
     def report_capacity(self, request: Request) -> Answer:
-        """What could be launched now."""
+        """A capacity report: which shapes can be launched now."""
         domain = self._domain(request.field("availabilityDomain", str))
         found = []
         for asked in request.field("shapeAvailabilities", list):
@@ -99,7 +99,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/images")
     def list_images(self, request: Request) -> Answer:
-        """By system, version and the shape that boots it."""
+        """Images by system, version and the shape that boots them."""
         shape = next((one for one in SHAPES if one.name == request.first("shape")), None)
         found = [
             image
@@ -116,7 +116,7 @@ class Oracle(Tenancy):
 
     @route("POST", f"{V}/instances")
     def launch(self, request: Request) -> Answer:
-        """Once for each retry token, whatever happens to the answer."""
+        """Launch once for each retry token, even when the answer is lost."""
         token = request.headers.get("opc-retry-token", "")
         digest = hashlib.sha256(json.dumps(request.json, sort_keys=True).encode()).hexdigest()
         if (known := self.tokens.get(token)) is not None:
@@ -135,7 +135,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/instances")
     def list_instances(self, request: Request) -> Answer:
-        """By compartment, name, domain and state; there is no filter for tags."""
+        """Instances by compartment, name, domain and state; there is no filter for tags."""
         compartment, now = self._compartment(request.first("compartmentId")), self.now()
         found = [
             instance_body(one, now)
@@ -150,12 +150,12 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/instances/{{id}}")
     def get_instance(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """One instance, for an hour after its end too."""
+        """One instance, also for an hour after its termination."""
         return Answer(body=instance_body(self._instance(id), self.now()))
 
     @route("DELETE", f"{V}/instances/{{id}}")
     def terminate(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """With its boot volume, unless that is to be kept."""
+        """Terminate an instance, with its boot volume unless the client keeps that."""
         instance, now = self._instance(id), self.now()
         if instance.state(now) == "TERMINATED":
             return refusal(404, "NotAuthorizedOrNotFound", f"instance {id} not found")
@@ -171,7 +171,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/vnicAttachments")
     def list_vnic_attachments(self, request: Request) -> Answer:
-        """The network card of an instance; its identity is known once it runs."""
+        """The network card of an instance; it has an id once the instance runs."""
         compartment, now = self._compartment(request.first("compartmentId")), self.now()
         found = [
             vnic_attachment_body(one, attached=one.state(now) == "RUNNING")
@@ -184,7 +184,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/vnics/{{id}}")
     def get_vnic(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Its addresses."""
+        """A network card with its addresses."""
         for instance in self.instances.values():
             if instance.vnic == id and instance.state(self.now()) == "RUNNING":
                 return Answer(body=vnic_body(instance))
@@ -194,7 +194,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/bootVolumeAttachments")
     def list_attachments(self, request: Request) -> Answer:
-        """Of one domain; the detached ones too."""
+        """The attachments in one domain; the detached ones too."""
         compartment = self._compartment(request.first("compartmentId"))
         domain, now = self._domain(request.first("availabilityDomain")), self.now()
         found = []
@@ -210,7 +210,7 @@ class Oracle(Tenancy):
 
     @route("GET", f"{V}/bootVolumes")
     def list_volumes(self, request: Request) -> Answer:
-        """By compartment and domain; a terminated one stays listed for a while."""
+        """Boot volumes by compartment and domain; a terminated one stays listed for a while."""
         compartment = self._compartment(request.first("compartmentId"))
         found = [
             volume_body(one)
@@ -227,7 +227,7 @@ class Oracle(Tenancy):
 
     @route("PUT", f"{V}/bootVolumes/{{id}}")
     def update_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Its name and tags."""
+        """Change the name and tags of a boot volume."""
         volume = self._volume(id)
         if volume.state == "TERMINATED":
             return self.errors["conflict"]
@@ -237,7 +237,7 @@ class Oracle(Tenancy):
 
     @route("DELETE", f"{V}/bootVolumes/{{id}}")
     def delete_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Refused while its instance is there."""
+        """Delete a boot volume; refused while its instance exists."""
         volume = self._volume(id)
         if volume.state == "TERMINATED":
             return self.errors["not_found"]

@@ -10,13 +10,13 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from materia.kit.http_dates import http_moment
 from materia_testing.emulation.exchange import Request
 
 ALLOWED_SKEW = timedelta(minutes=5)
@@ -26,7 +26,7 @@ WITH_BODY = {"content-length", "content-type", "x-content-sha256"}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key: what the user has, and what the service knows."""
+    """An API key: the user's private half and the service's public half."""
 
     private_pem: str
     public: rsa.RSAPublicKey
@@ -34,7 +34,7 @@ class Key:
 
 @cache
 def emulated_key() -> Key:
-    """The key of the emulated user; made once a process, it takes a moment."""
+    """The key of the emulated user; made once per process because that is slow."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
         serialization.Encoding.PEM,
@@ -45,7 +45,7 @@ def emulated_key() -> Key:
 
 
 def fault_of(request: Request, *, key_id: str, public: rsa.RSAPublicKey, now: datetime) -> str:
-    """What is wrong with the signature; empty when nothing is."""
+    """The fault of the signature; empty when it is valid."""
     given = dict(re.findall(r'(\w+)="([^"]*)"', request.headers.get("authorization", "")))
     if given.get("keyId") != key_id or given.get("algorithm") != "rsa-sha256":
         return "keyId or algorithm"
@@ -77,8 +77,5 @@ def fault_of(request: Request, *, key_id: str, public: rsa.RSAPublicKey, now: da
 
 
 def _near(date: str, now: datetime) -> bool:
-    try:
-        said = parsedate_to_datetime(date)
-    except ValueError:
-        return False
-    return abs(said.astimezone(UTC) - now) <= ALLOWED_SKEW
+    said = http_moment(date)
+    return said is not None and abs(said - now) <= ALLOWED_SKEW

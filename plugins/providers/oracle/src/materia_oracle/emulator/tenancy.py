@@ -1,4 +1,4 @@
-"""A tenancy of the emulated Oracle Cloud: what is in it, how it changes, what is billed."""
+"""State of the emulated Oracle Cloud: one tenancy, its resources and their bill."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from materia.compute import Billing, Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request
 from materia_testing.emulation.meter import Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_oracle.emulator.catalog import (
     DOMAINS,
@@ -46,7 +46,7 @@ SUBNET = f"ocid1.subnet.oc1.{REGION}.emulated"
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
-    """An instance; `ended_at` is when it is TERMINATED, set by its delete or by a failed boot."""
+    """An instance; its delete or a failed boot sets `ended_at`, when it is TERMINATED."""
 
     id: str
     name: str
@@ -69,11 +69,11 @@ class Instance:
 
     @property
     def vnic(self) -> str:
-        """Identity of its network card."""
+        """The id of its network card."""
         return self.id.replace("ocid1.instance.", "ocid1.vnic.")
 
     def state(self, now: datetime) -> str:
-        """In the API's words."""
+        """The state that the API reports."""
         if self.ended_at is not None and now >= self.ended_at:
             return "TERMINATED"
         if self.deleted_at is not None:
@@ -84,7 +84,7 @@ class Instance:
 
 @dataclass(slots=True, kw_only=True)
 class BootVolume:
-    """A boot volume; it remembers its instance for ever."""
+    """A boot volume; it keeps the id of its instance for ever."""
 
     id: str
     name: str
@@ -100,13 +100,13 @@ class BootVolume:
 
 
 class Tenancy(Service):
-    """One region and one compartment, with one user and its key, and what stands there.
+    """One region and one compartment, with one user, its key, and all resources there.
 
     Attributes:
-        currency: Of the account, for the bill.
-        page_limit: The most one page has.
-        ahead: How far the service's own clock is ahead of this machine's: with more than five
-            minutes every request is refused.
+        currency: The account's currency, for the bill.
+        page_limit: The largest number of entries in one page.
+        ahead: How far the service's own clock is ahead of this machine's: above five minutes
+            the service refuses every request.
         keeps_boot_volumes: Whether boot volumes stay although the client asked for their deletion.
     """
 
@@ -144,7 +144,7 @@ class Tenancy(Service):
         }
 
     def authenticate(self, request: Request) -> Answer | None:
-        """The signature over headers and body; the date by the wall clock, as clients have it."""
+        """The signature over headers and body; the date is checked by the wall clock of clients."""
         fault = fault_of(
             request,
             key_id=f"{TENANCY}/{USER}/{FINGERPRINT}",
@@ -154,15 +154,15 @@ class Tenancy(Service):
         return self.errors["unauthorized"] if fault else None
 
     def no_route(self, request: Request) -> Answer:
-        """404 as the API words it."""
+        """404 in the API's format."""
         return self.errors["not_found"]
 
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
-        """400 with the field."""
+        """400 that names the field."""
         return refusal(400, "InvalidParameter", f"{bad.field} {bad.reason}")
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
-        """The request's identity, the client's own or a new one."""
+        """The id of the request, from the client or new."""
         identity = request.headers.get("opc-request-id") or f"emulated-{len(self.exchanges)}"
         headers = {**answer.headers, "opc-request-id": identity}
         return Answer(status=answer.status, body=answer.body, headers=headers)
@@ -174,7 +174,7 @@ class Tenancy(Service):
     # For tests -----------------------------------------------------------------------------
 
     def add_foreign(self) -> None:
-        """A stranger's instances with boot volumes, with tags near to materia's."""
+        """Add foreign instances with boot volumes, with tags close to materia's."""
         shape = next(one for one in SHAPES if one.name == "VM.Standard.E4.Flex")
         near: tuple[dict[str, str], ...] = (
             {},
@@ -199,7 +199,7 @@ class Tenancy(Service):
             self._place(instance, SMALLEST_VOLUME_GB, 10, foreign=True).tags = dict(tags)
 
     def add_look_alike(self, identity: str) -> str:
-        """A database with the tags of a worker, on its instance and its boot volume."""
+        """Add a foreign database whose instance and boot volume have a worker's tags."""
         worker = self.instances[identity]
         with self.lock:
             instance = replace(
@@ -212,7 +212,7 @@ class Tenancy(Service):
     # Inside --------------------------------------------------------------------------------
 
     def collect(self) -> None:
-        """End what has come to its end, and forget what ended an hour ago."""
+        """End what is due, and forget what ended an hour ago."""
         now = self.now()
         for instance in list(self.instances.values()):
             if instance.ended_at is None or instance.ended_at > now:

@@ -1,1 +1,1 @@
-"""OVHcloud's API, emulated: a server that keeps state, a bill and faults to come."""
+"""Emulator of OVHcloud's API: a server with state, a bill and injected faults."""

@@ -1,7 +1,7 @@
-"""What the emulated OVHcloud Public Cloud sells: flavors by region, and the public price catalog.
+"""Catalog of the emulated OVHcloud Public Cloud: flavors by region, and the public prices.
 
 Hourly prices in EUR, net, read from OVHcloud's catalog on 2026-10-10 for d2-4, d2-8, b3-8 and
-c3-4; the others are set here in proportion to their size. Regions with three zones cost a sixth
+c3-4; the others are invented in proportion to their size. Regions with three zones cost a sixth
 more here.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 THREE_ZONES = "EU-WEST-PAR"
 REGIONS = ("GRA11", "SBG5", "BHS5", "SGP1", THREE_ZONES)
-# Others than EUR are set here, near the rates of 2026-10.
+# Currencies other than EUR use invented rates, close to those of 2026-10.
 CURRENCIES = {
     "IE": ("EUR", Decimal(1), 23),
     "FR": ("EUR", Decimal(1), 20),
@@ -23,7 +23,7 @@ CURRENCIES = {
     "CA": ("CAD", Decimal("1.6"), 0),
     "US": ("USD", Decimal("1.15"), 0),
 }
-# Which of them each of the real APIs serves; it refuses those of another continent.
+# The subsidiaries that each real API serves; it refuses those of another continent.
 SERVED = {"eu": ("IE", "FR", "GB", "PL"), "ca": ("WE", "CA"), "us": ("US",)}
 
 
@@ -63,7 +63,7 @@ FLAVORS = (
     _flavor("r3-16", (2, 16, 50), "0.0820", "memory"),
     _flavor("win-b3-8", (2, 8, 50), "0.0950", "general purpose"),
 )
-# Sold out, and beyond the project's quota, in these places.
+# Flavors that are sold out or above the project's quota, by region.
 SOLD_OUT = frozenset({("SBG5", "c3-4"), (THREE_ZONES, "b3-16")})
 NO_QUOTA = frozenset({"r3-16"})
 IMAGES = (

@@ -1,4 +1,4 @@
-"""A project of the emulated Public Cloud: what is in it, how it comes and goes, what it costs."""
+"""State of the emulated OVHcloud Public Cloud: one project, its resources and their bill."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from materia.compute import Billing, Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.meter import HOUR, Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_ovh.emulator.catalog import FLAVORS, IMAGES, REGIONS, Flavor, hourly
 from materia_ovh.emulator.things import OvhInstance, SshKey, Volume, image_body
@@ -27,7 +27,7 @@ class OvhProject(Service):
 
     Attributes:
         skew: How far the service's clock is ahead of the client's.
-        continent: Which of the real APIs it stands for: eu, ca or us.
+        continent: The real API that it emulates: eu, ca or us.
         project: Id of the project.
     """
 
@@ -52,7 +52,7 @@ class OvhProject(Service):
         return self.instances[identity].user_data
 
     def collect(self) -> None:
-        """Remove the instances whose time has come; volumes stay."""
+        """Remove the instances whose deletion has finished; volumes stay."""
         now = self.now()
         for instance in list(self.instances.values()):
             if instance.gone_at is not None and instance.gone_at <= now:
@@ -61,7 +61,7 @@ class OvhProject(Service):
                     volume.attached_to = [i for i in volume.attached_to if i != instance.id]
 
     def add_foreign(self) -> None:
-        """A stranger's instances, keys and a volume, named as near to materia's as can be."""
+        """Add foreign instances, keys and a volume, with names close to materia's."""
         flavor, region = FLAVORS[2], REGIONS[0]
         image = image_body(*IMAGES[0], region)
         copied = "--20261001T000000-abcdef--extract--materia1790000000"
@@ -167,5 +167,5 @@ class OvhProject(Service):
 
 
 def _host_name(name: str) -> str:
-    """What OpenStack makes of an instance's name: a label of DNS, cut at 63 characters."""
+    """OpenStack's host name for an instance name: a DNS label, cut at 63 characters."""
     return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")

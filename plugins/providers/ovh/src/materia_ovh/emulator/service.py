@@ -1,9 +1,10 @@
-"""OVHcloud Public Cloud, API 1.0 as of 2026-08: instances, SSH keys, volumes, flavors, the catalog.
+"""HTTP API of the emulated OVHcloud Public Cloud: instances, keys, volumes, flavors, prices.
 
-Follows OVHcloud's API console. Requests are signed with the application's secret and the time of
-`/auth/time`, which here runs ahead of the client's clock. An instance is billed from the moment it
-is ACTIVE, for every clock hour it touches; its address and its local disk are included. There are
-no tags. No body of a refusal for want of stock or quota was to be had, so their texts are ours.
+API 1.0 as of 2026-08. Follows OVHcloud's API console. Requests are signed with the application's
+secret and the time of `/auth/time`, which here runs ahead of the client's clock. An instance is
+billed from the moment it is ACTIVE, for every clock hour it touches; its address and its local disk
+are included. There are no tags. OVHcloud has published no error body for missing stock or quota, so
+those are invented.
 """
 
 from __future__ import annotations
@@ -107,11 +108,11 @@ class Ovh(OvhProject):
         return None
 
     def no_route(self, request: Request) -> Answer:
-        """404 as the API words it."""
+        """404 in the API's format."""
         return error(404, "NotFound", "Got an invalid (or empty) URL")
 
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
-        """400 with the field."""
+        """400 that names the field."""
         return error(400, "BadParameters", f"[{bad.field}] {bad.reason}")
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
@@ -132,7 +133,7 @@ class Ovh(OvhProject):
         """The price list of a subsidiary, in its currency."""
         subsidiary = request.first("ovhSubsidiary")
         if subsidiary not in SERVED[self.continent]:
-            # As seen for one of another continent: github.com/ovh/python-ovh, issue 143.
+            # Recorded for a subsidiary of another continent: github.com/ovh/python-ovh, issue 143.
             return error(400, "BadRequest", "invalid ovhSubsidiary")
         return Answer(body=catalog(subsidiary))
 
@@ -162,7 +163,7 @@ class Ovh(OvhProject):
 
     @route("GET", PROJECT + "/flavor")
     def list_flavors(self, request: Request, project: str) -> Answer:
-        """What can be ordered in each region."""
+        """The flavors of each region."""
         self._check(project)
         wanted = request.all("region")
         return Answer(
@@ -198,7 +199,7 @@ class Ovh(OvhProject):
 
     @route("POST", PROJECT + "/sshkey")
     def create_key(self, request: Request, project: str) -> Answer:
-        """A name is taken once."""
+        """Add a key; names are unique."""
         self._check(project)
         name, public_key = request.field("name", str), request.field("publicKey", str)
         if any(key.name == name for key in self.keys.values()):
@@ -211,7 +212,7 @@ class Ovh(OvhProject):
 
     @route("DELETE", PROJECT + "/sshkey/{key}")
     def delete_key(self, request: Request, project: str, key: str) -> Answer:
-        """Instances keep what they were given."""
+        """Delete a key; instances keep the keys that they were created with."""
         self._check(project)
         if self.keys.pop(key, None) is None:
             return self.errors["not_found"]
@@ -222,7 +223,7 @@ class Ovh(OvhProject):
 
     @route("GET", PROJECT + "/instance")
     def list_instances(self, request: Request, project: str) -> Answer:
-        """All of them, or those of one region."""
+        """All instances, or those of one region."""
         self._check(project)
         wanted = request.all("region")
         return Answer(
@@ -235,7 +236,7 @@ class Ovh(OvhProject):
 
     @route("POST", PROJECT + "/instance")
     def create_instance(self, request: Request, project: str) -> Answer:
-        """Checked, then built; names need not be unique."""
+        """Create an instance; names need not be unique."""
         self._check(project)
         name, region = request.field("name", str), request.field("region", str)
         if region not in REGIONS:
@@ -266,7 +267,7 @@ class Ovh(OvhProject):
 
     @route("DELETE", PROJECT + "/instance/{instance}")
     def delete_instance(self, request: Request, project: str, instance: str) -> Answer:
-        """Answered with `null`."""
+        """Delete an instance; the answer is `null`."""
         self._check(project)
         found = self.instances.get(instance)
         if found is None:
@@ -285,7 +286,7 @@ class Ovh(OvhProject):
 
     @route("DELETE", PROJECT + "/volume/{volume}")
     def delete_volume(self, request: Request, project: str, volume: str) -> Answer:
-        """Refused while it is attached."""
+        """Delete a volume; refused while it is attached."""
         self._check(project)
         found = self.volumes.get(volume)
         if found is None:

@@ -1,4 +1,4 @@
-"""What can be in a project of the emulated OVHcloud Public Cloud, and how the API shows it."""
+"""Resources of the emulated OVHcloud Public Cloud and their JSON: instances, keys, volumes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SshKey:
 
 @dataclass(slots=True, kw_only=True)
 class Volume:
-    """A disk of its own; it outlives what it is attached to."""
+    """A volume; it outlives the instance that it is attached to."""
 
     id: str
     name: str
@@ -43,7 +43,7 @@ class Volume:
 
 @dataclass(slots=True, kw_only=True)
 class OvhInstance:
-    """An instance; `gone_at` is set by its delete."""
+    """An instance; its delete sets `gone_at`."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class OvhInstance:
     gone_at: datetime | None = None
 
     def status(self, now: datetime) -> str:
-        """In the API's words."""
+        """The status that the API reports."""
         if self.gone_at is not None:
             return "DELETING"
         if now < self.created + self.boot or not (self.boots or self.fails):
@@ -69,9 +69,9 @@ class OvhInstance:
 
 
 def flavor_body(flavor: Flavor, region: str, sold_out: frozenset[str]) -> dict[str, Any]:
-    """A flavor in one region; *sold_out* are those that can be had nowhere."""
+    """A flavor in one region; *sold_out* names those without stock everywhere."""
     gone = (region, flavor.name) in SOLD_OUT or flavor.name in sold_out
-    # The unit of `ram` is documented as GiB and was seen as MiB: some of each.
+    # The unit of `ram` is documented as GiB and was seen as MiB: this sends some of each.
     ram = flavor.ram_gib * 1024 if region == "BHS5" else flavor.ram_gib
     return {
         "id": identity_of(region, flavor.name),
@@ -173,7 +173,7 @@ def _common(instance: OvhInstance, now: datetime) -> dict[str, Any]:
 
 
 def listed_body(instance: OvhInstance, now: datetime) -> dict[str, Any]:
-    """An instance as the list shows it."""
+    """An instance in a list."""
     return {
         **_common(instance, now),
         "flavorId": identity_of(instance.region, instance.flavor.name),
@@ -183,7 +183,7 @@ def listed_body(instance: OvhInstance, now: datetime) -> dict[str, Any]:
 
 
 def detail_body(instance: OvhInstance, now: datetime) -> dict[str, Any]:
-    """An instance as it is shown alone."""
+    """An instance in an answer of its own."""
     return {
         **_common(instance, now),
         "flavor": flavor_body(instance.flavor, instance.region, frozenset()),
@@ -193,5 +193,5 @@ def detail_body(instance: OvhInstance, now: datetime) -> dict[str, Any]:
 
 
 def identity_of(region: str, name: str) -> str:
-    """The id of a flavor or image: stable, and another in each region."""
+    """The id of a flavor or image: stable, and different in each region."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"emulated:{region}:{name}"))

@@ -1,1 +1,1 @@
-"""Scaleway's API, emulated: a server that keeps state, a bill and faults to come."""
+"""Emulator of Scaleway's API: a server with state, a bill and injected faults."""

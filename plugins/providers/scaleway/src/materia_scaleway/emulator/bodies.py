@@ -1,4 +1,4 @@
-"""How the emulated Scaleway shows its things: JSON bodies and pages."""
+"""JSON bodies and pages of the emulated Scaleway."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from materia_scaleway.emulator.catalog import ARCHITECTURES, GIB, IMAGES, VOLUME
 if TYPE_CHECKING:
     from materia_scaleway.emulator.things import Address, Server, Volume
 
-OWNER = str(uuid.UUID(int=0x51B656E3))  # whose the public images are
+OWNER = str(uuid.UUID(int=0x51B656E3))  # the owner of the public images
 
 
 def stamp(moment: datetime) -> str:
-    """As the instance API writes times."""
+    """A timestamp in the instance API's format."""
     return moment.isoformat()
 
 
 def short_stamp(moment: datetime) -> str:
-    """As the block API writes times."""
+    """A timestamp in the block API's format."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -74,7 +74,7 @@ def _cut(found: list[Any] | dict[str, Any], size: int, number: int) -> Any:
 
 
 def kind_body(kind: Kind) -> dict[str, Any]:
-    """A server type, as the instance API shows it."""
+    """A server type in the instance API."""
     bandwidth = kind.vcpus * 100_000_000
     local = kind.local_gb * 10**9
     return {
@@ -111,7 +111,7 @@ def kind_body(kind: Kind) -> dict[str, Any]:
 
 
 def product_body(kind: Kind, zone: str) -> dict[str, Any]:
-    """A server type, as the product catalog shows it."""
+    """A server type in the product catalog."""
     arch = "x64" if kind.architecture == "x86_64" else "arm64"
     cpu: dict[str, Any] = {
         "description": f"{arch}, vCPUs: {kind.vcpus}",
@@ -180,7 +180,7 @@ def volume_kinds(zone: str) -> list[dict[str, Any]]:
 
 
 def image_id(label: str, architecture: str, zone: str) -> str:
-    """The identity of a public image, which differs by zone."""
+    """The id of a public image, which differs by zone."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{label}/{architecture}/{zone}"))
 
 
@@ -203,7 +203,7 @@ def local_images(zone: str, kinds: list[Kind]) -> list[dict[str, Any]]:
 
 
 def address_body(address: Address, server: Server | None) -> dict[str, Any]:
-    """A flexible address, as it is listed."""
+    """A flexible address."""
     return {
         "id": address.id,
         "address": address.ip,
@@ -238,7 +238,7 @@ def _server_address(address: Address) -> dict[str, Any]:
 def server_body(
     server: Server, addresses: list[Address], volumes: list[Volume], now: datetime
 ) -> dict[str, Any]:
-    """A server, as every answer shows it."""
+    """A server."""
     state, detail, actions = server.state(now)
     public = [_server_address(address) for address in addresses]
     changed = stamp(server.powered or server.created)

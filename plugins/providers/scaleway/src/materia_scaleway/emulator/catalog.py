@@ -1,4 +1,4 @@
-"""What the emulated Scaleway sells: types, zones, stock and images.
+"""Catalog of the emulated Scaleway: server types, zones, stock and images.
 
 Prices in EUR, net, as Scaleway's price list had them in August 2026: equal in every zone that has
 the type. Stock and end of service are chosen so that each case occurs.
@@ -11,7 +11,7 @@ from decimal import Decimal
 
 GIB = 1024**3
 ZONES = ("fr-par-1", "fr-par-2", "nl-ams-1", "it-mil-1")
-# Zones that exist and where nothing is sold here; Scaleway docs, 2026-08.
+# Zones that exist and have no offers here; Scaleway docs, 2026-08.
 EMPTY_ZONES = ("fr-par-3", "nl-ams-2", "nl-ams-3", "pl-waw-1", "pl-waw-2", "pl-waw-3")
 # Per GB and hour, for 5,000 and 15,000 IOPS.
 VOLUME_HOURLY = {"sbs_5k": Decimal("0.000118"), "sbs_15k": Decimal("0.000177")}
@@ -24,12 +24,12 @@ class Kind:
     """A server type.
 
     Attributes:
-        shared: What the catalog says of the processor; None leaves the field out, as it did
+        shared: The catalog's field for the processor; None leaves the field out, as the catalog did
             before July 2026.
         zones: Where it exists.
         status: Of the product.
-        end_of_life_at: As the catalog writes it, or None.
-        windows: Only in the list of types: its price has a licence in it.
+        end_of_life_at: In the catalog's format, or None.
+        windows: Only in the list of types: its price includes a licence.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Kind:
 
     @property
     def price(self) -> Decimal:
-        """For an hour, in EUR."""
+        """The price of an hour in EUR."""
         return Decimal(self.hourly)
 
 

@@ -1,4 +1,4 @@
-"""The refusals of the emulated Scaleway, as the real one words them."""
+"""Errors of the emulated Scaleway, with the types and messages of the real one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from materia_testing.emulation.exchange import Answer
 
 
 def refusal(status: int, kind: str, message: str, **more: object) -> Answer:
-    """An error as the APIs word it."""
+    """An error in the APIs' format."""
     return Answer(status=status, body={"type": kind, "message": message, **more})
 
 
@@ -21,7 +21,7 @@ def invalid(argument: str, reason: str, help_message: str) -> Answer:
 # The answer of the gateway to a zone that does not exist, before any API sees it, without a type;
 # recorded in scaleway/scaleway-cli#4378, 2024-12-23.
 UNKNOWN_ZONE = Answer(status=400, body={"message": "Unknown zone in path"})
-# Nobody has recorded out_of_stock and 429; their words are those of Scaleway's Go SDK.
+# No recording of out_of_stock and 429 exists; the texts are from Scaleway's Go SDK.
 ERRORS: Mapping[str, Answer] = {
     "sold_out": refusal(
         503, "out_of_stock", "the requested resource is out of stock", resource="instance"

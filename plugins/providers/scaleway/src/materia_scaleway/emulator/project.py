@@ -1,4 +1,4 @@
-"""A project of the emulated Scaleway: what is in it, how it changes with time, what is billed."""
+"""State of the emulated Scaleway: one project, its resources and their bill."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from materia.compute import Money
-from materia_testing.emulation.boot import Booting
 from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request
 from materia_testing.emulation.meter import Metered
 from materia_testing.emulation.service import Service
+from materia_testing.emulation.ssh_machines.boot import Booting
 
 from materia_scaleway.emulator.bodies import address_body, image_id, server_body
 from materia_scaleway.emulator.catalog import (
@@ -32,12 +32,12 @@ DEFAULT_VOLUME = 10 * 10**9
 
 
 class Project(Service):
-    """One project with its key, and what stands in it.
+    """One project with its key and its resources.
 
     Attributes:
-        secret_key: May do everything in the project.
+        secret_key: Allows everything in the project.
         project: Its ID.
-        page_limit: The most one page has.
+        page_limit: The largest number of entries in one page.
     """
 
     provider = "scaleway"
@@ -53,7 +53,7 @@ class Project(Service):
         self.addresses: dict[str, Address] = {}
 
     def secrets(self) -> dict[str, str]:
-        """An access key, which only says whose the secret key is."""
+        """An access key, which only names the owner of the secret key."""
         return {"SCW_ACCESS_KEY": "SCWEMULATED000000000", "SCW_SECRET_KEY": self.secret_key}
 
     def settings(self) -> dict[str, object]:
@@ -72,21 +72,21 @@ class Project(Service):
         return UNKNOWN_ZONE if zone and zone not in (*ZONES, *EMPTY_ZONES) else None
 
     def no_route(self, request: Request) -> Answer:
-        """404 as the gateway words it."""
+        """404 in the gateway's format."""
         return refusal(404, "not_found", "resource is not found", resource="route")
 
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
-        """400 with the argument."""
+        """400 that names the argument."""
         return invalid(bad.field, "required" if bad.reason == "missing" else "format", bad.reason)
 
     def user_data(self, identity: str) -> str:
-        """What `cloud-init` was set to."""
+        """The user data `cloud-init` of a server."""
         return self.servers[identity].user_data.get("cloud-init", b"").decode()
 
     # For tests -----------------------------------------------------------------------------
 
     def add_foreign(self) -> None:
-        """A stranger's servers with a volume and an address, with tags near to materia's."""
+        """Add foreign servers with a volume and an address, with tags close to materia's."""
         kind = kinds_in("fr-par-1")[0]
         for tags in ([], ["materia", "materia-run=nightly"], ["materia-name=web", "materia-stage"]):
             server = self._add_server(
@@ -103,7 +103,7 @@ class Project(Service):
         self._add_address("fr-par-1", self.project, ["materia"], foreign=True)
 
     def add_look_alike(self, identity: str) -> str:
-        """A database with the tags of a worker, on its server, its volume and its address."""
+        """Add a foreign database whose server, volume and address have a worker's tags."""
         worker = self.servers[identity]
         tags = list(worker.tags)
         with self.lock:
@@ -123,7 +123,7 @@ class Project(Service):
     # Inside --------------------------------------------------------------------------------
 
     def collect(self) -> None:
-        """Remove the servers whose time has come; a dynamic address goes with its server."""
+        """Remove the servers whose deletion has finished, with their dynamic addresses."""
         now = self.now()
         for server in list(self.servers.values()):
             if server.gone_at is None or server.gone_at > now:
@@ -276,7 +276,7 @@ class Project(Service):
         return thing
 
     def _chosen(self, things: Mapping[str, Any], zone: str, request: Request) -> list[Any]:
-        """Those of the zone with all the tags asked for, newest first."""
+        """The entries of the zone with all requested tags, newest first."""
         wanted = {tag for value in request.all("tags") for tag in value.split(",") if tag}
         project = request.first("project") or request.first("project_id")
         found = [

@@ -1,9 +1,9 @@
-"""Scaleway as of 2026-08: instance v1, block v1, marketplace v2 and the public product catalog.
+"""HTTP API of the emulated Scaleway: instance v1, block v1, marketplace v2, product catalog.
 
-Shapes follow the published APIs. A server is created stopped, gets its user data, and is powered
-on. Its boot volume is a block volume of its own, created without tags, and only detached when the
-server is terminated; a flexible address stays too. Each of the three is billed by itself, by the
-started hour, and an address costs EUR 0.01 at least.
+As of 2026-08. Shapes follow the published APIs. A server is created stopped, gets its user data,
+and is powered on. Its boot volume is a block volume of its own, created without tags, and only
+detached when the server is terminated; a flexible address stays too. Each of the three is billed
+apart, by the started hour, and an address costs EUR 0.01 at least.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from materia_scaleway.emulator.project import DEFAULT_VOLUME, Project
 
 INSTANCE = "/instance/v1/zones/{zone}"
 BLOCK = "/block/v1/zones/{zone}"
-USER_DATA_LIMIT = 127_998  # documented nowhere; that of Scaleway's own Terraform provider
+USER_DATA_LIMIT = 127_998  # not documented; this is the limit of Scaleway's own Terraform provider
 
 
 class Scaleway(Project):
@@ -43,7 +43,7 @@ class Scaleway(Project):
 
     @route("GET", "/product-catalog/v2alpha1/public-catalog/products", public=True)
     def list_products(self, request: Request) -> Answer:
-        """Products with exact prices; instances alone are emulated."""
+        """Products with exact prices; only instances are emulated."""
         kinds, zone = request.all("product_types"), request.first("zone")
         statuses, names = request.all("status"), request.all("api_ids")
         found = [
@@ -96,7 +96,7 @@ class Scaleway(Project):
 
     @route("POST", f"{INSTANCE}/ips")
     def create_address(self, request: Request, zone: str) -> Answer:
-        """Billed from now on, attached or not."""
+        """Reserve an address, which is billed from now on, attached or not."""
         if request.json.get("type", "routed_ipv4") != "routed_ipv4":
             raise BadBody("type", "not emulated")
         address = self._add_address(self._zone(zone), self._project(request), self._tags(request))
@@ -104,7 +104,7 @@ class Scaleway(Project):
 
     @route("GET", f"{INSTANCE}/ips")
     def list_addresses(self, request: Request, zone: str) -> Answer:
-        """By tags and project."""
+        """Addresses by tags and project."""
         found = [self._address(one) for one in self._chosen(self.addresses, zone, request)]
         return counted_page("ips", found, request, self.page_limit)
 
@@ -116,7 +116,7 @@ class Scaleway(Project):
 
     @route("DELETE", f"{INSTANCE}/ips/{{id}}")
     def delete_address(self, request: Request, zone: str, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """A server that has it loses it."""
+        """Release an address; a server that uses it loses it."""
         del self.addresses[self._find(self.addresses, zone, id, "instance_ip").id]
         self.meter.stop("address", id, self.now())
         return Answer(status=204)
@@ -125,7 +125,7 @@ class Scaleway(Project):
 
     @route("POST", f"{INSTANCE}/servers")
     def create_server(self, request: Request, zone: str) -> Answer:
-        """Created stopped, with a boot volume that has no tags."""
+        """Create a stopped server, with a boot volume without tags."""
         name = request.field("name", str)
         kind = self._kind(request, self._zone(zone))
         image = self._image(request, kind, zone)
@@ -153,7 +153,7 @@ class Scaleway(Project):
 
     @route("GET", f"{INSTANCE}/servers")
     def list_servers(self, request: Request, zone: str) -> Answer:
-        """By name (a part of it is enough), tags, state and project."""
+        """Servers by name (or a part of it), tags, state and project."""
         now = self.now()
         found = [
             self._shown(server)
@@ -174,7 +174,7 @@ class Scaleway(Project):
 
     @route("DELETE", f"{INSTANCE}/servers/{{id}}")
     def delete_server(self, request: Request, zone: str, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Only a stopped one; its volumes and addresses stay."""
+        """Delete a stopped server; its volumes and addresses stay."""
         server = self._find(self.servers, zone, id, "instance_server")
         if server.state(self.now())[0] != "stopped":
             return refusal(400, "invalid_request_error", "server should be stopped")
@@ -186,7 +186,7 @@ class Scaleway(Project):
 
     @route("PATCH", f"{INSTANCE}/servers/{{id}}/user_data/{{key}}")
     def set_user_data(self, request: Request, zone: str, id: str, key: str) -> Answer:  # noqa: A002 -- the API's word
-        """Plain text, read at the next boot."""
+        """Set user data: plain text, read at the next boot."""
         server = self._find(self.servers, zone, id, "instance_server")
         if not request.headers.get("content-type", "").startswith("text/plain"):
             raise BadBody("content-type", "must be text/plain")
@@ -197,7 +197,7 @@ class Scaleway(Project):
 
     @route("GET", f"{INSTANCE}/servers/{{id}}/user_data/{{key}}")
     def get_user_data(self, request: Request, zone: str, id: str, key: str) -> Answer:  # noqa: A002 -- the API's word
-        """As it was set."""
+        """The user data of a server."""
         server = self._find(self.servers, zone, id, "instance_server")
         found = server.user_data.get(key)
         status = 404 if found is None else 200
@@ -239,7 +239,7 @@ class Scaleway(Project):
 
     @route("GET", f"{BLOCK}/volumes")
     def list_volumes(self, request: Request, zone: str) -> Answer:
-        """By tags, project and the server that has them."""
+        """Volumes by tags, project and the server that uses them."""
         user = request.first("product_resource_id")
         found = [
             volume_body(volume)
@@ -255,7 +255,7 @@ class Scaleway(Project):
 
     @route("PATCH", f"{BLOCK}/volumes/{{id}}")
     def update_volume(self, request: Request, zone: str, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Its name and tags."""
+        """Change the name and tags of a volume."""
         volume = self._find(self.volumes, zone, id, "volume")
         if request.json.get("tags") is not None:
             volume.tags = self._tags(request)
@@ -264,7 +264,7 @@ class Scaleway(Project):
 
     @route("DELETE", f"{BLOCK}/volumes/{{id}}")
     def delete_volume(self, request: Request, zone: str, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Refused while a server has it."""
+        """Delete a volume; refused while a server uses it."""
         volume = self._find(self.volumes, zone, id, "volume")
         if volume.server is not None:
             return self.errors["precondition"]

@@ -1,4 +1,4 @@
-"""Servers, volumes and addresses of the emulated Scaleway."""
+"""Resources of the emulated Scaleway: servers, volumes and addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from materia_scaleway.emulator.catalog import Kind
 
 @dataclass(slots=True, kw_only=True)
 class Server:
-    """A server: stopped until `powered`, going from `ended`, and gone at `gone_at`."""
+    """A server: stopped until `powered`, in deletion from `ended`, gone at `gone_at`."""
 
     id: str
     zone: str
@@ -30,7 +30,7 @@ class Server:
     gone_at: datetime | None = None
 
     def state(self, now: datetime) -> tuple[str, str, tuple[str, ...]]:
-        """State, its detail, and the actions that are allowed in it."""
+        """The state, its detail, and the allowed actions."""
         if self.gone_at is not None:
             return "stopping", "terminating", ("stop_in_place", "backup")
         if self.halted:

@@ -9,7 +9,7 @@ import json
 from http import HTTPStatus
 
 from materia.errors import BusyError, ConfigError, MateriaError, SinkError
-from materia.printable import on_one_line
+from materia.kit.text import on_one_line
 
 SHOWN = 200
 LATER = "run again: nothing that was kept is harmed"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-RUN, STAMP, FINGERPRINT = "materia.run", "materia.stamp", "materia.fingerprint"
+RUN, FINGERPRINT, CONTENT = "materia.run", "materia.fingerprint", "materia.content"
 PUBLICATION = "materia.publication"
 MAIN = "main"
 

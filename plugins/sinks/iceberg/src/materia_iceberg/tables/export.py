@@ -95,7 +95,7 @@ class Export:
         ).fetchone()
         return str(row[0] or "") if row else ""
 
-    def fingerprint(self, name: str, columns: Sequence[Column], description: str) -> str:
+    def content(self, name: str, columns: Sequence[Column], description: str) -> str:
         """Of a table's rows in any order, its columns and its descriptions.
 
         Two sums of 64-bit hashes. Another version of DuckDB may hash in another way: then

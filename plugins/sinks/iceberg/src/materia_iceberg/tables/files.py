@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from materia.errors import SinkError
 from materia_store.bucket.address import Address
-from materia_store.bucket.objects import Found, Objects
+from materia_store.bucket.objects import ListedObject, Objects
 from materia_store.object_store import Patience
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
@@ -69,7 +69,7 @@ class TableFiles:
             )
         return found.content
 
-    def listed(self, location: str) -> dict[str, Found]:
+    def listed(self, location: str) -> dict[str, ListedObject]:
         """What is listed below *location*, by whole addresses; never taken for all there is."""
         objects, folder = self._at(location)
         start = f"{urlsplit(location).scheme}://{objects.address.bucket}"

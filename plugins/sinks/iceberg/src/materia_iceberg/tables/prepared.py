@@ -15,10 +15,10 @@ from materia_store.object_store import Patience
 
 from materia_iceberg.catalog.client import Catalog, Change
 from materia_iceberg.catalog.table_state import (
+    CONTENT,
     FINGERPRINT,
     PUBLICATION,
     RUN,
-    STAMP,
     TableName,
     TableState,
 )
@@ -196,7 +196,7 @@ class Tables:
             description=DESCRIPTION,
             summary={
                 RUN: pointer.run,
-                STAMP: pointer.stamp,
+                FINGERPRINT: pointer.fingerprint,
                 **({PUBLICATION: said} if said else {}),
             },
             expired=old,
@@ -207,15 +207,15 @@ class Tables:
     def _prepare(self, prepared: Prepared, name: str) -> InCatalog:
         export, pointer = prepared.export, prepared.after.pointer
         columns, description = export.columns(name), export.description(name)
-        fingerprint = export.fingerprint(name, columns, description)
+        content = export.content(name, columns, description)
         found = self._catalog.load(TableName.of(name, self._settings.prefix))
         state = found or self._made(name, columns, description)
         schema = self._schema(state, columns)
         ours = state.ours()
         if ours is not None and state.head is not None:
-            # The fingerprint holds columns and descriptions too, but not what others made of them.
+            # The content holds columns and descriptions too, but not what others made of them.
             same = schema.fields == current_schema(state).fields
-            if ours["summary"].get(FINGERPRINT) == fingerprint and same:
+            if ours["summary"].get(CONTENT) == content and same:
                 rows = int(ours["summary"]["total-records"])
                 return InCatalog(
                     name=name,
@@ -235,7 +235,7 @@ class Tables:
             schema,
             run=prepared.run,
             description=description,
-            summary={RUN: pointer.run, STAMP: pointer.stamp, FINGERPRINT: fingerprint},
+            summary={RUN: pointer.run, FINGERPRINT: pointer.fingerprint, CONTENT: content},
             expired=old,
         )
         exported.path.unlink()

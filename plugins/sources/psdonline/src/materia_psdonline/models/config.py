@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 -- SQLMesh loads this file by path
-"""The models that come with the source, as a SQLMesh project of its own."""
+"""SQLMesh project of the source: its raw and staging models."""
 
 from pathlib import Path
 

@@ -2,7 +2,7 @@ MODEL (
   name raw.psd_alldata,
   kind VIEW,
   grain (commodity_code, country_code, market_year, attribute_id),
-  description 'The newest release, row for row, in the columns and the text codes of USDA''s own CSV. For an older release ask the macro: FROM as_of(DATE ''2024-05-01'').',
+  description 'The newest release, row for row, in the columns and the text codes of USDA''s own CSV. For an older release use the macro: FROM as_of(DATE ''2024-05-01'').',
   columns (
     commodity_code TEXT,
     commodity_description TEXT,
@@ -33,7 +33,7 @@ MODEL (
     unit_description = 'USDA name of the unit',
     value = 'As published, in that unit; a zero is a value',
     archive = 'Archive the row is read from',
-    first_release = 'Release since which the row has stood unchanged'
+    first_release = 'Release since which the row is unchanged'
   ),
   audits (
     NOT_NULL_NON_BLOCKING(

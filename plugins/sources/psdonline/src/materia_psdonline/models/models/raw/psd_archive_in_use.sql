@@ -2,7 +2,7 @@ MODEL (
   name raw.psd_archive_in_use,
   kind FULL,
   grain commodity_code,
-  description 'Which archive each commodity is read from. USDA publishes the same rows in psd_alldata and in one archive per group (psd_coffee, psd_grains_pulses, ...); reading a commodity from two of them would count it twice. An archive that has the commodity in its newest release is preferred, then psd_alldata, then the archive with the newest release. A commodity that USDA has dropped keeps its row, so its history stays in sight. The two archives of area by EU member and by Russian region are left out: they repeat what is in the totals.',
+  description 'The archive that each commodity is read from. USDA publishes the same rows in psd_alldata and in one archive per group (psd_coffee, psd_grains_pulses, ...); reading a commodity from two of them would count it twice. An archive that has the commodity in its newest release is preferred, then psd_alldata, then the archive with the newest release. A commodity that USDA has dropped keeps its row, so its history stays in sight. The two archives of area by EU member and by Russian region are left out: they repeat what is in the totals.',
   columns (
     commodity_code INT,
     archive TEXT,

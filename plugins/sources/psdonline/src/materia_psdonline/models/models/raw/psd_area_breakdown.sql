@@ -33,7 +33,7 @@ MODEL (
     calendar_year = 'Year of the release in which the row was last edited',
     month = 'Month of that release',
     value = 'As published, in that unit',
-    first_release = 'Release since which the row has stood unchanged'
+    first_release = 'Release since which the row is unchanged'
   ),
   audits (
     NOT_NULL(columns := (commodity_code, country_code, market_year, attribute_id)),

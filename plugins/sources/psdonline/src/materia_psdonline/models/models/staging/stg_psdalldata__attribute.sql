@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__attribute,
   kind VIEW,
   grain attribute_id,
-  description 'The names of the attributes, one row an id. Two ids can share a name (126 and 173, 133 and 135).',
+  description 'The names of the attributes, one row per id. Two ids can share a name (126 and 173, 133 and 135).',
   columns (
     attribute_id SMALLINT,
     attribute TEXT

@@ -10,7 +10,7 @@ MODEL (
     market_year,
     attribute_id
   ),
-  description 'The change log: every row that came or went with a release, compared with the release before it. A changed value is a row that went and a row that came. The oldest release has no entries, since nothing is before it. Filter on release: that alone is read.',
+  description 'The change log: every row that a release added or removed, compared with the release before it. A changed value is one removed and one added row. The oldest release has no entries, since no release is before it. Filter on release: then only that release is read.',
   columns (
     archive TEXT,
     release DATE,
@@ -24,14 +24,14 @@ MODEL (
   ),
   column_descriptions (
     archive = 'Archive',
-    release = 'Release with which the row came or went, first day of its month',
-    is_added = 'True when the row came, false when it went',
+    release = 'Release that added or removed the row, first day of its month',
+    is_added = 'True when the row was added, false when it was removed',
     commodity_code = 'Seven digits, zero-padded',
     country_code = 'USDA country code',
     market_year = 'Marketing year in today''s labelling, whatever the release called it',
     attribute_id = 'USDA attribute id',
     unit_id = 'USDA unit id',
-    value = 'The value that came or went'
+    value = 'The added or removed value'
   ),
   audits (
     NOT_NULL(columns := (archive, release, is_added))

@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__commodity,
   kind VIEW,
   grain (commodity_code, country_code, market_year, attribute_id),
-  description 'The newest release, typed: one row per commodity, country, market year and attribute. Market years follow today''s labelling whichever release is newest, and the edit stamp is a date. Names are in the small stagings beside it, one row a code.',
+  description 'The newest release, typed: one row per commodity, country, market year and attribute. Market years follow today''s labelling whichever release is newest, and the edit stamp is a date. Names are in the other staging tables, one row per code.',
   columns (
     commodity_code TEXT,
     country_code TEXT,
@@ -23,7 +23,7 @@ MODEL (
     last_edited = 'Last day of the month of the release that last touched the balance, changed or not; null for rows older than release tracking (month 00)',
     value = 'As published, in that unit; a zero is a value',
     archive = 'Archive the row is read from',
-    first_release = 'Release since which the row has stood unchanged under the label that USDA gives its market year'
+    first_release = 'Release since which the row is unchanged under the label that USDA gives its market year'
   ),
   audits (
     NOT_NULL(

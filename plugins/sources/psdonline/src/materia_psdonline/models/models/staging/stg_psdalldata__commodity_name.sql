@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__commodity_name,
   kind VIEW,
   grain commodity_code,
-  description 'The names of the commodities, one row a code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
+  description 'The names of the commodities, one row per code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
   columns (
     commodity_code TEXT,
     commodity TEXT

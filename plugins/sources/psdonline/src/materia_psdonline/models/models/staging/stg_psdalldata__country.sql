@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__country,
   kind VIEW,
   grain country_code,
-  description 'The names of the countries, one row a code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
+  description 'The names of the countries, one row per code, dropped ones included, and those that occur only in raw.psd_area_breakdown.',
   columns (
     country_code TEXT,
     country TEXT

@@ -15,7 +15,7 @@ MODEL (
   column_descriptions (
     archive = 'Archive, for example psd_alldata',
     release = 'First day of the month of the release',
-    previous_release = 'The loaded release next before it; null for the oldest',
+    previous_release = 'The loaded release before it; null for the oldest',
     is_latest = 'Whether it is the newest of its archive',
     row_count = 'Rows of the archive',
     coffee_year_shift = 'Added to the market years of its coffee rows to get today''s labelling',

@@ -2,7 +2,7 @@ MODEL (
   name staging.stg_psdalldata__unit,
   kind VIEW,
   grain unit_id,
-  description 'The names of the units, one row an id.',
+  description 'The names of the units, one row per id.',
   columns (
     unit_id TINYINT,
     unit TEXT

@@ -1,0 +1,1 @@
+"""Oracle's price list, processors and shapes."""

@@ -1,0 +1,1 @@
+"""Fetch an archive from a server or a folder."""

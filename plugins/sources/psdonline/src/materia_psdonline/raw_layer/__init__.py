@@ -1,0 +1,1 @@
+"""Raw layer: incremental history of all releases, each distinct row stored once."""

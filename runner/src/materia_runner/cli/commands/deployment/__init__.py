@@ -1,0 +1,1 @@
+"""Deployment: artifacts and secrets of rented machines."""

@@ -1,0 +1,1 @@
+"""Machines: providers and their prices, single workers, the sweep, the emulator."""

@@ -1,0 +1,1 @@
+"""Run pipelines, plan them, and show past runs."""

@@ -1,0 +1,1 @@
+"""Installed plugins, and the settings of sources and sinks."""

@@ -1,0 +1,1 @@
+"""Set up a project: write its materia.toml."""

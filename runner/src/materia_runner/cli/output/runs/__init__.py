@@ -1,0 +1,1 @@
+"""What `materia runs` prints."""

@@ -1,0 +1,299 @@
+"""Build SQLMesh models in a DuckDB file, incrementally, with unit tests and audits.
+
+It imports SQLMesh, which takes about two seconds; only a transform with work to do calls it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from materia.errors import StageError
+
+if TYPE_CHECKING:
+    from sqlglot.expressions import Literal
+    from sqlmesh import Context
+
+    from materia_runner.worker.sqlmesh.console import QuietConsole
+
+C = TypeVar("C", bound=Callable[..., Any])
+PROD = "prod"
+ENVIRONMENT = {
+    # A pool of processes takes longer to start than a few dozen models to load.
+    "MAX_FORK_WORKERS": "1",
+    "SQLMESH__DISABLE_ANONYMIZED_ANALYTICS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformRequest:
+    """Request to build the models of projects.
+
+    Attributes:
+        database: DuckDB file with a loaded raw layer and SQLMesh's state; no other process has it
+            open.
+        projects: Folders of SQLMesh projects; each may read from the others.
+        affected: Releases whose rows changed since the models were last built: incremental models
+            are rebuilt for these, all others whole. Empty when the raw layer has not changed;
+            models with a changed definition are built all the same.
+        progress: Callback after each model: its name, the number of models done, and of all.
+    """
+
+    database: Path
+    projects: tuple[Path, ...]
+    affected: tuple[date, ...] = ()
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformReport:
+    """Report of a build.
+
+    Attributes:
+        tables: Names of the finished tables and views, with their layer, sorted.
+        models: Number of models built; 0 when nothing had changed.
+        audits: Number of audits that ran.
+        tests: Number of passed unit tests of models.
+        warnings: Findings of non-blocking audits, one sentence each.
+    """
+
+    tables: tuple[str, ...]
+    models: int
+    audits: int
+    tests: int
+    warnings: tuple[str, ...] = ()
+
+
+def transform(request: TransformRequest) -> TransformReport:
+    """Test, build and audit the models of the projects.
+
+    It is idempotent and crash-safe: after a kill, the next call rebuilds the affected and the
+    unfinished models. A second call has nothing to do if nothing is affected.
+
+    Raises:
+        StageError: a unit test or a blocking audit failed, or a model could not be built; the
+            message names the model, the audit and the number of rows.
+    """
+    os.environ.update(ENVIRONMENT)
+    # SQLMesh's libraries print warnings for their developers on every import.
+    with warnings.catch_warnings(action="ignore"):
+        return _transform(request)
+
+
+def _transform(request: TransformRequest) -> TransformReport:
+    from sqlmesh.utils.errors import SQLMeshError
+
+    from materia_runner.worker.sqlmesh.console import console
+    from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
+
+    upgraded = [drop_other_state(request.database, running_versions())]
+
+    built: set[str] = set()
+
+    def progress(name: str, done: int, total: int) -> None:
+        built.add(name)
+        request.progress(name, done, total)
+
+    with console(progress) as quiet, TemporaryDirectory() as cache:
+        try:
+            with _context(request, Path(cache), upgraded) as context:
+                tests = _test(context)
+                with _told(context, quiet):
+                    _build(context, request.affected)
+                _detach_from_catalog(context)
+                tables = _tables(context)
+        except SQLMeshError as error:
+            raise StageError(_message(quiet, error)) from error
+    return TransformReport(
+        tables=tables,
+        models=len(built),
+        audits=quiet.audits,
+        tests=tests,
+        warnings=tuple(dict.fromkeys([*filter(None, upgraded), *quiet.warnings])),
+    )
+
+
+@contextmanager
+def _context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
+    """A context whose state has only the project's own models; *upgraded* gets a message."""
+    from materia_runner.worker.sqlmesh.project_definitions import UnusableStateError, keep_own
+    from materia_runner.worker.sqlmesh.state import drop_state
+
+    context = _opened(request, cache)
+    try:
+        try:
+            keep_own(context)
+        except UnusableStateError as error:
+            adapter = context.engine_adapter
+            upgraded.append(drop_state(adapter.execute, adapter.fetchall, str(error)))
+            context.close()
+            context = _opened(request, cache)
+        yield context
+    finally:
+        context.close()
+
+
+def _opened(request: TransformRequest, cache: Path) -> Context:
+    from materia_sqlmesh.config import build_config, connection
+    from sqlmesh import Context
+    from sqlmesh.core.config import GatewayConfig
+
+    project, *beside = request.projects
+    config = build_config(
+        {PROD: GatewayConfig(connection=connection(request.database.absolute()))},
+        default_gateway=PROD,
+        beside=beside,
+        cache_dir=str(cache),
+    )
+    return Context(paths=[str(project)], config=config)
+
+
+@contextmanager
+def _told(context: Context, console: QuietConsole) -> Iterator[None]:
+    """Add the rows of failed audits to the console's messages at the end, also after an error."""
+    from materia_runner.worker.sqlmesh.audit_rows import told
+
+    try:
+        yield
+    finally:
+        console.warnings += told(context, console.found)
+        console.failures += told(context, console.failed)
+
+
+def _undeclared(context: Context) -> list[str]:
+    """Messages about columns that a model selects but does not declare, or the other way round.
+
+    SQLMesh fails on them in a unit test or during a write, and names neither the model nor the
+    reason.
+    """
+    from sqlglot import exp
+
+    found = []
+    for model in context.models.values():
+        declared, query = model.columns_to_types_, getattr(model, "query", None)
+        if declared is None or not isinstance(query, exp.Query) or query.is_star:
+            continue
+        selected = [name.lower() for name in query.named_selects]
+        if "" in selected:  # a macro that becomes columns later
+            continue
+        known = {name.lower() for name in declared}
+        if more := [name for name in selected if name not in known]:
+            found.append(
+                f"{model.name}: its SELECT has {', '.join(more)}, which its columns (...) do not "
+                "declare; add each there with its type"
+            )
+        if less := sorted(known.difference(selected)):
+            found.append(
+                f"{model.name}: its columns (...) declare {', '.join(less)}, which its SELECT does "
+                "not have; select each there, or take it out of columns and column_descriptions"
+            )
+    return found
+
+
+def _test(context: Context) -> int:
+    if undeclared := _undeclared(context):
+        raise StageError("\n".join(undeclared))
+    result = _unreported(context.test)()
+    failed = [*result.failures, *result.errors]
+    if failed:
+        lines = [f"{test}: {_last_lines(text)}" for test, text in failed]
+        raise StageError(f"{len(failed)} unit tests of models failed\n" + "\n".join(lines))
+    return result.testsRun
+
+
+def _build(context: Context, affected: Sequence[date]) -> None:
+    """Build new models, changed models and affected releases in one plan."""
+    from materia_runner.worker.sqlmesh.intervals import forget
+
+    if affected:
+        forget(context, affected)
+    now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
+    plan = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
+    context.apply(plan.build())
+
+
+def _unreported(method: C) -> C:
+    """A method of SQLMesh's context without its usage analytics.
+
+    Analytics are switched off, but SQLMesh imports IPython before it checks that: 0.3 s, and 50 MB
+    that a worker does not have.
+    """
+    bound: Any = method
+    return cast("C", partial(inspect.unwrap(bound.__func__), bound.__self__))
+
+
+def _after(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def _detach_from_catalog(context: Context) -> None:
+    """Remove the catalog from the names in the database's views.
+
+    SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
+    views would break in a file of another name; without the catalog they work in any file.
+    """
+    from sqlglot import exp, parse_one
+
+    adapter = context.engine_adapter
+    views = adapter.fetchall(
+        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() "
+        "WHERE NOT internal AND database_name = current_database()"
+    )
+    for schema, view, sql, comment in views:
+        statement = parse_one(sql, dialect="duckdb")
+        qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
+        if not qualified:
+            continue
+        for table in qualified:
+            table.set("catalog", None)
+        statement.set(arg_key="replace", value=True)
+        name = exp.table_(view, db=schema, quoted=True)
+        columns = _column_comments(context, schema, view)
+        adapter.execute(statement)
+        if comment:
+            adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
+        for column, text in columns.items():
+            column_name = exp.column(column, table=view, db=schema, quoted=True)
+            adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
+
+
+def _column_comments(context: Context, schema: str, view: str) -> dict[str, str]:
+    rows = context.engine_adapter.fetchall(
+        "SELECT column_name, comment, schema_name, table_name FROM duckdb_columns() "
+        "WHERE comment IS NOT NULL AND database_name = current_database()"
+    )
+    return {column: text for column, text, *where in rows if where == [schema, view]}
+
+
+def _text(text: str) -> Literal:
+    from sqlglot import exp
+
+    return exp.Literal.string(text)
+
+
+def _tables(context: Context) -> tuple[str, ...]:
+    from sqlmesh.core.model import ExternalModel
+
+    return tuple(
+        sorted(
+            model.name for model in context.models.values() if not isinstance(model, ExternalModel)
+        )
+    )
+
+
+def _message(console: QuietConsole, error: Exception) -> str:
+    return "\n".join(dict.fromkeys(console.failures)) or str(error)
+
+
+def _last_lines(text: str) -> str:
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return "; ".join(lines[-3:])

@@ -1,0 +1,37 @@
+"""Fingerprint of SQLMesh projects: a hash of their files, without importing SQLMesh."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+# Folders that SQLMesh or Python leaves in a project; they do not belong to the models.
+LEFT_BEHIND = frozenset({".cache", "__pycache__", "logs"})
+SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
+
+
+def models_fingerprint(projects: Iterable[Path]) -> str:
+    """Hash the files of the SQLMesh *projects*, in their order; in hex.
+
+    It does not depend on the place of the folders; a renamed file changes it.
+    """
+    digest = hashlib.sha256()
+    for project in projects:
+        for path in project_files(project):
+            for part in (path.relative_to(project).as_posix().encode(), path.read_bytes()):
+                digest.update(len(part).to_bytes(8, "big"))
+                digest.update(part)
+        digest.update(b"project")
+    return digest.hexdigest()
+
+
+def project_files(project: Path) -> list[Path]:
+    """The files that define a SQLMesh project, sorted."""
+    return sorted(
+        path
+        for path in project.rglob("*")
+        if path.suffix in SUFFIXES
+        and not LEFT_BEHIND.intersection(path.relative_to(project).parts)
+        and path.is_file()
+    )

@@ -1,0 +1,1 @@
+"""Machines behind emulated instances: SSH servers with real processes."""

@@ -32,9 +32,9 @@ def check(opening: Opening) -> None:
     Raises:
         ConfigError: some are missing or invalid; it has every mistake.
     """
-    from materia_s3.address import Address
+    from materia_s3.sink import address_of
 
-    Address.of_settings(opening.settings)
+    address_of(opening.settings)
 
 
 @hookimpl

@@ -57,11 +57,13 @@ class AvailableOffers:
 
 def no_provider_rents(registry: Registry) -> str:
     """Message for an environment without a provider that rents machines."""
-    sentence = "no provider that rents machines is installed"
+    return f"no provider that rents machines is installed{how_to_add_one(registry)}"
+
+
+def how_to_add_one(registry: Registry) -> str:
+    """End of a message: the command for a bundled plugin that is missing; empty if none is."""
     missing = sorted(bundled() - {found.distribution for found in registry.found})
-    if not missing:
-        return sentence
-    return f"{sentence}; to install one, for example: {install_command(missing[0])}"
+    return f"; to install one, for example: {install_command(missing[0])}" if missing else ""
 
 
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:

@@ -131,7 +131,7 @@ Timeout = Annotated[
         "--timeout",
         parser=duration,
         metavar="TIME",
-        help="Wait at most so long for a provider (20s).",
+        help="Wait at most this long for each provider (default: 20s).",
     ),
 ]
 Chart = Annotated[

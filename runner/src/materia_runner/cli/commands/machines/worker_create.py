@@ -164,8 +164,11 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
 
     Raises:
         ConfigError: a provider named on the command line rents no machines.
+        NoOfferError: no installed provider rents machines.
     """
-    from materia.errors import ConfigError
+    from materia.errors import ConfigError, NoOfferError
+
+    from materia_runner.planning.available_offers import no_provider_rents
 
     renting = tuple(name for name in names if registry.provider(name).plugin.rents)
     if named and (others := sorted(set(names) - set(renting))):
@@ -173,6 +176,8 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
             f"cannot create a worker: {' and '.join(others)} rents no machines; "
             "name another --provider"
         )
+    if not any(one.plugin.rents for one in registry.of_kind("provider")):
+        raise NoOfferError(no_provider_rents(registry))
     return renting
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import obstore
 from materia.errors import ConfigError
-from materia_store.object_store import StoreClient
 from obstore import exceptions
 
-from materia_s3.address import Address
-from materia_s3.errors import OBSTORE, explain
+from materia_store.bucket.address import Address
+from materia_store.bucket.errors import OBSTORE, explain
+from materia_store.object_store import StoreClient
 
 if TYPE_CHECKING:
     from obstore import PutMode

@@ -19,17 +19,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from materia.errors import MateriaError, SinkError
+from obstore import exceptions
+
+from materia_store.bucket.address import Address
+from materia_store.bucket.conditions import NO_ETAG, check_conditions
+from materia_store.bucket.errors import OBSTORE, NotThereError, explain, status_of
 from materia_store.object_listing import EndlessListingError, every_object
 from materia_store.object_store import Key, Patience, StoreClient
 from materia_store.object_store_errors import OddAnswerError, is_passing
-from obstore import exceptions
-
-from materia_s3.address import Address
-from materia_s3.conditions import NO_ETAG, check_conditions
-from materia_s3.errors import OBSTORE, NotThereError, explain, status_of
 
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta, PutMode
+
+__all__ = [
+    "ListedObject",
+    "Objects",
+]
 
 PART = (
     8 * 1024**2
@@ -62,12 +67,18 @@ class Objects:
     """All objects under the prefix of a bucket; names are relative to the prefix."""
 
     def __init__(
-        self, address: Address, *, key: str, secret: str, patience: Patience | None = None
+        self,
+        address: Address,
+        *,
+        key: str,
+        secret: str,
+        token: str | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        """Open the bucket; this sends no request."""
+        """Open the bucket; this sends no request. A temporary key has a session *token*."""
         self.address = address
         self._client = StoreClient(
-            address.place, Key(identity=key, secret=secret), patience or Patience()
+            address.place, Key(identity=key, secret=secret, token=token), patience or Patience()
         )
         self._checked = False
 

@@ -24,6 +24,10 @@ from pathlib import Path
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import BusyError, SinkError
 from materia.kit.files import sha256_of
+
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.objects import ListedObject, Objects
+from materia_store.bucket.partition_index import INDEX, add_to_index, read_index
 from materia_store.known_partitions import (
     KNOWN,
     QUARANTINE,
@@ -35,9 +39,9 @@ from materia_store.known_partitions import (
     name,
 )
 
-from materia_s3.cache import Cache
-from materia_s3.objects import ListedObject, Objects
-from materia_s3.partition_index import INDEX, add_to_index, read_index
+__all__ = [
+    "RawFiles",
+]
 
 READERS = 16
 TRIES = 20  # attempts: other writers were faster each time
@@ -58,8 +62,9 @@ class Version:
 class RawFiles:
     """The raw files of every source."""
 
-    def __init__(self, objects: Objects, cache: Cache) -> None:
-        """Keep the raw files in *objects*; *cache* has local copies."""
+    def __init__(self, objects: Objects, cache: Cache, *, published: str) -> None:
+        """Keep the raw files in *objects*; *cache* has local copies; *published*: the pointer."""
+        self._published = published
         self._objects = objects
         self._cache = cache
         self._versions: dict[str, Version] = {}
@@ -145,7 +150,7 @@ class RawFiles:
                     f"{url(word)}: is missing{more}, though {partition} was recorded, and "
                     "materia never removes a record; nothing is published. Run again: the "
                     "extract fetches it once more. If you removed it on purpose, delete "
-                    f"{url(_of_index(source))} and {url('published.json')} too"
+                    f"{url(_of_index(source))} and {self._published} too"
                 )
 
     def record(self, source: str, partition: Partition, result: FetchResult) -> None:

@@ -1,10 +1,12 @@
-"""Publish to a bucket by compare-and-swap: upload the working copy, then swap `published.json`.
+"""Publish to a bucket by compare-and-swap: upload the working copy, then swap the pointer.
 
     databases/<sha256>/materia.duckdb          in the bucket: an immutable database
-    published.json                             in the bucket: the pointer to the published one
     .materia.s3/acme-0a1b2c3d/lock             local lock: one materia at a time in this folder
     .materia.s3/acme-0a1b2c3d/work/materia.duckdb   the working copy
-    .materia.s3/acme-0a1b2c3d/work/base.json   the `published.json` that the copy starts from
+    .materia.s3/acme-0a1b2c3d/work/base.json   the version of the pointer that the copy starts from
+
+The sink decides where the pointer to the published database is kept: in an object, or in a table of
+a catalog.
 
 Views contain the name of their database, which DuckDB takes from the file name: so all files have
 the same name, also with the sink `duckdb`.
@@ -19,47 +21,83 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from materia.data import PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
 from materia.kit.files import sha256_of
+
 from materia_store import atomic_files as durable
 from materia_store import publication
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.pointer import (
+    DATABASES,
+    Pointer,
+    database_name,
+    expendable,
+    history,
+)
 from materia_store.connection import naming, opened, remove
 from materia_store.file_lock import Lock
 from materia_store.views import refuse_reaching_out
 
-from materia_s3.cache import Cache
-from materia_s3.objects import Objects
-from materia_s3.pointer import (
-    DATABASES,
-    POINTER,
-    Pointer,
-    database_name,
-    decode,
-    encode,
-    expendable,
-    history,
-)
-
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+__all__ = [
+    "Database",
+    "Published",
+]
+
 FILE = "materia.duckdb"
 OURS = re.compile(rf"{DATABASES}/[0-9a-f]{{64}}/{re.escape(FILE)}")
-warnings = logging.getLogger("materia.sinks.s3")  # they are warnings of the run
 REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
+
+
+class Published(Protocol):
+    """Where the sink keeps the pointer.
+
+    Attributes:
+        name: Name of the pointer, for messages.
+        where: The same with its address, so that a user can find and delete it.
+    """
+
+    name: str
+    where: str
+
+    def read(self) -> tuple[Pointer | None, str | None]:
+        """The pointer, or None, and a version that changes with every swap.
+
+        Raises:
+            SinkError: the pointer is damaged, or cannot be read.
+        """
+        ...
+
+    def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
+        """Replace the pointer by *new* if its version is *expected*; *database* is a local copy.
+
+        False when another run was faster: then the pointer is as that run wrote it. When an
+        answer is lost, it reads the pointer again.
+
+        Raises:
+            BusyError: another run was faster, and the message says how.
+            SinkError: it cannot be written.
+        """
+        ...
 
 
 class Database:
     """One published DuckDB file, replaced atomically."""
 
-    def __init__(self, objects: Objects, cache: Cache) -> None:
+    def __init__(self, objects: Objects, cache: Cache, pointer: Published) -> None:
         """Publish to *objects*; *cache* has local copies and the working copy."""
         self._objects = objects
         self._cache = cache
-        self._where = objects.address.url(POINTER)
+        self._pointer = pointer
+        self._where = pointer.where
+        # A run reports them as its warnings.
+        self._warnings = logging.getLogger(f"materia.{objects.address.table}")
         self._work = cache.folder / "work"
         self._copy = self._work / FILE
         self._base = self._work / "base.json"
@@ -72,7 +110,7 @@ class Database:
         Raises:
             SinkError: the pointer is damaged, or the store cannot be reached.
         """
-        return self._read()[0]
+        return self._pointer.read()[0]
 
     def published(self) -> Path | None:
         """A read-only local copy of the published database; downloaded if missing.
@@ -106,7 +144,7 @@ class Database:
         """
         with naming(self._cache.folder):
             self._take_lock()
-            pointer, etag = self._read()
+            pointer, etag = self._pointer.read()
             self._cache.tidy(DATABASES, keep=pointer.object if pointer else DATABASES)
             durable.sweep(self._work)
             if self._continues(etag):
@@ -130,7 +168,7 @@ class Database:
         """Publish the working copy; when this raises, the published database is unchanged.
 
         Order: write the publication into the working copy, close it, read it again to verify it,
-        upload it under its hash, then swap `published.json` with If-Match: the swap fails if
+        upload it under its hash, then swap the pointer if it is unchanged: the swap fails if
         another run has published since `checkout`.
 
         Raises:
@@ -139,7 +177,7 @@ class Database:
         """
         with naming(self._cache.folder):
             self._take_lock()
-            before, etag = self._read()
+            before, etag = self._pointer.read()
             if before is not None and before.run == request.run:
                 self._finish()
                 return before.tables
@@ -154,12 +192,14 @@ class Database:
             with self._open(read_only=True) as connection:
                 publication.read(connection, self._copy)
             new = self._upload(request, tables, before)
-            if self._objects.swap(POINTER, encode(new), expected=etag) is None:
-                by = self.pointer()
-                # Else this run has published, its answer was lost, and another run came later.
-                if by is None or new.object not in {one.object for one in by.earlier}:
-                    self._give_lock()
-                    raise self._overtaken(by)
+            try:
+                swapped = self._pointer.swap(new, self._copy, expected=etag)
+            except BusyError:
+                self._give_lock()
+                raise
+            if not swapped:
+                self._give_lock()
+                raise self._overtaken(self.pointer())
             self._cache.offer(self._copy, new.object)
             self._finish()
             self._clear(new)
@@ -207,7 +247,7 @@ class Database:
             there = {name: found for name, found in asked.items() if found is not None}
             left = self._objects.delete(expendable(published, there))
         except MateriaError as error:
-            warnings.warning(
+            self._warnings.warning(
                 "cannot delete old databases; they use storage until a later run deletes them: %s",
                 error,
             )
@@ -215,20 +255,13 @@ class Database:
         if left:
             name, reason = next(iter(left.items()))
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            warnings.warning(
+            self._warnings.warning(
                 "%s%s: cannot delete this unused object; it uses storage until a later run or "
                 "you delete it: %s",
                 self._objects.address.url(name),
                 more,
                 reason,
             )
-
-    def _read(self) -> tuple[Pointer | None, str | None]:
-        """The pointer to the published database, and its ETag."""
-        found = self._objects.read(POINTER)
-        if found is None:
-            return None, None
-        return decode(found.content, self._where), found.etag
 
     def _take_lock(self) -> None:
         if self._lock is None:
@@ -272,8 +305,8 @@ class Database:
     def _missing(self, pointer: Pointer | None) -> SinkError:
         name = pointer.object if pointer else DATABASES
         return SinkError(
-            f"{self._objects.address.url(name)}: is missing, though {POINTER} names it; delete "
-            f"{self._where}, and the next run builds it anew from the raw files"
+            f"{self._objects.address.url(name)}: is missing, though {self._pointer.name} names "
+            f"it; delete {self._where}, and the next run builds it anew from the raw files"
         )
 
     @contextmanager

@@ -22,7 +22,11 @@ from pathlib import Path
 from materia.errors import SinkError
 from materia.kit.files import sha256_of
 
-from materia_s3.objects import Objects
+from materia_store.bucket.objects import Objects
+
+__all__ = [
+    "Cache",
+]
 
 # A reader gets a path and opens it a moment later; the path must exist that long.
 LAST_ASKED = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Pointer to the published database: `published.json`, the object that a publish swaps."""
+"""Pointer to the published database: the state that a publish swaps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from materia.data import Table
 from materia.errors import SinkError
 from materia.kit.text import FILE_NAME, SHA256
 
-from materia_s3.objects import ListedObject
+from materia_store.bucket.objects import ListedObject
 
-POINTER = "published.json"
+__all__ = [
+    "Pointer",
+    "decode",
+    "encode",
+]
+
 DATABASES = "databases"
 # A reader of a replaced database can continue for that long.
 KEPT_FOR = timedelta(days=1)
@@ -88,13 +93,13 @@ def expendable(published: Pointer, listed: Mapping[str, ListedObject]) -> list[s
 
 
 def encode(pointer: Pointer) -> bytes:
-    """The text of `published.json`."""
+    """The text of a pointer; `decode` reads it."""
     values = {WRITTEN.get(name, name): value for name, value in asdict(pointer).items()}
     return (json.dumps(values, default=datetime.isoformat, indent=1) + "\n").encode()
 
 
 def decode(text: bytes, where: str) -> Pointer:
-    """The pointer in the text of `published.json`; messages contain *where*.
+    """The pointer in a text of `encode`; messages contain *where*.
 
     Raises:
         SinkError: it is damaged.

@@ -1,4 +1,4 @@
-"""Settings of the sink `s3`: bucket, prefix, endpoint and region, checked."""
+"""Settings of a sink in a bucket: bucket, prefix, endpoint and region, checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
 from materia.kit.mistakes import Mistakes
+
 from materia_store.object_store import BucketPrefix, check_endpoint
+
+__all__ = [
+    "Address",
+]
 
 # Names of buckets: S3 user guide, "General purpose bucket naming rules", 2026-08.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -28,29 +33,35 @@ class Address:
         prefix: The prefix, without slashes at either end; may be empty.
         endpoint: URL of the object store, or None for AWS.
         region: The store's name of the region.
+        table: Table of materia.toml with these settings, such as `sinks.s3`; part of messages.
+        keys: Environment variables with the key; part of messages.
     """
 
     bucket: str
     prefix: str
     endpoint: str | None
     region: str
+    table: str
+    keys: str
 
     @classmethod
-    def of_settings(cls, settings: Mapping[str, object]) -> Address:
-        """The address in the settings.
+    def of_settings(cls, settings: Mapping[str, object], *, table: str, keys: str) -> Address:
+        """The address in the settings of *table*; the variables *keys* hold the key.
 
         Raises:
             ConfigError: some settings are missing or invalid; it has every mistake.
         """
         mistakes = Mistakes()
         with mistakes.kept():
-            bucket, prefix = _bucket(str(settings["bucket"] or ""))
+            bucket, prefix = _bucket(table, str(settings["bucket"] or ""))
         with mistakes.kept():
-            endpoint = _endpoint(str(settings["endpoint"] or "").rstrip("/"))
+            endpoint = _endpoint(table, str(settings["endpoint"] or "").rstrip("/"))
         with mistakes.kept():
-            region = _region(str(settings["region"] or "").strip())
+            region = _region(table, str(settings["region"] or "").strip())
         mistakes.finish()
-        return cls(bucket=bucket, prefix=prefix, endpoint=endpoint, region=region)
+        return cls(
+            bucket=bucket, prefix=prefix, endpoint=endpoint, region=region, table=table, keys=keys
+        )
 
     @property
     def place(self) -> BucketPrefix:
@@ -60,7 +71,7 @@ class Address:
             prefix=self.prefix,
             endpoint=self.endpoint,
             region=self.region,
-            table="sinks.s3",
+            table=self.table,
         )
 
     def url(self, name: str = "") -> str:
@@ -74,37 +85,37 @@ class Address:
         return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def _bucket(url: str) -> tuple[str, str]:
+def _bucket(table: str, url: str) -> tuple[str, str]:
     """The name of the bucket, and the prefix without slashes at either end."""
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     parts = prefix.strip("/").split("/")
     if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
-        raise _wrong("bucket", 'an address like "s3://bucket/prefix"', url)
+        raise _wrong(table, "bucket", 'an address like "s3://bucket/prefix"', url)
     if parts != [""] and "" in parts:
-        raise _wrong("bucket", "without two slashes in a row", url)
+        raise _wrong(table, "bucket", "without two slashes in a row", url)
     return bucket, "/".join(parts)
 
 
-def _endpoint(url: str) -> str | None:
+def _endpoint(table: str, url: str) -> str | None:
     if not url:
         return None
-    check_endpoint(url, "sinks.s3.endpoint")
+    check_endpoint(url, f"{table}.endpoint")
     split = urlsplit(url)
     if split.path or split.query:
-        alone = f'"{split.scheme}://{split.netloc}" alone, the bucket is in sinks.s3.bucket'
-        raise _wrong("endpoint", alone, url)
+        alone = f'"{split.scheme}://{split.netloc}" alone, the bucket is in {table}.bucket'
+        raise _wrong(table, "endpoint", alone, url)
     return url
 
 
-def _region(name: str) -> str:
+def _region(table: str, name: str) -> str:
     if not REGION.fullmatch(name):
-        raise _wrong("region", 'the name of a region, for example "us-east-1"', name)
+        raise _wrong(table, "region", 'the name of a region, for example "us-east-1"', name)
     return name
 
 
-def _wrong(setting: str, should: str, found: str | None) -> ConfigError:
+def _wrong(table: str, setting: str, should: str, found: str | None) -> ConfigError:
     if found == "":
-        return ConfigError(f"sinks.s3.{setting} is not set; it must be {should}")
+        return ConfigError(f"{table}.{setting} is not set; it must be {should}")
     said = "" if found is None else f", is {found!r}"
-    return ConfigError(f"sinks.s3.{setting} must be {should}{said}")
+    return ConfigError(f"{table}.{setting} must be {should}{said}")

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from materia.errors import ConfigError, MateriaError, SinkError
+from obstore import exceptions
+
+from materia_store.bucket.address import Address
 from materia_store.object_store_errors import (
     CLIENT_ERRORS,
     LATER,
@@ -14,19 +17,15 @@ from materia_store.object_store_errors import (
     status_of,
     unanswered,
 )
-from obstore import exceptions
 
-from materia_s3.address import Address
-
-KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REFUSED = {
     "InvalidAccessKeyId": (
-        f"it does not know the key; set {KEYS} to a key of this store (keys with a session "
+        "it does not know the key; set {keys} to a key of this store (keys with a session "
         "token, which begin with ASIA at AWS, are not supported)"
     ),
-    "SignatureDoesNotMatch": f"the secret does not belong to the key; set {KEYS} again",
-    "ExpiredToken": f"the key has expired; set {KEYS} to a new one",
-    "InvalidToken": f"the key is no longer valid; set {KEYS} to a new one",
+    "SignatureDoesNotMatch": "the secret does not belong to the key; set {keys} again",
+    "ExpiredToken": "the key has expired; set {keys} to a new one",
+    "InvalidToken": "the key is no longer valid; set {keys} to a new one",
     "RequestTimeTooSkewed": "the clock of this machine is wrong; set it and run again",
     "QuotaExceeded": f"the store is full; free space and {LATER}",
 }
@@ -54,13 +53,13 @@ def explain(
     elif elsewhere is not None:
         kind, words = (
             ConfigError,
-            f"{store} sends requests elsewhere, to {elsewhere}; correct sinks.s3.endpoint",
+            f"{store} sends requests elsewhere, to {elsewhere}; correct {address.table}.endpoint",
         )
     elif "Encountered object with invalid path" in text:
         kind, words = ConfigError, _unlistable(address)
     elif status is None and "without LOCATION" not in text:
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-            words = f"{store} refuses {KEYS}"
+            words = f"{store} refuses {address.keys}"
         else:
             words = unanswered(error, address.place.url)
     else:
@@ -71,8 +70,8 @@ def explain(
 def _unlistable(address: Address) -> str:
     return (
         "it contains an object that materia did not write and cannot use: its name has an empty "
-        f"part, or a part of dots only. Remove it, or set sinks.s3.bucket to another prefix than "
-        f"{address.url()}"
+        f"part, or a part of dots only. Remove it, or set {address.table}.bucket to another prefix "
+        f"than {address.url()}"
     )
 
 
@@ -80,19 +79,20 @@ def _answered(
     code: str, status: int | None, text: str, address: Address, store: str
 ) -> tuple[type[MateriaError], str]:
     said = f"{status} {code}".rstrip()
-    rights = f"the key of {KEYS} needs permission to read, write, list and delete in"
+    setting = f"{address.table}.bucket"
+    rights = f"the key of {address.keys} needs permission to read, write, list and delete in"
     cases: tuple[tuple[bool, type[MateriaError], str], ...] = (
         (
             code == "NoSuchBucket",
             ConfigError,
-            f"there is no bucket {address.bucket} at {store}; create it or correct sinks.s3.bucket",
+            f"there is no bucket {address.bucket} at {store}; create it or correct {setting}",
         ),
         (
             code in WRONG_REGION or status in {301, 307, 308} or "without LOCATION" in text,
             ConfigError,
             f"the bucket is not in the region {address.region}, or not at {store}; correct both",
         ),
-        (code in REFUSED, SinkError, REFUSED.get(code, "")),
+        (code in REFUSED, SinkError, REFUSED.get(code, "").format(keys=address.keys)),
         (status in {401, 403}, SinkError, f"{store} refuses it ({said}); {rights} {address.url()}"),
         (
             status in {405, 501},

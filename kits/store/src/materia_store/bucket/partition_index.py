@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 from materia.errors import BusyError, SinkError
 
-from materia_s3.objects import ListedObject, Objects
+from materia_store.bucket.objects import ListedObject, Objects
 
 INDEX = "partitions.json"
 TRIES = 20  # attempts: other writers were faster each time

@@ -97,7 +97,7 @@ def create(
     from materia_runner.folders import state_folder
     from materia_runner.ledger.run_record import new_run
     from materia_runner.ledger.state import State
-    from materia_runner.planning.available_offers import ask_market, who_takes_part
+    from materia_runner.planning.available_offers import collect_offers, who_takes_part
     from materia_runner.planning.explain import reason_lines
     from materia_runner.pricing.ranking import rank
     from materia_runner.rental.manual_worker import STAGE, WorkerRequest, create_worker
@@ -127,13 +127,13 @@ def create(
     environment = load_environment(registry, pipeline, who_takes_part(pipeline, registry))
     state = State(state_folder(environment))
     with Waiting() as waiting:
-        market = ask_market(pipeline, registry, environment, waiting=waiting.show)
-    for lacking in market.unanswered:
+        available = collect_offers(pipeline, registry, environment, waiting=waiting.show)
+    for lacking in available.unanswered:
         echo(f"materia: left out: {lacking.reason}", err=True)
-    for line in market.left_out:
+    for line in available.left_out:
         echo(f"materia: {line}", err=True)
     now = datetime.now(UTC)
-    ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
+    ranking = rank(available.offers, needs, start=now, exchange=pipeline.exchange)
     if not ranking.quotes:
         reasons = reason_lines(ranking.passed_over)
         raise NoOfferError("\n  ".join(["no machine on offer fits; ask for less", *reasons]))
@@ -148,7 +148,7 @@ def create(
             hidden=all_to_hide(environment, registry),
         ),
         ranking.quotes,
-        market.providers,
+        available.providers,
         state=state,
         say=lambda text: echo(f"materia: {text}", err=True),
         announce=partial(_announce, json=json),

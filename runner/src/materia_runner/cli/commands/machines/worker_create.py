@@ -167,14 +167,15 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
         NoOfferError: no installed provider rents machines.
     """
     from materia.errors import ConfigError, NoOfferError
+    from materia.text import together
 
     from materia_runner.planning.available_offers import no_provider_rents
 
     renting = tuple(name for name in names if registry.provider(name).plugin.rents)
     if named and (others := sorted(set(names) - set(renting))):
         raise ConfigError(
-            f"cannot create a worker: {' and '.join(others)} rents no machines; "
-            "name another --provider"
+            f"cannot create a worker: {together(others)} "
+            f"{'rents' if len(others) == 1 else 'rent'} no machines; name another --provider"
         )
     if not any(one.plugin.rents for one in registry.of_kind("provider")):
         raise NoOfferError(no_provider_rents(registry))

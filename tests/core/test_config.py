@@ -119,6 +119,12 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[artifacts]\nbucket = 'b'", 'artifacts.bucket must be an address like "s3://bucket/pre'),
         ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
         (
+            "[artifacts]\nbucket = 's3://b'\nchannel = '../prod'",
+            "artifacts.channel must be a name in lower-case letters, digits, - and _, at most 40 "
+            "long, is '../prod'",
+        ),
+        ("name = 'Coffee'", "name must be a name in lower-case letters, digits, - and _"),
+        (
             "[artifacts]\nbucket = 's3://b'\nendpoint = 'host'",
             "artifacts.endpoint must be an address that begins with \"https://\", is 'host'",
         ),
@@ -235,6 +241,7 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         bucket = "s3://acme/materia/"
         endpoint = "https://s3.example"
         region = "eu"
+        channel = "prod"
         [secrets]
         esc = "acme/beanflows/prod"
         [sources.acme]
@@ -261,8 +268,9 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         max_cost=Money(Decimal("0.50"), "EUR"), monthly=Money(Decimal(20), "EUR")
     )
     assert pipeline.artifacts == Bucket(
-        url="s3://acme/materia", endpoint="https://s3.example", region="eu"
+        url="s3://acme/materia", endpoint="https://s3.example", region="eu", channel="prod"
     )
+    assert pipeline.name == "acme"  # of its source
     assert pipeline.esc == "acme/beanflows/prod"
     assert pipeline.project == tmp_path / "models"
     assert pipeline.directory == tmp_path

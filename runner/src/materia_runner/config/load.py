@@ -5,6 +5,7 @@ An error is a ConfigError that names the file, the key, the value and what was e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import cast
 
 from materia.compute import Architecture, Money, Requirements
 from materia.errors import ConfigError
+from materia.forms import Form
 from materia.plugins import KINDS, Kind, Registry
 
 from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
@@ -25,6 +27,12 @@ from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 FILE_NAME = "materia.toml"
 PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
 AUTO = "auto"
+# Of a pipeline or a channel: part of object names and of the names of systemd units.
+NAME = Form(
+    "a name in lower-case letters, digits, - and _, at most 40 long",
+    re.compile("[a-z0-9][a-z0-9_-]*"),
+    40,
+)
 ARCHITECTURES = ("x86_64", "arm64")
 TEN_MINUTES = timedelta(minutes=10)
 # Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
@@ -134,6 +142,7 @@ def parse_config(
     artifacts = _artifacts(top.table("artifacts"))
     esc = _esc(top.table("secrets"))
     settings = _settings(top, registry)
+    pipeline_name = _name(top, source)
     top.finish()
     return Pipeline(
         directory=directory,
@@ -148,6 +157,7 @@ def parse_config(
         budget=budget,
         artifacts=artifacts,
         esc=esc,
+        name=pipeline_name,
     )
 
 
@@ -236,6 +246,7 @@ def _artifacts(table: Table) -> Bucket | None:
     url = table.text("bucket", "")
     endpoint = table.text("endpoint", "")
     region = table.text("region", "")
+    channel = table.text("channel", "")
     table.finish()
     if table.values and not url:
         raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
@@ -245,7 +256,23 @@ def _artifacts(table: Table) -> Bucket | None:
         raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
     if endpoint and not endpoint.startswith(("https://", "http://")):
         raise table.wrong("endpoint", 'an address that begins with "https://"')
-    return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
+    if channel and not NAME.fits(channel):
+        raise table.wrong("channel", NAME.what)
+    return Bucket(
+        url=url.rstrip("/"),
+        endpoint=endpoint or None,
+        region=region or None,
+        channel=channel or None,
+    )
+
+
+def _name(top: Table, source: str) -> str:
+    """The name of the pipeline; the default is the name of its source, in characters that fit."""
+    name = top.text("name", "")
+    if name and not NAME.fits(name):
+        raise top.wrong("name", NAME.what)
+    usual = re.sub("[^a-z0-9_-]+", "-", source.lower()).strip("-_")
+    return name or usual[: NAME.longest] or "pipeline"
 
 
 def _esc(table: Table) -> str | None:

@@ -57,11 +57,13 @@ class Bucket:
         url: Name of the bucket and prefix, for example `s3://acme/materia`.
         endpoint: Address of the store, or None for AWS.
         region: Region of the bucket, or None for the region in the environment.
+        channel: Channel whose release the workers run; None to build what they run here.
     """
 
     url: str
     endpoint: str | None = None
     region: str | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Pipeline:
         artifacts: Bucket of the artifacts, or None to copy them to each worker.
         esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
+        name: Name that tells it from other pipelines, in a bucket that they share.
     """
 
     directory: Path
@@ -116,3 +119,4 @@ class Pipeline:
     artifacts: Bucket | None = None
     esc: str | None = None
     file: Path | None = None
+    name: str = "pipeline"

@@ -20,6 +20,9 @@ HEAD = f"""\
 # that rent machines and have credentials, or a list: ["hetzner", "oracle"].
 {{defaults}}
 
+# Name of the pipeline, to tell it from others that share its bucket; default: that of the source.
+# name = "coffee"  # not set
+
 # Caps on the cost of rented machines, in the currency below. A machine counts with its price until
 # its hard deadline; nothing is rented that could exceed a cap.
 [budget]
@@ -52,6 +55,8 @@ HEAD = f"""\
 # Address of an object store that is not AWS, and the region:
 # endpoint = "https://account.r2.cloudflarestorage.com"  # not set
 # region = "auto"  # not set
+# Run what `materia artifact push --channel NAME` pushed, instead of what is installed here:
+# channel = "prod"  # not set
 """
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 

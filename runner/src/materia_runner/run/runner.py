@@ -180,11 +180,7 @@ def _run_all(context: RunContext) -> list[StageReport]:
             provider = placement.chosen.offer.provider
             owned = provider in market.owned
             if not number:
-                without_answer = {
-                    "unanswered": plain(market.unanswered),
-                    "left_out": list(market.left_out),
-                }
-                recorder.ledger.save_plan(context.run, {**plan_values(plan), **without_answer})
+                _save_plan(context, plan, market, owned=owned)
             if not owned:
                 if (result := context.needs_no_machine(remaining[0])) is not None:
                     recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
@@ -210,6 +206,24 @@ def _run_all(context: RunContext) -> list[StageReport]:
                 reports += attempt.reports
             remaining = remaining[len(attempt.reports) :]
     return reports
+
+
+def _save_plan(context: RunContext, plan: Plan, market: Market, *, owned: bool) -> None:
+    """Write the plan to the ledger, with the release that rented machines run, if any.
+
+    Raises:
+        ArtifactError: the channel has no release that this machine can run.
+    """
+    if not owned:
+        context.pin()
+    values = {
+        **plan_values(plan),
+        "unanswered": plain(market.unanswered),
+        "left_out": list(market.left_out),
+    }
+    if context.pinned is not None:
+        values["release"] = context.pinned.release.id
+    context.recorder.ledger.save_plan(context.run, values)
 
 
 def _next_try(

@@ -120,8 +120,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
         (
             "[artifacts]\nbucket = 's3://b'\nchannel = '../prod'",
-            "artifacts.channel must be a name in lower-case letters, digits, - and _, at most 40 "
-            "long, is '../prod'",
+            "artifacts.channel must be a name in lower-case letters, digits, - and _, at most 40",
         ),
         ("name = 'Coffee'", "name must be a name in lower-case letters, digits, - and _"),
         (
@@ -282,6 +281,34 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         "strict": True,
         "names": (),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [
+        ("", Money(Decimal(1), "EUR")),
+        ("[budget]\nmonthly = 20", Money(Decimal(1), "EUR")),
+        ("[budget]\nrun = 5", Money(Decimal(5), "EUR")),
+        ("[budget]\nrun = 0", Money(Decimal(0), "EUR")),
+        ("[currency]\ncode = 'USD'", None),
+        (
+            "[currency]\ncode = 'USD'\n[currency.rates.EUR]\nworth = '1.25'\ndate = 2026-11-20",
+            Money(Decimal("1.25"), "USD"),
+        ),
+    ],
+)
+def test_a_run_costs_at_most_one_euro_unless_the_budget_says_otherwise(
+    tmp_path: Path, text: str, cap: Money | None
+) -> None:
+    (tmp_path / "materia.toml").write_text(text)
+
+    assert load_config(REGISTRY, path=None, start=tmp_path).budget.max_cost == cap
+
+
+def test_notifications_are_chosen_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").write_text("[notify]\nsweeps = true")
+
+    assert load_config(REGISTRY, path=None, start=tmp_path).notify == ("sweep",)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ TABLES = [
     ("stages",),
     ("stages", "extract"),
     ("budget",),
+    ("notify",),
     ("artifacts",),
     ("secrets",),
     *((f"{found.kind}s", found.plugin.name) for found in REGISTRY.found),

@@ -18,7 +18,14 @@ from materia.errors import ConfigError
 from materia.forms import Form
 from materia.plugins import KINDS, Kind, Registry
 
-from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
+from materia_runner.config.pipeline import (
+    DEFAULT_CAP,
+    Bucket,
+    Budget,
+    Pipeline,
+    Stage,
+    default_deadline,
+)
 from materia_runner.config.project import above, find_project
 from materia_runner.config.table import Table, is_currency
 from materia_runner.folders import at_or_above
@@ -138,9 +145,10 @@ def parse_config(
         _stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
     )
     stages_table.finish()
-    budget = _budget(top.table("budget"), exchange.configured)
+    budget = _budget(top.table("budget"), exchange)
     artifacts = _artifacts(top.table("artifacts"))
     esc = _esc(top.table("secrets"))
+    notify = _notify(top.table("notify"))
     settings = _settings(top, registry)
     pipeline_name = _name(top, source)
     top.finish()
@@ -158,6 +166,7 @@ def parse_config(
         artifacts=artifacts,
         esc=esc,
         name=pipeline_name,
+        notify=notify,
     )
 
 
@@ -233,13 +242,27 @@ def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]
     return found
 
 
-def _budget(table: Table, currency: str) -> Budget:
+def _budget(table: Table, exchange: Exchange) -> Budget:
     caps = []
     for key in ("run", "monthly"):
         amount = table.amount(key, Decimal(-1))
-        caps.append(Money(amount, currency) if amount >= 0 else None)
+        caps.append(Money(amount, exchange.configured) if amount >= 0 else None)
     table.finish()
-    return Budget(max_cost=caps[0], monthly=caps[1])
+    return Budget(max_cost=caps[0] or _default_cap(exchange), monthly=caps[1])
+
+
+def _default_cap(exchange: Exchange) -> Money | None:
+    """The cap of a run that sets none; None in a currency without an exchange rate."""
+    try:
+        return exchange.convert(DEFAULT_CAP)[0]
+    except ConfigError:
+        return None
+
+
+def _notify(table: Table) -> tuple[str, ...]:
+    wanted = [what for what in ("run", "sweep") if table.yes_no(f"{what}s", default=False)]
+    table.finish()
+    return tuple(wanted)
 
 
 def _artifacts(table: Table) -> Bucket | None:

@@ -71,7 +71,7 @@ class Budget:
     """Caps on the cost of rented machines, in the currency of `[currency]`, net of VAT.
 
     Attributes:
-        max_cost: Cap of one run, or None.
+        max_cost: Cap of one run, or None; materia.toml has `DEFAULT_CAP` unless it sets one.
         monthly: Cap of all runs in one ledger, per calendar month (UTC), or None.
     """
 
@@ -80,6 +80,8 @@ class Budget:
 
 
 NO_BUDGET = Budget()
+# Of one run. Both stages on the cheapest machines cost a tenth of it in the worst case.
+DEFAULT_CAP = Money(Decimal(1), "EUR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class Pipeline:
         esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
         name: Name that tells it from other pipelines, in a bucket that they share.
+        notify: What a webhook is notified of: `run`, `sweep`.
     """
 
     directory: Path
@@ -120,3 +123,4 @@ class Pipeline:
     esc: str | None = None
     file: Path | None = None
     name: str = "pipeline"
+    notify: tuple[str, ...] = ()

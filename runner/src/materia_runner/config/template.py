@@ -27,7 +27,7 @@ HEAD = f"""\
 # its hard deadline; nothing is rented that could exceed a cap.
 [budget]
 # One run (--max-cost):
-# run = "0.50"  # not set
+# run = "1"
 # All runs in the ledger of a calendar month:
 # monthly = "20"  # not set
 
@@ -43,6 +43,12 @@ HEAD = f"""\
 [secrets]
 # Environment of Pulumi ESC, for secrets that are not found elsewhere.
 # esc = "organization/project/name"  # not set
+
+# A webhook that is notified when a run or a sweep starts, succeeds or fails, as those of
+# healthchecks.io are. Its address is a secret: MATERIA_RUN_WEBHOOK and MATERIA_SWEEP_WEBHOOK.
+[notify]
+# runs = false
+# sweeps = false
 
 [transform]
 # The SQLMesh project: its folder, relative to this file, or the name of an installed project.

@@ -22,6 +22,7 @@ from materia_runner.cli.context import (
 )
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
+from materia_runner.cli.notified import notified
 from materia_runner.cli.options import (
     Config,
     DryRun,
@@ -139,26 +140,30 @@ def run_stages(
     if stage is not None:
         pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
     shown = EventLines(sys.stderr) if json else ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
-    with shown as live, file_named(pipeline):
-        report = runner.run(
-            pipeline,
-            registry,
-            load_environment(registry, pipeline),
-            state=State(state_folder(os.environ)),
-            everything=everything,
-            bundled_only=bundled_only(context),
-            observe=live.observe,
-        )
-    if json:
-        echo(to_json(asdict(report)))
-    elif not quiet:
-        echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
-    if problems := problems_of(report):
-        many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
-        raise SourceError(
-            f"{many} of {pipeline.source} could not be used; everything else was done\n"
-            f"{listing(problems)}"
-        )
+    environment = load_environment(registry, pipeline)
+    # A trial with sample data, or a single stage, is no run of the schedule.
+    heard = replace(pipeline, notify=()) if sample or stage is not None else pipeline
+    with notified("run", heard, environment) as lines:
+        with shown as live, file_named(pipeline):
+            report = runner.run(
+                pipeline,
+                registry,
+                environment,
+                state=State(state_folder(os.environ)),
+                everything=everything,
+                bundled_only=bundled_only(context),
+                observe=lines.observing(live.observe),
+            )
+        if json:
+            echo(to_json(asdict(report)))
+        elif not quiet:
+            echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
+        if problems := problems_of(report):
+            many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
+            raise SourceError(
+                f"{many} of {pipeline.source} could not be used; everything else was done\n"
+                f"{listing(problems)}"
+            )
 
 
 def stage_called(name: str, pipeline: Pipeline) -> Stage:

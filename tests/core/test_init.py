@@ -51,6 +51,7 @@ TABLES = [
     ("stages", "extract"),
     ("budget",),
     ("notify",),
+    ("schedule",),
     ("artifacts",),
     ("secrets",),
     *((f"{found.kind}s", found.plugin.name) for found in REGISTRY.found),

@@ -152,6 +152,42 @@ class ArtifactBucket:
                 "push again"
             )
 
+    def read(self, path: str, *, longest: int) -> tuple[bytes | None, str | None]:
+        """The bytes and the ETag of a small object; None and None when it does not exist.
+
+        Raises:
+            ArtifactError: the bucket cannot be read, or the object is longer than *longest* bytes.
+        """
+        import obstore
+
+        def get() -> tuple[bytes, str | None]:
+            result = obstore.get(self.client.store, path)
+            if result.meta["size"] > longest:
+                raise ArtifactError(f"{self}/{path} is damaged: it is too large; delete it")
+            return bytes(result.bytes()), result.meta["e_tag"]
+
+        try:
+            return self.do(get, "read")
+        except FileNotFoundError:
+            return None, None
+
+    def write(self, path: str, content: bytes, mode: PutMode = "overwrite") -> None:
+        """Write a small object, on the condition of *mode*.
+
+        Raises:
+            AlreadyExistsError: the object exists, and *mode* is `create`.
+            PreconditionError: the object has another ETag than that of *mode*.
+            FileNotFoundError: the object of that ETag is gone.
+            ArtifactError: the bucket cannot be written.
+        """
+        import obstore
+
+        def put() -> None:
+            with self.client.writing(path):
+                obstore.put(self.client.store, path, content, mode=mode, use_multipart=False)
+
+        self.do(put, "write to")
+
     def delete(self, path: str) -> None:
         """Delete an object; nothing happens when it does not exist.
 

@@ -1,4 +1,4 @@
-"""Notify a webhook of the start and the end of a command, and never change how it ends."""
+"""Report the end of a command: to a webhook, and a run's to the bucket; never change the end."""
 
 from __future__ import annotations
 
@@ -49,26 +49,23 @@ class LastLines:
 
 @contextmanager
 def notified(
-    what: Literal["run", "sweep"], pipeline: Pipeline, environment: Mapping[str, str]
+    what: Literal["run", "sweep"],
+    pipeline: Pipeline,
+    environment: Mapping[str, str],
+    *,
+    trial: bool = False,
 ) -> Iterator[LastLines]:
-    """Send the start and the end of the block to the webhook that `[notify]` asks for.
+    """Report the start and the end of the block to the webhook that `[notify]` asks for.
 
-    The block's result, error and exit code stay as they are.
+    The end of a run goes into the bucket of artifacts, too, if there is one: that is the status
+    which `materia schedule check` reads. A *trial* is not reported. The block's result, error and
+    exit code stay as they are.
     """
     lines = LastLines()
-    if what not in pipeline.notify:
+    if trial:
         yield lines
         return
-    from materia_runner.notify.webhook import Webhook
-    from materia_runner.secrets.redaction import WEBHOOKS
-
-    variable = WEBHOOKS[what]
-    if not (address := environment.get(variable)):
-        echo(f"warning: no notification is sent: set {variable}, which [notify] needs", err=True)
-        yield lines
-        return
-    webhook = Webhook(address)
-    webhook.start()
+    webhook = _opened(what, pipeline, environment)
     code, reason = 0, ""
     try:
         yield lines
@@ -76,7 +73,44 @@ def notified(
         code, reason = _ended(error)
         raise
     finally:
-        _finish(webhook, what, pipeline, lines, code=code, reason=reason)
+        if webhook is not None:
+            _finish(webhook, what, pipeline, lines, code=code, reason=reason)
+        if what == "run":
+            _keep_status(pipeline, environment, code)
+
+
+def _opened(
+    what: Literal["run", "sweep"], pipeline: Pipeline, environment: Mapping[str, str]
+) -> Webhook | None:
+    if what not in pipeline.notify:
+        return None
+    from materia_runner.notify.webhook import Webhook
+    from materia_runner.secrets.redaction import WEBHOOKS
+
+    variable = WEBHOOKS[what]
+    if not (address := environment.get(variable)):
+        echo(f"warning: no notification is sent: set {variable}, which [notify] needs", err=True)
+        return None
+    webhook = Webhook(address)
+    webhook.start()
+    return webhook
+
+
+def _keep_status(pipeline: Pipeline, environment: Mapping[str, str], code: int) -> None:
+    if pipeline.artifacts is None:
+        return
+    import socket
+
+    from materia.errors import MateriaError
+
+    from materia_runner.artifact.bucket import ArtifactBucket
+    from materia_runner.schedule.status import write_status
+
+    try:
+        bucket = ArtifactBucket(pipeline.artifacts, environment)
+        write_status(bucket, pipeline.name, host=socket.gethostname(), code=code)
+    except MateriaError as error:
+        echo(f"warning: the status of this run was not written: {error}", err=True)
 
 
 def _finish(

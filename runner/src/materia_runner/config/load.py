@@ -23,6 +23,7 @@ from materia_runner.config.pipeline import (
     Bucket,
     Budget,
     Pipeline,
+    Schedule,
     Stage,
     default_deadline,
 )
@@ -34,6 +35,8 @@ from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 FILE_NAME = "materia.toml"
 PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
 AUTO = "auto"
+# The characters of systemd's calendar expressions; systemd itself checks the rest.
+CALENDAR = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*:,./~ _+-]{0,199}")
 # Of a pipeline or a channel: part of object names and of the names of systemd units.
 NAME = Form(
     "a name in lower-case letters, digits, - and _, at most 40 long",
@@ -149,6 +152,7 @@ def parse_config(
     artifacts = _artifacts(top.table("artifacts"))
     esc = _esc(top.table("secrets"))
     notify = _notify(top.table("notify"))
+    schedule = _schedule(top.table("schedule"))
     settings = _settings(top, registry)
     pipeline_name = _name(top, source)
     top.finish()
@@ -167,6 +171,7 @@ def parse_config(
         esc=esc,
         name=pipeline_name,
         notify=notify,
+        schedule=schedule,
     )
 
 
@@ -257,6 +262,16 @@ def _default_cap(exchange: Exchange) -> Money | None:
         return exchange.convert(DEFAULT_CAP)[0]
     except ConfigError:
         return None
+
+
+def _schedule(table: Table) -> Schedule:
+    run = table.text("run", "")
+    minutes_apart = table.number("sweep", 1)
+    table.finish()
+    if run and not CALENDAR.fullmatch(run):
+        raise table.wrong("run", 'a calendar expression of systemd, like "*-*-* 17:30 UTC"')
+    sweeps = "sweep" in table.values
+    return Schedule(run=run or None, sweep=timedelta(minutes=minutes_apart) if sweeps else None)
 
 
 def _notify(table: Table) -> tuple[str, ...]:

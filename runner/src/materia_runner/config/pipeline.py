@@ -85,6 +85,19 @@ DEFAULT_CAP = Money(Decimal(1), "EUR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When runs and sweeps start by themselves.
+
+    Attributes:
+        run: Calendar expression of systemd, or None.
+        sweep: Time from the end of a sweep to the next one, or None.
+    """
+
+    run: str | None = None
+    sweep: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """A source, its stages and a sink, as materia.toml describes them.
 
@@ -105,6 +118,7 @@ class Pipeline:
         esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
         name: Name that tells it from other pipelines, in a bucket that they share.
+        schedule: When its runs and sweeps start by themselves.
         notify: What a webhook is notified of: `run`, `sweep`.
     """
 
@@ -124,3 +138,4 @@ class Pipeline:
     file: Path | None = None
     name: str = "pipeline"
     notify: tuple[str, ...] = ()
+    schedule: Schedule = field(default_factory=Schedule)

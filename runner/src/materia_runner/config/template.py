@@ -50,6 +50,12 @@ HEAD = f"""\
 # runs = false
 # sweeps = false
 
+# When runs and sweeps start by themselves, once `materia schedule install` was run: a calendar
+# expression of systemd (`man systemd.time`), and the minutes between two sweeps.
+[schedule]
+# run = "*-*-* 17:30 UTC"  # not set
+# sweep = 15  # not set
+
 [transform]
 # The SQLMesh project: its folder, relative to this file, or the name of an installed project.
 # Default: the folder below, here or in a parent folder, or else the installed one for the source.

@@ -44,7 +44,7 @@ class Pointers:
         Raises:
             ArtifactError: the bucket cannot be read, or the pointer is damaged.
         """
-        content, etag = self._read(_path(pipeline, name))
+        content, etag = self._bucket.read(_path(pipeline, name), longest=LONGEST)
         if content is None:
             return None, None
         return decoded(content, where=self.where(pipeline, name)), etag
@@ -63,9 +63,9 @@ class Pointers:
         path, content = _path(pipeline, name), encoded(channel)
         self._check_conditions()
         try:
-            self._put(path, content, "create" if expected is None else {"e_tag": expected})
+            self._bucket.write(path, content, "create" if expected is None else {"e_tag": expected})
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            now, _ = self._read(path)
+            now, _ = self._bucket.read(path, longest=LONGEST)
             if now != content:
                 raise ArtifactError(
                     f"{self.where(pipeline, name)} was moved by another push meanwhile; this one "
@@ -86,31 +86,6 @@ class Pointers:
                 if channel is not None:
                     found[match[1], match[2]] = channel
         return found
-
-    def _read(self, path: str) -> tuple[bytes | None, str | None]:
-        import obstore
-
-        def get() -> tuple[bytes, str | None]:
-            result = obstore.get(self._bucket.client.store, path)
-            if result.meta["size"] > LONGEST:
-                raise ArtifactError(f"{self._bucket}/{path} is damaged: it is too large; delete it")
-            return bytes(result.bytes()), result.meta["e_tag"]
-
-        try:
-            return self._bucket.do(get, "read")
-        except FileNotFoundError:
-            return None, None
-
-    def _put(self, path: str, content: bytes, mode: PutMode) -> None:
-        import obstore
-
-        client = self._bucket.client
-
-        def put() -> None:
-            with client.writing(path):
-                obstore.put(client.store, path, content, mode=mode, use_multipart=False)
-
-        self._bucket.do(put, "write to")
 
     def _check_conditions(self) -> None:
         """Check that the store honours conditional writes, on two objects of its own.
@@ -133,7 +108,7 @@ class Pointers:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         try:
-            self._put(path, PROBE_TEXT, mode)
+            self._bucket.write(path, PROBE_TEXT, mode)
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
             return True
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +87,8 @@ def sweep(
         raise typer.BadParameter("give --provider or --all-providers, not both")
     registry = load_registry(context)
     pipeline = load_pipeline(registry, config)
-    heard = replace(pipeline, notify=()) if dry_run else pipeline
-    with notified("sweep", heard, webhook_environment("sweep", registry, heard)) as lines:
+    environment = webhook_environment("sweep", registry, pipeline)
+    with notified("sweep", pipeline, environment, trial=dry_run) as lines:
         _sweep_all(
             context,
             config,

@@ -142,8 +142,8 @@ def run_stages(
     shown = EventLines(sys.stderr) if json else ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
     environment = load_environment(registry, pipeline)
     # A trial with sample data, or a single stage, is no run of the schedule.
-    heard = replace(pipeline, notify=()) if sample or stage is not None else pipeline
-    with notified("run", heard, environment) as lines:
+    trial = sample or stage is not None
+    with notified("run", pipeline, environment, trial=trial) as lines:
         with shown as live, file_named(pipeline):
             report = runner.run(
                 pipeline,

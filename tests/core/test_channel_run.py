@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,27 @@ def test_a_run_of_a_channel_needs_no_uv_and_its_worker_runs_what_was_pushed(
     name = f"/{production.bucket}/m/{object_name(release.artifacts[0].sha256)}"
     # One for the runner, which checks it before it rents, and one for the worker.
     assert sum(f"GET {name}" in one for one in production.server.requests) == 2
+
+
+def test_a_run_holds_the_lease_while_it_rents_and_another_computer_rents_nothing_meanwhile(
+    production: Production, release: Release
+) -> None:
+    client, key = production.server.client(), "m/leases/psdonline.json"
+    before = production.rented.billed()
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    lease = {"format": 1, "run": "elsewhere", "host": "laptop", "until": until, "released": False}
+    client.put_object(Bucket=production.bucket, Key=key, Body=json.dumps(lease))
+
+    busy = production.run_without_uv(*EXTRACT)
+    assert production.rented.billed() == before
+    client.delete_object(Bucket=production.bucket, Key=key)
+    done = production.run_without_uv(*EXTRACT)
+
+    assert busy.returncode == 5, release.id
+    assert "another run of psdonline may rent machines now: elsewhere on laptop" in busy.stderr
+    kept = json.loads(production.server.content(production.bucket, key))
+    assert (kept["run"], kept["released"]) == (json.loads(done.stdout)["run"], True)
+    assert len(production.rented.ledger(kept["run"])["instances"]) == 1
 
 
 @pytest.mark.campaign

@@ -126,13 +126,16 @@ def test_a_run_that_is_stopped_in_the_middle_destroys_its_machine_before_the_uni
         socket.create_server(("127.0.0.1", 0)) as silent,
         Rented(workshop, ["hetzner"], cache=tmp_path / "cache") as rented,
     ):
-        asked = threading.Event()
+        asked, ended = threading.Event(), threading.Event()
 
         def answer_never() -> None:
-            silent.accept()
-            asked.set()
+            connection, _ = silent.accept()
+            with connection:
+                asked.set()
+                ended.wait()
 
-        threading.Thread(target=answer_never, daemon=True).start()
+        thread = threading.Thread(target=answer_never)
+        thread.start()
         rented.write(
             'provider = "hetzner"\n[notify]\nruns = true\n'
             f'[sources.psdonline]\nbase_url = "http://127.0.0.1:{silent.getsockname()[1]}"\n'
@@ -145,6 +148,8 @@ def test_a_run_that_is_stopped_in_the_middle_destroys_its_machine_before_the_uni
 
         stopped = systemd.systemctl("stop", f"{RUN}.service")
         left = rented.left()
+        ended.set()
+        thread.join()
 
     assert (stopped.returncode, left) == (0, [])
     assert [ping.path for ping in hook.pings] == ["/start", "/143"]

@@ -29,6 +29,7 @@ from materia_runner.signals import Interrupts
 if TYPE_CHECKING:
     from materia_runner.artifact.channel.pinned import PinnedRelease
     from materia_runner.artifact.find import Artifact
+    from materia_runner.schedule.lease import LeaseKeeper
 
 
 # A worker's clock may be ahead of this one, so a new month may begin there first.
@@ -52,6 +53,7 @@ class RunContext:
         signals: Signals, held back while a machine is created or destroyed.
         attempts: Number of attempts at each stage.
         artifacts: Artifacts built for this run, by stage and machine facts.
+        lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
         pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
         said: Messages about artifacts that were already shown.
     """
@@ -69,6 +71,7 @@ class RunContext:
     attempts: dict[str, int] = field(default_factory=dict)
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
     pinned: PinnedRelease | None = None
+    lease: LeaseKeeper | None = None
     said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
 

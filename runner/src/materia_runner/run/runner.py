@@ -41,6 +41,7 @@ from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
+from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.placement import PlacementRun, artifacts_of
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
@@ -130,7 +131,10 @@ def run(
             signals=signals,
         )
         with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
-            reports = _run_all(context)
+            try:
+                reports = _run_all(context)
+            finally:
+                release_lease(context)
         total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
@@ -188,6 +192,7 @@ def _run_all(context: RunContext) -> list[StageReport]:
                     remaining = remaining[1:]
                     continue
                 _check_budget(context, plan)
+                hold_lease(context, plan)
                 _make_ready(context, plan, market)
             notices.tried()
             if not owned:

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING
 from materia.errors import ArtifactError
 from materia.kit.text import FILE_NAME
 
+from materia_runner.artifact.channel.conditions import check_conditions
 from materia_runner.artifact.channel.release import Channel, decoded, encoded
 
 if TYPE_CHECKING:
-    from obstore import PutMode
-
     from materia_runner.artifact.bucket import ArtifactBucket
 
 FOLDER = "channels"
-PROBES = ("conditional-writes.txt", "conditional-writes-2.txt")
-PROBE_TEXT = b"materia tries on this object whether the store honours If-Match and If-None-Match.\n"
-NO_ETAG = '"00000000000000000000000000000000"'
 LONGEST = 1 << 20  # bytes of a pointer
 _NAME = re.compile(rf"{FOLDER}/([^/]+)/([^/]+)\.json")
 
@@ -61,7 +57,9 @@ class Pointers:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         path, content = _path(pipeline, name), encoded(channel)
-        self._check_conditions()
+        if not self._checked:
+            check_conditions(self._bucket)
+            self._checked = True
         try:
             self._bucket.write(path, content, "create" if expected is None else {"e_tag": expected})
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
@@ -86,38 +84,6 @@ class Pointers:
                 if channel is not None:
                     found[match[1], match[2]] = channel
         return found
-
-    def _check_conditions(self) -> None:
-        """Check that the store honours conditional writes, on two objects of its own.
-
-        Raises:
-            ArtifactError: it ignores them, so two pushes could not be told apart.
-        """
-        if self._checked:
-            return
-        new, same = (f"{FOLDER}/{name}" for name in PROBES)
-        if not self._refused(new, "create"):  # created just now
-            self._refused(same, "create")
-            if not self._refused(new, "create"):
-                raise self._no_conditions()
-        if not self._refused(same, {"e_tag": NO_ETAG}):
-            raise self._no_conditions()
-        self._checked = True
-
-    def _refused(self, path: str, mode: PutMode) -> bool:
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-        try:
-            self._bucket.write(path, PROBE_TEXT, mode)
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            return True
-        return False
-
-    def _no_conditions(self) -> ArtifactError:
-        return ArtifactError(
-            f"{self._bucket}: the store ignores If-Match or If-None-Match, so two pushes could "
-            "destroy each other's work; use one that honours them, as AWS and Cloudflare R2 do"
-        )
 
 
 def _path(pipeline: str, name: str) -> str:

@@ -18,6 +18,7 @@ from materia.forms import Form
 
 from materia_runner.artifact.channel.conditions import check_conditions
 from materia_runner.codec import MalformedError, decode, parse, plain
+from materia_runner.figures import moment_text
 
 if TYPE_CHECKING:
     from materia_runner.artifact.bucket import ArtifactBucket
@@ -145,7 +146,7 @@ class LeaseKeeper:
         return (
             f"another run of {self._pipeline} may rent machines now: {lease.run}"
             f"{f' on {lease.host}' if lease.host else ''}, until "
-            f"{lease.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC; nothing was rented. If that "
+            f"{moment_text(lease.until)} UTC; nothing was rented. If that "
             f"computer is gone for good, delete {self._bucket}/{self._path}, and run "
             "`materia sweep` after that time"
         )

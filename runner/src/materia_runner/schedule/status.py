@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from materia.errors import ArtifactError
 
 from materia_runner.codec import MalformedError, decode, parse, plain
+from materia_runner.figures import moment_text
 
 if TYPE_CHECKING:
     from materia_runner.artifact.bucket import ArtifactBucket
@@ -69,7 +70,7 @@ def problem_of(
 
 
 def _at(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment_text(moment)} UTC"
 
 
 def status_of_rows(rows: Iterable[RunRow], *, directory: str) -> RunStatus | None:

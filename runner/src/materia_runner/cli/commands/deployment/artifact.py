@@ -54,6 +54,7 @@ Examples:
   materia artifact build
   materia artifact build --python 3.11,3.12 --arch x86_64 --arch arm64
   materia artifact build --stage extract
+  materia artifact build --supervisor
   materia artifact build --output dist
 """
 PUSH_EPILOG = """\
@@ -95,6 +96,10 @@ Stage = Annotated[
     str | None,
     typer.Option("--stage", metavar="NAME", help="Build for this stage only; extract is small."),
 ]
+Supervisor = Annotated[
+    bool,
+    typer.Option("--supervisor", help="Build the command line, for the machine that starts runs."),
+]
 Channel = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +126,7 @@ def build(
     python: Python = None,
     arch: Arch = None,
     stage: Stage = None,
+    supervisor: Supervisor = False,
     output: Output = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -131,9 +137,10 @@ def build(
 
     registry, pipeline = _loaded(context, config, stage)
     say = _say(quiet=quiet)
-    built = [
-        _copied(artifact, output) for artifact in _built(registry, pipeline, python, arch, say)
-    ]
+    if supervisor and stage is not None:
+        raise typer.BadParameter("give --stage or --supervisor, not both")
+    made = _supervisors if supervisor else _built
+    built = [_copied(artifact, output) for artifact in made(registry, pipeline, python, arch, say)]
     if json:
         echo(to_json([asdict(artifact) for artifact in built]))
         return
@@ -266,6 +273,20 @@ def _built(
             say=say,
         )
         for target in _targets(python, arch)
+    ]
+
+
+def _supervisors(
+    registry: Registry,
+    pipeline: Pipeline,
+    python: Sequence[str] | None,
+    arch: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> list[Artifact]:
+    from materia_runner.artifact.find import build_supervisor
+
+    return [
+        build_supervisor(target, registry, pipeline, say=say) for target in _targets(python, arch)
     ]
 
 

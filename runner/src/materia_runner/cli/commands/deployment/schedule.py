@@ -167,6 +167,7 @@ def status(
     """Show when the timers start next, and how the last run ended."""
     from dataclasses import asdict
 
+    from materia_runner.figures import moment_text
     from materia_runner.schedule.systemd import Systemd
 
     registry, pipeline = _loaded(context, config)
@@ -186,7 +187,8 @@ def status(
         return
     echo(_timers(timers))
     if last is not None:
-        echo(f"last run: ended {last.ended_at:%Y-%m-%d %H:%M} UTC, exit code {last.exit_code}")
+        ended = moment_text(last.ended_at)
+        echo(f"last run: ended {ended} UTC, exit code {last.exit_code}")
 
 
 @app.command("check", cls=Command, epilog=CHECK_EPILOG)
@@ -200,6 +202,7 @@ def check(
     """Fail when the last good run is too old."""
     from dataclasses import asdict
 
+    from materia_runner.figures import moment_text
     from materia_runner.schedule.status import problem_of
 
     registry, pipeline = _loaded(context, config)
@@ -214,7 +217,7 @@ def check(
         found = None if last is None else asdict(last)
         echo(to_json({"problem": problem, "last_run": found}))
     elif problem is None and last is not None and last.good_at is not None:
-        echo(f"the last good run of {pipeline.name} ended {last.good_at:%Y-%m-%d %H:%M} UTC")
+        echo(f"the last good run of {pipeline.name} ended {moment_text(last.good_at)} UTC")
     if problem is not None:
         echo(f"materia: {problem}", err=True)
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ RUN = $(UV) run --group dev
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
 .PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone build \
-	build-artifact push bench bench-rented sweep run check clean
+	build-artifact sqlmesh-plan push bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -45,6 +45,13 @@ test-alone:  ## Install core, each kit and each plugin alone, and hold it to its
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist
+
+sqlmesh-plan:  ## Write to sqlmesh-plan.txt what this branch changes in the tables, against the sample of BASE.
+	git worktree add --force --detach .plan $(BASE)
+	cd .plan && $(UV) run materia run --sample --quiet
+	MATERIA_DATABASE=.plan/materia.duckdb MATERIA_DEV_DATABASE=.plan/dev.duckdb $(UV) run \
+		sqlmesh -p transform/sqlmesh_materia plan --no-prompts --skip-tests --explain > sqlmesh-plan.txt
+	git worktree remove --force .plan
 
 build-artifact:  ## Build what a machine runs into OUT; FOR="--stage extract" or FOR=--supervisor for a part.
 	$(UV) run $(RENTING) materia artifact build $(FOR) --output $(OUT)

@@ -31,8 +31,8 @@ def event(source: str, branch: str | None = "main", **more: Any) -> Event:
     variables = {"CI_PIPELINE_SOURCE": source, "CI_DEFAULT_BRANCH": "main"}
     if branch is not None:
         variables["CI_COMMIT_BRANCH"] = branch
-    present = more.pop("present", PROJECT)
-    return Event(variables={**variables, **more}, present=present)
+    present, changed = more.pop("present", PROJECT), more.pop("changed", ())
+    return Event(variables={**variables, **more}, present=present, changed=changed)
 
 
 TABLE = {
@@ -44,7 +44,15 @@ TABLE = {
         event("push", "feature", CI_OPEN_MERGE_REQUESTS="group/materia!1"),
         [],
     ),
-    "a merge request": (event("merge_request_event", None), CODE),
+    "a merge request": (event("merge_request_event", None, changed=("README.md",)), CODE),
+    "a merge request that changes a model": (
+        event("merge_request_event", None, changed=("transform/sqlmesh_materia/models/a.sql",)),
+        [*CODE[:3], "sqlmesh:plan", *CODE[3:]],
+    ),
+    "a merge request with a task": (
+        event("merge_request_event", None, changed=("transform/a/b.sql",), TASK="run"),
+        [],
+    ),
     "a tag": (event("push", None, CI_COMMIT_TAG="v1"), CODE),
     "a nightly schedule": (event("schedule"), CODE),
     "the schedule of sweeps": (event("schedule", TASK="sweep"), ["sweep"]),

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.rented import Rented
+from fakes.esc import TOKEN, Esc, Secret
+from fakes.rented import Rented, with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia_runner.artifact.bucket import ArtifactBucket, object_name
@@ -81,6 +82,26 @@ class Production:
             channel="prod",
             say=lambda _: None,
         )
+
+    def push_with_one_variable(self) -> subprocess.CompletedProcess[str]:
+        """As CI does: all secrets but one come from Pulumi ESC."""
+        with Esc() as esc:
+            secrets = {**KEYS, **self.rented.clouds["hetzner"].secrets()}
+            esc.environments["acme/beanflows/prod"] = {
+                "environmentVariables": {name: Secret(text) for name, text in secrets.items()}
+            }
+            environment = {**with_packages(), "XDG_CACHE_HOME": str(self.cache), **esc.secrets()}
+            config = self.workshop.directory / "materia.toml"
+            text = config.read_text()
+            config.write_text(f'{text}\n[secrets]\nesc = "acme/beanflows/prod"\n')
+            try:
+                check = self.workshop.run("secrets", "check", environment=environment)
+                assert check.returncode == 0, check.stderr
+                return self.workshop.run(
+                    "artifact", "push", "--channel", "prod", environment=environment
+                )
+            finally:
+                config.write_text(text)
 
     def push(self) -> dict[str, Any]:
         done = self.rented.run("artifact", "push", "--channel", "prod", "--json", **KEYS)
@@ -175,6 +196,21 @@ def test_a_run_holds_the_lease_while_it_rents_and_another_computer_rents_nothing
     kept = json.loads(production.server.content(production.bucket, key))
     assert (kept["run"], kept["released"]) == (json.loads(done.stdout)["run"], True)
     assert len(production.rented.ledger(kept["run"])["instances"]) == 1
+
+
+@pytest.mark.campaign
+def test_ci_pushes_with_the_token_of_pulumi_alone_and_shows_no_secret(
+    pushed: tuple[Production, dict[str, Any]],
+) -> None:
+    production, release = pushed
+
+    done = production.push_with_one_variable()
+
+    assert done.returncode == 0, done.stderr
+    assert f"channel prod of psdonline: release {release['id']}" in done.stdout
+    token = production.rented.clouds["hetzner"].secrets()["HCLOUD_TOKEN"]
+    for secret in (SECRET, token, TOKEN):
+        assert secret not in done.stdout + done.stderr
 
 
 @pytest.mark.campaign

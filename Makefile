@@ -5,7 +5,7 @@ RUN = $(UV) run --group dev
 # What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
-.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone build \
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone iceberg-parts build \
 	build-artifact sqlmesh-plan push bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
@@ -16,8 +16,8 @@ lint:  ## Check format, lint, types, imports, the lock file and the CI file.
 	$(UV) lock --check
 	$(RUN) ruff format --check
 	$(RUN) ruff check
-	$(RUN) mypy
-	$(UV) run --group dev --group lint lint-imports
+	$(RUN) --group iceberg mypy
+	$(UV) run --group dev --group lint --group iceberg lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
 format:  ## Format, and fix what ruff can fix.
@@ -42,6 +42,14 @@ test-campaigns:  ## Run the tests that take minutes: every fault at every reques
 
 test-alone:  ## Install core, each kit and each plugin alone, and hold it to its contract; ONLY=name for one.
 	$(RUN) pytest -m campaign --numprocesses=2 tests/test_alone.py $(if $(ONLY),-k "$(ONLY)")
+
+iceberg-parts:  ## Get what tests of the sink iceberg need: pyiceberg, Apache's catalog (Java, Maven), readers.
+	$(UV) sync --quiet --inexact --group dev --group iceberg
+	$(UV) sync --quiet --project tests/iceberg_readers
+	mvn --quiet --batch-mode --file tests/iceberg_catalog dependency:build-classpath \
+		-Dmdep.outputFile=target/classpath.txt
+	javac -d tests/iceberg_catalog/target/classes \
+		-cp "$$(cat tests/iceberg_catalog/target/classpath.txt)" tests/iceberg_catalog/src/*.java
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
-from fakes.s3_runs import QUICK
 from materia.errors import ArtifactError, BusyError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.config.pipeline import Bucket

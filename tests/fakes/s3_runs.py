@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from fakes.odd_store import OddStore
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from materia_s3.address import Address
-from materia_s3.sink import S3Sink
+from materia_s3.sink import KEYS, TABLE, S3Sink
+from materia_store.bucket.address import Address
 from materia_store.object_store import Patience
 
-QUICK = Patience(
-    connect=timedelta(seconds=1),
-    request=timedelta(seconds=1),
-    pause=timedelta(milliseconds=1),
-    reach=timedelta(seconds=0.3),
-    overall=timedelta(seconds=0.4),
-    apart=timedelta(0),
-)
 Machine = Callable[[str], S3Sink]
 
 
 def address(server: S3Server | OddStore, bucket: str) -> Address:
-    return Address(bucket=bucket, prefix="coffee", endpoint=server.endpoint, region="us-east-1")
+    return Address(
+        bucket=bucket,
+        prefix="coffee",
+        endpoint=server.endpoint,
+        region="us-east-1",
+        table=TABLE,
+        keys=KEYS,
+    )
 
 
 def machines(

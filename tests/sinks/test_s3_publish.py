@@ -15,8 +15,8 @@ from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import BusyError, SinkError
-from materia_s3.objects import ListedObject
-from materia_s3.pointer import KEPT_FOR, Pointer, expendable, history
+from materia_store.bucket.objects import ListedObject
+from materia_store.bucket.pointer import KEPT_FOR, Pointer, expendable, history
 from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,

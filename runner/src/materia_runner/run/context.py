@@ -174,6 +174,7 @@ class RunContext:
             return None
         from materia_runner.worker.transform import up_to_date
 
+        self.pin()
         with self._heard(stage):
             source = self._open(self.source)
         return up_to_date(

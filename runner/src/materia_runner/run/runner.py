@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from materia.errors import (
+    BudgetError,
     ConfigError,
     MateriaError,
     NoOfferError,
@@ -23,7 +24,6 @@ from materia.errors import (
 from materia.plugins import Registry
 from materia_providers.clock import provider_time
 
-from materia_runner.codec import plain
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.figures import money_text
@@ -31,11 +31,10 @@ from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
-from materia_runner.planning.available_offers import Market, ask_market, refuse_folders
+from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
 from materia_runner.planning.plan import Placement, Plan, make_plan
-from materia_runner.planning.plan_json import plan_values
 from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
@@ -43,6 +42,7 @@ from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.placement import PlacementRun, artifacts_of
+from materia_runner.run.plan_record import save_plan
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
@@ -73,6 +73,29 @@ def _unheard(_stage: str, _event: Event) -> None:
     """Ignore the event."""
 
 
+def _approved(_planned: Planned) -> bool:
+    """Approve the plan."""
+    return True
+
+
+class Approval:
+    """A question that is asked once in a run, before its first machine is rented."""
+
+    def __init__(self, ask: Callable[[Planned], bool]) -> None:
+        self._ask = ask
+        self._given = False
+
+    def require(self, planned: Planned) -> None:
+        """Ask, unless the run was approved before.
+
+        Raises:
+            BudgetError: the plan was declined.
+        """
+        if not self._given and not self._ask(planned):
+            raise BudgetError("the plan was declined; no machine was rented")
+        self._given = True
+
+
 def plan_run(
     pipeline: Pipeline,
     registry: Registry,
@@ -87,12 +110,12 @@ def plan_run(
         MateriaError: the only provider raised it.
     """
     refuse_folders(pipeline, registry)
-    market = ask_market(pipeline, registry, environment)
+    available = collect_offers(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
     return Planned(
-        plan=_plan(pipeline, stages, market, Failover(offers=market.offers)),
-        unanswered=market.unanswered,
-        left_out=market.left_out,
+        plan=_plan(pipeline, stages, available, Failover(offers=available.offers)),
+        unanswered=available.unanswered,
+        left_out=available.left_out,
     )
 
 
@@ -105,12 +128,15 @@ def run(
     everything: bool = False,
     bundled_only: bool = False,
     observe: Observe = _unheard,
+    approve: Callable[[Planned], bool] = _approved,
 ) -> RunReport:
     """Run the stages one after the other, and stop at the first that fails.
 
-    Partitions that cannot be used do not fail a stage: they are `problems` in its result.
+    Partitions that cannot be used do not fail a stage: they are `problems` in its result. *approve*
+    gets the plan before the first machine is rented, and not again when a machine fails.
 
     Raises:
+        BudgetError: *approve* was false, or the plan exceeds a cap; no machine was rented for it.
         Interrupted: on SIGINT, SIGTERM or SIGHUP, after the clean-up.
         MateriaError: a stage failed, or could not start.
     """
@@ -132,7 +158,7 @@ def run(
         )
         with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
             try:
-                reports = _run_all(context)
+                reports = _run_all(context, Approval(approve))
             finally:
                 release_lease(context)
         total = context.cost_meter.total(datetime.now(UTC))
@@ -161,44 +187,42 @@ def _run_row(context: RunContext) -> RunRow:
     )
 
 
-def _run_all(context: RunContext) -> list[StageReport]:
+def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
     pipeline, recorder = context.pipeline, context.recorder
     first = pipeline.stages[0].name
     refuse_folders(pipeline, context.registry)
-    market = ask_market(pipeline, context.registry, context.environment)
-    for unanswered in market.unanswered:
+    available = collect_offers(pipeline, context.registry, context.environment)
+    for unanswered in available.unanswered:
         expected = unanswered.lacking and not pipeline.providers
         recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
-    for line in market.left_out:
+    for line in available.left_out:
         recorder.say(first, line, warning=True)
-    _sweep(context, market)
+    _sweep(context, available)
     remaining: Sequence[Stage] = _with_experience(pipeline, recorder.ledger)
     reports: list[StageReport] = []
-    failover = Failover(offers=market.offers)
+    failover = Failover(offers=available.offers)
     with FailoverNotices(partial(recorder.say, warning=True)) as notices:
         number = 0
         while remaining:
             context.signals.let_through()
-            plan = _plan(pipeline, remaining, market, failover)
+            plan = _plan(pipeline, remaining, available, failover)
             placement = plan.placements[0]
             provider = placement.chosen.offer.provider
-            owned = provider in market.owned
+            owned = provider in available.owned
             if not number:
-                _save_plan(context, plan, market, owned=owned)
+                save_plan(context, plan, available, owned=owned)
             if not owned:
                 if (result := context.needs_no_machine(remaining[0])) is not None:
                     recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
                     reports.append(_unrented(remaining[0], result))
                     remaining = remaining[1:]
                     continue
-                _check_budget(context, plan)
-                hold_lease(context, plan)
-                _make_ready(context, plan, market)
+                _before_renting(context, plan, available, approval)
             notices.tried()
             if not owned:
                 recorder.say(placement.stages[0].name, _chosen(placement))
             number += 1
-            attempt = PlacementRun(context, placement, market.providers[provider], number=number)
+            attempt = PlacementRun(context, placement, available.providers[provider], number=number)
             try:
                 with meter_shown(recorder, context.cost_meter, placement.stages[0].name):
                     attempt.go(owned=owned)
@@ -211,24 +235,6 @@ def _run_all(context: RunContext) -> list[StageReport]:
                 reports += attempt.reports
             remaining = remaining[len(attempt.reports) :]
     return reports
-
-
-def _save_plan(context: RunContext, plan: Plan, market: Market, *, owned: bool) -> None:
-    """Write the plan to the ledger, with the release that rented machines run, if any.
-
-    Raises:
-        ArtifactError: the channel has no release that this machine can run.
-    """
-    if not owned:
-        context.pin()
-    values = {
-        **plan_values(plan),
-        "unanswered": plain(market.unanswered),
-        "left_out": list(market.left_out),
-    }
-    if context.pinned is not None:
-        values["release"] = context.pinned.release.id
-    context.recorder.ledger.save_plan(context.run, values)
 
 
 def _next_try(
@@ -254,7 +260,26 @@ def _next_try(
     return failover.learn(error, attempt.offer)
 
 
-def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
+def _before_renting(
+    context: RunContext, plan: Plan, available: AvailableOffers, approval: Approval
+) -> None:
+    """Check the caps, ask for approval, take the lease, and prepare what would cost paid time.
+
+    Raises:
+        ArtifactError: an artifact cannot be built.
+        BudgetError: the worst case exceeds a cap, or the plan was declined.
+        BusyError: another process holds the database of the sink, or another run the lease.
+    """
+    _check_budget(context, plan)
+    approval.require(
+        Planned(plan=plan, unanswered=available.unanswered, left_out=available.left_out)
+    )
+    context.pin()
+    hold_lease(context, plan)
+    _make_ready(context, plan, available)
+
+
+def _make_ready(context: RunContext, plan: Plan, available: AvailableOffers) -> None:
     """Lock the sink and build artifacts before a machine is rented: a failure then costs nothing.
 
     Raises:
@@ -264,7 +289,7 @@ def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
     rented = [
         placement
         for placement in plan.placements
-        if placement.chosen.offer.provider not in market.owned
+        if placement.chosen.offer.provider not in available.owned
     ]
     for placement in rented:
         artifacts_of(context, placement)
@@ -278,16 +303,18 @@ def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
     return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
 
 
-def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, failover: Failover) -> Plan:
+def _plan(
+    pipeline: Pipeline, stages: Sequence[Stage], available: AvailableOffers, failover: Failover
+) -> Plan:
     try:
         return make_plan(
             stages,
-            market.offers,
+            available.offers,
             start=datetime.now(UTC),
             exchange=pipeline.exchange,
             excluded=failover.excluded,
-            owned=market.owned,
-            unanswered=[*(one.reason for one in market.unanswered), *market.left_out],
+            owned=available.owned,
+            unanswered=[*(one.reason for one in available.unanswered), *available.left_out],
         )
     except NoOfferError as error:
         if not failover.reasons:
@@ -334,19 +361,19 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _sweep(context: RunContext, market: Market) -> None:
+def _sweep(context: RunContext, available: AvailableOffers) -> None:
     """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
     first = context.pipeline.stages[0].name
 
     def sweep(name: str) -> Swept | MateriaError:
         try:
-            provider = market.providers[name]
+            provider = available.providers[name]
             now = provider_time(provider).now
             return sweep_provider(provider, name=name, state=context.state, now=now)
         except MateriaError as error:
             return error
 
-    names = sorted(market.providers)
+    names = sorted(available.providers)
     results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Swept):

@@ -122,7 +122,7 @@ class Session:
             while (found := follower.records.get()) is not None:
                 kind, payload, offset = found
                 texts[kind].feed(payload)
-                follower.told(offset)
+                follower.acknowledge(offset)
             end = future.result()
         except BaseException:
             if future is not None:
@@ -227,7 +227,7 @@ class Session:
         return self._well(outcome, f"cannot copy {path.name} to the worker")
 
     def expect_script(self) -> None:
-        """Start the supervisor program in advance, so that the next command starts faster."""
+        """Start the agent program in advance, so that the next command starts faster."""
         self._loop.call(self._connection.expect("run"))
 
     def download(

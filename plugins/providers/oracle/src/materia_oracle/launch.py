@@ -12,17 +12,16 @@ from typing import Any
 from materia.compute import InstanceRequest, Offer
 from materia.errors import CapacityError, ConfigError, CredentialsError, ProviderError
 from materia_providers.api_errors import GoneError, UnansweredError
-from materia_providers.labels import mark_of
+from materia_providers.labels import owner_of
 from materia_providers.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.catalog.shapes import BOOT_VOLUME_VPUS, read_offer_size
 from materia_oracle.client import NO_RETRY, Place, may_pass
 from materia_oracle.errors import refuses_offer
-from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
+from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, owner_of_instance
 from materia_oracle.offers import domains_of
 
-TABLE = "[providers.oracle] of materia.toml"
 # How many retry tokens to try when ended instances have used them up.
 GENERATIONS = 8
 
@@ -72,7 +71,7 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
 
     def once() -> Any:
         found = clients.once(doing, call).data
-        if not owned.is_mine(mark_of_instance(found)):
+        if not owned.is_mine(owner_of_instance(found)):
             raise UnansweredError(
                 f"oracle: cannot {doing}: the answer does not name the new instance"
             )
@@ -93,7 +92,8 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
         if "shape" in str(error).lower():
             raise CapacityError(str(error)) from error
         raise ProviderError(
-            f"{error}; check compartment and subnet in {TABLE} and the user's policies"
+            f"{error}; check providers.oracle.compartment, providers.oracle.subnet and the user's "
+            "policies"
         ) from error
     except ProviderError as error:
         if "InvalidatedRetryToken" in str(error):
@@ -128,7 +128,7 @@ def _details(
         ),
         create_vnic_details=models.CreateVnicDetails(subnet_id=subnet, assign_public_ip=True),
         metadata=metadata,
-        freeform_tags=mark_of(request).labels(),
+        freeform_tags=owner_of(request).labels(),
     )
 
 
@@ -144,8 +144,8 @@ def _image_id(place: Place, offer: Offer, image: str) -> str:
     if _images(place, system, version):
         raise CapacityError(lacking)  # an image for another shape exists
     raise ConfigError(
-        f"{lacking}; set image in {TABLE} to an operating system and its version as Oracle names "
-        "them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
+        f"{lacking}; set providers.oracle.image to an operating system and its version as Oracle "
+        "names them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
     )
 
 

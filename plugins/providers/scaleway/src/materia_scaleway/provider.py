@@ -14,8 +14,8 @@ from materia.errors import CapacityError, ConfigError, Made, ProviderError, Read
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
-from materia_providers.labels import Mark, mark_of
+from materia_providers.cloud_init import check_size
+from materia_providers.labels import Owner, owner_of
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot, look_for, poll
 from materia_providers.teardown import leaving_nothing
@@ -23,21 +23,23 @@ from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTempl
 from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
-from materia_scaleway.client import connect
+from materia_scaleway.client import connect, make_client
+from materia_scaleway.credentials import Credentials
 from materia_scaleway.errors import refuses_offer, translated
 from materia_scaleway.inventory import (
     Owned,
     address_of,
     instances_of,
-    mark_of_entry,
-    mark_of_server,
+    owner_of_entry,
+    owner_of_server,
     read_server,
     tags_of,
 )
 from materia_scaleway.offers import offers_of
 from materia_scaleway.prices import PROVIDER, volume_gb
+from materia_scaleway.settings import Settings
 from materia_scaleway.teardown import remove
-from materia_scaleway.zones import ZONES, Zones
+from materia_scaleway.zones import ZONES
 
 # A cautious limit: the API documents none, scaleway/terraform-provider-scaleway accepts no longer
 # `cloud_init` (StringLenBetween(0, 127998), read 2026-11).
@@ -49,15 +51,10 @@ class Scaleway:
 
     def __init__(
         self,
+        credentials: Credentials,
+        settings: Settings | None = None,
         *,
-        access_key: str,
-        secret_key: str,
-        project: str,
-        zones: Zones,
-        image: str,
-        ssh_port: int = 22,
-        api_url: str,
-        timeout: timedelta = timedelta(seconds=30),
+        request_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=5),
         first_retry: timedelta = timedelta(milliseconds=200),
@@ -65,24 +62,30 @@ class Scaleway:
     ) -> None:
         """Open the provider; this sends no request.
 
-        *timeout* limits one request; *patience* limits a create or a destroy; *settle* is how long
-        a new server may be missing from lists. A request that is safe to repeat is retried after
-        *first_retry*, and once more later. *once* caches prices for several needs.
+        Args:
+            credentials: The API key.
+            settings: The settings in materia.toml.
+            request_timeout: Time limit of one request.
+            patience: How long a create or a destroy may take.
+            settle: How long a new server may be missing from lists.
+            first_retry: Pause before a request that is safe to repeat is sent again; the second
+                pause is three times as long.
+            once: Cache of prices for several needs; without it every need asks again.
 
         Raises:
             CredentialsError: a key is malformed.
         """
-        from materia_scaleway.client import make_client
-
-        client = make_client(access_key, secret_key, project, api_url)
+        settings = settings or Settings()
         self._apis = connect(
-            client, timeout.total_seconds(), first_retry=first_retry.total_seconds()
+            make_client(credentials, settings),
+            request_timeout.total_seconds(),
+            first_retry=first_retry.total_seconds(),
         )
-        self._api_url = api_url
-        self._project = project
-        self._zones = zones
-        self._image = image
-        self._ssh_port = ssh_port
+        self._api_url = settings.api_url
+        self._project = settings.project
+        self._zones = settings.zones
+        self._image = settings.image
+        self._ssh_port = settings.ssh_port
         self._patience = patience
         self._once = once or unkept()
         self._settle = settle
@@ -103,10 +106,9 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
-        host_key = host_key_of(request.user_data) if request.user_data else None
-        owned = self._owned(zone, mark_of(request))
+        owned = self._owned(zone, owner_of(request))
         with leaving_nothing(f"scaleway: cannot create {request.name}", partial(self._undo, owned)):
-            return replace(self._created(request, owned), host_key=host_key)
+            return self._created(request, owned)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's servers; leftovers without a server have an empty id.
@@ -134,7 +136,7 @@ class Scaleway:
         return Entries(listed, left.lines())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait for the server; fail at once when it is locked or stopped again."""
+        """Wait until the SSH port answers; fail at once when it is locked or stopped again."""
         which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
 
@@ -162,18 +164,18 @@ class Scaleway:
     def destroy_instance(self, instance: Instance, /) -> None:
         """Delete the server, then its volumes and addresses, until each answers 404."""
         for zone in self._zones_of(instance):
-            mark = Mark(
+            owner = Owner(
                 name=instance.name,
                 run=instance.run,
                 stage=instance.stage,
                 expires_at=instance.expires_at,
             )
-            owned = self._owned(zone, mark)
+            owned = self._owned(zone, owner)
             owned.know(instance)
             remove(owned, self._patience)
 
-    def _owned(self, zone: str, mark: Mark) -> Owned:
-        return Owned(apis=self._apis, zone=zone, mark=mark, settle=self._settle)
+    def _owned(self, zone: str, owner: Owner) -> Owned:
+        return Owned(apis=self._apis, zone=zone, owner=owner, settle=self._settle)
 
     def _zones_of(self, instance: Instance) -> tuple[str, ...]:
         """The zone of an instance, from its resources: the instance itself has only the region."""
@@ -191,8 +193,8 @@ class Scaleway:
     def _check(self, request: InstanceRequest) -> None:
         if not self._project:
             raise ConfigError(
-                "scaleway: set project in [providers.scaleway] of materia.toml to the ID of the "
-                "project to create instances in, best one for materia alone"
+                "providers.scaleway.project is not set; set it to the ID of the project to create "
+                "instances in, best one for materia alone"
             )
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_BYTES)
 
@@ -207,7 +209,7 @@ class Scaleway:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
         owned.touched = True
-        if mark_of_server(server) is None:
+        if owner_of_server(server) is None:
             raise ProviderError(f"scaleway: the server {server.id} is not named {request.name}")
         identity, api = server.id, self._apis.instances
         owned.tag_volumes(server)
@@ -247,9 +249,9 @@ class Scaleway:
                     protected=False,
                     public_ips=[address],
                     volumes={"0": VolumeServerTemplate(size=size, volume_type="sbs_volume")},
-                    tags=tags_of(owned.mark),
+                    tags=tags_of(owned.owner),
                 ).server
-                if server is None or not owned.is_mine(mark_of_server(server)):
+                if server is None or not owned.is_mine(owner_of_server(server)):
                     raise ValueError("it does not name the new server")
         except UnansweredError:
             # It may exist all the same, and be missing from lists for a moment.
@@ -271,9 +273,9 @@ class Scaleway:
                     zone=owned.zone,
                     project=self._project,
                     type_=IpType.ROUTED_IPV4,
-                    tags=tags_of(owned.mark),
+                    tags=tags_of(owned.owner),
                 ).ip
-                if address is None or not owned.is_mine(mark_of_entry(address.id, address.tags)):
+                if address is None or not owned.is_mine(owner_of_entry(address.id, address.tags)):
                     raise ValueError("it does not name the new address")
         except UnansweredError:
             owned.uncertain = True
@@ -301,8 +303,8 @@ class Scaleway:
         if found or any(self._images(other) for other in self._zones.names if other != zone):
             raise CapacityError(lacking)  # the image exists for another type or zone
         raise ConfigError(
-            f"{lacking}; set image in [providers.scaleway] of materia.toml to a label of the "
-            "marketplace, for example ubuntu_noble"
+            f"{lacking}; set providers.scaleway.image to a label of the marketplace, for example "
+            "ubuntu_noble"
         )
 
     def _images(self, zone: str) -> list[Any]:

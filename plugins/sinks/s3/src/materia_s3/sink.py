@@ -6,14 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia_store.bucket.address import Address
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.database import Database
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.raw_files import RawFiles
 from materia_store.connection import naming
 from materia_store.object_store import Patience
 
-from materia_s3.address import Address
-from materia_s3.cache import Cache
-from materia_s3.database import Database
-from materia_s3.objects import Objects
-from materia_s3.raw_files import RawFiles
+from materia_s3.published_object import PublishedObject
+
+TABLE = "sinks.s3"
+KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+def address_of(settings: Mapping[str, object]) -> Address:
+    """The bucket that the settings name; raises as `Address.of_settings`."""
+    return Address.of_settings(settings, table=TABLE, keys=KEYS)
 
 
 class S3Sink:
@@ -31,8 +40,9 @@ class S3Sink:
         """Use the bucket at *address*, with a local cache under *cache*, which may be missing."""
         objects = Objects(address, key=key, secret=secret, patience=patience)
         self._copies = Cache(cache / address.folder, objects)
-        self._database = Database(objects, self._copies)
-        self._raw = RawFiles(objects, self._copies)
+        published = PublishedObject(objects)
+        self._database = Database(objects, self._copies, published)
+        self._raw = RawFiles(objects, self._copies, published=published.where)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
         """The records of a source by partition key."""

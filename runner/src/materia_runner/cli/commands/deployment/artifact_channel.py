@@ -232,7 +232,7 @@ def check_name(channel: str) -> None:
     """
     from materia.errors import ConfigError
 
-    from materia_runner.config.load import NAME
+    from materia_runner.config.production import NAME
 
     if not NAME.fits(channel):
         raise ConfigError(f"a channel must be {NAME.what}, is {channel!r}")

@@ -1,0 +1,81 @@
+"""The sink: objects of raw files, a database in the bucket, and tables in the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.database import Database
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.raw_files import RawFiles
+from materia_store.connection import naming
+from materia_store.object_store import Patience
+
+from materia_iceberg.catalog.client import Catalog
+from materia_iceberg.keeping import Keeping
+from materia_iceberg.publication import Publication
+from materia_iceberg.settings import Settings
+
+
+class IcebergSink:
+    """Raw files in a bucket, finished tables in a catalog; copies of them on this machine."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        cache: Path,
+        keeping: Keeping | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Use what *settings* name, and keep copies under *cache*, which need not exist yet."""
+        objects = Objects(
+            settings.address,
+            key=settings.identity,
+            secret=settings.secret,
+            patience=patience,
+        )
+        self._copies = Cache(cache / settings.folder, objects)
+        catalog = Catalog(settings, patience)
+        published = Publication(catalog, settings, keeping or Keeping(), patience)
+        self._database = Database(objects, self._copies, published)
+        self._raw = RawFiles(objects, self._copies, published=published.where)
+
+    def known(self, source: str, /) -> Mapping[str, Known]:
+        """As `RawFiles.known`."""
+        return self._raw.known(source)
+
+    def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
+        """As `RawFiles.record`."""
+        with naming(self._copies.folder):
+            self._raw.record(source, partition, result)
+
+    def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
+        """As `RawFiles.refuse`."""
+        self._raw.refuse(source, raw, reason)
+
+    def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
+        """As `RawFiles.find`."""
+        with naming(self._copies.folder):
+            return self._raw.find(source, partition, file, sha256)
+
+    def fingerprint(self) -> str | None:
+        """The fingerprint of what is published; raises as `Database.pointer`."""
+        pointer = self._database.pointer()
+        return pointer.fingerprint if pointer else None
+
+    def published(self) -> Path | None:
+        """As `Database.published`."""
+        return self._database.published()
+
+    def checkout(self) -> Path:
+        """As `Database.checkout`, and as `RawFiles.miss_nothing`."""
+        self._raw.miss_nothing()
+        return self._database.checkout()
+
+    def publish(self, request: PublishRequest, /) -> Sequence[Table]:
+        """As `Database.publish`, and as `RawFiles.miss_nothing`."""
+        self._raw.miss_nothing()
+        return self._database.publish(request)

@@ -1,0 +1,1 @@
+"""Tables on their way into the catalog; all that needs pyiceberg is here."""

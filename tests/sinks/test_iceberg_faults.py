@@ -1,0 +1,255 @@
+"""What a catalog sometimes does, and what the user is told of it."""
+
+import logging
+import time
+import traceback
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fakes.iceberg_catalog import AT_ONCE, IN_ORDER, LENT, TOKEN, IcebergCatalog, Lending
+from fakes.iceberg_runs import BUCKET_KEY, PATIENT, Machine, Reader, machines, run, settings_of
+from fakes.s3 import KEY, SECRET, Fault, S3Server
+from materia.errors import BusyError, ConfigError, MateriaError, SinkError
+from materia_iceberg.settings import read_settings
+from materia_iceberg.sink import IcebergSink
+
+TABLE = "serving.prices"
+SOME = "CREATE OR REPLACE TABLE serving.prices AS SELECT range AS i FROM range({})"
+PASSING = {
+    "dropped": Fault(drop=True),
+    "dropped when it was done": Fault(drop=True, after=True),
+    "500": Fault(status=500, code="boom"),
+    "500 when it was done": Fault(status=500, code="boom", after=True),
+    "502 when it was done": Fault(status=502, code="boom", after=True),
+    "504": Fault(status=504, code="boom"),
+    "429": Fault(status=429, code="slow", times=2),
+    "503": Fault(status=503, code="slow", times=2),
+}
+QUESTIONS = [
+    ("GET", "/v1/config$"),
+    ("GET", "tables/run$"),
+    ("GET", "tables/prices$"),
+    ("POST", "/namespaces$"),
+    ("POST", "/tables$"),
+]
+REQUESTS = {
+    AT_ONCE: [*QUESTIONS, ("POST", "transactions/commit$")],
+    IN_ORDER: [
+        *QUESTIONS,
+        ("POST", "tables/run$"),
+        ("POST", "tables/prices$"),
+        ("POST", "tables/run$"),
+    ],
+}
+
+
+@pytest.mark.parametrize("how", PASSING)
+def test_a_passing_fault_of_any_request_is_not_noticed(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader, kind: str, how: str
+) -> None:
+    faults = [replace(PASSING[how], method=one, name=name) for one, name in REQUESTS[kind]]
+    # Where tables are committed one by one, the word is committed twice; and that it has begun once
+    # more, unless it was done already.
+    faults[-1].skip = int(kind == IN_ORDER and not faults[-1].after)
+    with catalog.failing(*faults):
+        run(machine("one"), "1", SOME.format(3), TABLE)
+
+    assert [fault.name for fault in faults if not fault.happened] == []
+    assert machine("two").fingerprint() == "1"
+    assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,), (2,)]
+    assert len(catalog.metadata(TABLE)["snapshots"]) == 1, "it was published twice"
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
+) -> None:
+    hasty = replace(PATIENT, request=timedelta(seconds=2), overall=timedelta(seconds=60))
+    on = machines(settings_of(s3_server, bucket, catalog.uri), tmp_path, hasty)
+    late = Fault(
+        method="POST", name="commit$|tables/prices$", after=True, act=lambda: time.sleep(5)
+    )
+    with catalog.failing(late):
+        run(on("one"), "1", SOME.format(3), TABLE)
+
+    assert late.happened
+    assert len(catalog.metadata(TABLE)["snapshots"]) == 1
+    assert on("two").fingerprint() == "1"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind_of_error", "told"),
+    [
+        (401, SinkError, "it refuses the token .*; set ICEBERG_TOKEN to one of this catalog"),
+        (403, SinkError, "the token has not the rights"),
+        (400, SinkError, "it answers 400"),
+        (500, SinkError, "it answers 500 .*; run again: nothing that was kept is harmed"),
+        (503, SinkError, "it answers 503"),
+        (301, SinkError, "it answers 301"),
+    ],
+)
+def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
+    machine: Machine,
+    catalog: IcebergCatalog,
+    status: int,
+    kind_of_error: type[MateriaError],
+    told: str,
+) -> None:
+    run(machine("home"), "0", SOME.format(1), TABLE)
+    for call in (
+        lambda: machine("one").fingerprint(),
+        lambda: machine("one").published(),
+        lambda: run(machine("one"), "1", SOME.format(2), TABLE),
+    ):
+        with (
+            catalog.failing(Fault(status=status, code="boom", times=10_000)),
+            pytest.raises(MateriaError, match=told) as caught,
+        ):
+            call()
+        shown = "".join(traceback.format_exception(caught.value))
+        assert type(caught.value) is kind_of_error or isinstance(caught.value, kind_of_error)
+        assert str(caught.value).startswith(catalog.uri)
+        assert "***" in str(caught.value), "the answer did not hold the token"
+        assert not [secret for secret in (TOKEN, KEY, SECRET) if secret in shown]
+
+    assert machine("two").fingerprint() == "0"
+
+
+@pytest.mark.parametrize("status", [500, 409, 403])
+@pytest.mark.usefixtures("kind")
+def test_a_commit_that_is_refused_for_good_changes_nothing_and_the_next_run_goes_on(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader, status: int
+) -> None:
+    run(machine("home"), "0", SOME.format(1), TABLE)
+    fault = Fault(method="POST", name="commit$|tables/run$", status=status, code="no", times=999)
+    told = BusyError if status == 409 else SinkError
+    with catalog.failing(fault), pytest.raises(told):
+        run(machine("one"), "1", SOME.format(2), TABLE)
+    assert machine("two").fingerprint() == "0"
+    assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,)]
+
+    run(machine("one"), "2", SOME.format(2), TABLE)
+    assert reader.rows(TABLE) == [(0,), (1,)]
+
+
+def test_a_token_of_another_catalog_is_told(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
+) -> None:
+    defaults = {"account": None, "region": None, "namespace_prefix": "", "tables": ("serving",)}
+    settings = {**defaults, **settings_of(s3_server, bucket, catalog.uri)}
+    read = read_settings(settings, token="another", key=BUCKET_KEY)  # noqa: S106 -- of a test
+    with pytest.raises(SinkError, match="it refuses the token"):
+        IcebergSink(read, cache=tmp_path, patience=PATIENT).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("uri", "warehouse", "kind_of_error", "told"),
+    [
+        ("{}", "sea", ConfigError, "there is no such catalog or warehouse"),
+        ("{}/nowhere", "lake", ConfigError, "there is no such catalog or warehouse"),
+        ("http://127.0.0.1:9", "lake", SinkError, "it does not answer"),
+    ],
+)
+def test_a_catalog_that_is_not_there_is_told(  # noqa: PLR0917 -- of fixtures and parameters
+    s3_server: S3Server,
+    bucket: str,
+    catalog: IcebergCatalog,
+    tmp_path: Path,
+    uri: str,
+    warehouse: str,
+    kind_of_error: type[MateriaError],
+    told: str,
+) -> None:
+    settings = settings_of(s3_server, bucket, uri.format(catalog.uri), warehouse)
+    with pytest.raises(kind_of_error, match=told):
+        machines(settings, tmp_path)("one").fingerprint()
+
+
+def test_what_is_no_catalog_is_told(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
+    settings = settings_of(s3_server, bucket, s3_server.endpoint)
+    with pytest.raises(MateriaError, match="cannot be asked what it can do"):
+        machines(settings, tmp_path)("one").fingerprint()
+
+
+def test_a_key_that_the_catalog_lends_is_used_and_asked_for_anew_before_it_ends(
+    s3_server: S3Server, machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    catalog.lending = Lending()
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    lasting = {token for token in s3_server.tokens if token.startswith(LENT)}
+    catalog.lending = Lending(seconds=30)
+    s3_server.tokens.clear()
+    run(machine("one"), "2", SOME.format(4), TABLE)
+    short = {token for token in s3_server.tokens if token.startswith(LENT)}
+
+    assert len(lasting) == 2, "one for each table"
+    assert len(short) > 2
+    assert len(reader.rows(TABLE)) == 4
+
+
+def test_no_secret_is_left_anywhere(  # noqa: PLR0917 -- of fixtures
+    s3_server: S3Server,
+    bucket: str,
+    machine: Machine,
+    catalog: IcebergCatalog,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    catalog.lending = Lending()
+    sink = machine("one")
+    run(sink, "1", SOME.format(3), TABLE)
+    told = caplog.text
+    here = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    there = [s3_server.content(bucket, name) for name in s3_server.names(bucket)]
+    tables = repr(catalog.tables).encode()
+
+    assert here
+    assert len(there) >= 7
+    for secret in (TOKEN, KEY, SECRET, LENT):
+        assert not [1 for content in (*here, *there, tables) if secret.encode() in content]
+        assert secret not in repr(vars(sink))
+        assert secret not in told
+
+
+def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
+    machine: Machine, catalog: IcebergCatalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(
+        machine("one"),
+        "1",
+        f"{SOME.format(3)}; CREATE TABLE serving.gone AS SELECT 1",
+        TABLE,
+        "serving.gone",
+    )
+    with catalog.failing(Fault(method="DELETE", status=403, code="no", times=99)):
+        run(machine("one"), "2", "DROP TABLE serving.gone", TABLE)
+    (told,) = [one for one in caplog.records if one.name == "materia.sinks.iceberg"]
+
+    assert "were not all cleared away" in told.getMessage()
+    assert machine("two").fingerprint() == "2"
+
+
+def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
+    s3_server: S3Server,
+    bucket: str,
+    machine: Machine,
+    catalog: IcebergCatalog,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run(machine("one"), "1", SOME.format(1), TABLE)
+    (first,) = catalog.metadata(TABLE)["snapshots"]
+    refused = Fault(method="POST", name="commit$", status=403, code="no", times=9)
+    with catalog.failing(refused), pytest.raises(SinkError):
+        run(machine("dead"), "dead", SOME.format(2), TABLE)
+    s3_server.age(bucket, timedelta(days=2))
+    place = first["manifest-list"].removeprefix(f"s3://{bucket}/")
+    s3_server.client().put_object(Bucket=bucket, Key=place, Body=b"theirs")
+    run(machine("one"), "2", SOME.format(3), TABLE)
+    told = [one.getMessage() for one in caplog.records if one.name == "materia.sinks.iceberg"]
+
+    assert len(told) == 1
+    assert "what is published is whole" in told[0]
+    assert machine("two").fingerprint() == "2"

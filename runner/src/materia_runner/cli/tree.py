@@ -86,6 +86,11 @@ TREE = (
                 "artifact", "deployment.artifact", "Build, list and push what rented machines run."
             ),
             Branch(
+                "schedule",
+                "deployment.schedule",
+                "Start runs and sweeps by themselves: systemd, cron or GitLab.",
+            ),
+            Branch(
                 "secrets",
                 "deployment.secrets",
                 "List which secrets are needed, and where they are found.",

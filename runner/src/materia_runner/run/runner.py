@@ -24,7 +24,6 @@ from materia.errors import (
 from materia.plugins import Registry
 from materia_providers.clock import provider_time
 
-from materia_runner.codec import plain
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.figures import money_text
@@ -36,13 +35,14 @@ from materia_runner.planning.available_offers import AvailableOffers, collect_of
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
 from materia_runner.planning.plan import Placement, Plan, make_plan
-from materia_runner.planning.plan_json import plan_values
 from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
+from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.placement import PlacementRun, artifacts_of
+from materia_runner.run.plan_record import save_plan
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
@@ -157,7 +157,10 @@ def run(
             signals=signals,
         )
         with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
-            reports = _run_all(context, Approval(approve))
+            try:
+                reports = _run_all(context, Approval(approve))
+            finally:
+                release_lease(context)
         total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
@@ -207,11 +210,7 @@ def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
             provider = placement.chosen.offer.provider
             owned = provider in available.owned
             if not number:
-                without_answer = {
-                    "unanswered": plain(available.unanswered),
-                    "left_out": list(available.left_out),
-                }
-                recorder.ledger.save_plan(context.run, {**plan_values(plan), **without_answer})
+                save_plan(context, plan, available, owned=owned)
             if not owned:
                 if (result := context.needs_no_machine(remaining[0])) is not None:
                     recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
@@ -264,17 +263,19 @@ def _next_try(
 def _before_renting(
     context: RunContext, plan: Plan, available: AvailableOffers, approval: Approval
 ) -> None:
-    """Check the caps, ask for approval, and prepare what would cost paid time later.
+    """Check the caps, ask for approval, take the lease, and prepare what would cost paid time.
 
     Raises:
         ArtifactError: an artifact cannot be built.
         BudgetError: the worst case exceeds a cap, or the plan was declined.
-        BusyError: another process holds the database of the sink.
+        BusyError: another process holds the database of the sink, or another run the lease.
     """
     _check_budget(context, plan)
     approval.require(
         Planned(plan=plan, unanswered=available.unanswered, left_out=available.left_out)
     )
+    context.pin()
+    hold_lease(context, plan)
     _make_ready(context, plan, available)
 
 

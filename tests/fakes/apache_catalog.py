@@ -1,6 +1,6 @@
-"""Apache's own Iceberg REST catalog, in a process of its own: it judges ours.
+"""Apache's own Iceberg REST catalog in a separate process: the reference for the fake catalog.
 
-`make iceberg-parts` gets it, where there are Java and Maven; tests are skipped without it.
+`make iceberg-parts` downloads it, and needs Java and Maven; without it, pytest skips its tests.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from fakes.s3 import KEY, SECRET, S3Server
 FOLDER = Path(__file__).resolve().parents[1] / "iceberg_catalog"
 CLASS_PATH = FOLDER / "target" / "classpath.txt"
 CLASSES = FOLDER / "target" / "classes"
-# It lives for a few tests: the quick compiler and a small heap.
+# It runs for a few tests only: the quick compiler and a small heap.
 JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m")
 
 
 class ApacheCatalog:
-    """The catalog, over SQLite; tables lie in a bucket of *store*."""
+    """The catalog, on SQLite, with tables in a bucket of *store*."""
 
     def __init__(self, store: S3Server, bucket: str, folder: Path) -> None:
         if shutil.which("java") is None or not CLASS_PATH.exists():
@@ -56,7 +56,7 @@ class ApacheCatalog:
         self.uri = f"http://127.0.0.1:{port}"
 
     def metadata(self, name: str) -> dict[str, Any]:
-        """The metadata of a table, as it is now."""
+        """The current metadata of a table."""
         namespace, _, table = name.partition(".")
         answer = httpx.get(f"{self.uri}/v1/namespaces/{namespace}/tables/{table}", timeout=60)
         found: dict[str, Any] = answer.raise_for_status().json()["metadata"]

@@ -1,8 +1,8 @@
-"""An Iceberg REST catalog on this machine, that keeps its tables in memory: real HTTP, and faults.
+"""Fake Iceberg REST catalog: HTTP server on localhost, tables in memory, fault injection.
 
-It does what the specification says of the few requests that a publication needs, with or without
-the commit of several tables, checks the token, and lends keys when it is asked to. The catalog of
-Apache is compared with it in `test_iceberg_real_catalog`.
+It follows the specification for the few requests of a publication, with or without multi-table
+commits; it checks the token, and vends credentials if a test sets that. `test_iceberg_real_catalog`
+compares it with the catalog of Apache.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Answer = tuple[int, object]
 
 
 class Refused(Exception):  # noqa: N818 -- it is an answer
-    """An answer that tells of an error."""
+    """An answer with an error."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -56,14 +56,14 @@ class Refused(Exception):  # noqa: N818 -- it is an answer
 
 @dataclass(slots=True, kw_only=True)
 class Lending:
-    """How keys are lent: each holds for so many seconds."""
+    """Vended credentials, each valid for this many seconds."""
 
     seconds: float = 3600
     count: int = field(default=0, init=False)
 
 
 class IcebergCatalog:
-    """The catalog; `requests` has what was asked for, as `POST /v1/acme/namespaces`."""
+    """The catalog; `requests` lists all requests, such as `POST /v1/acme/namespaces`."""
 
     def __init__(
         self, store: S3Server, bucket: str, *, several: bool = True, prefix: str = PREFIX
@@ -91,7 +91,7 @@ class IcebergCatalog:
 
     @contextmanager
     def failing(self, *faults: Fault) -> Iterator[None]:
-        """Let faults happen until the block ends."""
+        """Inject faults until the block ends."""
         self.faults = list(faults)
         try:
             yield
@@ -99,12 +99,12 @@ class IcebergCatalog:
             self.faults = []
 
     def metadata(self, name: str) -> Table:
-        """The metadata of a table, as it is now."""
+        """The current metadata of a table."""
         namespace, _, table = name.partition(".")
         return copy.deepcopy(self.tables[namespace, table])
 
     def tag(self, name: str, ref: str, snapshot: int) -> None:
-        """As another would, with a tool of their own."""
+        """Set a tag, as another program would."""
         namespace, _, table = name.partition(".")
         self.tables[namespace, table]["refs"][ref] = {"snapshot-id": snapshot, "type": "tag"}
 

@@ -1,4 +1,4 @@
-"""The plugin `iceberg` as it is declared, but for a test: it waits no longer than need be."""
+"""The plugin `iceberg` with short waiting times, for tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What people read Iceberg tables with, in an environment of its own: DuckDB and pyiceberg.
+"""Readers of Iceberg tables, in their own environment: DuckDB's extension and pyiceberg.
 
-`make iceberg-parts` makes that environment; tests that need it are skipped without.
+`make iceberg-parts` makes that environment; without it, pytest skips the tests that need it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENGINES = ("duckdb", "pyiceberg")
 
 
 class Readers:
-    """A process that reads, as long as it is needed."""
+    """A process that reads tables until `close`."""
 
     def __init__(self, store: S3Server, uri: str, *, warehouse: str = "lake") -> None:
         if not PYTHON.exists():
@@ -45,11 +45,11 @@ class Readers:
     def rows(
         self, engine: str, table: str, *, only: str = "", snapshot: int | None = None
     ) -> list[list[str | None]]:
-        """The rows of a table as texts, sorted; those that the condition *only* finds."""
+        """The rows of a table that match the condition *only*, as texts and sorted."""
         return self._ask({"engine": engine, "table": table, "filter": only, "snapshot": snapshot})
 
     def execute(self, sql: str) -> list[list[str | None]]:
-        """What DuckDB answers, as texts and sorted."""
+        """The rows of a DuckDB query, as texts and sorted."""
         return self._ask({"sql": sql})
 
     def _ask(self, question: object) -> list[list[str | None]]:

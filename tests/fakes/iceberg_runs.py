@@ -1,4 +1,4 @@
-"""Iceberg sinks of a catalog and a bucket, and a reader that takes only what Iceberg says."""
+"""Iceberg sinks for tests, and a reader that follows only the Iceberg specification."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from pyiceberg.manifest import read_manifest_list
 BUCKET_KEY = f"{KEY}:{SECRET}"
 SECRETS = {"ICEBERG_TOKEN": TOKEN, "ICEBERG_BUCKET_KEY": BUCKET_KEY}
 Machine = Callable[[str], IcebergSink]
-# A busy machine answers late; a fault is given up at once.
+# A busy machine answers late; retries after a fault end soon.
 PATIENT = replace(QUICK, request=timedelta(seconds=60))
 
 
 def settings_of(
     store: S3Server, bucket: str, uri: str, warehouse: str = "lake"
 ) -> dict[str, object]:
-    """What a test writes into `[sinks.iceberg]`."""
+    """The settings `[sinks.iceberg]` of a test."""
     return {
         "bucket": f"s3://{bucket}/coffee",
         "endpoint": store.endpoint,
@@ -49,7 +49,7 @@ def machines(
     patience: Patience = PATIENT,
     keeping: Keeping | None = None,
 ) -> Machine:
-    """Sinks on machines of their own, by name: nothing but bucket and catalog is between them."""
+    """Sinks on separate machines, by name, which share only the bucket and the catalog."""
     (plugin,) = materia_sinks()
     whole = {one.name: one.default for one in plugin.settings} | settings
 
@@ -61,7 +61,7 @@ def machines(
 
 
 def build(sink: Sink, sql: str) -> Path:
-    """The working copy, after a transform that is *sql*."""
+    """The working copy after a transform that executes *sql*."""
     database = sink.checkout()
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS serving")
@@ -72,7 +72,7 @@ def build(sink: Sink, sql: str) -> Path:
 def run(
     sink: Sink, name: str, sql: str, *tables: str, fingerprint: str | None = None
 ) -> list[Table]:
-    """A whole run whose transform is *sql*."""
+    """A whole run with a transform that executes *sql*."""
     database = build(sink, sql)
     request = PublishRequest(
         run=name, database=database, tables=tables, fingerprint=fingerprint or name
@@ -81,15 +81,15 @@ def run(
 
 
 class Reader:
-    """Reads tables as the specification says, from manifests to Parquet, with nothing of ours."""
+    """Reads tables by the specification, from manifests to Parquet, without code of materia."""
 
     def __init__(self, store: S3Server, load: Callable[[str], dict[str, Any]]) -> None:
-        """*load* gives the metadata of a table by its name."""
+        """*load* returns the metadata of a table by its name."""
         self._store = store
         self._load = load
 
     def files(self, name: str, snapshot: int | None = None) -> list[Any]:
-        """The data files of a snapshot, or of the current one, as pyiceberg has them."""
+        """The data files of a snapshot, or of the current one, as read by pyiceberg."""
         metadata = self._load(name)
         wanted = metadata["current-snapshot-id"] if snapshot is None else snapshot
         found = [one for one in metadata["snapshots"] if one["snapshot-id"] == wanted]
@@ -104,7 +104,7 @@ class Reader:
         ]
 
     def rows(self, name: str, sql: str = "FROM it", snapshot: int | None = None) -> list[Any]:
-        """What *sql* finds in the table `it`."""
+        """The rows of the query *sql* on the table `it`."""
         with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
             paths = []
             for number, file in enumerate(self.files(name, snapshot)):
@@ -121,7 +121,7 @@ class Reader:
         return self._store.content(bucket, name)
 
     def published(self) -> dict[str, int]:
-        """The snapshot of each table that `publication.run` says is published."""
+        """The published snapshot of each table, from `publication.run`."""
         found = self.rows(
             "publication.run",
             "SELECT table_name, snapshot_id FROM it WHERE state = 'published'",
@@ -162,7 +162,7 @@ class _Read(InputFile):
 
 
 class _Reading(FileIO):
-    """As much of a FileIO as reading needs."""
+    """The part of FileIO that reading needs."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which snapshots expire, and which files are removed: those that nobody can need, no others."""
+"""Snapshot expiry and deletion of orphan files."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,13 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def frugal(s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path) -> Machine:
-    """Sinks that keep the snapshots of two publications, and let them expire one by one."""
+    """Sinks that keep the snapshots of two publications and expire single snapshots."""
     keeping = Keeping(publications=2, together=1)
     return machines(settings_of(s3_server, bucket, catalog.uri), tmp_path, keeping=keeping)
 
 
 def older(catalog: IcebergCatalog, s3_server: S3Server, bucket: str, by: timedelta) -> None:
-    """Let time pass for all that is there."""
+    """Make everything in the bucket and the catalog older."""
     s3_server.age(bucket, by)
     for table in catalog.tables.values():
         for one in table["snapshots"]:
@@ -46,7 +46,7 @@ def runs_of(catalog: IcebergCatalog, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("kind")
-def test_snapshots_of_old_publications_expire_and_their_files_go(
+def test_snapshots_of_old_publications_expire_with_their_files(
     s3_server: S3Server, bucket: str, frugal: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     for number in range(1, 7):
@@ -59,7 +59,7 @@ def test_snapshots_of_old_publications_expire_and_their_files_go(
     assert len(reader.rows(TABLE)) == 6
 
 
-def test_what_is_young_or_tagged_stays_with_its_files(
+def test_young_and_tagged_snapshots_stay_with_their_files(
     s3_server: S3Server, bucket: str, frugal: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     run(frugal("one"), "1", SOME.format(1), TABLE)
@@ -78,7 +78,7 @@ def test_what_is_young_or_tagged_stays_with_its_files(
     assert lying(s3_server, bucket, "serving/prices") >= reader.referenced(TABLE)
 
 
-def test_files_of_dead_runs_go_when_they_are_old_and_those_of_a_living_run_stay(
+def test_old_orphan_files_of_killed_runs_are_deleted_and_those_of_a_running_one_stay(
     s3_server: S3Server, bucket: str, machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     run(machine("one"), "1", SOME.format(1), TABLE)
@@ -103,7 +103,7 @@ def test_files_of_dead_runs_go_when_they_are_old_and_those_of_a_living_run_stay(
     assert f"s3://{bucket}/tables/serving/prices-2/data/theirs" in left
 
 
-def test_files_of_a_dropped_table_go_a_day_later_and_not_those_of_its_successor(
+def test_files_of_a_dropped_table_are_deleted_after_a_day_and_those_of_its_successor_stay(
     s3_server: S3Server, bucket: str, machine: Machine, catalog: IcebergCatalog
 ) -> None:
     both = f"{SOME.format(1)}; CREATE OR REPLACE TABLE serving.gone AS SELECT 1 AS i"
@@ -124,7 +124,7 @@ def test_files_of_a_dropped_table_go_a_day_later_and_not_those_of_its_successor(
     assert lying(s3_server, bucket, "serving/gone") == set()
 
 
-def test_a_table_that_another_made_under_the_name_of_a_dropped_one_stays(
+def test_a_table_of_another_writer_with_the_name_of_a_dropped_one_stays(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     both = f"{SOME.format(1)}; CREATE OR REPLACE TABLE serving.gone AS SELECT 1 AS i"
@@ -138,7 +138,7 @@ def test_a_table_that_another_made_under_the_name_of_a_dropped_one_stays(
 
 
 def state_of(*ages: timedelta, refs: dict[str, int]) -> TableState:
-    """A table whose snapshots 1, 2, ... come one from the other, with these ages."""
+    """A table with the snapshots 1, 2, ... of these ages, each the parent of the next."""
     snapshots = [
         {
             "snapshot-id": number,
@@ -155,7 +155,7 @@ def state_of(*ages: timedelta, refs: dict[str, int]) -> TableState:
     return TableState(name=name, metadata=metadata, config={})
 
 
-def test_what_expires_is_old_and_held_by_nothing() -> None:
+def test_only_old_snapshots_that_nothing_needs_expire() -> None:
     state = state_of(9 * DAY, 8 * DAY, 7 * DAY, 6 * DAY, DAY / 2, DAY / 3, refs={"main": 6})
     one = Keeping(together=1)
 

@@ -1,4 +1,4 @@
-"""The contract of a sink, with both kinds of catalog, read through what `publication.run` names."""
+"""Contract tests of the sink iceberg, with and without multi-table commits of the catalog."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,11 @@ from materia_testing.contracts.sinks.publish import TABLES, Reading
 
 
 class OfIceberg:
-    """What both kinds of catalog have in common."""
+    """The contract for both kinds of catalog."""
 
-    module = "fakes.iceberg_quick"  # materia_iceberg, and no second between two writes to one name
+    module = (
+        "fakes.iceberg_quick"  # materia_iceberg without the wait between two writes to one name
+    )
     package = "materia_iceberg materia_store.bucket"
     plugin = "iceberg"
 

@@ -1,4 +1,4 @@
-"""The README of the iceberg sink, and the page on Iceberg, say what is so."""
+"""README of the sink iceberg and docs/iceberg.md: settings, examples and messages fit the code."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
+def test_the_readme_lists_all_settings_with_their_defaults(tmp_path: Path) -> None:
     registry = load_registry(bundled_only=True)
     (block,) = blocks(README, "toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="README", directory=tmp_path)
@@ -51,7 +51,7 @@ def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
     assert read.catalog == "https://catalog.example.com"
 
 
-def test_an_account_and_a_bucket_are_all_that_r2_needs(tmp_path: Path) -> None:
+def test_account_and_bucket_are_enough_for_r2(tmp_path: Path) -> None:
     registry = load_registry(bundled_only=True)
     (block,) = blocks(PAGE, "toml")
     pipeline = parse_config(tomllib.loads(block), registry, name="page", directory=tmp_path)
@@ -69,7 +69,7 @@ def test_an_account_and_a_bucket_are_all_that_r2_needs(tmp_path: Path) -> None:
     assert re.findall(r"export (\w+)=", exported) == list(materia_iceberg.SECRETS)
 
 
-def test_the_columns_and_the_rule_it_tells_are_those_there_are() -> None:
+def test_the_documented_columns_and_retention_match_the_code() -> None:
     table = PAGE.partition("| column of")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", table)) - {"published", "publishing"}
 
@@ -87,12 +87,12 @@ def published(machine: Machine, catalog: IcebergCatalog) -> IcebergCatalog:
     return catalog
 
 
-def test_what_it_asks_duckdb_has_answers(s3_server: S3Server, published: IcebergCatalog) -> None:
+def test_the_duckdb_example_runs(s3_server: S3Server, published: IcebergCatalog) -> None:
     (block,) = blocks(PAGE, "sql")
     reader = Readers(s3_server, published.uri)
     asked = (
         block.replace("INSTALL iceberg;", "")
-        .replace("LOAD iceberg;", "")  # it is loaded, from a package
+        .replace("LOAD iceberg;", "")  # already loaded, from a package
         .replace("https://catalog.cloudflarestorage.com/ACCOUNT/BUCKET", published.uri)
         .replace("ACCOUNT_BUCKET", "lake")
         .replace("'ICEBERG_TOKEN'", f"'{TOKEN}'")
@@ -109,7 +109,7 @@ def test_what_it_asks_duckdb_has_answers(s3_server: S3Server, published: Iceberg
         reader.close()
 
 
-def test_what_it_asks_pyiceberg_has_answers(published: IcebergCatalog, tmp_path: Path) -> None:
+def test_the_pyiceberg_example_runs(published: IcebergCatalog, tmp_path: Path) -> None:
     if not PYTHON.exists():
         pytest.skip("no readers of Iceberg here: `make iceberg-parts` gets them")
     (block,) = blocks(PAGE, "python")
@@ -144,14 +144,14 @@ def code() -> str:
     return re.sub(r'"\s*\n\s*f?"', "", "".join(texts))
 
 
-def test_every_message_it_explains_is_one_that_can_be_said() -> None:
+def test_every_documented_message_is_in_the_code() -> None:
     everything = code() + DATABASE.read_text(encoding="utf-8")
 
     assert len(explained()) > 20
     assert [words for words in explained() if words not in everything] == []
 
 
-def test_every_message_that_can_be_said_is_explained() -> None:
+def test_every_message_in_the_code_is_documented() -> None:
     said = re.findall(r"(?:Busy|Sink|Config|Conflict|Unclear)Error\(\s*(f?\".+?\")\s*\)", code())
     said += re.findall(r"f\"\{start\}\w[^\"]*\"", code())
 

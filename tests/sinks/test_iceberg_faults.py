@@ -1,4 +1,4 @@
-"""What a catalog sometimes does, and what the user is told of it."""
+"""Faults of an Iceberg REST catalog: retries, lost answers, error messages, no secret in them."""
 
 import logging
 import time
@@ -46,12 +46,12 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("how", PASSING)
-def test_a_passing_fault_of_any_request_is_not_noticed(
+def test_any_request_is_retried_after_a_temporary_fault(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, kind: str, how: str
 ) -> None:
     faults = [replace(PASSING[how], method=one, name=name) for one, name in REQUESTS[kind]]
-    # Where tables are committed one by one, the word is committed twice; and that it has begun once
-    # more, unless it was done already.
+    # Without multi-table commits, `publication.run` is committed twice; its state `publishing` once
+    # more, unless the catalog has applied it already.
     faults[-1].skip = int(kind == IN_ORDER and not faults[-1].after)
     with catalog.failing(*faults):
         run(machine("one"), "1", SOME.format(3), TABLE)
@@ -63,7 +63,7 @@ def test_a_passing_fault_of_any_request_is_not_noticed(
 
 
 @pytest.mark.usefixtures("kind")
-def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
+def test_an_applied_commit_without_an_answer_is_recognised(
     s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
 ) -> None:
     hasty = replace(PATIENT, request=timedelta(seconds=2), overall=timedelta(seconds=60))
@@ -80,7 +80,7 @@ def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind_of_error", "told"),
+    ("status", "kind_of_error", "message"),
     [
         (401, SinkError, "it refuses the token .*; set ICEBERG_TOKEN to a token of this catalog"),
         (403, SinkError, "the token lacks permission"),
@@ -94,12 +94,12 @@ def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
         (301, SinkError, "it answers 301"),
     ],
 )
-def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
+def test_a_lasting_fault_is_an_error_without_the_token(
     machine: Machine,
     catalog: IcebergCatalog,
     status: int,
     kind_of_error: type[MateriaError],
-    told: str,
+    message: str,
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     for call in (
@@ -109,7 +109,7 @@ def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
     ):
         with (
             catalog.failing(Fault(status=status, code="boom", times=10_000)),
-            pytest.raises(MateriaError, match=told) as caught,
+            pytest.raises(MateriaError, match=message) as caught,
         ):
             call()
         shown = "".join(traceback.format_exception(caught.value))
@@ -123,13 +123,13 @@ def test_a_fault_that_stays_is_told_in_a_sentence_without_the_token(
 
 @pytest.mark.parametrize("status", [500, 409, 403])
 @pytest.mark.usefixtures("kind")
-def test_a_commit_that_is_refused_for_good_changes_nothing_and_the_next_run_goes_on(
+def test_a_refused_commit_changes_nothing_and_the_next_run_publishes(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, status: int
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     fault = Fault(method="POST", name="commit$|tables/run$", status=status, code="no", times=999)
-    told = BusyError if status == 409 else SinkError
-    with catalog.failing(fault), pytest.raises(told):
+    kind_of_error = BusyError if status == 409 else SinkError
+    with catalog.failing(fault), pytest.raises(kind_of_error):
         run(machine("one"), "1", SOME.format(2), TABLE)
     assert machine("two").fingerprint() == "0"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,)]
@@ -138,7 +138,7 @@ def test_a_commit_that_is_refused_for_good_changes_nothing_and_the_next_run_goes
     assert reader.rows(TABLE) == [(0,), (1,)]
 
 
-def test_a_token_of_another_catalog_is_told(
+def test_a_token_of_another_catalog_is_an_error(
     s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
 ) -> None:
     defaults = {"account": None, "region": None, "namespace_prefix": "", "tables": ("serving",)}
@@ -149,14 +149,14 @@ def test_a_token_of_another_catalog_is_told(
 
 
 @pytest.mark.parametrize(
-    ("uri", "warehouse", "kind_of_error", "told"),
+    ("uri", "warehouse", "kind_of_error", "message"),
     [
         ("{}", "sea", ConfigError, "there is no such catalog or warehouse"),
         ("{}/nowhere", "lake", ConfigError, "there is no such catalog or warehouse"),
         ("http://127.0.0.1:9", "lake", SinkError, "it does not answer"),
     ],
 )
-def test_a_catalog_that_is_not_there_is_told(  # noqa: PLR0917 -- of fixtures and parameters
+def test_a_missing_catalog_is_an_error(  # noqa: PLR0917 -- of fixtures and parameters
     s3_server: S3Server,
     bucket: str,
     catalog: IcebergCatalog,
@@ -164,20 +164,22 @@ def test_a_catalog_that_is_not_there_is_told(  # noqa: PLR0917 -- of fixtures an
     uri: str,
     warehouse: str,
     kind_of_error: type[MateriaError],
-    told: str,
+    message: str,
 ) -> None:
     settings = settings_of(s3_server, bucket, uri.format(catalog.uri), warehouse)
-    with pytest.raises(kind_of_error, match=told):
+    with pytest.raises(kind_of_error, match=message):
         machines(settings, tmp_path)("one").fingerprint()
 
 
-def test_what_is_no_catalog_is_told(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
+def test_a_server_that_is_no_catalog_is_an_error(
+    s3_server: S3Server, bucket: str, tmp_path: Path
+) -> None:
     settings = settings_of(s3_server, bucket, s3_server.endpoint)
     with pytest.raises(MateriaError, match="cannot read its configuration"):
         machines(settings, tmp_path)("one").fingerprint()
 
 
-def test_a_key_that_the_catalog_lends_is_used_and_asked_for_anew_before_it_ends(
+def test_vended_credentials_are_used_and_renewed_before_they_expire(
     s3_server: S3Server, machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     catalog.lending = Lending()
@@ -193,7 +195,7 @@ def test_a_key_that_the_catalog_lends_is_used_and_asked_for_anew_before_it_ends(
     assert len(reader.rows(TABLE)) == 4
 
 
-def test_no_secret_is_left_anywhere(  # noqa: PLR0917 -- of fixtures
+def test_no_secret_is_stored_or_logged(  # noqa: PLR0917 -- of fixtures
     s3_server: S3Server,
     bucket: str,
     machine: Machine,
@@ -205,7 +207,7 @@ def test_no_secret_is_left_anywhere(  # noqa: PLR0917 -- of fixtures
     catalog.lending = Lending()
     sink = machine("one")
     run(sink, "1", SOME.format(3), TABLE)
-    told = caplog.text
+    logged = caplog.text
     here = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     there = [s3_server.content(bucket, name) for name in s3_server.names(bucket)]
     tables = repr(catalog.tables).encode()
@@ -215,10 +217,10 @@ def test_no_secret_is_left_anywhere(  # noqa: PLR0917 -- of fixtures
     for secret in (TOKEN, KEY, SECRET, LENT):
         assert not [1 for content in (*here, *there, tables) if secret.encode() in content]
         assert secret not in repr(vars(sink))
-        assert secret not in told
+        assert secret not in logged
 
 
-def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
+def test_files_that_cannot_be_deleted_are_only_a_warning(
     machine: Machine, catalog: IcebergCatalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(
@@ -230,13 +232,13 @@ def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
     )
     with catalog.failing(Fault(method="DELETE", status=403, code="no", times=99)):
         run(machine("one"), "2", "DROP TABLE serving.gone", TABLE)
-    (told,) = [one for one in caplog.records if one.name == "materia.sinks.iceberg"]
+    (record,) = [one for one in caplog.records if one.name == "materia.sinks.iceberg"]
 
-    assert "unused files could not all be deleted" in told.getMessage()
+    assert "unused files could not all be deleted" in record.getMessage()
     assert machine("two").fingerprint() == "2"
 
 
-def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
+def test_a_damaged_manifest_list_is_only_a_warning_after_the_publication(
     s3_server: S3Server,
     bucket: str,
     machine: Machine,
@@ -252,8 +254,8 @@ def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
     place = first["manifest-list"].removeprefix(f"s3://{bucket}/")
     s3_server.client().put_object(Bucket=bucket, Key=place, Body=b"theirs")
     run(machine("one"), "2", SOME.format(3), TABLE)
-    told = [one.getMessage() for one in caplog.records if one.name == "materia.sinks.iceberg"]
+    messages = [one.getMessage() for one in caplog.records if one.name == "materia.sinks.iceberg"]
 
-    assert len(told) == 1
-    assert "the publication is complete" in told[0]
+    assert len(messages) == 1
+    assert "the publication is complete" in messages[0]
     assert machine("two").fingerprint() == "2"

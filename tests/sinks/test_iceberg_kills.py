@@ -1,7 +1,7 @@
-"""Killed at any request to catalog or store: readers have the old state or the new, never both.
+"""Atomic publish: a run killed at any request leaves readers the old state or the new, never both.
 
-After a request is the same as before the next one, but for a commit: there it is also killed when
-that was applied and before it is answered.
+A kill after a request equals one before the next request, except for commits: these tests also kill
+the run when the catalog has applied a commit and before it answers.
 """
 
 import os
@@ -42,20 +42,20 @@ def declared(s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path
 
 @dataclass(slots=True, kw_only=True)
 class OfAWrite(Fault):
-    """Before a request that asks, everything is as before the next one that writes."""
+    """A fault of writes only: a kill before a read equals one before the next write."""
 
     def strikes(self, request: str) -> bool:
         return not request.startswith(("GET ", "HEAD ")) and Fault.strikes(self, request)
 
 
 class Killing:
-    """Runs that are killed at a request, whichever server it goes to."""
+    """Runs that are killed at a request to the store or the catalog."""
 
     def __init__(self, store: S3Server, catalog: IcebergCatalog, declared: Declared) -> None:
         self.store, self.catalog, self.declared = store, catalog, declared
 
     def publish(self, version: int, **of_fault: object) -> bool:
-        """Whether it was killed, while it published a version."""
+        """Publish a version; whether the run was killed meanwhile."""
         build(self.declared.open().checkout(), version)
         running = Elsewhere(publish_when_told, self.declared, version)
         pid = running.receive()
@@ -74,7 +74,7 @@ class Killing:
 
 
 def state(reader: Reader, declared: Declared) -> int:
-    """The version that is published, the same for every way of reading it."""
+    """The published version; asserts that every way to read it gives the same."""
     versions = reader.published()
     prices, totals = (
         reader.rows(name, sql, versions[name])
@@ -90,7 +90,7 @@ def state(reader: Reader, declared: Declared) -> int:
 
 
 def heads(catalog: IcebergCatalog, reader: Reader) -> bool:
-    """Whether a reader who asks for no version sees what is published."""
+    """Whether a reader without a snapshot id sees the published state."""
     return all(
         catalog.metadata(name)["current-snapshot-id"] == snapshot
         for name, snapshot in reader.published().items()

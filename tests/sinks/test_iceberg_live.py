@@ -1,7 +1,7 @@
-"""A few publications in a real catalog of Cloudflare R2: `pytest --live`, with an account.
+"""Publish to a real catalog of Cloudflare R2: `pytest --live`, needs an account.
 
 `MATERIA_R2_ACCOUNT` and `MATERIA_R2_BUCKET` name a bucket with its catalog enabled; the two secrets
-are those of the sink. Namespaces of their own are made, and their tables dropped again.
+are those of the sink. The tests create their own namespaces, and drop their tables again.
 """
 
 import os
@@ -43,7 +43,7 @@ def build(sink: IcebergSink, rows: int) -> Path:
     return database
 
 
-def test_runs_are_published_in_a_real_catalog(settings: Settings, tmp_path: Path) -> None:
+def test_runs_are_published_to_a_real_catalog(settings: Settings, tmp_path: Path) -> None:
     def request(run: str, database: Path) -> PublishRequest:
         return PublishRequest(
             run=run, database=database, tables=(TABLE,), fingerprint=f"live:{run}"

@@ -1,4 +1,4 @@
-"""What a publication puts into the catalog, and what it leaves alone."""
+"""Publish to an Iceberg catalog: snapshots, schemas, unchanged tables, parallel writers."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def column(catalog: IcebergCatalog, name: str) -> dict[str, Any]:
 
 
 @both_kinds
-def test_a_run_gives_each_table_one_snapshot_with_its_name_and_a_fingerprint(
+def test_a_run_adds_one_snapshot_with_run_and_fingerprint_to_each_table(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     run(machine("one"), "run 1", SOME.format(3), TABLE, fingerprint="acme:1")
@@ -43,7 +43,7 @@ def test_a_run_gives_each_table_one_snapshot_with_its_name_and_a_fingerprint(
     assert (second["total-records"], second["deleted-records"]) == ("4", "3")
 
 
-def test_all_tables_of_a_run_are_one_commit_where_the_catalog_has_that(
+def test_all_tables_of_a_run_are_one_commit_if_the_catalog_supports_it(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     before = len(catalog.requests)
@@ -56,7 +56,7 @@ def test_all_tables_of_a_run_are_one_commit_where_the_catalog_has_that(
 
 
 @both_kinds
-def test_a_table_that_is_as_it_was_is_not_written_again(
+def test_an_unchanged_table_is_not_written_again(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     other = "CREATE OR REPLACE TABLE serving.other AS SELECT {} AS j"
@@ -72,7 +72,7 @@ def test_a_table_that_is_as_it_was_is_not_written_again(
     assert after["serving.other"] != before["serving.other"]
 
 
-def test_a_run_with_no_new_rows_writes_no_object_but_its_word_and_its_database(
+def test_a_run_without_new_rows_writes_only_publication_run_and_the_database(
     machine: Machine, s3_server: S3Server, bucket: str
 ) -> None:
     run(machine("one"), "1", SOME.format(9), TABLE)
@@ -84,7 +84,7 @@ def test_a_run_with_no_new_rows_writes_no_object_but_its_word_and_its_database(
     assert len([name for name in new if name.startswith("tables/")]) == 3
 
 
-def test_a_changed_table_takes_three_objects_beside_the_catalogs_own(
+def test_a_changed_table_adds_three_objects(
     machine: Machine, s3_server: S3Server, bucket: str
 ) -> None:
     run(machine("one"), "1", SOME.format(9), TABLE)
@@ -95,7 +95,7 @@ def test_a_changed_table_takes_three_objects_beside_the_catalogs_own(
     assert len([name for name in new if name.startswith("tables/serving/prices")]) == 3
 
 
-def test_asking_what_is_published_is_one_request_beside_the_configuration(
+def test_reading_the_published_state_is_one_request_after_the_configuration(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     run(machine("one"), "1", SOME.format(9), TABLE, fingerprint="acme:1")
@@ -106,7 +106,7 @@ def test_asking_what_is_published_is_one_request_beside_the_configuration(
 
 
 @both_kinds
-def test_the_table_of_publications_says_source_run_and_snapshots(
+def test_publication_run_has_source_run_and_snapshots(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     sql = f"{SOME.format(3)}; COMMENT ON TABLE serving.prices IS 'Prices.'"
@@ -122,7 +122,7 @@ def test_the_table_of_publications_says_source_run_and_snapshots(
 
 
 @both_kinds
-def test_descriptions_are_the_catalogs_docs(machine: Machine, catalog: IcebergCatalog) -> None:
+def test_descriptions_become_docs_in_the_catalog(machine: Machine, catalog: IcebergCatalog) -> None:
     sql = (
         f"{SOME.format(1)}; COMMENT ON TABLE serving.prices IS 'Prices.';"
         "COMMENT ON COLUMN serving.prices.i IS 'Which one.'"
@@ -136,7 +136,7 @@ def test_descriptions_are_the_catalogs_docs(machine: Machine, catalog: IcebergCa
     assert column(catalog, "i")["id"] == 1
 
 
-def test_columns_that_come_go_and_widen_keep_or_lose_their_ids(
+def test_added_dropped_and_widened_columns_keep_or_lose_their_ids(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     make = "CREATE OR REPLACE TABLE serving.prices AS SELECT {}"
@@ -166,7 +166,7 @@ def test_columns_that_come_go_and_widen_keep_or_lose_their_ids(
 
 
 @both_kinds
-def test_a_table_without_rows_and_one_that_gets_them(machine: Machine, reader: Reader) -> None:
+def test_an_empty_table_and_its_first_rows(machine: Machine, reader: Reader) -> None:
     assert run(machine("one"), "1", SOME.format(0), TABLE)[0].rows == 0
     assert reader.rows(TABLE) == []
     assert list(reader.published()) == [TABLE]
@@ -178,7 +178,7 @@ def test_a_table_without_rows_and_one_that_gets_them(machine: Machine, reader: R
 
 
 @both_kinds
-def test_the_table_of_a_deleted_model_is_dropped_and_one_of_others_is_not(
+def test_the_table_of_a_deleted_model_is_dropped_and_tables_of_others_stay(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     both = f"{SOME.format(3)}; CREATE TABLE serving.gone AS SELECT 1 AS j"
@@ -191,7 +191,7 @@ def test_the_table_of_a_deleted_model_is_dropped_and_one_of_others_is_not(
     assert tables == {"prices", "theirs"}
 
 
-def test_a_run_that_was_killed_before_it_dropped_a_table_is_helped_by_the_next(
+def test_the_next_run_drops_a_table_that_a_killed_run_did_not_drop(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     both = f"{SOME.format(3)}; CREATE TABLE serving.gone AS SELECT 1 AS j"
@@ -204,7 +204,7 @@ def test_a_run_that_was_killed_before_it_dropped_a_table_is_helped_by_the_next(
     assert ("serving", "gone") not in catalog.tables
 
 
-def test_layers_that_are_not_asked_for_are_not_published_and_of_raw_only_what_is_kept(
+def test_only_the_set_layers_are_published_and_of_raw_only_the_kept_history(
     s3_server: S3Server, bucket: str, catalog: IcebergCatalog, reader: Reader, tmp_path: Path
 ) -> None:
     sql = (
@@ -221,7 +221,7 @@ def test_layers_that_are_not_asked_for_are_not_published_and_of_raw_only_what_is
     assert {name for name in catalog.tables if name[0] == "staging"} == set()
 
 
-def test_two_pipelines_share_a_catalog_under_prefixes_of_their_own(
+def test_two_pipelines_share_a_catalog_with_different_prefixes(
     s3_server: S3Server, catalog: IcebergCatalog, tmp_path: Path
 ) -> None:
     for name in ("coffee_", "tea_"):
@@ -252,7 +252,7 @@ def test_of_two_runs_from_the_same_state_the_second_changes_nothing(
     assert reader.rows(TABLE) == [(0,), (1,)]
 
 
-def test_a_run_that_is_overtaken_within_its_last_step_changes_nothing(
+def test_a_run_that_is_overtaken_during_its_commit_changes_nothing(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, kind: str
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
@@ -270,7 +270,7 @@ def test_a_run_that_is_overtaken_within_its_last_step_changes_nothing(
 
 
 def compacted(catalog: IcebergCatalog, name: str) -> None:
-    """What a catalog's own service does: the same rows in another snapshot, after ours."""
+    """Compaction by the catalog: the same rows in another snapshot, after ours."""
     namespace, _, table = name.partition(".")
     metadata = catalog.tables[namespace, table]
     head = next(
@@ -293,7 +293,7 @@ def compacted(catalog: IcebergCatalog, name: str) -> None:
     metadata["refs"]["main"]["snapshot-id"] = metadata["current-snapshot-id"] = number
 
 
-def test_rows_that_somebody_moved_meanwhile_are_no_other_run(
+def test_a_compaction_during_a_run_is_not_taken_for_another_run(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, kind: str
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
@@ -312,7 +312,7 @@ def test_rows_that_somebody_moved_meanwhile_are_no_other_run(
     assert reader.rows(TABLE) == [(0,), (1,), (2,)]
 
 
-def test_a_table_that_somebody_changed_is_written_again(
+def test_a_table_that_another_program_changed_is_written_again(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     run(machine("home"), "0", SOME.format(3), TABLE)
@@ -327,7 +327,7 @@ def test_a_table_that_somebody_changed_is_written_again(
 
 
 @pytest.mark.parametrize(
-    ("select", "told"),
+    ("select", "message"),
     [
         (
             "'infinity'::DATE AS d",
@@ -339,11 +339,11 @@ def test_a_table_that_somebody_changed_is_written_again(
         ),
     ],
 )
-def test_a_value_that_iceberg_has_not_is_told_and_nothing_is_published(
-    machine: Machine, reader: Reader, select: str, told: str
+def test_a_value_that_iceberg_lacks_is_an_error_and_nothing_is_published(
+    machine: Machine, reader: Reader, select: str, message: str
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
-    with pytest.raises(SinkError, match=told):
+    with pytest.raises(SinkError, match=message):
         run(
             machine("home"),
             "1",
@@ -362,7 +362,9 @@ def odd(catalog: IcebergCatalog, machine: Machine) -> dict[str, Any]:
     return catalog.tables["serving", "prices"]
 
 
-def test_a_table_that_others_partitioned_is_refused(odd: dict[str, Any], machine: Machine) -> None:
+def test_a_table_that_another_program_partitioned_is_refused(
+    odd: dict[str, Any], machine: Machine
+) -> None:
     field = {"source-id": 1, "field-id": 1000, "name": "i", "transform": "identity"}
     odd["partition-specs"] = [{"spec-id": 0, "fields": [field]}]
     with pytest.raises(SinkError, match=r"serving\.prices: was partitioned by another program"):
@@ -375,7 +377,7 @@ def test_a_table_in_a_newer_format_is_refused(odd: dict[str, Any], machine: Mach
         run(machine("home"), "1", SOME.format(2), TABLE)
 
 
-def test_a_damaged_word_is_told(catalog: IcebergCatalog, machine: Machine) -> None:
+def test_a_damaged_publication_run_is_an_error(catalog: IcebergCatalog, machine: Machine) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     (one,) = catalog.tables["publication", "run"]["snapshots"][-1:]
     one["summary"]["materia.publication"] = "{}"
@@ -383,9 +385,7 @@ def test_a_damaged_word_is_told(catalog: IcebergCatalog, machine: Machine) -> No
         machine("home").fingerprint()
 
 
-def test_files_that_a_killed_run_left_on_the_machine_are_removed(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_local_files_of_a_killed_run_are_removed(machine: Machine, tmp_path: Path) -> None:
     sink = machine("one")
     left = build(sink, SOME.format(1)).parent / "publish.left"
     left.mkdir()
@@ -395,7 +395,7 @@ def test_files_that_a_killed_run_left_on_the_machine_are_removed(
     assert not list(tmp_path.rglob("publish.*"))
 
 
-def test_a_namespace_is_made_once_for_all_its_tables(
+def test_a_namespace_is_created_once_for_all_its_tables(
     machine: Machine, catalog: IcebergCatalog
 ) -> None:
     sql = "; ".join(f"CREATE TABLE serving.t{at} AS SELECT {at} AS i" for at in range(5))

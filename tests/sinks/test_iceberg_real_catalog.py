@@ -1,4 +1,4 @@
-"""Apache's own REST catalog takes what the sink commits, and answers as the one of our own."""
+"""The sink with Apache's own Iceberg REST catalog, which answers like the fake catalog."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def apache(s3_server: S3Server, bucket: str, tmp_path: Path) -> Iterator[ApacheC
 
 
 def some_runs(store: S3Server, uri: str, folder: Path, warehouse: str) -> None:
-    """First tables; a column more, one of another type, a table less; nothing new."""
+    """Runs: first tables; another column, another type, a dropped table; nothing new."""
     on = machines(settings_of(store, store.new_bucket(), uri, warehouse), folder)
     both = f"{SOME.format(3)}; {COMMENTS}; {OTHER.format(1)}"
     run(on("one"), "1", both, TABLE, "serving.other")
@@ -45,7 +45,7 @@ def some_runs(store: S3Server, uri: str, folder: Path, warehouse: str) -> None:
 
 
 def told(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What two catalogs say alike of a table: all but names, places and times."""
+    """The metadata that must be equal in two catalogs: all except names, places and times."""
     fields = [
         [(one["id"], one["name"], one["type"], one.get("doc")) for one in schema["fields"]]
         for schema in metadata["schemas"]
@@ -74,7 +74,7 @@ def told(metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_same_runs_leave_the_same_in_both(
+def test_the_same_runs_give_the_same_metadata_in_both(
     s3_server: S3Server, apache: ApacheCatalog, catalog: IcebergCatalog, tmp_path: Path
 ) -> None:
     some_runs(s3_server, apache.uri, tmp_path / "apache", "")
@@ -86,9 +86,9 @@ def test_the_same_runs_leave_the_same_in_both(
 
 
 def statuses(uri: str, prefix: str, state: dict[str, Any]) -> list[int]:
-    """What is answered to requests that are right and wrong in several ways.
+    """The status codes of valid and invalid requests.
 
-    But for a table in a namespace that is not there: the specification refuses it, JdbcCatalog not.
+    Not for a table in a missing namespace: the specification refuses it, but JdbcCatalog does not.
     """
     base = f"{uri}/v1{prefix}"
     with httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60) as client:
@@ -125,7 +125,7 @@ def statuses(uri: str, prefix: str, state: dict[str, Any]) -> list[int]:
         ]
 
 
-def test_both_answer_the_same_to_what_is_right_and_wrong(
+def test_both_answer_valid_and_invalid_requests_alike(
     s3_server: S3Server, apache: ApacheCatalog, catalog: IcebergCatalog, tmp_path: Path
 ) -> None:
     for uri, warehouse in ((apache.uri, ""), (catalog.uri, "lake")):
@@ -139,7 +139,7 @@ def test_both_answer_the_same_to_what_is_right_and_wrong(
     assert {404, 409} <= set(theirs)
 
 
-def test_readers_find_in_it_what_was_published(
+def test_readers_find_the_published_tables(
     s3_server: S3Server, bucket: str, apache: ApacheCatalog, tmp_path: Path
 ) -> None:
     on = machines(settings_of(s3_server, bucket, apache.uri, ""), tmp_path / "machines")
@@ -156,7 +156,7 @@ def test_readers_find_in_it_what_was_published(
         readers.close()
 
 
-def test_of_two_runs_one_wins_and_the_other_changes_nothing(
+def test_of_two_parallel_runs_one_publishes_and_the_other_changes_nothing(
     s3_server: S3Server, bucket: str, apache: ApacheCatalog, tmp_path: Path
 ) -> None:
     on = machines(settings_of(s3_server, bucket, apache.uri, ""), tmp_path / "machines")

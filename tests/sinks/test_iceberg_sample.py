@@ -1,4 +1,4 @@
-"""The whole main job with the sink `iceberg`: the tables that readers find are those of DuckDB."""
+"""The sample run with the sink `iceberg`: readers find the same tables as in DuckDB."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def job(workshop: Workshop, s3_server: S3Server, bucket: str, catalog: IcebergCa
 
 
 def sums(name: str, columns: list[tuple[str, str]]) -> str:
-    """Of every column of a table: how many it has, and a sum that changes with any of them."""
+    """A query for the number of rows, and for the count and a checksum of each column."""
     parts = ", ".join(
         f'count("{column}"), sum(hash(CAST("{column}" AS {_as(kind)})))' for column, kind in columns
     )

@@ -1,4 +1,4 @@
-"""The settings and secrets of the iceberg sink, and what it imports."""
+"""Settings and secrets of the sink iceberg, and the packages that it imports."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def read(token: str = "t", key: str = "i:s", **settings: object) -> Settings:  #
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"bucket": None}, 'sinks.iceberg.bucket is not set; it must be an address like "s3://'),
         ({"bucket": "acme"}, "sinks.iceberg.bucket must be an address like"),
@@ -51,15 +51,15 @@ def read(token: str = "t", key: str = "i:s", **settings: object) -> Settings:  #
         ({"token": ""}, "ICEBERG_TOKEN cannot be sent in a header"),
     ],
 )
-def test_a_setting_that_is_no_use_is_told(settings: dict[str, object], told: str) -> None:
+def test_an_invalid_setting_is_an_error(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(**settings)  # type: ignore[arg-type]  # of the test's table
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "word" not in str(caught.value)
 
 
-def test_every_mistake_of_the_settings_is_named_at_once() -> None:
+def test_one_error_names_all_mistakes_in_the_settings() -> None:
     with pytest.raises(ConfigError) as caught:
         read(account="acme", region="a b", catalog="ftp://x", namespace_prefix="T", tables=())
 
@@ -70,7 +70,7 @@ def test_every_mistake_of_the_settings_is_named_at_once() -> None:
     ]
 
 
-def test_what_is_set_counts_before_what_follows_from_the_account() -> None:
+def test_explicit_settings_override_the_defaults_of_the_account() -> None:
     found = read(account=ACCOUNT, warehouse="lake", endpoint="https://eu.example.com/", key="i:s")
 
     assert (found.catalog, found.warehouse) == ("https://catalog.example.com/v", "lake")
@@ -92,7 +92,7 @@ def test_settings_show_no_secret() -> None:
     assert "planted" not in shown
 
 
-def test_declaring_opening_and_asking_it_imports_neither_pyiceberg_nor_duckdb() -> None:
+def test_declaring_and_opening_it_imports_neither_pyiceberg_nor_duckdb() -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -120,14 +120,14 @@ def test_publishing_imports_no_pyarrow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_it_asks_for_no_pyarrow() -> None:
+def test_it_does_not_depend_on_pyarrow() -> None:
     wanted = [one for one in requires("materia-iceberg") or () if "extra ==" not in one]
 
     assert any(one.startswith(("pyiceberg<", "pyiceberg>")) for one in wanted)
     assert not [one for one in wanted if "pyarrow" in one]
 
 
-def test_without_its_package_the_command_to_get_it_is_told() -> None:
+def test_without_its_package_the_error_has_the_command_to_install_it() -> None:
     with pytest.raises(
         PluginError, match=r"unknown sink 'iceberg'.* uv sync --inexact --extra iceberg"
     ):

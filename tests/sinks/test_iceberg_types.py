@@ -1,4 +1,4 @@
-"""Every type a model may have: what is read back is what was published, and filters find it."""
+"""Types of columns: published values are read back unchanged, and filters find them."""
 
 import datetime as dt
 import math
@@ -30,7 +30,7 @@ from pyiceberg.types import (
 
 TABLE = "serving.types"
 NESTED = "STRUCT(t TINYINT[], m MAP(INTEGER, DECIMAL(4,1)))[]"
-# DuckDB's types, and texts that it takes for values of each.
+# Types of DuckDB, and texts of values for each.
 VALUES: dict[str, tuple[str, ...]] = {
     "BOOLEAN": ("true", "false"),
     "TINYINT": ("-128", "127"),
@@ -99,8 +99,10 @@ def readers(s3_server: S3Server, catalog: IcebergCatalog) -> Iterator[Readers]:
     found.close()
 
 
-def test_each_type_is_read_back_and_found_by_its_value(machine: Machine, readers: Readers) -> None:
-    """Also as DuckDB's extension and pyiceberg read it, which skip files by their bounds."""
+def test_values_of_each_type_are_read_back_and_filters_find_them(
+    machine: Machine, readers: Readers
+) -> None:
+    """Also with DuckDB's extension and pyiceberg, which skip files by their bounds."""
     kinds = list(VALUES)
     longest = max(map(len, VALUES.values()))
     rows: list[list[str | None]] = [
@@ -112,7 +114,7 @@ def test_each_type_is_read_back_and_found_by_its_value(machine: Machine, readers
     expected = texts(sql)
     for engine in ENGINES:
         found = readers.rows(engine, TABLE)
-        if engine == "pyiceberg":  # its 0.12 shows a list of structs that is NULL as an empty one
+        if engine == "pyiceberg":  # version 0.12 returns a NULL list of structs as an empty list
             at = kinds.index(NESTED)
             expected = [[*row[:at], row[at] or "[]", *row[at + 1 :]] for row in expected]
         differing = [
@@ -123,7 +125,7 @@ def test_each_type_is_read_back_and_found_by_its_value(machine: Machine, readers
         assert differing == [], engine
 
 
-# A type, values of it, and a condition that one of them meets.
+# A type, some of its values, and a condition that one of them meets.
 FILTERS = [
     ("BOOLEAN", ("true", "false"), "c0 = true"),
     ("BOOLEAN", ("true",), "c0 = true"),
@@ -196,10 +198,10 @@ TYPED: dict[str, PrimitiveType] = {
 
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.lists(cells, min_size=1, max_size=40))
-def test_whatever_rows_a_table_has_they_are_read_back(
+def test_any_rows_of_a_table_are_read_back(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, found: list[tuple[str, str]]
 ) -> None:
-    """As the specification says, and no row lies outside of the bounds of its column."""
+    """Read by the specification; and no value is outside the bounds of its column."""
     kinds = sorted({kind for kind, _ in found})
     rows: list[list[str | None]] = [
         [value if kind == one else None for one in kinds] for kind, value in found
@@ -221,7 +223,7 @@ def test_whatever_rows_a_table_has_they_are_read_back(
 
 
 def within(file: Any, number: int, kind: PrimitiveType | None, values: list[Any]) -> None:
-    """See that no value is below the lower or above the upper bound of a column."""
+    """Check that no value is below the lower or above the upper bound of its column."""
     if kind is None or number not in file.lower_bounds:
         return
     lower = from_bytes(kind, file.lower_bounds[number])
@@ -235,7 +237,7 @@ def within(file: Any, number: int, kind: PrimitiveType | None, values: list[Any]
 
 
 def comparable(value: Any) -> Any:
-    """As pyiceberg reads bounds: days and microseconds since 1970."""
+    """A value in the form of pyiceberg's bounds: days and microseconds since 1970."""
     if isinstance(value, dt.datetime):
         return (value - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)  # noqa: DTZ001 -- it has no zone
     if isinstance(value, dt.date):
@@ -246,7 +248,7 @@ def comparable(value: Any) -> Any:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 @example("\U0010ffff" * 20)
 @example("x" * 15 + "\ud7ff" + "y")
-def test_a_texts_bounds_are_around_it_and_can_be_written(text: str) -> None:
+def test_the_bounds_of_a_text_enclose_it_and_can_be_written(text: str) -> None:
     lower = bound(StringType(), text, upper=False)
     upper = bound(StringType(), text, upper=True)
 
@@ -264,7 +266,7 @@ def test_a_texts_bounds_are_around_it_and_can_be_written(text: str) -> None:
         (BooleanType(), "maybe"),
     ],
 )
-def test_a_bound_that_is_not_understood_is_none(kind: PrimitiveType, text: str) -> None:
+def test_an_unreadable_bound_is_none(kind: PrimitiveType, text: str) -> None:
     assert bound(kind, text, upper=True) is None
 
 
@@ -291,7 +293,7 @@ columns = st.dictionaries(st.sampled_from("abcde"), st.sampled_from(KINDS), min_
 
 
 @given(columns, columns)
-def test_a_column_keeps_its_id_when_its_type_is_the_same_or_wider_and_no_id_is_used_twice(
+def test_a_column_of_the_same_or_a_wider_type_keeps_its_id_and_no_id_is_used_twice(
     before: dict[str, str], after: dict[str, str]
 ) -> None:
     old = schema_for(columns_of(before))

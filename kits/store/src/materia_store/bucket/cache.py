@@ -48,7 +48,10 @@ class Cache:
         """
         path = self.folder.joinpath(*name.split("/"))
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
-            raise SinkError(f"{self._objects.address.url(name)}: its copy would be at {path}")
+            raise SinkError(
+                f"{self._objects.address.url(name)}: cannot cache it: its copy would be at {path}, "
+                f"outside {self.folder}"
+            )
         return path
 
     def fetch(self, name: str, sha256: str) -> Path | None:

@@ -41,7 +41,7 @@ class NotThereError(SinkError):
 def explain(
     error: Exception, address: Address, doing: str, name: str = "", *, elsewhere: str | None = None
 ) -> MateriaError:
-    """The error of materia for *error*; raise it `from None`, for the reason above.
+    """The error of materia for *error*; raise it `from None`: *error* may contain secrets.
 
     *elsewhere* is the host to which the store redirects requests.
     """

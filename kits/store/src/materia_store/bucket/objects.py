@@ -98,7 +98,7 @@ class Objects:
         """An object without its bytes; None when no object has that name."""
         try:
             return self._do(
-                lambda: _found(obstore.head(self._client.store, name)), "be asked for", name
+                lambda: _found(obstore.head(self._client.store, name)), "be looked up", name
             )
         except NotThereError:
             return None

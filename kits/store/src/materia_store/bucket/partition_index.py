@@ -56,5 +56,5 @@ def _keys(objects: Objects, name: str, found: ListedObject | None) -> frozenset[
     except (ValueError, LookupError, TypeError) as error:
         raise SinkError(
             f"{objects.address.url(name)}: is damaged ({type(error).__name__}: {error}); delete "
-            "it, and the next extract makes it again from what is listed"
+            "it, and the next extract makes it again from the listing"
         ) from error

@@ -117,8 +117,8 @@ class RawFiles:
     ) -> tuple[str, Known]:
         if f"{_of_partition(source, memory.partition)}/{KNOWN}" != word:
             raise SinkError(
-                f"{self._objects.address.url(word)}: is of the partition {memory.partition!r}, "
-                "and lies elsewhere; delete it, and run again"
+                f"{self._objects.address.url(word)}: records the partition {memory.partition!r}, "
+                "and is in the folder of another; delete it, and run again"
             )
         known = memory.known
         if known.raw is not None:

@@ -32,7 +32,7 @@ LONGEST = 16  # characters of a bound, the default of Iceberg's own writers
 HIGHEST = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 EPOCH = date(1970, 1, 1)
-Told = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
+Returned = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Statistics:
     upper: dict[int, bytes] = field(default_factory=dict)
 
 
-def read_statistics(told: Told, schema: Schema, *, rows: int, table: str) -> Statistics:
+def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str) -> Statistics:
     """The statistics of a file of *table*, for all columns that are not nested.
 
     Raises:
@@ -55,7 +55,7 @@ def read_statistics(told: Told, schema: Schema, *, rows: int, table: str) -> Sta
     found = Statistics()
     for column in schema.fields:
         name = '"' + column.name.replace('"', '""') + '"'
-        of_column = told.get(name)
+        of_column = returned.get(name)
         if of_column is None or not isinstance(column.field_type, PrimitiveType):
             continue
         number = column.field_id

@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = ROOT / "runner/src/materia_runner"
 MOST_FILES = 12
+SOURCES = sorted((*ROOT.glob("*/src"), *ROOT.glob("kits/*/src"), *ROOT.glob("plugins/*/*/src")))
 
 
 def packages() -> Iterator[Path]:
     """Every folder of Python modules that a distribution brings."""
-    sources = (*ROOT.glob("*/src"), *ROOT.glob("kits/*/src"), *ROOT.glob("plugins/*/*/src"))
-    for source in sorted(sources):
+    for source in SOURCES:
         yield from sorted(file.parent for file in source.rglob("__init__.py"))
 
 
@@ -38,6 +38,16 @@ def test_a_room_says_in_one_line_what_it_is_for(folder: str) -> None:
     first = words.partition("\n")[0]
     assert first.endswith((".", ":", ";")), first
     assert len(first) > 20, first
+
+
+def test_every_path_of_the_architecture_page_is_there() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    folders = (ROOT, RUNNER, *SOURCES)
+    paths = re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", page)
+
+    missing = [path for path in paths if not any((folder / path).exists() for folder in folders)]
+    assert len(paths) > 25
+    assert missing == []
 
 
 def test_the_readme_of_the_runner_lists_its_rooms_and_no_others() -> None:

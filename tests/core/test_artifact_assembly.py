@@ -21,7 +21,7 @@ from materia_runner.artifact.find import Artifact, Target
 from materia_runner.artifact.own_packages import own_files
 from materia_runner.artifact.target import EXTRACT, WHOLE
 from materia_runner.artifact.uv import Uv, find_uv
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 
 ACME = Path(__file__).resolve().parents[1] / "third_party/materia-acme"
 ARM = Target.of("3.12", "arm64")

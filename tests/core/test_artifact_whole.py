@@ -21,7 +21,7 @@ from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia_runner.artifact.find import Artifact, Target, find_or_build
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_runner.config.pipeline import Bucket
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.stage_request import WorkerRequest

@@ -16,7 +16,6 @@ from materia_providers.cloud_init import (
     check_size,
     cloud_config,
     generate_key,
-    host_key_of,
     read_user_data,
     user_data,
 )
@@ -76,7 +75,6 @@ def test_a_machine_gets_our_host_key_and_no_other() -> None:
         "ed25519_private": HOST_KEY.private,
         "ed25519_public": HOST_KEY.public,
     }
-    assert host_key_of(user_data(config)) == HOST_KEY.public
 
 
 def test_a_machine_lets_in_one_user_by_key_and_nobody_by_password() -> None:
@@ -124,12 +122,6 @@ def test_the_same_config_is_the_same_text() -> None:
 def test_what_is_no_user_data_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="user data"):
         read_user_data(text)
-
-
-@pytest.mark.parametrize("config", [{}, {"ssh_keys": {}}, {"ssh_keys": "none"}])
-def test_user_data_without_a_host_key_is_refused(config: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="user data has no host key"):
-        host_key_of(user_data(config))
 
 
 def test_user_data_fits_the_smallest_limit_many_times() -> None:

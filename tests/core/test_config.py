@@ -11,7 +11,8 @@ from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
 from materia.plugins import Failure, InstalledPlugin, Kind, Registry
 from materia_runner.bundled import how_to_install
-from materia_runner.config.load import find_config, load_config, parse_providers
+from materia_runner.config.load import find_config, load_config
+from materia_runner.config.parse import parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
 from materia_runner.config.project import above
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from materia.errors import ConfigError
 from materia.plugins import Registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_runner.config.pipeline import Pipeline
 from materia_runner.pricing.currency import Exchange, Rate
 

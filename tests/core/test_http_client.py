@@ -6,11 +6,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
+from fakes.http_server import QuietServer
 from materia.errors import VariableError
 from materia_http.client import client
 
@@ -36,7 +37,7 @@ def server(*, to: str = "") -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+    with QuietServer(("127.0.0.1", 0), Handler) as served:
         thread = threading.Thread(target=served.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{served.server_port}", asked

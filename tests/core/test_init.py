@@ -8,7 +8,7 @@ import pytest
 from fakes.workshop import Workshop
 from materia.errors import MateriaError
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_runner.config.template import template
 
 REGISTRY = load_registry(bundled_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop, alive, wait_until
-from materia.kit.local_process import LOCK, end_process, lock_for_process, note_group
+from materia_providers.local_process import LOCK, end_process, lock_for_process, note_group
 
 # Holds on to its folder after the run is gone: what it makes there comes back when it is cleared.
 ORPHAN = """
@@ -53,7 +53,7 @@ def test_a_process_that_is_ending_is_waited_for(tmp_path: Path) -> None:
 def test_a_process_that_does_not_end_is_killed_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("materia.kit.local_process.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("materia_providers.local_process.PATIENCE_SECONDS", 0.2)
     with orphan(tmp_path, 600) as process:
         end_process(tmp_path)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes.machines import READY, Worker, a_user_data, answers, everything, lives, new_id
 from materia_providers.cloud_init import generate_key
-from materia_runner.ssh.agent.supervisor import descendants
+from materia_runner.ssh.agent.keep_alive import descendants
 from materia_runner.ssh.command import RemoteCommand
 from materia_testing.emulation.ssh_machines.boot import Booting
 from materia_testing.emulation.ssh_machines.machine import Kind, SshMachines

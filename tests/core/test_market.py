@@ -14,7 +14,7 @@ from materia import Opening, Provider
 from materia.plugins import InstalledPlugin
 from materia_runner.bundled import load_registry
 from materia_runner.cli.commands.machines.emulator import toml
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_runner.planning.available_offers import ask_market, asked_for
 from materia_testing.emulation.services import service_class
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from fakes.http_server import QuietServer
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.worker.ownership import (
@@ -93,7 +94,7 @@ def test_a_source_where_nothing_exists_is_an_error_that_names_the_address(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as the parent
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    server = QuietServer(("127.0.0.1", 0), Nothing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/wrong"
     workshop.write(

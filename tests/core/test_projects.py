@@ -11,7 +11,8 @@ from materia.errors import ConfigError
 from materia.plugins import Registry
 from materia.projects import Project
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import load_config, parse_config
+from materia_runner.config.load import load_config
+from materia_runner.config.parse import parse_config
 
 BUNDLED = load_registry(bundled_only=True)
 ROOT = Path(__file__).resolve().parents[2]

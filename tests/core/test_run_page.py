@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from materia_runner.bundled import load_registry
 from materia_runner.cli.main import app
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_runner.planning.plan import BOOT_LIMIT, TEARDOWN_LIMIT
 from materia_runner.planning.search import BOOT
 from typer.main import get_command

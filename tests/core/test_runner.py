@@ -52,7 +52,7 @@ def run_extract(
     folders: Workshop, rental: Rental, other: Rental, heard: list[tuple[str, Event]]
 ) -> Run:
     """Runs the stage extract of the folder pipeline on the rental, or on those that are named."""
-    from materia_runner.config.load import STAGES
+    from materia_runner.config.stages import STAGES
 
     rented: Plugin[object] = Plugin(name="rental", summary="", open=lambda _: rental, rents=False)
     registry = Registry(

@@ -21,7 +21,7 @@ from fakes.rows import (
     write_machine,
 )
 from fakes.workshop import Workshop
-from materia_runner.config.load import STAGES
+from materia_runner.config.stages import STAGES
 from materia_runner.figures import money_text
 from materia_runner.ledger.state import State
 from materia_runner.planning.plan import make_plan

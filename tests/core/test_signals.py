@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakes.workshop import Workshop, alive, wait_until
 from materia_runner.signals import Interrupted, interrupts
-from materia_runner.ssh.agent.supervisor import descendants
+from materia_runner.ssh.agent.keep_alive import descendants
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from fakes.http_server import QuietServer
 from fakes.machines import READY, Worker, new_id, one_kind
 from materia.errors import StageError
 from materia_runner.artifact.find import Artifact
@@ -187,7 +188,7 @@ def test_a_tar_gz_that_is_not_the_one_meant_is_gone_before_anybody_could_use_it(
     assert there(session, "ls", "-A", "wrong") == []
 
 
-class Shelf(ThreadingHTTPServer):
+class Shelf(QuietServer):
     """Gives what lies in its files, and cuts `/broken` off in the middle."""
 
     def __init__(self) -> None:
@@ -295,7 +296,7 @@ def test_a_line_told_to_a_script_arrives_once_however_often_the_connection_break
     assert heard == ["ready", *(f"heard {number} grüße" for number in range(30))]
 
 
-@pytest.mark.parametrize("name", ["supervisor", "files"])
+@pytest.mark.parametrize("name", ["keep_alive", "files"])
 def test_what_is_sent_runs_on_python_3_9_with_nothing_but_its_library(name: str) -> None:
     text = program(name).decode()
     (texts,) = [

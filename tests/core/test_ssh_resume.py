@@ -9,10 +9,11 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from fakes.http_server import QuietServer
 from fakes.machines import Worker, one_kind
 from fakes.weak_line import WeakLine
 from materia.errors import StageError, WorkerLostError
@@ -160,7 +161,7 @@ def test_a_hash_that_is_wrong_from_the_start_is_no_reason_to_copy_for_ever(
     assert litter(worker, "wrong") == []
 
 
-class Store(ThreadingHTTPServer):
+class Store(QuietServer):
     """Gives one file, in the ranges that are asked for."""
 
     def __init__(self, content: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from materia.errors import ReadyTimeoutError
 from materia_providers.cloud_init import KeyPair, cloud_config, generate_key, user_data
-from materia_runner.ssh.agent.supervisor import descendants
+from materia_runner.ssh.agent.keep_alive import descendants
 from materia_runner.ssh.command import SshTarget
 from materia_runner.ssh.session import Session, wait_until_reachable
 from materia_testing.emulation.ssh_machines import sandbox

@@ -14,11 +14,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from fakes.http_server import QuietServer
 from fakes.odd_listing import Listed, answer, page_of
 from fakes.s3 import KEY
 
@@ -87,8 +88,7 @@ class OddStore:
         self.requests: list[tuple[str, int]] = []
         self.headers: set[str] = set()  # names of all that were ever sent
         handler = type("Handler", (_Handler,), {"at": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.endpoint = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from materia.compute import InstanceRequest, Offer, Requirements
+from materia_oracle.credentials import read_credentials
 from materia_oracle.emulator.service import Oracle as Cloud
 from materia_oracle.provider import Oracle
+from materia_oracle.settings import read_settings
 
 E4 = "VM.Standard.E4.Flex"
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8), disk_gib=20)
@@ -23,22 +26,14 @@ def opened(
     patience: float = 0.8,
 ) -> Oracle:
     """A provider as a new process would have it."""
-    secrets, settings = cloud.secrets(), cloud.settings()
+    secrets = cloud.secrets()
+    if key is not None:
+        secrets = {**secrets, "OCI_CLI_KEY_CONTENT": key}
+    settings = replace(read_settings(cloud.settings()), image=image, ssh_port=ssh_port)
     return Oracle(
-        {
-            "user": secrets["OCI_CLI_USER"],
-            "tenancy": secrets["OCI_CLI_TENANCY"],
-            "fingerprint": secrets["OCI_CLI_FINGERPRINT"],
-            "key_content": key or secrets["OCI_CLI_KEY_CONTENT"],
-            "region": secrets["OCI_CLI_REGION"],
-        },
-        compartment=str(settings["compartment"]),
-        subnet=str(settings["subnet"]) if subnet is None else subnet,
-        image=image,
-        api_url=cloud.url,
-        price_list_url=str(settings["price_list_url"]),
-        ssh_port=ssh_port,
-        timeout=timedelta(seconds=0.6),
+        read_credentials(secrets),
+        settings if subnet is None else replace(settings, subnet=subnet),
+        request_timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=patience),
         settle=timedelta(seconds=0.3),
         first_retry=timedelta(milliseconds=1),

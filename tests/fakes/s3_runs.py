@@ -8,7 +8,8 @@ from pathlib import Path
 from fakes.odd_store import OddStore
 from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from materia_s3.sink import KEYS, TABLE, S3Sink
+from materia_s3.settings import KEYS, TABLE
+from materia_s3.sink import S3Sink
 from materia_store.bucket.address import Address
 from materia_store.object_store import Patience
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from materia.compute import InstanceRequest, Offer, Requirements
+from materia_scaleway.credentials import read_credentials
 from materia_scaleway.emulator.service import Scaleway as Cloud
 from materia_scaleway.provider import Scaleway
+from materia_scaleway.settings import Settings
 from materia_scaleway.zones import zones
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8), disk_gib=20)
@@ -22,16 +24,16 @@ def opened(
     settle: float = 0.3,
 ) -> Scaleway:
     """A provider as a new process would have it."""
-    secrets = cloud.secrets()
     return Scaleway(
-        access_key=secrets["SCW_ACCESS_KEY"],
-        secret_key=secrets["SCW_SECRET_KEY"],
-        project=cloud.project if project is None else project,
-        zones=zones(("fr-par-1", "nl-ams-1")),
-        image=image,
-        api_url=cloud.url,
-        ssh_port=ssh_port,
-        timeout=timedelta(seconds=0.6),
+        read_credentials(cloud.secrets()),
+        Settings(
+            project=cloud.project if project is None else project,
+            zones=zones(("fr-par-1", "nl-ams-1")),
+            image=image,
+            ssh_port=ssh_port,
+            api_url=cloud.url,
+        ),
+        request_timeout=timedelta(seconds=0.6),
         patience=timedelta(seconds=1.2),
         settle=timedelta(seconds=settle),
         first_retry=timedelta(milliseconds=1),

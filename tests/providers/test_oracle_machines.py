@@ -79,10 +79,9 @@ def test_user_data_key_and_tags_go_with_the_launch(cloud: Cloud) -> None:
     provider = opened(cloud)
     text = '#cloud-config\n{"ssh_keys": {"ed25519_public": "ssh-ed25519 BBBB"}}\n'
 
-    made = provider.create_instance(replace(request(offer_of(provider, E4)), user_data=text))
+    provider.create_instance(replace(request(offer_of(provider, E4)), user_data=text))
 
     (instance,) = cloud.instances.values()
-    assert made.host_key == "ssh-ed25519 BBBB"
     assert instance.metadata == {
         "user_data": base64.b64encode(text.encode()).decode(),
         "ssh_authorized_keys": "ssh-ed25519 AAAA",
@@ -117,7 +116,7 @@ def test_an_image_that_does_not_exist_is_a_mistake_in_the_settings(cloud: Cloud)
 def test_without_a_subnet_nothing_is_created(cloud: Cloud) -> None:
     provider = opened(cloud, subnet="")
 
-    with pytest.raises(ConfigError, match=r"set subnet in \[providers.oracle\]"):
+    with pytest.raises(ConfigError, match=r"providers.oracle.subnet is not set; set it"):
         provider.create_instance(request(offer_of(provider, E4)))
 
     assert launches(cloud) == 0

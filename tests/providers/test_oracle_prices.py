@@ -11,14 +11,15 @@ from typing import Any
 import httpx
 import pytest
 from fakes.oracle_open import NEEDS
-from materia import Opening
 from materia.compute import Offer, Requirements
 from materia.errors import NoOfferError, ProviderError
+from materia.kit.once import unkept
 from materia_oracle.catalog.price_list import PriceList, fetch, parse
 from materia_oracle.catalog.shapes import Shape, Size, listed_shapes, offers, read_offer_size, size
 from materia_oracle.emulator.service import Oracle as Cloud
 from materia_oracle.emulator.tenancy import PRICES
-from materia_oracle.public import offers_without_credentials
+from materia_oracle.public import read_public_offers
+from materia_oracle.settings import read_settings
 from materia_providers.list_entries import LeftOut
 from materia_runner.pricing.cost import cost
 from materia_testing.emulation import Fault
@@ -280,9 +281,9 @@ def test_a_currency_that_oracle_does_not_sell_in_is_answered_in_dollars(cloud: C
 
 
 def test_without_credentials_every_series_of_the_list_is_offered(cloud: Cloud) -> None:
-    keyless = Opening(secrets={}, settings=cloud.settings(), directory=Path())
+    settings = read_settings(cloud.settings())
 
-    found = offers_without_credentials(keyless, NEEDS)
+    found = read_public_offers(settings, NEEDS, unkept())
 
     assert {offer.availability for offer in found} == {"unknown"}
     assert {offer.region for offer in found} == {"any region"}
@@ -300,13 +301,13 @@ def test_without_credentials_every_series_of_the_list_is_offered(cloud: Cloud) -
 
 
 def test_without_credentials_a_region_that_could_be_oracles_is_believed(cloud: Cloud) -> None:
-    keyless = Opening(secrets={}, settings=cloud.settings(), directory=Path())
+    settings = read_settings(cloud.settings())
 
-    found = offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1", "uk-london-1")))
+    found = read_public_offers(settings, replace(NEEDS, regions=("fsn1", "uk-london-1")), unkept())
 
     assert {offer.region for offer in found} == {"uk-london-1"}
     with pytest.raises(NoOfferError, match="fsn1 is not a region of Oracle"):
-        offers_without_credentials(keyless, replace(NEEDS, regions=("fsn1",)))
+        read_public_offers(settings, replace(NEEDS, regions=("fsn1",)), unkept())
 
 
 @pytest.mark.parametrize(

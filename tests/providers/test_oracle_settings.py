@@ -44,7 +44,7 @@ def test_prices_need_no_sdk(cloud: Cloud) -> None:
 
 
 def test_the_sdk_is_imported_without_the_clients_of_every_service() -> None:
-    loaded = modules_after("import materia_oracle.settings")
+    loaded = modules_after("import materia_oracle.provider")
 
     assert "oci.core" in loaded
     assert "oci.database" not in loaded
@@ -122,5 +122,7 @@ def test_malformed_credentials_are_refused_without_repeating_them(
 def test_a_setting_that_is_no_ocid_is_named(cloud: Cloud, setting: str, value: str) -> None:
     (plugin,) = materia_providers()
 
-    with pytest.raises(ConfigError, match=f"{setting} in .* must be the OCID of a {setting}"):
+    with pytest.raises(
+        ConfigError, match=f"providers.oracle.{setting} must be the OCID of a {setting}"
+    ):
         plugin.open(opening(cloud, **{setting: value}))

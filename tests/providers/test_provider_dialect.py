@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fakes.renting import opening
+from fakes.renting import opening, request_for
 from materia import Provider
+from materia.compute import Requirements
 from materia.errors import ConfigError, MateriaError, ProviderError
+from materia.kit.fit import misfit
 from materia_providers import api_errors, teardown
 from materia_runner.bundled import load_registry
 from materia_testing.emulation.services import find_services, service_class
@@ -51,6 +55,18 @@ def test_the_guide_names_the_file_of_each_role() -> None:
     guide = (Path(__file__).resolve().parents[2] / "docs/plugins.md").read_text()
 
     assert [role for role in sorted(ROLES) if f"| `{role}` |" not in guide] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_reads_its_settings_from_the_values_and_has_the_defaults_it_declares(
+    name: str,
+) -> None:
+    settings = importlib.import_module(f"materia_{name}.settings")
+    plugin = load_registry(bundled_only=True).provider(name).plugin
+    declared = {setting.name: setting.default for setting in plugin.settings}
+
+    assert settings.read_settings({}) == settings.Settings()
+    assert settings.read_settings(declared) == settings.Settings()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,3 +116,19 @@ def test_no_provider_has_an_error_class_or_a_teardown_of_its_own(name: str) -> N
     assert "poll(" not in (folder(name) / "teardown.py").read_text()
     assert {"BusyRateError", "GoneError", "UnansweredError"} <= set(api_errors.__all__)
     assert "ForeignError" in teardown.__all__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_sends_user_data_as_it_is_and_reads_nothing_in_it(name: str) -> None:
+    text = "#cloud-config\n{}\n"  # without a host key, which is the runner's to send and to check
+    needs = Requirements(
+        vcpus=2, memory_gib=Decimal(4), disk_gib=20, expected=timedelta(minutes=10)
+    )
+    found = load_registry(bundled_only=True).provider(name)
+    with service_class(name)() as cloud:
+        provider = found.plugin.open(opening(cloud))
+        today = datetime.now(UTC).date()
+        offer = next(one for one in provider.offers(needs) if misfit(one, needs, today) is None)
+        made = provider.create_instance(request_for(offer, user_data=text))
+
+        assert cloud.user_data(made.id) == text

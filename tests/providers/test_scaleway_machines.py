@@ -72,7 +72,7 @@ def test_an_image_that_does_not_exist_is_a_mistake_in_the_settings(cloud: Cloud)
 def test_without_a_project_nothing_is_created(cloud: Cloud) -> None:
     provider = opened(cloud, project="")
 
-    with pytest.raises(ConfigError, match=r"set project in \[providers.scaleway\]"):
+    with pytest.raises(ConfigError, match=r"providers.scaleway.project is not set; set it"):
         provider.create_instance(request(offer_of(opened(cloud), "DEV1-L")))
 
     assert cloud.still_billed() == []

@@ -67,8 +67,12 @@ def test_a_key_that_is_refused_is_said_to_be(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("project", "my-project", "project in .* must be a UUID"),
-        ("regions", ("fr-pra",), "unknown 'fr-pra'; known: fr-par, fr-par-1"),
+        ("project", "my-project", "providers.scaleway.project must be a UUID"),
+        (
+            "regions",
+            ("fr-pra",),
+            r"has 'fr-pra' \(did you mean 'fr-par'\?\); known: fr-par, fr-par-1",
+        ),
         (
             "api_url",
             "api.scaleway.com",

@@ -11,7 +11,7 @@ import materia_store
 import pytest
 from materia_duckdb.sink import DuckDBSink
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 from materia_testing.contracts.sinks.publish import publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 

@@ -16,7 +16,7 @@ from materia_iceberg.catalogued import COLUMNS
 from materia_iceberg.keeping import Keeping
 from materia_iceberg.settings import read_settings
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "plugins/sinks/iceberg/README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
 from materia_runner.bundled import load_registry
-from materia_s3.sink import address_of
+from materia_s3.settings import address_of
 from materia_testing.contracts.sinks.publish import publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 

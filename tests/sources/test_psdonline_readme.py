@@ -17,7 +17,7 @@ from materia_psdonline.releases import RECHECKED_RELEASES, SETTLED_FOR
 from materia_psdonline.settings import KNOWN_FILES
 from materia_psdonline.source import PsdOnline
 from materia_runner.bundled import load_registry
-from materia_runner.config.load import parse_config
+from materia_runner.config.parse import parse_config
 
 README = (Path(__file__).resolve().parents[2] / "plugins/sources/psdonline/README.md").read_text()
 [PLUGIN] = materia_sources()

@@ -235,8 +235,6 @@ class Instance:
         created_at: When the provider says it was created, in UTC, or None.
         host: Host name or IP address; None means the machine that materia runs on.
         port: Port of its SSH server.
-        host_key: SSH host key that it must show, as one line; None when only the process that
-            created it knows the key.
         directory: A folder of its own on the instance, removed together with it.
         attached: Everything billable attached to it.
     """
@@ -252,6 +250,5 @@ class Instance:
     created_at: datetime | None = None
     host: str | None = None
     port: int = 22
-    host_key: str | None = None
     directory: str = "/var/tmp"  # noqa: S108 -- the one folder every rented image has
     attached: tuple[Attached, ...] = ()

@@ -71,9 +71,15 @@ class MateriaError(Exception):
 
 
 class ConfigError(MateriaError):
-    """A key of materia.toml, or a command line option, has an invalid value."""
+    """A key of materia.toml, or a command line option, has an invalid value.
+
+    Each argument is the message of one mistake.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class PluginError(MateriaError):

@@ -76,6 +76,9 @@ class Plugin(Generic[T_co]):
         open: Function that imports the SDK and returns the provider, source or sink.
         secrets: Names of all environment variables that it needs.
         settings: Its keys in materia.toml.
+        check: Function that raises a ConfigError with every mistake in the settings, or None. It
+            gets an opening without secrets, imports no SDK, writes nothing and connects to nothing.
+            `materia config check` calls it.
         sample: Settings under which a source reads the small data that comes with it, or None;
             `materia run --sample` uses them.
         public_offers: Function that returns offers from public prices, without credentials, or
@@ -96,6 +99,7 @@ class Plugin(Generic[T_co]):
     open: Callable[[Opening], T_co]
     secrets: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    check: Callable[[Opening], object] | None = None
     sample: Mapping[str, object] | None = None
     public_offers: Callable[[Opening, Requirements], Sequence[Offer]] | None = None
     rents: bool = True

@@ -58,7 +58,10 @@ class Provider(Protocol):
         ...
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait until SSH answers and return the instance with its host, or ReadyTimeoutError."""
+        """Wait until its SSH port answers; return it with its host, or raise ReadyTimeoutError.
+
+        The runner itself then checks that the server has the host key of the user data.
+        """
         ...
 
     def destroy_instance(self, instance: Instance, /) -> None:

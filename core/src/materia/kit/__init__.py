@@ -4,7 +4,7 @@
 __all__ = [
     "files",
     "http_dates",
-    "local_process",
+    "mistakes",
     "once",
     "sql",
     "text",

@@ -8,6 +8,7 @@ __all__ = [
     "connection_errors",
     "labels",
     "list_entries",
+    "local_process",
     "polling",
     "settings",
     "teardown",

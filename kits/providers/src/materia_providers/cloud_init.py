@@ -17,7 +17,6 @@ from materia.errors import ConfigError, ProviderError
 
 __all__ = [
     "check_size",
-    "host_key_of",
 ]
 
 # The same on every provider, instead of root, ubuntu, opc or debian. It has no extra rights.
@@ -111,19 +110,6 @@ def read_user_data(text: str) -> dict[str, object]:
     if not text.startswith(HEADER) or not isinstance(config, dict):
         raise ConfigError(f"user data must be the line {HEADER.strip()!r} and a JSON object")
     return config
-
-
-def host_key_of(text: str) -> str:
-    """The public SSH host key in user data, which the machine must show, as one line.
-
-    Raises:
-        ConfigError: the user data has no host key.
-    """
-    keys = read_user_data(text).get("ssh_keys")
-    public = keys.get("ed25519_public") if isinstance(keys, dict) else None
-    if not isinstance(public, str):
-        raise ConfigError("user data has no host key: ssh_keys.ed25519_public is missing")
-    return public
 
 
 def check_size(text: str, *, provider: str, limit_bytes: int, encoded: bool = False) -> None:

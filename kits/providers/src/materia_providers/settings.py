@@ -1,4 +1,4 @@
-"""Validate common provider settings: the API address and the SSH port."""
+"""Validate common provider settings: addresses and the SSH port."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from materia.errors import ConfigError
 
-__all__ = ["read_api_url", "read_ssh_port"]
+__all__ = ["read_api_url", "read_ssh_port", "read_url"]
 
 ADDRESS = re.compile(r"https?://[^/\s]+\S*")
 LAST_PORT = 65535
@@ -27,11 +27,20 @@ def read_api_url(
     Raises:
         ConfigError: it is not an HTTP address.
     """
-    url = str(values.get("api_url") or default).rstrip("/")
+    given = {"api_url": str(values.get("api_url") or default).rstrip("/")}
+    return read_url(given, "api_url", provider=provider, example=example or default)
+
+
+def read_url(values: Mapping[str, object], key: str, *, provider: str, example: str) -> str:
+    """Read the setting *key*, an HTTP address; empty when it is not set.
+
+    Raises:
+        ConfigError: it is not an HTTP address.
+    """
+    url = str(values.get(key) or "")
     if url and not ADDRESS.fullmatch(url):
         raise ConfigError(
-            f"providers.{provider}.api_url must be an address such as {example or default}, "
-            f"is {url!r}"
+            f"providers.{provider}.{key} must be an address such as {example}, is {url!r}"
         )
     return url
 

@@ -37,9 +37,10 @@ HERE_ALREADY = ("different configuration than existing connections", "Unique fil
 NOTHING = "nothing is open"
 # Endings of the files that DuckDB 1.5 writes beside a database.
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
-# Idle instances of DuckDB, by the file that they may open. To make an instance takes some ten times
-# as long as to open a database in it.
-_idle: dict[Path, list[DuckDBPyConnection]] = {}
+# Idle instances of DuckDB, by the file that they may open: by its path and by what a symbolic link
+# in that path leads to. To make an instance takes some ten times as long as to open a database in
+# it.
+_idle: dict[tuple[Path, Path], list[DuckDBPyConnection]] = {}
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def opened(
     import duckdb
 
     where = shown or path
-    idle = _idle.setdefault(path.absolute(), [])
+    idle = _idle.setdefault((path.absolute(), path.resolve()), [])
     connection = idle.pop() if idle else _instance(path)
     closed = False
     try:

@@ -1,4 +1,4 @@
-"""Build an artifact from its parts, and reuse parts from the cache."""
+"""Build the artifact that is sent to a rented machine, from its parts, and reuse cached parts."""
 
 from __future__ import annotations
 

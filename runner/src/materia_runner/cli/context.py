@@ -15,6 +15,7 @@ from materia_runner.cli.echo import echo
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
 
+    from materia_runner.config.load import Reading
     from materia_runner.config.pipeline import Pipeline
 
 
@@ -41,20 +42,13 @@ def load_pipeline(
 
     *provider* (`auto` or names) and *max_cost* (in the configured currency) override the file.
     """
-    import os
     from dataclasses import replace
 
-    from materia.errors import ConfigError
+    from materia_runner.config.parse import parse_providers, refuse
 
-    from materia_runner.config.load import PROVIDER_SETTINGS, load_config, parse_providers
-
-    try:
-        start = Path.cwd()
-    except FileNotFoundError as error:
-        raise ConfigError("the current folder was deleted; change to another folder") from error
-    given = os.environ.get(PROVIDER_SETTINGS, "")
-    settings = Path(given) if given else None
-    pipeline = load_config(registry, path=config, start=start, provider_settings=settings)
+    reading = read_pipeline(registry, config)
+    refuse(reading.mistakes)
+    pipeline = reading.pipeline
     if provider is not None:
         pipeline = replace(pipeline, providers=parse_providers([provider], registry))
     if max_cost is not None:
@@ -63,6 +57,23 @@ def load_pipeline(
         cap = Money(max_cost, pipeline.exchange.configured)
         pipeline = replace(pipeline, budget=replace(pipeline.budget, max_cost=cap))
     return pipeline
+
+
+def read_pipeline(registry: Registry, config: Path | None) -> Reading:
+    """Read *config* or the nearest materia.toml, with every mistake in it."""
+    import os
+
+    from materia.errors import ConfigError
+
+    from materia_runner.config.load import PROVIDER_SETTINGS, read_config
+
+    try:
+        start = Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the current folder was deleted; change to another folder") from error
+    given = os.environ.get(PROVIDER_SETTINGS, "")
+    settings = Path(given) if given else None
+    return read_config(registry, path=config, start=start, provider_settings=settings)
 
 
 def load_environment(
@@ -107,7 +118,7 @@ def file_named(pipeline: Pipeline) -> Iterator[None]:
     except ConfigError as error:
         if pipeline.file is None or str(pipeline.file) in str(error):
             raise
-        raise ConfigError(f"{pipeline.file}: {error}") from error
+        raise ConfigError(*(f"{pipeline.file}: {one}" for one in error.args)) from error
 
 
 def refuse_question_mark(pipeline: Pipeline) -> None:

@@ -12,7 +12,7 @@ import sys
 from typing import Annotated
 
 import typer
-from materia.errors import MateriaError
+from materia.errors import ConfigError, MateriaError
 from materia.printable import printable
 
 from materia_runner.cli import orphan_notice as notice
@@ -128,7 +128,9 @@ def main() -> None:
 
 
 def _say(error: MateriaError) -> None:
-    _write(f"materia: {error}\n")
+    # A ConfigError may have several mistakes.
+    for line in error.args if isinstance(error, ConfigError) else [error]:
+        _write(f"materia: {line}\n")
     before = error.__context__  # an error in the clean-up must not hide the first error
     if isinstance(before, MateriaError) and error.__cause__ is None:
         _write(f"materia: before that: {before}\n")

@@ -98,6 +98,14 @@ MaxCost = Annotated[
         "in the currency of materia.toml (default: EUR).",
     ),
 ]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        "-y",
+        help="Rent without asking. Only a run on a terminal asks; in CI it never does.",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

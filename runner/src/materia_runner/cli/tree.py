@@ -41,7 +41,10 @@ class Panel:
 TREE = (
     Panel(
         "Project",
-        (Branch("init", "project.init", "Write a materia.toml that explains every setting."),),
+        (
+            Branch("init", "project.init", "Write a materia.toml that explains every setting."),
+            Branch("config", "project.config", "Check materia.toml, and name every mistake."),
+        ),
     ),
     Panel(
         "Pipelines",
@@ -50,6 +53,13 @@ TREE = (
             Branch("plan", "pipelines.plan", "Show which machines a run would rent, and why."),
             Branch("pipeline", "pipelines.pipeline", "Run a single stage of the pipeline."),
             Branch("runs", "pipelines.runs", "List runs, and show what they did and cost."),
+        ),
+    ),
+    Panel(
+        "Tables",
+        (
+            Branch("query", "tables.query", "Run an SQL query on published tables."),
+            Branch("tables", "tables.tables", "Export published tables to files."),
         ),
     ),
     Panel(

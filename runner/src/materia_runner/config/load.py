@@ -1,51 +1,25 @@
 """Load materia.toml into a Pipeline. Every key is optional; without the file the defaults apply.
 
-An error is a ConfigError that names the file, the key, the value and what was expected.
+Reading finds every mistake: each names the file, the key, the value and what was expected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-from materia.compute import Architecture, Money, Requirements
 from materia.errors import ConfigError
-from materia.plugins import KINDS, Kind, Registry
+from materia.plugins import Registry
 
-from materia_runner.config.pipeline import Bucket, Budget, Pipeline, Stage, default_deadline
-from materia_runner.config.project import above, find_project
-from materia_runner.config.table import Table, is_currency
+from materia_runner.config.parse import parse, refuse
+from materia_runner.config.pipeline import Pipeline
+from materia_runner.config.project import above
+from materia_runner.config.table import Mistake
 from materia_runner.folders import at_or_above
-from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 
 FILE_NAME = "materia.toml"
-PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `load_config`
-AUTO = "auto"
-ARCHITECTURES = ("x86_64", "arm64")
-TEN_MINUTES = timedelta(minutes=10)
-# Figures of one full-size month (2.1 million rows): both stages stay under 1 GB of memory; the rest
-# is room for the history of a larger source.
-STAGES = (
-    Stage(
-        name="extract",
-        requirements=Requirements(
-            vcpus=2, memory_gib=Decimal(8), disk_gib=20, expected=TEN_MINUTES
-        ),
-        deadline=default_deadline(TEN_MINUTES),
-        output_gib=Decimal(1),
-    ),
-    Stage(
-        name="transform",
-        requirements=Requirements(
-            vcpus=4, memory_gib=Decimal(16), disk_gib=20, expected=TEN_MINUTES
-        ),
-        deadline=default_deadline(TEN_MINUTES),
-    ),
-)
+PROVIDER_SETTINGS = "MATERIA_PROVIDER_SETTINGS"  # names a file; see `read_config`
 
 
 def find_config(start: Path) -> Path | None:
@@ -57,32 +31,70 @@ def find_config(start: Path) -> Path | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read, with every mistake in it.
+
+    Attributes:
+        file: The materia.toml, or None when there is none.
+        document: Its parsed content; empty when it cannot be parsed.
+        pipeline: The pipeline, with the default in place of each mistake.
+        mistakes: All mistakes, in the order of the file.
+    """
+
+    file: Path | None
+    document: Mapping[str, object]
+    pipeline: Pipeline
+    mistakes: tuple[Mistake, ...]
+
+
 def load_config(
     registry: Registry, *, path: Path | None, start: Path, provider_settings: Path | None = None
 ) -> Pipeline:
-    """The pipeline that *path* describes, or the nearest materia.toml at or above *start*.
+    """The pipeline that `read_config` reads.
+
+    Raises:
+        ConfigError: a file cannot be read, or some keys are invalid; it has every mistake.
+    """
+    reading = read_config(registry, path=path, start=start, provider_settings=provider_settings)
+    refuse(reading.mistakes)
+    return reading.pipeline
+
+
+def read_config(
+    registry: Registry, *, path: Path | None, start: Path, provider_settings: Path | None = None
+) -> Reading:
+    """Read *path*, or the nearest materia.toml at or above *start*.
 
     Without a materia.toml, the pipeline's folder is the nearest one that has the default project,
     so that it is the same from every subfolder of a clone; without such a folder, it is *start*.
 
     The tables `[providers.NAME]` of the file *provider_settings* replace those of materia.toml:
     `materia emulator` uses it to point the providers at itself, and nothing else changes.
-
-    Raises:
-        ConfigError: a file cannot be read, or a key is invalid.
-        PluginError: a table names a plugin that is not installed.
     """
     path = path or find_config(start)
-    replaced = {} if provider_settings is None else _providers_in(provider_settings)
-    if path is None:
-        document, directory, name = {}, above(start) or start, FILE_NAME
-    else:
-        document, directory, name = _read(path), path.resolve().parent, str(path)
+    mistakes: list[Mistake] = []
+
+    def content(file: Path | None, read: Callable[[Path], dict[str, object]]) -> dict[str, object]:
+        try:
+            return {} if file is None else read(file)
+        except ConfigError as error:
+            mistakes.append(Mistake(file=str(file), key="", message=str(error)))
+            return {}
+
+    replaced = content(provider_settings, _providers_in)
+    document = content(path, _read)
+    directory = (above(start) or start) if path is None else path.resolve().parent
     tables = document.get("providers", {})
     if replaced and isinstance(tables, dict):  # anything else is refused with its key
         document["providers"] = {**tables, **replaced}
-    pipeline = parse_config(document, registry, name=name, directory=directory)
-    return replace(pipeline, file=path)
+    pipeline, found = parse(document, registry, name=str(path or FILE_NAME), directory=directory)
+    return Reading(
+        file=path,
+        document=document,
+        pipeline=replace(pipeline, file=path),
+        mistakes=(*mistakes, *found),
+    )
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -110,205 +122,3 @@ def _providers_in(path: Path) -> dict[str, object]:
     if not isinstance(tables, dict):
         raise ConfigError(f"{PROVIDER_SETTINGS}: {path}: has no table [providers.NAME]")
     return tables
-
-
-def parse_config(
-    document: Mapping[str, object], registry: Registry, *, name: str, directory: Path
-) -> Pipeline:
-    """The pipeline in a parsed TOML *document*; *name* stands for the file in messages."""
-    top = Table(name, "", document)
-    source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
-    providers = _providers(top, registry)
-    transform = top.table("transform")
-    project, brought_by = find_project(
-        transform, source=source, directory=directory, projects=registry.projects
-    )
-    transform.finish()
-    exchange = _exchange(top.table("currency"))
-    stages_table = top.table("stages")
-    stages = tuple(
-        _stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
-    )
-    stages_table.finish()
-    budget = _budget(top.table("budget"), exchange.configured)
-    artifacts = _artifacts(top.table("artifacts"))
-    esc = _esc(top.table("secrets"))
-    settings = _settings(top, registry)
-    top.finish()
-    return Pipeline(
-        directory=directory,
-        providers=providers,
-        source=source,
-        sink=sink,
-        stages=stages,
-        project=project,
-        project_package=brought_by,
-        settings=settings,
-        exchange=exchange,
-        budget=budget,
-        artifacts=artifacts,
-        esc=esc,
-    )
-
-
-def _exchange(table: Table) -> Exchange:
-    code = table.currency("code", DEFAULT)
-    rates_table = table.table("rates")
-    rates = []
-    for currency in rates_table.values:
-        rate = rates_table.table(currency)
-        if not is_currency(currency) or currency == code:
-            raise rates_table.wrong(
-                currency,
-                f"under a currency code other than {code}, as in [currency.rates.USD]",
-            )
-        rates.append(
-            Rate(
-                currency=currency,
-                worth=rate.worth("worth"),
-                on=rate.day("date"),
-                source=rate.text("source", ""),
-            )
-        )
-        rate.finish()
-    table.finish()
-    return Exchange(shown=code, configured=code, rates=tuple(rates))
-
-
-def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
-    """The name of the plugin to use; the default is not checked until it is used."""
-    if isinstance(top.values.get(kind), dict):
-        raise top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
-    name = top.text(kind, registry.default(kind))
-    if kind in top.values and name != also:
-        top.installed(kind, kind, name, registry)
-    return name
-
-
-def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
-    value = top.values.get("provider")
-    if not isinstance(value, list):
-        name = _plugin(top, "provider", registry, also=AUTO)
-        return () if name == AUTO else (name,)
-    names = tuple(dict.fromkeys(top.texts("provider", ())))
-    if not names:
-        raise top.wrong("provider", 'the names of some providers, or "auto"')
-    if AUTO in names:
-        raise top.wrong("provider", '"auto" or a list of names, not both')
-    for name in names:
-        top.installed("provider", "provider", name, registry)
-    return names
-
-
-def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
-    """Parse `--provider auto|NAME[,NAME...]` into unique names; empty means auto.
-
-    Raises:
-        ConfigError: no name is given, or `auto` with other names.
-        PluginError: a provider is not installed.
-    """
-    split = [part.strip() for name in names for part in name.split(",")]
-    found = tuple(dict.fromkeys(name for name in split if name))
-    if not found:
-        raise ConfigError('--provider must be "auto" or names of providers, is empty')
-    if found == (AUTO,):
-        return ()
-    if AUTO in found:
-        raise ConfigError(
-            f"--provider {','.join(found)}: auto means all that rent machines and have "
-            f"credentials; give auto alone, or only names"
-        )
-    for name in found:
-        registry.provider(name)
-    return found
-
-
-def _budget(table: Table, currency: str) -> Budget:
-    caps = []
-    for key in ("run", "monthly"):
-        amount = table.amount(key, Decimal(-1))
-        caps.append(Money(amount, currency) if amount >= 0 else None)
-    table.finish()
-    return Budget(max_cost=caps[0], monthly=caps[1])
-
-
-def _artifacts(table: Table) -> Bucket | None:
-    url = table.text("bucket", "")
-    endpoint = table.text("endpoint", "")
-    region = table.text("region", "")
-    table.finish()
-    if table.values and not url:
-        raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
-    if not url:
-        return None
-    if not url.startswith("s3://") or not url.removeprefix("s3://").strip("/"):
-        raise table.wrong("bucket", 'an address like "s3://bucket/prefix"')
-    if endpoint and not endpoint.startswith(("https://", "http://")):
-        raise table.wrong("endpoint", 'an address that begins with "https://"')
-    return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
-
-
-def _esc(table: Table) -> str | None:
-    name = table.text("esc", "")
-    table.finish()
-    if name and not (name.count("/") in {1, 2} and all(name.split("/"))):
-        raise table.wrong("esc", 'an environment like "organization/project/name"')
-    return name or None
-
-
-def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
-    settings: dict[tuple[str, str], Mapping[str, object]] = {}
-    for kind in KINDS:
-        tables = top.table(f"{kind}s")
-        found = [found.plugin for found in registry.of_kind(kind)]
-        names = [plugin.name for plugin in found]
-        for plugin in found:
-            if names.count(plugin.name) > 1:  # neither can be used
-                continue
-            table = tables.table(plugin.name)
-            settings[kind, plugin.name] = {
-                setting.name: table.setting(setting) for setting in plugin.settings
-            }
-            table.finish()
-        for name in tables.values:
-            if (kind, name) not in settings:
-                tables.installed(name, kind, name, registry)
-        tables.finish()
-    return settings
-
-
-def _stage(stage: Stage, table: Table, currency: str) -> Stage:
-    needs = stage.requirements
-    architectures = table.texts("architectures", needs.architectures)
-    if not architectures or not set(architectures) <= set(ARCHITECTURES):
-        raise table.wrong("architectures", f"a list of {' and '.join(ARCHITECTURES)}")
-    expected = timedelta(minutes=table.number("minutes", minutes(needs.expected)))
-    deadline = timedelta(minutes=table.number("deadline_minutes", minutes(stage.deadline)))
-    deadline_configured = "deadline_minutes" in table.values
-    if deadline_configured and deadline < expected:
-        raise table.wrong("deadline_minutes", f"at least minutes, which is {minutes(expected)}")
-    needs = replace(
-        needs,
-        vcpus=table.number("vcpus", needs.vcpus),
-        memory_gib=Decimal(table.number("memory_gib", int(needs.memory_gib))),
-        disk_gib=table.number("disk_gib", needs.disk_gib),
-        architectures=cast("tuple[Architecture, ...]", architectures),
-        dedicated=table.yes_no("dedicated", default=needs.dedicated),
-        expected=expected,
-        currency=currency,
-    )
-    output_gib = table.amount("output_gib", stage.output_gib)
-    table.finish()
-    return replace(
-        stage,
-        requirements=needs,
-        deadline=deadline if deadline_configured else default_deadline(expected),
-        output_gib=output_gib,
-        minutes_configured="minutes" in table.values,
-        deadline_configured=deadline_configured,
-    )
-
-
-def minutes(length: timedelta) -> int:
-    """Whole minutes, as in materia.toml."""
-    return length // timedelta(minutes=1)

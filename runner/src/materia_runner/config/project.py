@@ -32,8 +32,7 @@ def find_project(
     `[transform] project` is a folder, or the name of an installed project. Without it, the default
     folder in *directory* or a parent is used; then the installed project for the source; then none.
 
-    Raises:
-        ConfigError: `project` is neither, or two packages have a project of that name.
+    A mistake, such as a name that is neither, is added to the findings of *transform*.
     """
     chosen = transform.text("project", "")
     if "project" in transform.values and (folder := directory / chosen).is_dir() and chosen:
@@ -41,16 +40,21 @@ def find_project(
     names = sorted({project.name for project in projects})
     if "project" in transform.values:
         if chosen not in names:
-            raise transform.wrong(
+            transform.wrong(
                 "project",
                 "the folder of a SQLMesh project, or the name of an installed one "
                 f"({', '.join(names) or 'none is'}){suggestion(chosen, names)}",
             )
+            return None, None
     elif (home := above(directory)) is not None:
         return home / PROJECT, None
     elif source not in names:
         return None, None
-    project, folder = installed_project(projects, chosen or source)
+    try:
+        project, folder = installed_project(projects, chosen or source)
+    except ConfigError as error:
+        transform.mistake("project", str(error))
+        return None, None
     return folder, f"{project.distribution} {project.version}"
 
 

@@ -41,7 +41,7 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
             kind=one.kind,
             name=one.plugin.name,
             names=one.plugin.secrets,
-            in_use=_uses(pipeline, one),
+            in_use=uses(pipeline, one),
         )
         for kind in ("source", "sink", "provider")
         for one in registry.of_kind(kind)
@@ -51,7 +51,8 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
     return tuple(needs)
 
 
-def _uses(pipeline: Pipeline, found: InstalledPlugin[Any]) -> bool:
+def uses(pipeline: Pipeline, found: InstalledPlugin[Any]) -> bool:
+    """Whether *pipeline* uses a plugin."""
     name = found.plugin.name
     if found.kind != "provider":
         return name == (pipeline.source if found.kind == "source" else pipeline.sink)

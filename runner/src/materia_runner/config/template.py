@@ -7,8 +7,8 @@ import json
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
 
-from materia_runner.config.load import STAGES, minutes
 from materia_runner.config.project import PROJECT
+from materia_runner.config.stages import STAGES, minutes
 from materia_runner.pricing.currency import DEFAULT
 
 HEAD = f"""\

@@ -15,8 +15,8 @@ from typing import IO
 
 from materia.compute import Instance
 from materia.errors import MateriaError, StageError, error_of_worker
-from materia.kit.local_process import lock_for_process, note_group
 from materia.printable import printable
+from materia_providers.local_process import lock_for_process, note_group
 
 from materia_runner.codec import LONGEST_LINE, MalformedError
 from materia_runner.messages import events, stage_results

@@ -3,7 +3,7 @@
 ~/.materia/artifacts/<sha256>/         the artifact, unpacked
 ~/.materia/raw/<sha256>                raw files that the sink at home has too
 ~/.materia/stages/<run>-<stage>-1/     working folder of a stage
-~/.materia/<run>-<stage>-1/            folder of the supervisor, while the stage runs
+~/.materia/<run>-<stage>-1/            folder of the agent, while the stage runs
 """
 
 from __future__ import annotations

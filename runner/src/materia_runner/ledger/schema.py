@@ -1,4 +1,8 @@
-"""SQLite schema of the ledger: tables, opening the file, and translated SQLite errors."""
+"""SQLite schema of the ledger: tables, version of an old or a newer file, translated errors.
+
+There is one version so far, so no old ledger has to be migrated. `columns.py` ignores a column
+without a field, and a field without a column gets its default.
+"""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def rented_instance(
         interrupts: The signals.
         observer: Observes every step.
         host_key: The host key that was sent in the user data, as one line; None for the user's own
-            machine. A provider's word for it is not needed.
+            machine.
         keep: Whether the instance stays when the block ends without an error.
         ready_timeout: How long the instance may take until it answers.
         patience: How long to retry the destroy call.

@@ -1,4 +1,4 @@
-"""Run one placement of a plan: rent a machine, run its stages there, destroy the machine."""
+"""Run one placement: rent a machine, set its deadline, run its stages there, destroy it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from materia.errors import (
+    BudgetError,
     ConfigError,
     MateriaError,
     NoOfferError,
@@ -72,6 +73,29 @@ def _unheard(_stage: str, _event: Event) -> None:
     """Ignore the event."""
 
 
+def _approved(_planned: Planned) -> bool:
+    """Approve the plan."""
+    return True
+
+
+class Approval:
+    """A question that is asked once in a run, before its first machine is rented."""
+
+    def __init__(self, ask: Callable[[Planned], bool]) -> None:
+        self._ask = ask
+        self._given = False
+
+    def require(self, planned: Planned) -> None:
+        """Ask, unless the run was approved before.
+
+        Raises:
+            BudgetError: the plan was declined.
+        """
+        if not self._given and not self._ask(planned):
+            raise BudgetError("the plan was declined; no machine was rented")
+        self._given = True
+
+
 def plan_run(
     pipeline: Pipeline,
     registry: Registry,
@@ -104,12 +128,15 @@ def run(
     everything: bool = False,
     bundled_only: bool = False,
     observe: Observe = _unheard,
+    approve: Callable[[Planned], bool] = _approved,
 ) -> RunReport:
     """Run the stages one after the other, and stop at the first that fails.
 
-    Partitions that cannot be used do not fail a stage: they are `problems` in its result.
+    Partitions that cannot be used do not fail a stage: they are `problems` in its result. *approve*
+    gets the plan before the first machine is rented, and not again when a machine fails.
 
     Raises:
+        BudgetError: *approve* was false, or the plan exceeds a cap; no machine was rented for it.
         Interrupted: on SIGINT, SIGTERM or SIGHUP, after the clean-up.
         MateriaError: a stage failed, or could not start.
     """
@@ -130,7 +157,7 @@ def run(
             signals=signals,
         )
         with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
-            reports = _run_all(context)
+            reports = _run_all(context, Approval(approve))
         total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
@@ -157,7 +184,7 @@ def _run_row(context: RunContext) -> RunRow:
     )
 
 
-def _run_all(context: RunContext) -> list[StageReport]:
+def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
     pipeline, recorder = context.pipeline, context.recorder
     first = pipeline.stages[0].name
     refuse_folders(pipeline, context.registry)
@@ -191,8 +218,7 @@ def _run_all(context: RunContext) -> list[StageReport]:
                     reports.append(_unrented(remaining[0], result))
                     remaining = remaining[1:]
                     continue
-                _check_budget(context, plan)
-                _make_ready(context, plan, market)
+                _before_renting(context, plan, market, approval)
             notices.tried()
             if not owned:
                 recorder.say(placement.stages[0].name, _chosen(placement))
@@ -233,6 +259,19 @@ def _next_try(
     if attempt.reached:
         raise error  # not due to the offer
     return failover.learn(error, attempt.offer)
+
+
+def _before_renting(context: RunContext, plan: Plan, market: Market, approval: Approval) -> None:
+    """Check the caps, ask for approval, and prepare what would cost paid time later.
+
+    Raises:
+        ArtifactError: an artifact cannot be built.
+        BudgetError: the worst case exceeds a cap, or the plan was declined.
+        BusyError: another process holds the database of the sink.
+    """
+    _check_budget(context, plan)
+    approval.require(Planned(plan=plan, unanswered=market.unanswered, left_out=market.left_out))
+    _make_ready(context, plan, market)
 
 
 def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:

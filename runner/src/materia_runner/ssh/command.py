@@ -40,8 +40,8 @@ class RemoteCommand:
         input: Text for its standard input, which then stays open: its end means that the runner is
             gone. The place for secrets.
         environment: Variables to add to the worker's own; other users there cannot read them.
-        limit: Time limit: the supervisor ends a command that takes longer.
-        lease: The supervisor ends the command when it has not heard from the runner for so long; a
+        limit: Time limit: the agent ends a command that takes longer.
+        lease: The agent ends the command when it has not heard from the runner for so long; a
             broken connection is not resumed after that.
         grace: Time between SIGTERM and SIGKILL.
     """

@@ -3,7 +3,7 @@
 With `transfer.py`, `follow.py` and `program.py` it is the runner's only asyncio code.
 
 Facts about asyncssh, measured with 2.24.1: `run` and `wait` *return* when the connection is lost,
-with `exit_status=None`, so only a record of the supervisor proves the end of a command; a default
+with `exit_status=None`, so only a record of the agent proves the end of a command; a default
 server silently drops `env=`, so nothing is passed that way; and asyncssh uses ~/.ssh/config and the
 user's agent unless they are switched off.
 """

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AGENT = "materia_runner.ssh.agent"
 FILES = "files"
-PROGRAMS = {"run": "supervisor"}  # all other orders are for the file agent
+PROGRAMS = {"run": "keep_alive"}  # all other orders are for the file agent
 # The modules of each program, in the order in which they import one another.
 SENT = {
-    "supervisor": ("core_dumps", "records", "supervisor"),
+    "keep_alive": ("core_dumps", "records", "keep_alive"),
     FILES: ("core_dumps", "records", "partial_files", "files"),
 }
 STOP_SECONDS = 5.0  # wait for the report of an end

@@ -227,7 +227,7 @@ class Session:
         return self._well(outcome, f"cannot copy {path.name} to the worker")
 
     def expect_script(self) -> None:
-        """Start the supervisor program in advance, so that the next command starts faster."""
+        """Start the agent program in advance, so that the next command starts faster."""
         self._loop.call(self._connection.expect("run"))
 
     def download(

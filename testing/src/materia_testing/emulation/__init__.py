@@ -1,7 +1,7 @@
-"""Cloud emulator: four providers' APIs as stateful HTTP servers on this machine.
+"""Cloud emulator: the engine of a provider's API as a stateful HTTP server on this machine.
 
-They implement enough of the published APIs for the official SDKs, check credentials as the real
-ones do, change states with delays, meter the bill, and inject faults:
+An emulated cloud implements enough of the published API for the official SDK, checks credentials as
+the real one does, changes states with delays, meters the bill, and injects faults:
 
     with Hetzner(clock=Clock(speed=100)) as hetzner:
         opening = Opening(secrets=hetzner.secrets(), settings=hetzner.settings(), ...)
@@ -10,10 +10,11 @@ ones do, change states with delays, meter the bill, and inject faults:
         ...
         assert hetzner.still_billed() == []
 
-Each service is in the module of its provider's name (`materia_hetzner.emulator.service.Hetzner`); a
-service of your own is a subclass of `Service` with `@route`s. `world.CloudWorld` puts one behind
-ProviderContract, and `machine.SshMachines` puts a real SSH server behind each instance. By hand:
-`materia emulator`. Nothing here needs pytest.
+Each service is in its provider's package (`materia_hetzner.emulator.service.Hetzner`); a service of
+your own is a subclass of `Service` with `@route`s. `contract_world.CloudWorld` puts one behind
+ProviderContract, and `ssh_machines.machine.SshMachines` puts a real SSH server behind each
+instance.
+By hand: `materia emulator`. Nothing here needs pytest.
 """
 
 from __future__ import annotations

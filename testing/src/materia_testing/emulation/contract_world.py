@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from materia.errors import CapacityError, CredentialsError, MateriaError, ProviderError
-from materia_providers.cloud_init import host_key_of
+from materia_providers.cloud_init import read_user_data
 
 from materia_testing.contracts.odd_answers import ODD
 from materia_testing.contracts.world import Billed
@@ -122,7 +122,8 @@ class CloudWorld:
 
     def host_key(self, instance_id: str) -> str:
         """The public host key that cloud-init puts on the machine."""
-        return host_key_of(self.user_data(instance_id))
+        keys: Any = read_user_data(self.user_data(instance_id))["ssh_keys"]
+        return str(keys["ed25519_public"])
 
     def _error(self, name: str) -> Fault:
         self.service.error(name)  # an unknown name fails here, not at the request

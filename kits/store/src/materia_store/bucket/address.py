@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
 
 from materia_store.object_store import BucketPrefix, check_endpoint
 
@@ -48,33 +49,19 @@ class Address:
         """The address in the settings of *table*; the variables *keys* hold the key.
 
         Raises:
-            ConfigError: a setting is missing or invalid.
+            ConfigError: some settings are missing or invalid; it has every mistake.
         """
-        url = str(settings["bucket"] or "")
-        scheme, _, rest = url.partition("://")
-        bucket, _, prefix = rest.partition("/")
-        parts = prefix.strip("/").split("/")
-        if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
-            raise _wrong(table, "bucket", 'an address like "s3://bucket/prefix"', url)
-        if parts != [""] and "" in parts:
-            raise _wrong(table, "bucket", "without two slashes in a row", url)
-        endpoint = str(settings["endpoint"] or "").rstrip("/") or None
-        if endpoint is not None:
-            check_endpoint(endpoint, f"{table}.endpoint")
-            split = urlsplit(endpoint)
-            if split.path or split.query:
-                raise _wrong(
-                    table,
-                    "endpoint",
-                    f'"{split.scheme}://{split.netloc}" alone, the bucket is in {table}.bucket',
-                    endpoint,
-                )
-        region = str(settings["region"] or "").strip()
-        if not region or not REGION.fullmatch(region):
-            raise _wrong(table, "region", 'the name of a region, for example "us-east-1"', region)
+        mistakes = Mistakes()
+        with mistakes.kept():
+            bucket, prefix = _bucket(table, str(settings["bucket"] or ""))
+        with mistakes.kept():
+            endpoint = _endpoint(table, str(settings["endpoint"] or "").rstrip("/"))
+        with mistakes.kept():
+            region = _region(table, str(settings["region"] or "").strip())
+        mistakes.finish()
         return cls(
             bucket=bucket,
-            prefix="/".join(parts),
+            prefix=prefix,
             endpoint=endpoint,
             region=region,
             table=table,
@@ -101,6 +88,35 @@ class Address:
         """A folder name for the cache of this bucket alone."""
         whole = f"{self.endpoint} {self.url()}"
         return f"{self.bucket}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _bucket(table: str, url: str) -> tuple[str, str]:
+    """The name of the bucket, and the prefix without slashes at either end."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    parts = prefix.strip("/").split("/")
+    if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
+        raise _wrong(table, "bucket", 'an address like "s3://bucket/prefix"', url)
+    if parts != [""] and "" in parts:
+        raise _wrong(table, "bucket", "without two slashes in a row", url)
+    return bucket, "/".join(parts)
+
+
+def _endpoint(table: str, url: str) -> str | None:
+    if not url:
+        return None
+    check_endpoint(url, f"{table}.endpoint")
+    split = urlsplit(url)
+    if split.path or split.query:
+        alone = f'"{split.scheme}://{split.netloc}" alone, the bucket is in {table}.bucket'
+        raise _wrong(table, "endpoint", alone, url)
+    return url
+
+
+def _region(table: str, name: str) -> str:
+    if not REGION.fullmatch(name):
+        raise _wrong(table, "region", 'the name of a region, for example "us-east-1"', name)
+    return name
 
 
 def _wrong(table: str, setting: str, should: str, found: str | None) -> ConfigError:

@@ -6,12 +6,27 @@ from materia import Opening, Plugin, Provider, Setting, hookimpl
 
 
 def open_hetzner(opening: Opening) -> Provider:
-    """Open the provider; this sends no request to the API."""
+    """Open the provider; this sends no request to the API.
+
+    Raises:
+        ConfigError: a setting is invalid.
+    """
     from materia_hetzner.provider import Hetzner
     from materia_hetzner.settings import read_settings
 
     settings = read_settings(opening.settings)
     return Hetzner(opening.secrets["HCLOUD_TOKEN"], settings, once=opening.once)
+
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are invalid; it has every mistake.
+    """
+    from materia_hetzner.settings import read_settings
+
+    read_settings(opening.settings)
 
 
 @hookimpl
@@ -22,6 +37,7 @@ def materia_providers() -> list[Plugin[Provider]]:
             name="hetzner",
             summary="Hetzner Cloud: hourly, Germany, Finland, USA, Singapore",
             open=open_hetzner,
+            check=check,
             secrets=("HCLOUD_TOKEN",),
             settings=(
                 Setting(

@@ -31,7 +31,7 @@ from materia.errors import (
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import mark_of, read_mark
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot
@@ -138,7 +138,6 @@ class Hetzner:
             OrphanError: the create failed, and materia could not remove what it left.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         project = self._project
         server = project.named(request.name)
         if server is not None and server.status == Server.STATUS_DELETING:
@@ -149,7 +148,7 @@ class Hetzner:
             if image is not None:
                 server = self._create(request, image)
             assert server is not None  # noqa: S101 -- it was there, or has been made
-            return replace(project.instance(server), host_key=host_key)
+            return project.instance(server)
 
     def list_instances(self) -> Sequence[Instance]:
         """Every server with materia's labels, and labelled leftovers without a server."""
@@ -168,7 +167,7 @@ class Hetzner:
         return list(found.values())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """The instance with its address, once it runs and its SSH server shows the right key.
+        """The instance with its address, once it runs and its SSH port answers.
 
         Raises:
             ReadyTimeoutError: it does not run or does not answer within *timeout*.

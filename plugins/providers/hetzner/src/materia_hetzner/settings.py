@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from materia.kit.mistakes import Mistakes
 from materia_providers.settings import read_api_url, read_ssh_port
 
 
@@ -30,13 +31,17 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: the URL is malformed or the port is too high.
+        ConfigError: some settings are invalid; it has every mistake.
     """
-    default = Settings()
-    url = read_api_url(values, provider="hetzner", default=default.api_url)
+    default, mistakes = Settings(), Mistakes()
+    with mistakes.kept():
+        port = read_ssh_port(values, provider="hetzner")
+    with mistakes.kept():
+        url = read_api_url(values, provider="hetzner", default=default.api_url)
+    mistakes.finish()
     return Settings(
         regions=tuple(cast("tuple[str, ...]", values.get("regions") or ())),
         image=str(values.get("image") or default.image),
-        ssh_port=read_ssh_port(values, provider="hetzner"),
+        ssh_port=port,
         api_url=url,
     )

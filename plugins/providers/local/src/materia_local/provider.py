@@ -25,7 +25,7 @@ from materia.compute import (
 )
 from materia.errors import NoOfferError, OrphanError, ProviderError
 from materia.kit.files import write_whole
-from materia.kit.local_process import end_process
+from materia_providers.local_process import end_process
 
 PROVIDER = "local"
 MARKER = "worker.json"

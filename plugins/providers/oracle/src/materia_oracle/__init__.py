@@ -9,17 +9,37 @@ from materia.compute import Offer, Requirements
 
 
 def open_oracle(opening: Opening) -> Provider:
-    """Open the provider; this sends no request to Oracle."""
-    from materia_oracle.settings import open_provider
+    """Open the provider; this sends no request to the API.
 
-    return open_provider(opening)
+    Raises:
+        ConfigError: a setting is invalid.
+        CredentialsError: the SDK does not accept the credentials.
+    """
+    from materia_oracle.credentials import read_credentials
+    from materia_oracle.provider import Oracle
+    from materia_oracle.settings import read_settings
+
+    settings = read_settings(opening.settings)
+    return Oracle(read_credentials(opening.secrets), settings, once=opening.once)
+
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are invalid; it has every mistake.
+    """
+    from materia_oracle.settings import read_settings
+
+    read_settings(opening.settings)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
     """The public price list, without the SDK: it has prices and no stock."""
-    from materia_oracle.public import offers_without_credentials
+    from materia_oracle.public import read_public_offers
+    from materia_oracle.settings import read_settings
 
-    return offers_without_credentials(opening, requirements)
+    return read_public_offers(read_settings(opening.settings), requirements, opening.once)
 
 
 @hookimpl
@@ -30,6 +50,7 @@ def materia_providers() -> list[Plugin[Provider]]:
             name="oracle",
             summary="Oracle Cloud Infrastructure, billed by the second",
             open=open_oracle,
+            check=check,
             public_offers=public_offers,
             secrets=(
                 "OCI_CLI_USER",

@@ -22,7 +22,6 @@ from materia_oracle.errors import refuses_offer
 from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
 from materia_oracle.offers import domains_of
 
-TABLE = "[providers.oracle] of materia.toml"
 # How many retry tokens to try when ended instances have used them up.
 GENERATIONS = 8
 
@@ -93,7 +92,8 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
         if "shape" in str(error).lower():
             raise CapacityError(str(error)) from error
         raise ProviderError(
-            f"{error}; check compartment and subnet in {TABLE} and the user's policies"
+            f"{error}; check providers.oracle.compartment, providers.oracle.subnet and the user's "
+            "policies"
         ) from error
     except ProviderError as error:
         if "InvalidatedRetryToken" in str(error):
@@ -144,8 +144,8 @@ def _image_id(place: Place, offer: Offer, image: str) -> str:
     if _images(place, system, version):
         raise CapacityError(lacking)  # an image for another shape exists
     raise ConfigError(
-        f"{lacking}; set image in {TABLE} to an operating system and its version as Oracle names "
-        "them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
+        f"{lacking}; set providers.oracle.image to an operating system and its version as Oracle "
+        "names them, for example 'Canonical Ubuntu 24.04', or to the OCID of an image"
     )
 
 

@@ -12,7 +12,7 @@ from materia.errors import ConfigError, Made, ReadyTimeoutError
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import Mark, mark_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
@@ -27,8 +27,9 @@ from materia_oracle.inventory import (
     instances_of,
     read_instance,
 )
-from materia_oracle.launch import TABLE, launch
+from materia_oracle.launch import launch
 from materia_oracle.offers import offers_of
+from materia_oracle.settings import Settings
 from materia_oracle.teardown import remove
 
 # All values of the metadata together (Oracle docs, LaunchInstanceDetails.metadata).
@@ -41,15 +42,10 @@ class Oracle:
 
     def __init__(
         self,
-        config: Mapping[str, str],
+        credentials: Mapping[str, str],
+        settings: Settings | None = None,
         *,
-        compartment: str = "",
-        subnet: str = "",
-        image: str = "Canonical Ubuntu 24.04",
-        ssh_port: int = 22,
-        api_url: str = "",
-        price_list_url: str = "",
-        timeout: timedelta = timedelta(seconds=30),
+        request_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=5),
         first_retry: timedelta = timedelta(milliseconds=200),
@@ -57,29 +53,35 @@ class Oracle:
     ) -> None:
         """Open the provider; this sends no request.
 
-        *config* is the SDK's: user, tenancy, fingerprint, key_content and region. *timeout* limits
-        one request; *patience* limits a create or a destroy; *settle* is how long a new instance
-        may be missing from lists. A request that is safe to repeat is retried after *first_retry*,
-        and once more later. *once* caches prices and shapes for several needs.
+        Args:
+            credentials: The SDK's configuration: user, tenancy, fingerprint, key_content, region.
+            settings: The settings in materia.toml.
+            request_timeout: Time limit of one request.
+            patience: How long a create or a destroy may take.
+            settle: How long a new instance may be missing from lists.
+            first_retry: Pause before a request that is safe to repeat is sent again; the second
+                pause is longer.
+            once: Cache of prices and shapes for several needs; without it every need asks again.
 
         Raises:
-            CredentialsError: the SDK does not accept *config*.
+            CredentialsError: the SDK does not accept *credentials*.
         """
+        settings = settings or Settings()
         self._clients = connect(
-            config,
-            api_url=api_url,
-            seconds=timeout.total_seconds(),
+            credentials,
+            api_url=settings.api_url,
+            seconds=request_timeout.total_seconds(),
             first_retry=first_retry.total_seconds(),
         )
         self._place = Place(
             clients=self._clients,
-            compartment=compartment or config["tenancy"],
-            region=config["region"],
+            compartment=settings.compartment or credentials["tenancy"],
+            region=credentials["region"],
         )
-        self._subnet = subnet
-        self._image = image
-        self._ssh_port = ssh_port
-        self._price_list_url = price_list_url
+        self._subnet = settings.subnet
+        self._image = settings.image
+        self._ssh_port = settings.ssh_port
+        self._price_list_url = settings.price_list_url
         self._once = once or unkept()
         self._patience = patience
         self._settle = settle
@@ -100,24 +102,23 @@ class Oracle:
         """
         if not self._subnet:
             raise ConfigError(
-                f"oracle: set subnet in {TABLE} to the OCID of a subnet in {self._place.region} "
-                "whose instances may have public addresses and whose port 22 is open"
+                "providers.oracle.subnet is not set; set it to the OCID of a subnet in "
+                f"{self._place.region} whose instances may have public addresses and whose port "
+                "22 is open"
             )
         room = METADATA_BYTES - len(request.public_key.encode())
         check_size(request.user_data, provider=PROVIDER, limit_bytes=room, encoded=True)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(mark_of(request))
         with leaving_nothing(f"oracle: cannot create {request.name}", partial(self._undo, owned)):
             found = owned.find() or launch(request, owned, subnet=self._subnet, image=self._image)
-            made = described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
-            return replace(made, host_key=host_key)
+            return described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's instances; a boot volume without its instance has an empty id."""
         return instances_of(self._place, self._ssh_port)
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait for the instance; fail at once when it stops or terminates."""
+        """Wait until the SSH port answers; fail at once when it stops or terminates."""
         which = f"oracle: the instance {instance.name} (id {instance.id})"
 
         def look() -> Boot | None:

@@ -6,18 +6,21 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from materia import Opening
 from materia.compute import ANY_REGION, Offer, Requirements
 from materia.errors import NoOfferError
+from materia.kit.once import Once
 from materia_providers.list_entries import Entries, LeftOut
 
 from materia_oracle.catalog.price_list import fetch
 from materia_oracle.catalog.shapes import PROVIDER, listed_shapes, offers
+from materia_oracle.settings import Settings
 
 REGION = re.compile(r"[a-z]{2}-[a-z]+-\d")
 
 
-def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
+def read_public_offers(
+    settings: Settings, requirements: Requirements, once: Once
+) -> Sequence[Offer]:
     """An offer for each flexible shape of the list, in the required regions or in any.
 
     Raises:
@@ -31,9 +34,8 @@ def offers_without_credentials(opening: Opening, requirements: Requirements) -> 
         raise NoOfferError(
             f"oracle: {asked} is not a region of Oracle; use a name such as eu-frankfurt-1"
         )
-    url = str(opening.settings.get("price_list_url") or "")
-    currency = requirements.currency
-    prices = opening.once.ask(("prices", currency), partial(fetch, url, currency))
+    url, currency = settings.price_list_url, requirements.currency
+    prices = once.ask(("prices", currency), partial(fetch, url, currency))
     shapes = listed_shapes(prices)
     left = LeftOut(PROVIDER)
     # Prices are equal in all commercial regions; only an account shows which ones it may use.

@@ -1,69 +1,73 @@
-"""Check the settings and secrets of the `oracle` provider, and open it."""
+"""Settings of the `oracle` provider: the table `providers.oracle` of materia.toml, checked."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-# Before the first import of `oci`: otherwise it imports the clients of every service.
-os.environ.setdefault("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
+from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
+from materia_providers.settings import read_api_url, read_ssh_port, read_url
 
-from materia import Opening
-from materia.errors import ConfigError, CredentialsError
-from materia_providers.settings import read_api_url, read_ssh_port
-
-from materia_oracle.catalog.shapes import PROVIDER
-from materia_oracle.launch import TABLE
-from materia_oracle.provider import Oracle
+PROVIDER = "oracle"
+EXAMPLE_URL = "https://iaas.eu-frankfurt-1.oraclecloud.com"
+EXAMPLE_LIST = "https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/"
 
 
-def open_provider(opening: Opening) -> Oracle:
-    """The provider; this sends no request to Oracle.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of the provider.
+
+    Attributes:
+        compartment: OCID of a compartment; empty means the tenancy's root.
+        subnet: OCID of a subnet; empty when only prices are read.
+        image: Operating system and version of an image, or its OCID.
+        ssh_port: Port of the SSH server on the workers.
+        api_url: Base URL of all APIs without a trailing slash; empty means Oracle's own.
+        price_list_url: URL of the public price list; empty means Oracle's own.
+    """
+
+    compartment: str = ""
+    subnet: str = ""
+    image: str = "Canonical Ubuntu 24.04"
+    ssh_port: int = 22
+    api_url: str = ""
+    price_list_url: str = ""
+
+
+def read_settings(values: Mapping[str, object]) -> Settings:
+    """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: a setting cannot be used.
-        CredentialsError: the SDK does not accept the credentials.
+        ConfigError: some settings are invalid; it has every mistake.
     """
-    secrets, settings = opening.secrets, opening.settings
-    for name, kinds in (("compartment", ("compartment", "tenancy")), ("subnet", ("subnet",))):
-        value = str(settings.get(name) or "")
-        if value and not value.startswith(tuple(f"ocid1.{kind}." for kind in kinds)):
-            raise ConfigError(
-                f"oracle: {name} in {TABLE} must be the OCID of a {kinds[0]}, ocid1.{kinds[0]}..., "
-                f"is {value!r}"
-            )
-    return Oracle(
-        {
-            # A copied line end would go into a header, which cannot be sent.
-            "user": secrets["OCI_CLI_USER"].strip(),
-            "tenancy": secrets["OCI_CLI_TENANCY"].strip(),
-            "fingerprint": secrets["OCI_CLI_FINGERPRINT"].strip(),
-            "key_content": _key(secrets["OCI_CLI_KEY_CONTENT"]),
-            "region": secrets["OCI_CLI_REGION"].strip(),
-        },
-        compartment=str(settings.get("compartment") or ""),
-        subnet=str(settings.get("subnet") or ""),
-        image=str(settings.get("image") or "Canonical Ubuntu 24.04"),
-        ssh_port=read_ssh_port(settings, provider=PROVIDER),
-        api_url=read_api_url(
-            settings,
-            provider=PROVIDER,
-            default="",
-            example="https://iaas.eu-frankfurt-1.oraclecloud.com",
-        ),
-        price_list_url=str(settings.get("price_list_url") or ""),
-        once=opening.once,
+    mistakes = Mistakes()
+    with mistakes.kept():
+        compartment = _ocid(values, "compartment", "compartment", "tenancy")
+    with mistakes.kept():
+        subnet = _ocid(values, "subnet", "subnet")
+    with mistakes.kept():
+        port = read_ssh_port(values, provider=PROVIDER)
+    with mistakes.kept():
+        url = read_api_url(values, provider=PROVIDER, default="", example=EXAMPLE_URL)
+    with mistakes.kept():
+        price_list_url = read_url(values, "price_list_url", provider=PROVIDER, example=EXAMPLE_LIST)
+    mistakes.finish()
+    return Settings(
+        compartment=compartment,
+        subnet=subnet,
+        image=str(values.get("image") or Settings().image),
+        ssh_port=port,
+        api_url=url,
+        price_list_url=price_list_url,
     )
 
 
-def _key(text: str) -> str:
-    """The PEM text; variables of CI systems often write line ends as backslash and n.
-
-    Raises:
-        CredentialsError: it is not PEM text.
-    """
-    if not text.isascii():
-        raise CredentialsError(
-            "oracle: OCI_CLI_KEY_CONTENT contains a character that no key has; set it to the text "
-            "of the whole .pem file"
+def _ocid(values: Mapping[str, object], name: str, *kinds: str) -> str:
+    value = str(values.get(name) or "")
+    if value and not value.startswith(tuple(f"ocid1.{kind}." for kind in kinds)):
+        raise ConfigError(
+            f"providers.oracle.{name} must be the OCID of a {kinds[0]}, ocid1.{kinds[0]}..., "
+            f"is {value!r}"
         )
-    return text if "\n" in text.strip() else text.replace("\\n", "\n")
+    return value

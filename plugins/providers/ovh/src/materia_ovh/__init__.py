@@ -21,20 +21,15 @@ def open_ovh(opening: Opening) -> Provider:
 
     from materia.errors import ConfigError
 
-    from materia_ovh.credentials import Credentials
+    from materia_ovh.credentials import read_credentials
     from materia_ovh.settings import read_settings
 
-    credentials = Credentials(
-        application_key=opening.secrets["OVH_APPLICATION_KEY"],
-        application_secret=opening.secrets["OVH_APPLICATION_SECRET"],
-        consumer_key=opening.secrets["OVH_CONSUMER_KEY"],
-    )
     settings = read_settings(opening.settings)
     try:
         # The SDK reads its files at import and again when a client is opened.
         from materia_ovh.provider import Ovh
 
-        return Ovh(credentials, settings, once=opening.once)
+        return Ovh(read_credentials(opening.secrets), settings, once=opening.once)
     except (Error, UnicodeDecodeError) as error:
         # Leave out the SDK's message: it quotes the line, which may contain a secret.
         raise ConfigError(
@@ -42,6 +37,17 @@ def open_ovh(opening: Opening) -> Provider:
             f"read {getattr(error, 'source', 'one of them')} ({type(error).__name__}); materia "
             "needs none of them"
         ) from error
+
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are invalid; it has every mistake.
+    """
+    from materia_ovh.settings import read_settings
+
+    read_settings(opening.settings)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
@@ -60,6 +66,7 @@ def materia_providers() -> list[Plugin[Provider]]:
             name="ovh",
             summary="OVHcloud Public Cloud: clock hours, Europe, North America, Asia-Pacific",
             open=open_ovh,
+            check=check,
             public_offers=public_offers,
             secrets=("OVH_APPLICATION_KEY", "OVH_APPLICATION_SECRET", "OVH_CONSUMER_KEY"),
             settings=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,3 +19,12 @@ class Credentials:
     application_key: str
     application_secret: str = field(repr=False)
     consumer_key: str = field(repr=False)
+
+
+def read_credentials(secrets: Mapping[str, str]) -> Credentials:
+    """The credentials in the variables that the plugin declares."""
+    return Credentials(
+        application_key=secrets["OVH_APPLICATION_KEY"],
+        application_secret=secrets["OVH_APPLICATION_SECRET"],
+        consumer_key=secrets["OVH_CONSUMER_KEY"],
+    )

@@ -24,7 +24,7 @@ from materia.errors import (
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import NothingMadeError, TakenError, UnansweredError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import mark_of
 from materia_providers.list_entries import Entries
 from materia_providers.polling import Boot, await_boot
@@ -122,7 +122,6 @@ class Ovh:
             OrphanError: the create failed, and materia could not remove what it left.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT, encoded=True)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         name = write_name(mark_of(request))
         account, region = self._account, request.offer.region
         body = account.named(request.name)
@@ -144,11 +143,9 @@ class Ovh:
         )
         with leaving_nothing(f"ovh: cannot create {request.name}", self._undoing(request)):
             if ids is not None:
-                instance = self._create(request, name, *ids)
-            else:
-                assert body is not None  # noqa: S101 -- nothing is asked for where it is there
-                instance = account.instance(body, request.offer.instance_type)
-            return replace(instance, host_key=host_key)
+                return self._create(request, name, *ids)
+            assert body is not None  # noqa: S101 -- nothing is asked for where it is there
+            return account.instance(body, request.offer.instance_type)
 
     def list_instances(self) -> Sequence[Instance]:
         """Every instance of materia, and every key of materia whose instance is gone."""
@@ -167,7 +164,7 @@ class Ovh:
         return [*found, *left.values()]
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """The instance with its address, once it is active and its SSH server shows the right key.
+        """The instance with its address, once it is active and its SSH port answers.
 
         Raises:
             CapacityError: OVHcloud could not build it; materia has destroyed it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
 from materia_providers.settings import read_api_url, read_ssh_port
 
 from materia_ovh.subsidiaries import api_at, api_of, candidates
@@ -42,26 +43,35 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: a setting is invalid.
+        ConfigError: some settings are invalid; it has every mistake.
     """
-    default = Settings()
-    url = read_api_url(values, provider="ovh", default=default.api_url)
-    project = str(values.get("project") or "")
-    if project and not re.fullmatch(r"[0-9a-f]{32}", project):
-        raise ConfigError(
-            f"providers.ovh.project must be the id of a Public Cloud project, 32 hexadecimal "
-            f"digits, is {project!r}"
-        )
+    default, mistakes = Settings(), Mistakes()
+    with mistakes.kept():
+        project = _project(str(values.get("project") or ""))
     subsidiary = str(values.get("subsidiary") or "")
-    _check_subsidiary(subsidiary, url)
+    with mistakes.kept():
+        url = read_api_url(values, provider="ovh", default=default.api_url)
+        _check_subsidiary(subsidiary, url)
+    with mistakes.kept():
+        port = read_ssh_port(values, provider="ovh")
+    mistakes.finish()
     return Settings(
         project=project,
         regions=tuple(cast("tuple[str, ...]", values.get("regions") or ())),
         image=str(values.get("image") or default.image),
         subsidiary=subsidiary,
-        ssh_port=read_ssh_port(values, provider="ovh"),
+        ssh_port=port,
         api_url=url,
     )
+
+
+def _project(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9a-f]{32}", value):
+        raise ConfigError(
+            f"providers.ovh.project must be the id of a Public Cloud project, 32 hexadecimal "
+            f"digits, is {value!r}"
+        )
+    return value
 
 
 def _check_subsidiary(subsidiary: str, url: str) -> None:

@@ -9,17 +9,37 @@ from materia.compute import Offer, Requirements
 
 
 def open_scaleway(opening: Opening) -> Provider:
-    """Open the provider; this sends no request to Scaleway."""
-    from materia_scaleway.settings import open_provider
+    """Open the provider; this sends no request to the API.
 
-    return open_provider(opening)
+    Raises:
+        ConfigError: a setting is invalid.
+        CredentialsError: a key is malformed.
+    """
+    from materia_scaleway.credentials import read_credentials
+    from materia_scaleway.provider import Scaleway
+    from materia_scaleway.settings import read_settings
+
+    settings = read_settings(opening.settings)
+    return Scaleway(read_credentials(opening.secrets), settings, once=opening.once)
+
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are invalid; it has every mistake.
+    """
+    from materia_scaleway.settings import read_settings
+
+    read_settings(opening.settings)
 
 
 def public_offers(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
     """The public product catalog, without credentials: it has prices and shapes and no stock."""
-    from materia_scaleway.settings import offers_without_credentials
+    from materia_scaleway.public import read_public_offers
+    from materia_scaleway.settings import read_settings
 
-    return offers_without_credentials(opening, requirements)
+    return read_public_offers(read_settings(opening.settings), requirements, opening.once)
 
 
 @hookimpl
@@ -30,6 +50,7 @@ def materia_providers() -> list[Plugin[Provider]]:
             name="scaleway",
             summary="Scaleway Instances, billed by the started hour",
             open=open_scaleway,
+            check=check,
             public_offers=public_offers,
             secrets=("SCW_ACCESS_KEY", "SCW_SECRET_KEY"),
             settings=(

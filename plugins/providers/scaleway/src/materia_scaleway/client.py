@@ -26,8 +26,10 @@ from scaleway.instance.v1.custom_api import InstanceUtilsV1API  # type: ignore[i
 from scaleway.marketplace.v2 import MarketplaceV2API  # type: ignore[import-untyped]
 from scaleway_core.api import API, ScalewayException
 
+from materia_scaleway.credentials import Credentials
+from materia_scaleway.settings import Settings
+
 T = TypeVar("T")
-API_URL = "https://api.scaleway.com"
 CONNECT_SECONDS = 5.0
 # Refused before anything was done, or a gateway's error: a retry is safe except for a POST.
 AGAIN = frozenset({429, 502, 503, 504})
@@ -243,13 +245,13 @@ def connect(client: Client, seconds: float, *, first_retry: float = 0.2) -> Apis
     return Apis(instances, blocks, images, catalog)
 
 
-def make_client(access_key: str, secret_key: str, project: str, api_url: str) -> Client:
+def make_client(credentials: Credentials, settings: Settings) -> Client:
     """The SDK's client; a malformed key gives an error that does not show the key."""
     client = Client(
-        access_key=access_key,
-        secret_key=secret_key,
-        default_project_id=project or None,
-        api_url=api_url,
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        default_project_id=settings.project or None,
+        api_url=settings.api_url,
     )
     try:
         client.validate()

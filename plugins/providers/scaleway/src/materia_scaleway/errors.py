@@ -62,8 +62,7 @@ def _refusal(doing: str, error: ScalewayException) -> MateriaError:
         )
     if status in {400, 404} and "project" in _subjects(body):
         return ConfigError(
-            f"{message}; project in [providers.scaleway] of materia.toml names no project of this "
-            "account"
+            f"{message}; providers.scaleway.project names no project of this account"
         )
     # A gateway's 404 has no such body, and says nothing about the resource.
     if status == 404 and body:

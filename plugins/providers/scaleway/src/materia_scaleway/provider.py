@@ -14,7 +14,7 @@ from materia.errors import CapacityError, ConfigError, Made, ProviderError, Read
 from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import Mark, mark_of
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot, look_for, poll
@@ -23,7 +23,8 @@ from scaleway.instance.v1 import IpType, Server, ServerAction, VolumeServerTempl
 from scaleway_core.api import ScalewayException
 from scaleway_core.validations.string_validation import is_project_id
 
-from materia_scaleway.client import connect
+from materia_scaleway.client import connect, make_client
+from materia_scaleway.credentials import Credentials
 from materia_scaleway.errors import refuses_offer, translated
 from materia_scaleway.inventory import (
     Owned,
@@ -36,8 +37,9 @@ from materia_scaleway.inventory import (
 )
 from materia_scaleway.offers import offers_of
 from materia_scaleway.prices import PROVIDER, volume_gb
+from materia_scaleway.settings import Settings
 from materia_scaleway.teardown import remove
-from materia_scaleway.zones import ZONES, Zones
+from materia_scaleway.zones import ZONES
 
 # A cautious limit: the API documents none, scaleway/terraform-provider-scaleway accepts no longer
 # `cloud_init` (StringLenBetween(0, 127998), read 2026-11).
@@ -49,15 +51,10 @@ class Scaleway:
 
     def __init__(
         self,
+        credentials: Credentials,
+        settings: Settings | None = None,
         *,
-        access_key: str,
-        secret_key: str,
-        project: str,
-        zones: Zones,
-        image: str,
-        ssh_port: int = 22,
-        api_url: str,
-        timeout: timedelta = timedelta(seconds=30),
+        request_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(minutes=5),
         settle: timedelta = timedelta(seconds=5),
         first_retry: timedelta = timedelta(milliseconds=200),
@@ -65,24 +62,30 @@ class Scaleway:
     ) -> None:
         """Open the provider; this sends no request.
 
-        *timeout* limits one request; *patience* limits a create or a destroy; *settle* is how long
-        a new server may be missing from lists. A request that is safe to repeat is retried after
-        *first_retry*, and once more later. *once* caches prices for several needs.
+        Args:
+            credentials: The API key.
+            settings: The settings in materia.toml.
+            request_timeout: Time limit of one request.
+            patience: How long a create or a destroy may take.
+            settle: How long a new server may be missing from lists.
+            first_retry: Pause before a request that is safe to repeat is sent again; the second
+                pause is three times as long.
+            once: Cache of prices for several needs; without it every need asks again.
 
         Raises:
             CredentialsError: a key is malformed.
         """
-        from materia_scaleway.client import make_client
-
-        client = make_client(access_key, secret_key, project, api_url)
+        settings = settings or Settings()
         self._apis = connect(
-            client, timeout.total_seconds(), first_retry=first_retry.total_seconds()
+            make_client(credentials, settings),
+            request_timeout.total_seconds(),
+            first_retry=first_retry.total_seconds(),
         )
-        self._api_url = api_url
-        self._project = project
-        self._zones = zones
-        self._image = image
-        self._ssh_port = ssh_port
+        self._api_url = settings.api_url
+        self._project = settings.project
+        self._zones = settings.zones
+        self._image = settings.image
+        self._ssh_port = settings.ssh_port
         self._patience = patience
         self._once = once or unkept()
         self._settle = settle
@@ -103,10 +106,9 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
-        host_key = host_key_of(request.user_data) if request.user_data else None
         owned = self._owned(zone, mark_of(request))
         with leaving_nothing(f"scaleway: cannot create {request.name}", partial(self._undo, owned)):
-            return replace(self._created(request, owned), host_key=host_key)
+            return self._created(request, owned)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's servers; leftovers without a server have an empty id.
@@ -134,7 +136,7 @@ class Scaleway:
         return Entries(listed, left.lines())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
-        """Wait for the server; fail at once when it is locked or stopped again."""
+        """Wait until the SSH port answers; fail at once when it is locked or stopped again."""
         which = f"scaleway: the server {instance.name} (id {instance.id} in {instance.region})"
         started = False
 
@@ -191,8 +193,8 @@ class Scaleway:
     def _check(self, request: InstanceRequest) -> None:
         if not self._project:
             raise ConfigError(
-                "scaleway: set project in [providers.scaleway] of materia.toml to the ID of the "
-                "project to create instances in, best one for materia alone"
+                "providers.scaleway.project is not set; set it to the ID of the project to create "
+                "instances in, best one for materia alone"
             )
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_BYTES)
 
@@ -301,8 +303,8 @@ class Scaleway:
         if found or any(self._images(other) for other in self._zones.names if other != zone):
             raise CapacityError(lacking)  # the image exists for another type or zone
         raise ConfigError(
-            f"{lacking}; set image in [providers.scaleway] of materia.toml to a label of the "
-            "marketplace, for example ubuntu_noble"
+            f"{lacking}; set providers.scaleway.image to a label of the marketplace, for example "
+            "ubuntu_noble"
         )
 
     def _images(self, zone: str) -> list[Any]:

@@ -1,69 +1,68 @@
-"""Check the settings and secrets of the `scaleway` provider, and open it."""
+"""Settings of the `scaleway` provider: the table `providers.scaleway` of materia.toml, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
 
-from materia import Opening
-from materia.compute import Offer, Requirements
 from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
 from materia_providers.settings import read_api_url, read_ssh_port
-from scaleway import Client  # type: ignore[import-untyped]
-from scaleway_core.validations.string_validation import is_project_id
 
-from materia_scaleway.client import API_URL, connect
-from materia_scaleway.offers import offers_of
 from materia_scaleway.prices import PROVIDER
-from materia_scaleway.provider import Scaleway
 from materia_scaleway.zones import Zones, zones
 
-TABLE = "[providers.scaleway] of materia.toml"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of the provider.
+
+    Attributes:
+        project: ID of the project; empty when only prices are read.
+        zones: The zones to use.
+        image: Label of an image of the marketplace, or the ID of one.
+        ssh_port: Port of the SSH server on the workers.
+        api_url: Base URL without a trailing slash.
+    """
+
+    project: str = ""
+    zones: Zones = field(default_factory=lambda: zones(()))
+    image: str = "ubuntu_noble"
+    ssh_port: int = 22
+    api_url: str = "https://api.scaleway.com"
 
 
-def open_provider(opening: Opening) -> Scaleway:
-    """The provider; this sends no request to Scaleway.
+def read_settings(values: Mapping[str, object]) -> Settings:
+    """The settings in *values*; an absent one has its default.
 
     Raises:
-        ConfigError: a setting cannot be used.
-        CredentialsError: a key is malformed.
+        ConfigError: some settings are invalid; it has every mistake.
     """
-    settings = opening.settings
-    return Scaleway(
-        access_key=opening.secrets["SCW_ACCESS_KEY"],
-        secret_key=opening.secrets["SCW_SECRET_KEY"],
-        project=_project(str(settings.get("project") or "")),
-        zones=_zones(opening),
-        image=str(settings.get("image") or "ubuntu_noble"),
-        ssh_port=read_ssh_port(settings, provider=PROVIDER),
-        api_url=_api_url(opening),
-        once=opening.once,
+    default, mistakes = Settings(), Mistakes()
+    with mistakes.kept():
+        project = _project(str(values.get("project") or ""))
+    with mistakes.kept():
+        chosen = zones(tuple(cast("tuple[str, ...]", values.get("regions") or ())))
+    with mistakes.kept():
+        port = read_ssh_port(values, provider=PROVIDER)
+    with mistakes.kept():
+        url = read_api_url(values, provider=PROVIDER, default=default.api_url)
+    mistakes.finish()
+    return Settings(
+        project=project,
+        zones=chosen,
+        image=str(values.get("image") or default.image),
+        ssh_port=port,
+        api_url=url,
     )
 
 
-def offers_without_credentials(opening: Opening, requirements: Requirements) -> Sequence[Offer]:
-    """Offers from the public catalog, zone by zone.
-
-    Raises:
-        ConfigError: a setting cannot be used.
-        ProviderError: the catalog does not answer.
-    """
-    apis = connect(Client(api_url=_api_url(opening)), 10.0)
-    return offers_of(apis, _zones(opening), requirements, opening.once)
-
-
 def _project(value: str) -> str:
-    if value and not is_project_id(value):
+    try:
+        return value and str(uuid.UUID(value)) and value
+    except ValueError as error:
         raise ConfigError(
-            f"scaleway: project in {TABLE} must be a UUID, copied from the console, is {value!r}"
-        )
-    return value
-
-
-def _api_url(opening: Opening) -> str:
-    return read_api_url(opening.settings, provider=PROVIDER, default=API_URL)
-
-
-def _zones(opening: Opening) -> Zones:
-    value = opening.settings.get("regions") or ()
-    wanted = tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else ()
-    return zones(wanted)
+            f"providers.scaleway.project must be a UUID, copied from the console, is {value!r}"
+        ) from error

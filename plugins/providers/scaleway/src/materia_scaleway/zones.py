@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from materia.errors import ConfigError
+from materia.kit.text import suggestion
 
 from materia_scaleway.prices import region_of
 
@@ -55,9 +56,9 @@ def zones(wanted: tuple[str, ...]) -> Zones:
     every = Zones(names=ZONES, chosen=bool(wanted))
     for name in wanted:
         if not every.within((name,)).names:
-            known = ", ".join(sorted({*ZONES, *map(region_of, ZONES)}))
+            known = sorted({*ZONES, *map(region_of, ZONES)})
             raise ConfigError(
-                f"scaleway: regions in [providers.scaleway] of materia.toml: unknown {name!r}; "
-                f"known: {known}"
+                f"providers.scaleway.regions must contain names of regions or zones, has {name!r}"
+                f"{suggestion(name, known)}; known: {', '.join(known)}"
             )
     return every.within(wanted)

@@ -9,19 +9,33 @@ from materia.errors import ConfigError
 
 
 def open_duckdb(opening: Opening) -> Sink:
-    """Open the sink; this creates no file and does not import DuckDB."""
+    """Open the sink; this creates no file and does not import DuckDB.
+
+    Raises:
+        ConfigError: `path` cannot be the name of a database.
+    """
     from materia_duckdb.sink import DuckDBSink
 
-    def resolve(setting: str) -> Path:
-        return opening.directory / Path(str(opening.settings[setting])).expanduser()
+    check(opening)
+    return DuckDBSink(database=_path(opening, "path"), raw=_path(opening, "raw"))
 
-    database = resolve("path")
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: `path` cannot be the name of a database.
+    """
+    database = _path(opening, "path")
     if "?" in str(database):
         raise ConfigError(
             "sinks.duckdb.path must contain no ?, since DuckDB cannot open a file of such a name, "
             f"is {database}"
         )
-    return DuckDBSink(database=database, raw=resolve("raw"))
+
+
+def _path(opening: Opening, setting: str) -> Path:
+    return opening.directory / Path(str(opening.settings[setting])).expanduser()
 
 
 @hookimpl
@@ -33,6 +47,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
             default=True,
             summary="one local DuckDB file with atomic publish",
             open=open_duckdb,
+            check=check,
             settings=(
                 Setting(
                     name="path",

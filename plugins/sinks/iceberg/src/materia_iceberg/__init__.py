@@ -28,6 +28,17 @@ def open_iceberg(opening: Opening, patience: Patience | None = None) -> Sink:
     return IcebergSink(settings, cache=folder, patience=patience)
 
 
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are missing or invalid; it has every mistake.
+    """
+    from materia_iceberg.settings import read_places
+
+    read_places(opening.settings)
+
+
 @hookimpl
 def materia_sinks() -> list[Plugin[Sink]]:
     """Declare `iceberg`."""
@@ -36,6 +47,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
             name="iceberg",
             summary="a bucket of raw files, and tables in an Iceberg REST catalog for any engine",
             open=open_iceberg,
+            check=check,
             secrets=SECRETS,
             on_worker=True,
             settings=(

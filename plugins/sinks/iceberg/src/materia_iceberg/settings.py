@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
 from materia_store.bucket.address import Address
 from materia_store.object_store import check_endpoint
 
@@ -54,15 +55,29 @@ class Settings:
         return f"{self.address.folder}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
-    """The settings and the two secrets, with what follows from an account of R2.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The settings without secrets, as in `Settings`; *of_r2*: `account` is set."""
+
+    address: Address
+    catalog: str
+    warehouse: str
+    prefix: str
+    layers: tuple[str, ...]
+    of_r2: bool
+
+
+def read_places(settings: Mapping[str, object]) -> Places:
+    """The settings, with what follows from an account of R2.
 
     Raises:
-        ConfigError: one of them is missing, or of no use.
+        ConfigError: some are missing or invalid; it has every mistake.
     """
+    mistakes = Mistakes()
     account = str(settings["account"] or "")
-    if account and not ACCOUNT.fullmatch(account):
-        raise _wrong("account", "the id of an account of R2, 32 hex digits", account)
+    with mistakes.kept():
+        if account and not ACCOUNT.fullmatch(account):
+            raise _wrong("account", "the id of an account of R2, 32 hex digits", account)
     bucket = str(settings["bucket"] or "")
     if account and bucket and "://" not in bucket:
         bucket = f"s3://{bucket}"
@@ -72,32 +87,60 @@ def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Se
         given = str(settings[name] or "").strip().rstrip("/")
         return given or (of_r2.format(**names) if account else otherwise)
 
-    address = Address.of_settings(
-        {
-            "bucket": bucket,
-            "endpoint": either("endpoint", ENDPOINT, ""),
-            "region": either("region", "auto", "us-east-1"),
-        },
-        table=TABLE,
-        keys=KEYS,
-    )
+    with mistakes.kept():
+        address = Address.of_settings(
+            {
+                "bucket": bucket,
+                "endpoint": either("endpoint", ENDPOINT, ""),
+                "region": either("region", "auto", "us-east-1"),
+            },
+            table=TABLE,
+            keys=KEYS,
+        )
     catalog = either("catalog", CATALOG, "")
+    with mistakes.kept():
+        _check_catalog(catalog)
+    with mistakes.kept():
+        prefix = _prefix(str(settings["namespace_prefix"] or ""))
+    with mistakes.kept():
+        layers = _layers(settings["tables"])
+    mistakes.finish()
+    return Places(
+        address=address,
+        catalog=catalog,
+        warehouse=either("warehouse", WAREHOUSE, ""),
+        prefix=prefix,
+        layers=layers,
+        of_r2=bool(account),
+    )
+
+
+def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
+    """The settings and the two secrets.
+
+    Raises:
+        ConfigError: some are missing or invalid; it has every mistake.
+    """
+    places = read_places(settings)
+    identity, secret = _key(key, token, of_r2=places.of_r2)
+    return Settings(
+        address=places.address,
+        identity=identity,
+        secret=secret,
+        catalog=places.catalog,
+        warehouse=places.warehouse,
+        token=_token(token),
+        prefix=places.prefix,
+        layers=places.layers,
+    )
+
+
+def _check_catalog(catalog: str) -> None:
     if not catalog:
         raise ConfigError(f"{TABLE}.catalog is not set, nor is {TABLE}.account: set one of them")
     check_endpoint(catalog, f"{TABLE}.catalog")
     if urlsplit(catalog).query:
         raise _wrong("catalog", "an address without a question", catalog)
-    identity, secret = _key(key, token, of_r2=bool(account))
-    return Settings(
-        address=address,
-        identity=identity,
-        secret=secret,
-        catalog=catalog,
-        warehouse=either("warehouse", WAREHOUSE, ""),
-        token=_token(token),
-        prefix=_prefix(str(settings["namespace_prefix"] or "")),
-        layers=_layers(settings["tables"]),
-    )
 
 
 def _key(key: str, token: str, *, of_r2: bool) -> tuple[str, str]:

@@ -18,12 +18,24 @@ def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
     Raises:
         ConfigError: `bucket` is not set, or `bucket` or `endpoint` is not a URL.
     """
-    from materia_s3.sink import S3Sink, address_of
+    from materia_s3.settings import address_of
+    from materia_s3.sink import S3Sink
 
     address = address_of(opening.settings)
     folder = opening.directory.joinpath(str(opening.settings["cache"])).expanduser()
     key, secret = (opening.secrets[name] for name in SECRETS)
     return S3Sink(address, key=key, secret=secret, cache=folder, patience=patience)
+
+
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are missing or invalid; it has every mistake.
+    """
+    from materia_s3.settings import address_of
+
+    address_of(opening.settings)
 
 
 @hookimpl
@@ -34,6 +46,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
             name="s3",
             summary="an S3 bucket: raw files, and one DuckDB file with atomic publish",
             open=open_s3,
+            check=check,
             secrets=SECRETS,
             on_worker=True,
             settings=(

@@ -16,14 +16,6 @@ from materia_store.object_store import Patience
 
 from materia_s3.published_object import PublishedObject
 
-TABLE = "sinks.s3"
-KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-
-
-def address_of(settings: Mapping[str, object]) -> Address:
-    """The bucket that the settings name; raises as `Address.of_settings`."""
-    return Address.of_settings(settings, table=TABLE, keys=KEYS)
-
 
 class S3Sink:
     """Raw files and published tables in a bucket, with a local cache."""

@@ -21,6 +21,17 @@ def open_psdonline(opening: Opening) -> Source:
     return PsdOnline(read_settings(opening.settings, directory=opening.directory))
 
 
+def check(opening: Opening) -> None:
+    """Check the settings.
+
+    Raises:
+        ConfigError: some are invalid; it has every mistake.
+    """
+    from materia_psdonline.settings import read_settings
+
+    read_settings(opening.settings, directory=opening.directory)
+
+
 @hookimpl
 def materia_sources() -> list[Plugin[Source]]:
     """Declare `psdonline`."""
@@ -30,6 +41,7 @@ def materia_sources() -> list[Plugin[Source]]:
             default=True,
             summary="USDA PSD Online: world supply and demand of crops and livestock, by month",
             open=open_psdonline,
+            check=check,
             settings=(
                 Setting(
                     name="base_url",

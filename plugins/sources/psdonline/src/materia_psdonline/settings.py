@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from materia.errors import ConfigError
+from materia.kit.mistakes import Mistakes
 from materia.kit.text import suggestion
 
 ALL = "psd_alldata_csv.zip"
@@ -52,15 +53,18 @@ def read_settings(settings: Mapping[str, object], *, directory: Path) -> Setting
     """Check the settings; a relative folder starts from *directory*.
 
     Raises:
-        ConfigError: a setting is wrong; the message has the key, the expected and the found value.
+        ConfigError: some settings are wrong; it has every mistake, each with the key, the expected
+            and the found value.
     """
-    base, folder = _base(str(settings["base_url"]), directory)
-    return Settings(
-        base=base,
-        folder=folder,
-        first=_first(settings["first_release"]),
-        files=_files(settings["files"]),
-    )
+    mistakes = Mistakes()
+    with mistakes.kept():
+        base, folder = _base(str(settings["base_url"]), directory)
+    with mistakes.kept():
+        first = _first(settings["first_release"])
+    with mistakes.kept():
+        files = _files(settings["files"])
+    mistakes.finish()
+    return Settings(base=base, folder=folder, first=first, files=files)
 
 
 def _base(value: str, directory: Path) -> tuple[str, Path | None]:

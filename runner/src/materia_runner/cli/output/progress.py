@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import TracebackType
@@ -71,6 +71,14 @@ class ProgressDisplay:
         if self._draws:
             self._thread.join()
             self._write(CLEAR)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Clear the status line, and draw nothing in this block."""
+        with self._lock:
+            if self._draws:
+                self._write(CLEAR)
+            yield
 
     def observe(self, stage: str, event: Event) -> None:  # noqa: C901 -- one case for each event
         """Process one event of a run."""

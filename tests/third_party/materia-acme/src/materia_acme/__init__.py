@@ -3,12 +3,21 @@
 This module only declares. What does the work is imported when it is opened.
 """
 
-from materia import Opening, Plugin, Provider, Setting, Sink, Source, hookimpl
+import re
+
+from materia import ConfigError, Opening, Plugin, Provider, Setting, Sink, Source, hookimpl
+
+
+def check_source(opening: Opening) -> None:
+    first = str(opening.settings["first"])
+    if not re.fullmatch(r"\d{4}-\d{2}", first):
+        raise ConfigError(f"sources.acme.first must be a month such as 2026-01, is {first!r}")
 
 
 def open_source(opening: Opening) -> Source:
     from materia_acme.source import AcmeSource
 
+    check_source(opening)
     return AcmeSource(url=str(opening.settings["url"]), first=str(opening.settings["first"]))
 
 
@@ -25,6 +34,7 @@ def materia_sources() -> list[Plugin[Source]]:
             name="acme",
             summary="Acme's monthly prices",
             open=open_source,
+            check=check_source,
             settings=(
                 Setting(
                     name="url",

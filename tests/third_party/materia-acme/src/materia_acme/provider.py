@@ -23,7 +23,7 @@ from materia.errors import (
     ProviderError,
 )
 from materia_providers.api_errors import translated
-from materia_providers.cloud_init import check_size, host_key_of
+from materia_providers.cloud_init import check_size
 from materia_providers.labels import entry_mark, mark_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import ForeignError, leaving_nothing, remove
@@ -73,8 +73,7 @@ class AcmeMachines:
             return "machine" if made else ""
 
         with leaving_nothing(f"acme: cannot create {request.name}", undo):
-            made = self._made(request.name, wanted)
-            return replace(made, host_key=host_key_of(request.user_data))
+            return self._made(request.name, wanted)
 
     def list_instances(self) -> Sequence[Instance]:
         answer = self._ask("GET", "/machines")

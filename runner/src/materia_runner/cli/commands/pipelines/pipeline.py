@@ -16,6 +16,7 @@ from materia_runner.cli.options import (
     ProviderName,
     Quiet,
     Sample,
+    Yes,
 )
 
 RUN_EPILOG = """\
@@ -46,7 +47,7 @@ def group() -> None:
 
 def complete_stage(incomplete: str) -> list[str]:
     """Names of the stages."""
-    from materia_runner.config.load import STAGES
+    from materia_runner.config.stages import STAGES
 
     return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
 
@@ -66,6 +67,7 @@ def run_stage(
     provider: ProviderName = None,
     max_cost: MaxCost = None,
     everything: Everything = False,
+    yes: Yes = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,6 +83,7 @@ def run_stage(
         provider=provider,
         max_cost=max_cost,
         everything=everything,
+        yes=yes,
         json=json,
         quiet=quiet,
     )

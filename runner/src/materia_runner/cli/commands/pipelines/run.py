@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,13 @@ from materia_runner.cli.options import (
     ProviderName,
     Quiet,
     Sample,
+    Yes,
 )
 
 if TYPE_CHECKING:
+    from materia_runner.cli.output.progress import ProgressDisplay
     from materia_runner.config.pipeline import Pipeline, Stage
+    from materia_runner.run.runner import Planned
 
 EPILOG = """\
 \b
@@ -46,6 +50,7 @@ Examples:
   materia run --config other.toml  run another pipeline
   materia run --provider auto --dry-run        show which machines it would rent, and why
   materia run --provider auto --max-cost 0.50  rent them, unless it could cost more
+  materia run --provider auto --yes            rent without asking
 
 \b
 A new run resumes where an interrupted one stopped. A file that cannot be used is
@@ -56,6 +61,8 @@ other lines there, such as the reason of a failure, are for people. A run that f
 standard output empty.
 
 \b
+On a terminal the runner shows the plan and asks before it rents; without one, or where
+CI is set, it rents within the caps. Machines that replace failed ones are not asked for.
 The runner destroys rented machines when their stages succeed, fail or are interrupted.
 The next command names machines that a killed run left behind; `materia sweep` destroys
 them. `materia runs show` shows what was rented, what it cost, and where the logs are.
@@ -71,6 +78,7 @@ def run(
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
     everything: Everything = False,
+    yes: Yes = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -95,6 +103,7 @@ def run(
         provider=provider,
         max_cost=max_cost,
         everything=everything,
+        yes=yes,
         json=json,
         quiet=quiet,
     )
@@ -109,10 +118,13 @@ def run_stages(
     provider: str | None,
     max_cost: Decimal | None,
     everything: bool,
+    yes: bool,
     json: bool,
     quiet: bool,
 ) -> None:
     """Run all stages, or the one called *stage*, and print a summary.
+
+    On a terminal it shows the plan and asks before it rents, unless *yes* or *json*.
 
     Raises:
         SourceError: at the end, when some partitions could not be used.
@@ -138,7 +150,9 @@ def run_stages(
         pipeline = sampled(pipeline, registry)
     if stage is not None:
         pipeline = replace(pipeline, stages=(stage_called(stage, pipeline),))
-    shown = EventLines(sys.stderr) if json else ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
+    display = ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
+    asks = not (yes or json) and on_terminal(os.environ)
+    shown = EventLines(sys.stderr) if json else display
     with shown as live, file_named(pipeline):
         report = runner.run(
             pipeline,
@@ -148,6 +162,7 @@ def run_stages(
             everything=everything,
             bundled_only=bundled_only(context),
             observe=live.observe,
+            approve=partial(ask_to_rent, display, pipeline) if asks else lambda _: True,
         )
     if json:
         echo(to_json(asdict(report)))
@@ -159,6 +174,31 @@ def run_stages(
             f"{many} of {pipeline.source} could not be used; everything else was done\n"
             f"{listing(problems)}"
         )
+
+
+def on_terminal(environment: Mapping[str, str]) -> bool:
+    """Whether a person can answer a question: a terminal on both ends, and no CI."""
+    import sys
+
+    return sys.stdin.isatty() and sys.stderr.isatty() and not environment.get("CI")
+
+
+def ask_to_rent(display: ProgressDisplay, pipeline: Pipeline, planned: Planned) -> bool:
+    """Show the plan, and ask whether to rent its machines; the end of input is a no."""
+    from materia_runner.cli.output.plan_table import Shown, as_text
+
+    shown = Shown(
+        plan=planned.plan,
+        unanswered=planned.unanswered,
+        budget=pipeline.budget,
+        left_out=planned.left_out,
+    )
+    with display.paused():
+        echo(f"{as_text(shown)}\n", err=True)
+        try:
+            return typer.confirm("Rent these machines and run?", err=True)
+        except typer.Abort:
+            return False
 
 
 def stage_called(name: str, pipeline: Pipeline) -> Stage:

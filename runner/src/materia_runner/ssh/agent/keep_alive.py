@@ -1,10 +1,10 @@
-"""Supervisor: run a command on a rented machine that survives a broken SSH connection.
+"""Agent: keep a command alive on a rented machine while the SSH connection is broken.
 
 It is sent as text to the machine's python3: standard library only, Python 3.9 and later. Its order
 comes on standard input, which keeps secrets out of arguments and files.
 
-The command runs under a supervisor process; this program relays between the supervisor and standard
-input and output. The supervisor outlives the connection. It buffers the command's output until the
+The command runs under an agent process; this program relays between the agent and standard
+input and output. The agent outlives the connection. It buffers the command's output until the
 runner acknowledges it, so a new connection resumes where the last one broke. It ends the command,
 and every process that it started, on request, at the time limit, and when it has not heard from the
 runner for a lease. Signals over SSH cannot do that: OpenSSH 9.2 refuses them for root (measured on
@@ -13,7 +13,7 @@ Debian 12).
 Records to the runner (`records.py`): `o` and `e` are the command's output and errors, `x` is its
 end, `g` means that there is no such command any more. Lines from the runner: the number of bytes it
 has; `stop`; or `tell`, a sequence number, and a line for the command's standard input. After a
-break the runner may repeat all of these, and the supervisor ignores those that it has already.
+break the runner may repeat all of these, and the agent ignores those that it has already.
 """
 # pathlib would take a third of the start-up time:
 # ruff: noqa: PTH100, PTH103, PTH108, PTH123, PTH208
@@ -35,7 +35,7 @@ from queue import SimpleQueue
 from materia_runner.ssh.agent.records import Order, record, say, take_order, write
 
 CHUNK = 65536
-STARTING_SECONDS = 0.5  # from the supervisor's folder to its socket
+STARTING_SECONDS = 0.5  # from the agent's folder to its socket
 LINGERING_SECONDS = 5.0  # for pipes that a killed process still holds open
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -62,7 +62,7 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-class Supervisor:
+class Agent:
     """One command, its output until the runner has it, and the current connection."""
 
     def __init__(self, order: Order, listener: socket.socket) -> None:
@@ -244,7 +244,7 @@ class Supervisor:
                     self.ended_at = time.monotonic()
 
     def decide(self, now: float) -> None:
-        """End the command at its limit or lease, and end the supervisor after the command."""
+        """End the command at its limit or lease, and end the agent after the command."""
         lost = now - self.heard > self.order["lease_seconds"]
         if self.status is None:
             if now > self.limit_at:
@@ -277,23 +277,23 @@ class Supervisor:
 
 
 def before_command() -> None:
-    """Make the command die with its supervisor, and first when memory runs out."""
+    """Make the command die with its agent, and first when memory runs out."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
 
 
 def keep(order: Order, listener: socket.socket) -> None:
-    """Become the supervisor: in a new session, detached from the SSH connection."""
+    """Become the agent: in a new session, detached from the SSH connection."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    supervisor = Supervisor(order, listener)
+    agent = Agent(order, listener)
     try:
-        supervisor.run()
+        agent.run()
     finally:
-        supervisor.kill()
+        agent.kill()
         # The folder stays, so that this command is never run again.
         os.unlink("socket")
         os._exit(0)
@@ -319,37 +319,37 @@ def run(order: Order) -> None:
         if os.fork() == 0:
             keep(order, listener)
         listener.close()
-    supervisor = reach(time.monotonic() + STARTING_SECONDS)
-    if supervisor is None:
+    agent = reach(time.monotonic() + STARTING_SECONDS)
+    if agent is None:
         say(b"g")
         return
-    supervisor.sendall(b"%d\n" % order["has_bytes"])
-    threading.Thread(target=relay_input, args=(supervisor,), daemon=True).start()
+    agent.sendall(b"%d\n" % order["has_bytes"])
+    threading.Thread(target=relay_input, args=(agent,), daemon=True).start()
     with contextlib.suppress(OSError):  # the runner is gone
-        while block := supervisor.recv(CHUNK):
+        while block := agent.recv(CHUNK):
             write(block)
 
 
 def reach(end: float) -> socket.socket | None:
-    """A connection to the supervisor, or None when it has ended."""
+    """A connection to the agent, or None when it has ended."""
     while True:
-        supervisor = socket.socket(socket.AF_UNIX)
+        agent = socket.socket(socket.AF_UNIX)
         try:
-            supervisor.connect("socket")
+            agent.connect("socket")
         except OSError:
-            supervisor.close()
+            agent.close()
             if time.monotonic() > end:
                 return None
             time.sleep(0.02)
         else:
-            return supervisor
+            return agent
 
 
-def relay_input(supervisor: socket.socket) -> None:
-    """Pass the runner's lines to the supervisor; end this process when the runner is gone."""
+def relay_input(agent: socket.socket) -> None:
+    """Pass the runner's lines to the agent; end this process when the runner is gone."""
     with contextlib.suppress(OSError):
         while words := os.read(0, CHUNK):
-            supervisor.sendall(words)
+            agent.sendall(words)
     os._exit(0)
 
 

@@ -1,0 +1,95 @@
+"""`materia query`: run an SQL query on published tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from materia_runner.cli.context import load_environment, load_pipeline, load_registry
+from materia_runner.cli.echo import echo
+from materia_runner.cli.fast_typer import command_app
+from materia_runner.cli.options import Config, Json
+
+EPILOG = """\
+\b
+Examples:
+  materia query "FROM serving.fct_balance LIMIT 5"
+  materia query "SHOW ALL TABLES"
+  materia query "SELECT commodity, count(*) FROM serving.dim_commodity GROUP BY ALL" --json
+  materia query --csv - < question.sql > answer.csv
+
+\b
+The SQL is DuckDB's. A query reads the tables of the sink in use and nothing else: it
+changes nothing, and files, addresses and extensions are closed to it. On a terminal it
+shows 40 rows, as many columns as fit, and the number of all; --json and --csv print
+every row and column, decimals with all their digits.
+"""
+ROWS = 40
+WIDTH = 200  # where the output is no terminal
+
+
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One query; - reads it from stdin.")],
+    *,
+    config: Config = None,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, metavar="COUNT", help="Show at most this many rows.")
+    ] = ROWS,
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+) -> None:
+    """Run an SQL query on published tables."""
+    import os
+    import shutil
+    import sys
+
+    from materia_runner.tables.database import opened
+    from materia_runner.tables.query import as_csv, as_json, as_text, batched, run_query
+
+    if json and csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    if sql == "-":
+        sql = sys.stdin.read()
+    with opened(published_database(context, config)) as connection:
+        found = run_query(connection, sql)
+        if json or csv:
+            lines = as_json(found) if json else as_csv(found)
+            for some in batched(lines):
+                echo("\n".join(some))
+            return
+        wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+        columns = shutil.get_terminal_size().columns if wide else WIDTH
+        echo(as_text(found, width=columns, most=rows))
+
+
+def published_database(context: typer.Context, config: Path | None) -> Path:
+    """The published database of the sink in use.
+
+    Raises:
+        SinkError: nothing is published yet.
+    """
+    from materia.errors import SinkError
+    from materia.plugins import open_plugin
+
+    registry = load_registry(context)
+    pipeline = load_pipeline(registry, config)
+    found = registry.sink(pipeline.sink)
+    sink = open_plugin(
+        found,
+        load_environment(registry, pipeline, using=[found]),
+        settings=pipeline.settings["sink", pipeline.sink],
+        directory=pipeline.directory,
+    )
+    database = sink.published()
+    if database is None:
+        raise SinkError(
+            f"nothing is published in the sink {pipeline.sink} yet; run `materia run`, or "
+            "`materia run --sample` for sample data"
+        )
+    return database
+
+
+app = command_app("query", query, epilog=EPILOG)

@@ -1,0 +1,213 @@
+"""Parse the tables of materia.toml into a Pipeline, and find every mistake in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from materia.compute import Money
+from materia.errors import ConfigError
+from materia.plugins import KINDS, Kind, Registry
+
+from materia_runner.config.pipeline import Bucket, Budget, Pipeline
+from materia_runner.config.project import find_project
+from materia_runner.config.stages import STAGES, parse_stage
+from materia_runner.config.table import Findings, Mistake, Table, in_order, is_currency
+from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
+from materia_runner.secrets.redaction import OWN
+
+AUTO = "auto"
+
+
+def parse_config(
+    document: Mapping[str, object], registry: Registry, *, name: str, directory: Path
+) -> Pipeline:
+    """The pipeline in a parsed TOML *document*; *name* stands for the file in messages.
+
+    Raises:
+        ConfigError: some keys are invalid; it has every mistake.
+    """
+    pipeline, mistakes = parse(document, registry, name=name, directory=directory)
+    refuse(mistakes)
+    return pipeline
+
+
+def refuse(mistakes: Sequence[Mistake]) -> None:
+    """Raise one ConfigError with all *mistakes*, if there are any."""
+    if mistakes:
+        raise ConfigError(*(one.message for one in mistakes))
+
+
+def parse(
+    document: Mapping[str, object], registry: Registry, *, name: str, directory: Path
+) -> tuple[Pipeline, tuple[Mistake, ...]]:
+    """The pipeline, with the default in place of each mistake, and the mistakes."""
+    findings = Findings(file=name)
+    top = Table(findings, "", document)
+    source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
+    providers = _providers(top, registry)
+    transform = top.table("transform")
+    project, brought_by = find_project(
+        transform, source=source, directory=directory, projects=registry.projects
+    )
+    transform.finish()
+    exchange = _exchange(top.table("currency"))
+    stages_table = top.table("stages")
+    stages = tuple(
+        parse_stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
+    )
+    stages_table.finish()
+    budget = _budget(top.table("budget"), exchange.configured)
+    artifacts = _artifacts(top.table("artifacts"))
+    variables = secret_names(registry)
+    esc = _esc(top.table("secrets"), variables)
+    settings = _settings(top, registry)
+    top.finish(variables)
+    pipeline = Pipeline(
+        directory=directory,
+        providers=providers,
+        source=source,
+        sink=sink,
+        stages=stages,
+        project=project,
+        project_package=brought_by,
+        settings=settings,
+        exchange=exchange,
+        budget=budget,
+        artifacts=artifacts,
+        esc=esc,
+    )
+    return pipeline, in_order(findings.mistakes, document)
+
+
+def secret_names(registry: Registry) -> tuple[str, ...]:
+    """The variables that hold secrets: those of every installed plugin, and materia's own."""
+    declared = {name for found in registry.found for name in found.plugin.secrets}
+    return tuple(sorted(declared | OWN))
+
+
+def _exchange(table: Table) -> Exchange:
+    code = table.currency("code", DEFAULT)
+    rates_table = table.table("rates")
+    rates = []
+    for currency in rates_table.values:
+        rate = rates_table.table(currency)
+        if not is_currency(currency) or currency == code:
+            rates_table.wrong(
+                currency,
+                f"under a currency code other than {code}, as in [currency.rates.USD]",
+            )
+            continue
+        rates.append(
+            Rate(
+                currency=currency,
+                worth=rate.worth("worth"),
+                on=rate.day("date"),
+                source=rate.text("source", ""),
+            )
+        )
+        rate.finish()
+    table.finish()
+    return Exchange(shown=code, configured=code, rates=tuple(rates))
+
+
+def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> str:
+    """The name of the plugin to use; the default is not checked until it is used."""
+    if isinstance(top.values.get(kind), dict):
+        top.wrong(kind, f"the name of a {kind}; settings belong under [{kind}s.<name>]")
+    name = top.text(kind, registry.default(kind))
+    if kind in top.values and top.is_right(kind) and name != also:
+        top.installed(kind, kind, name, registry)
+    return name
+
+
+def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
+    value = top.values.get("provider")
+    if not isinstance(value, list):
+        name = _plugin(top, "provider", registry, also=AUTO)
+        return () if name == AUTO else (name,)
+    names = tuple(dict.fromkeys(top.texts("provider", ())))
+    if not names:
+        top.wrong("provider", 'the names of some providers, or "auto"')
+    if AUTO in names:
+        top.wrong("provider", '"auto" or a list of names, not both')
+    for name in names if top.is_right("provider") else ():
+        top.installed("provider", "provider", name, registry)
+    return names
+
+
+def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    """Parse `--provider auto|NAME[,NAME...]` into unique names; empty means auto.
+
+    Raises:
+        ConfigError: no name is given, or `auto` with other names.
+        PluginError: a provider is not installed.
+    """
+    split = [part.strip() for name in names for part in name.split(",")]
+    found = tuple(dict.fromkeys(name for name in split if name))
+    if not found:
+        raise ConfigError('--provider must be "auto" or names of providers, is empty')
+    if found == (AUTO,):
+        return ()
+    if AUTO in found:
+        raise ConfigError(
+            f"--provider {','.join(found)}: auto means all that rent machines and have "
+            f"credentials; give auto alone, or only names"
+        )
+    for name in found:
+        registry.provider(name)
+    return found
+
+
+def _budget(table: Table, currency: str) -> Budget:
+    caps = []
+    for key in ("run", "monthly"):
+        amount = table.amount(key, Decimal(-1))
+        caps.append(Money(amount, currency) if amount >= 0 else None)
+    table.finish()
+    return Budget(max_cost=caps[0], monthly=caps[1])
+
+
+def _artifacts(table: Table) -> Bucket | None:
+    url = table.text("bucket", "")
+    endpoint = table.text("endpoint", "")
+    region = table.text("region", "")
+    table.finish()
+    named = url.startswith("s3://") and url.removeprefix("s3://").strip("/")
+    if (url or endpoint or region) and not named:
+        table.wrong("bucket", 'an address like "s3://bucket/prefix"')
+    if endpoint and not endpoint.startswith(("https://", "http://")):
+        table.wrong("endpoint", 'an address that begins with "https://"')
+    if not url:
+        return None
+    return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
+
+
+def _esc(table: Table, variables: tuple[str, ...]) -> str | None:
+    name = table.text("esc", "")
+    table.finish(variables)
+    if name and not (name.count("/") in {1, 2} and all(name.split("/"))):
+        table.wrong("esc", 'an environment like "organization/project/name"')
+    return name or None
+
+
+def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
+    settings: dict[tuple[str, str], Mapping[str, object]] = {}
+    for kind in KINDS:
+        tables = top.table(f"{kind}s")
+        found = [found.plugin for found in registry.of_kind(kind)]
+        names = [plugin.name for plugin in found]
+        for plugin in found:
+            if names.count(plugin.name) > 1:  # neither can be used
+                continue
+            table = tables.table(plugin.name)
+            settings[kind, plugin.name] = {
+                setting.name: table.setting(setting) for setting in plugin.settings
+            }
+            table.finish(plugin.secrets)
+        for name in tables.values:
+            if (kind, name) not in settings:
+                tables.installed(name, kind, name, registry)
+        tables.finish()
+    return settings

@@ -1,0 +1,1 @@
+"""Read published tables: run a query, export a table to a file."""

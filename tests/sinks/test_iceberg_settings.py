@@ -36,7 +36,10 @@ def read(token: str = "t", key: str = "i:s", **settings: object) -> Settings:  #
         ({"catalog": None}, "sinks.iceberg.catalog is not set, nor is sinks.iceberg.account"),
         ({"catalog": "example.com"}, "sinks.iceberg.catalog must be an address like"),
         ({"catalog": "https://a:word@example.com"}, "sinks.iceberg.catalog must be an address"),
-        ({"catalog": "https://example.com/?a"}, "sinks.iceberg.catalog must be an address without"),
+        (
+            {"catalog": "https://example.com/?a"},
+            'sinks.iceberg.catalog must be an address without "?"',
+        ),
         ({"endpoint": "https://r2.example.com/acme"}, "sinks.iceberg.endpoint must be"),
         ({"region": "a b"}, "sinks.iceberg.region must be the name of a region"),
         ({"namespace_prefix": "Tea-"}, "sinks.iceberg.namespace_prefix must be small letters"),
@@ -54,6 +57,17 @@ def test_a_setting_that_is_no_use_is_told(settings: dict[str, object], told: str
 
     assert told in str(caught.value)
     assert "word" not in str(caught.value)
+
+
+def test_every_mistake_of_the_settings_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(account="acme", region="a b", catalog="ftp://x", namespace_prefix="T", tables=())
+
+    named = [str(one).partition(" ")[0] for one in caught.value.args]
+    assert named == [
+        f"sinks.iceberg.{name}"
+        for name in ("account", "region", "catalog", "namespace_prefix", "tables")
+    ]
 
 
 def test_what_is_set_counts_before_what_follows_from_the_account() -> None:

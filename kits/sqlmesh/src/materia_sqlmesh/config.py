@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlmesh.core.config.connection import DuckDBAttachOptions
 from sqlmesh.core.config.format import FormatConfig
 from sqlmesh.core.console import get_console
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.utils.errors import ConfigError
 
 # SQLMesh writes the catalog into names and into its state, and DuckDB names the catalog after the
 # file. With one fixed alias, a renamed or copied database is the same to SQLMesh.
@@ -52,9 +54,22 @@ class ProjectsLoader(SqlMeshLoader):
         path: Path,
         beside: Sequence[str] = (),
         copies: Mapping[str, tuple[str, str]] | None = None,
+        needs: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         super().__init__(context, path)
         self._beside = [Path(folder) for folder in beside]
+        for gateway, (package, folder) in (needs or {}).items():
+            if gateway != context.selected_gateway:
+                # SQLMesh opens every gateway that it knows.
+                context.config.gateways.pop(gateway, None)
+            elif find_spec(package) is None:
+                raise ConfigError(
+                    f"The gateway {gateway} needs the package {package}, which is not installed "
+                    f"here. In a clone of materia: uv run --group {gateway} sqlmesh --gateway "
+                    f"{gateway} ..."
+                )
+            else:
+                Path(folder).mkdir(parents=True, exist_ok=True)
         if copies and context.selected_gateway in copies:
             original, copy = map(Path, copies[context.selected_gateway])
             copy_once(original, copy)
@@ -114,15 +129,30 @@ def build_config(
     default_gateway: str,
     beside: Iterable[Path] = (),
     copies: Mapping[str, tuple[str, str]] | None = None,
+    needs: Mapping[str, tuple[str, str]] | None = None,
     **options: Any,
 ) -> Config:
-    """The configuration that SQLMesh's command line and a run have in common."""
+    """The configuration that SQLMesh's command line and a run have in common.
+
+    Args:
+        gateways: By name.
+        default_gateway: The gateway that SQLMesh uses when none is named.
+        beside: Folders of other projects whose models belong to this one as well.
+        copies: For a gateway, the database that it copies on first use, and the path of the copy.
+        needs: For a gateway that exists only when a command names it, the package that it imports
+            and the folder that it writes to.
+        options: Further fields of SQLMesh's configuration.
+    """
     return Config(
         gateways=gateways,
         default_gateway=default_gateway,
         model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START, cron="@daily"),
         loader=ProjectsLoader,
-        loader_kwargs={"beside": [str(folder) for folder in beside], "copies": copies or {}},
+        loader_kwargs={
+            "beside": [str(folder) for folder in beside],
+            "copies": copies or {},
+            "needs": needs or {},
+        },
         disable_anonymized_analytics=True,
         format=FormatConfig(append_newline=True),
         plan=PlanConfig(

@@ -110,13 +110,19 @@ def load_environment(
 
 @contextmanager
 def file_named(pipeline: Pipeline) -> Iterator[None]:
-    """Add the path of materia.toml to a plugin's error about its settings."""
+    """Add the path of materia.toml to a plugin's error about its settings.
+
+    An error about the state folder names the variable to set, which is not in that file.
+    """
     from materia.errors import ConfigError
+
+    from materia_runner.folders import STATE_VARIABLE
 
     try:
         yield
     except ConfigError as error:
-        if pipeline.file is None or str(pipeline.file) in str(error):
+        text = str(error)
+        if pipeline.file is None or str(pipeline.file) in text or STATE_VARIABLE in text:
             raise
         raise ConfigError(*(f"{pipeline.file}: {one}" for one in error.args)) from error
 

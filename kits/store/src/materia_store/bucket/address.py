@@ -60,12 +60,7 @@ class Address:
             region = _region(table, str(settings["region"] or "").strip())
         mistakes.finish()
         return cls(
-            bucket=bucket,
-            prefix=prefix,
-            endpoint=endpoint,
-            region=region,
-            table=table,
-            keys=keys,
+            bucket=bucket, prefix=prefix, endpoint=endpoint, region=region, table=table, keys=keys
         )
 
     @property

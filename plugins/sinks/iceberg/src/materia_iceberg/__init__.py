@@ -14,10 +14,10 @@ LAYERS = ("serving", "cleaned", "staging", "raw")
 
 
 def open_iceberg(opening: Opening, patience: Patience | None = None) -> Sink:
-    """Open the sink; neither bucket nor catalog is asked before something is needed of it.
+    """Open the sink; this sends no request to the bucket or the catalog.
 
     Raises:
-        ConfigError: a setting is missing, or of no use.
+        ConfigError: some settings or secrets are missing or invalid.
     """
     from materia_iceberg.settings import read_settings
     from materia_iceberg.sink import IcebergSink
@@ -55,25 +55,25 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="account",
                     kind="text",
                     default=None,
-                    help="Of Cloudflare R2: with the bucket, it says all the rest.",
+                    help="Account id of Cloudflare R2; with it the addresses have defaults.",
                 ),
                 Setting(
                     name="bucket",
                     kind="text",
                     default=None,
-                    help="Bucket of the raw files, and what names begin with: s3://bucket/prefix.",
+                    help="The bucket of the raw files and the prefix of all names in it: s3://bucket/prefix.",
                 ),
                 Setting(
                     name="catalog",
                     kind="text",
                     default=None,
-                    help="Address of the Iceberg REST catalog, or not set for that of R2.",
+                    help="Address of the Iceberg REST catalog; not set: that of R2.",
                 ),
                 Setting(
                     name="warehouse",
                     kind="text",
                     default=None,
-                    help="What the catalog calls the warehouse, or not set for that of R2.",
+                    help="The catalog's name of the warehouse; not set: that of R2.",
                 ),
                 Setting(
                     name="endpoint",
@@ -91,19 +91,19 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="namespace_prefix",
                     kind="text",
                     default="",
-                    help="What names of namespaces begin with, so that two pipelines can share.",
+                    help="Beginning of each namespace's name: pipelines can share a catalog.",
                 ),
                 Setting(
                     name="tables",
                     kind="texts",
                     default=LAYERS,
-                    help="Layers whose tables are published; of raw, the kept history.",
+                    help="Layers to publish; of raw, the kept history.",
                 ),
                 Setting(
                     name="cache",
                     kind="text",
                     default=".materia.iceberg",
-                    help="Folder for copies of what is in the bucket; it may be deleted.",
+                    help="Folder for local copies of objects; it may be deleted.",
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""What `[sinks.iceberg]` in materia.toml says, checked; what Cloudflare R2 needs no words for."""
+"""Settings of the sink iceberg: `[sinks.iceberg]` in materia.toml, with defaults for R2."""
 
 from __future__ import annotations
 
@@ -15,69 +15,86 @@ from materia_store.object_store import check_endpoint
 
 TABLE = "sinks.iceberg"
 TOKEN, KEYS = "ICEBERG_TOKEN", "ICEBERG_BUCKET_KEY"
-# What Cloudflare calls these: "R2 Data Catalog" and "Authentication" in its documents, 2026-08.
+# Addresses as in Cloudflare's documents, "R2 Data Catalog" and "Authentication", 2026-08.
 CATALOG = "https://catalog.cloudflarestorage.com/{account}/{bucket}"
 WAREHOUSE = "{account}_{bucket}"
 ENDPOINT = "https://{account}.r2.cloudflarestorage.com"
 ACCOUNT = re.compile(r"[0-9a-f]{32}")
-# What every engine takes for a name without quotes.
+# A name that no engine needs quotes for.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Where things are, and what opens them.
+class Places:
+    """The bucket, the catalog and the names of tables.
 
     Attributes:
         address: The bucket of raw files and databases.
-        identity: Of the bucket's key.
-        secret: Of the bucket's key.
         catalog: Address of the REST catalog, without a slash at its end.
-        warehouse: As the catalog calls it; may be empty.
-        token: What the catalog is asked with.
-        prefix: What the names of all namespaces begin with.
-        layers: Those whose tables are published.
+        warehouse: The catalog's name of the warehouse; may be empty.
+        prefix: The beginning of each namespace's name.
+        layers: The layers whose tables are published.
+        is_r2: Whether the places follow from an account of Cloudflare R2.
     """
 
     address: Address
-    identity: str
-    secret: str = field(repr=False)
     catalog: str
     warehouse: str
-    token: str = field(repr=False)
     prefix: str
     layers: tuple[str, ...]
+    is_r2: bool
 
     @property
     def folder(self) -> str:
-        """A name for a folder with copies of this place, and of no other."""
+        """A name for a folder with copies of these places alone."""
         whole = f"{self.catalog} {self.warehouse} {self.prefix}"
         return f"{self.address.folder}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """The settings without secrets, as in `Settings`; *of_r2*: `account` is set."""
+class Settings(Places):
+    """The places, and the secrets that open them.
 
-    address: Address
-    catalog: str
-    warehouse: str
-    prefix: str
-    layers: tuple[str, ...]
-    of_r2: bool
+    Attributes:
+        identity: The id of the bucket's key.
+        secret: The secret of the bucket's key.
+        token: The catalog's token.
+    """
+
+    identity: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
+    """The settings and the two secrets, with defaults that follow from an account of R2.
+
+    Raises:
+        ConfigError: some are missing or invalid; it has every mistake of the settings.
+    """
+    places = read_places(settings)
+    identity, secret = _key(key, token, of_r2=places.is_r2)
+    return Settings(
+        address=places.address,
+        catalog=places.catalog,
+        warehouse=places.warehouse,
+        prefix=places.prefix,
+        layers=places.layers,
+        is_r2=places.is_r2,
+        identity=identity,
+        secret=secret,
+        token=_token(token),
+    )
 
 
 def read_places(settings: Mapping[str, object]) -> Places:
-    """The settings, with what follows from an account of R2.
+    """The settings without the secrets; opens nothing.
 
     Raises:
         ConfigError: some are missing or invalid; it has every mistake.
     """
     mistakes = Mistakes()
     account = str(settings["account"] or "")
-    with mistakes.kept():
-        if account and not ACCOUNT.fullmatch(account):
-            raise _wrong("account", "the id of an account of R2, 32 hex digits", account)
     bucket = str(settings["bucket"] or "")
     if account and bucket and "://" not in bucket:
         bucket = f"s3://{bucket}"
@@ -87,17 +104,17 @@ def read_places(settings: Mapping[str, object]) -> Places:
         given = str(settings[name] or "").strip().rstrip("/")
         return given or (of_r2.format(**names) if account else otherwise)
 
-    with mistakes.kept():
-        address = Address.of_settings(
-            {
-                "bucket": bucket,
-                "endpoint": either("endpoint", ENDPOINT, ""),
-                "region": either("region", "auto", "us-east-1"),
-            },
-            table=TABLE,
-            keys=KEYS,
-        )
+    where = {
+        "bucket": bucket,
+        "endpoint": either("endpoint", ENDPOINT, ""),
+        "region": either("region", "auto", "us-east-1"),
+    }
     catalog = either("catalog", CATALOG, "")
+    with mistakes.kept():
+        if account and not ACCOUNT.fullmatch(account):
+            raise _wrong("account", "the id of an account of R2, 32 hex digits", account)
+    with mistakes.kept():
+        address = Address.of_settings(where, table=TABLE, keys=KEYS)
     with mistakes.kept():
         _check_catalog(catalog)
     with mistakes.kept():
@@ -111,27 +128,7 @@ def read_places(settings: Mapping[str, object]) -> Places:
         warehouse=either("warehouse", WAREHOUSE, ""),
         prefix=prefix,
         layers=layers,
-        of_r2=bool(account),
-    )
-
-
-def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
-    """The settings and the two secrets.
-
-    Raises:
-        ConfigError: some are missing or invalid; it has every mistake.
-    """
-    places = read_places(settings)
-    identity, secret = _key(key, token, of_r2=places.of_r2)
-    return Settings(
-        address=places.address,
-        identity=identity,
-        secret=secret,
-        catalog=places.catalog,
-        warehouse=places.warehouse,
-        token=_token(token),
-        prefix=places.prefix,
-        layers=places.layers,
+        is_r2=bool(account),
     )
 
 
@@ -140,13 +137,13 @@ def _check_catalog(catalog: str) -> None:
         raise ConfigError(f"{TABLE}.catalog is not set, nor is {TABLE}.account: set one of them")
     check_endpoint(catalog, f"{TABLE}.catalog")
     if urlsplit(catalog).query:
-        raise _wrong("catalog", "an address without a question", catalog)
+        raise _wrong("catalog", 'an address without "?"', catalog)
 
 
 def _key(key: str, token: str, *, of_r2: bool) -> tuple[str, str]:
     """The id and the secret of the bucket's key.
 
-    Those of an R2 token are the token's own id, and the SHA-256 of the token ("Get S3 API
+    For R2 these are the id of the API token, and the SHA-256 of the token ("Get S3 API
     credentials from an API token" in Cloudflare's documents, 2026-08).
     """
     identity, colon, secret = key.strip().partition(":")

@@ -104,7 +104,7 @@ def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: s
         looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
         lines += ["", "Look at it:", f"  {looked_at}"]
     if sample:
-        lines += ["", "This was sample data. `materia run` replaces it with the real data."]
+        lines += ["", "This was sample data. A run without --sample replaces it with real data."]
     return lines
 
 

@@ -107,7 +107,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with _context(request, Path(cache), upgraded) as context:
                 tests = _test(context)
-                with _told(context, quiet):
+                with _with_rows(context, quiet):
                     _build(context, request.affected)
                 _detach_from_catalog(context)
                 tables = _tables(context)
@@ -158,15 +158,15 @@ def _opened(request: TransformRequest, cache: Path) -> Context:
 
 
 @contextmanager
-def _told(context: Context, console: QuietConsole) -> Iterator[None]:
+def _with_rows(context: Context, console: QuietConsole) -> Iterator[None]:
     """Add the rows of failed audits to the console's messages at the end, also after an error."""
-    from materia_runner.worker.sqlmesh.audit_rows import told
+    from materia_runner.worker.sqlmesh.audit_rows import sentences_of
 
     try:
         yield
     finally:
-        console.warnings += told(context, console.found)
-        console.failures += told(context, console.failed)
+        console.warnings += sentences_of(context, console.found)
+        console.failures += sentences_of(context, console.failed)
 
 
 def _undeclared(context: Context) -> list[str]:

@@ -15,7 +15,7 @@ from materia.plugins import InstalledPlugin
 from materia_runner.bundled import load_registry
 from materia_runner.cli.commands.machines.emulator import toml
 from materia_runner.config.parse import parse_config
-from materia_runner.planning.available_offers import ask_market, asked_for
+from materia_runner.planning.available_offers import asked_for, collect_offers
 from materia_testing.emulation.services import service_class
 
 SHY = """
@@ -168,10 +168,10 @@ def test_a_provider_is_opened_once_and_asked_each_question_once(
         }
         pipeline = parse_config(document, counting, name="materia.toml", directory=tmp_path)
 
-        market = ask_market(
+        available = collect_offers(
             pipeline, counting, {**secrets, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         )
-        listed = {name: provider.list_instances() for name, provider in market.providers.items()}
+        listed = {name: provider.list_instances() for name, provider in available.providers.items()}
 
         asked = {
             name: Counter((one.method, one.target, one.body) for one in cloud.exchanges)

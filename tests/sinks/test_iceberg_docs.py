@@ -143,7 +143,7 @@ def test_what_it_asks_pyiceberg_has_answers(published: IcebergCatalog, tmp_path:
 
 
 def explained() -> list[str]:
-    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## When")[2], re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`.+?`(?:, )?)+) \|", README.partition("## Errors")[2], re.MULTILINE)
     return [words for row in rows for words in re.findall(r"`(.+?)`", row)]
 
 

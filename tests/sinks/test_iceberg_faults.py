@@ -82,10 +82,14 @@ def test_a_commit_that_is_never_answered_and_was_applied_is_recognised(
 @pytest.mark.parametrize(
     ("status", "kind_of_error", "told"),
     [
-        (401, SinkError, "it refuses the token .*; set ICEBERG_TOKEN to one of this catalog"),
-        (403, SinkError, "the token has not the rights"),
+        (401, SinkError, "it refuses the token .*; set ICEBERG_TOKEN to a token of this catalog"),
+        (403, SinkError, "the token lacks permission"),
         (400, SinkError, "it answers 400"),
-        (500, SinkError, "it answers 500 .*; run again: nothing that was kept is harmed"),
+        (
+            500,
+            SinkError,
+            "it answers 500 .*; run again: the files and tables already kept are unharmed",
+        ),
         (503, SinkError, "it answers 503"),
         (301, SinkError, "it answers 301"),
     ],
@@ -169,7 +173,7 @@ def test_a_catalog_that_is_not_there_is_told(  # noqa: PLR0917 -- of fixtures an
 
 def test_what_is_no_catalog_is_told(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
     settings = settings_of(s3_server, bucket, s3_server.endpoint)
-    with pytest.raises(MateriaError, match="cannot be asked what it can do"):
+    with pytest.raises(MateriaError, match="cannot read its configuration"):
         machines(settings, tmp_path)("one").fingerprint()
 
 
@@ -228,7 +232,7 @@ def test_files_that_cannot_be_cleared_away_are_a_warning_and_the_run_is_whole(
         run(machine("one"), "2", "DROP TABLE serving.gone", TABLE)
     (told,) = [one for one in caplog.records if one.name == "materia.sinks.iceberg"]
 
-    assert "were not all cleared away" in told.getMessage()
+    assert "unused files could not all be deleted" in told.getMessage()
     assert machine("two").fingerprint() == "2"
 
 
@@ -251,5 +255,5 @@ def test_a_run_that_is_published_does_not_fail_of_a_file_that_is_no_manifest(
     told = [one.getMessage() for one in caplog.records if one.name == "materia.sinks.iceberg"]
 
     assert len(told) == 1
-    assert "what is published is whole" in told[0]
+    assert "the publication is complete" in told[0]
     assert machine("two").fingerprint() == "2"

@@ -32,7 +32,7 @@ def read(token: str = "t", key: str = "i:s", **settings: object) -> Settings:  #
     [
         ({"bucket": None}, 'sinks.iceberg.bucket is not set; it must be an address like "s3://'),
         ({"bucket": "acme"}, "sinks.iceberg.bucket must be an address like"),
-        ({"account": "acme"}, "sinks.iceberg.account must be the id of an account of R2"),
+        ({"account": "acme"}, "sinks.iceberg.account must be an account id of Cloudflare R2"),
         ({"catalog": None}, "sinks.iceberg.catalog is not set, nor is sinks.iceberg.account"),
         ({"catalog": "example.com"}, "sinks.iceberg.catalog must be an address like"),
         ({"catalog": "https://a:word@example.com"}, "sinks.iceberg.catalog must be an address"),
@@ -42,7 +42,7 @@ def read(token: str = "t", key: str = "i:s", **settings: object) -> Settings:  #
         ),
         ({"endpoint": "https://r2.example.com/acme"}, "sinks.iceberg.endpoint must be"),
         ({"region": "a b"}, "sinks.iceberg.region must be the name of a region"),
-        ({"namespace_prefix": "Tea-"}, "sinks.iceberg.namespace_prefix must be small letters"),
+        ({"namespace_prefix": "Tea-"}, "sinks.iceberg.namespace_prefix must be lower-case letters"),
         ({"tables": ()}, "sinks.iceberg.tables must be names of layers"),
         ({"tables": ("Serving",)}, "sinks.iceberg.tables must be names of layers"),
         ({"key": "word"}, "ICEBERG_BUCKET_KEY must be the bucket's key as ID:SECRET"),

@@ -80,10 +80,11 @@ def test_variables_that_were_not_declared_change_nothing(
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
     }.items():
         monkeypatch.setenv(name, value)
+    sent = set(s3_server.tokens)  # by tests of other sinks
     publish_version(on("one"), 1)
 
     assert on("one").fingerprint() == "stamp 1"
-    assert s3_server.tokens == set()
+    assert s3_server.tokens == sent
 
 
 def test_no_secret_is_left_anywhere(

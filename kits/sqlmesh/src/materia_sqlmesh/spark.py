@@ -1,6 +1,6 @@
-"""The SQLMesh gateway `spark`: the same models on Apache Spark, in Iceberg tables.
+"""SQLMesh gateway `spark`: run the models on Apache Spark, with Iceberg tables.
 
-Nothing of Spark is imported or started before `sqlmesh --gateway spark` asks for it.
+Only `sqlmesh --gateway spark` or `spark_session` imports and starts Spark.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 GATEWAY = "spark"
 PACKAGE = "pyspark"
-# Spark's own variable: a folder with a spark-defaults.conf, in place of all that is said here.
+# Spark's own variable: a folder with a spark-defaults.conf, which replaces all settings below.
 CONFIGURATION_VARIABLE = "SPARK_CONF_DIR"
-# Spark fetches them from Maven Central when it starts for the first time. The first is built for
-# one minor version of Spark and of Scala.
+# Spark downloads these from Maven Central at its first start. The first jar is built for one minor
+# version of Spark and of Scala.
 JARS = (
     "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0",
     "org.xerial:sqlite-jdbc:3.50.3.0",
@@ -28,7 +28,7 @@ CATALOG = "spark.sql.catalog.materia"
 
 
 def spark_gateway(folder: Path) -> GatewayConfig:
-    """A gateway whose tables, their catalog and SQLMesh's state lie in *folder*."""
+    """A gateway with its tables, their catalog and SQLMesh's state in *folder*."""
     return GatewayConfig(
         connection=SparkConnectionConfig.model_validate(
             {"check_import": False, "config": spark_settings(folder)}
@@ -38,7 +38,7 @@ def spark_gateway(folder: Path) -> GatewayConfig:
 
 
 def spark_session(folder: Path) -> SparkSession:
-    """The Spark of the gateway in *folder*, for questions and for bringing the raw tables."""
+    """A Spark session of the gateway in *folder*, to run queries and to copy the raw tables."""
     from pyspark.conf import SparkConf
     from pyspark.sql import SparkSession
 
@@ -47,7 +47,7 @@ def spark_session(folder: Path) -> SparkSession:
 
 
 def spark_settings(folder: Path) -> dict[str, str]:
-    """A Spark inside this process with an Iceberg catalog in *folder*; none with SPARK_CONF_DIR."""
+    """Local Spark with an Iceberg catalog in *folder*; empty if SPARK_CONF_DIR is set."""
     if os.environ.get(CONFIGURATION_VARIABLE):
         return {}
     return {
@@ -55,9 +55,9 @@ def spark_settings(folder: Path) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        # SQLMesh asks for Hive, which would write its empty metastore into the working folder.
+        # SQLMesh enables Hive, which would write its empty metastore to the working directory.
         "spark.driver.extraJavaOptions": f'"-Dderby.system.home={folder}"',
-        # Of 200, the default, nearly all would be empty: a task each, for nothing.
+        # Of the default 200 partitions nearly all would be empty, each with a task.
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

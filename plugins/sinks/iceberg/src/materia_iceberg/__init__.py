@@ -61,7 +61,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="bucket",
                     kind="text",
                     default=None,
-                    help="The bucket of the raw files and the prefix of all names in it: s3://bucket/prefix.",
+                    help="Bucket of the raw files, and prefix of all names in it: s3://bucket/prefix.",
                 ),
                 Setting(
                     name="catalog",
@@ -73,7 +73,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="warehouse",
                     kind="text",
                     default=None,
-                    help="The catalog's name of the warehouse; not set: that of R2.",
+                    help="Name of the warehouse in the catalog; not set: that of R2.",
                 ),
                 Setting(
                     name="endpoint",
@@ -91,19 +91,19 @@ def materia_sinks() -> list[Plugin[Sink]]:
                     name="namespace_prefix",
                     kind="text",
                     default="",
-                    help="Beginning of each namespace's name: pipelines can share a catalog.",
+                    help="Prefix of all namespaces, so that pipelines can share a catalog.",
                 ),
                 Setting(
                     name="tables",
                     kind="texts",
                     default=LAYERS,
-                    help="Layers to publish; of raw, the kept history.",
+                    help="Layers to publish; of the layer raw, the kept history.",
                 ),
                 Setting(
                     name="cache",
                     kind="text",
                     default=".materia.iceberg",
-                    help="Folder for local copies of objects; it may be deleted.",
+                    help="Cache folder for copies of objects in the bucket; you may delete it.",
                 ),
             ),
         )

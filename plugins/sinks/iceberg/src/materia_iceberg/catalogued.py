@@ -1,4 +1,4 @@
-"""What the table `publication.run` holds: what is published, from which run, in which snapshots."""
+"""State of the table `publication.run`: published tables, their run and their snapshots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from materia_iceberg.catalog.table_state import PUBLICATION, TableState
 
 NAME = "publication.run"
 DESCRIPTION = "What is published, from which run, and in which snapshot of each table."
-MEMORY = 60  # so many times as long as files are kept, it is known where they are
+MEMORY = 60  # forget a dropped table after this many times the retention of its files
 PUBLISHED, PUBLISHING = "published", "publishing"
 COLUMNS = (
     ("source", "VARCHAR", "The source that the run read."),
@@ -39,10 +39,10 @@ class InCatalog:
 
     Attributes:
         name: With its layer.
-        uuid: Of the table, which no other has under the same name.
+        uuid: Of the table; another table of the same name has another.
         snapshot: Its snapshot.
         location: Folder of its files.
-        rows: How many it has.
+        rows: Number of rows.
         description: As it was published.
     """
 
@@ -56,12 +56,12 @@ class InCatalog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A table that is published no more, and whose files are still there.
+    """A table that is no longer published, with files that still exist.
 
     Attributes:
         name: With its layer.
         uuid: Of the table.
-        location: Their folder.
+        location: Folder of its files.
         since: When it was dropped, in UTC.
     """
 
@@ -73,12 +73,12 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogued:
-    """One state of everything.
+    """One published state: the DuckDB file and the tables.
 
     Attributes:
-        pointer: Which DuckDB file it is in the bucket, and which run made it.
-        tables: Those in the catalog.
-        dropped: Those whose files are still to be removed.
+        pointer: The DuckDB file in the bucket, and the run that made it.
+        tables: The tables in the catalog.
+        dropped: Dropped tables with files that are still to be removed.
     """
 
     pointer: Pointer
@@ -87,13 +87,13 @@ class Catalogued:
 
     @property
     def source(self) -> str:
-        """What the run read: the runner's fingerprint begins with it."""
+        """The source that the run read: the fingerprint of the runner begins with it."""
         owner, colon, _ = self.pointer.fingerprint.partition(":")
         return owner if colon else ""
 
 
 def read_catalogued(state: TableState, where: str) -> Catalogued | None:
-    """What *state* of `publication.run` says is published, or None.
+    """The published state in *state* of `publication.run`, or None.
 
     Raises:
         SinkError: it is damaged.
@@ -104,7 +104,7 @@ def read_catalogued(state: TableState, where: str) -> Catalogued | None:
 
 
 def kept_snapshots(state: TableState, publications: int) -> set[int]:
-    """Snapshots of all tables that the last *publications* name, their own included."""
+    """Snapshots of all tables in the last *publications*, with those of `publication.run`."""
     kept: set[int] = set()
     runs: set[str] = set()
     for one in state.line(state.head):
@@ -132,12 +132,12 @@ def published_runs(state: TableState) -> dict[str, int]:
 def dropped_after(
     before: Catalogued | None, tables: Iterable[InCatalog], *, now: datetime, kept_for: timedelta
 ) -> tuple[Dropped, ...]:
-    """`Catalogued.dropped` of what takes the place of *before*."""
+    """`Catalogued.dropped` for the successor of *before*."""
     if before is None:
         return ()
     there = {table.location for table in tables}
     gone = (one for one in before.tables if one.location not in there)
-    # Long enough that some run removes them.
+    # Kept that long, so that some run removes their files.
     late = (one for one in before.dropped if now - one.since < MEMORY * kept_for)
     return (
         *(Dropped(name=one.name, uuid=one.uuid, location=one.location, since=now) for one in gone),
@@ -146,7 +146,7 @@ def dropped_after(
 
 
 def encoded(one: Catalogued) -> str:
-    """A text for the summary of a snapshot, which `decoded` reads."""
+    """The text for the summary of a snapshot; `decoded` reads it."""
     return json.dumps(
         {
             "pointer": json.loads(encode(one.pointer)),
@@ -159,7 +159,7 @@ def encoded(one: Catalogued) -> str:
 
 
 def decoded(text: str, where: str) -> Catalogued:
-    """What `encoded` wrote.
+    """The state in a text of `encoded`.
 
     Raises:
         SinkError: it is damaged.
@@ -181,7 +181,7 @@ def decoded(text: str, where: str) -> Catalogued:
 
 
 def rows_query(published: Catalogued | None, publishing: Catalogued | None = None) -> str:
-    """SQL for the rows of the table; *publishing* is begun, and not in force."""
+    """SQL for the rows of `publication.run`; *publishing* has begun and is not in force yet."""
     rows = [*_rows(published)] if published else []
     if publishing is not None:
         rows.append(_values(publishing, PUBLISHING, {}))

@@ -1,4 +1,4 @@
-"""How many snapshots are kept, and how long files that nobody seems to need."""
+"""Snapshot retention: how many publications to keep, and how long to keep unused files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """How much is kept.
+    """Limits for snapshot expiry and file cleanup.
 
     Attributes:
-        publications: Of so many, all snapshots.
-        young: What is younger stays in any case.
-        together: So many snapshots of a table expire at once, or none: it takes a look at each.
+        publications: Keep all snapshots of this many publications.
+        young: Keep every snapshot and file that is younger than this.
+        together: Expire at least this many snapshots of a table at once, or none: after an expiry,
+            the cleanup reads the manifests of all that remain.
     """
 
     publications: int = 24

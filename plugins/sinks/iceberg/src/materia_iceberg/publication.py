@@ -1,9 +1,9 @@
-"""What is published, as the catalog's table `publication.run` says it; and how that is changed.
+"""Publish to an Iceberg REST catalog: commit all tables at once, or one after another.
 
-A catalog that takes several tables in one commit gets all of them so: readers see the old state or
-the new. With any other one, `publication.run` is committed first, saying that something is begun,
-then each table, then `publication.run` again. Until then it names the old snapshots, which a reader
-who needs one state reads.
+If the catalog supports multi-table commits, one commit changes all tables: readers see the old
+state or the new. Otherwise the sink commits `publication.run` first, with a row that says
+`publishing`, then each table, then `publication.run` again. Until then `publication.run` names the
+old snapshots, for readers that need a consistent state.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from materia_iceberg.catalog.client import Change
     from materia_iceberg.tables.prepared import Prepared
 
-TRIES = 3  # so often others changed tables meanwhile, without having published
+TRIES = 3  # attempts: each time, others changed tables but published nothing
 
 
 class Publication:
-    """The pointer of `materia_store.bucket.database`, as a table of the catalog."""
+    """The pointer of `materia_store.bucket.database`, kept in a table of the catalog."""
 
     def __init__(
         self, catalog: Catalog, settings: Settings, keeping: Keeping, patience: Patience | None
     ) -> None:
-        """Publish in *catalog*, as *settings* say."""
+        """Publish to *catalog* with *settings*."""
         self._keeping = keeping
         self._catalog = catalog
         self._settings = settings
@@ -46,16 +46,16 @@ class Publication:
         self.where = f"the table {self._table} of {catalog.where}"
 
     def read(self) -> tuple[Pointer | None, str | None]:
-        """What is published, and the snapshot that says it; one small request."""
+        """The published pointer, and the snapshot that holds it; one small request."""
         state = self._catalog.load(self._table, heads=True)
         if state is not None and state.head is not None and state.ours() is None:
-            state = self._catalog.load(self._table)  # somebody moved its rows since
+            state = self._catalog.load(self._table)  # another program compacted it since
         found = read_catalogued(state, self.where) if state else None
         return found.pointer if found else None, _version(state)
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
-        """Publish the tables of *database*, if `read` would tell *expected* still."""
-        # pyiceberg is half a second of imports.
+        """Publish the tables of *database* if the version of `read` is still *expected*."""
+        # Importing pyiceberg takes half a second.
         from materia_iceberg.tables.prepared import Tables
 
         begun = False
@@ -74,7 +74,7 @@ class Publication:
                     else:
                         self._commit_in_order(prepared)
                 except ConflictError:
-                    continue  # another run, or somebody who moved rows: the next look tells
+                    continue  # another run, or a compaction: read the state again
                 tables.clear(prepared)
                 return True
         raise BusyError(
@@ -89,7 +89,7 @@ class Publication:
         return {run: f"{NAME} {snapshot}" for run, snapshot in runs.items()}
 
     def _commit_at_once(self, prepared: Prepared) -> None:
-        # Last of all: should the catalog break down half way, nothing is said to be published.
+        # `publication.run` last: if the catalog fails half way, it still names the old state.
         changes = [*prepared.changes, prepared.publish(prepared.publication)]
         self._commit(changes, lambda: self._is_published(prepared.run))
 
@@ -113,11 +113,11 @@ class Publication:
         return _run(self._catalog.load(name)) == run
 
     def _commit(self, changes: Sequence[Change], applied: Callable[[], bool]) -> None:
-        """Commit, and find out whether that was done when the answer does not tell.
+        """Commit; when the answer is lost or unclear, check whether the commit was applied.
 
         Raises:
-            ConflictError: something is not as it was.
-            MateriaError: it cannot be done.
+            ConflictError: another writer changed a table.
+            MateriaError: the commit failed.
         """
         waiting = self._catalog.waiting()
         while True:
@@ -129,7 +129,7 @@ class Publication:
                 if not waiting.again(error):
                     raise
             except ConflictError:
-                # Of one's own, when an earlier try was applied after all.
+                # The conflict may be with an earlier attempt of this run that was applied.
                 if applied():
                     return
                 raise
@@ -138,18 +138,18 @@ class Publication:
 
 
 def _version(state: TableState | None) -> str | None:
-    """Changes with everything that materia says in the table, and with nothing else."""
+    """A version that changes with every write by materia to the table, and with no other."""
     found = state.last_of_ours() if state else None
     return None if found is None else str(found["snapshot-id"])
 
 
 def _run(state: TableState | None) -> str | None:
-    """The run that wrote last."""
+    """The run that last wrote the table."""
     found = state.last_of_ours() if state else None
     return None if found is None else str(found["summary"][RUN])
 
 
 def _is_published(state: TableState | None, run: str) -> bool:
-    """Whether *run* is what is published, and not only begun."""
+    """Whether *run* is published, and not only begun."""
     found = read_catalogued(state, "") if state else None
     return found is not None and found.pointer.run == run

@@ -15,12 +15,12 @@ from materia_store.object_store import check_endpoint
 
 TABLE = "sinks.iceberg"
 TOKEN, KEYS = "ICEBERG_TOKEN", "ICEBERG_BUCKET_KEY"
-# Addresses as in Cloudflare's documents, "R2 Data Catalog" and "Authentication", 2026-08.
+# Addresses from Cloudflare's documentation, "R2 Data Catalog" and "Authentication", 2026-08.
 CATALOG = "https://catalog.cloudflarestorage.com/{account}/{bucket}"
 WAREHOUSE = "{account}_{bucket}"
 ENDPOINT = "https://{account}.r2.cloudflarestorage.com"
 ACCOUNT = re.compile(r"[0-9a-f]{32}")
-# A name that no engine needs quotes for.
+# A name that needs no quotes in any engine.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -31,8 +31,8 @@ class Places:
     Attributes:
         address: The bucket of raw files and databases.
         catalog: Address of the REST catalog, without a slash at its end.
-        warehouse: The catalog's name of the warehouse; may be empty.
-        prefix: The beginning of each namespace's name.
+        warehouse: Name of the warehouse in the catalog; may be empty.
+        prefix: Prefix of all namespaces.
         layers: The layers whose tables are published.
         is_r2: Whether the places follow from an account of Cloudflare R2.
     """
@@ -46,14 +46,14 @@ class Places:
 
     @property
     def folder(self) -> str:
-        """A name for a folder with copies of these places alone."""
+        """A folder name for the cache of these places alone."""
         whole = f"{self.catalog} {self.warehouse} {self.prefix}"
         return f"{self.address.folder}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Places):
-    """The places, and the secrets that open them.
+    """The places, and the secrets to access them.
 
     Attributes:
         identity: The id of the bucket's key.
@@ -67,7 +67,7 @@ class Settings(Places):
 
 
 def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Settings:
-    """The settings and the two secrets, with defaults that follow from an account of R2.
+    """Read the settings and the two secrets, with defaults for an account of R2.
 
     Raises:
         ConfigError: some are missing or invalid; it has every mistake of the settings.
@@ -88,7 +88,7 @@ def read_settings(settings: Mapping[str, object], *, token: str, key: str) -> Se
 
 
 def read_places(settings: Mapping[str, object]) -> Places:
-    """The settings without the secrets; opens nothing.
+    """Read the settings without the secrets; this opens nothing.
 
     Raises:
         ConfigError: some are missing or invalid; it has every mistake.
@@ -112,7 +112,7 @@ def read_places(settings: Mapping[str, object]) -> Places:
     catalog = either("catalog", CATALOG, "")
     with mistakes.kept():
         if account and not ACCOUNT.fullmatch(account):
-            raise _wrong("account", "the id of an account of R2, 32 hex digits", account)
+            raise _wrong("account", "an account id of Cloudflare R2, 32 hex digits", account)
     with mistakes.kept():
         address = Address.of_settings(where, table=TABLE, keys=KEYS)
     with mistakes.kept():
@@ -144,7 +144,7 @@ def _key(key: str, token: str, *, of_r2: bool) -> tuple[str, str]:
     """The id and the secret of the bucket's key.
 
     For R2 these are the id of the API token, and the SHA-256 of the token ("Get S3 API
-    credentials from an API token" in Cloudflare's documents, 2026-08).
+    credentials from an API token" in Cloudflare's documentation, 2026-08).
     """
     identity, colon, secret = key.strip().partition(":")
     if not colon and of_r2:
@@ -164,14 +164,15 @@ def _token(token: str) -> str:
 
 def _prefix(prefix: str) -> str:
     if prefix and not NAME.fullmatch(prefix):
-        raise _wrong("namespace_prefix", 'small letters, digits and "_", as in "coffee_"', prefix)
+        should = 'lower-case letters, digits and "_", as in "coffee_"'
+        raise _wrong("namespace_prefix", should, prefix)
     return prefix
 
 
 def _layers(value: object) -> tuple[str, ...]:
     layers = tuple(map(str, value)) if isinstance(value, list | tuple) else ()
     if not layers or not all(NAME.fullmatch(layer) for layer in layers):
-        raise _wrong("tables", 'names of layers, as in ["serving", "cleaned"]', str(value))
+        raise _wrong("tables", 'names of layers, such as ["serving", "cleaned"]', str(value))
     return tuple(dict.fromkeys(layers))
 
 

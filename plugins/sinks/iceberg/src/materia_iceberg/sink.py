@@ -1,4 +1,4 @@
-"""The sink: objects of raw files, a database in the bucket, and tables in the catalog."""
+"""Iceberg sink: raw files and a DuckDB file in S3, tables in an Iceberg REST catalog."""
 
 from __future__ import annotations
 
@@ -55,39 +55,39 @@ class IcebergSink:
         self._raw = RawFiles(objects, self._copies, published=published.where)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
-        """As `RawFiles.known`."""
+        """The records by partition key."""
         return self._raw.known(source)
 
     def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """As `RawFiles.record`."""
+        """Record the result of a fetch: first the file, then `known.json`."""
         with naming(self._copies.folder):
             self._raw.record(source, partition, result)
 
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """As `RawFiles.refuse`."""
+        """Copy a file that could not be loaded to quarantine."""
         self._raw.refuse(source, raw, reason)
 
     def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """As `RawFiles.find`."""
+        """The local copy of a raw file, or None."""
         with naming(self._copies.folder):
             return self._raw.find(source, partition, file, sha256)
 
     def fingerprint(self) -> str | None:
-        """The fingerprint of what is published; raises as `Database.pointer`."""
+        """The fingerprint of the published state, or None; one small request."""
         pointer = self._database.pointer()
         return pointer.fingerprint if pointer else None
 
     def published(self) -> Path | None:
-        """As `Database.published`."""
+        """A read-only local copy of the published database, or None."""
         return self._database.published()
 
     def checkout(self) -> Path:
-        """As `Database.checkout`, and as `RawFiles.miss_nothing`."""
+        """Make the working copy, if no recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.checkout()
 
     def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """As `Database.publish`, and as `RawFiles.miss_nothing`."""
+        """Publish the working copy, if no recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.publish(request)
 

@@ -1,1 +1,1 @@
-"""The REST catalog: its client, what goes wrong with it, and what it says of a table."""
+"""Iceberg REST catalog: client, errors and table metadata."""

@@ -1,7 +1,7 @@
-"""The client of an Iceberg REST catalog: the few requests that a publication is made of.
+"""Iceberg REST catalog client: load, create, drop and commit tables, with retries.
 
-pyiceberg has a client too. This one has a time-out for each request, no command for several tables
-is missing in it, and asking what is published needs no more than httpx.
+pyiceberg has a client too. This one has a time-out for each request and multi-table commits, and
+reading the published state needs no import but httpx.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Catalog:
     """One warehouse of a REST catalog."""
 
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
-        """Nothing is asked before the first call."""
+        """Use the catalog in *settings*; this sends no request."""
         self.where = settings.catalog
         self._warehouse = settings.warehouse
         self._token = settings.token
@@ -48,11 +48,11 @@ class Catalog:
 
     @property
     def commits_several(self) -> bool:
-        """Whether it takes changes of several tables as one; one that does not say does not."""
+        """Whether the catalog lists multi-table commits among its endpoints."""
         return SEVERAL in (self._configuration().get("endpoints") or ())
 
     def load(self, name: TableName, *, heads: bool = False) -> TableState | None:
-        """A table, or None; with *heads* a catalog may leave out older snapshots."""
+        """Load a table, or None; with *heads* the catalog may omit older snapshots."""
         path = f"{self._namespace(name)}/tables/{quote(name.table, safe='')}"
         doing = f"load the table {name}"
         params = {"snapshots": "refs" if heads else "all"}
@@ -60,11 +60,11 @@ class Catalog:
         return None if answer is None else self._table(name, answer, doing)
 
     def create_namespace(self, namespace: str) -> None:
-        """Make a namespace that is not there yet."""
+        """Create a namespace, unless it exists."""
         self._ask(
             "POST",
             "/namespaces",
-            doing=f"make the namespace {namespace}",
+            doing=f"create the namespace {namespace}",
             json={"namespace": [namespace], "properties": {}},
             fine={HTTPStatus.CONFLICT},
         )
@@ -72,8 +72,8 @@ class Catalog:
     def create(
         self, name: TableName, schema: Mapping[str, Any], properties: Mapping[str, str]
     ) -> TableState | None:
-        """An empty table; None when another was faster."""
-        doing = f"make the table {name}"
+        """Create an empty table; None when another writer was faster."""
+        doing = f"create the table {name}"
         answer = self._ask(
             "POST",
             f"{self._namespace(name)}/tables",
@@ -84,7 +84,7 @@ class Catalog:
         return None if answer is None else self._table(name, answer, doing)
 
     def drop(self, name: TableName) -> None:
-        """Take a table out of the catalog; its files stay. One that is not there is no trouble."""
+        """Drop a table from the catalog; its files stay. A missing table is not an error."""
         self._ask(
             "DELETE",
             f"{self._namespace(name)}/tables/{quote(name.table, safe='')}",
@@ -94,34 +94,34 @@ class Catalog:
         )
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Apply changes of one table, or of several as one; once, without a repetition.
+        """Commit changes of one table, or of several tables at once, without retries.
 
         Raises:
-            ConflictError: a requirement does not hold; nothing was applied.
-            UnclearError: they may have been applied, and may still be.
-            MateriaError: they were refused.
+            ConflictError: a requirement does not hold; the catalog applied nothing.
+            UnclearError: the catalog may have applied the changes, or may still do so.
+            MateriaError: the catalog refused the changes.
         """
         if len(changes) == 1 and not self.commits_several:
             (change,) = changes
             namespace, table = change["identifier"]["namespace"][0], change["identifier"]["name"]
             name = TableName(namespace=namespace, table=table)
             path = f"{self._namespace(name)}/tables/{quote(table, safe='')}"
-            self._once("POST", path, doing=f"change the table {name}", json=change)
+            self._once("POST", path, doing=f"commit to the table {name}", json=change)
             return
         self._once(
             "POST",
             "/transactions/commit",
-            doing=f"change {len(changes)} tables",
+            doing=f"commit to {len(changes)} tables",
             json={"table-changes": list(changes)},
         )
 
     def waiting(self) -> Waiting:
-        """For a commit whose answer was lost."""
+        """The waiting times between the attempts of one request."""
         return Waiting(self._patience, lambda: self._answered)
 
     def _configuration(self) -> Mapping[str, Any]:
         if self._config is None:
-            doing = "be asked what it can do"
+            doing = "read its configuration"
             params = {"warehouse": self._warehouse} if self._warehouse else {}
             found = self._ask("GET", "/config", doing=doing, params=params, prefixed=False)
             if not isinstance(found, dict) or not isinstance(found.get("overrides", {}), dict):
@@ -152,7 +152,7 @@ class Catalog:
         return state
 
     def _ask(self, method: str, path: str, *, doing: str, **options: Any) -> Any:
-        """As `_once`, again and again while it may pass: for what may be done twice."""
+        """Send an idempotent request; retry it while the fault may be temporary."""
         waiting = self.waiting()
         while True:
             try:
@@ -171,7 +171,7 @@ class Catalog:
         prefixed: bool = True,
         **options: Any,
     ) -> Any:
-        """The JSON of an answer; None for one with a status that is *fine*, or without content."""
+        """Send a request once; return its JSON, or None for a status in *fine* or no content."""
         import httpx
 
         url = f"{self._base() if prefixed else f'{self.where}/v1'}{path}"
@@ -213,12 +213,12 @@ class Catalog:
                     patience.request.total_seconds(), connect=patience.connect.total_seconds()
                 ),
             )
-            weakref.finalize(self, self._client.close)  # a sink is not told that it is done
+            weakref.finalize(self, self._client.close)  # sinks have no close()
         return self._client
 
 
 def _of_storage(answer: Mapping[str, Any], location: str) -> dict[str, str]:
-    """What a catalog says of the storage at *location*; the longest prefix counts."""
+    """The vended credentials for *location*: those with the longest matching prefix."""
     found = [
         one for one in answer.get("storage-credentials") or () if location.startswith(one["prefix"])
     ]

@@ -1,6 +1,6 @@
-"""What goes wrong between this machine and an Iceberg REST catalog, in materia's words.
+"""Errors of an Iceberg REST catalog: HTTP status codes and network faults as errors of materia.
 
-A catalog's own message may repeat what it was sent, so the token is taken out of what is shown.
+The catalog's own message may repeat the request, so messages show `***` in place of the token.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from materia.errors import BusyError, ConfigError, MateriaError, SinkError
 from materia.kit.text import on_one_line
 
 SHOWN = 200
-LATER = "run again: nothing that was kept is harmed"
+LATER = "run again: the files and tables already kept are unharmed"
 PASSING = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -24,25 +24,25 @@ PASSING = {
 
 
 class ConflictError(BusyError):
-    """A commit was refused, as something is not any more as it was when it was looked at."""
+    """The catalog refused a commit, since another writer has changed a table meanwhile."""
 
 
 class UnclearError(SinkError):
-    """There was no answer, or one that leaves open whether a commit was applied."""
+    """No answer, or one that leaves open whether the catalog applied a commit."""
 
 
 def answered(status: int, text: str, *, catalog: str, doing: str, token: str) -> MateriaError:
-    """The error of an answer; the names of variables and settings are those of this sink."""
+    """The error for an HTTP status; it names the variables and settings of this sink."""
     said = _message(text, token)
     more = f" ({said})" if said else ""
     start = f"{catalog}: cannot {doing}: "
     if status == HTTPStatus.UNAUTHORIZED:
         return SinkError(
-            f"{start}it refuses the token{more}; set ICEBERG_TOKEN to one of this catalog"
+            f"{start}it refuses the token{more}; set ICEBERG_TOKEN to a token of this catalog"
         )
     if status == HTTPStatus.FORBIDDEN:
         return SinkError(
-            f"{start}the token has not the rights{more}; it needs those to read and write the "
+            f"{start}the token lacks permission{more}; it needs permission to read and write the "
             "catalog and its storage"
         )
     if status == HTTPStatus.NOT_FOUND:
@@ -51,7 +51,7 @@ def answered(status: int, text: str, *, catalog: str, doing: str, token: str) ->
             "and sinks.iceberg.warehouse"
         )
     if status == HTTPStatus.CONFLICT:
-        return ConflictError(f"{start}another has changed it{more}; run again")
+        return ConflictError(f"{start}another writer has changed it{more}; run again")
     if status in PASSING:
         return UnclearError(f"{start}it answers {status}{more}; {LATER}")
     return SinkError(
@@ -60,7 +60,7 @@ def answered(status: int, text: str, *, catalog: str, doing: str, token: str) ->
 
 
 def unanswered(error: Exception, *, catalog: str, doing: str, token: str) -> UnclearError:
-    """The error of a request that got no answer."""
+    """The error for a request without an answer."""
     reason = on_one_line(str(error).replace(token, "***"))[:SHOWN] or type(error).__name__
     return UnclearError(
         f"{catalog}: cannot {doing}: it does not answer ({reason}); check the network and "
@@ -69,9 +69,9 @@ def unanswered(error: Exception, *, catalog: str, doing: str, token: str) -> Unc
 
 
 def not_iceberg(*, catalog: str, doing: str) -> ConfigError:
-    """The error of an answer that is in no form of the REST catalog."""
+    """The error for an answer that does not follow the Iceberg REST specification."""
     return ConfigError(
-        f"{catalog}: cannot {doing}: it answers what is not of an Iceberg REST catalog; correct "
+        f"{catalog}: cannot {doing}: the answer is not that of an Iceberg REST catalog; correct "
         "sinks.iceberg.catalog"
     )
 

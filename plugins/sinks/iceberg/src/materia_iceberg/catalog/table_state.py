@@ -1,6 +1,6 @@
-"""What a catalog says of a table: its metadata, as JSON, read without any library.
+"""Iceberg table metadata (snapshots, refs, schemas) as JSON of the catalog, without pyiceberg.
 
-A run only asks what is published, and nothing is new: so no more than this is imported for it.
+A run that finds nothing new reads only the published state, and imports no more than this for it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class TableName:
     """A table in the catalog.
 
     Attributes:
-        namespace: One level.
-        table: Its name there.
+        namespace: A namespace of one level.
+        table: Name in the namespace.
     """
 
     namespace: str
@@ -28,7 +28,7 @@ class TableName:
 
     @classmethod
     def of(cls, name: str, prefix: str) -> TableName:
-        """Of `serving.prices`, in the namespace `<prefix>serving`."""
+        """The name of `serving.prices`: table `prices` in the namespace `<prefix>serving`."""
         layer, _, table = name.partition(".")
         return cls(namespace=f"{prefix}{layer}", table=table)
 
@@ -38,12 +38,12 @@ class TableName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableState:
-    """A table as it was loaded.
+    """The state of a table when it was loaded.
 
     Attributes:
-        name: Of the table.
-        metadata: As in the "table metadata" of the Iceberg specification.
-        config: Of the answer: how its files are reached; may hold a key.
+        name: Name of the table.
+        metadata: "Table metadata" of the Iceberg specification.
+        config: From the answer: access to the files of the table; may contain a key.
     """
 
     name: TableName
@@ -52,39 +52,39 @@ class TableState:
 
     @property
     def location(self) -> str:
-        """Folder of its files, without a slash at its end."""
+        """Folder of its files, without a slash at the end."""
         return str(self.metadata["location"]).rstrip("/")
 
     @property
     def uuid(self) -> str:
-        """Of this table, and of no other that ever has its name."""
+        """UUID of this table; another table of the same name has another."""
         return str(self.metadata["table-uuid"])
 
     @property
     def snapshots(self) -> dict[int, Mapping[str, Any]]:
-        """All that are not expired, by id."""
+        """All snapshots that are not expired, by id."""
         return {int(one["snapshot-id"]): one for one in self.metadata.get("snapshots") or ()}
 
     @property
     def head(self) -> int | None:
-        """The snapshot that readers see, or None when there is none yet."""
+        """The current snapshot of the branch `main`, or None for a table without one."""
         found = (self.metadata.get("refs") or {}).get(MAIN)
         current = found["snapshot-id"] if found else self.metadata.get("current-snapshot-id")
         return None if current in {None, -1} else int(current)
 
     @property
     def refs(self) -> dict[str, int]:
-        """Snapshots of tags and of branches but `main`, by name."""
+        """Snapshots of all tags and of all branches except `main`, by name."""
         refs: Mapping[str, Any] = self.metadata.get("refs") or {}
         return {name: int(ref["snapshot-id"]) for name, ref in refs.items() if name != MAIN}
 
     def without(self, expired: Collection[int]) -> TableState:
-        """The same without snapshots that have *expired*."""
+        """The same state without the snapshots *expired*."""
         snapshots = [one for number, one in self.snapshots.items() if number not in expired]
         return replace(self, metadata={**self.metadata, "snapshots": snapshots})
 
     def line(self, snapshot: int | None) -> Iterator[Mapping[str, Any]]:
-        """A snapshot and those it came from, newest first, as far as they are not expired."""
+        """A snapshot and its ancestors that are not expired, newest first."""
         snapshots = self.snapshots
         while snapshot is not None and snapshot in snapshots:
             found = snapshots.pop(snapshot)
@@ -93,7 +93,7 @@ class TableState:
             snapshot = None if parent in {None, -1} else int(parent)
 
     def ours(self) -> Mapping[str, Any] | None:
-        """The snapshot in force that materia made; one that only moved rows may be after it."""
+        """The current snapshot if materia made it, ignoring compactions after it; or None."""
         for one in self.line(self.head):
             summary = one.get("summary") or {}
             if RUN in summary:
@@ -103,7 +103,7 @@ class TableState:
         return None
 
     def last_of_ours(self) -> Mapping[str, Any] | None:
-        """The newest snapshot in force that materia made, whatever came after it."""
+        """The newest snapshot on `main` that materia made, whatever came after it."""
         return next(
             (one for one in self.line(self.head) if RUN in (one.get("summary") or {})), None
         )

@@ -1,1 +1,1 @@
-"""Tables on their way into the catalog; all that needs pyiceberg is here."""
+"""Write Iceberg tables: export, upload, snapshot, cleanup; only this package needs pyiceberg."""

@@ -1,9 +1,9 @@
-"""Which snapshots expire, and which files nobody can need any more: the rule, and its execution.
+"""Expire snapshots and delete orphan files of Iceberg tables.
 
-A snapshot stays that a tag or another branch holds, that one of the last publications names, or
-that is young. A file goes when no snapshot that is left refers to it, when it is not young (a
-living run may have uploaded it a moment ago), and when it has a name that materia gives. Files of a
-dropped table go when it was dropped long enough ago.
+A snapshot stays if a tag or another branch needs it, if one of the last publications names it, or
+if it is young. The sink deletes a file if no remaining snapshot refers to it, if it is not young (a
+running publish may just have uploaded it), and if its name has the form that materia gives. It
+deletes the files of a dropped table some time after the drop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ READERS = 8
 def expired(
     state: TableState, kept: set[int], keeping: Keeping, *, now: datetime
 ) -> tuple[int, ...]:
-    """Snapshots of a table that expire, oldest first."""
+    """The snapshots of a table to expire, oldest first."""
     held = {state.head, *kept}
     for ref in state.refs.values():
         held |= {int(one["snapshot-id"]) for one in state.line(ref)}
@@ -45,17 +45,17 @@ def expired(
 
 
 class Cleaning:
-    """Removes files after a publication."""
+    """Deletes orphan files after a publication."""
 
     def __init__(self, catalog: Catalog, keeping: Keeping) -> None:
-        """Ask *catalog* what is needed still."""
+        """Load the current snapshots from *catalog*; *keeping* says how long files stay."""
         self._catalog = catalog
         self._keeping = keeping
 
     def remove_unneeded(self, state: TableState, files: TableFiles, *, run: str) -> None:
-        """Remove what dead runs and expired snapshots left of a table.
+        """Delete files of a table that killed runs and expired snapshots left.
 
-        Manifests are read only when there is a file of a run that has no snapshot.
+        This reads manifests only if a file belongs to a run or a snapshot that the table lacks.
         """
         old = self._old_files(state.location, files)
         runs = {str((one.get("summary") or {}).get(RUN)) for one in state.snapshots.values()}
@@ -71,7 +71,7 @@ class Cleaning:
         files.delete([place for place in old.values() if place not in needed])
 
     def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
-        """Remove all that is left of a table that was dropped long enough ago."""
+        """Delete the remaining files of a dropped table, unless the drop is recent."""
         limit = datetime.now(UTC) - self._keeping.young
         if dropped.since < limit:
             files.delete(
@@ -83,7 +83,7 @@ class Cleaning:
             )
 
     def _old_files(self, location: str, files: TableFiles) -> dict[str, str]:
-        """Addresses of files with names that materia gives and that are not young, by name."""
+        """Addresses of files, by name, that materia named and that are not young."""
         limit = datetime.now(UTC) - self._keeping.young
         found = {
             place.removeprefix(f"{location}/"): place
@@ -98,10 +98,10 @@ class Cleaning:
 
 
 def reachable(state: TableState, files: TableFiles) -> set[str]:
-    """Addresses of all files that a snapshot of the table refers to.
+    """Addresses of all files that some snapshot of the table refers to.
 
     Raises:
-        MateriaError: one of them cannot be read; then nothing may be removed.
+        MateriaError: a manifest cannot be read; then no file may be deleted.
     """
     output = FilesIO(files)
     lists = {str(one["manifest-list"]) for one in state.snapshots.values()}
@@ -120,6 +120,6 @@ def reachable(state: TableState, files: TableFiles) -> set[str]:
 
 
 def _gone(state: TableState, name: str) -> bool:
-    """Whether it is the list of a snapshot that is no more."""
+    """Whether *name* is the manifest list of a snapshot that no longer exists."""
     found = re.fullmatch(r"metadata/snap-(\d+)-.*", name)
     return found is not None and int(found[1]) not in state.snapshots

@@ -1,7 +1,7 @@
-"""Columns of DuckDB as those of Iceberg: types, field ids that stay, and descriptions.
+"""Map DuckDB types to Iceberg types; schema evolution with stable field ids.
 
-What Iceberg has no type for is published as one it has: small integers as `int`, what is larger
-than 64 bits as `decimal(38, 0)`, and an enum, an interval or a bit string as text.
+Types that Iceberg lacks become others: small integers `int`, integers of more than 64 bits
+`decimal(38, 0)`, and enums, intervals and bit strings text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 TEXT = ("VARCHAR", StringType())
-# By DuckDB's name of a type: what it is cast to, and what that is in Iceberg.
+# By DuckDB's name of a type: the type to cast it to, and the Iceberg type of that.
 PLAIN: dict[str, tuple[str, IcebergType]] = {
     "boolean": ("BOOLEAN", BooleanType()),
     "tinyint": ("INTEGER", IntegerType()),
@@ -68,7 +68,7 @@ Fresh = Callable[[], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column as DuckDB has it.
+    """A column in DuckDB.
 
     Attributes:
         name: Its name.
@@ -82,11 +82,11 @@ class Column:
 
 
 def schema_for(columns: Sequence[Column], old: Schema | None = None, last_id: int = 0) -> Schema:
-    """The schema of *columns*; what is left of *old* keeps its field ids.
+    """The schema of *columns*; columns of *old* that remain keep their field ids.
 
-    A column of the same name is the same column when its type is the same, or wider. Any other one
-    is new, and has an id above *last_id*: what lies in older files under the name is not taken for
-    it. So a renamed column is one that is gone, and one that is new.
+    A column of the same name is the same column if its type is the same or wider. Any other column
+    is new and gets an id above *last_id*, so that readers do not take a column of that name in
+    older files for it. A rename is therefore a removed column and a new one.
     """
     ids = count(last_id + 1)
     before = {field.name: field for field in old.fields} if old is not None else {}
@@ -112,7 +112,7 @@ def highest_id(schema: Schema) -> int:
 
 
 def selected(columns: Sequence[Column], table: str) -> str:
-    """A query of *table* whose columns have the types that Iceberg knows."""
+    """A query of *table* with its columns cast to types that Iceberg has."""
     casts = ", ".join(
         f"CAST({quoted(one.name)} AS {_sql(one.kind)}) AS {quoted(one.name)}" for one in columns
     )
@@ -168,12 +168,12 @@ def _sql(kind: DuckDBPyType) -> str:
 
 
 def _child(kind: DuckDBPyType, at: int) -> DuckDBPyType:
-    child: Any = kind.children[at][1]  # but for enums, decimals and the size of an array
+    child: Any = kind.children[at][1]  # true except for enums, decimals and the size of an array
     return cast("DuckDBPyType", child)
 
 
 def _same(one: IcebergType, other: IcebergType) -> bool:
-    """Whether they are equal but for ids."""
+    """Whether two types are equal, ignoring field ids."""
     match one, other:
         case ListType(), ListType():
             return _same(one.element_type, other.element_type)

@@ -1,4 +1,4 @@
-"""The working database as it is published: its tables, and Parquet files of what is in them."""
+"""Export tables from DuckDB to Parquet files, with Iceberg field ids and column statistics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
 RAW = "raw"
-FOLDER = "publish."  # how the name of a folder of files begins
+FOLDER = "publish."  # prefix of the folder for exported files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ class Exported:
     """A Parquet file on this machine.
 
     Attributes:
-        path: Of the file.
-        rows: How many it has.
-        size: Its bytes.
-        statistics: Of its columns.
+        path: Path of the file.
+        rows: Number of rows.
+        size: Size in bytes.
+        statistics: Column statistics.
     """
 
     path: Path
@@ -46,18 +46,18 @@ class Exported:
 
 
 class Export:
-    """An open database, and a folder for files of it."""
+    """An open database, and a folder for exported files."""
 
     def __init__(self, connection: DuckDBPyConnection, folder: Path) -> None:
-        """Write files of *connection*'s database into *folder*."""
+        """Export tables of *connection* into *folder*."""
         self._connection = connection
         self._folder = folder
 
     def tables(self, finished: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:
-        """Names of what is published: of each layer its finished tables, of `raw` what is kept.
+        """Names of the tables to publish: finished ones of each layer, stored ones of `raw`.
 
-        A view of `raw` shows the kept history in another form, and staging has that form too: it
-        would be the same rows once more.
+        This excludes views of `raw`: they show the kept history in another form that staging has
+        too, so it would publish the same rows twice.
         """
         rows = self._connection.execute(
             "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
@@ -82,13 +82,13 @@ class Export:
         )
 
     def kinds(self, names: Sequence[str]) -> tuple[DuckDBPyType, ...]:
-        """The types that SQL calls by *names*."""
+        """The DuckDB types with the SQL names *names*."""
         casts = ", ".join(f"CAST(NULL AS {name})" for name in names)
         found = self._connection.execute(f"SELECT {casts}").description or []
         return tuple(column[1] for column in found)
 
     def description(self, name: str) -> str:
-        """Of a table; may be empty."""
+        """The description of a table or view; may be empty."""
         row = self._connection.execute(
             f"SELECT comment FROM duckdb_tables() WHERE {_is(name)} UNION ALL "
             f"SELECT comment FROM duckdb_views() WHERE {_is(name, 'view_name')}"
@@ -96,10 +96,10 @@ class Export:
         return str(row[0] or "") if row else ""
 
     def content(self, name: str, columns: Sequence[Column], description: str) -> str:
-        """Of a table's rows in any order, its columns and its descriptions.
+        """A hash of a table's rows in any order, its columns and its descriptions.
 
-        Two sums of 64-bit hashes. Another version of DuckDB may hash in another way: then
-        a table is written once more than it had to be.
+        It uses two sums of 64-bit hashes. Another version of DuckDB may hash differently: then
+        the sink writes the table again although it is the same.
         """
         import duckdb
 
@@ -112,15 +112,15 @@ class Export:
         return hashlib.sha256(json.dumps([what, list(map(str, row or ()))]).encode()).hexdigest()
 
     def write(self, name: str, columns: Sequence[Column], schema: Schema) -> Exported:
-        """A file with the rows of a table.
+        """Export the rows of a table to a Parquet file.
 
         Raises:
-            SinkError: a value does not fit into what Iceberg has, or the disk is full.
+            SinkError: a value does not fit a type of Iceberg, or the disk is full.
         """
         return self.write_query(name, selected(columns, _sql(name)), schema)
 
     def write_query(self, name: str, query: str, schema: Schema) -> Exported:
-        """As `write`, with the rows of a query."""
+        """Export the rows of a query to a Parquet file; raises like `write`."""
         import duckdb
 
         path = self._folder / f"{name}.parquet"
@@ -132,11 +132,13 @@ class Export:
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise SinkError(
-                f"{name}: cannot be written for Iceberg ({reason}); what is published is "
-                "unharmed: see to it and run again"
+                f"{name}: DuckDB cannot export it to Iceberg ({reason}); the published tables "
+                "are unharmed: correct that and run again"
             ) from error
         if row is None:
-            raise SinkError(f"{name}: DuckDB says nothing of the file that it wrote; run again")
+            raise SinkError(
+                f"{name}: DuckDB returned no statistics of the file that it wrote; run again"
+            )
         return Exported(
             path=path,
             rows=int(row[1]),
@@ -147,15 +149,15 @@ class Export:
 
 @contextmanager
 def exporting(database: Path) -> Iterator[Export]:
-    """*database*, open to be read alone; files are removed when the block ends."""
+    """Open *database* read-only; the end of the block removes the exported files."""
     import duckdb
 
-    for left in database.parent.glob(f"{FOLDER}*"):  # by a run that was killed
+    for left in database.parent.glob(f"{FOLDER}*"):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=FOLDER, dir=database.parent) as folder:
         connection = duckdb.connect()
         try:
-            # It has the name that views in it hold.
+            # Views contain this name of their database.
             name = quoted(database.stem)
             connection.execute(f"ATTACH {literal(str(database))} AS {name} (READ_ONLY)")
             connection.execute(f"USE {name}")
@@ -167,8 +169,8 @@ def exporting(database: Path) -> Iterator[Export]:
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise SinkError(
-                f"{database}: cannot be read for Iceberg ({reason}); what is published is "
-                "unharmed: see to it and run again"
+                f"{database}: DuckDB cannot read it for Iceberg ({reason}); the published tables "
+                "are unharmed: correct that and run again"
             ) from error
         finally:
             connection.close()

@@ -1,6 +1,7 @@
-"""The files of a table in the bucket: with the key that its catalog lends, or with one's own.
+"""Files of an Iceberg table in S3: read, write, list, delete, with vended credentials if any.
 
-A lent key holds for a while. One that is about to end is asked for anew.
+Vended credentials expire; the sink loads new ones shortly before. Without any, it uses the key of
+the bucket.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SOON = timedelta(minutes=2)  # a request may take that long
 
 
 class TableFiles:
-    """Where the files of one table are."""
+    """The files of one table."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class TableFiles:
         reload: Callable[[], TableState | None],
         patience: Patience | None,
     ) -> None:
-        """Use the key in *state*, or the one in *settings*; *reload* gives a new one."""
+        """Use the key in *state*, or else that in *settings*; *reload* loads a new one."""
         self._state = state
         self._settings = settings
         self._reload = reload
@@ -46,7 +47,7 @@ class TableFiles:
         self._until: datetime | None = None
 
     def upload(self, location: str, path: Path) -> None:
-        """Write a file of this machine."""
+        """Upload a local file."""
         objects, name = self._at(location)
         objects.upload(name, path)
 
@@ -56,34 +57,32 @@ class TableFiles:
         objects.write(name, content)
 
     def read(self, location: str) -> bytes:
-        """A small file.
+        """Read a small file.
 
         Raises:
-            SinkError: it is not there, or cannot be read.
+            SinkError: it is missing, or cannot be read.
         """
         objects, name = self._at(location)
         found = objects.read(name)
         if found is None:
-            raise SinkError(
-                f"{location}: is not there, though the table {self._state.name} needs it"
-            )
+            raise SinkError(f"{location}: is missing, though the table {self._state.name} needs it")
         return found.content
 
     def listed(self, location: str) -> dict[str, ListedObject]:
-        """What is listed below *location*, by whole addresses; never taken for all there is."""
+        """The files listed below *location*, by full address; a listing may be incomplete."""
         objects, folder = self._at(location)
         start = f"{urlsplit(location).scheme}://{objects.address.bucket}"
         return {f"{start}/{name}": found for name, found in objects.listed(folder).items()}
 
     def delete(self, locations: list[str]) -> None:
-        """Delete files; those that cannot be are left to a later run."""
+        """Delete files until one cannot be deleted; a later run deletes the rest."""
         for location in locations:
             objects, name = self._at(location)
             if objects.delete([name]):
                 return
 
     def _at(self, location: str) -> tuple[Objects, str]:
-        """Objects with a key that holds, and the name of the one at *location*."""
+        """The bucket with a key that has not expired, and the object name of *location*."""
         if self._objects is None or (
             self._until is not None and datetime.now(UTC) > self._until - SOON
         ):
@@ -94,8 +93,8 @@ class TableFiles:
         bucket, name = split.netloc, split.path.lstrip("/")
         if split.scheme not in SCHEMES or bucket != self._objects.address.bucket or not name:
             raise SinkError(
-                f"{location}: is not in s3://{self._objects.address.bucket}, where the table "
-                f"{self._state.name} is; a file elsewhere cannot be reached"
+                f"{location}: is not in s3://{self._objects.address.bucket}, the bucket of the "
+                f"table {self._state.name}; the sink uses no file outside it"
             )
         return self._objects, name
 
@@ -125,23 +124,23 @@ class TableFiles:
 
 
 class FilesIO(FileIO):
-    """The files of a table for pyiceberg, which reads and writes manifests with it."""
+    """FileIO of pyiceberg for the files of a table: it reads and writes manifests."""
 
     def __init__(self, files: TableFiles) -> None:
-        """Read and write among *files*."""
+        """Read and write *files*."""
         super().__init__()
         self._files = files
 
     def new_input(self, location: str) -> InputFile:
-        """To read a file."""
+        """A file to read."""
         return _Input(location, self._files)
 
     def new_output(self, location: str) -> OutputFile:
-        """To write a file."""
+        """A file to write."""
         return _Output(location, self._files)
 
     def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
-        """Never asked for: files are deleted by a rule of materia's own."""
+        """Not supported: `cleaning` deletes files."""
         raise NotImplementedError
 
 
@@ -161,7 +160,7 @@ class _Input(InputFile):
 
 
 class _Output(OutputFile):
-    """A file that is written when it is closed."""
+    """A file that is uploaded when it is closed."""
 
     def __init__(self, location: str, files: TableFiles) -> None:
         super().__init__(location)

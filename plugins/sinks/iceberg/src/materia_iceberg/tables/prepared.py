@@ -1,4 +1,4 @@
-"""The tables of a run, made ready for the catalog: those that changed are uploaded, no others."""
+"""Incremental publish: upload only changed tables, and prepare their Iceberg commits."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from materia_iceberg.tables.snapshot import COMMENT, PROPERTIES, current_schema,
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
-warnings = logging.getLogger(f"materia.{TABLE}")  # they are warnings of the run
+warnings = logging.getLogger(f"materia.{TABLE}")  # the run reports them as its warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A table that is to change.
+    """A table with a prepared change.
 
     Attributes:
-        state: As it was loaded.
+        state: State of the table before the change.
         files: Its files.
         expired: Snapshots that expire with the change.
     """
@@ -65,18 +65,18 @@ class Changed:
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """What is ready to be committed.
+    """A publication that is ready to be committed.
 
     Attributes:
         run: The run.
         publication: `publication.run` as it was loaded.
-        changes: Of the other tables.
-        changed: The tables that change, `publication.run` included.
-        before: What is published.
-        after: What is to be.
-        tables: Those that make the changes of `publication.run`.
+        before: The published state.
+        after: The state to publish.
+        tables: The object that makes the changes of `publication.run`.
         export: The open database.
         kept: Snapshots that must not expire.
+        changes: Changes of the other tables.
+        changed: The tables that change, with `publication.run`.
     """
 
     run: str
@@ -90,13 +90,13 @@ class Prepared:
     changed: list[Changed] = field(default_factory=list)
 
     def mark(self, state: TableState) -> Change:
-        """Say in `publication.run` that the run has begun to publish."""
+        """The change of `publication.run` that says that the run has begun to publish."""
         query = rows_query(self.before, self.after)
         said = encoded(self.before) if self.before else None
         return self.tables.of_publication(self, state, query, said)
 
     def publish(self, state: TableState) -> Change:
-        """Say in `publication.run` what is published."""
+        """The change of `publication.run` that puts the new state in force."""
         return self.tables.of_publication(self, state, rows_query(self.after), encoded(self.after))
 
 
@@ -110,18 +110,18 @@ class Tables:
         keeping: Keeping,
         patience: Patience | None,
     ) -> None:
-        """Keep snapshots and files as *keeping* says."""
+        """Publish to *catalog*; *keeping* limits snapshot expiry and file cleanup."""
         self._catalog = catalog
         self._settings = settings
         self._patience = patience
         self._keeping = keeping
-        self._namespaces: set[str] = set()  # that are there
+        self._namespaces: set[str] = set()  # those that exist
 
     @contextmanager
     def prepared(
         self, new: Pointer, database: Path, publication: TableState | None
     ) -> Iterator[Prepared]:
-        """Upload what changed in *database*; what is in the catalog is as it was.
+        """Upload the tables of *database* that changed, without a commit to the catalog.
 
         Raises:
             MateriaError: a table cannot be published.
@@ -152,9 +152,9 @@ class Tables:
             yield prepared
 
     def clear(self, prepared: Prepared) -> None:
-        """Drop the tables of deleted models, and remove files that no snapshot needs any more.
+        """Drop the tables of deleted models, and delete files that no snapshot needs.
 
-        What fails is only told: the next run tries again.
+        A failure is only a warning: the next run tries again.
         """
         cleaning = Cleaning(self._catalog, self._keeping)
         try:
@@ -170,17 +170,17 @@ class Tables:
             for changed in prepared.changed:
                 left = changed.state.without(changed.expired)
                 cleaning.remove_unneeded(left, changed.files, run=prepared.run)
-        except Exception as error:  # noqa: BLE001 -- the run is published, whatever is found here
+        except Exception as error:  # noqa: BLE001 -- the run is published already
             warnings.warning(
-                "what is published is whole; files that nobody reads any more were not all "
-                "cleared away, and take room until a run can: %s",
+                "the publication is complete, but unused files could not all be deleted; they use "
+                "storage until a later run deletes them: %s",
                 error,
             )
 
     def of_publication(
         self, prepared: Prepared, state: TableState, query: str, said: str | None
     ) -> Change:
-        """The change that puts the rows of *query*, and what is *said*, into `publication.run`."""
+        """The change that writes the rows of *query*, and the text *said*, to `publication.run`."""
         columns = _columns_of_publication(prepared.export)
         schema = self._schema(state, columns)
         exported = prepared.export.write_query(NAME, query, schema)
@@ -213,7 +213,7 @@ class Tables:
         schema = self._schema(state, columns)
         ours = state.ours()
         if ours is not None and state.head is not None:
-            # The content holds columns and descriptions too, but not what others made of them.
+            # The hash covers columns and descriptions, but not changes that others made to them.
             same = schema.fields == current_schema(state).fields
             if ours["summary"].get(CONTENT) == content and same:
                 rows = int(ours["summary"]["total-records"])
@@ -251,7 +251,7 @@ class Tables:
         )
 
     def _made(self, name: str, columns: tuple[Column, ...], description: str) -> TableState:
-        """A new table without rows; or the one that another has made meanwhile."""
+        """Create a table without rows, or load the one that another writer has just created."""
         table = TableName.of(name, self._settings.prefix)
         if table.namespace not in self._namespaces:
             self._catalog.create_namespace(table.namespace)
@@ -262,8 +262,8 @@ class Tables:
         made = made or self._catalog.load(table)
         if made is None:
             raise SinkError(
-                f"{self._catalog.where}: says that the table {table} is there, and that it is "
-                "not; run again"
+                f"{self._catalog.where}: answers that the table {table} exists and that it does "
+                "not exist; run again"
             )
         return made
 

@@ -1,7 +1,7 @@
-"""A new snapshot of a table: one data file, its manifest, and the change that puts it in force.
+"""Create an Iceberg snapshot: upload a data file and manifests, and build the commit request.
 
-The snapshot holds exactly the new file. What it replaces is not read, and not listed as deleted: a
-reader needs no more, and files are removed by a rule of materia's own, see `cleaning`.
+The snapshot contains exactly the new file. The sink neither reads the files that it replaces nor
+lists them as deleted: readers do not need that, and `cleaning` deletes the files later.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from materia_iceberg.tables.export import Exported
 from materia_iceberg.tables.files import FilesIO, TableFiles
 
 VERSION: Final = 2  # of the table format
-COMMENT = "comment"  # the property that engines show as a table's description
-# Old metadata files are removed by the catalog, where it can.
+COMMENT = "comment"  # the property that engines show as the description of a table
+# These make the catalog remove old metadata files, if it supports that.
 PROPERTIES = {
     "format-version": str(VERSION),
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
 }
-NO_COMPRESSION: Final = "null"  # of manifests, which have a kilobyte or two
+NO_COMPRESSION: Final = "null"  # manifests have only a kilobyte or two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSnapshot:
-    """What is to be committed to a table.
+    """A snapshot to commit to a table.
 
     Attributes:
         snapshot: Its id.
-        change: For the catalog.
+        change: The change for the commit request.
     """
 
     snapshot: int
@@ -59,22 +59,22 @@ class NewSnapshot:
 
 
 def current_schema(state: TableState) -> Schema:
-    """The schema that a table has now.
+    """The current schema of a table.
 
     Raises:
-        SinkError: it is partitioned, or in a format that materia does not write.
+        SinkError: the table is partitioned, or in a format that materia does not write.
     """
     metadata = state.metadata
     if metadata.get("format-version") != VERSION:
         raise SinkError(
             f"{state.name}: has the format version {metadata.get('format-version')}, and materia "
-            f"writes {VERSION}: drop the table, and the next run makes it again"
+            f"writes {VERSION}; drop the table, and the next run creates it again"
         )
     specs = {one["spec-id"]: one for one in metadata["partition-specs"]}
     if specs[metadata["default-spec-id"]].get("fields"):
         raise SinkError(
-            f"{state.name}: was partitioned by somebody, and materia writes no partitions: drop "
-            "the table, and the next run makes it again"
+            f"{state.name}: was partitioned by another program, and materia writes no partitions; "
+            "drop the table, and the next run creates it again"
         )
     found = {one["schema-id"]: one for one in metadata["schemas"]}
     return Schema.model_validate(found[metadata["current-schema-id"]])
@@ -91,10 +91,10 @@ def new_snapshot(
     summary: Mapping[str, str],
     expired: Sequence[int] = (),
 ) -> NewSnapshot:
-    """Upload the file and its manifests, and say what is to be committed.
+    """Upload a data file and its manifests, and build the change to commit.
 
     Raises:
-        MateriaError: something cannot be written.
+        MateriaError: a file cannot be written.
     """
     snapshot = secrets.randbits(62) + 1
     unique = uuid.uuid4()
@@ -177,7 +177,7 @@ def _change(state: TableState, updates: Sequence[Mapping[str, Any]]) -> Change:
 def _schema_updates(
     state: TableState, schema: Schema, made: dict[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """What makes *schema* the current one, and its id in the snapshot that is *made*."""
+    """The updates that make *schema* current; this sets its id in the snapshot *made*."""
     metadata = state.metadata
     schemas = {one["schema-id"]: Schema.model_validate(one) for one in metadata["schemas"]}
     same = next((number for number, one in schemas.items() if one.fields == schema.fields), None)
@@ -223,7 +223,7 @@ def _data_file(location: str, exported: Exported, state: TableState) -> DataFile
 
 
 def _counts(state: TableState, exported: Exported) -> dict[str, str]:
-    """What engines expect in a summary: what came, what went, and what is there now."""
+    """Counts that engines expect in a summary: added, deleted and total."""
     head = state.snapshots.get(state.head or 0) or {}
     before: Mapping[str, str] = head.get("summary") or {}
     files = int(exported.rows > 0)

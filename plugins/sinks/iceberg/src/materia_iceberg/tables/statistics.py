@@ -1,7 +1,7 @@
-"""Counts and bounds of a file's columns, by which engines skip files: DuckDB's to Iceberg's.
+"""Column statistics (counts and bounds) for Iceberg data files, from those of DuckDB.
 
-A bound that is too narrow hides rows from a filter, without a word. So a text that is not
-understood gives none.
+Engines skip files by their bounds. A bound that is too narrow silently hides rows from a filter, so
+a text that this module cannot read gives no bound.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-LONGEST = 16  # characters of a bound, as Iceberg's own writers keep by default
+LONGEST = 16  # characters of a bound, the default of Iceberg's own writers
 HIGHEST = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 EPOCH = date(1970, 1, 1)
-Told = Mapping[str, Mapping[str, str]]  # what COPY with RETURN_STATS says, by quoted column
+Told = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Of a file, by the ids of its fields."""
+    """Column statistics of a file, by field id."""
 
     sizes: dict[int, int] = field(default_factory=dict)
     values: dict[int, int] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class Statistics:
 
 
 def read_statistics(told: Told, schema: Schema, *, rows: int, table: str) -> Statistics:
-    """The statistics of a file of *table*, of columns that are not nested.
+    """The statistics of a file of *table*, for all columns that are not nested.
 
     Raises:
-        SinkError: a column holds an infinite time, which Iceberg has no word for.
+        SinkError: a column contains an infinite date or timestamp, which Iceberg lacks.
     """
     found = Statistics()
     for column in schema.fields:
@@ -76,7 +76,7 @@ def read_statistics(told: Told, schema: Schema, *, rows: int, table: str) -> Sta
 
 
 def bound(kind: PrimitiveType, text: str, *, upper: bool) -> bytes | None:
-    """DuckDB's text for a smallest or largest value, as Iceberg writes it; None for no bound."""
+    """Iceberg's bytes for DuckDB's text of a smallest or largest value; None for no bound."""
     try:
         value = _value(kind, text, upper=upper)
         return None if value is None else to_bytes(kind, value)
@@ -89,13 +89,13 @@ def _value(  # noqa: PLR0911 -- one for each type
 ) -> bool | int | float | Decimal | str | None:
     match kind:
         case BooleanType():
-            # DuckDB 1.5 says 0 and 1.
+            # DuckDB 1.5 writes 0 and 1.
             return {"0": False, "false": False, "1": True, "true": True}.get(text)
         case IntegerType() | LongType():
             return int(text)
         case FloatType() | DoubleType():
             number = float(text)
-            if number == 0:  # which of the two zeros is the smaller one, DuckDB does not say
+            if number == 0:  # DuckDB does not say which of the two zeros is the smaller one
                 return 0.0 if upper else -0.0
             return number
         case DecimalType():
@@ -113,7 +113,7 @@ def _value(  # noqa: PLR0911 -- one for each type
 
 
 def _above(text: str) -> str | None:
-    """A short text that is not below *text*; None when there is none."""
+    """A text of at most `LONGEST` characters that is not below *text*; None if there is none."""
     if len(text) <= LONGEST:
         return text
     kept = text[:LONGEST]
@@ -130,6 +130,6 @@ def _above(text: str) -> str | None:
 def _refuse_infinite(low: str, high: str, table: str, column: str) -> None:
     if "infinity" in low or "infinity" in high:
         raise SinkError(
-            f"{table}: cannot be published: its column {column} holds an infinite time, and "
-            "Iceberg has none; make it NULL in the model, or a number"
+            f"{table}: cannot be published: its column {column} contains an infinite date or "
+            "timestamp, and Iceberg has none; make it NULL in the model, or a number"
         )

@@ -19,7 +19,8 @@ from materia.errors import ArtifactError, ConfigError, MateriaError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.artifact.find import Artifact
 from materia_runner.config.pipeline import Bucket
-from materia_s3.sink import S3Sink, address_of
+from materia_s3.settings import address_of
+from materia_s3.sink import S3Sink
 from materia_store.object_store import BucketPrefix, Key, StoreClient
 from materia_testing.contracts.sinks.publish import publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused

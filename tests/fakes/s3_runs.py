@@ -8,8 +8,10 @@ from pathlib import Path
 from fakes.odd_store import OddStore
 from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from materia_s3.sink import KEYS, TABLE, S3Sink
+from materia_s3.settings import KEYS, TABLE
+from materia_s3.sink import S3Sink
 from materia_store.bucket.address import Address
+from materia_store.bucket.pointer import KEPT
 from materia_store.object_store import Patience
 
 Machine = Callable[[str], S3Sink]
@@ -27,7 +29,11 @@ def address(server: S3Server | OddStore, bucket: str) -> Address:
 
 
 def machines(
-    server: S3Server | OddStore, bucket: str, folder: Path, patience: Patience = QUICK
+    server: S3Server | OddStore,
+    bucket: str,
+    folder: Path,
+    patience: Patience = QUICK,
+    kept: int = KEPT,
 ) -> Machine:
     """Sinks on machines of their own, by name: nothing but the bucket is between them."""
 
@@ -38,6 +44,7 @@ def machines(
             secret=SECRET,
             cache=folder / name,
             patience=patience,
+            kept=kept,
         )
 
     return on

@@ -87,8 +87,10 @@ def published(machine: Machine, catalog: IcebergCatalog) -> IcebergCatalog:
     return catalog
 
 
-def test_the_duckdb_example_runs(s3_server: S3Server, published: IcebergCatalog) -> None:
-    (block,) = blocks(PAGE, "sql")
+def test_the_duckdb_examples_run(
+    s3_server: S3Server, published: IcebergCatalog, machine: Machine
+) -> None:
+    block, as_of = blocks(PAGE, "sql")
     reader = Readers(s3_server, published.uri)
     asked = (
         block.replace("INSTALL iceberg;", "")
@@ -105,6 +107,12 @@ def test_the_duckdb_example_runs(s3_server: S3Server, published: IcebergCatalog)
         reader.execute(before)
         assert [row[:2] for row in reader.execute(versions)] == [["serving.prices", "7"]]
         assert reader.execute(prices) == [["0"], ["1"], ["2"]]
+        run(machine("one"), "run 2", "DELETE FROM serving.prices", "serving.prices")
+        place = machine("one").publications()[1].place
+        named, older = as_of.split(";")[:2]
+        ((table, snapshot),) = reader.execute(named.replace("456", place.split()[1]))
+        assert table == "serving.prices"
+        assert len(reader.execute(older.replace("123", str(snapshot)))) == 7
     finally:
         reader.close()
 

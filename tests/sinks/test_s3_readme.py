@@ -14,7 +14,8 @@ from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import address
 from materia_runner.bundled import load_registry
 from materia_runner.config.parse import parse_config
-from materia_s3.sink import S3Sink, address_of
+from materia_s3.settings import address_of
+from materia_s3.sink import S3Sink
 from materia_store import object_store
 from materia_testing.contracts.sinks.publish import publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused

@@ -10,7 +10,7 @@ from fakes.s3 import KEY, SECRET, S3Server
 from fakes.s3_runs import Machine, address
 from materia.errors import ConfigError, PluginError
 from materia_runner.bundled import load_registry
-from materia_s3.sink import address_of
+from materia_s3.settings import address_of
 from materia_testing.contracts.sinks.publish import publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, refused
 
@@ -80,10 +80,11 @@ def test_variables_that_were_not_declared_change_nothing(
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
     }.items():
         monkeypatch.setenv(name, value)
+    sent = set(s3_server.tokens)  # by tests of other sinks
     publish_version(on("one"), 1)
 
     assert on("one").fingerprint() == "stamp 1"
-    assert s3_server.tokens == set()
+    assert s3_server.tokens == sent
 
 
 def test_no_secret_is_left_anywhere(

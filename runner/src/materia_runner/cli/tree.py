@@ -59,7 +59,7 @@ TREE = (
         "Tables",
         (
             Branch("query", "tables.query", "Run an SQL query on published tables."),
-            Branch("tables", "tables.tables", "Export published tables to files."),
+            Branch("tables", "tables.tables", "List and export published tables, and roll back."),
         ),
     ),
     Panel(

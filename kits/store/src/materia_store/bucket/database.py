@@ -19,11 +19,12 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from materia.data import PublishRequest, Table
+from materia.data import PublishedState, PublishRequest, Table
 from materia.errors import BusyError, MateriaError, SinkError
 from materia.kit.files import sha256_of
 
@@ -33,10 +34,14 @@ from materia_store.bucket.cache import Cache
 from materia_store.bucket.objects import Objects
 from materia_store.bucket.pointer import (
     DATABASES,
+    KEPT,
     Pointer,
+    Published,
     database_name,
     expendable,
     history,
+    in_order,
+    sha256_in,
 )
 from materia_store.connection import naming, opened, remove
 from materia_store.file_lock import Lock
@@ -47,7 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Database",
-    "Published",
 ]
 
 FILE = "materia.duckdb"
@@ -55,43 +59,17 @@ OURS = re.compile(rf"{DATABASES}/[0-9a-f]{{64}}/{re.escape(FILE)}")
 REMEDY = "run again with the version of DuckDB that wrote it, or a newer one"
 
 
-class Published(Protocol):
-    """Where the sink keeps the pointer.
-
-    Attributes:
-        name: Name of the pointer, for messages.
-        where: The same with its address, so that a user can find and delete it.
-    """
-
-    name: str
-    where: str
-
-    def read(self) -> tuple[Pointer | None, str | None]:
-        """The pointer, or None, and a version that changes with every swap.
-
-        Raises:
-            SinkError: the pointer is damaged, or cannot be read.
-        """
-        ...
-
-    def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
-        """Replace the pointer by *new* if its version is *expected*; *database* is a local copy.
-
-        False when another run was faster: then the pointer is as that run wrote it. When an
-        answer is lost, it reads the pointer again.
-
-        Raises:
-            BusyError: another run was faster, and the message says how.
-            SinkError: it cannot be written.
-        """
-        ...
-
-
 class Database:
     """One published DuckDB file, replaced atomically."""
 
-    def __init__(self, objects: Objects, cache: Cache, pointer: Published) -> None:
-        """Publish to *objects*; *cache* has local copies and the working copy."""
+    def __init__(
+        self, objects: Objects, cache: Cache, pointer: Published, *, kept: int = KEPT
+    ) -> None:
+        """Publish to *objects*; *cache* has local copies and the working copy.
+
+        The last *kept* publications can be read and restored.
+        """
+        self._kept = kept
         self._objects = objects
         self._cache = cache
         self._pointer = pointer
@@ -130,9 +108,9 @@ class Database:
                     if fetched is None:
                         continue  # removed since: a day has passed between two requests
                     path = fetched
-                self._look_at(path, pointer)
+                self._look_at(path, pointer.object)
                 return self._cache.asked_for(path)
-        raise self._missing(pointer)
+        raise self._missing(pointer.object if pointer else DATABASES)
 
     def checkout(self) -> Path:
         """Make the working copy; the sink holds the lock until `publish` or until it is gone.
@@ -157,8 +135,8 @@ class Database:
             else:
                 path = self._cache.fetch(pointer.object, pointer.sha256)
                 if path is None:
-                    raise self._missing(pointer)
-                self._look_at(path, pointer)
+                    raise self._missing(pointer.object)
+                self._look_at(path, pointer.object)
                 durable.copy(self._cache.asked_for(path), self._copy)
                 self._copy.chmod(0o644)
             durable.write(self._base, json.dumps(etag))
@@ -205,18 +183,99 @@ class Database:
             self._clear(new)
             return tables
 
-    def _look_at(self, path: Path, pointer: Pointer) -> None:
+    def publications(self) -> tuple[PublishedState, ...]:
+        """The publications that can be read and restored, newest first; one small request.
+
+        Raises:
+            SinkError: the pointer is damaged, or the store cannot be reached.
+        """
+        url = self._objects.address.url
+        return tuple(replace(one, place=url(name)) for name, one in in_order(self.pointer()))
+
+    def published_by(self, run: str) -> Path:
+        """A read-only local copy of the database that *run* published; downloaded if missing.
+
+        Raises:
+            SinkError: the run is not among `publications`; or as `published`.
+        """
+        with naming(self._cache.folder):
+            name, _ = self._found(self.pointer(), run)
+            return self._cache.asked_for(self._fetched(name))
+
+    def roll_back(self, to: str, *, run: str) -> None:
+        """Publish the database of the run *to* once more, in the name of *run*.
+
+        The fingerprint stays that of the last build: a run that finds nothing new leaves the
+        rollback in force, and the next build starts from the restored database.
+
+        Raises:
+            BusyError: another materia uses this cache folder, or another run publishes.
+            SinkError: the run is not among `publications`, or the store cannot be reached.
+        """
+        with naming(self._cache.folder):
+            self._take_lock()
+            try:
+                before, version = self._pointer.read()
+                if before is None:
+                    raise SinkError(f"{self._where}: nothing is published yet; run `materia run`")
+                if before.run == run:
+                    return
+                name, found = self._found(before, to)
+                path = self._fetched(name)
+                with opened(path, read_only=True, remedy=REMEDY) as connection:
+                    said = publication.read(connection, path, remedy=REMEDY)
+                now = datetime.now(UTC)
+                new = Pointer(
+                    run=run,
+                    fingerprint=before.fingerprint,
+                    published_at=now,
+                    object=name,
+                    sha256=sha256_in(name),
+                    size=found.size,
+                    tables=said.tables if said else (),
+                    earlier=history(before, now=now, kept=self._kept),
+                    restores=found.restores or found.run,
+                )
+                if not self._pointer.swap(new, path, expected=version):
+                    raise self._overtaken(self.pointer())
+                self._clear(new)
+            finally:
+                self._give_lock()
+
+    def _found(self, pointer: Pointer | None, run: str) -> tuple[str, PublishedState]:
+        """The object name and the description of the publication of *run*."""
+        kept = in_order(pointer)
+        for name, one in kept:
+            if one.run == run:
+                return name, one
+        runs = ", ".join(one.run for _, one in kept) or "none"
+        raise SinkError(
+            f"{self._where}: has no publication of the run {run!r} any more, or never had one; "
+            f"kept are: {runs}"
+        )
+
+    def _fetched(self, name: str) -> Path:
+        path = self._cache.fetch(name, sha256_in(name))
+        if path is None:
+            raise SinkError(
+                f"{self._objects.address.url(name)}: is missing, so it can be neither read nor "
+                "restored; choose another run"
+            )
+        self._look_at(path, name)
+        return path
+
+    def _look_at(self, path: Path, name: str) -> None:
         """Refuse a database with views that read other sources: any writer can make one."""
-        if pointer.object in self._looked_at:
+        if name in self._looked_at:
             return
         remedy = (
             f"materia ran no query on it; delete {self._where}, and the next run builds it from "
             "the raw files"
         )
         with opened(path, read_only=True, remedy=REMEDY) as connection:
-            where = self._objects.address.url(pointer.object)
+            where = self._objects.address.url(name)
             refuse_reaching_out(connection, where, remedy=remedy)
-        self._looked_at.add(pointer.object)
+        self._looked_at.add(name)
 
     def _upload(
         self, request: PublishRequest, tables: tuple[Table, ...], before: Pointer | None
@@ -234,7 +293,7 @@ class Database:
             sha256=sha256,
             size=self._copy.stat().st_size,
             tables=tables,
-            earlier=history(before, now=now),
+            earlier=history(before, now=now, kept=self._kept),
         )
 
     def _clear(self, published: Pointer) -> None:
@@ -302,8 +361,7 @@ class Database:
             "start from the new state"
         )
 
-    def _missing(self, pointer: Pointer | None) -> SinkError:
-        name = pointer.object if pointer else DATABASES
+    def _missing(self, name: str) -> SinkError:
         return SinkError(
             f"{self._objects.address.url(name)}: is missing, though {self._pointer.name} names "
             f"it; delete {self._where}, and the next run builds it anew from the raw files"

@@ -119,6 +119,16 @@ def kept_snapshots(state: TableState, publications: int) -> set[int]:
     return kept
 
 
+def published_runs(state: TableState) -> dict[str, int]:
+    """The oldest snapshot of `publication.run` that says of a run that it is published."""
+    found: dict[str, int] = {}
+    for one in state.line(state.head):
+        text = (one.get("summary") or {}).get(PUBLICATION)
+        if text is not None:
+            found[json.loads(text)["pointer"]["run"]] = int(one["snapshot-id"])
+    return found
+
+
 def dropped_after(
     before: Catalogued | None, tables: Iterable[InCatalog], *, now: datetime, kept_for: timedelta
 ) -> tuple[Dropped, ...]:

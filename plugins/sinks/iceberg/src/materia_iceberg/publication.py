@@ -19,7 +19,7 @@ from materia_store.object_store import Patience
 from materia_iceberg.catalog.client import Catalog
 from materia_iceberg.catalog.errors import ConflictError, UnclearError
 from materia_iceberg.catalog.table_state import RUN, TableName, TableState
-from materia_iceberg.catalogued import NAME, read_catalogued
+from materia_iceberg.catalogued import NAME, published_runs, read_catalogued
 from materia_iceberg.keeping import Keeping
 from materia_iceberg.settings import Settings
 
@@ -81,6 +81,12 @@ class Publication:
             f"{self._catalog.where}: others change its tables all the time; nothing was "
             "published; run again when they have ended"
         )
+
+    def snapshots(self) -> dict[str, str]:
+        """Snapshots of `publication.run` by run, as far as they are kept."""
+        state = self._catalog.load(self._table)
+        runs = published_runs(state) if state else {}
+        return {run: f"{NAME} {snapshot}" for run, snapshot in runs.items()}
 
     def _commit_at_once(self, prepared: Prepared) -> None:
         # `publication.run` last: if the catalog fails half way, it still names the old state.

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia.data import (
+    FetchResult,
+    Known,
+    Partition,
+    PublishedState,
+    PublishRequest,
+    RawFile,
+    Table,
+)
 from materia_store.bucket.cache import Cache
 from materia_store.bucket.database import Database
 from materia_store.bucket.objects import Objects
@@ -39,8 +48,10 @@ class IcebergSink:
         )
         self._copies = Cache(cache / settings.folder, objects)
         catalog = Catalog(settings, patience)
-        published = Publication(catalog, settings, keeping or Keeping(), patience)
-        self._database = Database(objects, self._copies, published)
+        keeping = keeping or Keeping()
+        published = Publication(catalog, settings, keeping, patience)
+        self._published = published
+        self._database = Database(objects, self._copies, published, kept=keeping.publications)
         self._raw = RawFiles(objects, self._copies, published=published.where)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
@@ -79,3 +90,17 @@ class IcebergSink:
         """Publish the working copy, if no recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.publish(request)
+
+    def publications(self) -> Sequence[PublishedState]:
+        """As `Database.publications`, each with its snapshot of `publication.run`."""
+        found = self._database.publications()
+        snapshots = self._published.snapshots()
+        return [replace(one, place=snapshots.get(one.run, one.place)) for one in found]
+
+    def published_by(self, run: str, /) -> Path:
+        """As `Database.published_by`."""
+        return self._database.published_by(run)
+
+    def roll_back(self, to: str, /, *, run: str) -> None:
+        """As `Database.roll_back`: its tables become new snapshots."""
+        self._database.roll_back(to, run=run)

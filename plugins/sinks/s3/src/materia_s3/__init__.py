@@ -18,7 +18,8 @@ def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
     Raises:
         ConfigError: `bucket` is not set, or `bucket` or `endpoint` is not a URL.
     """
-    from materia_s3.sink import S3Sink, address_of
+    from materia_s3.settings import address_of
+    from materia_s3.sink import S3Sink
 
     address = address_of(opening.settings)
     folder = opening.directory.joinpath(str(opening.settings["cache"])).expanduser()
@@ -32,7 +33,7 @@ def check(opening: Opening) -> None:
     Raises:
         ConfigError: some are missing or invalid; it has every mistake.
     """
-    from materia_s3.sink import address_of
+    from materia_s3.settings import address_of
 
     address_of(opening.settings)
 

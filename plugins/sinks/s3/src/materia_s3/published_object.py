@@ -1,4 +1,4 @@
-"""What is published: `published.json`, the one object whose swap readers see."""
+"""Pointer to the published database: `published.json`, the object that a publish swaps."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ POINTER = "published.json"
 
 
 class PublishedObject:
-    """The pointer of `materia_store.bucket.database`, as an object."""
+    """The pointer of `materia_store.bucket`, kept as an object."""
 
     def __init__(self, objects: Objects) -> None:
-        """Keep it among *objects*."""
+        """Keep it in *objects*."""
         self._objects = objects
         self.name = POINTER
         self.where = objects.address.url(POINTER)
 
     def read(self) -> tuple[Pointer | None, str | None]:
-        """What is published, and the ETag of that word; one small request."""
+        """The pointer to the published database, and its ETag; one small request."""
         found = self._objects.read(POINTER)
         if found is None:
             return None, None
         return decode(found.content, self.where), found.etag
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
-        """Name *new*, if the ETag is still *expected*."""
+        """Write *new* with If-Match: it fails if another run has published."""
         if self._objects.swap(POINTER, encode(new), expected=expected) is not None:
             return True
         by, _ = self.read()
-        # If it was published, the answer was lost, and another run came after it.
+        # Else this run has published, its answer was lost, and another run came later.
         return by is not None and new.object in {one.object for one in by.earlier}

@@ -200,6 +200,7 @@ def _build_new(
         "models": report.models,
         "audits": report.audits,
         "tests": report.tests,
+        "tests_skipped": report.skipped,
         "tables": [asdict(table) for table in tables],
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],

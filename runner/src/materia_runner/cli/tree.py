@@ -60,6 +60,7 @@ TREE = (
         (
             Branch("query", "tables.query", "Run an SQL query on published tables."),
             Branch("tables", "tables.tables", "Export published tables to files."),
+            Branch("report", "tables.report", "Write an HTML page of runs, costs and tables."),
         ),
     ),
     Panel(

@@ -34,7 +34,7 @@ SELECT
   largest.previous_value AS previous,
   largest.current_value AS current,
   largest.change,
-  round(largest.change_percent, 1) AS change_percent,
+  round(largest.change_percent, 1) AS percent,
   unit.unit,
   largest.revision_number AS revision,
   forecast.forecast

@@ -88,7 +88,7 @@ def _grouped(name: str, groups: Sequence[Values]) -> Html:
         Head(name="time", number=True),
         Head(name="estimate", number=True),
         Head(name="cost", number=True),
-        Head(name="share", sorts=False),
+        Head(name="cost as a bar", sorts=False),
     ]
     most: dict[str, float] = {}
     for one in groups:

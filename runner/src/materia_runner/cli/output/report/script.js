@@ -53,7 +53,8 @@ for (const table of document.querySelectorAll("table")) {
     const input = document.createElement("input");
     const counted = document.createElement("output");
     input.type = "search";
-    label.append(`${table.dataset.filter} `, input);
+    input.setAttribute("aria-label", table.dataset.filter);
+    label.append("Filter ", input);
     input.addEventListener("input", () => filterBy(table, input.value, counted));
     const place = document.createElement("div");
     place.className = "filter";

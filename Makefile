@@ -2,7 +2,11 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
-.PHONY: help lint format test test-campaigns test-alone build bench bench-rented sweep clean
+# What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
+RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
+
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone iceberg-parts build \
+	build-artifact sqlmesh-plan push bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -12,8 +16,8 @@ lint:  ## Check format, lint, types, imports, the lock file and the CI file.
 	$(UV) lock --check
 	$(RUN) ruff format --check
 	$(RUN) ruff check
-	$(RUN) mypy
-	$(UV) run --group dev --group lint lint-imports
+	$(RUN) --group iceberg mypy
+	$(UV) run --group dev --group lint --group iceberg lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
 format:  ## Format, and fix what ruff can fix.
@@ -23,14 +27,46 @@ format:  ## Format, and fix what ruff can fix.
 test:  ## Run all tests but the campaigns.
 	$(RUN) pytest
 
+test-cli:  ## Run the tests without those of the SQLMesh project.
+	$(RUN) pytest --ignore=tests/transform
+
+test-coverage:  ## As test-cli, with the coverage of the processes that tests run in.
+	$(UV) run --group dev --group coverage pytest --ignore=tests/transform \
+		--cov --cov-report=term --cov-report=xml
+
+test-sqlmesh:  ## Run the tests of the SQLMesh project.
+	$(RUN) pytest tests/transform
+
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
 
 test-alone:  ## Install core, each kit and each plugin alone, and hold it to its contract; ONLY=name for one.
 	$(RUN) pytest -m campaign --numprocesses=2 tests/test_alone.py $(if $(ONLY),-k "$(ONLY)")
 
+iceberg-parts:  ## Get what tests of the sink iceberg need: pyiceberg, Apache's catalog (Java, Maven), readers.
+	$(UV) sync --quiet --inexact --group dev --group iceberg
+	$(UV) sync --quiet --project tests/iceberg_readers
+	mvn --quiet --batch-mode --file tests/iceberg_catalog dependency:build-classpath \
+		-Dmdep.outputFile=target/classpath.txt
+	javac -d tests/iceberg_catalog/target/classes \
+		-cp "$$(cat tests/iceberg_catalog/target/classpath.txt)" tests/iceberg_catalog/src/*.java
+
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist
+
+sqlmesh-plan:  ## Write to sqlmesh-plan.txt what this branch changes in the tables, against the sample of BASE.
+	git worktree add --force --detach .plan $(BASE)
+	cd .plan && $(UV) run materia run --sample --quiet
+	MATERIA_DATABASE=.plan/materia.duckdb MATERIA_DEV_DATABASE=.plan/dev.duckdb $(UV) run \
+		sqlmesh -p transform/sqlmesh_materia plan --no-prompts --skip-tests --explain > sqlmesh-plan.txt
+	git worktree remove --force .plan
+
+build-artifact:  ## Build what a machine runs into OUT; FOR="--stage extract" or FOR=--supervisor for a part.
+	$(UV) run $(RENTING) materia artifact build $(FOR) --output $(OUT)
+
+push:  ## Check the secrets, then push what runs of CHANNEL use.
+	$(UV) run $(RENTING) materia secrets check
+	$(UV) run $(RENTING) materia artifact push --channel $(CHANNEL)
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py
@@ -39,8 +75,14 @@ bench-rented:  ## Measure what materia adds on a rented machine, against ssh by 
 	$(RUN) python benchmarks/rented.py
 
 sweep:  ## Destroy what is past its deadline on every provider whose credentials are set.
-	$(UV) run $(foreach name,hetzner oracle ovh scaleway,--extra $(name)) materia sweep --all-providers
+	$(UV) run $(RENTING) materia sweep --all-providers
+
+run:  ## Run the pipeline of materia.toml.
+	$(UV) run $(RENTING) materia run --quiet
+
+check:  ## Fail when the last good run is too old.
+	$(UV) run $(RENTING) materia schedule check
 
 clean:  ## Remove what tools leave behind; raw files and databases stay.
-	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist coverage.xml .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +

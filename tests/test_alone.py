@@ -19,7 +19,8 @@ PLUGINS = {
 OTHERS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("kits/*/pyproject.toml"))]
 DEV = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
 # What the tests of a plugin need beside materia-testing, in the versions of the group `dev`.
-WRITTEN_WITH = {"s3": ("flask>", "flask-cors>", "moto[s3]>")}
+S3 = ("flask>", "flask-cors>", "moto[s3]>")
+WRITTEN_WITH = {"iceberg": S3, "s3": S3}
 LOAD = """
 import json
 from materia.plugins import load_plugins

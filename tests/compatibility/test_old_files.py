@@ -15,8 +15,8 @@ from fakes.workshop import Workshop
 from materia.compute import Money
 from materia_runner.ledger.state import State
 from materia_runner.rental.sweep import sweep_provider
-from materia_s3 import pointer
 from materia_store import known_partitions
+from materia_store.bucket import pointer
 
 FILES = Path(__file__).with_name("files_of_569fad0")
 GOOD, KILLED = "20261124T120000-ab12cd", "20261124T130000-ab34ef"

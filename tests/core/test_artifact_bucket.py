@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
-from fakes.s3_runs import QUICK
 from materia.errors import ArtifactError, MissingSecretError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.artifact.find import Artifact

@@ -77,7 +77,7 @@ def test_what_only_fetches_gets_no_sqlmesh_no_duckdb_and_no_sink_that_stays_at_h
     workshop: Workshop, cache: Path
 ) -> None:
     (small,) = artifact(workshop, "build", cache, "--stage", "extract")
-    listed = artifact(workshop, "list", cache)
+    listed = artifact(workshop, "list", cache)["artifacts"]
 
     with tarfile.open(fileobj=gzip.open(small["path"]), mode="r|") as tar:
         inside = {entry.name.split("/")[1] for entry in tar if "/" in entry.name}
@@ -155,7 +155,7 @@ def test_it_is_pushed_once_and_listed(workshop: Workshop, cache: Path, server: S
     fetching = ("--stage", "extract")
     (first,) = artifact(workshop, "push", cache, *fetching, **secrets)
     (second,) = artifact(workshop, "push", cache, *fetching, **secrets)
-    listed = artifact(workshop, "list", cache, **secrets)
+    listed = artifact(workshop, "list", cache, **secrets)["artifacts"]
 
     assert (first["new"], second["new"]) == (True, False)
     assert server.names(bucket) == [f"m/sha256/{first['sha256']}.tar.gz"]

@@ -128,5 +128,11 @@ def test_the_shell_completes_commands_of_a_group(workshop: Workshop) -> None:
         }
         return workshop.run(environment=variables).stdout.split()
 
-    assert completed("materia s", 1) == ["sweep", "secrets", "sources", "sinks"]
+    assert completed("materia s", 1) == [
+        "sweep",
+        "schedule",
+        "secrets",
+        "sources",
+        "sinks",
+    ]
     assert completed("materia runs ", 2) == ["list", "show", "cost"]

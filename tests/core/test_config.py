@@ -120,6 +120,11 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[artifacts]\nbucket = 'b'", 'artifacts.bucket must be an address like "s3://bucket/pre'),
         ("[artifacts]\nbucket = 's3:///'", 'artifacts.bucket must be an address like "s3://bucket'),
         (
+            "[artifacts]\nbucket = 's3://b'\nchannel = '../prod'",
+            "artifacts.channel must be a name in lower-case letters, digits, - and _, at most 40",
+        ),
+        ("name = 'Coffee'", "name must be a name in lower-case letters, digits, - and _"),
+        (
             "[artifacts]\nbucket = 's3://b'\nendpoint = 'host'",
             "artifacts.endpoint must be an address that begins with \"https://\", is 'host'",
         ),
@@ -236,6 +241,7 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         bucket = "s3://acme/materia/"
         endpoint = "https://s3.example"
         region = "eu"
+        channel = "prod"
         [secrets]
         esc = "acme/beanflows/prod"
         [sources.acme]
@@ -262,8 +268,9 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         max_cost=Money(Decimal("0.50"), "EUR"), monthly=Money(Decimal(20), "EUR")
     )
     assert pipeline.artifacts == Bucket(
-        url="s3://acme/materia", endpoint="https://s3.example", region="eu"
+        url="s3://acme/materia", endpoint="https://s3.example", region="eu", channel="prod"
     )
+    assert pipeline.name == "acme"  # of its source
     assert pipeline.esc == "acme/beanflows/prod"
     assert pipeline.project == tmp_path / "models"
     assert pipeline.directory == tmp_path
@@ -275,6 +282,34 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         "strict": True,
         "names": (),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [
+        ("", Money(Decimal(1), "EUR")),
+        ("[budget]\nmonthly = 20", Money(Decimal(1), "EUR")),
+        ("[budget]\nrun = 5", Money(Decimal(5), "EUR")),
+        ("[budget]\nrun = 0", Money(Decimal(0), "EUR")),
+        ("[currency]\ncode = 'USD'", None),
+        (
+            "[currency]\ncode = 'USD'\n[currency.rates.EUR]\nworth = '1.25'\ndate = 2026-11-20",
+            Money(Decimal("1.25"), "USD"),
+        ),
+    ],
+)
+def test_a_run_costs_at_most_one_euro_unless_the_budget_says_otherwise(
+    tmp_path: Path, text: str, cap: Money | None
+) -> None:
+    (tmp_path / "materia.toml").write_text(text)
+
+    assert load_config(REGISTRY, path=None, start=tmp_path).budget.max_cost == cap
+
+
+def test_notifications_are_chosen_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "materia.toml").write_text("[notify]\nsweeps = true")
+
+    assert load_config(REGISTRY, path=None, start=tmp_path).notify == ("sweep",)
 
 
 @pytest.mark.parametrize(

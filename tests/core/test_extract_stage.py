@@ -82,7 +82,8 @@ def test_without_any_file_the_stage_itself_fails(workshop: Workshop) -> None:
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr == (
-        "materia: folder: no file could be fetched\n"
+        "materia: folder: no file could be fetched; check the network and the settings under "
+        "[sources.folder], and run again\n"
         f"  2024-04: {failed.as_uri()}: the server says 503\n"
     )
 
@@ -97,7 +98,7 @@ def test_a_source_that_only_fails_is_not_asked_two_hundred_times(workshop: Works
 
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()
-    assert lines[0] == "materia: folder: no file could be fetched"
+    assert lines[0].startswith("materia: folder: no file could be fetched; check the network")
     assert 16 <= sum("503" in line for line in lines) <= 24
     assert lines[-1].startswith("  skipped ")
     assert lines[-1].endswith("more, because all before them failed")

@@ -50,6 +50,8 @@ TABLES = [
     ("stages",),
     ("stages", "extract"),
     ("budget",),
+    ("notify",),
+    ("schedule",),
     ("artifacts",),
     ("secrets",),
     *((f"{found.kind}s", found.plugin.name) for found in REGISTRY.found),

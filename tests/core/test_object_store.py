@@ -13,13 +13,13 @@ import obstore
 import pytest
 from fakes.odd_store import OddStore
 from fakes.own_authority import own_authority
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET
-from fakes.s3_runs import QUICK
 from materia.errors import ArtifactError, ConfigError, MateriaError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.artifact.find import Artifact
 from materia_runner.config.pipeline import Bucket
-from materia_s3.address import Address
+from materia_s3.settings import address_of
 from materia_s3.sink import S3Sink
 from materia_store.object_store import BucketPrefix, Key, StoreClient
 from materia_testing.contracts.sinks.publish import publish_version
@@ -68,7 +68,9 @@ def artifact(tmp_path: Path) -> Artifact:
 
 def use(store: OddStore, folder: Path, artifact: Artifact) -> None:
     """Everything that is ever done with a bucket, on both of them."""
-    here = Address(bucket="acme", prefix="coffee", endpoint=store.endpoint, region="us-east-1")
+    here = address_of(
+        {"bucket": "s3://acme/coffee", "endpoint": store.endpoint, "region": "us-east-1"}
+    )
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     sink.known(SOURCE)
     new = fetched(folder / "in", JANUARY, OLD)
@@ -185,7 +187,7 @@ def test_a_name_that_the_client_breaks_down_over_is_an_error_like_others(
 
 def both(endpoint: str, folder: Path) -> list[str]:
     """What the sink and the bucket of artifacts say that cannot reach their store."""
-    here = Address(bucket="acme", prefix="coffee", endpoint=endpoint, region="us-east-1")
+    here = address_of({"bucket": "s3://acme/coffee", "endpoint": endpoint, "region": "us-east-1"})
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     bucket = ArtifactBucket(Bucket(url="s3://acme", endpoint=endpoint), KEYS, patience=QUICK)
     said = []

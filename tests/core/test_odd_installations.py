@@ -34,6 +34,37 @@ def test_a_published_file_with_a_question_mark_is_refused_by_its_setting(
     assert "sinks.duckdb.path must contain no ?" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('path = "raw"', "sinks.duckdb.path must name a file, is the folder "),
+        ('raw = "materia.toml"', "sinks.duckdb.raw must name a folder, is the file "),
+    ],
+)
+def test_a_folder_in_place_of_a_file_is_refused_before_anything_is_fetched(
+    workshop: Workshop, setting: str, message: str
+) -> None:
+    (workshop.directory / "raw").mkdir()
+    workshop.write("materia.toml", f"[sinks.duckdb]\n{setting}\n")
+    ended = workshop.run("run", "--sample")
+
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert list((workshop.directory / "raw").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_materia_toml_is_not_blamed_for_a_state_folder_that_cannot_be_made(
+    workshop: Workshop, command: str
+) -> None:
+    workshop.write("materia.toml", "")
+    ended = workshop.run(command, environment={"MATERIA_STATE_DIR": "/dev/null/state"})
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("materia: cannot write to the state folder, /dev/null")
+    assert "set MATERIA_STATE_DIR to another one" in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["a*b", "[x]", "100% #1; $HOME", "it's", "ü 中"])
 def test_other_odd_folders_work(folders: Workshop, tmp_path: Path, name: str) -> None:
     odd = tmp_path / name

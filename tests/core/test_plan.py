@@ -83,7 +83,7 @@ def test_the_worst_case_is_of_the_least_lucky_clock_hours() -> None:
     assert found.worst.amount == Decimal("0.40")  # 2 h 20 min touch four of them from :50 on
     (said,) = found.worst_case
     assert said == (
-        "extract and transform: acme large in north at 0.10 EUR/h for at most 2 h 20 min, "
+        "extract and transform: acme large in north at 0.1 EUR/h for at most 2 h 20 min, "
         "in total 0.4000 EUR"
     )
 

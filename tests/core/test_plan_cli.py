@@ -134,7 +134,7 @@ def test_the_text_has_the_choice_the_reasons_and_the_sums(rented: Workshop) -> N
     assert ["expected", "total", "0.0610", "EUR"] in lines
     assert ["worst", "case", "0.2440", "EUR"] in lines
     assert "at 0.06 EUR/h for at most 3 h 32 min, in total 0.2440 EUR\n" in said
-    assert said.endswith("cap per run      none (--max-cost, or [budget] run)\n")
+    assert said.endswith("cap per run      1.0000 EUR\n")
 
 
 def test_a_cap_below_the_worst_case_refuses_after_the_plan_is_shown(rented: Workshop) -> None:

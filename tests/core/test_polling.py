@@ -19,7 +19,7 @@ from materia.errors import (
     ReadyTimeoutError,
 )
 from materia_providers.api_errors import refuses, retry_after
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 from materia_providers.polling import Boot, again, await_boot, look_for
 from materia_providers.teardown import ForeignError, leaving_nothing, leftover, remove
 
@@ -38,7 +38,7 @@ BAD = (
     UnicodeDecodeError("utf-8", b"x", 0, 1, "no text"),
 )
 LEFT = leftover(
-    Mark(name="materia-r1-x", run="r1", stage="x", expires_at=datetime(2030, 1, 1, tzinfo=UTC)),
+    Owner(name="materia-r1-x", run="r1", stage="x", expires_at=datetime(2030, 1, 1, tzinfo=UTC)),
     provider="rental",
 )
 
@@ -153,9 +153,9 @@ def test_a_service_that_wants_to_be_left_alone_for_an_hour_is() -> None:
 def test_no_bad_answer_ends_a_removal(bad: Exception) -> None:
     if isinstance(bad, CredentialsError):
         pytest.skip("waiting does not help")
-    go_over = answering(bad, ["the machine"], bad, [])
+    delete_pass = answering(bad, ["the machine"], bad, [])
 
-    assert remove(LEFT, go_over, console="x", patience=LONG)  # type: ignore[arg-type]
+    assert remove(LEFT, delete_pass, console="x", patience=LONG)  # type: ignore[arg-type]
 
 
 def test_a_removal_that_never_gets_an_answer_says_what_may_be_left() -> None:

@@ -22,7 +22,7 @@ from materia.protocols import Provider
 from materia_providers.list_entries import Entries
 from materia_runner.folders import prices_folder
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question
-from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all
+from materia_runner.pricing.offer_query import NoAnswer, OfferQuery, ask_all
 from strategies.offers import NOW, offers
 
 NEEDS = Requirements(vcpus=2, memory_gib=Decimal(8))
@@ -35,7 +35,7 @@ def cache(tmp_path: Path) -> PriceCache:
     return PriceCache(tmp_path / "prices")
 
 
-def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> Asking:
+def query(name: str, requirements: Requirements = NEEDS, **given: object) -> OfferQuery:
     found: InstalledPlugin[Provider] = InstalledPlugin(
         kind="provider",
         plugin=PLUGINS[name],
@@ -43,7 +43,7 @@ def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> As
         distribution="materia-rentals",
         version="1",
     )
-    return Asking(
+    return OfferQuery(
         found=found,
         requirements=requirements,
         settings={"delay": "0", "failure": "", **given},
@@ -52,12 +52,12 @@ def asking(name: str, requirements: Requirements = NEEDS, **given: object) -> As
 
 
 def ask(
-    *askings: Asking,
+    *queries: OfferQuery,
     cache: PriceCache,
     environment: Mapping[str, str] = GOOD,
     **options: object,
 ) -> list[Answer | NoAnswer]:
-    asked = ask_all(askings, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
+    asked = ask_all(queries, environment, cache=cache, **{"now": NOW, **options})  # type: ignore[arg-type]  # the options of a test
     return list(asked.given)
 
 
@@ -66,20 +66,20 @@ def reasons(results: list[Answer | NoAnswer]) -> list[str]:
 
 
 def test_every_provider_answers_in_the_order_it_was_asked(cache: PriceCache) -> None:
-    results = ask(asking("seconds"), asking("hours"), cache=cache)
+    results = ask(query("seconds"), query("hours"), cache=cache)
 
     assert [result.provider for result in results] == ["seconds", "hours"]
     assert not reasons(results)
 
 
 def test_a_provider_without_its_secret_says_what_to_set(cache: PriceCache) -> None:
-    results = ask(asking("hours"), cache=cache, environment={})
+    results = ask(query("hours"), cache=cache, environment={})
 
     assert reasons(results) == ["hours: set HOURS_TOKEN to use it"]
 
 
 def test_a_plugin_with_a_fault_stops_no_other(cache: PriceCache) -> None:
-    broken, hours = ask(asking("broken"), asking("hours"), cache=cache)
+    broken, hours = ask(query("broken"), query("hours"), cache=cache)
 
     assert reasons([broken]) == [
         "broken: its plugin failed: KeyError: 'a fault of the plugin, in here'",
@@ -91,8 +91,8 @@ def test_a_slow_provider_delays_the_others_by_no_more_than_the_timeout(cache: Pr
     began = time.monotonic()
 
     slow, hours = ask(
-        asking("dollars", delay="4"),
-        asking("hours"),
+        query("dollars", delay="4"),
+        query("hours"),
         cache=cache,
         patience=timedelta(seconds=0.5),
     )
@@ -103,10 +103,10 @@ def test_a_slow_provider_delays_the_others_by_no_more_than_the_timeout(cache: Pr
 
 
 def test_providers_are_asked_at_the_same_time(cache: PriceCache) -> None:
-    askings = [asking(name, delay="0.5") for name in ("hours", "seconds", "dollars")]
+    queries = [query(name, delay="0.5") for name in ("hours", "seconds", "dollars")]
     began = time.monotonic()
 
-    results = ask(*askings, cache=cache)
+    results = ask(*queries, cache=cache)
 
     assert not reasons(results)
     assert time.monotonic() - began < 1.2
@@ -114,15 +114,15 @@ def test_providers_are_asked_at_the_same_time(cache: PriceCache) -> None:
 
 def test_who_is_still_waited_for_is_told(cache: PriceCache) -> None:
     told: list[list[str]] = []
-    askings = [asking("hours"), asking("dollars", delay="0.3")]
+    queries = [query("hours"), query("dollars", delay="0.3")]
 
-    ask(*askings, cache=cache, waiting=lambda names: told.append(list(names)))
+    ask(*queries, cache=cache, waiting=lambda names: told.append(list(names)))
 
     assert told == [["dollars", "hours"], ["dollars"]]
 
 
 def test_public_prices_stand_in_for_missing_credentials_and_say_so(cache: PriceCache) -> None:
-    (answer,) = ask(asking("seconds"), cache=cache, environment={})
+    (answer,) = ask(query("seconds"), cache=cache, environment={})
 
     assert isinstance(answer, Answer)
     assert answer.public
@@ -130,7 +130,7 @@ def test_public_prices_stand_in_for_missing_credentials_and_say_so(cache: PriceC
 
 
 def test_public_prices_stand_in_for_refused_credentials_and_say_so(cache: PriceCache) -> None:
-    (answer,) = ask(asking("seconds"), cache=cache, environment={"SECONDS_TOKEN": "secret-word"})
+    (answer,) = ask(query("seconds"), cache=cache, environment={"SECONDS_TOKEN": "secret-word"})
 
     assert isinstance(answer, Answer)
     assert answer.public
@@ -139,20 +139,20 @@ def test_public_prices_stand_in_for_refused_credentials_and_say_so(cache: PriceC
 
 
 def test_no_secret_is_in_a_reason(cache: PriceCache) -> None:
-    results = ask(asking("hours"), cache=cache, environment={"HOURS_TOKEN": "secret-word"})
+    results = ask(query("hours"), cache=cache, environment={"HOURS_TOKEN": "secret-word"})
 
     assert reasons(results) == ["hours: it does not take the token ***"]
 
 
 def test_public_prices_that_cannot_be_read_leave_both_remedies(cache: PriceCache) -> None:
-    results = ask(asking("seconds", failure="no connection"), cache=cache, environment={})
+    results = ask(query("seconds", failure="no connection"), cache=cache, environment={})
 
     assert reasons(results) == ["seconds: no connection; set SECONDS_TOKEN to use it"]
 
 
 def test_an_answer_is_used_again_for_an_hour(cache: PriceCache) -> None:
-    ask(asking("hours"), cache=cache)
-    unused = asking("hours")
+    ask(query("hours"), cache=cache)
+    unused = query("hours")
 
     (soon,) = ask(unused, cache=cache, now=NOW + timedelta(minutes=59))
     (late,) = ask(unused, cache=cache, now=NOW + timedelta(minutes=61))
@@ -164,20 +164,20 @@ def test_an_answer_is_used_again_for_an_hour(cache: PriceCache) -> None:
 
 
 def test_refreshing_asks_however_young_the_answer_is(cache: PriceCache) -> None:
-    ask(asking("hours"), cache=cache)
+    ask(query("hours"), cache=cache)
 
-    (answer,) = ask(asking("hours"), cache=cache, source="provider")
+    (answer,) = ask(query("hours"), cache=cache, source="provider")
 
     assert isinstance(answer, Answer)
     assert not answer.cached
 
 
 def test_offline_asks_nobody_and_says_how_old_the_answer_is(cache: PriceCache) -> None:
-    ask(asking("hours"), cache=cache)
+    ask(query("hours"), cache=cache)
     later = NOW + timedelta(hours=26, minutes=5)
 
     kept, none = ask(
-        asking("hours"), asking("seconds"), cache=cache, now=later, source="cache", environment={}
+        query("hours"), query("seconds"), cache=cache, now=later, source="cache", environment={}
     )
 
     assert isinstance(kept, Answer)
@@ -191,8 +191,8 @@ def test_a_provider_that_fails_now_is_shown_with_its_last_prices(cache: PriceCac
     def open_down(opening: Opening) -> Provider:
         raise ProviderError(f"dollars: the service is down, delay {opening.settings['delay']}")
 
-    ask(asking("dollars"), cache=cache)
-    up = asking("dollars")
+    ask(query("dollars"), cache=cache)
+    up = query("dollars")
     down = replace(up, found=replace(up.found, plugin=replace(up.found.plugin, open=open_down)))
 
     (answer,) = ask(down, cache=cache, now=NOW + timedelta(hours=3))
@@ -204,11 +204,11 @@ def test_a_provider_that_fails_now_is_shown_with_its_last_prices(cache: PriceCac
 
 
 def test_another_need_is_another_question_but_another_use_is_not(cache: PriceCache) -> None:
-    ask(asking("hours"), cache=cache)
+    ask(query("hours"), cache=cache)
     longer = replace(NEEDS, expected=timedelta(days=1), egress_gib=Decimal(7))
     larger = replace(NEEDS, vcpus=4)
 
-    same, other = ask(asking("hours", longer), asking("hours", larger), cache=cache)
+    same, other = ask(query("hours", longer), query("hours", larger), cache=cache)
 
     assert isinstance(same, Answer)
     assert isinstance(other, Answer)
@@ -216,9 +216,9 @@ def test_another_need_is_another_question_but_another_use_is_not(cache: PriceCac
 
 
 def test_credentials_that_appear_are_not_answered_with_public_prices(cache: PriceCache) -> None:
-    ask(asking("seconds"), cache=cache, environment={})
+    ask(query("seconds"), cache=cache, environment={})
 
-    (answer,) = ask(asking("seconds"), cache=cache)
+    (answer,) = ask(query("seconds"), cache=cache)
 
     assert isinstance(answer, Answer)
     assert not answer.public
@@ -226,11 +226,11 @@ def test_credentials_that_appear_are_not_answered_with_public_prices(cache: Pric
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 0}', '{"format": 2}'])
 def test_a_damaged_file_is_as_good_as_none(cache: PriceCache, tmp_path: Path, damage: str) -> None:
-    ask(asking("hours"), cache=cache)
+    ask(query("hours"), cache=cache)
     (kept,) = (tmp_path / "prices").iterdir()
     kept.write_text(damage)
 
-    (answer,) = ask(asking("hours"), cache=cache)
+    (answer,) = ask(query("hours"), cache=cache)
 
     assert isinstance(answer, Answer)
     assert not answer.cached
@@ -240,13 +240,13 @@ def test_a_folder_that_cannot_be_written_only_means_asking_again(tmp_path: Path)
     (tmp_path / "file").write_text("")
     cache = PriceCache(tmp_path / "file" / "prices")
 
-    results = ask(asking("hours"), cache=cache)
+    results = ask(query("hours"), cache=cache)
 
     assert not reasons(results)
 
 
 def test_nothing_secret_is_kept(cache: PriceCache, tmp_path: Path) -> None:
-    ask(asking("hours"), asking("seconds"), cache=cache)
+    ask(query("hours"), query("seconds"), cache=cache)
 
     kept = [path.read_text() for path in (tmp_path / "prices").iterdir()]
 
@@ -276,7 +276,7 @@ def test_the_cache_follows_the_xdg_specification() -> None:
 
 
 def test_the_regions_of_a_provider_are_those_of_its_kept_answers(cache: PriceCache) -> None:
-    ask(asking("hours"), cache=cache)
+    ask(query("hours"), cache=cache)
 
     assert cache.regions("hours") == ("north",)
     assert cache.regions("seconds") == ()
@@ -285,8 +285,8 @@ def test_the_regions_of_a_provider_are_those_of_its_kept_answers(cache: PriceCac
 def test_an_answer_is_dated_when_it_was_asked_for(cache: PriceCache) -> None:
     moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
-    ask(asking("hours"), cache=cache, now=moment)
-    (kept,) = ask(asking("hours"), cache=cache, now=moment, source="cache")
+    ask(query("hours"), cache=cache, now=moment)
+    (kept,) = ask(query("hours"), cache=cache, now=moment, source="cache")
 
     assert isinstance(kept, Answer)
     assert kept.asked_at == moment
@@ -336,10 +336,10 @@ def test_a_provider_is_opened_once_for_all_its_questions(cache: PriceCache) -> N
         opened.append(opening)
         return plugin.open(opening)
 
-    askings = [asking("hours", need) for need in needs]
+    queries = [query("hours", need) for need in needs]
     counted = [
         replace(one, found=replace(one.found, plugin=replace(plugin, open=open_counted)))
-        for one in askings
+        for one in queries
     ]
     counted = [replace(one, found=counted[0].found) for one in counted]
 
@@ -360,7 +360,7 @@ def test_the_time_to_load_an_sdk_is_not_the_time_to_answer(cache: PriceCache) ->
         time.sleep(1)
         return plugin.open(opening)
 
-    slow = asking("hours")
+    slow = query("hours")
     slow = replace(
         slow, found=replace(slow.found, plugin=replace(slow.found.plugin, open=open_slowly))
     )
@@ -370,7 +370,7 @@ def test_the_time_to_load_an_sdk_is_not_the_time_to_answer(cache: PriceCache) ->
     assert isinstance(answer, Answer)
 
 
-def given_by(change: Callable[[Sequence[Offer]], Sequence[Offer]]) -> Asking:
+def given_by(change: Callable[[Sequence[Offer]], Sequence[Offer]]) -> OfferQuery:
     """A question to `hours` whose offers are changed on their way."""
     plugin = PLUGINS["hours"]
 
@@ -384,5 +384,5 @@ def given_by(change: Callable[[Sequence[Offer]], Sequence[Offer]]) -> Asking:
     def open_changed(opening: Opening) -> Provider:
         return cast("Provider", Changed(plugin.open(opening)))
 
-    one = asking("hours")
+    one = query("hours")
     return replace(one, found=replace(one.found, plugin=replace(plugin, open=open_changed)))

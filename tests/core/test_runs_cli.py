@@ -21,6 +21,7 @@ from fakes.rows import (
     write_machine,
 )
 from fakes.workshop import Workshop
+from materia import Money
 from materia_runner.config.stages import STAGES
 from materia_runner.figures import money_text
 from materia_runner.ledger.state import State
@@ -120,7 +121,7 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
         f"    estimated 0.0021 EUR, cost {COST:.4f} EUR",
         "      a2 in north: 0.2333 h x 0.012 EUR = 0.0028 EUR; started minutes from create",
         "  transform: ok, 8 min (expected 10 min), on materia-20261124t120000-ab12cd-second",
-        "    3 asked, 2 fetched",
+        "    3 requested, 2 fetched",
         "  12:00:00  extract: a2 is sold out; trying the next offer",
         "  12:01:00  stage extract starts on the machine second",
         "  12:15:00  the run ends: ok",
@@ -129,6 +130,23 @@ def test_a_run_is_shown_whole(workshop: Workshop) -> None:
     timeline = text.partition("timeline, UTC:\n")[2].splitlines()
     moments = [line.split()[0] for line in timeline if line.strip()]
     assert moments == sorted(moments)
+
+
+def test_an_hour_of_a_price_by_the_month_is_shown_in_eight_digits(
+    workshop: Workshop, state: State
+) -> None:
+    monthly = replace(OFFER.extras[0], name="volume", hourly=Money(Decimal(2) / 744, "EUR"))
+    bill = cost(replace(OFFER, extras=(monthly,)), 15 * MINUTE, NOON)
+    run = "20261124T140000-ab56ab"
+    with state.ledger() as ledger:
+        ledger.begin_run(run_row(run))
+        machine = machine_row("materia-third", run=run)
+        ledger.intend_machine(machine)
+        ledger.machine_gone(machine.name, at=NOON + MINUTE, cost=bill.cost, lines=bill.lines)
+
+    text = printed(workshop, "show", run)
+
+    assert "volume: 0.25 h x 0.00268817 EUR = 0.0007 EUR; started" in text
 
 
 def test_the_plan_is_shown_with_the_choice_and_what_was_passed_over(

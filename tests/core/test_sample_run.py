@@ -90,6 +90,6 @@ def test_without_a_network_the_address_and_the_way_out_are_told(clone: Workshop)
 
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ended.stderr.startswith("materia: psdonline: no file could be fetched\n")
+    assert ended.stderr.startswith("materia: psdonline: no file could be fetched; check ")
     assert "http://127.0.0.1:9/psd/2026/01/" in ended.stderr
     assert "Traceback" not in ended.stderr

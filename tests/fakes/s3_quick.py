@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import materia_s3
+from fakes.patience import PATIENCE
 from materia import Opening, Plugin, Sink, hookimpl
-from materia_store.object_store import Patience
-
-# The store that refuses a second write to a name does so within that time, not within a second.
-APART = timedelta(seconds=0.02)
 
 
 def open_quick(opening: Opening) -> Sink:
-    patience = Patience(apart=APART, pause=timedelta(seconds=0.02))
-    return materia_s3.open_s3(opening, patience)
+    return materia_s3.open_s3(opening, PATIENCE)
 
 
 @hookimpl

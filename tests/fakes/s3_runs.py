@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from fakes.odd_store import OddStore
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from materia_s3.address import Address
+from materia_s3.settings import KEYS, TABLE
 from materia_s3.sink import S3Sink
+from materia_store.bucket.address import Address
+from materia_store.bucket.pointer import KEPT
 from materia_store.object_store import Patience
 
-QUICK = Patience(
-    connect=timedelta(seconds=1),
-    request=timedelta(seconds=1),
-    pause=timedelta(milliseconds=1),
-    reach=timedelta(seconds=0.3),
-    overall=timedelta(seconds=0.4),
-    apart=timedelta(0),
-)
 Machine = Callable[[str], S3Sink]
 
 
 def address(server: S3Server | OddStore, bucket: str) -> Address:
-    return Address(bucket=bucket, prefix="coffee", endpoint=server.endpoint, region="us-east-1")
+    return Address(
+        bucket=bucket,
+        prefix="coffee",
+        endpoint=server.endpoint,
+        region="us-east-1",
+        table=TABLE,
+        keys=KEYS,
+    )
 
 
 def machines(
-    server: S3Server | OddStore, bucket: str, folder: Path, patience: Patience = QUICK
+    server: S3Server | OddStore,
+    bucket: str,
+    folder: Path,
+    patience: Patience = QUICK,
+    kept: int = KEPT,
 ) -> Machine:
     """Sinks on machines of their own, by name: nothing but the bucket is between them."""
 
@@ -39,6 +44,7 @@ def machines(
             secret=SECRET,
             cache=folder / name,
             patience=patience,
+            kept=kept,
         )
 
     return on

@@ -15,7 +15,7 @@ from materia.errors import CapacityError, ConfigError, MateriaError, OrphanError
 from materia_ovh.emulator.service import Ovh as Cloud
 from materia_ovh.names import read_name
 from materia_ovh.settings import read_settings
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 
 
 def test_an_instance_is_made_by_the_hour_with_its_key_and_image(cloud: Cloud) -> None:
@@ -25,7 +25,7 @@ def test_an_instance_is_made_by_the_hour_with_its_key_and_image(cloud: Cloud) ->
     made = provider.create_instance(request)
 
     instance = cloud.instances[made.id]
-    assert read_name(instance.name) == Mark(
+    assert read_name(instance.name) == Owner(
         name=request.name, run=request.run, stage="extract", expires_at=request.expires_at
     )
     assert instance.image["name"] == "Debian 12"

@@ -1,4 +1,4 @@
-"""A mark is written into an instance's name at OVHcloud, and is read back from there."""
+"""The owner is written into an instance's name at OVHcloud, and is read back from there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import ProviderError
 from materia_ovh.names import read_name, write_name
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 
 WORDS = st.from_regex(r"[A-Za-z0-9._]{1,12}(-[A-Za-z0-9._]{1,12}){0,3}", fullmatch=True)
 
@@ -24,14 +24,14 @@ def test_a_name_is_read_back_as_it_was_written_or_refused(
     name: str, run: str, stage: str, second: int
 ) -> None:
     expires_at = datetime.fromtimestamp(second, UTC)
-    mark = Mark(name=name, run=run, stage=stage, expires_at=expires_at)
+    owner = Owner(name=name, run=run, stage=stage, expires_at=expires_at)
     try:
-        written = write_name(mark)
+        written = write_name(owner)
     except ProviderError:
         assert "--" in name
         return
 
-    assert read_name(written) == mark
+    assert read_name(written) == owner
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,14 @@ ROLES = {
     "settings.py",
     "teardown.py",
 }
-EMULATOR = {"__init__.py", "catalog.py", "service.py"}
+EMULATOR = {
+    "__init__.py",
+    "bodies.py",
+    "catalog.py",
+    "errors.py",
+    "service.py",
+    "things.py",
+}
 
 
 def folder(name: str) -> Path:

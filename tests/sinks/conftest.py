@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 # One sink's tests run where the other is not installed.
 if TYPE_CHECKING:
+    from fakes import iceberg_runs
+    from fakes.iceberg_catalog import IcebergCatalog
     from fakes.odd_store import OddStore
     from fakes.s3 import S3Server
     from fakes.s3_runs import Machine
@@ -70,9 +73,78 @@ def at(store: OddStore, tmp_path: Path) -> Machine:
     return machines(store, "acme", tmp_path)
 
 
+@pytest.fixture(params=["at once", "in order"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """A test that uses it runs with both kinds of catalog."""
+    return str(request.param)
+
+
+@pytest.fixture
+def catalog(
+    request: pytest.FixtureRequest, s3_server: S3Server, bucket: str
+) -> Iterator[IcebergCatalog]:
+    """A fake catalog; the class attribute `several`, or the fixture `kind`, sets its kind."""
+    from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
+
+    several = getattr(request.cls, "several", True)
+    if "kind" in request.fixturenames:
+        several = request.getfixturevalue("kind") == AT_ONCE
+    catalog = IcebergCatalog(s3_server, bucket, several=several)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def reader(s3_server: S3Server, catalog: IcebergCatalog) -> iceberg_runs.Reader:
+    """What a reader of that catalog finds."""
+    from fakes import iceberg_runs
+
+    return iceberg_runs.reader_of(s3_server, catalog)
+
+
+@pytest.fixture
+def machine(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
+) -> iceberg_runs.Machine:
+    """Iceberg sinks of that catalog, each on a machine of its own: `machine("laptop")`."""
+    from fakes import iceberg_runs
+
+    settings = iceberg_runs.settings_of(s3_server, bucket, catalog.uri)
+    return iceberg_runs.machines(settings, tmp_path)
+
+
+def takes_minutes(file: str, name: str) -> bool:
+    """Whether a test repeats at length what another shows of the same kind in the normal run."""
+    kills = name.startswith("test_killed")
+    match file:
+        case "test_s3_odd_contract.py":  # a plain store has them
+            return kills
+        case "test_iceberg_contract.py":  # test_iceberg_kills.py has one, s3 those of raw files
+            long = name.startswith(("test_readers_see_one_state", "test_a_full_disk"))
+            return kills or (long and "OneTable" in name)
+        case "test_iceberg_kills.py":
+            return "[at once-the first run]" not in name
+        case _:
+            return False
+
+
 @pytest.hookimpl(tryfirst=True)  # before the markers are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave kills at an odd store to the campaigns: they take minutes; a plain store has them."""
+    """Leave what takes minutes to the campaigns."""
     for item in items:
-        if item.path.name == "test_s3_odd_contract.py" and item.name.startswith("test_killed"):
+        if takes_minutes(item.path.name, item.name):
             item.add_marker(pytest.mark.campaign)
+
+
+class Skipped(pytest.Module):
+    """A test module whose sink is not installed."""
+
+    def collect(self) -> NoReturn:
+        pytest.skip("the sink iceberg is not installed: uv sync --inexact --group iceberg")
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> Skipped | None:
+    """Skip the tests of the sink `iceberg` without it: the group `dev` leaves pyiceberg out."""
+    if module_path.name.startswith("test_iceberg_") and find_spec("materia_iceberg") is None:
+        return Skipped.from_parent(parent, path=module_path)
+    return None

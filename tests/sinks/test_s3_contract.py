@@ -7,7 +7,7 @@ from materia_testing.contracts.sink import SinkContract
 
 class TestS3Sink(SinkContract):
     module = "fakes.s3_quick"  # materia_s3, and no second between two writes to one name
-    package = "materia_s3"
+    package = "materia_s3 materia_store.bucket"
     plugin = "s3"
 
     @pytest.fixture

@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
-from fakes.s3_runs import QUICK, Machine, address, machines
+from fakes.s3_runs import Machine, address, machines
 from materia.errors import ConfigError, MateriaError, SinkError
-from materia_s3.errors import explain
-from materia_s3.objects import PART, Objects
 from materia_s3.sink import S3Sink
+from materia_store.bucket.errors import explain
+from materia_store.bucket.objects import PART, Objects
 from materia_testing.contracts.sinks.publish import build, expected, publish_version, request
 from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused
 from obstore import exceptions
@@ -182,7 +183,7 @@ def test_a_store_that_is_not_there_or_never_answers_is_told(
 ) -> None:
     here = address(s3_server, bucket)
     gone = S3Sink(
-        type(here)(bucket="acme", prefix="", endpoint="http://127.0.0.1:9", region="auto"),
+        replace(here, bucket="acme", prefix="", endpoint="http://127.0.0.1:9", region="auto"),
         key=KEY,
         secret=SECRET,
         cache=tmp_path,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from fakes.odd_store import OddStore
-from fakes.s3_runs import QUICK, Machine, machines
+from fakes.patience import QUICK
+from fakes.s3_runs import Machine, machines
 from materia.data import Partition
 from materia.errors import SinkError
-from materia_s3 import raw_files
+from materia_store.bucket import raw_files
 from materia_testing.contracts.sinks.publish import expected, publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use
 

@@ -2,8 +2,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from fakes.odd_store import Habits, OddStore
+from fakes.patience import APART
 from fakes.s3 import KEY, SECRET
-from fakes.s3_quick import APART
 from materia_testing.contracts.sink import SinkContract
 
 HABITS = Habits(
@@ -17,7 +17,7 @@ HABITS = Habits(
 
 class TestS3SinkAtAnOddStore(SinkContract):
     module = "fakes.s3_quick"
-    package = "materia_s3"
+    package = "materia_s3 materia_store.bucket"
     plugin = "s3"
 
     @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from fakes.odd_store import Habits, OddStore
-from fakes.s3_runs import QUICK, Machine, machines
+from fakes.patience import QUICK
+from fakes.s3_runs import Machine, machines
 from materia.errors import ConfigError, MateriaError, SinkError
-from materia_s3.pointer import decode
+from materia_store.bucket.pointer import decode
 from materia_store.object_store import Patience
 from materia_testing.contracts.sinks.publish import expected, publish_version
 from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, in_use, refused

@@ -15,8 +15,8 @@ from fakes.workshop import Workshop
 from hypothesis import given
 from hypothesis import strategies as st
 from materia.errors import BusyError, SinkError
-from materia_s3.objects import ListedObject
-from materia_s3.pointer import KEPT_FOR, Pointer, expendable, history
+from materia_store.bucket.objects import ListedObject
+from materia_store.bucket.pointer import KEPT_FOR, Pointer, expendable, history
 from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,
@@ -208,8 +208,9 @@ def pointer(**changes: object) -> Pointer:
 @given(
     st.lists(st.integers(0, 72), min_size=1, max_size=12),
     st.lists(st.integers(-72, 72), max_size=4),
+    st.integers(1, 5),
 )
-def test_no_database_goes_that_may_be_in_use(gaps: list[int], others: list[int]) -> None:
+def test_no_database_goes_that_may_be_in_use(gaps: list[int], others: list[int], most: int) -> None:
     """Publications with hours between them, and uploads of runs that never swapped."""
     store: dict[str, datetime] = {
         f"databases/other {number}/materia.duckdb": NOW + timedelta(hours=hours)
@@ -224,19 +225,22 @@ def test_no_database_goes_that_may_be_in_use(gaps: list[int], others: list[int])
         store[name] = now
         before = published.object
         replaced[before] = now
-        published = pointer(object=name, published_at=now, earlier=history(published, now=now))
+        earlier = history(published, now=now, kept=most)
+        published = pointer(object=name, published_at=now, earlier=earlier)
         listed = {key: ListedObject(size=1, etag="e", modified=at) for key, at in store.items()}
         for gone in expendable(published, listed):
             assert store.pop(gone) < now - KEPT_FOR
-            assert gone not in {name, before}
+            assert gone not in list(replaced)[max(0, len(replaced) + 1 - most) :]
+            assert gone != name
             assert now - replaced.get(gone, now - KEPT_FOR) >= KEPT_FOR
-        kept = {key for key in store if key in replaced and key != before}
+        kept = set(list(replaced)[: max(0, len(replaced) + 1 - most)]) & set(store)
         assert all(now - replaced[key] < KEPT_FOR or store[key] >= now - KEPT_FOR for key in kept)
 
 
 def test_databases_that_nobody_reads_any_more_are_deleted(
-    s3_server: S3Server, bucket: str, on: Machine
+    s3_server: S3Server, bucket: str, tmp_path: Path
 ) -> None:
+    on = machines(s3_server, bucket, tmp_path, kept=2)
     for version in (1, 2, 3):
         publish_version(on("one"), version)
     stray = f"coffee/databases/{'0' * 64}/materia.duckdb"

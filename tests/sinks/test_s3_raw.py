@@ -12,7 +12,7 @@ from fakes.s3 import S3Server
 from fakes.s3_runs import Machine
 from materia.data import Absent, Known, Unchanged
 from materia.errors import SinkError
-from materia_s3.objects import PART
+from materia_store.bucket.objects import PART
 from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, in_use
 
 WORD = "coffee/raw/acme/2026-01/known.json"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import materia_s3
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, S3Server
-from fakes.s3_runs import QUICK
+from fakes.s3_runs import address
 from materia_runner.bundled import load_registry
 from materia_runner.config.parse import parse_config
-from materia_s3.address import Address
+from materia_s3.settings import address_of
 from materia_s3.sink import S3Sink
 from materia_store import object_store
 from materia_testing.contracts.sinks.publish import publish_version
@@ -22,7 +23,8 @@ from materia_testing.contracts.sinks.raw import JANUARY, OLD, SOURCE, fetched, r
 PROJECT = Path(__file__).resolve().parents[2] / "plugins/sinks/s3"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CORE = Path(object_store.__file__).parent
-MODULES = sorted([*Path(materia_s3.__file__).parent.glob("*.py"), *CORE.glob("object_*.py")])
+PLUGIN = Path(materia_s3.__file__).parent
+MODULES = sorted([*PLUGIN.glob("*.py"), *CORE.glob("bucket/*.py"), *CORE.glob("object_*.py")])
 
 
 def blocks(language: str) -> list[str]:
@@ -34,7 +36,7 @@ def store(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> S3Se
     """What one run with a good and a refused file leaves in the bucket of the README."""
     folder = tmp_path_factory.mktemp("readme")
     s3_server.client().create_bucket(Bucket="acme")
-    here = Address(bucket="acme", prefix="coffee", endpoint=s3_server.endpoint, region="us-east-1")
+    here = address(s3_server, "acme")
     sink = S3Sink(here, key=KEY, secret=SECRET, cache=folder / "cache", patience=QUICK)
     sink.record(SOURCE, JANUARY, fetched(folder / "in", JANUARY, OLD))
     sink.record(SOURCE, JANUARY, refused(folder / "in", b"<html>"))
@@ -54,7 +56,7 @@ def test_its_settings_are_all_there_are(tmp_path: Path) -> None:
     assert set(tomllib.loads(block)["sinks"]["s3"]) == set(defaults)
     assert quoted["cache"] == defaults["cache"]
     assert f"not set: {defaults['region']}" in block
-    assert Address.of_settings(quoted).url() == "s3://acme/coffee"
+    assert address_of(quoted).url() == "s3://acme/coffee"
 
 
 def test_endpoints_it_names_are_accepted() -> None:
@@ -63,7 +65,7 @@ def test_endpoints_it_names_are_accepted() -> None:
     assert len(found) == 3
     for endpoint in found:
         filled = re.sub(r"<\w+>", "x", endpoint)
-        Address.of_settings({"bucket": "s3://acme", "endpoint": filled, "region": "auto"})
+        address_of({"bucket": "s3://acme", "endpoint": filled, "region": "auto"})
 
 
 def test_objects_lie_where_it_says(store: S3Server) -> None:

@@ -24,6 +24,21 @@ Projects = tuple[Path, Path]
 SERVED = ("dim_commodity", "dim_country", "fct_balance", "agg_world_balance")
 
 
+def test_the_view_that_an_older_loader_made_gives_way_to_the_model_of_its_name(
+    releases: Releases, build: Build, ask: Ask
+) -> None:
+    releases.publish("2025-11", balances("2025-11"))
+    releases.load()
+    with duckdb.connect(str(releases.database)) as connection:
+        connection.execute("CREATE VIEW raw.psd_current AS SELECT 'older' AS maker")
+
+    build()
+
+    assert ask("FROM raw.psd_value SELECT count(*)") == ask(
+        "FROM raw.psd_current SELECT count(value)"
+    )
+
+
 def test_a_first_build_says_what_it_built_and_prints_nothing(
     releases: Releases,
     own_projects: Projects,

@@ -23,6 +23,7 @@ __all__ = [
     "Partition",
     "PartitionsRequest",
     "PublishRequest",
+    "PublishedState",
     "RawFile",
     "Refused",
     "Table",
@@ -271,6 +272,27 @@ class Table:
     name: TableName
     rows: Count
     description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedState:
+    """A publication that the sink still has.
+
+    Attributes:
+        run: The run that published it, or the name of a rollback.
+        published_at: When, in UTC.
+        rows: Number of rows of all its tables.
+        size: Size of its database in bytes.
+        place: Where it is in the sink: an object, or a snapshot.
+        restores: For a rollback, the run that built its tables.
+    """
+
+    run: str
+    published_at: datetime
+    rows: int
+    size: int
+    place: str
+    restores: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

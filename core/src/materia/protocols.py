@@ -22,12 +22,13 @@ if TYPE_CHECKING:
         LoadRequest,
         Partition,
         PartitionsRequest,
+        PublishedState,
         PublishRequest,
         RawFile,
         Table,
     )
 
-__all__ = ["HasClock", "Provider", "Sink", "Source"]
+__all__ = ["HasClock", "HasHistory", "Provider", "Sink", "Source"]
 
 
 class Provider(Protocol):
@@ -157,5 +158,26 @@ class Sink(Protocol):
 
         Publishing the same run twice changes nothing. Raises BusyError, and changes nothing, when
         the published database is locked or has changed since `checkout`.
+        """
+        ...
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """Optional methods of a sink: list, read and restore its last publications."""
+
+    def publications(self) -> Sequence[PublishedState]:
+        """The publications that it still has, newest first; the first one is in force."""
+        ...
+
+    def published_by(self, run: str, /) -> Path:
+        """The database that *run* published, read-only; SinkError when the sink has it no more."""
+        ...
+
+    def roll_back(self, to: str, /, *, run: str) -> None:
+        """Publish the tables of the run *to* once more, in the name of *run*; twice is once.
+
+        The fingerprint stays the same, so a run that finds nothing new leaves the rollback in
+        force. Raises BusyError, and changes nothing, when another process writes or publishes.
         """
         ...

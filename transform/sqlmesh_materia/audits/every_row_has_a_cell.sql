@@ -3,7 +3,8 @@ AUDIT (
   blocking FALSE
 );
 
-/* An attribute id that USDA did not have so far has no column here: give it one. */
+/* An attribute id that USDA did not have so far has no column here: give it one. Two rows for one cell would be
+found as well. */
 WITH counted AS (
   SELECT
     SUM(attribute_count) AS rows,

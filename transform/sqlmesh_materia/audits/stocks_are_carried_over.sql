@@ -3,8 +3,8 @@ AUDIT (
   blocking FALSE
 );
 
-/* Of real grains no pair fails this (PSD Online 2025-11), leaving out the years in which a row stands for
-another area than before, such as the European Union in 2016: look, do not stop. */
+/* A warning. No pair of years of real grains fails this (PSD Online 2025-11), leaving out the years in which a
+row stands for another area than before, such as the European Union in 2016. */
 SELECT
   this_year.commodity_code,
   this_year.country_code,

@@ -3,7 +3,7 @@ AUDIT (
   blocking FALSE
 );
 
-/* Real balances fail this now and then (10 of 38,159 of grains, PSD Online 2025-11): look, do not stop. */
+/* A warning, since real balances fail this now and then (10 of 38,159 of grains, PSD Online 2025-11). */
 SELECT
   commodity_code,
   country_code,

@@ -20,11 +20,11 @@ __all__ = [
     "RUN",
     "STAGE",
     "UNNAMED",
-    "Mark",
-    "entry_mark",
+    "Owner",
+    "entry_owner",
     "is_own_name",
-    "mark_of",
-    "read_mark",
+    "owner_of",
+    "read_owner",
 ]
 
 RUN = "materia-run"
@@ -37,8 +37,8 @@ UNNAMED = object()  # for things without a name from materia: an address of a ma
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Ownership mark in the labels: instance, run, stage and deadline.
+class Owner:
+    """Owner of a thing, as its labels say: instance, run, stage and deadline.
 
     Attributes:
         name: Name of the instance that it is, or was created for.
@@ -53,7 +53,7 @@ class Mark:
     expires_at: datetime
 
     def labels(self) -> dict[str, str]:
-        """The mark as labels of letters, digits, `-`, `_` and `.`, as the strictest API wants."""
+        """The owner as labels, of letters, digits, `-`, `_` and `.`, as the strictest API wants."""
         return {
             NAME: self.name,
             RUN: self.run,
@@ -62,9 +62,9 @@ class Mark:
         }
 
 
-def mark_of(request: InstanceRequest) -> Mark:
-    """The mark for everything that is created for *request*."""
-    return Mark(
+def owner_of(request: InstanceRequest) -> Owner:
+    """The owner of everything that is created for *request*."""
+    return Owner(
         name=request.name, run=request.run, stage=request.stage, expires_at=request.expires_at
     )
 
@@ -74,8 +74,8 @@ def is_own_name(name: object) -> bool:
     return isinstance(name, str) and OWN_NAME.fullmatch(name) is not None
 
 
-def read_mark(labels: object, *, named: object = UNNAMED) -> Mark | None:
-    """Read the mark in *labels*; None when they are not materia's.
+def read_owner(labels: object, *, named: object = UNNAMED) -> Owner | None:
+    """Read the owner in *labels*; None when they are not materia's.
 
     A foreign label with the same name is not enough: all four labels must be text, the expiry must
     be a time, and the name must have the form that materia gives. *labels* may be any value that an
@@ -96,22 +96,22 @@ def read_mark(labels: object, *, named: object = UNNAMED) -> Mark | None:
         expires_at = datetime.fromtimestamp(int(expires), UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return Mark(name=name, run=run, stage=stage, expires_at=expires_at)
+    return Owner(name=name, run=run, stage=stage, expires_at=expires_at)
 
 
-def entry_mark(identity: object, labels: object, *, named: object = UNNAMED) -> Mark | None:
-    """Read the mark of an entry of an API's list, which may be malformed or foreign.
+def entry_owner(identity: object, labels: object, *, named: object = UNNAMED) -> Owner | None:
+    """Read the owner of an entry of an API's list, which may be malformed or foreign.
 
     Raises:
         ValueError: the entry is materia's and has no id, or its labels cannot be read. It may be
             materia's, so leaving it out silently could hide an orphan.
     """
-    mark = read_mark(labels, named=named)
+    owner = read_owner(labels, named=named)
     identified = isinstance(identity, str | int) and identity not in {"", 0}
     if identified and _is_readable(labels) and isinstance(_text(named), str | None):
-        return mark
+        return owner
     stranger = isinstance(named, str) and bool(named) and not is_own_name(named)
-    if mark is not None or not stranger:
+    if owner is not None or not stranger:
         raise ValueError(f"its id is {identity!r}, and its labels or name do not show its owner")
     return None
 

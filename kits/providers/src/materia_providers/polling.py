@@ -202,5 +202,5 @@ def await_boot(
         if boot.host is not None:
             wait_for_port(boot.host, boot.port, left)
             return boot
-    told = f" (the last answer could not be read: {problem})" if problem else ""
-    raise ReadyTimeoutError(f"{machine} is {state} after {duration_text(timeout)}{told}")
+    unread = f" (the last answer could not be read: {problem})" if problem else ""
+    raise ReadyTimeoutError(f"{machine} is {state} after {duration_text(timeout)}{unread}")

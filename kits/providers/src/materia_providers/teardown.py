@@ -16,7 +16,7 @@ from materia.errors import (
     ProviderError,
 )
 
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 from materia_providers.polling import heed, poll
 
 __all__ = [
@@ -34,22 +34,22 @@ class ForeignError(ProviderError):
     """Something with that id or name exists, but it is not materia's, so it must not be touched."""
 
 
-def leftover(mark: Mark, *, provider: str, region: str = "") -> Instance:
+def leftover(owner: Owner, *, provider: str, region: str = "") -> Instance:
     """An Instance for what is left of one whose machine is gone or unknown."""
     return Instance(
         provider=provider,
         id="",
-        name=mark.name,
-        run=mark.run,
-        stage=mark.stage,
+        name=owner.name,
+        run=owner.run,
+        stage=owner.stage,
         region=region,
-        expires_at=mark.expires_at,
+        expires_at=owner.expires_at,
     )
 
 
 def remove(
     instance: Instance,
-    go_over: Callable[[], Sequence[str]],
+    delete_pass: Callable[[], Sequence[str]],
     *,
     console: str,
     patience: timedelta,
@@ -63,7 +63,7 @@ def remove(
 
     Args:
         instance: The instance, with its id, or only its name for leftovers.
-        go_over: Requests the next deletions; returns in words the things that still exist.
+        delete_pass: Requests the next deletions; returns in words the things that still exist.
         console: Address where a person can delete by hand, for the message.
         patience: How long to retry.
         await_late: Waits for an instance of that name that was created but is not listed yet;
@@ -83,7 +83,7 @@ def remove(
             if await_late is not None:
                 await_late()
                 await_late = None
-            remains, problem, foreign = go_over(), None, 0
+            remains, problem, foreign = delete_pass(), None, 0
             made = made or bool(remains)
         except ForeignError as error:
             foreign += 1
@@ -99,11 +99,11 @@ def remove(
             heed(error, left)
         if problem is None and not remains:
             return made
-    told = str(problem) if isinstance(problem, MateriaError) else repr(problem)
+    reason = str(problem) if isinstance(problem, MateriaError) else repr(problem)
     cure = by_hand() if by_hand else f"delete it at {console}"
     raise OrphanError(
         f"{instance.provider}: this may still be there and cost money: "
-        f"{', '.join(remains) or instance.name}{f' ({told})' if problem else ''}; {cure}"
+        f"{', '.join(remains) or instance.name}{f' ({reason})' if problem else ''}; {cure}"
     ) from problem
 
 

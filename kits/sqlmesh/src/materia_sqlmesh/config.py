@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ from sqlmesh.core.config.connection import DuckDBAttachOptions
 from sqlmesh.core.config.format import FormatConfig
 from sqlmesh.core.console import get_console
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.core.test import ModelTestMetadata
+from sqlmesh.utils import UniqueKeyDict
+from sqlmesh.utils.errors import ConfigError
+
+from materia_sqlmesh.as_written import ENGINE, as_written
 
 # SQLMesh writes the catalog into names and into its state, and DuckDB names the catalog after the
 # file. With one fixed alias, a renamed or copied database is the same to SQLMesh.
@@ -50,11 +56,27 @@ class ProjectsLoader(SqlMeshLoader):
         self,
         context: Any,
         path: Path,
+        *,
         beside: Sequence[str] = (),
         copies: Mapping[str, tuple[str, str]] | None = None,
+        needs: Mapping[str, tuple[str, str]] | None = None,
+        with_tests: bool = True,
     ) -> None:
         super().__init__(context, path)
         self._beside = [Path(folder) for folder in beside]
+        self._with_tests = with_tests
+        for gateway, (package, folder) in (needs or {}).items():
+            if gateway != context.selected_gateway:
+                # SQLMesh opens every gateway that it knows.
+                context.config.gateways.pop(gateway, None)
+            elif find_spec(package) is None:
+                raise ConfigError(
+                    f"The gateway {gateway} needs the package {package}, which is not installed "
+                    f"here. In a clone of materia: uv run --group {gateway} sqlmesh --gateway "
+                    f"{gateway} ..."
+                )
+            else:
+                Path(folder).mkdir(parents=True, exist_ok=True)
         if copies and context.selected_gateway in copies:
             original, copy = map(Path, copies[context.selected_gateway])
             copy_once(original, copy)
@@ -69,8 +91,12 @@ class ProjectsLoader(SqlMeshLoader):
         projects = []
         for folder in self._beside:
             self.context.configs.setdefault(folder, self.config)
-            projects.append(SqlMeshLoader(self.context, folder).load(*args, **options))
+            loader = ProjectsLoader(self.context, folder, with_tests=self._with_tests)
+            projects.append(loader.load(*args, **options))
         whole = super().load(*args, **options)
+        # Other engines get SQL that SQLMesh translates, better with types of columns.
+        if self.context.connection_config.type_ == ENGINE:
+            whole.models = UniqueKeyDict("models", as_written(whole.models))
         for project in projects:
             whole.models.update(project.models)
             whole.audits.update(project.audits)
@@ -79,6 +105,10 @@ class ProjectsLoader(SqlMeshLoader):
             whole.environment_statements.extend(project.environment_statements)
             whole.model_test_metadata.extend(project.model_test_metadata)
         return whole
+
+    def load_model_tests(self) -> list[ModelTestMetadata]:
+        """Load the unit tests of models, if they are to run: reading their YAML takes a while."""
+        return super().load_model_tests() if self._with_tests else []
 
 
 def copy_once(original: Path, copy: Path) -> None:
@@ -114,16 +144,36 @@ def build_config(
     default_gateway: str,
     beside: Iterable[Path] = (),
     copies: Mapping[str, tuple[str, str]] | None = None,
+    needs: Mapping[str, tuple[str, str]] | None = None,
+    with_tests: bool = True,
     **options: Any,
 ) -> Config:
-    """The configuration that SQLMesh's command line and a run have in common."""
+    """The configuration that SQLMesh's command line and a run have in common.
+
+    Args:
+        gateways: By name.
+        default_gateway: The gateway that SQLMesh uses when none is named.
+        beside: Folders of other projects whose models belong to this one as well.
+        copies: For a gateway, the database that it copies on first use, and the path of the copy.
+        needs: For a gateway that exists only when a command names it, the package that it imports
+            and the folder that it writes to.
+        with_tests: Whether to load the unit tests of models.
+        options: Further fields of SQLMesh's configuration.
+    """
     return Config(
         gateways=gateways,
         default_gateway=default_gateway,
         model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START, cron="@daily"),
         loader=ProjectsLoader,
-        loader_kwargs={"beside": [str(folder) for folder in beside], "copies": copies or {}},
+        loader_kwargs={
+            "beside": [str(folder) for folder in beside],
+            "copies": copies or {},
+            "needs": needs or {},
+            "with_tests": with_tests,
+        },
         disable_anonymized_analytics=True,
+        # Nothing here reads which packages the Python of models needs, and finding out is slow.
+        infer_python_dependencies=False,
         format=FormatConfig(append_newline=True),
         plan=PlanConfig(
             auto_categorize_changes=CategorizerConfig(

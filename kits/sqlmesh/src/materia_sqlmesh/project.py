@@ -10,6 +10,7 @@ from materia.kit.user_folders import user_cache
 from sqlmesh.core.config import Config, GatewayConfig
 
 from materia_sqlmesh.config import DEV_VARIABLE, PROD_VARIABLE, build_config, connection
+from materia_sqlmesh.spark import GATEWAY, PACKAGE, spark_gateway
 
 __all__ = [
     "project_config",
@@ -44,27 +45,32 @@ def source_project(folder: Path) -> tuple[Path, ...]:
 
 
 def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:
-    """The SQLMesh configuration of a project *folder*, with the gateways `dev` and `prod`.
+    """The SQLMesh configuration of a project *folder*, with its gateways.
 
     `prod` is the published database: materia.duckdb beside the nearest materia.toml or uv.lock
     above, or the path in MATERIA_DATABASE. `dev`, the default, is dev.duckdb in the project folder,
     or the path in MATERIA_DEV_DATABASE. It starts as a copy of `prod`, so that you can try models
     on real rows without touching published ones. Delete it to get a new copy. Without a `prod` to
-    copy, `dev` is in memory: an empty file would later pass for the copy.
+    copy, `dev` is in memory: an empty file would later pass for the copy. `spark` is another
+    engine, with tables of its own over the raw history, in .materia/spark beside `prod` or where
+    SPARK_CONF_DIR says.
     """
     os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "1")
     prod = Path(os.environ.get(PROD_VARIABLE) or _root(folder) / "materia.duckdb").absolute()
     dev = Path(os.environ.get(DEV_VARIABLE) or folder / "dev.duckdb").absolute()
+    spark = _root(folder).absolute() / ".materia" / "spark"
     return build_config(
         {
             "dev": GatewayConfig(
                 connection=connection(dev if dev.exists() or prod.exists() else None)
             ),
             "prod": GatewayConfig(connection=connection(prod)),
+            GATEWAY: spark_gateway(spark),
         },
         default_gateway="dev",
         beside=beside,
         copies={"dev": (str(prod), str(dev))},
+        needs={GATEWAY: (PACKAGE, str(spark))},
         # A source's folder may be part of an installed package, where nothing should be written.
         cache_dir=str(user_cache(os.environ) / "sqlmesh"),
     )

@@ -43,6 +43,7 @@ __all__ = [
     "Key",
     "Patience",
     "StoreClient",
+    "Waiting",
     "check_endpoint",
 ]
 

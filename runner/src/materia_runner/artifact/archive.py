@@ -61,13 +61,13 @@ class _Members:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
         self._running: deque[Future[bytes]] = deque()
         self._waiting = bytearray()
-        self._told = 0
+        self._written = 0
 
     def tell(self) -> int:
-        return self._told
+        return self._written
 
     def write(self, data: bytes) -> int:
-        self._told += len(data)
+        self._written += len(data)
         self._waiting += data
         while len(self._waiting) >= MEMBER_BYTES:
             self._submit(bytes(self._waiting[:MEMBER_BYTES]))

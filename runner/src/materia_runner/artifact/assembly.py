@@ -18,7 +18,7 @@ from materia_runner.artifact.cache import ArtifactCache, File, copy_into
 from materia_runner.artifact.dependencies import TRANSFORM, Dependencies
 from materia_runner.artifact.index_packages import Own, files_of, resolve, unpack
 from materia_runner.artifact.own_packages import own_files
-from materia_runner.artifact.target import WHOLE, Artifact, Target
+from materia_runner.artifact.target import SUPERVISOR, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
 from materia_runner.config.pipeline import Pipeline
 from materia_runner.worker.sqlmesh.fingerprint import project_files
@@ -44,7 +44,7 @@ def assemble(
         ConfigError: a distribution cannot be packed.
         ArtifactError: a package is not available for the target.
     """
-    own = _own(dependencies, uv)
+    own = _own(dependencies, uv, supervisor=stages == SUPERVISOR)
     packages = _packages(own, dependencies, target, kept=kept, uv=uv, say=say)
     code = _code(own, packages, target, pipeline, stages)
     key = _key("artifact", packages.sha256, hashlib.sha256(code).hexdigest())
@@ -73,9 +73,9 @@ def assemble(
     )
 
 
-def _own(dependencies: Dependencies, uv: Uv) -> tuple[Own, ...]:
+def _own(dependencies: Dependencies, uv: Uv, *, supervisor: bool) -> tuple[Own, ...]:
     def one(distribution: Distribution) -> Own:
-        files = own_files(distribution, uv)
+        files = own_files(distribution, uv, supervisor=supervisor)
         return Own(name=distribution.name, version=distribution.version, files=files)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from materia.errors import ArtifactError, MissingSecretError, PluginError
 
@@ -18,6 +20,7 @@ from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
     from materia_store.object_store import Patience, StoreClient
+    from obstore import ObjectMeta, PutMode
 
 SESSION = "AWS_SESSION_TOKEN"  # of temporary credentials
 VALID = timedelta(minutes=15)  # of a presigned URL; a worker uses it as soon as it is up
@@ -30,6 +33,7 @@ REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatc
 ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"})
 PROXY_ASKS = 407  # Proxy Authentication Required
 WRITE = "write to"
+CHUNK = 1 << 20  # bytes
 T = TypeVar("T")
 
 
@@ -58,13 +62,18 @@ class ArtifactBucket:
         missing = tuple(name for name in BUCKET_KEYS if not environment.get(name))
         if missing:
             raise MissingSecretError(f"the bucket {bucket.url}", missing)
-        self._client = _open(bucket, environment, patience)
+        self.client = _open(bucket, environment, patience)
 
     def __str__(self) -> str:
         return self._bucket.url
 
-    def push(self, artifact: Artifact) -> bool:
-        """Upload an artifact; False when it exists already. It is never replaced.
+    def push(self, artifact: Artifact, *, refresh_before: datetime | None = None) -> bool:
+        """Upload an artifact; False when it exists already. Other bytes never replace it.
+
+        Args:
+            artifact: The artifact.
+            refresh_before: Upload the same bytes again when the object is older, so that
+                `materia artifact prune` takes it for new.
 
         Raises:
             ArtifactError: the bucket cannot be written.
@@ -72,24 +81,29 @@ class ArtifactBucket:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        path = _path(artifact.sha256)
-        store = self._client.store
+        path = object_name(artifact.sha256)
+        store = self.client.store
+        mode: PutMode = "create"
 
         def put() -> None:
             # In one request, because a multipart upload has no If-None-Match.
-            with self._client.writing(path):
-                obstore.put(store, path, artifact.path, mode="create", use_multipart=False)
+            with self.client.writing(path):
+                obstore.put(store, path, artifact.path, mode=mode, use_multipart=False)
 
         mine = False
-        if (there := self._size(path)) is None:
+        there, written = self.look(path)
+        if written and refresh_before and there == artifact.size and written < refresh_before:
+            mode = "overwrite"
+            self.do(put, WRITE)
+        elif there is None:
             try:
-                self._do(put, WRITE)
+                self.do(put, WRITE)
                 mine = True
             except FileNotFoundError as error:
-                raise ArtifactError(f"cannot {WRITE} {self}{self._reason(error)}") from error
+                raise ArtifactError(f"cannot {WRITE} {self}{self.reason(error)}") from error
             except AlreadyExistsError:  # another run was faster, or the answer was lost
                 pass
-            there = self._size(path)
+            there, _ = self.look(path)
         if there != artifact.size:
             raise ArtifactError(
                 f"{self}/{path} is damaged: it has {there or 0} bytes and should have "
@@ -97,23 +111,100 @@ class ArtifactBucket:
             )
         return mine
 
-    def _size(self, path: str) -> int | None:
-        """Size of an object in bytes, or None when it does not exist."""
+    def look(self, path: str) -> tuple[int | None, datetime | None]:
+        """Size of an object in bytes, and when it was written; None when it does not exist."""
         import obstore
 
         try:
-            return self._do(lambda: obstore.head(self._client.store, path)["size"], WRITE)
+            meta = self.do(lambda: obstore.head(self.client.store, path), WRITE)
         except FileNotFoundError:
-            return None
+            return None, None
+        return meta["size"], meta["last_modified"]
+
+    def fetch(self, sha256: str, size: int, to: IO[bytes]) -> None:
+        """Download an artifact, and check its size and its hash.
+
+        Raises:
+            ArtifactError: it does not exist, or has other bytes than its name says.
+        """
+        import obstore
+
+        path = object_name(sha256)
+
+        def get() -> str:
+            to.seek(0)
+            to.truncate()
+            digest = hashlib.sha256()
+            for chunk in obstore.get(self.client.store, path).stream(min_chunk_size=CHUNK):
+                digest.update(chunk)
+                if to.tell() + len(chunk) > size:
+                    return ""
+                to.write(chunk)
+            return digest.hexdigest()
+
+        try:
+            found = self.do(get, "read")
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{self}/{path} does not exist; push again") from error
+        if found != sha256:
+            raise ArtifactError(
+                f"{self}/{path} is damaged: it has other bytes than its name says; delete it and "
+                "push again"
+            )
+
+    def read(self, path: str, *, longest: int) -> tuple[bytes | None, str | None]:
+        """The bytes and the ETag of a small object; None and None when it does not exist.
+
+        Raises:
+            ArtifactError: the bucket cannot be read, or the object is longer than *longest* bytes.
+        """
+        import obstore
+
+        def get() -> tuple[bytes, str | None]:
+            result = obstore.get(self.client.store, path)
+            if result.meta["size"] > longest:
+                raise ArtifactError(f"{self}/{path} is damaged: it is too large; delete it")
+            return bytes(result.bytes()), result.meta["e_tag"]
+
+        try:
+            return self.do(get, "read")
+        except FileNotFoundError:
+            return None, None
+
+    def write(self, path: str, content: bytes, mode: PutMode = "overwrite") -> None:
+        """Write a small object, on the condition of *mode*.
+
+        Raises:
+            AlreadyExistsError: the object exists, and *mode* is `create`.
+            PreconditionError: the object has another ETag than that of *mode*.
+            FileNotFoundError: the object of that ETag is gone.
+            ArtifactError: the bucket cannot be written.
+        """
+        import obstore
+
+        def put() -> None:
+            with self.client.writing(path):
+                obstore.put(self.client.store, path, content, mode=mode, use_multipart=False)
+
+        self.do(put, "write to")
+
+    def delete(self, path: str) -> None:
+        """Delete an object; nothing happens when it does not exist.
+
+        Raises:
+            ArtifactError: the bucket cannot be written.
+        """
+        import obstore
+
+        with suppress(FileNotFoundError):
+            self.do(lambda: obstore.delete(self.client.store, path), "delete from")
 
     def url(self, artifact: Artifact) -> str:
         """A presigned URL of the artifact, which works without credentials for 15 minutes."""
         import obstore
 
-        path = _path(artifact.sha256)
-        return self._do(
-            lambda: str(obstore.sign(self._client.store, "GET", path, VALID)), "sign for"
-        )
+        path = object_name(artifact.sha256)
+        return self.do(lambda: str(obstore.sign(self.client.store, "GET", path, VALID)), "sign for")
 
     def every(self) -> list[Pushed]:
         """List the artifacts in the bucket, newest first.
@@ -121,55 +212,64 @@ class ArtifactBucket:
         Raises:
             ArtifactError: the bucket cannot be read.
         """
+        pushed = [
+            Pushed(sha256=match[1], size=one["size"], pushed_at=one["last_modified"])
+            for path, one in self.listed(FOLDER).items()
+            if (match := re.fullmatch(rf"{FOLDER}/([0-9a-f]{{64}})\.tar\.gz", path))
+        ]
+        return sorted(pushed, key=lambda one: (one.pushed_at, one.sha256), reverse=True)
+
+    def listed(self, folder: str) -> Mapping[str, ObjectMeta]:
+        """The objects below *folder*, by name.
+
+        Raises:
+            ArtifactError: the bucket cannot be read.
+        """
         from materia_store.object_listing import EndlessListingError, every_object
 
-        client = self._client
+        client = self.client
         try:
-            found = self._do(
-                lambda: every_object(client.store, FOLDER, limit=client.list_limit), "list"
+            return self.do(
+                lambda: every_object(client.store, folder, limit=client.list_limit), "list"
             )
         except FileNotFoundError as error:
-            raise ArtifactError(f"cannot list {self}{self._reason(error)}") from error
+            raise ArtifactError(f"cannot list {self}{self.reason(error)}") from error
         except EndlessListingError:
             raise ArtifactError(
                 f"cannot list {self}: the store repeats the same list without end"
             ) from None
-        pushed = [
-            Pushed(sha256=match[1], size=one["size"], pushed_at=one["last_modified"])
-            for one in found.values()
-            if (match := re.fullmatch(rf"{FOLDER}/([0-9a-f]{{64}})\.tar\.gz", one["path"]))
-        ]
-        return sorted(pushed, key=lambda one: (one.pushed_at, one.sha256), reverse=True)
 
-    def _do(self, call: Callable[[], T], what: str) -> T:
+    def do(self, call: Callable[[], T], what: str) -> T:
         """The result of *call*, with retries; *call* must be idempotent.
 
         Raises:
             FileNotFoundError: the object does not exist.
             AlreadyExistsError: the object exists already.
+            PreconditionError: the object is another than the condition names.
             ArtifactError: any other error.
         """
         from materia_store.object_store_errors import CLIENT_ERRORS, code_of
-        from obstore.exceptions import AlreadyExistsError
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         try:
-            return self._client.repeat(call)
-        except AlreadyExistsError:
+            return self.client.repeat(call)
+        except (AlreadyExistsError, PreconditionError):
             raise
         except (*CLIENT_ERRORS, OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError) and code_of(error) != "NoSuchBucket":
                 raise
-            raise ArtifactError(f"cannot {what} {self}{self._reason(error)}") from error
+            raise ArtifactError(f"cannot {what} {self}{self.reason(error)}") from error
 
-    def _reason(self, error: Exception) -> str:
+    def reason(self, error: Exception) -> str:
+        """Why a request failed, for a message: `: ` and the words."""
         from materia_store.object_store_errors import code_of, proxy_problem, status_of, unanswered
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
-        code, status, url = code_of(error), status_of(error), self._client.place.url
+        code, status, url = code_of(error), status_of(error), self.client.place.url
         refused = code in REFUSED or isinstance(
             error, (PermissionDeniedError, UnauthenticatedError)
         )
-        elsewhere = self._client.redirect_of(error)
+        elsewhere = self.client.redirect_of(error)
         cases = (
             (
                 code == "NoSuchBucket" or isinstance(error, FileNotFoundError),
@@ -220,5 +320,6 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
     return StoreClient(place, key, patience or usual)
 
 
-def _path(sha256: str) -> str:
+def object_name(sha256: str) -> str:
+    """Name of the object of an artifact, below the prefix."""
     return f"{FOLDER}/{sha256}{SUFFIX}"

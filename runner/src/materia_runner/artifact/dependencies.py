@@ -65,12 +65,17 @@ def installed(name: str) -> Distribution | None:
 
 
 def find_closure(
-    roots: Iterable[str], find: Find = installed, *, extras: tuple[str, ...] = (TRANSFORM,)
+    roots: Iterable[str],
+    find: Find = installed,
+    *,
+    extras: tuple[str, ...] = (TRANSFORM,),
+    supervisor: bool = False,
 ) -> Dependencies:
     """The direct and indirect dependencies of the distributions *roots*, with these *extras*.
 
     It evaluates no markers except extras, because another platform has other markers. So there may
-    be pins that the target does not need, which do no harm.
+    be pins that the target does not need, which do no harm. A *supervisor* has a command line and
+    rents machines.
 
     Raises:
         ConfigError: one of the roots is not installed.
@@ -90,7 +95,8 @@ def find_closure(
             continue
         found[name] = distribution
         for other, wanted in _required(distribution, chosen):
-            if (name, other) in NOT_NEEDED or other == TEST_KIT:
+            unused = (name, other) in NOT_NEEDED and not (supervisor and name == RUNNER)
+            if unused or other == TEST_KIT:
                 cut.add(other)
             else:
                 waiting.append((other, wanted))

@@ -22,8 +22,22 @@ from materia.errors import ArtifactError
 
 from materia_runner.artifact.assembly import SUFFIX, assemble
 from materia_runner.artifact.cache import ArtifactCache, File
-from materia_runner.artifact.dependencies import CORE, RUNNER, TRANSFORM, find_closure
-from materia_runner.artifact.target import ARCHITECTURES, EXTRACT, PYTHONS, WHOLE, Artifact, Target
+from materia_runner.artifact.dependencies import (
+    CORE,
+    RUNNER,
+    TRANSFORM,
+    Dependencies,
+    find_closure,
+)
+from materia_runner.artifact.target import (
+    ARCHITECTURES,
+    EXTRACT,
+    PYTHONS,
+    SUPERVISOR,
+    WHOLE,
+    Artifact,
+    Target,
+)
 from materia_runner.artifact.uv import Uv
 from materia_runner.folders import artifacts_folder
 from materia_runner.secrets.redaction import without_secrets
@@ -33,12 +47,15 @@ if TYPE_CHECKING:
 
     from materia_runner.config.pipeline import Pipeline
 
+SUPERVISOR_EXTRAS = ("ssh", "s3", "esc")
+
 __all__ = [
     "ARCHITECTURES",
     "PYTHONS",
     "Artifact",
     "Target",
     "artifacts_folder",
+    "build_supervisor",
     "find_or_build",
     "kept_artifacts",
 ]
@@ -76,19 +93,10 @@ def find_or_build(
     roots = [CORE, RUNNER, source.distribution]
     if whole or sink.plugin.on_worker:
         roots.append(sink.distribution)
-    try:
-        artifact = assemble(
-            find_closure(roots, extras=(TRANSFORM,) if whole else ()),
-            target,
-            pipeline,
-            stages=WHOLE if whole else EXTRACT,
-            kept=ArtifactCache(artifacts_folder(os.environ)),
-            uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
-            say=say,
-        )
-    except OSError as error:  # a full disk, a folder that may not be written to
-        reason = f"{error.strerror or error}: {error.filename or 'while writing'}"
-        raise ArtifactError(f"cannot build the worker artifact for {target}: {reason}") from error
+    dependencies = find_closure(roots, extras=(TRANSFORM,) if whole else ())
+    artifact = _assembled(
+        dependencies, target, registry, pipeline, stages=WHOLE if whole else EXTRACT, say=say
+    )
     if pipeline.artifacts is None or environment is None:
         return artifact
     from materia_runner.artifact.bucket import ArtifactBucket
@@ -101,6 +109,53 @@ def find_or_build(
     except ArtifactError as error:
         say(f"{error}; materia copies the artifact to each worker instead")
         return artifact
+
+
+def build_supervisor(
+    target: Target, registry: Registry, pipeline: Pipeline, *, say: Callable[[str], None]
+) -> Artifact:
+    """The command line with the pipeline's plugins: what the machine that starts runs needs.
+
+    It has the providers in use, SSH, the bucket and Pulumi ESC, and no SQLMesh: stages run on
+    rented machines. It is built when it is not in the cache.
+
+    Raises:
+        ConfigError: a plugin cannot be packed.
+        ArtifactError: uv is not installed, or a package is not available for the target.
+    """
+    used = [
+        one.distribution
+        for one in registry.of_kind("provider")
+        if (one.plugin.name in pipeline.providers if pipeline.providers else one.plugin.rents)
+    ]
+    source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
+    roots = dict.fromkeys([CORE, RUNNER, source.distribution, sink.distribution, *used])
+    dependencies = find_closure(roots, extras=SUPERVISOR_EXTRAS, supervisor=True)
+    return _assembled(dependencies, target, registry, pipeline, stages=SUPERVISOR, say=say)
+
+
+def _assembled(
+    dependencies: Dependencies,
+    target: Target,
+    registry: Registry,
+    pipeline: Pipeline,
+    *,
+    stages: tuple[str, ...],
+    say: Callable[[str], None],
+) -> Artifact:
+    try:
+        return assemble(
+            dependencies,
+            target,
+            pipeline,
+            stages=stages,
+            kept=ArtifactCache(artifacts_folder(os.environ)),
+            uv=Uv(pipeline.directory, without_secrets(os.environ, registry)),
+            say=say,
+        )
+    except OSError as error:  # a full disk, a folder that may not be written to
+        reason = f"{error.strerror or error}: {error.filename or 'while writing'}"
+        raise ArtifactError(f"cannot build the worker artifact for {target}: {reason}") from error
 
 
 def kept_artifacts(environment: Mapping[str, str]) -> list[File]:

@@ -22,10 +22,13 @@ NOTES = frozenset(
 )
 
 
-def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
+def own_files(
+    distribution: Distribution, uv: Uv, *, supervisor: bool = False
+) -> Mapping[str, bytes]:
     """The files of a distribution that a worker needs: content by path in the artifact's `lib/`.
 
-    An editable package is built, so that the worker runs the current content of its folder.
+    A *supervisor* needs all of them. An editable package is built, so that the worker runs the
+    current content of its folder.
 
     Raises:
         ConfigError: it is compiled from its folder, or its list of files is unknown.
@@ -39,7 +42,7 @@ def own_files(distribution: Distribution, uv: Uv) -> Mapping[str, bytes]:
     files = {
         path: content
         for path, content in files.items()
-        if is_sent(distribution, PurePosixPath(path))
+        if supervisor or is_sent(distribution, PurePosixPath(path))
     }
     if compiled := next((path for path in files if PurePosixPath(path).suffix in COMPILED), None):
         raise ConfigError(

@@ -18,6 +18,8 @@ PLATFORMS: dict[Architecture, str] = {
 # The stages that an artifact can be for; extract alone needs a twentieth of the size.
 EXTRACT = ("extract",)
 WHOLE = ("extract", "transform")
+# The command line itself, for the machine that starts the runs of a channel.
+SUPERVISOR = ("supervisor",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,11 @@ def read_pipeline(registry: Registry, config: Path | None) -> Reading:
 
 
 def load_environment(
-    registry: Registry, pipeline: Pipeline, using: Iterable[InstalledPlugin[Any]] | None = None
+    registry: Registry,
+    pipeline: Pipeline,
+    using: Iterable[InstalledPlugin[Any]] | None = None,
+    *,
+    bucket: bool = False,
 ) -> Mapping[str, str]:
     """The environment with the secrets that plugins in use declare, from every place of secrets.
 
@@ -88,12 +92,13 @@ def load_environment(
         registry: All plugins.
         pipeline: Names the plugins in use, and where secrets are kept.
         using: Look up the secrets of these plugins only.
+        bucket: Also look up those of the bucket of artifacts, when *using* is given.
     """
     import os
 
     from materia_runner.cli.redact_output import know
     from materia_runner.config.secret_needs import needs_of
-    from materia_runner.secrets.redaction import all_to_hide
+    from materia_runner.secrets.redaction import BUCKET_KEYS, all_to_hide
     from materia_runner.secrets.resolve import resolve
 
     if using is None:
@@ -101,6 +106,7 @@ def load_environment(
         names = [name for need in needs if need.in_use for name in need.names]
     else:
         names = [name for one in using for name in one.plugin.secrets]
+        names += BUCKET_KEYS if bucket else ()
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
     know(all_to_hide(found.values, registry))
     for problem in found.problems:
@@ -110,13 +116,19 @@ def load_environment(
 
 @contextmanager
 def file_named(pipeline: Pipeline) -> Iterator[None]:
-    """Add the path of materia.toml to a plugin's error about its settings."""
+    """Add the path of materia.toml to a plugin's error about its settings.
+
+    An error about the state folder names the variable to set, which is not in that file.
+    """
     from materia.errors import ConfigError
+
+    from materia_runner.folders import STATE_VARIABLE
 
     try:
         yield
     except ConfigError as error:
-        if pipeline.file is None or str(pipeline.file) in str(error):
+        text = str(error)
+        if pipeline.file is None or str(pipeline.file) in text or STATE_VARIABLE in text:
             raise
         raise ConfigError(*(f"{pipeline.file}: {one}" for one in error.args)) from error
 

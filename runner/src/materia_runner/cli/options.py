@@ -9,35 +9,21 @@ from typing import Annotated
 import typer
 
 
-def _names(kind: str, incomplete: str) -> list[tuple[str, str]]:
+def complete_provider(incomplete: str) -> list[tuple[str, str]]:
+    """Names of the installed providers."""
     from materia.plugins import load_plugins
 
     return [
         (found.plugin.name, found.plugin.summary)
-        for found in load_plugins().found
-        if found.kind == kind and found.plugin.name.startswith(incomplete)
+        for found in load_plugins().of_kind("provider")
+        if found.plugin.name.startswith(incomplete)
     ]
-
-
-def complete_provider(incomplete: str) -> list[tuple[str, str]]:
-    """Names of the installed providers."""
-    return _names("provider", incomplete)
 
 
 def complete_providers(incomplete: str) -> list[tuple[str, str]]:
     """`auto`, and the names of the installed providers."""
     auto = ("auto", "all that rent machines and have credentials")
     return [*([auto] if "auto".startswith(incomplete) else []), *complete_provider(incomplete)]
-
-
-def complete_source(incomplete: str) -> list[tuple[str, str]]:
-    """Names of the installed sources."""
-    return _names("source", incomplete)
-
-
-def complete_sink(incomplete: str) -> list[tuple[str, str]]:
-    """Names of the installed sinks."""
-    return _names("sink", incomplete)
 
 
 Config = Annotated[

@@ -59,7 +59,7 @@ TREE = (
         "Tables",
         (
             Branch("query", "tables.query", "Run an SQL query on published tables."),
-            Branch("tables", "tables.tables", "Export published tables to files."),
+            Branch("tables", "tables.tables", "List and export published tables, and roll back."),
             Branch("report", "tables.report", "Write an HTML page of runs, costs and tables."),
         ),
     ),
@@ -85,6 +85,11 @@ TREE = (
         (
             Branch(
                 "artifact", "deployment.artifact", "Build, list and push what rented machines run."
+            ),
+            Branch(
+                "schedule",
+                "deployment.schedule",
+                "Start runs and sweeps by themselves: systemd, cron or GitLab.",
             ),
             Branch(
                 "secrets",

@@ -11,6 +11,13 @@ from materia.errors import ConfigError
 from materia.plugins import KINDS, Kind, Registry
 
 from materia_runner.config.pipeline import Bucket, Budget, Pipeline
+from materia_runner.config.production import (
+    default_cap,
+    parse_channel,
+    parse_name,
+    parse_notify,
+    parse_schedule,
+)
 from materia_runner.config.project import find_project
 from materia_runner.config.stages import STAGES, parse_stage
 from materia_runner.config.table import Findings, Mistake, Table, in_order, is_currency
@@ -58,11 +65,14 @@ def parse(
         parse_stage(stage, stages_table.table(stage.name), exchange.shown) for stage in STAGES
     )
     stages_table.finish()
-    budget = _budget(top.table("budget"), exchange.configured)
+    budget = _budget(top.table("budget"), exchange)
     artifacts = _artifacts(top.table("artifacts"))
     variables = secret_names(registry)
     esc = _esc(top.table("secrets"), variables)
+    notify = parse_notify(top.table("notify"), variables)
+    schedule = parse_schedule(top.table("schedule"))
     settings = _settings(top, registry)
+    pipeline_name = parse_name(top, source)
     top.finish(variables)
     pipeline = Pipeline(
         directory=directory,
@@ -77,6 +87,9 @@ def parse(
         budget=budget,
         artifacts=artifacts,
         esc=esc,
+        name=pipeline_name,
+        notify=notify,
+        schedule=schedule,
     )
     return pipeline, in_order(findings.mistakes, document)
 
@@ -160,28 +173,34 @@ def parse_providers(names: Sequence[str], registry: Registry) -> tuple[str, ...]
     return found
 
 
-def _budget(table: Table, currency: str) -> Budget:
+def _budget(table: Table, exchange: Exchange) -> Budget:
     caps = []
     for key in ("run", "monthly"):
         amount = table.amount(key, Decimal(-1))
-        caps.append(Money(amount, currency) if amount >= 0 else None)
+        caps.append(Money(amount, exchange.configured) if amount >= 0 else None)
     table.finish()
-    return Budget(max_cost=caps[0], monthly=caps[1])
+    return Budget(max_cost=caps[0] or default_cap(exchange), monthly=caps[1])
 
 
 def _artifacts(table: Table) -> Bucket | None:
     url = table.text("bucket", "")
     endpoint = table.text("endpoint", "")
     region = table.text("region", "")
+    channel = parse_channel(table)
     table.finish()
     named = url.startswith("s3://") and url.removeprefix("s3://").strip("/")
-    if (url or endpoint or region) and not named:
+    if (url or endpoint or region or channel) and not named:
         table.wrong("bucket", 'an address like "s3://bucket/prefix"')
     if endpoint and not endpoint.startswith(("https://", "http://")):
         table.wrong("endpoint", 'an address that begins with "https://"')
     if not url:
         return None
-    return Bucket(url=url.rstrip("/"), endpoint=endpoint or None, region=region or None)
+    return Bucket(
+        url=url.rstrip("/"),
+        endpoint=endpoint or None,
+        region=region or None,
+        channel=channel,
+    )
 
 
 def _esc(table: Table, variables: tuple[str, ...]) -> str | None:

@@ -57,11 +57,13 @@ class Bucket:
         url: Name of the bucket and prefix, for example `s3://acme/materia`.
         endpoint: Address of the store, or None for AWS.
         region: Region of the bucket, or None for the region in the environment.
+        channel: Channel whose release the workers run; None to build what they run here.
     """
 
     url: str
     endpoint: str | None = None
     region: str | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Budget:
     """Caps on the cost of rented machines, in the currency of `[currency]`, net of VAT.
 
     Attributes:
-        max_cost: Cap of one run, or None.
+        max_cost: Cap of one run, or None; materia.toml has `DEFAULT_CAP` unless it sets one.
         monthly: Cap of all runs in one ledger, per calendar month (UTC), or None.
     """
 
@@ -78,6 +80,21 @@ class Budget:
 
 
 NO_BUDGET = Budget()
+# Of one run. Both stages on the cheapest machines cost a tenth of it in the worst case.
+DEFAULT_CAP = Money(Decimal(1), "EUR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When runs and sweeps start by themselves.
+
+    Attributes:
+        run: Calendar expression of systemd, or None.
+        sweep: Time from the end of a sweep to the next one, or None.
+    """
+
+    run: str | None = None
+    sweep: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +117,9 @@ class Pipeline:
         artifacts: Bucket of the artifacts, or None to copy them to each worker.
         esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
+        name: Name that tells it from other pipelines, in a bucket that they share.
+        schedule: When its runs and sweeps start by themselves.
+        notify: What a webhook is notified of: `run`, `sweep`.
     """
 
     directory: Path
@@ -116,3 +136,6 @@ class Pipeline:
     artifacts: Bucket | None = None
     esc: str | None = None
     file: Path | None = None
+    name: str = "pipeline"
+    notify: tuple[str, ...] = ()
+    schedule: Schedule = field(default_factory=Schedule)

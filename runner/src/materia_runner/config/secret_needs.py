@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from materia_runner.secrets.redaction import BUCKET_KEYS
+from materia_runner.secrets.redaction import BUCKET_KEYS, WEBHOOKS
 
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
@@ -19,20 +19,20 @@ class Need:
     """The secrets that one plugin or bucket requires, all of them.
 
     Attributes:
-        kind: `source`, `sink`, `provider`, or `artifacts` for the bucket.
-        name: Name of the plugin, or address of the bucket.
+        kind: `source`, `sink`, `provider`, `artifacts` for the bucket, or `notify` for a webhook.
+        name: Name of the plugin, address of the bucket, or what the webhook is notified of.
         names: Names of the variables; empty when it needs none.
         in_use: Whether the pipeline uses it.
     """
 
-    kind: Literal["source", "sink", "provider", "artifacts"]
+    kind: Literal["source", "sink", "provider", "artifacts", "notify"]
     name: str
     names: tuple[str, ...]
     in_use: bool = True
 
 
 def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
-    """Required secrets of every installed plugin, and of the bucket if there is one.
+    """Required secrets of every installed plugin, of the bucket and of webhooks, if any.
 
     A pipeline that names no provider uses all that rent machines.
     """
@@ -48,6 +48,7 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
     ]
     if pipeline.artifacts is not None:
         needs.append(Need(kind="artifacts", name=pipeline.artifacts.url, names=BUCKET_KEYS))
+    needs += [Need(kind="notify", name=what, names=(WEBHOOKS[what],)) for what in pipeline.notify]
     return tuple(needs)
 
 

@@ -20,11 +20,14 @@ HEAD = f"""\
 # that rent machines and have credentials, or a list: ["hetzner", "oracle"].
 {{defaults}}
 
+# Name of the pipeline, to tell it from others that share its bucket; default: that of the source.
+# name = "coffee"  # not set
+
 # Caps on the cost of rented machines, in the currency below. A machine counts with its price until
 # its hard deadline; nothing is rented that could exceed a cap.
 [budget]
 # One run (--max-cost):
-# run = "0.50"  # not set
+# run = "1"
 # All runs in the ledger of a calendar month:
 # monthly = "20"  # not set
 
@@ -41,6 +44,18 @@ HEAD = f"""\
 # Environment of Pulumi ESC, for secrets that are not found elsewhere.
 # esc = "organization/project/name"  # not set
 
+# A webhook that is notified when a run or a sweep starts, succeeds or fails, as those of
+# healthchecks.io are. Its address is a secret: MATERIA_RUN_WEBHOOK and MATERIA_SWEEP_WEBHOOK.
+[notify]
+# runs = false
+# sweeps = false
+
+# When runs and sweeps start by themselves, once `materia schedule install` was run: a calendar
+# expression of systemd (`man systemd.time`), and the minutes between two sweeps.
+[schedule]
+# run = "*-*-* 17:30 UTC"  # not set
+# sweep = 15  # not set
+
 [transform]
 # The SQLMesh project: its folder, relative to this file, or the name of an installed project.
 # Default: the folder below, here or in a parent folder, or else the installed one for the source.
@@ -52,6 +67,8 @@ HEAD = f"""\
 # Address of an object store that is not AWS, and the region:
 # endpoint = "https://account.r2.cloudflarestorage.com"  # not set
 # region = "auto"  # not set
+# Run what `materia artifact push --channel NAME` pushed, instead of what is installed here:
+# channel = "prod"  # not set
 """
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 

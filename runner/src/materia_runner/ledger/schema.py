@@ -113,8 +113,8 @@ def translated_errors(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
         if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
             raise ConfigError(
-                f"materia cannot keep its records in {path}: {error}; make the file and its folder "
-                f"writable, or set MATERIA_STATE_DIR to another folder"
+                f"cannot write the ledger {path}: {error}; make the file and its folder writable, "
+                "or set MATERIA_STATE_DIR to another folder"
             ) from error
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise LedgerError(
@@ -132,6 +132,6 @@ def translated_errors(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"materia cannot keep its records in {path}: {error.strerror or error}; make the "
-            f"folder writable, or set MATERIA_STATE_DIR to another one"
+            f"cannot write the ledger {path}: {error.strerror or error}; make its folder writable, "
+            "or set MATERIA_STATE_DIR to another one"
         ) from error

@@ -206,6 +206,6 @@ class State:
     def _unwritable(self, error: OSError) -> ConfigError:
         where = error.filename or self.folder
         return ConfigError(
-            f"materia cannot keep its records in {where}: {error.strerror or error}; make the "
+            f"cannot write to the state folder, {where}: {error.strerror or error}; make the "
             f"folder writable, or set {STATE_VARIABLE} to another one"
         )

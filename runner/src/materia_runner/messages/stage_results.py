@@ -62,6 +62,7 @@ class Published:
     tests: Count
     tables: tuple[Table, ...]
     database: Path | None
+    tests_skipped: str = ""
     problems: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -30,14 +30,14 @@ from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
 from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
 from materia_runner.pricing.offer_check import checked
-from materia_runner.pricing.offer_query import Asking, NoAnswer, ask_all, named, one_line
+from materia_runner.pricing.offer_query import NoAnswer, OfferQuery, ask_all, named, one_line
 from materia_runner.secrets.redaction import to_hide
 
 AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class AvailableOffers:
     """Offers that are available now.
 
     Attributes:
@@ -57,11 +57,13 @@ class Market:
 
 def no_provider_rents(registry: Registry) -> str:
     """Message for an environment without a provider that rents machines."""
-    sentence = "no provider that rents machines is installed"
+    return f"no provider that rents machines is installed{how_to_add_one(registry)}"
+
+
+def how_to_add_one(registry: Registry) -> str:
+    """End of a message: the command for a bundled plugin that is missing; empty if none is."""
     missing = sorted(bundled() - {found.distribution for found in registry.found})
-    if not missing:
-        return sentence
-    return f"{sentence}; to install one, for example: {install_command(missing[0])}"
+    return f"; to install one, for example: {install_command(missing[0])}" if missing else ""
 
 
 def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlugin[Provider]]:
@@ -79,13 +81,13 @@ def who_takes_part(pipeline: Pipeline, registry: Registry) -> list[InstalledPlug
     return [registry.provider(name) for name in names]
 
 
-def ask_market(
+def collect_offers(
     pipeline: Pipeline,
     registry: Registry,
     environment: Mapping[str, str],
     *,
     waiting: Callable[[Sequence[str]], None] = lambda _: None,
-) -> Market:
+) -> AvailableOffers:
     """Ask the providers of *pipeline* concurrently for offers for its stages.
 
     Continues without a provider that fails, unless it is the only one.
@@ -100,8 +102,8 @@ def ask_market(
         return _ask_only(found[0], pipeline, environment, needs)
     lacking = {one.plugin.name: reason for one in found if (reason := _lacking(one, environment))}
     able = [one for one in found if one.plugin.name not in lacking]
-    askings = [
-        Asking(
+    queries = [
+        OfferQuery(
             found=one,
             requirements=need,
             settings=pipeline.settings["provider", one.plugin.name],
@@ -112,7 +114,7 @@ def ask_market(
         for need in needs
     ]
     asked = ask_all(
-        askings,
+        queries,
         environment,
         cache=PriceCache(prices_folder(environment)),
         now=datetime.now(UTC),
@@ -124,9 +126,7 @@ def ask_market(
     unanswered = list(lacking.values())
     for one in able:
         given = [
-            answer
-            for asking, answer in zip(askings, asked.given, strict=True)
-            if asking.found is one
+            answer for query, answer in zip(queries, asked.given, strict=True) if query.found is one
         ]
         some = [answer for answer in given if isinstance(answer, Answer)]
         if not some:
@@ -138,7 +138,7 @@ def ask_market(
     if not offers:
         reasons = [one.reason for one in unanswered]
         raise NoOfferError("\n  ".join(["no machine can be rented now", *reasons]))
-    return Market(
+    return AvailableOffers(
         offers=tuple(offers),
         unanswered=tuple(unanswered),
         owned=frozenset(one.plugin.name for one in found if not one.plugin.rents),
@@ -205,8 +205,8 @@ def _ask_only(
     pipeline: Pipeline,
     environment: Mapping[str, str],
     needs: Sequence[Requirements],
-) -> Market:
-    with _faults_told(found, environment):
+) -> AvailableOffers:
+    with _translated(found, environment):
         provider = _open(found, pipeline, environment, once=Once())
     name = found.plugin.name
     offers: list[Offer] = []
@@ -214,7 +214,7 @@ def _ask_only(
     nothing: NoOfferError | None = None
     for need in needs:
         try:
-            with _faults_told(found, environment):
+            with _translated(found, environment):
                 given = checked(_offers(provider, need), provider=name, rents=found.plugin.rents)
         except NoOfferError as error:  # for this need
             nothing = error
@@ -225,7 +225,7 @@ def _ask_only(
         raise nothing
     if not offers:
         raise NoOfferError("\n  ".join([f"{name}: returned no offers", *left_out]))
-    return Market(
+    return AvailableOffers(
         offers=tuple(replace(offer, provider=name) for offer in different(offers)),
         owned=frozenset() if found.plugin.rents else frozenset({name}),
         providers={name: provider},
@@ -234,9 +234,7 @@ def _ask_only(
 
 
 @contextmanager
-def _faults_told(
-    found: InstalledPlugin[Provider], environment: Mapping[str, str]
-) -> Iterator[None]:
+def _translated(found: InstalledPlugin[Provider], environment: Mapping[str, str]) -> Iterator[None]:
     """Turn an unexpected exception of the plugin into a ProviderError of one sentence."""
     try:
         yield

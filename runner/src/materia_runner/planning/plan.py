@@ -18,7 +18,7 @@ from materia.errors import NoOfferError
 from materia.text import duration_text
 
 from materia_runner.config.pipeline import Stage
-from materia_runner.figures import money_text
+from materia_runner.figures import money_text, unit_price_text
 from materia_runner.planning.budget import worst_case
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
@@ -102,7 +102,7 @@ class Placement:
         """The calculation of `worst`, in one line."""
         offer = self.chosen.offer
         return (
-            f"{self.name}: {machine_text(offer)} at {offer.hourly.amount:f} "
+            f"{self.name}: {machine_text(offer)} at {unit_price_text(offer.hourly)} "
             f"{offer.hourly.currency}/h for at most {duration_text(self.deadline)}, in total "
             f"{money_text(self.worst)}"
         )

@@ -48,7 +48,7 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class OfferQuery:
     """One provider to ask, and how.
 
     Attributes:
@@ -81,7 +81,7 @@ class Answers:
     """The answers to a round of questions.
 
     Attributes:
-        given: An answer, or the reason for none, for each asking, in the same order.
+        given: An answer, or the reason for none, for each query, in the same order.
         providers: Opened providers that answered in time, by name.
     """
 
@@ -90,7 +90,7 @@ class Answers:
 
 
 def ask_all(
-    askings: Sequence[Asking],
+    queries: Sequence[OfferQuery],
     environment: Mapping[str, str],
     *,
     cache: PriceCache,
@@ -106,7 +106,7 @@ def ask_all(
     not counted. Implausible offers are left out of an answer, each with a line.
 
     Args:
-        askings: Providers to ask, with the requirements.
+        queries: Providers to ask, with the requirements.
         environment: Variables that have the secrets.
         cache: The price cache.
         now: Time in UTC.
@@ -118,27 +118,27 @@ def ask_all(
     """
     results: dict[int, Answer | NoAnswer] = {}
     providers: dict[str, Provider] = {}
-    for number, asking in enumerate(askings):
-        kept = None if source in {"provider", "now"} else cache.read(asking.question)
+    for number, query in enumerate(queries):
+        kept = None if source in {"provider", "now"} else cache.read(query.question)
         if source == "cache":
-            results[number] = _from_cache(asking, kept, now)
-        elif kept is not None and _serves(asking, kept, environment, now):
-            results[number] = replace(kept, remark=_remark(asking, kept, environment))
-    missing = [number for number in range(len(askings)) if number not in results]
+            results[number] = _from_cache(query, kept, now)
+        elif kept is not None and _serves(query, kept, environment, now):
+            results[number] = replace(kept, remark=_remark(query, kept, environment))
+    missing = [number for number in range(len(queries)) if number not in results]
     if missing:
-        visits = _visits(askings, missing, environment, now)
-        asked = _ask(askings, visits, patience=patience, waiting=waiting)
+        visits = _visits(queries, missing, environment, now)
+        asked = _ask(queries, visits, patience=patience, waiting=waiting)
         for visit in visits:
             if visit.provider and any(isinstance(asked[one], Answer) for one in visit.numbers):
                 providers[visit.name] = visit.provider
         for number, result in asked.items():
-            results[number] = _keep(askings[number], result, cache, now, source=source)
-    given = tuple(results[number] for number in range(len(askings)))
+            results[number] = _keep(queries[number], result, cache, now, source=source)
+    given = tuple(results[number] for number in range(len(queries)))
     return Answers(given=given, providers=providers)
 
 
 def _visits(
-    askings: Sequence[Asking],
+    queries: Sequence[OfferQuery],
     numbers: Sequence[int],
     environment: Mapping[str, str],
     now: datetime,
@@ -146,17 +146,17 @@ def _visits(
     """One visit to each provider, with all its questions."""
     visits: list[_Visit] = []
     for number in numbers:
-        asking = askings[number]
-        visit = next((one for one in visits if one.is_to(asking)), None)
+        query = queries[number]
+        visit = next((one for one in visits if one.is_to(query)), None)
         if visit is None:
-            visit = _Visit(asking, environment, now)
+            visit = _Visit(query, environment, now)
             visits.append(visit)
         visit.numbers.append(number)
     return visits
 
 
 def _ask(
-    askings: Sequence[Asking],
+    queries: Sequence[OfferQuery],
     visits: Sequence[_Visit],
     *,
     patience: timedelta,
@@ -167,7 +167,7 @@ def _ask(
         [
             (
                 visit.name,
-                partial(visit.ask, askings, results),
+                partial(visit.ask, queries, results),
             )  # keeps answers from before a timeout
             for visit in visits
         ],
@@ -177,7 +177,7 @@ def _ask(
     )
     given = dict(results)  # a copy: a late provider may still answer
     for number in (number for visit in visits for number in visit.numbers):
-        name = askings[number].found.plugin.name
+        name = queries[number].found.plugin.name
         reason = f"{name}: no answer within {duration_text(patience)}; try again later"
         given.setdefault(number, NoAnswer(provider=name, reason=reason))
     return given
@@ -186,24 +186,24 @@ def _ask(
 class _Visit:
     """One provider, opened once for all its questions."""
 
-    def __init__(self, asking: Asking, environment: Mapping[str, str], now: datetime) -> None:
-        self._asking = asking
+    def __init__(self, query: OfferQuery, environment: Mapping[str, str], now: datetime) -> None:
+        self._query = query
         self._environment = environment
         self._now = now
         self._once = Once()
         self.provider: Provider | None = None
         self._failure: Exception | None = None
-        self.name = asking.found.plugin.name
+        self.name = query.found.plugin.name
         self.numbers: list[int] = []
 
-    def is_to(self, asking: Asking) -> bool:
-        """Whether *asking* is a question to the same provider."""
-        mine = self._asking
-        return asking.found == mine.found and asking.settings == mine.settings
+    def is_to(self, query: OfferQuery) -> bool:
+        """Whether *query* is a question to the same provider."""
+        mine = self._query
+        return query.found == mine.found and query.settings == mine.settings
 
     def open(self) -> None:
         """Import the plugin's SDK and open it; each answer carries a failure."""
-        one = self._asking
+        one = self._query
         try:
             self.provider = open_plugin(
                 one.found,
@@ -215,16 +215,16 @@ class _Visit:
         except Exception as error:  # noqa: BLE001 -- a fault of one plugin is that plugin's alone
             self._failure = error
 
-    def ask(self, askings: Sequence[Asking], results: dict[int, Answer | NoAnswer]) -> None:
+    def ask(self, queries: Sequence[OfferQuery], results: dict[int, Answer | NoAnswer]) -> None:
         """Put an answer, or the reason for none, into *results* for each of its numbers."""
         for number in self.numbers:
-            results[number] = self._answer(askings[number])
+            results[number] = self._answer(queries[number])
 
-    def _answer(self, asking: Asking) -> Answer | NoAnswer:
-        name, plugin = self.name, asking.found.plugin
+    def _answer(self, query: OfferQuery) -> Answer | NoAnswer:
+        name, plugin = self.name, query.found.plugin
         secrets = to_hide(plugin.secrets, self._environment)
         try:
-            offers, reason = self._offers(asking)
+            offers, reason = self._offers(query)
             found = checked(
                 (_by_name(offer, name) for offer in offers), provider=name, rents=plugin.rents
             )
@@ -248,22 +248,22 @@ class _Visit:
             left_out=left_out,
         )
 
-    def _offers(self, asking: Asking) -> tuple[Sequence[Offer], str]:
+    def _offers(self, query: OfferQuery) -> tuple[Sequence[Offer], str]:
         """The offers, and the reason when they are only the public ones."""
-        plugin = asking.found.plugin
-        needs = neutral(asking.requirements)
+        plugin = query.found.plugin
+        needs = neutral(query.requirements)
         try:
             if self._failure is not None:
                 raise self._failure
             assert self.provider is not None  # noqa: S101 -- opened, or failed
             return self.provider.offers(needs), ""
         except (MissingSecretError, CredentialsError) as error:
-            if plugin.public_offers is None or not asking.public:
+            if plugin.public_offers is None or not query.public:
                 raise
             opening = Opening(
                 secrets={},
-                settings=asking.settings,
-                directory=asking.directory,
+                settings=query.settings,
+                directory=query.directory,
                 once=self._once,
             )
             try:
@@ -283,23 +283,23 @@ def _public(name: str, error: MateriaError) -> str:
     return f"{name}: public prices, because it refused the credentials: {error}"
 
 
-def _serves(asking: Asking, kept: Answer, environment: Mapping[str, str], now: datetime) -> bool:
+def _serves(query: OfferQuery, kept: Answer, environment: Mapping[str, str], now: datetime) -> bool:
     """Whether a cached answer is fresh, and was given for the same credentials."""
-    return now - kept.asked_at < FRESH_FOR and kept.public == bool(_lacking(asking, environment))
+    return now - kept.asked_at < FRESH_FOR and kept.public == bool(_lacking(query, environment))
 
 
-def _remark(asking: Asking, kept: Answer, environment: Mapping[str, str]) -> str:
-    name = asking.found.plugin.name
-    lacking = _lacking(asking, environment)
+def _remark(query: OfferQuery, kept: Answer, environment: Mapping[str, str]) -> str:
+    name = query.found.plugin.name
+    lacking = _lacking(query, environment)
     return _public(name, MissingSecretError(name, lacking)) if kept.public and lacking else ""
 
 
-def _lacking(asking: Asking, environment: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(name for name in asking.found.plugin.secrets if not environment.get(name))
+def _lacking(query: OfferQuery, environment: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in query.found.plugin.secrets if not environment.get(name))
 
 
-def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | NoAnswer:
-    name = asking.found.plugin.name
+def _from_cache(query: OfferQuery, kept: Answer | None, now: datetime) -> Answer | NoAnswer:
+    name = query.found.plugin.name
     if kept is None:
         reason = f"{name}: no cached answer to this question; run again without --offline"
         return NoAnswer(provider=name, reason=reason)
@@ -307,13 +307,18 @@ def _from_cache(asking: Asking, kept: Answer | None, now: datetime) -> Answer | 
 
 
 def _keep(
-    asking: Asking, result: Answer | NoAnswer, cache: PriceCache, now: datetime, *, source: Source
+    query: OfferQuery,
+    result: Answer | NoAnswer,
+    cache: PriceCache,
+    now: datetime,
+    *,
+    source: Source,
 ) -> Answer | NoAnswer:
     """Cache a new answer; without one, fall back to the cached answer, with a remark."""
     if isinstance(result, Answer):
-        cache.write(asking.question, result)
+        cache.write(query.question, result)
         return result
-    kept = None if source == "now" else cache.read(asking.question)
+    kept = None if source == "now" else cache.read(query.question)
     if kept is None:
         return result
     return replace(

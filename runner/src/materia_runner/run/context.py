@@ -16,6 +16,7 @@ from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
 from materia.protocols import Sink, Source
 
 from materia_runner.config.pipeline import Pipeline, Stage
+from materia_runner.figures import moment_text
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
@@ -26,7 +27,9 @@ from materia_runner.run.recorder import Recorder
 from materia_runner.signals import Interrupts
 
 if TYPE_CHECKING:
+    from materia_runner.artifact.channel.pinned import PinnedRelease
     from materia_runner.artifact.find import Artifact
+    from materia_runner.schedule.lease import LeaseKeeper
 
 
 # A worker's clock may be ahead of this one, so a new month may begin there first.
@@ -50,6 +53,8 @@ class RunContext:
         signals: Signals, held back while a machine is created or destroyed.
         attempts: Number of attempts at each stage.
         artifacts: Artifacts built for this run, by stage and machine facts.
+        lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
+        pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
         said: Messages about artifacts that were already shown.
     """
 
@@ -65,6 +70,8 @@ class RunContext:
     signals: Interrupts
     attempts: dict[str, int] = field(default_factory=dict)
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
+    pinned: PinnedRelease | None = None
+    lease: LeaseKeeper | None = None
     said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
 
@@ -90,6 +97,25 @@ class RunContext:
     def sink(self) -> InstalledPlugin[Sink]:
         """The sink's plugin."""
         return self.registry.sink(self.pipeline.sink)
+
+    def pin(self) -> None:
+        """Read the channel once, before anything is rented: a later push changes nothing here.
+
+        Raises:
+            ArtifactError: the channel has no release that this machine can run.
+        """
+        if self.pinned is not None or self.pipeline.artifacts is None:
+            return
+        from materia_runner.artifact.channel.pinned import pin
+
+        self.pinned = pin(self.pipeline, self.registry, self.environment)
+        if self.pinned is not None:
+            release = self.pinned.release
+            self.recorder.say(
+                self.pipeline.stages[0].name,
+                f"workers run the release {release.id} of {self.pinned.where}, pushed "
+                f"{moment_text(release.pushed_at)}",
+            )
 
     def home_sink(self) -> Sink | None:
         """The sink, opened here once for the run; None when workers open it themselves."""
@@ -148,6 +174,7 @@ class RunContext:
             return None
         from materia_runner.worker.transform import up_to_date
 
+        self.pin()
         with self._heard(stage):
             source = self._open(self.source)
         return up_to_date(
@@ -155,6 +182,7 @@ class RunContext:
             self.home_sink() or self._open(self.sink),
             self.request(stage, workspace=Path(), at_home=True),
             version=self.source.version,
+            models=None if self.pinned is None else self.pinned.release.models,
         )
 
     def partitions(self, stage: Stage) -> frozenset[str] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -271,8 +272,6 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
     Raises:
         ArtifactError: an artifact cannot be built.
     """
-    from materia_runner.artifact.find import find_or_build
-
     offer = placement.chosen.offer
     settings = context.pipeline.settings["provider", offer.provider]
     facts = expected(context.state, offer.provider, settings, offer.architecture)
@@ -287,14 +286,31 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
         key = (stage.name, facts)
         known = context.artifacts.get(key)
         if known is None or known.url is not None:  # a URL is valid for minutes only
-            context.artifacts[key] = find_or_build(
-                python=facts.python,
-                architecture=facts.architecture,
-                registry=context.registry,
-                pipeline=context.pipeline,
-                environment=context.environment,
-                stages=[stage.name],
-                say=say,
-            )
+            context.artifacts[key] = _artifact(context, stage, facts, say)
         found.append(context.artifacts[key])
     return found
+
+
+def _artifact(
+    context: RunContext, stage: Stage, facts: MachineFacts, say: Callable[[str], None]
+) -> Artifact:
+    """The artifact for *stage*: of the channel's release, or of what is installed here."""
+    from materia_runner.artifact.find import artifacts_folder, find_or_build
+
+    if context.pinned is not None:
+        return context.pinned.artifact(
+            stage.name,
+            python=facts.python,
+            architecture=facts.architecture,
+            cache=artifacts_folder(os.environ),
+            say=say,
+        )
+    return find_or_build(
+        python=facts.python,
+        architecture=facts.architecture,
+        registry=context.registry,
+        pipeline=context.pipeline,
+        environment=context.environment,
+        stages=[stage.name],
+        say=say,
+    )

@@ -24,7 +24,6 @@ from materia.errors import (
 from materia.plugins import Registry
 from materia_providers.clock import provider_time
 
-from materia_runner.codec import plain
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.figures import money_text
@@ -32,17 +31,18 @@ from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
-from materia_runner.planning.available_offers import Market, ask_market, refuse_folders
+from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
 from materia_runner.planning.plan import Placement, Plan, make_plan
-from materia_runner.planning.plan_json import plan_values
 from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
+from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.placement import PlacementRun, artifacts_of
+from materia_runner.run.plan_record import save_plan
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
@@ -110,12 +110,12 @@ def plan_run(
         MateriaError: the only provider raised it.
     """
     refuse_folders(pipeline, registry)
-    market = ask_market(pipeline, registry, environment)
+    available = collect_offers(pipeline, registry, environment)
     stages = _with_experience(pipeline, ledger)
     return Planned(
-        plan=_plan(pipeline, stages, market, Failover(offers=market.offers)),
-        unanswered=market.unanswered,
-        left_out=market.left_out,
+        plan=_plan(pipeline, stages, available, Failover(offers=available.offers)),
+        unanswered=available.unanswered,
+        left_out=available.left_out,
     )
 
 
@@ -157,7 +157,10 @@ def run(
             signals=signals,
         )
         with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
-            reports = _run_all(context, Approval(approve))
+            try:
+                reports = _run_all(context, Approval(approve))
+            finally:
+                release_lease(context)
         total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
@@ -188,42 +191,38 @@ def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
     pipeline, recorder = context.pipeline, context.recorder
     first = pipeline.stages[0].name
     refuse_folders(pipeline, context.registry)
-    market = ask_market(pipeline, context.registry, context.environment)
-    for unanswered in market.unanswered:
+    available = collect_offers(pipeline, context.registry, context.environment)
+    for unanswered in available.unanswered:
         expected = unanswered.lacking and not pipeline.providers
         recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
-    for line in market.left_out:
+    for line in available.left_out:
         recorder.say(first, line, warning=True)
-    _sweep(context, market)
+    _sweep(context, available)
     remaining: Sequence[Stage] = _with_experience(pipeline, recorder.ledger)
     reports: list[StageReport] = []
-    failover = Failover(offers=market.offers)
+    failover = Failover(offers=available.offers)
     with FailoverNotices(partial(recorder.say, warning=True)) as notices:
         number = 0
         while remaining:
             context.signals.let_through()
-            plan = _plan(pipeline, remaining, market, failover)
+            plan = _plan(pipeline, remaining, available, failover)
             placement = plan.placements[0]
             provider = placement.chosen.offer.provider
-            owned = provider in market.owned
+            owned = provider in available.owned
             if not number:
-                without_answer = {
-                    "unanswered": plain(market.unanswered),
-                    "left_out": list(market.left_out),
-                }
-                recorder.ledger.save_plan(context.run, {**plan_values(plan), **without_answer})
+                save_plan(context, plan, available, owned=owned)
             if not owned:
                 if (result := context.needs_no_machine(remaining[0])) is not None:
                     recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
                     reports.append(_unrented(remaining[0], result))
                     remaining = remaining[1:]
                     continue
-                _before_renting(context, plan, market, approval)
+                _before_renting(context, plan, available, approval)
             notices.tried()
             if not owned:
                 recorder.say(placement.stages[0].name, _chosen(placement))
             number += 1
-            attempt = PlacementRun(context, placement, market.providers[provider], number=number)
+            attempt = PlacementRun(context, placement, available.providers[provider], number=number)
             try:
                 with meter_shown(recorder, context.cost_meter, placement.stages[0].name):
                     attempt.go(owned=owned)
@@ -261,20 +260,26 @@ def _next_try(
     return failover.learn(error, attempt.offer)
 
 
-def _before_renting(context: RunContext, plan: Plan, market: Market, approval: Approval) -> None:
-    """Check the caps, ask for approval, and prepare what would cost paid time later.
+def _before_renting(
+    context: RunContext, plan: Plan, available: AvailableOffers, approval: Approval
+) -> None:
+    """Check the caps, ask for approval, take the lease, and prepare what would cost paid time.
 
     Raises:
         ArtifactError: an artifact cannot be built.
         BudgetError: the worst case exceeds a cap, or the plan was declined.
-        BusyError: another process holds the database of the sink.
+        BusyError: another process holds the database of the sink, or another run the lease.
     """
     _check_budget(context, plan)
-    approval.require(Planned(plan=plan, unanswered=market.unanswered, left_out=market.left_out))
-    _make_ready(context, plan, market)
+    approval.require(
+        Planned(plan=plan, unanswered=available.unanswered, left_out=available.left_out)
+    )
+    context.pin()
+    hold_lease(context, plan)
+    _make_ready(context, plan, available)
 
 
-def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
+def _make_ready(context: RunContext, plan: Plan, available: AvailableOffers) -> None:
     """Lock the sink and build artifacts before a machine is rented: a failure then costs nothing.
 
     Raises:
@@ -284,7 +289,7 @@ def _make_ready(context: RunContext, plan: Plan, market: Market) -> None:
     rented = [
         placement
         for placement in plan.placements
-        if placement.chosen.offer.provider not in market.owned
+        if placement.chosen.offer.provider not in available.owned
     ]
     for placement in rented:
         artifacts_of(context, placement)
@@ -298,16 +303,18 @@ def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
     return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
 
 
-def _plan(pipeline: Pipeline, stages: Sequence[Stage], market: Market, failover: Failover) -> Plan:
+def _plan(
+    pipeline: Pipeline, stages: Sequence[Stage], available: AvailableOffers, failover: Failover
+) -> Plan:
     try:
         return make_plan(
             stages,
-            market.offers,
+            available.offers,
             start=datetime.now(UTC),
             exchange=pipeline.exchange,
             excluded=failover.excluded,
-            owned=market.owned,
-            unanswered=[*(one.reason for one in market.unanswered), *market.left_out],
+            owned=available.owned,
+            unanswered=[*(one.reason for one in available.unanswered), *available.left_out],
         )
     except NoOfferError as error:
         if not failover.reasons:
@@ -354,19 +361,19 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _sweep(context: RunContext, market: Market) -> None:
+def _sweep(context: RunContext, available: AvailableOffers) -> None:
     """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
     first = context.pipeline.stages[0].name
 
     def sweep(name: str) -> Swept | MateriaError:
         try:
-            provider = market.providers[name]
+            provider = available.providers[name]
             now = provider_time(provider).now
             return sweep_provider(provider, name=name, state=context.state, now=now)
         except MateriaError as error:
             return error
 
-    names = sorted(market.providers)
+    names = sorted(available.providers)
     results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Swept):

@@ -47,8 +47,8 @@ class StageLog:
             return
         with self._file:
             if self._cut_lines:
-                told = f"{self._cut_lines:,} lines ({self._cut_bytes:,} bytes) were cut here"
-                self._file.write(_stamped(at, f"{told}: a log has at most {self._size()}"))
+                notice = f"{self._cut_lines:,} lines ({self._cut_bytes:,} bytes) were cut here"
+                self._file.write(_stamped(at, f"{notice}: a log has at most {self._size()}"))
             self._file.write(b"".join(self._tail))
         self._tail.clear()
 
@@ -59,8 +59,8 @@ class StageLog:
             return
         if not self._full:
             self._full = True
-            told = f"only the end is kept from here on: a log has at most {self._size()}\n"
-            self._file.write(line[: line.index(b"Z ") + 2] + told.encode())
+            notice = f"only the end is kept from here on: a log has at most {self._size()}\n"
+            self._file.write(line[: line.index(b"Z ") + 2] + notice.encode())
         self._tail.append(line)
         self._in_tail += len(line)
         while self._in_tail > self._tail_bytes:

@@ -41,7 +41,7 @@ class Follower:
         self._script = command
         self._fresh = True  # until the worker has answered: it starts a command it does not know
         self._has = 0  # bytes of its records received
-        self._told = 0  # bytes of its records handled here, which the worker can drop
+        self._acknowledged = 0  # bytes of its records handled here, which the worker can drop
         self._asked = 0
         self._news = asyncio.Event()
         self._lines: list[bytes] = []  # for its standard input
@@ -52,9 +52,9 @@ class Follower:
         self._task: asyncio.Task[Any] | None = None
         self._program: Program | None = None
 
-    def told(self, offset: int) -> None:
+    def acknowledge(self, offset: int) -> None:
         """Acknowledge, from another thread, all output up to *offset*."""
-        self._told = offset
+        self._acknowledged = offset
         if offset - self._asked > WINDOW_BYTES // 8 and self._loop is not None:
             self._asked = offset
             self._loop.call_soon_threadsafe(self._news.set)
@@ -142,7 +142,7 @@ class Follower:
                         f"{duration_text(self._script.lease)} and ended {self._script.id}"
                     )
                 return end
-            if self._has - self._told > 2 * WINDOW_BYTES:
+            if self._has - self._acknowledged > 2 * WINDOW_BYTES:
                 raise WorkerLostError(
                     f"{host}: gave up the worker, because it sends more output of "
                     f"{self._script.id} than was requested"
@@ -154,7 +154,7 @@ class Follower:
         while not program.closed:
             with suppress(*broken()):
                 lines = self._lines[self._sent :]
-                program.write(b"%b%d\n" % (b"".join(lines), self._told))
+                program.write(b"%b%d\n" % (b"".join(lines), self._acknowledged))
                 self._sent += len(lines)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 LONGEST_HEAD = 12  # `o 65536` and its line end, with room to spare
@@ -134,6 +133,3 @@ def _is_path(value: object) -> bool:
 
 def _is_version(value: object) -> bool:
     return type(value) is int and 0 <= value < 1000
-
-
-Decode = Callable[[bytes], Any]

@@ -122,7 +122,7 @@ class Session:
             while (found := follower.records.get()) is not None:
                 kind, payload, offset = found
                 texts[kind].feed(payload)
-                follower.told(offset)
+                follower.acknowledge(offset)
             end = future.result()
         except BaseException:
             if future is not None:

@@ -118,7 +118,9 @@ def extract(
             else ""
         )
         raise SourceError(
-            f"{request.source}: no file could be fetched\n{listing(counts.problems)}{not_asked}"
+            f"{request.source}: no file could be fetched; check the network and the settings "
+            f"under [sources.{request.source}], and run again\n"
+            f"{listing(counts.problems)}{not_asked}"
         )
     return {**asdict(counts), "in_use": in_use}
 

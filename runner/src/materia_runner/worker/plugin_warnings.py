@@ -16,7 +16,7 @@ from materia_runner.secrets.redaction import redact
 LOGGER = "materia"
 
 
-class _Told(logging.Handler):
+class _WarningHandler(logging.Handler):
     def __init__(self, emit: Callable[[Event], None], hidden: Sequence[str]) -> None:
         super().__init__(logging.WARNING)
         self._tell = emit
@@ -30,9 +30,9 @@ class _Told(logging.Handler):
 @contextmanager
 def plugin_warnings(emit: Callable[[Event], None], hidden: Sequence[str]) -> Iterator[None]:
     """Emit the warnings of plugins during the block, with the secrets *hidden* redacted."""
-    logger, told = logging.getLogger(LOGGER), _Told(emit, hidden)
-    logger.addHandler(told)
+    logger, handler = logging.getLogger(LOGGER), _WarningHandler(emit, hidden)
+    logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(told)
+        logger.removeHandler(handler)

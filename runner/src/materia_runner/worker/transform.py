@@ -53,24 +53,38 @@ def build(
         StageError: a model, an audit or a test failed.
     """
     projects = _projects(source, request)
-    models = _models(projects, request, version)
+    models = _with_source(models_fingerprint(projects), request, version)
     if (current := _current(sink, request, models)) is not None:
         return current
     return _build_new(source, sink, request, emit, projects=projects, models=models)
 
 
 def up_to_date(
-    source: Source, sink: Sink, request: WorkerRequest, *, version: str
+    source: Source,
+    sink: Sink,
+    request: WorkerRequest,
+    *,
+    version: str,
+    models: str | None = None,
 ) -> Mapping[str, object] | None:
     """The result of the stage if there is nothing to do; None if there is work.
 
     It changes nothing, so the runner calls it before it rents a machine.
 
+    Args:
+        source: The source.
+        sink: The sink.
+        request: The stage.
+        version: Version of the source's distribution.
+        models: Hash of the models that the worker would build, when they are not those here.
+
     Raises:
         ConfigError: there is no model to run.
         SourceError: there is no file to load.
     """
-    return _current(sink, request, _models(_projects(source, request), request, version))
+    if models is None:
+        models = models_fingerprint(_projects(source, request))
+    return _current(sink, request, _with_source(models, request, version))
 
 
 def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
@@ -83,8 +97,8 @@ def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
     return projects
 
 
-def _models(projects: tuple[Path, ...], request: WorkerRequest, version: str) -> str:
-    return f"{models_fingerprint(projects)} {request.source} {version}"
+def _with_source(models: str, request: WorkerRequest, version: str) -> str:
+    return f"{models} {request.source} {version}"
 
 
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
@@ -186,6 +200,7 @@ def _build_new(
         "models": report.models,
         "audits": report.audits,
         "tests": report.tests,
+        "tests_skipped": report.skipped,
         "tables": [asdict(table) for table in tables],
         "database": None if where is None else str(where),
         "problems": [asdict(problem) for problem in problems],

@@ -65,8 +65,9 @@ class Elsewhere:
     ) -> None:
         """Start *function*; function and arguments must be picklable.
 
-        *kill_before* counts the executed lines of *package* from 1. *file_size_limit* is in bytes:
-        a write beyond it fails, which simulates a full disk without root.
+        *kill_before* counts the executed lines of *package* from 1; spaces separate several
+        packages. *file_size_limit* is in bytes: a write beyond it fails, which simulates a full
+        disk without root.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
@@ -158,11 +159,12 @@ def _work(  # noqa: PLR0917 -- multiprocessing passes a plain list
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, hard))
     count = 0
+    packages = tuple(f"{one}." for one in package.split())
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         nonlocal count
         name = frame.f_globals.get("__name__", "")
-        ours = package and (name == package or name.startswith(f"{package}."))
+        ours = f"{name}.".startswith(packages)
         if not ours or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
             return None  # definitions of modules and classes are not steps
         if event == "line":

@@ -18,6 +18,7 @@ from materia.errors import MateriaError, OrphanError
 from materia.protocols import Provider
 
 from materia_testing.contracts.odd_answers import ODD
+from materia_testing.contracts.providers.failures import destroy_under_fault
 from materia_testing.contracts.providers.scene import ProviderScene, Scene
 from materia_testing.contracts.world import World
 
@@ -89,17 +90,4 @@ class FailureCampaign(ProviderScene):
         first = provider.create_instance(scene.request())
         count = scene.requests_of(lambda: scene.open().destroy_instance(first))
         for fault, number in _every(scene.world, count):
-            where = f"{fault} at request {number} of destroy"
-            made = provider.create_instance(scene.request())
-            scene.world.inject(fault, at=number)
-            failure = None
-            try:
-                scene.open().destroy_instance(made)
-            except MateriaError as error:
-                failure = error
-            finally:
-                scene.world.heal()
-            if scene.billed():
-                assert isinstance(failure, OrphanError), where
-                provider.destroy_instance(made)
-            assert scene.billed() == [], where
+            destroy_under_fault(provider, scene, fault, number)

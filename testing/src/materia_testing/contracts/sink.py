@@ -12,7 +12,8 @@ a service overrides the fixtures `settings` and `secrets` to reach a fake of the
 
 Many tests run the sink in a separate process and kill it: before each line of the plugin's own
 code, and after a while, when other code is running. The plugin's own code is `module`, or `package`
-if `module` only opens the plugin in another way for the test.
+if `module` only opens the plugin in another way for the test, or if a kit does the plugin's work:
+`package = "materia_acme acme_kit"`.
 """
 
 from __future__ import annotations

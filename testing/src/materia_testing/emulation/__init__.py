@@ -12,9 +12,8 @@ the real one does, changes states with delays, meters the bill, and injects faul
 
 Each service is in its provider's package (`materia_hetzner.emulator.service.Hetzner`); a service of
 your own is a subclass of `Service` with `@route`s. `contract_world.CloudWorld` puts one behind
-ProviderContract, and `ssh_machines.machine.SshMachines` puts a real SSH server behind each
-instance.
-By hand: `materia emulator`. Nothing here needs pytest.
+ProviderContract, `ssh_machines.machine.SshMachines` a real SSH server behind each instance. Nothing
+here needs pytest. By hand: `materia emulator`.
 """
 
 from __future__ import annotations

@@ -25,17 +25,19 @@ WITH own AS (
     member.area_code,
     balance.commodity_code,
     balance.market_year,
-    LAG(balance.market_year) OVER by_year AS year_before,
-    LEAD(balance.market_year) OVER by_year AS year_after
+    LAG(balance.market_year) OVER (
+      PARTITION BY member.area_code, balance.commodity_code, balance.country_code
+      ORDER BY balance.market_year
+    ) AS year_before,
+    LEAD(balance.market_year) OVER (
+      PARTITION BY member.area_code, balance.commodity_code, balance.country_code
+      ORDER BY balance.market_year
+    ) AS year_after
   FROM cleaned.cln_psdalldata__commodity_pivoted AS balance
   JOIN cleaned.cln_psdalldata__country_member AS member
     ON member.country_code = balance.country_code
   WHERE
     balance.total_supply > 0
-  WINDOW by_year AS (
-    PARTITION BY member.area_code, balance.commodity_code, balance.country_code
-    ORDER BY balance.market_year
-  )
 ), moved AS (
   SELECT
     commodity_code,

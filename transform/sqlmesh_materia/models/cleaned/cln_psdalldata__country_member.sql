@@ -1,10 +1,8 @@
 MODEL (
   name cleaned.cln_psdalldata__country_member,
-  kind SEED (
-    path '../../seeds/country_member.csv'
-  ),
+  kind VIEW,
   grain (area_code, country_code),
-  description 'Countries that are part of the row of a larger area, with the market years: the European Union at its sizes (E2 is EU-15, E3 EU-25, E4 the European Union of today with the United Kingdom up to 2015), and dissolved states. Years are those of USDA''s rows: from PSD Online, grains of 2025-11 and coffee of 2022-12, read on 2026-11-29. Dates are those of the European Union''s treaties (EU-28 is E4 on 2013-07-01, EU-27 after 2020-01-31): from its treaties of accession and its agreement with the United Kingdom. Add a line to extend it.',
+  description 'Countries that are part of the row of a larger area, with the market years: the European Union at its sizes (E2 is EU-15, E3 EU-25, E4 the European Union of today with the United Kingdom up to 2015), and dissolved states. Years are those of USDA''s rows: from PSD Online, grains of 2025-11 and coffee of 2022-12, read on 2026-11-29. Dates are those of the European Union''s treaties (EU-28 is E4 on 2013-07-01, EU-27 after 2020-01-31): from its treaties of accession and its agreement with the United Kingdom.',
   columns (
     area_code TEXT,
     country_code TEXT,
@@ -28,4 +26,14 @@ MODEL (
     NOT_NULL(columns := (area_code, country_code, states)),
     NUMBER_OF_ROWS(threshold := 0)
   )
-)
+);
+
+SELECT
+  area_code,
+  country_code,
+  states,
+  joined,
+  left_on,
+  first_market_year::SMALLINT AS first_market_year,
+  last_market_year::SMALLINT AS last_market_year
+FROM raw.country_member

@@ -106,7 +106,7 @@ SELECT
   COALESCE(balance.rough_production, balance.production) AS yield_production,
   balance.quantity_unit_id,
   CASE
-    WHEN balance.commodity_code SIMILAR TO '(001|011|022|023|024).*'
+    WHEN LEFT(balance.commodity_code, 3) IN ('001', '011', '022', '023', '024')
     THEN LAST_DAY(MAKE_DATE(balance.market_year, 12, 1))
   END AS market_year_end,
   balance.last_edited,

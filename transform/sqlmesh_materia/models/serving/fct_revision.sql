@@ -59,17 +59,24 @@ WITH ordered AS (
     revision.previous_value,
     revision.current_value,
     revision.previous_unit_id IS NULL OR revision.previous_unit_id = revision.unit_id AS same_unit,
-    ROW_NUMBER() OVER so_far::INT AS revision_number,
-    FIRST_VALUE(COALESCE(revision.previous_value, revision.current_value)) OVER so_far AS first_value,
-    FIRST_VALUE(COALESCE(revision.previous_unit_id, revision.unit_id)) OVER so_far = revision.unit_id AS same_first_unit
+    (
+      ROW_NUMBER() OVER (
+        PARTITION BY revision.commodity_code, revision.country_code, revision.market_year, revision.attribute_id
+        ORDER BY revision.release
+      )
+    )::INT AS revision_number,
+    FIRST_VALUE(COALESCE(revision.previous_value, revision.current_value)) OVER (
+      PARTITION BY revision.commodity_code, revision.country_code, revision.market_year, revision.attribute_id
+      ORDER BY revision.release
+    ) AS first_value,
+    FIRST_VALUE(COALESCE(revision.previous_unit_id, revision.unit_id)) OVER (
+      PARTITION BY revision.commodity_code, revision.country_code, revision.market_year, revision.attribute_id
+      ORDER BY revision.release
+    ) = revision.unit_id AS same_first_unit
   FROM cleaned.cln_psdalldata__revision AS revision
   JOIN raw.psd_archive_in_use AS chosen
     ON LPAD(chosen.commodity_code::TEXT, 7, '0') = revision.commodity_code
     AND chosen.archive = revision.archive
-  WINDOW so_far AS (
-    PARTITION BY revision.commodity_code, revision.country_code, revision.market_year, revision.attribute_id
-    ORDER BY revision.release
-  )
 )
 SELECT
   release,

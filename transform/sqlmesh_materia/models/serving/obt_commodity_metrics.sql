@@ -110,34 +110,8 @@ MODEL (
   audits (one_row_per_balance, metrics_are_plausible, yield_agrees_with_area)
 );
 
-WITH with_lag AS (
-  SELECT
-    fct.*,
-    fct.market_year = 1 + LAG(fct.market_year) OVER by_year
-    AND broken.market_year IS NULL AS follows,
-    LAG(fct.area_harvested) OVER by_year AS area_harvested_lag,
-    LAG(fct.production) OVER by_year AS production_lag,
-    LAG(fct.imports) OVER by_year AS imports_lag,
-    LAG(fct.exports) OVER by_year AS exports_lag,
-    LAG(fct.domestic_use) OVER by_year AS domestic_use_lag,
-    LAG(fct.ending_stocks) OVER by_year AS ending_stocks_lag
-  FROM serving.fct_balance AS fct
-  LEFT JOIN cleaned.cln_psdalldata__area_break AS broken
-    ON broken.commodity_code = fct.commodity_code
-    AND broken.country_code = fct.country_code
-    AND broken.market_year = fct.market_year
-  WINDOW by_year AS (PARTITION BY fct.commodity_code, fct.country_code ORDER BY fct.market_year)
-), balance AS (
-  SELECT
-    *,
-    CASE WHEN follows THEN area_harvested_lag END AS area_harvested_before,
-    CASE WHEN follows THEN production_lag END AS production_before,
-    CASE WHEN follows THEN imports_lag END AS imports_before,
-    CASE WHEN follows THEN exports_lag END AS exports_before,
-    CASE WHEN follows THEN domestic_use_lag END AS domestic_use_before,
-    CASE WHEN follows THEN ending_stocks_lag END AS ending_stocks_before
-  FROM with_lag
-)
+/* The year before is joined by a value: were "broken is null" a condition of its own in that join, DuckDB would
+compare each balance with each other one. */
 SELECT
   balance.commodity_code,
   commodity.commodity,
@@ -180,33 +154,33 @@ SELECT
   100 * balance.exports::DOUBLE / NULLIF(world.exports, 0)::DOUBLE AS world_share_of_exports_percent,
   100 * balance.domestic_use::DOUBLE / NULLIF(world.domestic_use, 0)::DOUBLE AS world_share_of_domestic_use_percent,
   100 * balance.ending_stocks::DOUBLE / NULLIF(world.ending_stocks, 0)::DOUBLE AS world_share_of_ending_stocks_percent,
-  balance.area_harvested - balance.area_harvested_before AS area_harvested_change,
-  balance.production - balance.production_before AS production_change,
-  balance.imports - balance.imports_before AS imports_change,
-  balance.exports - balance.exports_before AS exports_change,
-  balance.domestic_use - balance.domestic_use_before AS domestic_use_change,
-  balance.ending_stocks - balance.ending_stocks_before AS ending_stocks_change,
+  balance.area_harvested - last_year.area_harvested AS area_harvested_change,
+  balance.production - last_year.production AS production_change,
+  balance.imports - last_year.imports AS imports_change,
+  balance.exports - last_year.exports AS exports_change,
+  balance.domestic_use - last_year.domestic_use AS domestic_use_change,
+  balance.ending_stocks - last_year.ending_stocks AS ending_stocks_change,
   100 * (
-    balance.area_harvested - balance.area_harvested_before
-  )::DOUBLE / NULLIF(balance.area_harvested_before, 0)::DOUBLE AS area_harvested_change_percent,
+    balance.area_harvested - last_year.area_harvested
+  )::DOUBLE / NULLIF(last_year.area_harvested, 0)::DOUBLE AS area_harvested_change_percent,
   100 * (
-    balance.production - balance.production_before
-  )::DOUBLE / NULLIF(balance.production_before, 0)::DOUBLE AS production_change_percent,
+    balance.production - last_year.production
+  )::DOUBLE / NULLIF(last_year.production, 0)::DOUBLE AS production_change_percent,
   100 * (
-    balance.imports - balance.imports_before
-  )::DOUBLE / NULLIF(balance.imports_before, 0)::DOUBLE AS imports_change_percent,
+    balance.imports - last_year.imports
+  )::DOUBLE / NULLIF(last_year.imports, 0)::DOUBLE AS imports_change_percent,
   100 * (
-    balance.exports - balance.exports_before
-  )::DOUBLE / NULLIF(balance.exports_before, 0)::DOUBLE AS exports_change_percent,
+    balance.exports - last_year.exports
+  )::DOUBLE / NULLIF(last_year.exports, 0)::DOUBLE AS exports_change_percent,
   100 * (
-    balance.domestic_use - balance.domestic_use_before
-  )::DOUBLE / NULLIF(balance.domestic_use_before, 0)::DOUBLE AS domestic_use_change_percent,
+    balance.domestic_use - last_year.domestic_use
+  )::DOUBLE / NULLIF(last_year.domestic_use, 0)::DOUBLE AS domestic_use_change_percent,
   100 * (
-    balance.ending_stocks - balance.ending_stocks_before
-  )::DOUBLE / NULLIF(balance.ending_stocks_before, 0)::DOUBLE AS ending_stocks_change_percent,
+    balance.ending_stocks - last_year.ending_stocks
+  )::DOUBLE / NULLIF(last_year.ending_stocks, 0)::DOUBLE AS ending_stocks_change_percent,
   balance.last_edited,
   balance.first_release
-FROM balance
+FROM serving.fct_balance AS balance
 JOIN serving.dim_commodity AS commodity
   USING (commodity_code)
 JOIN serving.dim_country AS country
@@ -214,3 +188,11 @@ JOIN serving.dim_country AS country
 LEFT JOIN serving.agg_world_balance AS world
   ON world.commodity_code = balance.commodity_code
   AND world.market_year = balance.market_year
+LEFT JOIN cleaned.cln_psdalldata__area_break AS broken
+  ON broken.commodity_code = balance.commodity_code
+  AND broken.country_code = balance.country_code
+  AND broken.market_year = balance.market_year
+LEFT JOIN serving.fct_balance AS last_year
+  ON last_year.commodity_code = balance.commodity_code
+  AND last_year.country_code = balance.country_code
+  AND last_year.market_year = CASE WHEN broken.market_year IS NULL THEN balance.market_year - 1 END

@@ -101,10 +101,10 @@ def _of_api(error: APIException, doing: str) -> MateriaError:
     if isinstance(error.code, int) and error.code < 400:
         # The SDK uses the status as the code when a body is not JSON.
         return ProviderError(f"hetzner: cannot {doing}: the answer is not JSON")
-    told = f"{error.message} ({error.code})" if error.message else f"error {error.code}"
+    reason = f"{error.message} ({error.code})" if error.message else f"error {error.code}"
     if error.correlation_id:
-        told += f", correlation id {error.correlation_id}"
-    message = f"hetzner: cannot {doing}: {told}"
+        reason += f", correlation id {error.correlation_id}"
+    message = f"hetzner: cannot {doing}: {reason}"
     if error.code in CAPACITY:
         return CapacityError(message)
     if error.code in CREDENTIALS:

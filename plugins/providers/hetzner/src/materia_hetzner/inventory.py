@@ -15,7 +15,7 @@ from hcloud.volumes import Volume
 from materia.compute import Architecture, Attached, Instance
 from materia.errors import CapacityError, ConfigError
 from materia_providers.api_errors import NothingMadeError
-from materia_providers.labels import NAME, Mark, entry_mark
+from materia_providers.labels import NAME, Owner, entry_owner
 from materia_providers.polling import look_for
 from materia_providers.teardown import ForeignError
 
@@ -59,7 +59,7 @@ class Project:
             for raw in self.pages("/servers", "servers", name=name):
                 if raw.get("name") != name:
                     continue
-                if entry_mark(raw.get("id"), raw.get("labels"), named=name) is None:
+                if entry_owner(raw.get("id"), raw.get("labels"), named=name) is None:
                     raise ForeignError(
                         f"hetzner: a server named {name} exists (id {raw.get('id')}) and is not "
                         "materia's"
@@ -86,7 +86,7 @@ class Project:
                 if error.code != "not_found":
                     raise
                 return None
-        if self.mark(server) is None:
+        if self.owner(server) is None:
             raise ForeignError(f"hetzner: the server {instance.id} is not materia's")
         return server
 
@@ -96,12 +96,12 @@ class Project:
             return [
                 BoundServer(self.client.servers, raw)
                 for raw in self.pages("/servers", "servers", label_selector=NAME)
-                if entry_mark(raw.get("id"), raw.get("labels"), named=raw.get("name"))
+                if entry_owner(raw.get("id"), raw.get("labels"), named=raw.get("name"))
             ]
 
-    def loose(self) -> list[tuple[Mark, Attached]]:
+    def loose(self) -> list[tuple[Owner, Attached]]:
         """Labelled addresses, volumes and keys, except those that a foreign server uses."""
-        found: list[tuple[Mark, Attached]] = []
+        found: list[tuple[Owner, Attached]] = []
         with translated("list addresses, volumes and keys"):
             for kind, path, key in (
                 ("address", "/primary_ips", "primary_ips"),
@@ -110,11 +110,13 @@ class Project:
             ):
                 for raw in self.pages(path, key, label_selector=NAME):
                     named = {"named": raw.get("name")} if kind == "key" else {}
-                    mark = entry_mark(raw.get("id"), raw.get("labels"), **named)
-                    if mark is None or self._is_held_by_a_stranger(raw):
+                    owner = entry_owner(raw.get("id"), raw.get("labels"), **named)
+                    if owner is None or self._is_held_by_a_stranger(raw):
                         continue
                     region = (raw.get("location") or {}).get("name") or ""
-                    found.append((mark, Attached(kind=kind, id=str(raw["id"]), region=str(region))))
+                    found.append(
+                        (owner, Attached(kind=kind, id=str(raw["id"]), region=str(region)))
+                    )
         return found
 
     def _is_held_by_a_stranger(self, raw: Mapping[str, Any]) -> bool:
@@ -131,7 +133,7 @@ class Project:
             if error.code != "not_found":
                 raise
             return False
-        return self.mark(server) is None
+        return self.owner(server) is None
 
     def image(self, architecture: Architecture) -> Image:
         """The configured image for that processor architecture.
@@ -157,8 +159,8 @@ class Project:
     def instance(self, server: BoundServer, attached: Iterable[Attached] = ()) -> Instance:
         """A server as an instance of materia, with its addresses and what else is *attached*."""
         with translated(f"read the server {server.id}"):
-            mark = self.mark(server)
-            if mark is None:
+            owner = self.owner(server)
+            if owner is None:
                 raise ForeignError(f"hetzner: the server {server.id} is not materia's")
             region = region_of(server)
             network, kind = server.public_net, server.server_type
@@ -169,11 +171,11 @@ class Project:
             return Instance(
                 provider=PROVIDER,
                 id=str(server.id),
-                name=mark.name,
-                run=mark.run,
-                stage=mark.stage,
+                name=owner.name,
+                run=owner.run,
+                stage=owner.stage,
                 region=region,
-                expires_at=mark.expires_at,
+                expires_at=owner.expires_at,
                 instance_type=str(kind.name) if kind else "",
                 created_at=server.created,
                 host=network.ipv4.ip if network and network.ipv4 else None,
@@ -181,16 +183,16 @@ class Project:
                 attached=tuple(dict.fromkeys([*addresses, *attached])),
             )
 
-    def mark(self, server: BoundServer) -> Mark | None:
-        """The mark of a server, or None when it is not materia's.
+    def owner(self, server: BoundServer) -> Owner | None:
+        """The owner of a server, or None when it is not materia's.
 
         Raises:
             ProviderError: the answer does not say who owns the server.
         """
         with translated(f"read the server {server.id}"):
-            return entry_mark(server.id, server.labels, named=server.name)
+            return entry_owner(server.id, server.labels, named=server.name)
 
-    def mark_addresses(self, server: BoundServer) -> None:
+    def label_addresses(self, server: BoundServer) -> None:
         """Label the addresses of a server, so that a sweep finds them when they outlive it.
 
         Hetzner makes them with the server, without labels. This takes two requests at most.

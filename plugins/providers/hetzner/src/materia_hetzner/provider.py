@@ -32,7 +32,7 @@ from materia.kit.once import Once, unkept
 from materia_providers.api_errors import NothingMadeError, TakenError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size
-from materia_providers.labels import mark_of, read_mark
+from materia_providers.labels import owner_of, read_owner
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
@@ -155,15 +155,15 @@ class Hetzner:
         loose = self._project.loose()
         found: dict[str, Instance] = {}
         for server in self._project.servers():
-            own = [attached for mark, attached in loose if mark.name == server.name]
+            own = [attached for owner, attached in loose if owner.name == server.name]
             found[str(server.name)] = self._project.instance(server, own)
-        for mark, attached in loose:
+        for owner, attached in loose:
             instance = found.setdefault(
-                mark.name, leftover(mark, provider=PROVIDER, region=attached.region)
+                owner.name, leftover(owner, provider=PROVIDER, region=attached.region)
             )
             if not instance.id:
                 attachments = (*instance.attached, attached)
-                found[mark.name] = replace(instance, attached=attachments)
+                found[owner.name] = replace(instance, attached=attachments)
         return list(found.values())
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
@@ -201,7 +201,7 @@ class Hetzner:
 
     def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
         """The teardown that removes everything a create has made."""
-        left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
+        left = leftover(owner_of(request), provider=PROVIDER, region=request.offer.region)
 
         def undo(error: BaseException) -> Made:
             sure = isinstance(error, CapacityError | CredentialsError | NothingMadeError)
@@ -228,7 +228,7 @@ class Hetzner:
                     location=Location(name=offer.region),
                     ssh_keys=[SSHKey(name=key.name) for key in keys],
                     user_data=request.user_data or None,
-                    labels=mark_of(request).labels(),
+                    labels=owner_of(request).labels(),
                     public_net=ServerCreatePublicNetwork(enable_ipv4=True, enable_ipv6=False),
                 ).server
                 project.instance(server)  # raises when the answer does not name the new server
@@ -262,14 +262,14 @@ class Hetzner:
         name, keys = request.name, self._project.client.ssh_keys
         try:
             with translated(f"add the SSH key {name}"):
-                made = keys.create(name, request.public_key, mark_of(request).labels())
-                if read_mark(made.labels, named=made.name) is None:
+                made = keys.create(name, request.public_key, owner_of(request).labels())
+                if read_owner(made.labels, named=made.name) is None:
                     raise ValueError("the key came back without its name and labels")
                 return [made], False
         except TakenError:
             with translated(f"find the SSH key {name}"):
                 named = keys.get_by_name(name)
-                if named is not None and read_mark(named.labels, named=named.name):
+                if named is not None and read_owner(named.labels, named=named.name):
                     return [named], True
                 # The same key under another name: another stage's of this run, or the user's own.
                 same = keys.get_by_fingerprint(_fingerprint(request.public_key))

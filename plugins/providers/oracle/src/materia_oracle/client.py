@@ -22,7 +22,7 @@ from materia.errors import ProviderError
 from materia_http.environment import check_requests
 from materia_providers import polling
 from materia_providers.api_errors import BusyRateError, UnansweredError
-from materia_providers.labels import read_mark
+from materia_providers.labels import read_owner
 from materia_providers.list_entries import ODD, LeftOut, reason_of
 from oci.core import (  # type: ignore[import-untyped]
     BlockstorageClient,
@@ -194,7 +194,7 @@ def _entry(raw: Any, read: Callable[[], Any]) -> Any:
     try:
         (entry,) = read()
     except Exception as error:  # noqa: BLE001 -- the SDK raises plain exceptions for an odd date
-        ours = read_mark(raw.get("freeformTags")) is not None
+        ours = read_owner(raw.get("freeformTags")) is not None
         return Unreadable(reason=reason_of(error), may_be_ours=ours)
     return entry
 
@@ -204,6 +204,6 @@ def _check(raw: Any) -> None:
     if not isinstance(raw, dict) or not raw:
         raise TypeError("the answer is not an object with values")
     tags = raw.get("freeformTags") or {}
-    marks = [value for key, value in tags.items() if key.startswith("materia-")]
-    if not all(isinstance(one, str | None) for one in (raw.get("id"), *marks)):
+    ours = [value for key, value in tags.items() if key.startswith("materia-")]
+    if not all(isinstance(one, str | None) for one in (raw.get("id"), *ours)):
         raise TypeError("an id or a tag is not text")

@@ -14,7 +14,7 @@ from typing import Any
 
 from materia.compute import Attached, Instance
 from materia_providers.api_errors import GoneError, UnansweredError
-from materia_providers.labels import Mark, entry_mark
+from materia_providers.labels import Owner, entry_owner
 from materia_providers.polling import look_for
 from oci.core import models  # type: ignore[import-untyped]
 
@@ -39,7 +39,7 @@ class Owned:
     """
 
     place: Place
-    mark: Mark
+    owner: Owner
     settle: timedelta
     instances: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
@@ -58,8 +58,8 @@ class Owned:
         """The oldest living instance of that name in the list."""
         found = [
             one
-            for one in instances(self.place, display_name=self.mark.name)
-            if self.is_mine(mark_of_instance(one))
+            for one in instances(self.place, display_name=self.owner.name)
+            if self.is_mine(owner_of_instance(one))
         ]
         self.instances |= {one.id for one in found}
         self.ended = any(one.lifecycle_state in {TERMINATED, TERMINATING} for one in found)
@@ -79,7 +79,7 @@ class Owned:
     def find_volumes(self) -> None:
         """Find the boot volumes that carry the name and that no foreign instance uses."""
         for one in boot_volumes(self.place):
-            if self.is_mine(mark_of_volume(one)) and not self._is_held_by_a_stranger(one):
+            if self.is_mine(owner_of_volume(one)) and not self._is_held_by_a_stranger(one):
                 self.tagged.add(one.id)
         self.volumes |= self.tagged
 
@@ -90,7 +90,7 @@ class Owned:
                 continue
             holder = self.get(one.instance_id)
             alive = holder is not None and holder.lifecycle_state != TERMINATED
-            if alive and mark_of_instance(holder) is None:
+            if alive and owner_of_instance(holder) is None:
                 return True
         return False
 
@@ -104,7 +104,7 @@ class Owned:
     def tag_volumes(self, instance: Any) -> None:
         """Find the boot volume of *instance*, and tag it unless it is going."""
         ending = instance.lifecycle_state in {TERMINATED, TERMINATING}
-        mark = mark_of_instance(instance) or self.mark
+        owner = owner_of_instance(instance) or self.owner
         for attachment in attachments(
             self.place,
             instance.availability_domain,
@@ -116,7 +116,7 @@ class Owned:
             self.volumes.add(volume)
             if ending or volume in self.tagged:
                 continue
-            tags = models.UpdateBootVolumeDetails(freeform_tags=mark.labels())
+            tags = models.UpdateBootVolumeDetails(freeform_tags=owner.labels())
             try:
                 self.place.clients.again(
                     f"tag boot volume {volume}",
@@ -126,25 +126,25 @@ class Owned:
                 continue
             self.tagged.add(volume)
 
-    def is_mine(self, mark: Mark | None) -> bool:
-        """Whether this mark has that name."""
-        return mark is not None and mark.name == self.mark.name
+    def is_mine(self, owner: Owner | None) -> bool:
+        """Whether this owner has that name."""
+        return owner is not None and owner.name == self.owner.name
 
 
-def mark_of_instance(instance: Any) -> Mark | None:
-    """The mark of an instance, or None when its name or its tags are not materia's.
+def owner_of_instance(instance: Any) -> Owner | None:
+    """The owner of an instance, or None when its name or its tags are not materia's.
 
     Raises:
         ProviderError: the answer does not say who owns the instance.
     """
     with translated(f"read instance {instance.id}"):
-        return entry_mark(instance.id, instance.freeform_tags, named=instance.display_name)
+        return entry_owner(instance.id, instance.freeform_tags, named=instance.display_name)
 
 
-def mark_of_volume(volume: Any) -> Mark | None:
-    """The mark of a boot volume by its tags alone, since Oracle chooses its name."""
+def owner_of_volume(volume: Any) -> Owner | None:
+    """The owner of a boot volume by its tags alone, since Oracle chooses its name."""
     with translated(f"read boot volume {volume.id}"):
-        return entry_mark(volume.id, volume.freeform_tags)
+        return entry_owner(volume.id, volume.freeform_tags)
 
 
 def read_instance(place: Place, identity: str) -> Any:
@@ -214,52 +214,52 @@ def attachments(place: Place, domain: str, **options: str) -> list[Any]:
 
 def instances_of(place: Place, port: int) -> list[Instance]:
     """All instances of materia in the compartment with their boot volumes; leftovers have no id."""
-    everything = [(mark_of_instance(one), one) for one in instances(place)]
-    marked = [(mark, one) for mark, one in everything if mark is not None]
+    everything = [(owner_of_instance(one), one) for one in instances(place)]
+    marked = [(owner, one) for owner, one in everything if owner is not None]
     living = {one.id for _, one in marked if one.lifecycle_state != TERMINATED}
     strangers = {
-        one.id for mark, one in everything if mark is None and one.lifecycle_state != TERMINATED
+        one.id for owner, one in everything if owner is None and one.lifecycle_state != TERMINATED
     }
-    existing = {one.id: (mark_of_volume(one), one) for one in boot_volumes(place)}
+    existing = {one.id: (owner_of_volume(one), one) for one in boot_volumes(place)}
     kept: dict[str, set[str]] = {}
     domains = {one.availability_domain for _, one in marked}
-    domains |= {one.availability_domain for mark, one in existing.values() if mark is not None}
+    domains |= {one.availability_domain for owner, one in existing.values() if owner is not None}
     for domain in sorted(domains):
         for attachment in attachments(place, domain):
             if attachment.boot_volume_id in existing:
                 kept.setdefault(attachment.instance_id, set()).add(attachment.boot_volume_id)
     found = [
-        described(mark, one, kept.get(one.id, ()), region=place.region, port=port)
-        for mark, one in marked
+        described(owner, one, kept.get(one.id, ()), region=place.region, port=port)
+        for owner, one in marked
         if one.id in living
     ]
     held = {volume for identity in living | strangers for volume in kept.get(identity, ())}
-    left: dict[str, tuple[Mark, set[str]]] = {}
-    for mark, one in marked:
+    left: dict[str, tuple[Owner, set[str]]] = {}
+    for owner, one in marked:
         if one.id not in living and (rest := kept.get(one.id, set()) - held):
-            left.setdefault(mark.name, (mark, set()))[1].update(rest)
-    for mark_here, volume in existing.values():
-        if mark_here is not None and volume.id not in held:
-            left.setdefault(mark_here.name, (mark_here, set()))[1].add(volume.id)
+            left.setdefault(owner.name, (owner, set()))[1].update(rest)
+    for own, volume in existing.values():
+        if own is not None and volume.id not in held:
+            left.setdefault(own.name, (own, set()))[1].add(volume.id)
     found += [
-        described(mark, None, volumes, region=place.region, port=port)
-        for mark, volumes in left.values()
+        described(owner, None, volumes, region=place.region, port=port)
+        for owner, volumes in left.values()
     ]
     return found
 
 
 def described(
-    mark: Mark, instance: Any | None, volumes: Iterable[str], *, region: str, port: int
+    owner: Owner, instance: Any | None, volumes: Iterable[str], *, region: str, port: int
 ) -> Instance:
     """The SDK's instance as an instance of materia."""
     return Instance(
         provider=PROVIDER,
         id=instance.id if instance else "",
-        name=mark.name,
-        run=mark.run,
-        stage=mark.stage,
+        name=owner.name,
+        run=owner.run,
+        stage=owner.stage,
         region=region,
-        expires_at=mark.expires_at,
+        expires_at=owner.expires_at,
         instance_type=instance.shape if instance else "",
         created_at=instance.time_created if instance else None,
         port=port,

@@ -12,14 +12,14 @@ from typing import Any
 from materia.compute import InstanceRequest, Offer
 from materia.errors import CapacityError, ConfigError, CredentialsError, ProviderError
 from materia_providers.api_errors import GoneError, UnansweredError
-from materia_providers.labels import mark_of
+from materia_providers.labels import owner_of
 from materia_providers.polling import again
 from oci.core import models  # type: ignore[import-untyped]
 
 from materia_oracle.catalog.shapes import BOOT_VOLUME_VPUS, read_offer_size
 from materia_oracle.client import NO_RETRY, Place, may_pass
 from materia_oracle.errors import refuses_offer
-from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
+from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, owner_of_instance
 from materia_oracle.offers import domains_of
 
 # How many retry tokens to try when ended instances have used them up.
@@ -71,7 +71,7 @@ def _launched(doing: str, details: Any, token: str, owned: Owned) -> Any | None:
 
     def once() -> Any:
         found = clients.once(doing, call).data
-        if not owned.is_mine(mark_of_instance(found)):
+        if not owned.is_mine(owner_of_instance(found)):
             raise UnansweredError(
                 f"oracle: cannot {doing}: the answer does not name the new instance"
             )
@@ -128,7 +128,7 @@ def _details(
         ),
         create_vnic_details=models.CreateVnicDetails(subnet_id=subnet, assign_public_ip=True),
         metadata=metadata,
-        freeform_tags=mark_of(request).labels(),
+        freeform_tags=owner_of(request).labels(),
     )
 
 

@@ -13,7 +13,7 @@ from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size
-from materia_providers.labels import Mark, mark_of
+from materia_providers.labels import Owner, owner_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing
 
@@ -108,10 +108,10 @@ class Oracle:
             )
         room = METADATA_BYTES - len(request.public_key.encode())
         check_size(request.user_data, provider=PROVIDER, limit_bytes=room, encoded=True)
-        owned = self._owned(mark_of(request))
+        owned = self._owned(owner_of(request))
         with leaving_nothing(f"oracle: cannot create {request.name}", partial(self._undo, owned)):
             found = owned.find() or launch(request, owned, subnet=self._subnet, image=self._image)
-            return described(owned.mark, found, (), region=self._place.region, port=self._ssh_port)
+            return described(owned.owner, found, (), region=self._place.region, port=self._ssh_port)
 
     def list_instances(self) -> Sequence[Instance]:
         """List materia's instances; a boot volume without its instance has an empty id."""
@@ -142,13 +142,13 @@ class Oracle:
 
     def destroy_instance(self, instance: Instance, /) -> None:
         """Terminate the instance and its boot volume; return when both are gone."""
-        mark = Mark(
+        owner = Owner(
             name=instance.name,
             run=instance.run,
             stage=instance.stage,
             expires_at=instance.expires_at,
         )
-        owned = self._owned(mark)
+        owned = self._owned(owner)
         owned.know(instance)
         remove(owned, self._patience)
 
@@ -158,10 +158,10 @@ class Oracle:
         remove(owned, self._patience)
         return "machine" if owned.instances else ""
 
-    def _owned(self, mark: Mark) -> Owned:
+    def _owned(self, owner: Owner) -> Owned:
         return Owned(
             place=self._place,
-            mark=mark,
+            owner=owner,
             settle=self._settle,
         )
 

@@ -12,7 +12,7 @@ from materia_providers.labels import NAME
 from materia_providers.teardown import ForeignError, leftover
 
 from materia_oracle.catalog.shapes import PROVIDER
-from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, mark_of_instance
+from materia_oracle.inventory import TERMINATED, TERMINATING, Owned, owner_of_instance
 
 
 def remove(owned: Owned, patience: timedelta) -> None:
@@ -25,19 +25,21 @@ def remove(owned: Owned, patience: timedelta) -> None:
     seen: set[str] = set()
     began = time.monotonic()
 
-    def go_over() -> list[str]:
-        return _pass(owned, seen, settled=time.monotonic() - began >= owned.settle.total_seconds())
+    def delete_pass() -> list[str]:
+        return _delete_pass(
+            owned, seen, settled=time.monotonic() - began >= owned.settle.total_seconds()
+        )
 
     removal.remove(
-        leftover(owned.mark, provider=PROVIDER, region=owned.place.region),
-        go_over,
+        leftover(owned.owner, provider=PROVIDER, region=owned.place.region),
+        delete_pass,
         console="https://cloud.oracle.com",
         patience=patience,
         by_hand=lambda: _by_hand(owned),
     )
 
 
-def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
+def _delete_pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
     """Delete what can be deleted now; return descriptions of what is not gone yet."""
     owned.find()
     owned.find_volumes()
@@ -51,7 +53,7 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
                 left.append(f"the instance {identity}")
             continue
         seen.add(identity)
-        if mark_of_instance(instance) is None:
+        if owner_of_instance(instance) is None:
             raise ForeignError(
                 f"oracle: the instance {identity} was not made by materia; materia left it alone"
             )
@@ -68,7 +70,7 @@ def _pass(owned: Owned, seen: set[str], *, settled: bool) -> list[str]:
     ]
     if not left and owned.uncertain and not settled:
         # A resource whose answer was lost may be missing from lists for a moment.
-        return [f"what was made for {owned.mark.name}"]
+        return [f"what was made for {owned.owner.name}"]
     return left
 
 
@@ -114,7 +116,7 @@ def _by_hand(owned: Owned) -> str:
         for one in sorted(owned.instances)
     ]
     ways += [f"oci bv boot-volume delete --boot-volume-id {one}" for one in sorted(owned.volumes)]
-    tag = f"{NAME}={owned.mark.name}"
+    tag = f"{NAME}={owned.owner.name}"
     search = f"look in the compartment {owned.place.compartment} for the freeform tag {tag}"
     if not ways:
         return f"{search}, and delete what is there"

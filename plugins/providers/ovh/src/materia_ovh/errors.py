@@ -84,11 +84,11 @@ def translate(error: Exception, doing: str) -> MateriaError | None:
 
 def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
     status = error.response.status_code if error.response is not None else 0
-    told = " ".join(str(argument) for argument in error.args if argument)
+    reason = " ".join(str(argument) for argument in error.args if argument)
     details = [f"HTTP {status}"] if status else []
     details += [f"query {error.query_id}"] if error.query_id else []
-    told = f"{told or 'no reason given'} ({', '.join(details) or type(error).__name__})"
-    message = f"ovh: cannot {doing}: {told}"
+    reason = f"{reason or 'no reason given'} ({', '.join(details) or type(error).__name__})"
+    message = f"ovh: cannot {doing}: {reason}"
     if isinstance(error, CONFIGURATION):
         return ConfigError(
             f"{message}; materia signs with OVH_APPLICATION_KEY, so OVH_CLIENT_ID must not be set"
@@ -97,9 +97,9 @@ def _of_api(error: exceptions.APIError, doing: str) -> MateriaError:
         return ConfigError(
             f"{message}; providers.ovh.project in materia.toml names no project of this account"
         )
-    if CAPACITY.search(told):
+    if CAPACITY.search(reason):
         return CapacityError(message)
-    if remedy := _remedy(error, status, told):
+    if remedy := _remedy(error, status, reason):
         return CredentialsError(f"{message}; {remedy}")
     return _refusal(error, status, message)
 
@@ -133,11 +133,11 @@ def refuses_offer(error: BaseException | None) -> bool:
     return api_errors.refuses(error.response.status_code)
 
 
-def _remedy(error: exceptions.APIError, status: int, told: str) -> str:
+def _remedy(error: exceptions.APIError, status: int, reason: str) -> str:
     """The remedy for refused credentials; empty for another error."""
     for kind, remedy in CREDENTIALS.items():
         if isinstance(error, kind):
             return remedy
-    if isinstance(error, exceptions.BadParametersError) and "signature" in told.lower():
+    if isinstance(error, exceptions.BadParametersError) and "signature" in reason.lower():
         return "OVH_APPLICATION_SECRET does not belong to OVH_APPLICATION_KEY"
     return "the account has no permission for this" if status in {401, 403} else ""

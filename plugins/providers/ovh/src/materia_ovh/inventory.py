@@ -11,7 +11,7 @@ import ovh  # type: ignore[import-untyped]  # the SDK has no types
 from materia.compute import Attached, Instance
 from materia.errors import CapacityError, ConfigError, ProviderError
 from materia_providers.api_errors import BusyRateError, UnansweredError
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 from materia_providers.polling import again, look_for
 from materia_providers.teardown import ForeignError
 from ovh.exceptions import ResourceNotFoundError  # type: ignore[import-untyped]  # as above
@@ -29,7 +29,7 @@ class Key:
     """An SSH key that materia made."""
 
     id: str
-    mark: Mark
+    owner: Owner
     public_key: str
 
 
@@ -49,7 +49,7 @@ class Account:
         self._settle = settle
         self._first_retry = first_retry
 
-    # Asking --------------------------------------------------------------------------------
+    # OfferQuery --------------------------------------------------------------------------------
 
     def get(self, what: str, path: str, **query: object) -> Any:
         """A list or an object of the project."""
@@ -105,20 +105,20 @@ class Account:
 
     # Finding -------------------------------------------------------------------------------
 
-    def instances(self) -> list[tuple[Mark, Mapping[str, Any]]]:
+    def instances(self) -> list[tuple[Owner, Mapping[str, Any]]]:
         """Every instance that materia made, the oldest first."""
         listed = self.entries("the list of instances", "/instance")
         with translated("list instances"):
             found = [
-                (mark, body)
+                (owner, body)
                 for body in listed
-                if (mark := _mark(body)) and body["status"] not in GONE
+                if (owner := _owner(body)) and body["status"] not in GONE
             ]
             return sorted(found, key=lambda pair: (str(pair[1].get("created")), pair[1]["id"]))
 
     def named(self, name: str) -> Mapping[str, Any] | None:
         """The instance of that name; the oldest if there are two."""
-        return next((body for mark, body in self.instances() if mark.name == name), None)
+        return next((body for owner, body in self.instances() if owner.name == name), None)
 
     def await_named(self, name: str) -> Mapping[str, Any] | None:
         """The instance of that name, once it is listed; None after the settle time."""
@@ -141,7 +141,7 @@ class Account:
                     if is_project_missing(error):
                         raise
                     return None
-                if _mark(body) is None:
+                if _owner(body) is None:
                     raise ForeignError(f"ovh: the instance {instance.id} is not materia's")
                 return None if body["status"] in GONE else body
 
@@ -152,9 +152,9 @@ class Account:
         listed = self.entries("the list of SSH keys", "/sshkey")
         with translated("list SSH keys"):
             return [
-                Key(id=body["id"], mark=mark, public_key=str(body.get("publicKey")))
+                Key(id=body["id"], owner=owner, public_key=str(body.get("publicKey")))
                 for body in listed
-                if (mark := _mark(body))
+                if (owner := _owner(body))
             ]
 
     def image(self, region: str) -> str:
@@ -199,8 +199,8 @@ class Account:
     ) -> Instance:
         """The API's body as an instance of materia."""
         with translated(f"read the instance {body.get('id')}"):
-            mark = _mark(body)
-            if mark is None:
+            owner = _owner(body)
+            if owner is None:
                 raise ForeignError(f"ovh: the instance {body['id']} is not materia's")
             if not (isinstance(body["status"], str) and isinstance(body["region"], str)):
                 raise TypeError(f"the instance {body['id']} has no status or no region")
@@ -208,11 +208,11 @@ class Account:
             return Instance(
                 provider=PROVIDER,
                 id=body["id"],
-                name=mark.name,
-                run=mark.run,
-                stage=mark.stage,
+                name=owner.name,
+                run=owner.run,
+                stage=owner.stage,
                 region=str(body["region"]),
-                expires_at=mark.expires_at,
+                expires_at=owner.expires_at,
                 instance_type=str(flavor.get("name") or instance_type),
                 created_at=datetime.fromisoformat(body["created"]),
                 host=_public_address(body),
@@ -225,18 +225,18 @@ def _may_pass(error: ProviderError) -> bool:
     return isinstance(error, UnansweredError | BusyRateError)
 
 
-def _mark(body: Mapping[str, Any]) -> Mark | None:
-    """The mark of an instance or a key, or None when it is not materia's, even if malformed.
+def _owner(body: Mapping[str, Any]) -> Owner | None:
+    """The owner of an instance or a key, or None when it is not materia's, even if malformed.
 
     Raises:
         ValueError: it is materia's and has no id, or its name is missing.
     """
     identity, name = body.get("id"), body.get("name")
-    mark = read_name(name)
+    owner = read_name(name)
     identified = isinstance(identity, str) and identity
-    if not isinstance(name, str | None) or (not identified and (mark or not name)):
+    if not isinstance(name, str | None) or (not identified and (owner or not name)):
         raise ValueError(f"an entry with the id {identity!r} has no name, so its owner is unknown")
-    return mark
+    return owner
 
 
 def _available_first(flavors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

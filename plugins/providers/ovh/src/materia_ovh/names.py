@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 
 from materia.errors import ProviderError
-from materia_providers.labels import Mark
+from materia_providers.labels import Owner
 
 WORD = r"[A-Za-z0-9._]+(?:-[A-Za-z0-9._]+)*"
 PATTERN = re.compile(
@@ -20,27 +20,28 @@ PATTERN = re.compile(
 )
 
 
-def write_name(mark: Mark) -> str:
+def write_name(owner: Owner) -> str:
     """The name of all resources of an instance.
 
     Raises:
         ProviderError: the name could not be read back.
     """
-    name = f"{mark.name}--{mark.run}--{mark.stage}--materia{int(mark.expires_at.timestamp())}"
+    name = f"{owner.name}--{owner.run}--{owner.stage}--materia{int(owner.expires_at.timestamp())}"
     read = read_name(name)
-    if read is None or (read.name, read.run, read.stage) != (mark.name, mark.run, mark.stage):
+    if read is None or (read.name, read.run, read.stage) != (owner.name, owner.run, owner.stage):
         raise ProviderError(
-            f"ovh: {mark.name!r}, {mark.run!r} and {mark.stage!r} cannot be written into one name"
+            f"ovh: {owner.name!r}, {owner.run!r} and {owner.stage!r} cannot be written into one "
+            "name"
         )
     return name
 
 
-def read_name(name: object) -> Mark | None:
-    """The mark in a name, or None for a name that materia did not give."""
+def read_name(name: object) -> Owner | None:
+    """The owner in a name, or None for a name that materia did not give."""
     found = PATTERN.fullmatch(name) if isinstance(name, str) else None
     if found is None:
         return None
-    return Mark(
+    return Owner(
         name=found["name"],
         run=found["run"],
         stage=found["stage"],

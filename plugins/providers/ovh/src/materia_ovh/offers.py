@@ -244,10 +244,10 @@ def _gib(ram: object, memory: Mapping[str, Any] | None) -> Decimal:
     size = (memory or {}).get("size")
     if size is None:
         return _plain(number / 1024 if number >= FIRST_MIB else number)
-    told = amount(size, "memory in the catalog", least=Decimal("0.1"))
-    nearest = min((number, number / 1024), key=lambda either: abs(either - told))
-    if abs(nearest - told) > told * TOLERANCE:
-        raise ValueError(f"its memory is {number:f}, and {told:f} GB in the catalog")
+    listed = amount(size, "memory in the catalog", least=Decimal("0.1"))
+    nearest = min((number, number / 1024), key=lambda either: abs(either - listed))
+    if abs(nearest - listed) > listed * TOLERANCE:
+        raise ValueError(f"its memory is {number:f}, and {listed:f} GB in the catalog")
     return _plain(nearest)
 
 

@@ -25,7 +25,7 @@ from materia.kit.once import Once, unkept
 from materia_providers.api_errors import NothingMadeError, TakenError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size
-from materia_providers.labels import mark_of
+from materia_providers.labels import owner_of
 from materia_providers.list_entries import Entries
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import leaving_nothing, leftover
@@ -122,14 +122,14 @@ class Ovh:
             OrphanError: the create failed, and materia could not remove what it left.
         """
         check_size(request.user_data, provider=PROVIDER, limit_bytes=USER_DATA_LIMIT, encoded=True)
-        name = write_name(mark_of(request))
+        name = write_name(owner_of(request))
         account, region = self._account, request.offer.region
         body = account.named(request.name)
         if body is not None and body["status"] == "DELETING":
             self.destroy_instance(account.instance(body))  # waits until it is gone
             body = None
         if body is None:
-            keys = [key for key in account.ssh_keys() if key.mark.name == request.name]
+            keys = [key for key in account.ssh_keys() if key.owner.name == request.name]
             if keys:
                 body = account.await_named(request.name)
             if body is None:
@@ -152,15 +152,15 @@ class Ovh:
         account = self._account
         instances, keys = account.instances(), account.ssh_keys()
         found = []
-        for mark, body in instances:
-            own = [_attached(key) for key in keys if key.mark.name == mark.name]
+        for owner, body in instances:
+            own = [_attached(key) for key in keys if key.owner.name == owner.name]
             found.append(account.instance(body, attached=own))
-        names = {mark.name for mark, _ in instances}
+        names = {owner.name for owner, _ in instances}
         left: dict[str, Instance] = {}
         for key in keys:
-            if key.mark.name not in names:
-                known = left.get(key.mark.name, leftover(key.mark, provider=PROVIDER))
-                left[key.mark.name] = replace(known, attached=(*known.attached, _attached(key)))
+            if key.owner.name not in names:
+                known = left.get(key.owner.name, leftover(key.owner, provider=PROVIDER))
+                left[key.owner.name] = replace(known, attached=(*known.attached, _attached(key)))
         return [*found, *left.values()]
 
     def wait_for_ssh(self, instance: Instance, /, *, timeout: timedelta) -> Instance:
@@ -209,7 +209,7 @@ class Ovh:
 
     def _undoing(self, request: InstanceRequest) -> Callable[[BaseException], Made]:
         """The teardown that removes everything a create has made."""
-        left = leftover(mark_of(request), provider=PROVIDER, region=request.offer.region)
+        left = leftover(owner_of(request), provider=PROVIDER, region=request.offer.region)
 
         def undo(error: BaseException) -> Made:
             sure = isinstance(
@@ -285,7 +285,7 @@ class Ovh:
         except UnansweredError:
             # The answer is lost or malformed. Find the key by its name.
             for key in account.ssh_keys():
-                if key.mark.name == request.name:
+                if key.owner.name == request.name:
                     return key.id
             return made()
 

@@ -17,14 +17,14 @@ def remove(account: Account, instance: Instance, *, patience: timedelta, late: b
     """Delete an instance; with *late*, wait for one that may not be listed yet."""
     return removal.remove(
         instance,
-        partial(_go_over, account, instance),
+        partial(_delete_pass, account, instance),
         console=CONSOLE,
         patience=patience,
         await_late=partial(account.await_named, instance.name) if late else None,
     )
 
 
-def _go_over(account: Account, instance: Instance) -> list[str]:
+def _delete_pass(account: Account, instance: Instance) -> list[str]:
     """Delete what can be deleted now; return descriptions of what is not gone yet."""
     body = account.find(instance)
     if body is not None:
@@ -38,8 +38,8 @@ def _go_over(account: Account, instance: Instance) -> list[str]:
         return [f"the instance {instance.id} ({instance.name}) in {instance.region}"]
     if instance.id and (second := account.named(instance.name)):
         # Names are not unique here: two creates at the same moment make two instances.
-        return _go_over(account, account.instance(second))
+        return _delete_pass(account, account.instance(second))
     for key in account.ssh_keys():
-        if key.mark.name == instance.name:
+        if key.owner.name == instance.name:
             account.delete(f"delete the SSH key of {instance.name}", f"/sshkey/{key.id}")
     return []

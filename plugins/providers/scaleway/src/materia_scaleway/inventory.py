@@ -14,7 +14,7 @@ from typing import Any
 from materia.compute import Attached, Instance
 from materia.errors import ProviderError
 from materia_providers.api_errors import GoneError, UnansweredError
-from materia_providers.labels import NAME, UNNAMED, Mark, entry_mark
+from materia_providers.labels import NAME, UNNAMED, Owner, entry_owner
 from materia_providers.polling import look_for
 from scaleway.block.v1 import Volume  # type: ignore[import-untyped]
 from scaleway.block.v1.marshalling import unmarshal_Volume  # type: ignore[import-untyped]
@@ -32,16 +32,16 @@ TAG = "materia"
 BOOT = "0"  # key of the boot volume among a server's volumes
 
 
-def tags_of(mark: Mark) -> list[str]:
-    """The tags of every resource of *mark*; lists are filtered by the first."""
-    return [TAG, *(f"{key}={value}" for key, value in mark.labels().items())]
+def tags_of(owner: Owner) -> list[str]:
+    """The tags of every resource of *owner*; lists are filtered by the first."""
+    return [TAG, *(f"{key}={value}" for key, value in owner.labels().items())]
 
 
-def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) -> Mark | None:
-    """The mark in *tags*, or None when they are not materia's.
+def owner_of_entry(identity: object, tags: object, *, named: object = UNNAMED) -> Owner | None:
+    """The owner in *tags*, or None when they are not materia's.
 
     Raises:
-        ValueError: see `materia_providers.labels.entry_mark`.
+        ValueError: see `materia_providers.labels.entry_owner`.
     """
     labels: object = tags
     if isinstance(tags, list):
@@ -50,17 +50,17 @@ def mark_of_entry(identity: object, tags: object, *, named: object = UNNAMED) ->
         labels = pairs if TAG in texts else dict.fromkeys(texts, "")
         if tags and not texts:
             labels = 0  # tags that are not text have no meaning
-    return entry_mark(identity if isinstance(identity, str) else None, labels, named=named)
+    return entry_owner(identity if isinstance(identity, str) else None, labels, named=named)
 
 
-def mark_of_server(server: Server) -> Mark | None:
-    """The mark of a server, or None when its name or its tags are not materia's.
+def owner_of_server(server: Server) -> Owner | None:
+    """The owner of a server, or None when its name or its tags are not materia's.
 
     Raises:
         ProviderError: the answer does not say who owns the server.
     """
     with translated(f"read server {server.id}"):
-        return mark_of_entry(server.id, server.tags, named=server.name)
+        return owner_of_entry(server.id, server.tags, named=server.name)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Owned:
 
     apis: Apis
     zone: str
-    mark: Mark
+    owner: Owner
     settle: timedelta
     servers: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
@@ -95,7 +95,7 @@ class Owned:
     def find_server(self) -> Server | None:
         """The oldest server of that name in the list."""
         found = [
-            one for mark, one in servers(self.apis, self.zone, self._tag) if self.is_mine(mark)
+            one for owner, one in servers(self.apis, self.zone, self._tag) if self.is_mine(owner)
         ]
         self.servers |= {one.id for one in found}
         return min(found, key=lambda one: (str(one.creation_date), one.id), default=None)
@@ -103,7 +103,7 @@ class Owned:
     def find_address(self) -> Ip | None:
         """An address of that name, preferably one that a server uses."""
         found = [
-            one for mark, one in addresses(self.apis, self.zone, self._tag) if self.is_mine(mark)
+            one for owner, one in addresses(self.apis, self.zone, self._tag) if self.is_mine(owner)
         ]
         self.addresses |= {one.id for one in found}
         self.servers |= {one.server.id for one in found if one.server is not None}
@@ -112,7 +112,7 @@ class Owned:
     def find_volumes(self) -> None:
         """Find the volumes that carry the name."""
         found = volumes(self.apis, self.zone, self._tag, ours=self.servers)
-        self.tagged |= {one.id for mark, one in found if self.is_mine(mark)}
+        self.tagged |= {one.id for owner, one in found if self.is_mine(owner)}
         self.volumes |= self.tagged
 
     def look_for_server(self, within: timedelta) -> Server | None:
@@ -161,23 +161,23 @@ class Owned:
             self.apis.blocks.update_volume(
                 volume_id=boot.id,
                 zone=self.zone,
-                tags=tags_of(mark_of_server(server) or self.mark),
+                tags=tags_of(owner_of_server(server) or self.owner),
             )
         self.tagged.add(boot.id)
 
-    def is_mine(self, mark: Mark | None) -> bool:
-        """Whether this mark has that name."""
-        return mark is not None and mark.name == self.mark.name
+    def is_mine(self, owner: Owner | None) -> bool:
+        """Whether this owner has that name."""
+        return owner is not None and owner.name == self.owner.name
 
     def instance(self, server: Server, *, port: int) -> Instance:
         """The SDK's *server* as an instance of materia."""
         boot = boot_of(server)
         kept = self.volumes | ({boot.id} if boot is not None else set())
-        return _instance(self.zone, self.mark, server, kept=kept, held=self.addresses, port=port)
+        return _instance(self.zone, self.owner, server, kept=kept, held=self.addresses, port=port)
 
     @property
     def _tag(self) -> str:
-        return f"{NAME}={self.mark.name}"
+        return f"{NAME}={self.owner.name}"
 
 
 def read_server(apis: Apis, zone: str, identity: str) -> Server:
@@ -195,30 +195,30 @@ def read_server(apis: Apis, zone: str, identity: str) -> Server:
     return server
 
 
-def servers(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Server]]:
+def servers(apis: Apis, zone: str, tag: str) -> list[tuple[Owner, Server]]:
     """Materia's servers with that tag."""
     with translated(f"list servers in {zone}"):
         return [
-            (mark, unmarshal_Server(raw))
+            (owner, unmarshal_Server(raw))
             for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/servers", tag)
-            if (mark := mark_of_entry(raw.get("id"), raw.get("tags"), named=raw.get("name")))
+            if (owner := owner_of_entry(raw.get("id"), raw.get("tags"), named=raw.get("name")))
         ]
 
 
-def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Mark, Ip]]:
+def addresses(apis: Apis, zone: str, tag: str) -> list[tuple[Owner, Ip]]:
     """Materia's flexible addresses with that tag, except those that a foreign server uses."""
     with translated(f"list addresses in {zone}"):
         return [
-            (mark, unmarshal_Ip(raw))
+            (owner, unmarshal_Ip(raw))
             for raw in _listed(apis.instances, f"/instance/v1/zones/{zone}/ips", tag)
-            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
-            and (raw.get("server") or {"name": mark.name}).get("name") == mark.name
+            if (owner := owner_of_entry(raw.get("id"), raw.get("tags")))
+            and (raw.get("server") or {"name": owner.name}).get("name") == owner.name
         ]
 
 
 def volumes(
     apis: Apis, zone: str, tag: str, *, ours: set[str] | frozenset[str] = frozenset()
-) -> list[tuple[Mark, Volume]]:
+) -> list[tuple[Owner, Volume]]:
     """Materia's block volumes with that tag, except those that a foreign server uses.
 
     Args:
@@ -229,7 +229,7 @@ def volumes(
     """
     with translated(f"list volumes in {zone}"):
         found = [
-            (mark, unmarshal_Volume(raw))
+            (owner, unmarshal_Volume(raw))
             for raw in apis.blocks.entries(
                 f"/block/v1/zones/{zone}/volumes",
                 "volumes",
@@ -238,11 +238,11 @@ def volumes(
                 include_deleted=False,
                 project_id=apis.blocks.client.default_project_id,
             )
-            if (mark := mark_of_entry(raw.get("id"), raw.get("tags")))
+            if (owner := owner_of_entry(raw.get("id"), raw.get("tags")))
         ]
     return [
-        (mark, volume)
-        for mark, volume in found
+        (owner, volume)
+        for owner, volume in found
         if not any(_is_strangers(apis, zone, one) for one in users_of(volume) - ours)
     ]
 
@@ -254,7 +254,7 @@ def users_of(volume: Volume) -> set[str]:
 
 def _is_strangers(apis: Apis, zone: str, identity: str) -> bool:
     try:
-        return mark_of_server(read_server(apis, zone, identity)) is None
+        return owner_of_server(read_server(apis, zone, identity)) is None
     except GoneError:
         return False  # in deletion, or not visible yet
 
@@ -269,19 +269,19 @@ def _listed(api: Any, path: str, tag: str) -> list[dict[str, Any]]:
 def instances_of(apis: Apis, zone: str) -> list[Instance]:
     """All instances of materia in *zone* with their volumes and addresses; leftovers have no id."""
     found = servers(apis, zone, TAG)
-    parts: dict[str, tuple[Mark, set[str], set[str]]] = {}
-    for mark, address in addresses(apis, zone, TAG):
-        parts.setdefault(mark.name, (mark, set(), set()))[2].add(address.id)
-    for mark, volume in volumes(apis, zone, TAG, ours={one.id for _, one in found}):
-        parts.setdefault(mark.name, (mark, set(), set()))[1].add(volume.id)
+    parts: dict[str, tuple[Owner, set[str], set[str]]] = {}
+    for owner, address in addresses(apis, zone, TAG):
+        parts.setdefault(owner.name, (owner, set(), set()))[2].add(address.id)
+    for owner, volume in volumes(apis, zone, TAG, ours={one.id for _, one in found}):
+        parts.setdefault(owner.name, (owner, set(), set()))[1].add(volume.id)
     instances: list[Instance] = []
-    for mark, server in found:
-        _, kept, held = parts.pop(mark.name, (mark, set(), set()))
+    for owner, server in found:
+        _, kept, held = parts.pop(owner.name, (owner, set(), set()))
         boot = boot_of(server)
         kept |= {boot.id} if boot is not None else set()
-        instances.append(_instance(zone, mark, server, kept=kept, held=held, port=22))
-    for mark, kept, held in parts.values():
-        instances.append(_instance(zone, mark, None, kept=kept, held=held, port=22))
+        instances.append(_instance(zone, owner, server, kept=kept, held=held, port=22))
+    for owner, kept, held in parts.values():
+        instances.append(_instance(zone, owner, None, kept=kept, held=held, port=22))
     return instances
 
 
@@ -299,18 +299,18 @@ def boot_of(server: Server) -> Any | None:
 
 
 def _instance(
-    zone: str, mark: Mark, server: Server | None, *, kept: set[str], held: set[str], port: int
+    zone: str, owner: Owner, server: Server | None, *, kept: set[str], held: set[str], port: int
 ) -> Instance:
     attached = [Attached(kind="volume", id=one, region=zone) for one in sorted(kept)]
     attached += [Attached(kind="address", id=one, region=zone) for one in sorted(held)]
     return Instance(
         provider=PROVIDER,
         id=server.id if server else "",
-        name=mark.name,
-        run=mark.run,
-        stage=mark.stage,
+        name=owner.name,
+        run=owner.run,
+        stage=owner.stage,
         region=region_of(zone),
-        expires_at=mark.expires_at,
+        expires_at=owner.expires_at,
         instance_type=server.commercial_type if server else "",
         created_at=server.creation_date if server else None,
         host=address_of(server),

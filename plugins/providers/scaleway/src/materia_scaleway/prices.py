@@ -237,12 +237,12 @@ def _agreed(kind: Mapping[str, Any], product: Mapping[str, Any] | None) -> Money
     listed = hourly_of(product) if product is not None else None
     if listed is not None and kind.get("hourly_price") is None:
         return listed
-    told = amount(kind.get("hourly_price"), "hourly price", least=LEAST)
+    of_type = amount(kind.get("hourly_price"), "hourly price", least=LEAST)
     if listed is None:
-        return Money(told, "EUR")
-    if not told / APART <= listed.amount <= told * APART:
+        return Money(of_type, "EUR")
+    if not of_type / APART <= listed.amount <= of_type * APART:
         raise ValueError(
-            f"its price is {told:f} in the list of types, {listed.amount:f} in the catalog"
+            f"its price is {of_type:f} in the list of types, {listed.amount:f} in the catalog"
         )
     return listed
 

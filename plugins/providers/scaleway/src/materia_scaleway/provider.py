@@ -15,7 +15,7 @@ from materia.kit.once import Once, unkept
 from materia_providers.api_errors import GoneError, UnansweredError
 from materia_providers.clock import read_date_header
 from materia_providers.cloud_init import check_size
-from materia_providers.labels import Mark, mark_of
+from materia_providers.labels import Owner, owner_of
 from materia_providers.list_entries import Entries, LeftOut
 from materia_providers.polling import Boot, await_boot, look_for, poll
 from materia_providers.teardown import leaving_nothing
@@ -30,8 +30,8 @@ from materia_scaleway.inventory import (
     Owned,
     address_of,
     instances_of,
-    mark_of_entry,
-    mark_of_server,
+    owner_of_entry,
+    owner_of_server,
     read_server,
     tags_of,
 )
@@ -106,7 +106,7 @@ class Scaleway:
         """
         zone = request.offer.zone or request.offer.region
         self._check(request)
-        owned = self._owned(zone, mark_of(request))
+        owned = self._owned(zone, owner_of(request))
         with leaving_nothing(f"scaleway: cannot create {request.name}", partial(self._undo, owned)):
             return self._created(request, owned)
 
@@ -164,18 +164,18 @@ class Scaleway:
     def destroy_instance(self, instance: Instance, /) -> None:
         """Delete the server, then its volumes and addresses, until each answers 404."""
         for zone in self._zones_of(instance):
-            mark = Mark(
+            owner = Owner(
                 name=instance.name,
                 run=instance.run,
                 stage=instance.stage,
                 expires_at=instance.expires_at,
             )
-            owned = self._owned(zone, mark)
+            owned = self._owned(zone, owner)
             owned.know(instance)
             remove(owned, self._patience)
 
-    def _owned(self, zone: str, mark: Mark) -> Owned:
-        return Owned(apis=self._apis, zone=zone, mark=mark, settle=self._settle)
+    def _owned(self, zone: str, owner: Owner) -> Owned:
+        return Owned(apis=self._apis, zone=zone, owner=owner, settle=self._settle)
 
     def _zones_of(self, instance: Instance) -> tuple[str, ...]:
         """The zone of an instance, from its resources: the instance itself has only the region."""
@@ -209,7 +209,7 @@ class Scaleway:
             image = self._image_id(request, owned.zone)
             server = self._launch(request, owned, image)
         owned.touched = True
-        if mark_of_server(server) is None:
+        if owner_of_server(server) is None:
             raise ProviderError(f"scaleway: the server {server.id} is not named {request.name}")
         identity, api = server.id, self._apis.instances
         owned.tag_volumes(server)
@@ -249,9 +249,9 @@ class Scaleway:
                     protected=False,
                     public_ips=[address],
                     volumes={"0": VolumeServerTemplate(size=size, volume_type="sbs_volume")},
-                    tags=tags_of(owned.mark),
+                    tags=tags_of(owned.owner),
                 ).server
-                if server is None or not owned.is_mine(mark_of_server(server)):
+                if server is None or not owned.is_mine(owner_of_server(server)):
                     raise ValueError("it does not name the new server")
         except UnansweredError:
             # It may exist all the same, and be missing from lists for a moment.
@@ -273,9 +273,9 @@ class Scaleway:
                     zone=owned.zone,
                     project=self._project,
                     type_=IpType.ROUTED_IPV4,
-                    tags=tags_of(owned.mark),
+                    tags=tags_of(owned.owner),
                 ).ip
-                if address is None or not owned.is_mine(mark_of_entry(address.id, address.tags)):
+                if address is None or not owned.is_mine(owner_of_entry(address.id, address.tags)):
                     raise ValueError("it does not name the new address")
         except UnansweredError:
             owned.uncertain = True

@@ -16,7 +16,7 @@ from materia_providers.teardown import ForeignError, leftover
 from scaleway.instance.v1 import Server, ServerAction  # type: ignore[import-untyped]
 
 from materia_scaleway.errors import translated
-from materia_scaleway.inventory import Owned, mark_of_server, users_of
+from materia_scaleway.inventory import Owned, owner_of_server, users_of
 from materia_scaleway.prices import PROVIDER
 
 
@@ -29,19 +29,19 @@ def remove(owned: Owned, patience: timedelta) -> None:
     """
     began = time.monotonic()
 
-    def go_over() -> list[str]:
-        return _pass(owned, settled=time.monotonic() - began >= owned.settle.total_seconds())
+    def delete_pass() -> list[str]:
+        return _delete_pass(owned, settled=time.monotonic() - began >= owned.settle.total_seconds())
 
     removal.remove(
-        leftover(owned.mark, provider=PROVIDER, region=owned.zone),
-        go_over,
+        leftover(owned.owner, provider=PROVIDER, region=owned.zone),
+        delete_pass,
         console="https://console.scaleway.com",
         patience=patience,
         by_hand=lambda: _by_hand(owned),
     )
 
 
-def _pass(owned: Owned, *, settled: bool) -> list[str]:
+def _delete_pass(owned: Owned, *, settled: bool) -> list[str]:
     """Delete what can be deleted now; return descriptions of what is not gone yet."""
     owned.find_server()
     owned.find_address()
@@ -52,7 +52,7 @@ def _pass(owned: Owned, *, settled: bool) -> list[str]:
         if server is None:
             continue
         alive.append(f"the server {identity} in {zone}")
-        if mark_of_server(server) is None:
+        if owner_of_server(server) is None:
             raise ForeignError(
                 f"scaleway: the server {identity} in {zone} was not made by materia; materia "
                 "left it alone"
@@ -73,7 +73,7 @@ def _pass(owned: Owned, *, settled: bool) -> list[str]:
     ]
     if not left and owned.uncertain and not settled:
         # A resource whose answer was lost may be missing from lists for a moment.
-        return [f"what was made for {owned.mark.name} in {zone}"]
+        return [f"what was made for {owned.owner.name} in {zone}"]
     return left
 
 
@@ -151,7 +151,7 @@ def _by_hand(owned: Owned) -> str:
     ]
     ways += [f"scw block volume delete {one} zone={zone}" for one in sorted(owned.volumes)]
     ways += [f"scw instance ip delete {one} zone={zone}" for one in sorted(owned.addresses)]
-    search = f"look for the tag {NAME}={owned.mark.name} in the project"
+    search = f"look for the tag {NAME}={owned.owner.name} in the project"
     if not ways:
         return (
             f"{search}, under Instances, Flexible IPs and Block Storage, and delete what is there"

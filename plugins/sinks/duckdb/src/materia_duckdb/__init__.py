@@ -12,7 +12,7 @@ def open_duckdb(opening: Opening) -> Sink:
     """Open the sink; this creates no file and does not import DuckDB.
 
     Raises:
-        ConfigError: `path` cannot be the name of a database.
+        ConfigError: a setting names what cannot be a database, or a folder.
     """
     from materia_duckdb.sink import DuckDBSink
 
@@ -24,7 +24,7 @@ def check(opening: Opening) -> None:
     """Check the settings.
 
     Raises:
-        ConfigError: `path` cannot be the name of a database.
+        ConfigError: a setting names what cannot be a database, or a folder.
     """
     database = _path(opening, "path")
     if "?" in str(database):
@@ -32,6 +32,11 @@ def check(opening: Opening) -> None:
             "sinks.duckdb.path must contain no ?, since DuckDB cannot open a file of such a name, "
             f"is {database}"
         )
+    if database.is_dir():
+        raise ConfigError(f"sinks.duckdb.path must name a file, is the folder {database}")
+    raw = _path(opening, "raw")
+    if raw.exists() and not raw.is_dir():
+        raise ConfigError(f"sinks.duckdb.raw must name a folder, is the file {raw}")
 
 
 def _path(opening: Opening, setting: str) -> Path:

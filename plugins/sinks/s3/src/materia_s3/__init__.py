@@ -18,10 +18,10 @@ def open_s3(opening: Opening, patience: Patience | None = None) -> Sink:
     Raises:
         ConfigError: `bucket` is not set, or `bucket` or `endpoint` is not a URL.
     """
-    from materia_s3.address import Address
+    from materia_s3.settings import address_of
     from materia_s3.sink import S3Sink
 
-    address = Address.of_settings(opening.settings)
+    address = address_of(opening.settings)
     folder = opening.directory.joinpath(str(opening.settings["cache"])).expanduser()
     key, secret = (opening.secrets[name] for name in SECRETS)
     return S3Sink(address, key=key, secret=secret, cache=folder, patience=patience)
@@ -33,9 +33,9 @@ def check(opening: Opening) -> None:
     Raises:
         ConfigError: some are missing or invalid; it has every mistake.
     """
-    from materia_s3.address import Address
+    from materia_s3.settings import address_of
 
-    Address.of_settings(opening.settings)
+    address_of(opening.settings)
 
 
 @hookimpl

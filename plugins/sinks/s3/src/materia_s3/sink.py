@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia.data import (
+    FetchResult,
+    Known,
+    Partition,
+    PublishedState,
+    PublishRequest,
+    RawFile,
+    Table,
+)
+from materia_store.bucket.address import Address
+from materia_store.bucket.cache import Cache
+from materia_store.bucket.database import Database
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.pointer import KEPT
+from materia_store.bucket.raw_files import RawFiles
 from materia_store.connection import naming
 from materia_store.object_store import Patience
 
-from materia_s3.address import Address
-from materia_s3.cache import Cache
-from materia_s3.database import Database
-from materia_s3.objects import Objects
-from materia_s3.raw_files import RawFiles
+from materia_s3.published_object import PublishedObject
 
 
 class S3Sink:
@@ -27,12 +37,17 @@ class S3Sink:
         secret: str,
         cache: Path,
         patience: Patience | None = None,
+        kept: int = KEPT,
     ) -> None:
-        """Use the bucket at *address*, with a local cache under *cache*, which may be missing."""
+        """Use the bucket at *address*, with a local cache under *cache*, which may be missing.
+
+        The last *kept* publications can be read and restored.
+        """
         objects = Objects(address, key=key, secret=secret, patience=patience)
         self._copies = Cache(cache / address.folder, objects)
-        self._database = Database(objects, self._copies)
-        self._raw = RawFiles(objects, self._copies)
+        published = PublishedObject(objects)
+        self._database = Database(objects, self._copies, published, kept=kept)
+        self._raw = RawFiles(objects, self._copies, published=published.where)
 
     def known(self, source: str, /) -> Mapping[str, Known]:
         """The records of a source by partition key."""
@@ -70,3 +85,15 @@ class S3Sink:
         """Publish the working copy; fail if a recorded partition is missing."""
         self._raw.miss_nothing()
         return self._database.publish(request)
+
+    def publications(self) -> Sequence[PublishedState]:
+        """The last publications, newest first."""
+        return self._database.publications()
+
+    def published_by(self, run: str, /) -> Path:
+        """The path of a local copy of the database that *run* published."""
+        return self._database.published_by(run)
+
+    def roll_back(self, to: str, /, *, run: str) -> None:
+        """Publish the database of the run *to* once more, in the name of *run*."""
+        self._database.roll_back(to, run=run)

@@ -11,7 +11,7 @@ from typing import Any
 from materia.compute import Requirements
 from materia.text import duration_text
 
-from materia_runner.cli.output.text import many, table
+from materia_runner.cli.output.text import table
 from materia_runner.codec import plain
 from materia_runner.figures import (
     moment_text,
@@ -104,8 +104,10 @@ class Comparison:
             for passed in self.ranking.passed_over
             if passed.offer.provider == answer.provider
         )
+        if len(answer.offers) == 1:
+            return f"{answer.provider}: its only offer does not fit: {'; '.join(why)}"
         most = "; ".join(f"{count} x {reason}" for reason, count in why.most_common(3))
-        return f"{answer.provider}: none of its {many(len(answer.offers), 'offer')} fits: {most}"
+        return f"{answer.provider}: none of its {len(answer.offers)} offers fits: {most}"
 
 
 def as_text(comparison: Comparison, *, limit: int | None) -> str:

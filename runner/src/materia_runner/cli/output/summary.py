@@ -86,11 +86,15 @@ def _stage_line(stage: StageReport) -> str:
         return f"{asked} requested: {', '.join(counts) or 'nothing to do'}{received}"
     if not result["published"]:
         return f"nothing new in {many(result['files'], 'file')}; the tables are up to date"
+    skipped = result["tests_skipped"]
     built = ", ".join(
-        many(result[word], word.removesuffix("s")) for word in ("models", "audits", "tests")
+        many(result[word], word.removesuffix("s"))
+        for word in ("models", "audits", *([] if skipped else ["tests"]))
     )
     loaded = many(len(result["loaded"]), "partition")
-    return f"{loaded} loaded, {built}, {many(len(result['tables']), 'table')} published"
+    return f"{loaded} loaded, {built}, {many(len(result['tables']), 'table')} published" + (
+        f"\n  {skipped}" if skipped else ""
+    )
 
 
 def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: str) -> list[str]:
@@ -104,7 +108,7 @@ def _published(result: Mapping[str, Any], *, sample: bool, here: Path, python: s
         looked_at = look_command(result["database"], tables[0]["name"], here=here, python=python)
         lines += ["", "Look at it:", f"  {looked_at}"]
     if sample:
-        lines += ["", "This was sample data. `materia run` replaces it with the real data."]
+        lines += ["", "This was sample data. A run without --sample replaces it with real data."]
     return lines
 
 

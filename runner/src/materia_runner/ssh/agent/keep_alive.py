@@ -84,7 +84,7 @@ class Agent:
         self.kill_at = float("inf")
         self.status: int | None = None  # exit status of the command, once it has ended
         self.ended_at = 0.0
-        self.told = False  # whether the record of its end is in the spool
+        self.end_recorded = False  # whether the record of its end is in the spool
         self.done = False
 
     def run(self) -> None:
@@ -208,10 +208,10 @@ class Agent:
             self.end("stopped")
             return
         if line.startswith(b"tell "):
-            _, number, told = line.split(b" ", 2)
+            _, number, words = line.split(b" ", 2)
             if int(number) == self.taken:
                 self.taken += 1
-                self.given.put(told + b"\n")
+                self.given.put(words + b"\n")
             return
         has = max(int(line), self.dropped)
         del self.spool[: has - self.dropped]
@@ -255,11 +255,11 @@ class Agent:
                 self.kill()
             return
         self.kill()
-        if not self.told and (not self.pipes or now > self.ended_at + LINGERING_SECONDS):
-            self.told = True
+        if not self.end_recorded and (not self.pipes or now > self.ended_at + LINGERING_SECONDS):
+            self.end_recorded = True
             end = {"status": self.status, "reason": self.ending or "exited"}
             self.spool += record(b"x", json.dumps(end).encode())
-        self.done = self.told and (lost or not self.spool)
+        self.done = self.end_recorded and (lost or not self.spool)
 
     def end(self, why: str) -> None:
         """Send SIGTERM to the command; `decide` kills it after the grace period."""

@@ -34,7 +34,7 @@ class Finding:
     query: str
 
 
-def told(context: Context, findings: Sequence[Finding]) -> tuple[str, ...]:
+def sentences_of(context: Context, findings: Sequence[Finding]) -> tuple[str, ...]:
     """A sentence for each finding, with its first rows, without duplicates.
 
     The tables must be unchanged since the audits ran.

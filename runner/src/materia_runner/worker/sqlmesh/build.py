@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from materia.errors import StageError
+from materia.kit.sql import literal
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Literal
@@ -62,7 +63,8 @@ class TransformReport:
         tables: Names of the finished tables and views, with their layer, sorted.
         models: Number of models built; 0 when nothing had changed.
         audits: Number of audits that ran.
-        tests: Number of passed unit tests of models.
+        tests: Number of unit tests of models that ran and passed.
+        skipped: Sentence with the reason why the unit tests did not run, empty when they did.
         warnings: Findings of non-blocking audits, one sentence each.
     """
 
@@ -70,12 +72,14 @@ class TransformReport:
     models: int
     audits: int
     tests: int
+    skipped: str = ""
     warnings: tuple[str, ...] = ()
 
 
 def transform(request: TransformRequest) -> TransformReport:
     """Test, build and audit the models of the projects.
 
+    The unit tests run when they did not pass before on the same models, with the same packages.
     It is idempotent and crash-safe: after a kill, the next call rebuilds the affected and the
     unfinished models. A second call has nothing to do if nothing is affected.
 
@@ -93,9 +97,17 @@ def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
     from materia_runner.worker.sqlmesh.console import console
+    from materia_runner.worker.sqlmesh.passed_tests import (
+        SKIPPED,
+        fingerprint_of_tests,
+        have_passed,
+        note_passed,
+    )
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
 
     upgraded = [drop_other_state(request.database, running_versions())]
+    fingerprint = fingerprint_of_tests(request.projects)
+    skip = have_passed(request.database, fingerprint)
 
     built: set[str] = set()
 
@@ -105,10 +117,13 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
-            with _context(request, Path(cache), upgraded) as context:
-                tests = _test(context)
-                with _told(context, quiet):
+            with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
+                _check_columns(context)
+                tests = 0 if skip else _test(context)
+                with _with_rows(context, quiet):
                     _build(context, request.affected)
+                if not skip:
+                    note_passed(context, fingerprint)
                 _detach_from_catalog(context)
                 tables = _tables(context)
         except SQLMeshError as error:
@@ -118,31 +133,34 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=quiet.audits,
         tests=tests,
+        skipped=SKIPPED if skip else "",
         warnings=tuple(dict.fromkeys([*filter(None, upgraded), *quiet.warnings])),
     )
 
 
 @contextmanager
-def _context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
+def _context(
+    request: TransformRequest, cache: Path, upgraded: list[str], *, with_tests: bool
+) -> Iterator[Context]:
     """A context whose state has only the project's own models; *upgraded* gets a message."""
     from materia_runner.worker.sqlmesh.project_definitions import UnusableStateError, keep_own
     from materia_runner.worker.sqlmesh.state import drop_state
 
-    context = _opened(request, cache)
+    context = _opened(request, cache, with_tests=with_tests)
     try:
         try:
-            keep_own(context)
+            keep_own(context, request.affected)
         except UnusableStateError as error:
             adapter = context.engine_adapter
             upgraded.append(drop_state(adapter.execute, adapter.fetchall, str(error)))
             context.close()
-            context = _opened(request, cache)
+            context = _opened(request, cache, with_tests=with_tests)
         yield context
     finally:
         context.close()
 
 
-def _opened(request: TransformRequest, cache: Path) -> Context:
+def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Context:
     from materia_sqlmesh.config import build_config, connection
     from sqlmesh import Context
     from sqlmesh.core.config import GatewayConfig
@@ -153,20 +171,21 @@ def _opened(request: TransformRequest, cache: Path) -> Context:
         default_gateway=PROD,
         beside=beside,
         cache_dir=str(cache),
+        with_tests=with_tests,
     )
     return Context(paths=[str(project)], config=config)
 
 
 @contextmanager
-def _told(context: Context, console: QuietConsole) -> Iterator[None]:
+def _with_rows(context: Context, console: QuietConsole) -> Iterator[None]:
     """Add the rows of failed audits to the console's messages at the end, also after an error."""
-    from materia_runner.worker.sqlmesh.audit_rows import told
+    from materia_runner.worker.sqlmesh.audit_rows import sentences_of
 
     try:
         yield
     finally:
-        console.warnings += told(context, console.found)
-        console.failures += told(context, console.failed)
+        console.warnings += sentences_of(context, console.found)
+        console.failures += sentences_of(context, console.failed)
 
 
 def _undeclared(context: Context) -> list[str]:
@@ -199,9 +218,12 @@ def _undeclared(context: Context) -> list[str]:
     return found
 
 
-def _test(context: Context) -> int:
+def _check_columns(context: Context) -> None:
     if undeclared := _undeclared(context):
         raise StageError("\n".join(undeclared))
+
+
+def _test(context: Context) -> int:
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
@@ -212,10 +234,6 @@ def _test(context: Context) -> int:
 
 def _build(context: Context, affected: Sequence[date]) -> None:
     """Build new models, changed models and affected releases in one plan."""
-    from materia_runner.worker.sqlmesh.intervals import forget
-
-    if affected:
-        forget(context, affected)
     now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
     plan = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
     context.apply(plan.build())
@@ -241,13 +259,15 @@ def _detach_from_catalog(context: Context) -> None:
     SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
     views would break in a file of another name; without the catalog they work in any file.
     """
+    from materia_sqlmesh.config import CATALOG
     from sqlglot import exp, parse_one
 
     adapter = context.engine_adapter
     views = adapter.fetchall(
-        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() "
-        "WHERE NOT internal AND database_name = current_database()"
+        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE NOT internal "
+        f"AND database_name = current_database() AND contains(sql, {literal(CATALOG)})"
     )
+    comments = _column_comments(context)
     for schema, view, sql, comment in views:
         statement = parse_one(sql, dialect="duckdb")
         qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
@@ -257,7 +277,7 @@ def _detach_from_catalog(context: Context) -> None:
             table.set("catalog", None)
         statement.set(arg_key="replace", value=True)
         name = exp.table_(view, db=schema, quoted=True)
-        columns = _column_comments(context, schema, view)
+        columns = comments.get((schema, view), {})
         adapter.execute(statement)
         if comment:
             adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
@@ -266,12 +286,16 @@ def _detach_from_catalog(context: Context) -> None:
             adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
 
 
-def _column_comments(context: Context, schema: str, view: str) -> dict[str, str]:
+def _column_comments(context: Context) -> dict[tuple[str, str], dict[str, str]]:
+    """The comments on columns, by schema and view or table."""
     rows = context.engine_adapter.fetchall(
-        "SELECT column_name, comment, schema_name, table_name FROM duckdb_columns() "
+        "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
         "WHERE comment IS NOT NULL AND database_name = current_database()"
     )
-    return {column: text for column, text, *where in rows if where == [schema, view]}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, comment in rows:
+        found.setdefault((schema, table), {})[column] = comment
+    return found
 
 
 def _text(text: str) -> Literal:

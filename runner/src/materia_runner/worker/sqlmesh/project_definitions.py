@@ -8,11 +8,13 @@ built model versions is kept, and the definitions come from the project.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from materia.kit.sql import literal
 
+from materia_runner.worker.sqlmesh.intervals import forget
 from materia_runner.worker.sqlmesh.state import STATE, is_there, reason
 
 if TYPE_CHECKING:
@@ -27,11 +29,12 @@ class UnusableStateError(Exception):
     """The SQLMesh state cannot be used; the message says why."""
 
 
-def keep_own(context: Context) -> None:
+def keep_own(context: Context, affected: Sequence[date] = ()) -> None:
     """Replace the model definitions in the state by the project's own.
 
     Older versions of a model become ones that select nothing. So SQLMesh treats every change as
-    breaking, and also rebuilds the downstream models.
+    breaking, and also rebuilds the downstream models. Then mark what was built from the *affected*
+    releases as not built, see `intervals`. What SQLMesh then reads it keeps in memory for the plan.
 
     Raises:
         UnusableStateError: the state cannot be used and must be dropped.
@@ -41,6 +44,8 @@ def keep_own(context: Context) -> None:
     try:
         if is_there(context.engine_adapter.fetchall):
             _put(context, nodes, now)
+            if affected:
+                forget(context, affected)
             _read(context)
     except Exception as error:  # any error, because the state may come from anywhere
         raise UnusableStateError(reason(error)) from error

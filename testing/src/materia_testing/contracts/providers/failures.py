@@ -38,6 +38,24 @@ def _spoiled(world: World, count: int) -> Iterator[tuple[str, int]]:
         yield errors[turn % len(errors)], turn % count + 1
 
 
+def destroy_under_fault(provider: Provider, scene: Scene, fault: str, number: int) -> None:
+    """Check that a fault at a request of destroy leaves nothing, or an OrphanError says so."""
+    where = f"{fault} at request {number} of destroy"
+    made = provider.create_instance(scene.request())
+    scene.world.inject(fault, at=number)
+    failure = None
+    try:
+        scene.open().destroy_instance(made)
+    except MateriaError as error:
+        failure = error
+    finally:
+        scene.world.heal()
+    if scene.billed():
+        assert isinstance(failure, OrphanError), where
+        provider.destroy_instance(made)
+    assert scene.billed() == [], where
+
+
 class Failures(ProviderScene):
     """Only a MateriaError escapes from a provider, and nothing billable stays unnoticed."""
 
@@ -177,20 +195,7 @@ class Failures(ProviderScene):
     ) -> None:
         count = self._requests_of_destroy(provider, scene)
         for fault, number in _spoiled(scene.world, count):
-            where = f"{fault} at request {number} of destroy"
-            made = provider.create_instance(scene.request())
-            scene.world.inject(fault, at=number)
-            failure = None
-            try:
-                scene.open().destroy_instance(made)
-            except MateriaError as error:
-                failure = error
-            finally:
-                scene.world.heal()
-            if scene.billed():
-                assert isinstance(failure, OrphanError), where
-                provider.destroy_instance(made)
-            assert scene.billed() == [], where
+            destroy_under_fault(provider, scene, fault, number)
 
     @pytest.mark.parametrize("handled", [False, True], ids=["before", "after"])
     def test_a_process_killed_in_destroy_leaves_nothing_that_a_sweep_does_not_find(

@@ -310,14 +310,14 @@ class PublishContract(Contract):
         self, declared: Declared, reading: Reading
     ) -> None:
         publish_version(declared.open(), 1)
-        told = 0
+        refused = 0
         for limit in (0, 4096, 65536, 400_000):
             ending = elsewhere(_fill_elsewhere, declared, 2, file_size_limit=limit)
             if ending.error is not None:
                 assert isinstance(ending.error, SinkError), repr(ending.error)
-                told += 1
+                refused += 1
                 assert _state(declared, reading) == 1
-        assert told, "no write failed, so nothing was tested"
+        assert refused, "no write failed, so nothing was tested"
 
         assert publish_version(declared.open(), 2) == expected(2)
         assert _state(declared, reading) == 2

@@ -124,18 +124,18 @@ class FetchContract(TransferContract):
     ) -> None:
         key = world.keys[0]
         world.publish(key, 1)
-        told: list[int] = []
+        received: list[int] = []
         result = source.fetch(
             FetchRequest(
                 partition=partition_of(source, world, key),
                 known=None,
                 directory=tmp_path,
-                received=told.append,
+                received=received.append,
             )
         )
 
         assert isinstance(result, Fetched)
-        assert sum(told) == result.raw.size
+        assert sum(received) == result.raw.size
 
     def test_an_etag_that_still_matches_costs_one_request_and_no_bytes(
         self, source: Source, world: World, tmp_path: Path

@@ -171,7 +171,7 @@ class LoadContract(Contract):
         start, database = tmp_path / "start.duckdb", tmp_path / "materia.duckdb"
         expected = loaded_at_once(source, world, new, tmp_path / "new.duckdb")
         load(source, start, old, tmp_path / "scratch")
-        told = 0
+        refused = 0
         for limit in (0, 4096, 65536):
             _start_again(start, database)
             ending = elsewhere(
@@ -182,11 +182,11 @@ class LoadContract(Contract):
                 tmp_path / "scratch",
                 file_size_limit=limit,
             )
-            told += isinstance(ending.error, MateriaError)
+            refused += isinstance(ending.error, MateriaError)
             load(source, database, new, tmp_path / "scratch")
             assert world.read(database) == expected
 
-        assert told, "no write failed, so nothing was tested"
+        assert refused, "no write failed, so nothing was tested"
 
     def test_models_are_a_folder_of_sqlmesh_models_or_none(self, source: Source) -> None:
         folder = source.models()

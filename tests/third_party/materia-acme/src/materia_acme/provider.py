@@ -24,7 +24,7 @@ from materia.errors import (
 )
 from materia_providers.api_errors import translated
 from materia_providers.cloud_init import check_size
-from materia_providers.labels import entry_mark, mark_of
+from materia_providers.labels import entry_owner, owner_of
 from materia_providers.polling import Boot, await_boot
 from materia_providers.teardown import ForeignError, leaving_nothing, remove
 
@@ -61,7 +61,7 @@ class AcmeMachines:
         wanted: dict[str, object] = {
             "type": request.offer.instance_type,
             "region": request.offer.region,
-            "labels": mark_of(request).labels(),
+            "labels": owner_of(request).labels(),
             "user_data": request.user_data,
         }
 
@@ -126,7 +126,7 @@ class AcmeMachines:
         )
 
     def _remove(self, name: str, region: str, of: Instance | InstanceRequest) -> bool:
-        def go_over() -> list[str]:
+        def delete_pass() -> list[str]:
             machine = self._ask("GET", _path(name))
             if machine is not None and _instance(machine) is None:
                 raise ForeignError(f"acme: the machine {name} is not materia's")
@@ -143,7 +143,7 @@ class AcmeMachines:
             expires_at=of.expires_at,
         )
         console = "https://acme.example/machines"
-        return remove(remains, go_over, console=console, patience=self._patience)
+        return remove(remains, delete_pass, console=console, patience=self._patience)
 
     def _ask(
         self, method: str, path: str, body: dict[str, object] | None = None
@@ -196,17 +196,17 @@ def _refusal(error: HTTPError, what: str) -> ProviderError:
 def _instance(machine: dict[str, Any]) -> Instance | None:
     """The machine, or None when it is not materia's."""
     name = machine.get("name")
-    mark = entry_mark(name, machine.get("labels"), named=name)
-    if mark is None:
+    owner = entry_owner(name, machine.get("labels"), named=name)
+    if owner is None:
         return None
     return Instance(
         provider="acme",
         id=machine["name"],
-        name=mark.name,
-        run=mark.run,
-        stage=mark.stage,
+        name=owner.name,
+        run=owner.run,
+        stage=owner.stage,
         region=machine["region"],
-        expires_at=mark.expires_at,
+        expires_at=owner.expires_at,
         instance_type=machine["type"],
         created_at=datetime.fromisoformat(machine["created"]),
     )

@@ -27,9 +27,10 @@ from materia_hetzner.emulator.bodies import (
     volume_body,
 )
 from materia_hetzner.emulator.catalog import LOCATIONS, SERVER_TYPES, ServerType
+from materia_hetzner.emulator.errors import ERRORS, refusal
 from materia_hetzner.emulator.formats import fingerprint_of
 from materia_hetzner.emulator.project import HetznerProject
-from materia_hetzner.emulator.things import Key, Server, error
+from materia_hetzner.emulator.things import Key, Server
 
 USER_DATA_LIMIT = 32 * 1024
 
@@ -41,28 +42,7 @@ class Hetzner(HetznerProject):
     delete_call = ("DELETE", "/v1/servers/*")
     list_call = ("GET", "/v1/servers")
     offers_call = ("GET", "/v1/server_types")
-    errors: ClassVar[Mapping[str, Answer]] = {
-        "sold_out": error(412, "resource_unavailable", "error during placement"),
-        "quota": error(403, "resource_limit_exceeded", "server limit exceeded"),
-        "address_quota": error(403, "resource_limit_exceeded", "Primary IP limit exceeded"),
-        "unsupported_location": error(422, "invalid_input", "unsupported location for server type"),
-        "placement": error(422, "placement_error", "Placement Error"),
-        "rate_limit": error(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached"),
-        "unauthorized": error(401, "unauthorized", "unable to authenticate"),
-        "forbidden": error(403, "forbidden", "insufficient permissions for this request"),
-        "read_only": error(403, "token_readonly", "only GET requests are allowed by this token"),
-        "not_found": error(404, "not_found", "resource not found"),
-        "conflict": error(409, "conflict", "conflict detected, try again"),
-        "name_taken": error(409, "uniqueness_error", "server name is already used"),
-        "locked": error(423, "locked", "server is locked"),
-        "protected": error(403, "protected", "server deletion is protected"),
-        "invalid": error(422, "invalid_input", "invalid input in field 'name'"),
-        "removed": error(410, "deprecated_api_endpoint", "this endpoint was removed"),
-        "maintenance": error(503, "maintenance", "the service is in maintenance"),
-        "unavailable": error(503, "unavailable", "the service is not available"),
-        "server_error": error(500, "server_error", "an internal error occurred"),
-        "service_error": error(500, "service_error", "a service failed"),
-    }
+    errors: ClassVar[Mapping[str, Answer]] = ERRORS
 
     def secrets(self) -> dict[str, str]:
         """The token."""
@@ -83,13 +63,13 @@ class Hetzner(HetznerProject):
 
     def no_route(self, request: Request) -> Answer:
         """404 as the API words it."""
-        return error(404, "not_found", f"no such path: {request.method} {request.path}")
+        return refusal(404, "not_found", f"no such path: {request.method} {request.path}")
 
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
         """422 with the field, as the API words it."""
         fields = [{"name": bad.field, "messages": [bad.reason]}]
         message = f"invalid input in field '{bad.field}'"
-        return error(422, "invalid_input", message, {"fields": fields})
+        return refusal(422, "invalid_input", message, {"fields": fields})
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
         """The budget of requests and the correlation id, as on every real answer."""
@@ -168,10 +148,10 @@ class Hetzner(HetznerProject):
         fingerprint = fingerprint_of(public_key)
         for key in self.keys.values():
             if key.name == name:
-                return error(409, "uniqueness_error", "SSH key name is already used")
+                return refusal(409, "uniqueness_error", "SSH key name is already used")
             if key.fingerprint == fingerprint:
                 message = "SSH key with the same fingerprint already exists"
-                return error(409, "uniqueness_error", message)
+                return refusal(409, "uniqueness_error", message)
         key = self._add_key(name, public_key, fingerprint, self._labels(request))
         return Answer(status=201, body={"ssh_key": key_body(key)})
 
@@ -214,11 +194,11 @@ class Hetzner(HetznerProject):
         kind = self._type(request)
         location = request.json.get("location") or next(iter(kind.prices))
         if location not in kind.prices:
-            return error(422, "invalid_input", "unsupported location for server type")
+            return refusal(422, "invalid_input", "unsupported location for server type")
         image = self._image(request, kind)
         keys = tuple(self._key(given).public_key for given in request.json.get("ssh_keys") or ())
         if kind.withdrawn:
-            return error(422, "invalid_input", "server type is deprecated")
+            return refusal(422, "invalid_input", "server type is deprecated")
         if not kind.on_sale or kind.name in self.behaviour.sold_out:
             return self.errors["sold_out"]
         server = Server(
@@ -315,7 +295,7 @@ class Hetzner(HetznerProject):
         """Refused while a server uses it."""
         address = self._find(self.addresses, id)
         if address.assignee is not None:
-            return error(422, "must_be_unassigned", "primary IP is assigned to a server")
+            return refusal(422, "must_be_unassigned", "primary IP is assigned to a server")
         self._drop_address(address, self.now())
         return Answer(status=204)
 
@@ -330,7 +310,7 @@ class Hetzner(HetznerProject):
         """Refused while a server uses it."""
         volume = self._find(self.volumes, id)
         if volume.server is not None:
-            return error(423, "locked", "volume is attached to a server")
+            return refusal(423, "locked", "volume is attached to a server")
         del self.volumes[volume.id]
         self.meter.stop("volume", id, self.now())
         return Answer(status=204)
@@ -372,10 +352,10 @@ class Hetzner(HetznerProject):
             fits = image["architecture"] == kind.architecture
             if fits and wanted in (image["name"], str(image["id"])):
                 return image
-        raise Refusal(error(404, "not_found", f"image '{wanted}' not found"))
+        raise Refusal(refusal(404, "not_found", f"image '{wanted}' not found"))
 
     def _key(self, given: object) -> Key:
         for key in self.keys.values():
             if str(given) in (key.name, str(key.id)):
                 return key
-        raise Refusal(error(404, "not_found", f"SSH key '{given}' not found"))
+        raise Refusal(refusal(404, "not_found", f"SSH key '{given}' not found"))

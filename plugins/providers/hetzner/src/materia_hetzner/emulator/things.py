@@ -6,17 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from materia_testing.emulation.exchange import Answer
-
 from materia_hetzner.emulator.catalog import ServerType
 from materia_hetzner.emulator.formats import stamp
-
-
-def error(status: int, code: str, message: str, details: object = None) -> Answer:
-    """An error as the API words it."""
-    return Answer(
-        status=status, body={"error": {"code": code, "message": message, "details": details}}
-    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from materia_testing.emulation.exchange import Answer, Request, counted
 from materia_oracle.emulator.catalog import REGION, Shape
 
 if TYPE_CHECKING:
-    from materia_oracle.emulator.tenancy import BootVolume, Instance
+    from materia_oracle.emulator.things import BootVolume, Instance
 
 
 def stamp(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ from materia_oracle.emulator.catalog import (
 )
 from materia_oracle.emulator.errors import ERRORS, refusal
 from materia_oracle.emulator.signature import emulated_key, fault_of
+from materia_oracle.emulator.things import BootVolume, Instance
 
 V = "/20160918"
 PRICES = "/pls/apex/cetools/api/v1/products"
@@ -42,61 +43,6 @@ USER = "ocid1.user.oc1..emulated"
 FINGERPRINT = "20:14:c6:ab:5e:01:77:d0:9f:31:aa:0b:44:e9:12:6d"
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 SUBNET = f"ocid1.subnet.oc1.{REGION}.emulated"
-
-
-@dataclass(slots=True, kw_only=True)
-class Instance:
-    """An instance; its delete or a failed boot sets `ended_at`, when it is TERMINATED."""
-
-    id: str
-    name: str
-    compartment: str
-    domain: str
-    shape: Shape
-    ocpus: float
-    memory_gb: float
-    image: str
-    subnet: str
-    tags: dict[str, str]
-    metadata: dict[str, str]
-    created: datetime
-    boot: timedelta = timedelta(0)
-    boots: bool = True
-    host: str | None = None
-    deleted_at: datetime | None = None
-    ended_at: datetime | None = None
-    keeps_volume: bool = False
-
-    @property
-    def vnic(self) -> str:
-        """The id of its network card."""
-        return self.id.replace("ocid1.instance.", "ocid1.vnic.")
-
-    def state(self, now: datetime) -> str:
-        """The state that the API reports."""
-        if self.ended_at is not None and now >= self.ended_at:
-            return "TERMINATED"
-        if self.deleted_at is not None:
-            return "TERMINATING"
-        running = self.boots and now >= self.created + self.boot
-        return "RUNNING" if running else "PROVISIONING"
-
-
-@dataclass(slots=True, kw_only=True)
-class BootVolume:
-    """A boot volume; it keeps the id of its instance for ever."""
-
-    id: str
-    name: str
-    domain: str
-    compartment: str
-    image: str
-    size_gb: int
-    vpus: int
-    created: datetime
-    instance: str
-    state: str = "AVAILABLE"
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Tenancy(Service):

@@ -15,8 +15,9 @@ from materia_testing.emulation.meter import HOUR, Metered
 from materia_testing.emulation.service import Service
 from materia_testing.emulation.ssh_machines.boot import Booting
 
+from materia_ovh.emulator.bodies import image_body
 from materia_ovh.emulator.catalog import FLAVORS, IMAGES, REGIONS, Flavor, hourly
-from materia_ovh.emulator.things import OvhInstance, SshKey, Volume, image_body
+from materia_ovh.emulator.things import OvhInstance, SshKey, Volume
 
 CLOCK_HOURS = Billing(increment=HOUR, minimum=HOUR, alignment="clock", meter_from="active")
 NEVER = datetime.max.replace(tzinfo=UTC)

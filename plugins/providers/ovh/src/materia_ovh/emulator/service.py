@@ -17,6 +17,15 @@ from typing import Any, ClassVar
 
 from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request, route
 
+from materia_ovh.emulator.bodies import (
+    detail_body,
+    flavor_body,
+    identity_of,
+    image_body,
+    key_body,
+    listed_body,
+    volume_body,
+)
 from materia_ovh.emulator.catalog import (
     FLAVORS,
     IMAGES,
@@ -27,18 +36,9 @@ from materia_ovh.emulator.catalog import (
     Flavor,
     catalog,
 )
+from materia_ovh.emulator.errors import ERRORS, refusal
 from materia_ovh.emulator.project import OvhProject
-from materia_ovh.emulator.things import (
-    SshKey,
-    detail_body,
-    error,
-    flavor_body,
-    identity_of,
-    image_body,
-    key_body,
-    listed_body,
-    volume_body,
-)
+from materia_ovh.emulator.things import SshKey
 
 USER_DATA_LIMIT = 65_535  # of its base64 form, as OpenStack has it
 PROJECT = "/1.0/cloud/project/{project}"
@@ -51,26 +51,7 @@ class Ovh(OvhProject):
     delete_call = ("DELETE", "/1.0/cloud/project/*/instance/*")
     list_call = ("GET", "/1.0/cloud/project/*/instance")
     offers_call = ("GET", "/1.0/order/catalog/public/cloud")
-    errors: ClassVar[Mapping[str, Answer]] = {
-        "sold_out": error(409, "Conflict", "No more stock for this flavor in this region"),
-        "quota": error(403, "Forbidden", "Quota exceeded for instances: 20 of 20 used"),
-        "no_host": error(500, "Internal", "No valid host was found"),
-        "rate_limit": error(429, "TooManyRequests", "Too many requests, please retry later"),
-        "unauthorized": error(403, "Forbidden", "This credential does not exist", "NOT_CREDENTIAL"),
-        "forbidden": error(403, "Forbidden", "This call has not been granted", "NOT_GRANTED_CALL"),
-        "invalid_key": error(403, "Forbidden", "This application key is invalid", "INVALID_KEY"),
-        "invalid_credential": error(
-            403, "Forbidden", "This credential is not valid", "INVALID_CREDENTIAL"
-        ),
-        "invalid_signature": error(400, "BadRequest", "Invalid signature", "INVALID_SIGNATURE"),
-        "out_of_time": error(400, "BadRequest", "Query out of time", "QUERY_TIME_OUT"),
-        "not_found": error(404, "NotFound", "The requested object does not exist"),
-        "bad_parameters": error(400, "BadParameters", "Invalid parameter"),
-        "conflict": error(409, "Conflict", "Another operation is in progress"),
-        "expired": error(460, "Expired", "This service is expired"),
-        "server_error": error(500, "Internal", "Internal server error"),
-        "unavailable": error(503, "Unavailable", "Service is unavailable"),
-    }
+    errors: ClassVar[Mapping[str, Answer]] = ERRORS
 
     def secrets(self) -> dict[str, str]:
         """Application key and secret, and the consumer key."""
@@ -109,11 +90,11 @@ class Ovh(OvhProject):
 
     def no_route(self, request: Request) -> Answer:
         """404 in the API's format."""
-        return error(404, "NotFound", "Got an invalid (or empty) URL")
+        return refusal(404, "NotFound", "Got an invalid (or empty) URL")
 
     def bad_body(self, request: Request, bad: BadBody) -> Answer:
         """400 that names the field."""
-        return error(400, "BadParameters", f"[{bad.field}] {bad.reason}")
+        return refusal(400, "BadParameters", f"[{bad.field}] {bad.reason}")
 
     def decorate(self, request: Request, answer: Answer) -> Answer:
         """The id of the query, as on every real answer."""
@@ -134,7 +115,7 @@ class Ovh(OvhProject):
         subsidiary = request.first("ovhSubsidiary")
         if subsidiary not in SERVED[self.continent]:
             # Recorded for a subsidiary of another continent: github.com/ovh/python-ovh, issue 143.
-            return error(400, "BadRequest", "invalid ovhSubsidiary")
+            return refusal(400, "BadRequest", "invalid ovhSubsidiary")
         return Answer(body=catalog(subsidiary))
 
     @route("GET", "/1.0/cloud/project")
@@ -203,7 +184,7 @@ class Ovh(OvhProject):
         self._check(project)
         name, public_key = request.field("name", str), request.field("publicKey", str)
         if any(key.name == name for key in self.keys.values()):
-            return error(409, "Conflict", f"Key pair {name} already exists")
+            return refusal(409, "Conflict", f"Key pair {name} already exists")
         region = request.json.get("region")
         if region is not None and region not in REGIONS:
             raise BadBody("region", f"{region} is not activated")
@@ -262,7 +243,7 @@ class Ovh(OvhProject):
         self._check(project)
         found = self.instances.get(instance)
         if found is None or not self._visible(found):
-            return error(404, "NotFound", "Instance not found")
+            return refusal(404, "NotFound", "Instance not found")
         return Answer(body=detail_body(found, self.now()))
 
     @route("DELETE", PROJECT + "/instance/{instance}")
@@ -271,7 +252,7 @@ class Ovh(OvhProject):
         self._check(project)
         found = self.instances.get(instance)
         if found is None:
-            return error(404, "NotFound", "Instance not found")
+            return refusal(404, "NotFound", "Instance not found")
         if found.gone_at is None and not self.behaviour.never_deletes:
             found.gone_at = self.now() + self.behaviour.delete
             self.power_off(self._booting(found))
@@ -292,7 +273,7 @@ class Ovh(OvhProject):
         if found is None:
             return self.errors["not_found"]
         if found.attached_to:
-            return error(409, "Conflict", "Volume is attached")
+            return refusal(409, "Conflict", "Volume is attached")
         del self.volumes[volume]
         self.meter.stop("volume", volume, self.now())
         return Answer(body=None)
@@ -304,7 +285,7 @@ class Ovh(OvhProject):
 
     def _check(self, project: str) -> None:
         if project != self.project:
-            raise Refusal(error(404, "NotFound", "This service does not exist"))
+            raise Refusal(refusal(404, "NotFound", "This service does not exist"))
 
     @staticmethod
     def _of(flavors: tuple[Flavor, ...], identity: str, region: str, name: str) -> Flavor:

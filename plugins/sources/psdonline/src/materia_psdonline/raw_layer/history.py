@@ -10,7 +10,8 @@ Tables in the schema `raw`, each of the first three a pair (see `validity`):
 - `psd_release`: the releases that are loaded;
 - `psd_touched`: when materia last wrote the difference between a release and the one before it.
 
-The views `psd_current` and `psd_by_release` and the macro `as_of(release)` join them again.
+The view `psd_by_release` and the macro `as_of(release)` join them again, and so does the model
+`raw.psd_current` for the newest release.
 """
 
 from __future__ import annotations
@@ -77,16 +78,6 @@ _resolved = """
     coalesce(v.own_month, s.month) AS month, v.value
 """
 
-VIEWS = f"""
--- The rows of the newest release, codes as numbers.
-CREATE OR REPLACE VIEW raw.psd_current AS
-SELECT * REPLACE (country_code::VARCHAR AS country_code) FROM (
-    SELECT v.archive, {_resolved}, v.first_release
-    FROM raw.psd_value AS v JOIN raw.psd_stamp AS s USING (archive, {_balance})
-);
-
-{release_views(_balance, _resolved)}
-"""
 OLD_COFFEE = "commodity_code = 711100 AND month = 0"
 
 
@@ -125,7 +116,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
             release DATE NOT NULL, touched_at TIMESTAMP NOT NULL
         );
     """)
-    connection.execute(VIEWS)
+    connection.execute(release_views(_balance, _resolved))
 
 
 def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:

@@ -176,10 +176,10 @@ def _losses(
     if one.before is None:
         return
     name = f"{one.before.release:%Y-%m}"
-    told = False
+    explained = False
     if gone:
         for sentence in find_losses(connection, one.before, one.edition, name):
-            told = True
+            explained = True
             yield sentence
     net: dict[tuple[int, int], int] = defaultdict(int)
     for (commodity, attribute, _), (new, ended) in changes.items():
@@ -187,7 +187,7 @@ def _losses(
     fewer = sorted(pair for pair, more in net.items() if more < 0)
     if fewer:
         yield from find_lost_attributes(connection, one.before, one.edition, name, fewer)
-    if not told and 100 * one.rows < EXPECTED * one.rows_before:
+    if not explained and 100 * one.rows < EXPECTED * one.rows_before:
         yield f"holds {one.rows:,} rows where {name} had {one.rows_before:,}"
 
 

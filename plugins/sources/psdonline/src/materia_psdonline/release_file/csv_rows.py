@@ -200,7 +200,7 @@ def _reason(error: Exception) -> str:
     if found is None:
         return parts[0]
     # The line itself is after its heading or in the line below; then follows the fault.
-    told = [part for part in parts[1:] if part != "Original Line:"]
-    line, problem, *_ = [*told, "", ""]
+    named = [part for part in parts[1:] if part != "Original Line:"]
+    line, problem, *_ = [*named, "", ""]
     line = line.removeprefix("Original Line:").strip()
     return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"

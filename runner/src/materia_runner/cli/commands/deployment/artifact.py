@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from materia_runner.cli.commands.deployment import artifact_channel
 from materia_runner.cli.commands.machines.price import Arch, split
 from materia_runner.cli.context import (
     load_environment,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from materia.plugins import Registry
 
     from materia_runner.artifact.bucket import ArtifactBucket
-    from materia_runner.artifact.find import Artifact
+    from materia_runner.artifact.find import Artifact, Target
     from materia_runner.config.pipeline import Pipeline
 
 app = group_app(
@@ -53,6 +54,7 @@ Examples:
   materia artifact build
   materia artifact build --python 3.11,3.12 --arch x86_64 --arch arm64
   materia artifact build --stage extract
+  materia artifact build --supervisor
   materia artifact build --output dist
 """
 PUSH_EPILOG = """\
@@ -65,12 +67,25 @@ The bucket is set in materia.toml:
 Credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (see `materia secrets list`). They
 stay on this machine: a worker gets a URL that is valid for 15 minutes. An artifact in the
 bucket is never replaced; pushing it again does nothing.
+
+\b
+With --channel it builds all that the pipeline's workers and the machine that starts its
+runs need, for the images of its providers (or for --python and --arch), uploads that, and
+moves the channel last: whenever a push is killed, the channel has the old release or the
+new one. Runs use it with [artifacts] channel = "NAME" in materia.toml.
+
+\b
+Examples:
+  materia artifact push
+  materia artifact push --channel prod
+  materia artifact push --channel prod --python 3.11,3.12 --arch x86_64
 """
 LIST_EPILOG = """\
 \b
 Lists the artifacts cached on this machine, and those in the bucket when there is one. When
 materia builds an artifact, it deletes the cached ones not used for two days (it can rebuild
-them in a second). It never deletes from the bucket: give the bucket a lifecycle rule.
+them in a second). From the bucket, only `materia artifact prune` deletes. Then it lists the
+channels in the bucket with their releases; --json has them under "channels".
 """
 
 Python = Annotated[
@@ -80,6 +95,18 @@ Python = Annotated[
 Stage = Annotated[
     str | None,
     typer.Option("--stage", metavar="NAME", help="Build for this stage only; extract is small."),
+]
+Supervisor = Annotated[
+    bool,
+    typer.Option("--supervisor", help="Build the command line, for the machine that starts runs."),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(
+        "--channel",
+        metavar="NAME",
+        help="Push what runs of this channel need, and make it their release.",
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -99,6 +126,7 @@ def build(
     python: Python = None,
     arch: Arch = None,
     stage: Stage = None,
+    supervisor: Supervisor = False,
     output: Output = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -109,9 +137,10 @@ def build(
 
     registry, pipeline = _loaded(context, config, stage)
     say = _say(quiet=quiet)
-    built = [
-        _copied(artifact, output) for artifact in _built(registry, pipeline, python, arch, say)
-    ]
+    if supervisor and stage is not None:
+        raise typer.BadParameter("give --stage or --supervisor, not both")
+    made = _supervisors if supervisor else _built
+    built = [_copied(artifact, output) for artifact in made(registry, pipeline, python, arch, say)]
     if json:
         echo(to_json([asdict(artifact) for artifact in built]))
         return
@@ -128,6 +157,7 @@ def push(
     python: Python = None,
     arch: Arch = None,
     stage: Stage = None,
+    channel: Channel = None,
     quiet: Quiet = False,
     json: Json = False,
     config: Config = None,
@@ -136,12 +166,29 @@ def push(
     from materia.errors import ConfigError
 
     registry, pipeline = _loaded(context, config, stage)
-    bucket = _bucket(registry, pipeline)
-    if bucket is None:
-        where = pipeline.file or "materia.toml"
-        raise ConfigError(
-            f'{where}: no artifact bucket is set; add [artifacts] bucket = "s3://bucket/prefix"'
+    bucket = artifact_channel.needed_bucket(registry, pipeline)
+    if channel is not None:
+        if stage is not None:
+            raise ConfigError("--stage and --channel exclude each other: a channel has all stages")
+        artifact_channel.check_name(channel)
+        targets = _targets(python, arch)
+        if python is None and arch is None:
+            targets = artifact_channel.workers_targets(registry, pipeline) or targets
+        released = artifact_channel.push_to_channel(
+            bucket,
+            registry,
+            pipeline,
+            channel=channel,
+            targets=targets,
+            say=_say(quiet=quiet),
+            environment=load_environment(registry, pipeline),
         )
+        echo(
+            to_json(asdict(released))
+            if json
+            else artifact_channel.released(pipeline, channel, released)
+        )
+        return
     pushed = []
     for artifact in _built(registry, pipeline, python, arch, _say(quiet=quiet)):
         new = bucket.push(artifact)
@@ -157,14 +204,15 @@ def push(
 
 @app.command("list", cls=Command, epilog=LIST_EPILOG)
 def list_artifacts(context: typer.Context, *, json: Json = False, config: Config = None) -> None:
-    """List the artifacts cached here and in the bucket."""
+    """List artifacts, cached and in the bucket, and channels."""
     from materia_runner.cli.output.text import size, table
     from materia_runner.figures import moment_text
 
     registry, pipeline = _loaded(context, config)
-    rows = _known(_bucket(registry, pipeline))
+    bucket = _bucket(registry, pipeline)
+    rows, channels = _known(bucket), artifact_channel.channel_rows(bucket)
     if json:
-        echo(to_json(rows))
+        echo(to_json({"artifacts": rows, "channels": channels}))
         return
     head = ("artifact", "python", "arch", "stages", "source", "sink", "size", "here", "bucket")
     shown = [
@@ -180,6 +228,14 @@ def list_artifacts(context: typer.Context, *, json: Json = False, config: Config
     ]
     nothing = "no artifacts; build one with `materia artifact build`"
     echo(table(shown, head=head) if rows else nothing)
+    if channels:
+        echo(f"\n{artifact_channel.channel_table(channels)}")
+
+
+app.command("release", cls=Command, epilog=artifact_channel.RELEASE_EPILOG)(
+    artifact_channel.release
+)
+app.command("prune", cls=Command, epilog=artifact_channel.PRUNE_EPILOG)(artifact_channel.prune)
 
 
 def _loaded(
@@ -206,13 +262,8 @@ def _built(
     arch: Sequence[str] | None,
     say: Callable[[str], None],
 ) -> list[Artifact]:
-    from materia_runner.artifact.find import Target, find_or_build
+    from materia_runner.artifact.find import find_or_build
 
-    targets = [
-        Target.of(version, name)
-        for version in split(python) or ("3.11",)
-        for name in arch or ("x86_64",)
-    ]
     return [
         find_or_build(
             python=target.python,
@@ -221,8 +272,33 @@ def _built(
             pipeline=pipeline,
             say=say,
         )
-        for target in dict.fromkeys(targets)
+        for target in _targets(python, arch)
     ]
+
+
+def _supervisors(
+    registry: Registry,
+    pipeline: Pipeline,
+    python: Sequence[str] | None,
+    arch: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> list[Artifact]:
+    from materia_runner.artifact.find import build_supervisor
+
+    return [
+        build_supervisor(target, registry, pipeline, say=say) for target in _targets(python, arch)
+    ]
+
+
+def _targets(python: Sequence[str] | None, arch: Sequence[str] | None) -> list[Target]:
+    from materia_runner.artifact.find import Target
+
+    targets = [
+        Target.of(version, name)
+        for version in split(python) or ("3.11",)
+        for name in arch or ("x86_64",)
+    ]
+    return list(dict.fromkeys(targets))
 
 
 def _copied(artifact: Artifact, folder: Path | None) -> Artifact:

@@ -37,7 +37,7 @@ Your materia.toml still applies, except for its tables [providers.NAME]; results
 its sink. The emulator has a ledger of its own (MATERIA_STATE_DIR), so its machines and
 costs never mix with real ones; that ledger is deleted when the emulator ends. On exit,
 the emulator prints what each provider charged, and what was left there.
-Requires the extra `materia-runner[emulator]`.
+Requires the extra `emulator`, and that of each provider.
 
 \b
 Installed emulators: {names}.
@@ -203,7 +203,12 @@ def _emulators(context: typer.Context, names: Sequence[str] | None) -> dict[str,
                 raise
             failed.append(error)
     if not loaded:
-        raise failed[0] if failed else ConfigError("no installed plugin has an emulator")
+        if failed:
+            raise failed[0]
+        from materia_runner.planning.available_offers import how_to_add_one
+
+        how = how_to_add_one(load_registry(context))
+        raise ConfigError(f"no installed provider has an emulator{how}")
     for problem in failed:
         echo(f"warning: {problem}", err=True)
     return loaded

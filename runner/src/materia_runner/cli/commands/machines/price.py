@@ -131,7 +131,7 @@ Timeout = Annotated[
         "--timeout",
         parser=duration,
         metavar="TIME",
-        help="Wait at most so long for a provider (20s).",
+        help="Wait at most this long for each provider (default: 20s).",
     ),
 ]
 Chart = Annotated[
@@ -283,11 +283,11 @@ def _compare(
     from materia_runner.concurrency import PATIENCE
     from materia_runner.folders import prices_folder
     from materia_runner.pricing.offer_cache import Answer, PriceCache
-    from materia_runner.pricing.offer_query import Asking, ask_all
+    from materia_runner.pricing.offer_query import OfferQuery, ask_all
     from materia_runner.pricing.ranking import rank
 
-    askings = [
-        Asking(
+    queries = [
+        OfferQuery(
             found=found,
             requirements=requirements,
             settings=pipeline.settings["provider", found.plugin.name],
@@ -298,7 +298,7 @@ def _compare(
     ]
     with Waiting() as waiting:
         asked = ask_all(
-            askings,
+            queries,
             environment,
             cache=PriceCache(prices_folder(os.environ)),
             now=now,
@@ -310,8 +310,8 @@ def _compare(
     for requirements, name in needs.items():
         given = tuple(
             answer
-            for asking, answer in zip(askings, asked.given, strict=True)
-            if asking.requirements is requirements
+            for query, answer in zip(queries, asked.given, strict=True)
+            if query.requirements is requirements
         )
         offers = [offer for one in given if isinstance(one, Answer) for offer in one.offers]
         ranking = rank(offers, requirements, start=now, exchange=pipeline.exchange)

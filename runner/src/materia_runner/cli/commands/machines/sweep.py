@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from materia_runner.cli.commands.machines.price import split
-from materia_runner.cli.context import to_json
+from materia_runner.cli.context import load_pipeline, load_registry, to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
+from materia_runner.cli.notified import LastLines, notified, webhook_environment
 from materia_runner.cli.options import Config, Json, complete_provider
 from materia_runner.cli.output.waiting import Waiting
 
@@ -79,6 +82,34 @@ def sweep(
 
     Their volumes, addresses and keys are destroyed with them.
     """
+    names = split(provider)
+    if names and all_providers:
+        raise typer.BadParameter("give --provider or --all-providers, not both")
+    registry = load_registry(context)
+    pipeline = load_pipeline(registry, config)
+    environment = webhook_environment("sweep", registry, pipeline)
+    with notified("sweep", pipeline, environment, trial=dry_run) as lines:
+        _sweep_all(
+            context,
+            config,
+            names=names,
+            all_providers=all_providers,
+            dry_run=dry_run,
+            json=json,
+            lines=lines,
+        )
+
+
+def _sweep_all(
+    context: typer.Context,
+    config: Path | None,
+    *,
+    names: Sequence[str],
+    all_providers: bool,
+    dry_run: bool,
+    json: bool,
+    lines: LastLines,
+) -> None:
     from materia_runner.cli.provider_access import ask, open_all
     from materia_runner.folders import state_folder
     from materia_runner.ledger.state import State
@@ -86,9 +117,6 @@ def sweep(
     from materia_runner.signals import interrupts
 
     times: list[datetime] = []
-    names = split(provider)
-    if names and all_providers:
-        raise typer.BadParameter("give --provider or --all-providers, not both")
     state = State(state_folder(os.environ))
     asked, skipped = open_all(context, config, state, names=names, every=all_providers)
     sweeps: list[Swept] = []
@@ -102,6 +130,9 @@ def sweep(
                 sweeps.append(answer)
             else:
                 skipped.append(answer)
+    for swept in sweeps:
+        lines.add("\n".join((*as_text(swept), *swept.left.values(), *swept.unseen)))
+    lines.add("\n".join(one.reason for one in skipped))
     _report(sweeps, skipped, dry_run=dry_run, json=json)
     code = exit_code(sweeps, skipped)
     if all_providers and times and not code and not dry_run:

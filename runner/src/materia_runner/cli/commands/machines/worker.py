@@ -162,7 +162,7 @@ def destroy(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...",
+            metavar="NAME",
             help="Names of workers, as `materia worker list` shows them.",
             autocompletion=_complete,
         ),

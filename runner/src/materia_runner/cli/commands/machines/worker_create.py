@@ -97,7 +97,7 @@ def create(
     from materia_runner.folders import state_folder
     from materia_runner.ledger.run_record import new_run
     from materia_runner.ledger.state import State
-    from materia_runner.planning.available_offers import ask_market, who_takes_part
+    from materia_runner.planning.available_offers import collect_offers, who_takes_part
     from materia_runner.planning.explain import reason_lines
     from materia_runner.pricing.ranking import rank
     from materia_runner.rental.manual_worker import STAGE, WorkerRequest, create_worker
@@ -127,13 +127,13 @@ def create(
     environment = load_environment(registry, pipeline, who_takes_part(pipeline, registry))
     state = State(state_folder(environment))
     with Waiting() as waiting:
-        market = ask_market(pipeline, registry, environment, waiting=waiting.show)
-    for lacking in market.unanswered:
+        available = collect_offers(pipeline, registry, environment, waiting=waiting.show)
+    for lacking in available.unanswered:
         echo(f"materia: left out: {lacking.reason}", err=True)
-    for line in market.left_out:
+    for line in available.left_out:
         echo(f"materia: {line}", err=True)
     now = datetime.now(UTC)
-    ranking = rank(market.offers, needs, start=now, exchange=pipeline.exchange)
+    ranking = rank(available.offers, needs, start=now, exchange=pipeline.exchange)
     if not ranking.quotes:
         reasons = reason_lines(ranking.passed_over)
         raise NoOfferError("\n  ".join(["no machine on offer fits; ask for less", *reasons]))
@@ -148,7 +148,7 @@ def create(
             hidden=all_to_hide(environment, registry),
         ),
         ranking.quotes,
-        market.providers,
+        available.providers,
         state=state,
         say=lambda text: echo(f"materia: {text}", err=True),
         announce=partial(_announce, json=json),
@@ -164,15 +164,21 @@ def _renting(registry: Registry, names: Sequence[str], *, named: bool) -> tuple[
 
     Raises:
         ConfigError: a provider named on the command line rents no machines.
+        NoOfferError: no installed provider rents machines.
     """
-    from materia.errors import ConfigError
+    from materia.errors import ConfigError, NoOfferError
+    from materia.text import together
+
+    from materia_runner.planning.available_offers import no_provider_rents
 
     renting = tuple(name for name in names if registry.provider(name).plugin.rents)
     if named and (others := sorted(set(names) - set(renting))):
         raise ConfigError(
-            f"cannot create a worker: {' and '.join(others)} rents no machines; "
-            "name another --provider"
+            f"cannot create a worker: {together(others)} "
+            f"{'rents' if len(others) == 1 else 'rent'} no machines; name another --provider"
         )
+    if not any(one.plugin.rents for one in registry.of_kind("provider")):
+        raise NoOfferError(no_provider_rents(registry))
     return renting
 
 

@@ -23,6 +23,7 @@ from materia_runner.cli.context import (
 )
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
+from materia_runner.cli.notified import notified
 from materia_runner.cli.options import (
     Config,
     DryRun,
@@ -153,27 +154,31 @@ def run_stages(
     display = ProgressDisplay(sys.stderr, os.environ, quiet=quiet)
     asks = not (yes or json) and on_terminal(os.environ)
     shown = EventLines(sys.stderr) if json else display
-    with shown as live, file_named(pipeline):
-        report = runner.run(
-            pipeline,
-            registry,
-            load_environment(registry, pipeline),
-            state=State(state_folder(os.environ)),
-            everything=everything,
-            bundled_only=bundled_only(context),
-            observe=live.observe,
-            approve=partial(ask_to_rent, display, pipeline) if asks else lambda _: True,
-        )
-    if json:
-        echo(to_json(asdict(report)))
-    elif not quiet:
-        echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
-    if problems := problems_of(report):
-        many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
-        raise SourceError(
-            f"{many} of {pipeline.source} could not be used; everything else was done\n"
-            f"{listing(problems)}"
-        )
+    environment = load_environment(registry, pipeline)
+    # A trial with sample data, or a single stage, is no run of the schedule.
+    trial = sample or stage is not None
+    with notified("run", pipeline, environment, trial=trial) as lines:
+        with shown as live, file_named(pipeline):
+            report = runner.run(
+                pipeline,
+                registry,
+                environment,
+                state=State(state_folder(os.environ)),
+                everything=everything,
+                bundled_only=bundled_only(context),
+                observe=lines.observing(live.observe),
+                approve=partial(ask_to_rent, display, pipeline) if asks else lambda _: True,
+            )
+        if json:
+            echo(to_json(asdict(report)))
+        elif not quiet:
+            echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
+        if problems := problems_of(report):
+            many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
+            raise SourceError(
+                f"{many} of {pipeline.source} could not be used; everything else was done\n"
+                f"{listing(problems)}"
+            )
 
 
 def on_terminal(environment: Mapping[str, str]) -> bool:

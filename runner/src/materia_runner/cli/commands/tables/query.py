@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,17 @@ from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
 
+if TYPE_CHECKING:
+    from materia.protocols import HasHistory, Sink
+
+Run = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="Read the tables that this run published; `materia tables history` lists the runs.",
+    ),
+]
 EPILOG = """\
 \b
 Examples:
@@ -19,6 +30,7 @@ Examples:
   materia query "SHOW ALL TABLES"
   materia query "SELECT commodity, count(*) FROM serving.dim_commodity GROUP BY ALL" --json
   materia query --csv - < question.sql > answer.csv
+  materia query --run 20261124T085500-ab12cd "FROM serving.fct_balance LIMIT 5"
 
 \b
 The SQL is DuckDB's. A query reads the tables of the sink in use and nothing else: it
@@ -40,6 +52,7 @@ def query(
     ] = ROWS,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+    run: Run = None,
 ) -> None:
     """Run an SQL query on published tables."""
     import os
@@ -53,7 +66,7 @@ def query(
         raise typer.BadParameter("choose one of --json and --csv")
     if sql == "-":
         sql = sys.stdin.read()
-    with opened(published_database(context, config)) as connection:
+    with opened(published_database(context, config, run=run)) as connection:
         found = run_query(connection, sql)
         if json or csv:
             lines = as_json(found) if json else as_csv(found)
@@ -65,13 +78,8 @@ def query(
         echo(as_text(found, width=columns, most=rows))
 
 
-def published_database(context: typer.Context, config: Path | None) -> Path:
-    """The published database of the sink in use.
-
-    Raises:
-        SinkError: nothing is published yet.
-    """
-    from materia.errors import SinkError
+def sink_in_use(context: typer.Context, config: Path | None) -> tuple[str, Sink]:
+    """The name of the sink in use, and the opened sink."""
     from materia.plugins import open_plugin
 
     registry = load_registry(context)
@@ -83,10 +91,43 @@ def published_database(context: typer.Context, config: Path | None) -> Path:
         settings=pipeline.settings["sink", pipeline.sink],
         directory=pipeline.directory,
     )
+    return pipeline.sink, sink
+
+
+def with_history(name: str, sink: Sink) -> HasHistory:
+    """The sink *name*, if it keeps more than the newest publication.
+
+    Raises:
+        SinkError: it does not.
+    """
+    from materia.errors import SinkError
+    from materia.protocols import HasHistory
+
+    if not isinstance(sink, HasHistory):
+        raise SinkError(
+            f"the sink {name} keeps only its newest publication, so no earlier one can be listed, "
+            "read or restored; a sink that keeps its tables in a bucket can"
+        )
+    return sink
+
+
+def published_database(
+    context: typer.Context, config: Path | None, *, run: str | None = None
+) -> Path:
+    """The published database of the sink in use, or the one that *run* published.
+
+    Raises:
+        SinkError: nothing is published yet, or the sink has no publication of that run.
+    """
+    from materia.errors import SinkError
+
+    name, sink = sink_in_use(context, config)
+    if run is not None:
+        return with_history(name, sink).published_by(run)
     database = sink.published()
     if database is None:
         raise SinkError(
-            f"nothing is published in the sink {pipeline.sink} yet; run `materia run`, or "
+            f"nothing is published in the sink {name} yet; run `materia run`, or "
             "`materia run --sample` for sample data"
         )
     return database

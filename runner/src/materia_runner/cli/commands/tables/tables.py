@@ -1,4 +1,4 @@
-"""`materia tables`: export published tables to files."""
+"""`materia tables`: list and export published tables, and restore those of an earlier run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from materia_runner.cli.commands.tables.query import published_database
+from materia_runner.cli.commands.tables.history import (
+    HISTORY_EPILOG,
+    LIST_EPILOG,
+    ROLLBACK_EPILOG,
+    history,
+    list_tables,
+    rollback,
+)
+from materia_runner.cli.commands.tables.query import Run, published_database
 from materia_runner.cli.context import to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import Command, group_app
@@ -27,12 +35,12 @@ many rows, a number of more than 15 digits, a date before 1900) is an error that
 row; .xlsx needs the extra `xlsx`.
 """
 
-app = group_app("tables", help="Export published tables to files.")
+app = group_app("tables", help="List and export published tables, and roll back.")
 
 
 @app.callback()
 def group() -> None:
-    """Export published tables to files."""
+    """List and export published tables, and roll back."""
 
 
 @app.command("export", cls=Command, epilog=EXPORT_EPILOG)
@@ -46,12 +54,18 @@ def export(
     *,
     config: Config = None,
     json: Json = False,
+    run: Run = None,
 ) -> None:
     """Write a published table to a Parquet, CSV or Excel file."""
     from materia_runner.tables.export import export_table
 
-    rows = export_table(published_database(context, config), name, file)
+    rows = export_table(published_database(context, config, run=run), name, file)
     if json:
         echo(to_json({"table": name, "file": str(file.absolute()), "rows": rows}))
     else:
         echo(f"{name}: {rows:,} rows written to {file}")
+
+
+app.command("list", cls=Command, epilog=LIST_EPILOG)(list_tables)
+app.command("history", cls=Command, epilog=HISTORY_EPILOG)(history)
+app.command("rollback", cls=Command, epilog=ROLLBACK_EPILOG)(rollback)

@@ -15,7 +15,7 @@ from materia_runner.cli.output.runs.plan import plan_text
 from materia_runner.cli.output.runs.table import amounts, cost_word, ended_word, run_values, what
 from materia_runner.cli.output.text import many, size, table
 from materia_runner.codec import decode, plain
-from materia_runner.figures import elapsed_text, money_text, quantity_text
+from materia_runner.figures import elapsed_text, money_text, quantity_text, unit_price_text
 from materia_runner.ledger.bills import cost_so_far
 from materia_runner.ledger.rows import MachineRow, Note, RunRow, StageRow
 from materia_runner.messages.partition_problems import Problem
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 LAST_LINES = 20
 WIDTH = 200  # of a line of a log
-COUNTS = ("asked", "fetched", "unchanged", "absent", "denied", "refused", "failed")
+# Counts in the result of a stage, and what the page calls them.
+COUNTS = {
+    "asked": "requested",
+    **{name: name for name in ("fetched", "unchanged", "absent", "denied", "refused", "failed")},
+}
 Values = dict[str, Any]
 
 
@@ -219,7 +223,7 @@ def _life(one: Values) -> str:
 
 def _bill_line(line: Values) -> str:
     amount = money_text(decode(Money, line["amount"]))
-    price = f"{line['price']['amount']} {line['price']['currency']}"
+    price = f"{unit_price_text(decode(Money, line['price']))} {line['price']['currency']}"
     quantity = quantity_text(Decimal(line["quantity"]))
     return f"{line['name']}: {quantity} {line['unit']} x {price} = {amount}; {line['rule']}"
 
@@ -242,7 +246,9 @@ def _stage(one: Values) -> list[str]:
 
 def result_text(result: Mapping[str, Any]) -> str:
     """Figures of what a stage did; figures that its result lacks are left out."""
-    parts = [f"{result[word]:,} {word}" for word in COUNTS if _counted(result.get(word))]
+    parts = [
+        f"{result[name]:,} {word}" for name, word in COUNTS.items() if _counted(result.get(name))
+    ]
     if _counted(result.get("bytes")):
         parts.append(f"{size(result['bytes'])} received")
     if loaded := result.get("loaded"):

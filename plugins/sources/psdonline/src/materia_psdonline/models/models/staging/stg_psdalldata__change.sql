@@ -53,14 +53,29 @@ WITH relabelled AS (
     release.coffee_year_shift <> release.previous_coffee_year_shift
 ), coffee AS (
   SELECT
-    *,
+    archive,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id,
+    unit_id,
+    value,
+    first_release,
     NULL::DATE AS end_release
   FROM raw.psd_value
   WHERE
     commodity_code = 711100
-  UNION ALL BY NAME
+  UNION ALL
   SELECT
-    *
+    archive,
+    commodity_code,
+    country_code,
+    market_year,
+    attribute_id,
+    unit_id,
+    value,
+    first_release,
+    end_release
   FROM raw.psd_value_ended
   WHERE
     commodity_code = 711100

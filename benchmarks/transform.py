@@ -1,0 +1,134 @@
+"""What a whole run takes: processor time of two versions of materia, beside each other.
+
+    uv run --all-extras --group dev python benchmarks/transform.py --other CHECKOUT [--rows R]
+
+Cases: the sample in an empty folder, and a new month on top of two, models unchanged. *CHECKOUT* is
+a folder with another version of this repository and its `.venv`. The cases of both alternate, and
+the least of each counts: another program on the machine only ever adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = "transform/sqlmesh_materia"
+MONTHS = 3
+
+
+def cpu_seconds(folder: Path, *command: str | Path) -> float:
+    """User and system time of a command and all that it starts; it sees nothing of this user's.
+
+    Raises:
+        SystemExit: it failed; its last words are shown.
+    """
+    home = folder.with_name("home")
+    home.mkdir(exist_ok=True)
+    log = folder.with_suffix(".log")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            stdout=out,
+            stderr=out,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command} failed:\n{log.read_text()[-2000:]}")
+    return used.ru_utime + used.ru_stime
+
+
+class Version:
+    """A checkout with its environment, and folders in which it runs."""
+
+    def __init__(self, checkout: Path, folder: Path) -> None:
+        self.materia = checkout / ".venv/bin/materia"
+        self.project = checkout / PROJECT
+        self.folder = folder
+        folder.mkdir()
+
+    def fresh(self, name: str) -> Path:
+        """An empty folder with the project of this version."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        left_behind = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*")
+        shutil.copytree(self.project, folder / PROJECT, ignore=left_behind)
+        return folder
+
+    def prepare(self, archives: Sequence[Path]) -> None:
+        """Publish all months but the newest, and put that one into the mirror."""
+        before = self.fresh("before")
+        mirror = self.folder / "mirror"
+        year, month = archives[0].parts[-3:-1]
+        (before / "materia.toml").write_text(
+            f'[sources.psdonline]\nbase_url = "{mirror.as_uri()}"\n'
+            f'first_release = "{year}-{month}"\n'
+        )
+        for archive in archives[:-1]:
+            put(archive, mirror)
+        cpu_seconds(before, self.materia, "run")
+        put(archives[-1], mirror)
+
+    def sample(self) -> float:
+        """The sample, in an empty folder."""
+        return cpu_seconds(self.fresh("sample"), self.materia, "run", "--sample")
+
+    def month(self) -> float:
+        """A new month on top of the others."""
+        after = self.folder / "after"
+        shutil.rmtree(after, ignore_errors=True)
+        shutil.copytree(self.folder / "before", after)
+        return cpu_seconds(after, self.materia, "run")
+
+
+def put(archive: Path, mirror: Path) -> None:
+    """Put an archive into a mirror."""
+    target = mirror / Path(*archive.parts[-3:])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(archive, target)
+
+
+def main() -> None:
+    """Measure what the command line says, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--other", type=Path, required=True, metavar="CHECKOUT")
+    parser.add_argument("--rows", type=int, default=2_060_000, help="of the oldest release")
+    parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="of each case")
+    parser.add_argument("--mirror", type=Path, help="archives to use instead of made-up ones")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mirror = options.mirror or folder / "releases"
+        if not options.mirror:
+            build = [sys.executable, HERE / "mirror.py", mirror, "--releases", MONTHS]
+            subprocess.run(
+                list(map(str, [*build, "--rows", options.rows])), check=True, stdout=sys.stderr
+            )
+        archives = sorted(mirror.resolve().glob("*/*/psd_alldata_csv.zip"))[:MONTHS]
+        versions = {
+            "this": Version(HERE.parent, folder / "this"),
+            "other": Version(options.other.resolve(), folder / "other"),
+        }
+        for version in versions.values():
+            version.prepare(archives)
+        print("| CPU | other | this | ratio |\n| --- | ---: | ---: | ---: |")
+        for title, case in (("the sample", Version.sample), ("a month", Version.month)):
+            times: dict[str, list[float]] = {key: [] for key in versions}
+            for _ in range(options.repetitions):
+                for key, version in versions.items():
+                    times[key].append(case(version))
+            other, this = min(times["other"]), min(times["this"])
+            print(f"| {title} | {other:.2f} s | {this:.2f} s | {this / other:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

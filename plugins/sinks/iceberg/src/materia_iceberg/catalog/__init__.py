@@ -1,0 +1,1 @@
+"""Iceberg REST catalog: client, errors and table metadata."""

@@ -1,0 +1,109 @@
+"""Iceberg table metadata (snapshots, refs, schemas) as JSON of the catalog, without pyiceberg.
+
+A run that finds nothing new reads only the published state, and imports no more than this for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+RUN, FINGERPRINT, CONTENT = "materia.run", "materia.fingerprint", "materia.content"
+PUBLICATION = "materia.publication"
+MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableName:
+    """A table in the catalog.
+
+    Attributes:
+        namespace: A namespace of one level.
+        table: Name in the namespace.
+    """
+
+    namespace: str
+    table: str
+
+    @classmethod
+    def of(cls, name: str, prefix: str) -> TableName:
+        """The name of `serving.prices`: table `prices` in the namespace `<prefix>serving`."""
+        layer, _, table = name.partition(".")
+        return cls(namespace=f"{prefix}{layer}", table=table)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableState:
+    """The state of a table when it was loaded.
+
+    Attributes:
+        name: Name of the table.
+        metadata: "Table metadata" of the Iceberg specification.
+        config: From the answer: access to the files of the table; may contain a key.
+    """
+
+    name: TableName
+    metadata: Mapping[str, Any] = field(repr=False)
+    config: Mapping[str, str] = field(repr=False)
+
+    @property
+    def location(self) -> str:
+        """Folder of its files, without a slash at the end."""
+        return str(self.metadata["location"]).rstrip("/")
+
+    @property
+    def uuid(self) -> str:
+        """UUID of this table; another table of the same name has another."""
+        return str(self.metadata["table-uuid"])
+
+    @property
+    def snapshots(self) -> dict[int, Mapping[str, Any]]:
+        """All snapshots that are not expired, by id."""
+        return {int(one["snapshot-id"]): one for one in self.metadata.get("snapshots") or ()}
+
+    @property
+    def head(self) -> int | None:
+        """The current snapshot of the branch `main`, or None for a table without one."""
+        found = (self.metadata.get("refs") or {}).get(MAIN)
+        current = found["snapshot-id"] if found else self.metadata.get("current-snapshot-id")
+        return None if current in {None, -1} else int(current)
+
+    @property
+    def refs(self) -> dict[str, int]:
+        """Snapshots of all tags and of all branches except `main`, by name."""
+        refs: Mapping[str, Any] = self.metadata.get("refs") or {}
+        return {name: int(ref["snapshot-id"]) for name, ref in refs.items() if name != MAIN}
+
+    def without(self, expired: Collection[int]) -> TableState:
+        """The same state without the snapshots *expired*."""
+        snapshots = [one for number, one in self.snapshots.items() if number not in expired]
+        return replace(self, metadata={**self.metadata, "snapshots": snapshots})
+
+    def line(self, snapshot: int | None) -> Iterator[Mapping[str, Any]]:
+        """A snapshot and its ancestors that are not expired, newest first."""
+        snapshots = self.snapshots
+        while snapshot is not None and snapshot in snapshots:
+            found = snapshots.pop(snapshot)
+            yield found
+            parent = found.get("parent-snapshot-id")
+            snapshot = None if parent in {None, -1} else int(parent)
+
+    def ours(self) -> Mapping[str, Any] | None:
+        """The current snapshot if materia made it, ignoring compactions after it; or None."""
+        for one in self.line(self.head):
+            summary = one.get("summary") or {}
+            if RUN in summary:
+                return one
+            if summary.get("operation") != "replace":
+                return None
+        return None
+
+    def last_of_ours(self) -> Mapping[str, Any] | None:
+        """The newest snapshot on `main` that materia made, whatever came after it."""
+        return next(
+            (one for one in self.line(self.head) if RUN in (one.get("summary") or {})), None
+        )

@@ -1,0 +1,125 @@
+"""Expire snapshots and delete orphan files of Iceberg tables.
+
+A snapshot stays if a tag or another branch needs it, if one of the last publications names it, or
+if it is young. The sink deletes a file if no remaining snapshot refers to it, if it is not young (a
+running publish may just have uploaded it), and if its name has the form that materia gives. It
+deletes the files of a dropped table some time after the drop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from pyiceberg.manifest import ManifestFile, read_manifest_list
+
+from materia_iceberg.catalog.client import Catalog
+from materia_iceberg.catalog.table_state import RUN, TableState
+from materia_iceberg.catalogued import Dropped
+from materia_iceberg.keeping import Keeping
+from materia_iceberg.tables.files import FilesIO, TableFiles
+
+UNIQUE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+DATA = re.compile(rf"data/([^/]+)-{UNIQUE}\.parquet")
+MANIFEST = re.compile(rf"metadata/(?:{UNIQUE}-m\d+|snap-\d+-\d+-{UNIQUE})\.avro")
+READERS = 8
+
+
+def expired(
+    state: TableState, kept: set[int], keeping: Keeping, *, now: datetime
+) -> tuple[int, ...]:
+    """The snapshots of a table to expire, oldest first."""
+    held = {state.head, *kept}
+    for ref in state.refs.values():
+        held |= {int(one["snapshot-id"]) for one in state.line(ref)}
+    limit = (now - keeping.young).timestamp() * 1000
+    found = sorted(
+        (int(one["timestamp-ms"]), number)
+        for number, one in state.snapshots.items()
+        if number not in held and int(one["timestamp-ms"]) < limit
+    )
+    return tuple(number for _, number in found) if len(found) >= keeping.together else ()
+
+
+class Cleaning:
+    """Deletes orphan files after a publication."""
+
+    def __init__(self, catalog: Catalog, keeping: Keeping) -> None:
+        """Load the current snapshots from *catalog*; *keeping* says how long files stay."""
+        self._catalog = catalog
+        self._keeping = keeping
+
+    def remove_unneeded(self, state: TableState, files: TableFiles, *, run: str) -> None:
+        """Delete files of a table that killed runs and expired snapshots left.
+
+        This reads manifests only if a file belongs to a run or a snapshot that the table lacks.
+        """
+        old = self._old_files(state.location, files)
+        runs = {str((one.get("summary") or {}).get(RUN)) for one in state.snapshots.values()}
+        data = (DATA.fullmatch(name) for name in old)
+        if all(found is None or unquote(found[1]) in {run, *runs} for found in data) and not any(
+            _gone(state, name) for name in old
+        ):
+            return
+        now = self._catalog.load(state.name)
+        if now is None:
+            return
+        needed = reachable(now, files)
+        files.delete([place for place in old.values() if place not in needed])
+
+    def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
+        """Delete the remaining files of a dropped table, unless the drop is recent."""
+        limit = datetime.now(UTC) - self._keeping.young
+        if dropped.since < limit:
+            files.delete(
+                [
+                    place
+                    for place, found in files.listed(dropped.location).items()
+                    if found.modified < limit
+                ]
+            )
+
+    def _old_files(self, location: str, files: TableFiles) -> dict[str, str]:
+        """Addresses of files, by name, that materia named and that are not young."""
+        limit = datetime.now(UTC) - self._keeping.young
+        found = {
+            place.removeprefix(f"{location}/"): place
+            for place, one in files.listed(location).items()
+            if one.modified < limit
+        }
+        return {
+            name: place
+            for name, place in found.items()
+            if DATA.fullmatch(name) or MANIFEST.fullmatch(name)
+        }
+
+
+def reachable(state: TableState, files: TableFiles) -> set[str]:
+    """Addresses of all files that some snapshot of the table refers to.
+
+    Raises:
+        MateriaError: a manifest cannot be read; then no file may be deleted.
+    """
+    output = FilesIO(files)
+    lists = {str(one["manifest-list"]) for one in state.snapshots.values()}
+
+    def manifests(place: str) -> list[ManifestFile]:
+        return list(read_manifest_list(output.new_input(place)))
+
+    def data(manifest: ManifestFile) -> Iterable[str]:
+        entries = manifest.fetch_manifest_entry(output, discard_deleted=True)
+        return [entry.data_file.file_path for entry in entries]
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
+        found = {one.manifest_path: one for some in pool.map(manifests, lists) for one in some}
+        places = {place for some in pool.map(data, found.values()) for place in some}
+    return lists | found.keys() | places
+
+
+def _gone(state: TableState, name: str) -> bool:
+    """Whether *name* is the manifest list of a snapshot that no longer exists."""
+    found = re.fullmatch(r"metadata/snap-(\d+)-.*", name)
+    return found is not None and int(found[1]) not in state.snapshots

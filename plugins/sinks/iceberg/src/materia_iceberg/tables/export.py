@@ -1,0 +1,185 @@
+"""Export tables from DuckDB to Parquet files, with Iceberg field ids and column statistics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from materia.errors import SinkError
+from materia.kit.sql import LOCKED, literal
+from materia_store.publication import quoted
+
+from materia_iceberg.tables.columns import Column, field_ids, selected
+from materia_iceberg.tables.statistics import Statistics, read_statistics
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from duckdb.sqltypes import DuckDBPyType
+    from pyiceberg.schema import Schema
+
+RAW = "raw"
+FOLDER = "publish."  # prefix of the folder for exported files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A Parquet file on this machine.
+
+    Attributes:
+        path: Path of the file.
+        rows: Number of rows.
+        size: Size in bytes.
+        statistics: Column statistics.
+    """
+
+    path: Path
+    rows: int
+    size: int
+    statistics: Statistics
+
+
+class Export:
+    """An open database, and a folder for exported files."""
+
+    def __init__(self, connection: DuckDBPyConnection, folder: Path) -> None:
+        """Export tables of *connection* into *folder*."""
+        self._connection = connection
+        self._folder = folder
+
+    def tables(self, finished: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:
+        """Names of the tables to publish: finished ones of each layer, stored ones of `raw`.
+
+        This excludes views of `raw`: they show the kept history in another form that staging has
+        too, so it would publish the same rows twice.
+        """
+        rows = self._connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+            f"WHERE database_name = current_database() AND schema_name = {literal(RAW)} ORDER BY 1"
+        ).fetchall()
+        kept = [str(name) for (name,) in rows]
+        named = [name for name in finished if name.partition(".")[0] != RAW]
+        return tuple(name for name in (*kept, *named) if name.partition(".")[0] in layers)
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """The columns of a table, with their descriptions."""
+        docs = dict(
+            self._connection.execute(
+                "SELECT column_name, comment FROM duckdb_columns() "
+                f"WHERE database_name = current_database() AND {_is(name)}"
+            ).fetchall()
+        )
+        found = self._connection.execute(f"SELECT * FROM {_sql(name)} LIMIT 0").description or []
+        return tuple(
+            Column(name=column[0], kind=column[1], doc=docs.get(column[0]) or "")
+            for column in found
+        )
+
+    def kinds(self, names: Sequence[str]) -> tuple[DuckDBPyType, ...]:
+        """The DuckDB types with the SQL names *names*."""
+        casts = ", ".join(f"CAST(NULL AS {name})" for name in names)
+        found = self._connection.execute(f"SELECT {casts}").description or []
+        return tuple(column[1] for column in found)
+
+    def description(self, name: str) -> str:
+        """The description of a table or view; may be empty."""
+        row = self._connection.execute(
+            f"SELECT comment FROM duckdb_tables() WHERE {_is(name)} UNION ALL "
+            f"SELECT comment FROM duckdb_views() WHERE {_is(name, 'view_name')}"
+        ).fetchone()
+        return str(row[0] or "") if row else ""
+
+    def content(self, name: str, columns: Sequence[Column], description: str) -> str:
+        """A hash of a table's rows in any order, its columns and its descriptions.
+
+        It uses two sums of 64-bit hashes. Another version of DuckDB may hash differently: then
+        the sink writes the table again although it is the same.
+        """
+        import duckdb
+
+        table = _sql(name)
+        row = self._connection.execute(
+            "SELECT count(*), sum(found), sum(hash(found, 1)) "
+            f"FROM (SELECT hash(one) AS found FROM {table} AS one)"
+        ).fetchone()
+        what = [duckdb.__version__, description, [[c.name, str(c.kind), c.doc] for c in columns]]
+        return hashlib.sha256(json.dumps([what, list(map(str, row or ()))]).encode()).hexdigest()
+
+    def write(self, name: str, columns: Sequence[Column], schema: Schema) -> Exported:
+        """Export the rows of a table to a Parquet file.
+
+        Raises:
+            SinkError: a value does not fit a type of Iceberg, or the disk is full.
+        """
+        return self.write_query(name, selected(columns, _sql(name)), schema)
+
+    def write_query(self, name: str, query: str, schema: Schema) -> Exported:
+        """Export the rows of a query to a Parquet file; raises like `write`."""
+        import duckdb
+
+        path = self._folder / f"{name}.parquet"
+        try:
+            row = self._connection.execute(
+                f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, "
+                f"FIELD_IDS {field_ids(schema)}, RETURN_STATS)"
+            ).fetchone()
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise SinkError(
+                f"{name}: DuckDB cannot export it to Iceberg ({reason}); the published tables "
+                "are unharmed: correct that and run again"
+            ) from error
+        if row is None:
+            raise SinkError(
+                f"{name}: DuckDB returned no statistics of the file that it wrote; run again"
+            )
+        return Exported(
+            path=path,
+            rows=int(row[1]),
+            size=path.stat().st_size,
+            statistics=read_statistics(row[4], schema, rows=int(row[1]), table=name),
+        )
+
+
+@contextmanager
+def exporting(database: Path) -> Iterator[Export]:
+    """Open *database* read-only; the end of the block removes the exported files."""
+    import duckdb
+
+    for left in database.parent.glob(f"{FOLDER}*"):  # of a killed run
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=database.parent) as folder:
+        connection = duckdb.connect()
+        try:
+            # Views contain this name of their database.
+            name = quoted(database.stem)
+            connection.execute(f"ATTACH {literal(str(database))} AS {name} (READ_ONLY)")
+            connection.execute(f"USE {name}")
+            connection.execute(f"SET allowed_directories = [{literal(folder)}]")
+            connection.execute("SET TimeZone = 'UTC'")
+            for setting, value in LOCKED.items():
+                connection.execute(f"SET {setting} = {value}")
+            yield Export(connection, Path(folder))
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise SinkError(
+                f"{database}: DuckDB cannot read it for Iceberg ({reason}); the published tables "
+                "are unharmed: correct that and run again"
+            ) from error
+        finally:
+            connection.close()
+
+
+def _sql(name: str) -> str:
+    return quoted(*name.split(".", 1))
+
+
+def _is(name: str, column: str = "table_name") -> str:
+    schema, _, table = name.partition(".")
+    return f"schema_name = {literal(schema)} AND {column} = {literal(table)}"

@@ -1,0 +1,195 @@
+"""Files of an Iceberg table in S3: read, write, list, delete, with vended credentials if any.
+
+Vended credentials expire; the sink loads new ones shortly before. Without any, it uses the key of
+the bucket.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from materia.errors import SinkError
+from materia_store.bucket.address import Address
+from materia_store.bucket.objects import ListedObject, Objects
+from materia_store.object_store import Patience
+from pyiceberg.io import FileIO, InputFile, OutputFile
+
+from materia_iceberg.catalog.table_state import TableState
+from materia_iceberg.settings import Settings
+
+KEY = "s3.access-key-id"
+SCHEMES = {"s3", "s3a", "s3n"}
+SOON = timedelta(minutes=2)  # a request may take that long
+
+
+class TableFiles:
+    """The files of one table."""
+
+    def __init__(
+        self,
+        state: TableState,
+        settings: Settings,
+        *,
+        reload: Callable[[], TableState | None],
+        patience: Patience | None,
+    ) -> None:
+        """Use the key in *state*, or else that in *settings*; *reload* loads a new one."""
+        self._state = state
+        self._settings = settings
+        self._reload = reload
+        self._patience = patience
+        self._objects: Objects | None = None
+        self._until: datetime | None = None
+
+    def upload(self, location: str, path: Path) -> None:
+        """Upload a local file."""
+        objects, name = self._at(location)
+        objects.upload(name, path)
+
+    def write(self, location: str, content: bytes) -> None:
+        """Write a small file."""
+        objects, name = self._at(location)
+        objects.write(name, content)
+
+    def read(self, location: str) -> bytes:
+        """Read a small file.
+
+        Raises:
+            SinkError: it is missing, or cannot be read.
+        """
+        objects, name = self._at(location)
+        found = objects.read(name)
+        if found is None:
+            raise SinkError(f"{location}: is missing, though the table {self._state.name} needs it")
+        return found.content
+
+    def listed(self, location: str) -> dict[str, ListedObject]:
+        """The files listed below *location*, by full address; a listing may be incomplete."""
+        objects, folder = self._at(location)
+        start = f"{urlsplit(location).scheme}://{objects.address.bucket}"
+        return {f"{start}/{name}": found for name, found in objects.listed(folder).items()}
+
+    def delete(self, locations: list[str]) -> None:
+        """Delete files until one cannot be deleted; a later run deletes the rest."""
+        for location in locations:
+            objects, name = self._at(location)
+            if objects.delete([name]):
+                return
+
+    def _at(self, location: str) -> tuple[Objects, str]:
+        """The bucket with a key that has not expired, and the object name of *location*."""
+        if self._objects is None or (
+            self._until is not None and datetime.now(UTC) > self._until - SOON
+        ):
+            if self._objects is not None:
+                self._state = self._reload() or self._state
+            self._objects = self._opened()
+        split = urlsplit(location)
+        bucket, name = split.netloc, split.path.lstrip("/")
+        if split.scheme not in SCHEMES or bucket != self._objects.address.bucket or not name:
+            raise SinkError(
+                f"{location}: is not in s3://{self._objects.address.bucket}, the bucket of the "
+                f"table {self._state.name}; the sink uses no file outside it"
+            )
+        return self._objects, name
+
+    def _opened(self) -> Objects:
+        split = urlsplit(self._state.location)
+        config, own = self._state.config, self._settings
+        lent = KEY in config
+        endpoint = config.get("s3.endpoint") if lent else None
+        region = (config.get("s3.region") or config.get("client.region")) if lent else None
+        ends = config.get("s3.session-token-expires-at-ms", "") if lent else ""
+        self._until = datetime.fromtimestamp(int(ends) / 1000, UTC) if ends.isdigit() else None
+        address = Address(
+            bucket=split.netloc,
+            prefix="",
+            endpoint=endpoint or own.address.endpoint,
+            region=region or own.address.region,
+            table=own.address.table,
+            keys="the key that the catalog lends" if lent else own.address.keys,
+        )
+        return Objects(
+            address,
+            key=config[KEY] if lent else own.identity,
+            secret=config.get("s3.secret-access-key", "") if lent else own.secret,
+            token=config.get("s3.session-token") if lent else None,
+            patience=self._patience,
+        )
+
+
+class FilesIO(FileIO):
+    """FileIO of pyiceberg for the files of a table: it reads and writes manifests."""
+
+    def __init__(self, files: TableFiles) -> None:
+        """Read and write *files*."""
+        super().__init__()
+        self._files = files
+
+    def new_input(self, location: str) -> InputFile:
+        """A file to read."""
+        return _Input(location, self._files)
+
+    def new_output(self, location: str) -> OutputFile:
+        """A file to write."""
+        return _Output(location, self._files)
+
+    def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
+        """Not supported: `cleaning` deletes files."""
+        raise NotImplementedError
+
+
+class _Input(InputFile):
+    def __init__(self, location: str, files: TableFiles) -> None:
+        super().__init__(location)
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files.read(self.location))
+
+    def exists(self) -> bool:
+        return True
+
+    def open(self, seekable: bool = True) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
+        return io.BytesIO(self._files.read(self.location))
+
+
+class _Output(OutputFile):
+    """A file that is uploaded when it is closed."""
+
+    def __init__(self, location: str, files: TableFiles) -> None:
+        super().__init__(location)
+        self._files = files
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def exists(self) -> bool:
+        return False
+
+    def to_input_file(self) -> InputFile:
+        return _Input(self.location, self._files)
+
+    def create(self, overwrite: bool = False) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
+        return _Body(self)
+
+    def written(self, content: bytes) -> None:
+        self._size = len(content)
+        self._files.write(self.location, content)
+
+
+class _Body(io.BytesIO):
+    def __init__(self, output: _Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def close(self) -> None:
+        if not self.closed:
+            self._output.written(self.getvalue())
+        super().close()

@@ -1,0 +1,135 @@
+"""Column statistics (counts and bounds) for Iceberg data files, from those of DuckDB.
+
+Engines skip files by their bounds. A bound that is too narrow silently hides rows from a filter, so
+a text that this module cannot read gives no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from materia.errors import SinkError
+from pyiceberg.conversions import to_bytes
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    PrimitiveType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+)
+
+LONGEST = 16  # characters of a bound, the default of Iceberg's own writers
+HIGHEST = 0x10FFFF
+SURROGATES = range(0xD800, 0xE000)
+EPOCH = date(1970, 1, 1)
+Returned = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Column statistics of a file, by field id."""
+
+    sizes: dict[int, int] = field(default_factory=dict)
+    values: dict[int, int] = field(default_factory=dict)
+    nulls: dict[int, int] = field(default_factory=dict)
+    lower: dict[int, bytes] = field(default_factory=dict)
+    upper: dict[int, bytes] = field(default_factory=dict)
+
+
+def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str) -> Statistics:
+    """The statistics of a file of *table*, for all columns that are not nested.
+
+    Raises:
+        SinkError: a column contains an infinite date or timestamp, which Iceberg lacks.
+    """
+    found = Statistics()
+    for column in schema.fields:
+        name = '"' + column.name.replace('"', '""') + '"'
+        of_column = returned.get(name)
+        if of_column is None or not isinstance(column.field_type, PrimitiveType):
+            continue
+        number = column.field_id
+        found.sizes[number] = int(of_column["column_size_bytes"])
+        found.values[number] = rows
+        if "null_count" in of_column:
+            found.nulls[number] = int(of_column["null_count"])
+        low, high = of_column.get("min"), of_column.get("max")
+        if low is None or high is None or of_column.get("has_nan") == "true":
+            continue
+        if isinstance(column.field_type, DateType | TimestampType | TimestamptzType):
+            _refuse_infinite(low, high, table, column.name)
+        lower = bound(column.field_type, low, upper=False)
+        upper = bound(column.field_type, high, upper=True)
+        if lower is not None and upper is not None:
+            found.lower[number], found.upper[number] = lower, upper
+    return found
+
+
+def bound(kind: PrimitiveType, text: str, *, upper: bool) -> bytes | None:
+    """Iceberg's bytes for DuckDB's text of a smallest or largest value; None for no bound."""
+    try:
+        value = _value(kind, text, upper=upper)
+        return None if value is None else to_bytes(kind, value)
+    except (ValueError, OverflowError, ArithmeticError):
+        return None
+
+
+def _value(  # noqa: PLR0911 -- one for each type
+    kind: PrimitiveType, text: str, *, upper: bool
+) -> bool | int | float | Decimal | str | None:
+    match kind:
+        case BooleanType():
+            # DuckDB 1.5 writes 0 and 1.
+            return {"0": False, "false": False, "1": True, "true": True}.get(text)
+        case IntegerType() | LongType():
+            return int(text)
+        case FloatType() | DoubleType():
+            number = float(text)
+            if number == 0:  # DuckDB does not say which of the two zeros is the smaller one
+                return 0.0 if upper else -0.0
+            return number
+        case DecimalType():
+            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale))
+        case DateType():
+            return (date.fromisoformat(text) - EPOCH).days
+        case TimestampType() | TimestamptzType():
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+            return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+        case StringType():
+            return _above(text) if upper else text[:LONGEST]
+    return None
+
+
+def _above(text: str) -> str | None:
+    """A text of at most `LONGEST` characters that is not below *text*; None if there is none."""
+    if len(text) <= LONGEST:
+        return text
+    kept = text[:LONGEST]
+    while kept:
+        following = ord(kept[-1]) + 1
+        if following in SURROGATES:
+            following = SURROGATES.stop
+        if following <= HIGHEST:
+            return kept[:-1] + chr(following)
+        kept = kept[:-1]
+    return None
+
+
+def _refuse_infinite(low: str, high: str, table: str, column: str) -> None:
+    if "infinity" in low or "infinity" in high:
+        raise SinkError(
+            f"{table}: cannot be published: its column {column} contains an infinite date or "
+            "timestamp, and Iceberg has none; make it NULL in the model, or a number"
+        )

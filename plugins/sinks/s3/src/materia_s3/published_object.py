@@ -1,0 +1,35 @@
+"""Pointer to the published database: `published.json`, the object that a publish swaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from materia_store.bucket.objects import Objects
+from materia_store.bucket.pointer import Pointer, decode, encode
+
+POINTER = "published.json"
+
+
+class PublishedObject:
+    """The pointer of `materia_store.bucket`, kept as an object."""
+
+    def __init__(self, objects: Objects) -> None:
+        """Keep it in *objects*."""
+        self._objects = objects
+        self.name = POINTER
+        self.where = objects.address.url(POINTER)
+
+    def read(self) -> tuple[Pointer | None, str | None]:
+        """The pointer to the published database, and its ETag; one small request."""
+        found = self._objects.read(POINTER)
+        if found is None:
+            return None, None
+        return decode(found.content, self.where), found.etag
+
+    def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
+        """Write *new* with If-Match: it fails if another run has published."""
+        if self._objects.swap(POINTER, encode(new), expected=expected) is not None:
+            return True
+        by, _ = self.read()
+        # Else this run has published, its answer was lost, and another run came later.
+        return by is not None and new.object in {one.object for one in by.earlier}

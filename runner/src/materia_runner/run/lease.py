@@ -1,0 +1,60 @@
+"""Hold the lease of the pipeline in the bucket while a run rents machines."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from materia.errors import ArtifactError, MateriaError
+
+from materia_runner.run.context import RunContext
+
+if TYPE_CHECKING:
+    from materia_runner.planning.plan import Plan
+
+# To build artifacts before the first machine, and to destroy the last one.
+MARGIN = timedelta(minutes=30)
+
+
+def hold_lease(context: RunContext, plan: Plan) -> None:
+    """Take the lease before a machine is rented, until the deadlines of all machines of *plan*.
+
+    It is extended before each further machine. Without a bucket there is none. When the bucket
+    cannot be used, the run goes on with a warning: the machines would be rented without it, too.
+
+    Raises:
+        BusyError: another run has the lease.
+        MissingSecretError: the bucket's credentials are missing.
+    """
+    pipeline = context.pipeline
+    if pipeline.artifacts is None:
+        return
+    from materia_runner.artifact.bucket import ArtifactBucket
+    from materia_runner.schedule.lease import LeaseKeeper
+
+    if context.lease is None:
+        bucket = ArtifactBucket(pipeline.artifacts, context.environment)
+        host = socket.gethostname()
+        context.lease = LeaseKeeper(bucket, pipeline.name, run=context.run, host=host)
+    longest = sum((one.deadline for one in plan.placements), MARGIN)
+
+    def is_dead(run: str) -> bool:
+        return context.recorder.ledger.knows(run) and not context.state.is_alive(run)
+
+    try:
+        context.lease.take(datetime.now(UTC) + longest, is_dead=is_dead)
+    except ArtifactError as error:
+        warning = f"no lease, so another computer may run this pipeline, too: {error}"
+        context.recorder.say(pipeline.stages[0].name, warning, warning=True)
+
+
+def release_lease(context: RunContext) -> None:
+    """Give the lease back when the run has ended; a failure is a warning."""
+    if context.lease is None:
+        return
+    try:
+        context.lease.release()
+    except MateriaError as error:
+        warning = f"the lease of this run was not released, and ends by itself later: {error}"
+        context.recorder.say(context.pipeline.stages[0].name, warning, warning=True)

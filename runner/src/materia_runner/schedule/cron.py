@@ -1,0 +1,135 @@
+"""Schedule in the notation of cron, and as a schedule of GitLab: without systemd. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import timedelta
+
+from materia.errors import ConfigError
+
+from materia_runner.config.pipeline import Schedule
+from materia_runner.schedule.units import Installation
+
+SHORT = {
+    "hourly": "0 * * * *",
+    "daily": "0 0 * * *",
+    "weekly": "0 0 * * 1",
+    "monthly": "0 0 1 * *",
+}
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CALENDAR = re.compile(
+    r"(?:(?P<days>[A-Za-z]{3}(?:(?:,|\.\.)[A-Za-z]{3})*)\s+)?"
+    r"(?:\*-\*-(?P<day>\*|\d{1,2}(?:,\d{1,2})*)\s+)?"
+    r"(?P<hour>\*|\d{1,2}(?:,\d{1,2})*):(?P<minute>\d{2})(?::00)?(?:\s+UTC)?"
+)
+
+
+def cron_time(calendar: str) -> str:
+    """The five fields of cron for a calendar expression of systemd.
+
+    Raises:
+        ConfigError: cron cannot express it, or materia cannot translate it.
+    """
+    if (known := SHORT.get(calendar.lower())) is not None:
+        return known
+    match = _CALENDAR.fullmatch(calendar.strip())
+    days = match and _days(match["days"])
+    if match is None or days is None:
+        raise ConfigError(
+            f'schedule.run = "{calendar}" has no translation to cron here; use a form like '
+            '"*-*-* 17:30 UTC", "Mon..Fri 06:00" or "*-*-12 08:00 UTC"'
+        )
+    day, hour, minute = match["day"] or "*", _numbers(match["hour"]), _numbers(match["minute"])
+    return f"{minute} {hour} {_numbers(day)} * {days}"
+
+
+def _days(text: str | None) -> str | None:
+    if text is None:
+        return "*"
+    numbers = {name: number for number, name in enumerate(DAYS, 1)}
+    parts = []
+    for part in text.lower().split(","):
+        ends = part.split("..")
+        if not set(ends) <= numbers.keys() or len(ends) > 2:
+            return None
+        parts.append("-".join(str(numbers[end]) for end in ends))
+    return ",".join(parts)
+
+
+def _numbers(text: str) -> str:
+    return text if text == "*" else ",".join(str(int(number)) for number in text.split(","))
+
+
+def crontab(schedule: Schedule, place: Installation) -> str:
+    """Lines for crontab.
+
+    Raises:
+        ConfigError: nothing is scheduled, or cron cannot express it.
+    """
+    begin = f"cd {shlex.quote(str(place.directory))} && "
+    command = shlex.join([str(place.python), "-P", "-m", "materia_runner"])
+    # cron takes a bare % for the end of the line. flock: a run is never started twice.
+    lines = [
+        "# cron makes up no run that was missed, and gives a stopped run no time.",
+        "# Its times are those of the machine's zone. Secrets: a file .env beside materia.toml.",
+        f"PATH={place.path}",
+    ]
+    if schedule.run is not None:
+        lock = f"/tmp/materia-{place.name}-run.lock"  # noqa: S108 -- flock never writes to it
+        lines.append(
+            f"{cron_time(schedule.run)} {_percent(begin)}flock -n {lock} "
+            f"{_percent(command)} run --quiet"
+        )
+    if schedule.sweep is not None:
+        lines.append(f"{_every(schedule.sweep)} {_percent(begin + command)} sweep --all-providers")
+    if schedule.run is None and schedule.sweep is None:
+        raise ConfigError("nothing is scheduled; set [schedule] run and sweep in materia.toml")
+    return "\n".join([*lines, ""])
+
+
+def _percent(text: str) -> str:
+    return text.replace("%", "\\%")
+
+
+def _every(interval: timedelta) -> str:
+    minutes = interval // timedelta(minutes=1)
+    if minutes < 60:
+        return f"*/{minutes} * * * *"
+    return f"0 */{min(minutes // 60, 23)} * * *"
+
+
+def gitlab(schedule: Schedule) -> str:
+    """Jobs for `.gitlab-ci.yml`, and how to make the schedules that start them.
+
+    Raises:
+        ConfigError: nothing is scheduled, or cron cannot express it.
+    """
+    jobs, rows = [], []
+    for task, when, command in (
+        ("run", schedule.run and cron_time(schedule.run), "run --quiet"),
+        ("sweep", schedule.sweep and _every(schedule.sweep), "sweep --all-providers"),
+    ):
+        if not when:
+            continue
+        rows.append(f"#   {when:<16} TASK={task}")
+        jobs.append(
+            f"{task}:\n"
+            "  image: python:3.12-slim\n"
+            "  rules:\n"
+            f'    - if: $CI_PIPELINE_SOURCE == "schedule" && $TASK == "{task}"\n'
+            f"  resource_group: materia-{task}\n"
+            "  script:\n"
+            "    - pip install --quiet 'materia-pipelines[ssh,s3]'\n"
+            f"    - materia {command}\n"
+        )
+    if not jobs:
+        raise ConfigError("nothing is scheduled; set [schedule] run and sweep in materia.toml")
+    head = (
+        "# For .gitlab-ci.yml: the smallest production, without a machine of your own. In GitLab,\n"
+        "# under Build > Pipeline schedules, make a schedule for each line, with its variable:\n"
+        + "\n".join(rows)
+        + "\n# and set PULUMI_ACCESS_TOKEN, or the secrets themselves, as masked variables.\n"
+        "# The ledger ends with each job: [budget] monthly counts nothing there.\n"
+    )
+    return head + "\n" + "\n".join(jobs)

@@ -1,0 +1,134 @@
+"""Status of a pipeline: its last run and its last good run, in the bucket or in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from materia.errors import ArtifactError
+
+from materia_runner.codec import MalformedError, decode, parse, plain
+from materia_runner.figures import moment_text
+
+if TYPE_CHECKING:
+    from materia_runner.artifact.bucket import ArtifactBucket
+    from materia_runner.ledger.rows import RunRow
+
+FORMAT = 1
+FOLDER = "status"
+LONGEST = 1 << 16  # bytes
+SKEW = timedelta(minutes=10)  # between the clocks of two computers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """How the runs of a pipeline end.
+
+    Attributes:
+        host: Name of the machine that started the last run.
+        ended_at: When the last run ended, in UTC.
+        exit_code: Its exit code.
+        good_at: When the last run that succeeded ended, in UTC, or None.
+    """
+
+    host: str
+    ended_at: datetime
+    exit_code: int
+    good_at: datetime | None
+
+
+def after_run(before: RunStatus | None, *, host: str, now: datetime, code: int) -> RunStatus:
+    """The status after a run that ended with *code*."""
+    good = now if code == 0 else (before.good_at if before else None)
+    return RunStatus(host=host, ended_at=now, exit_code=code, good_at=good)
+
+
+def problem_of(
+    status: RunStatus | None, *, pipeline: str, oldest: timedelta, now: datetime
+) -> str | None:
+    """Why the last good run of *pipeline* is not good enough, as a sentence; None when it is."""
+    if status is None:
+        return f"no run of {pipeline} is known; run `materia run`, or check the schedule"
+    last = (
+        f"the last run ended {_at(status.ended_at)} on {status.host} with exit code "
+        f"{status.exit_code}"
+    )
+    if status.good_at is None:
+        return f"no run of {pipeline} has succeeded: {last}"
+    if status.good_at - now > SKEW:
+        return (
+            f"the last good run of {pipeline} ended {_at(status.good_at)}, which is in the future: "
+            f"set the clock of {status.host} or of this machine"
+        )
+    if now - status.good_at > oldest:
+        hours = (now - status.good_at) // timedelta(hours=1)
+        return f"the last good run of {pipeline} ended {_at(status.good_at)}, {hours} h ago; {last}"
+    return None
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment_text(moment)} UTC"
+
+
+def status_of_rows(rows: Iterable[RunRow], *, directory: str) -> RunStatus | None:
+    """The status by the ledger of this machine: of the runs of the pipeline in *directory*."""
+    ended = [
+        row
+        for row in rows
+        if row.ended_at is not None and row.directory == directory and not row.sample
+    ]
+    if not ended:
+        return None
+    last = max(ended, key=lambda row: (row.ended_at, row.run))
+    good = [row.ended_at for row in ended if row.state == "ok" and row.ended_at is not None]
+    assert last.ended_at is not None  # noqa: S101 -- as above
+    return RunStatus(
+        host=last.host,
+        ended_at=last.ended_at,
+        exit_code=0 if last.state == "ok" else 1,
+        good_at=max(good, default=None),
+    )
+
+
+def read_status(bucket: ArtifactBucket, pipeline: str) -> RunStatus | None:
+    """The status in the bucket; None when no run has written one.
+
+    Raises:
+        ArtifactError: the bucket cannot be read, or the status is damaged.
+    """
+    path = _path(pipeline)
+    content, _ = bucket.read(path, longest=LONGEST)
+    if content is None:
+        return None
+    try:
+        values = parse(content.decode())
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise MalformedError("its format is unknown")  # noqa: TRY301 -- said once, below
+        status: RunStatus = decode(RunStatus, values)
+    except (UnicodeDecodeError, MalformedError) as error:
+        raise ArtifactError(
+            f"{bucket}/{path} is damaged: {error}; delete it: the next run writes it"
+        ) from error
+    return status
+
+
+def write_status(bucket: ArtifactBucket, pipeline: str, *, host: str, code: int) -> None:
+    """Write how a run ended.
+
+    Raises:
+        ArtifactError: the bucket cannot be read or written.
+    """
+    try:
+        before = read_status(bucket, pipeline)
+    except ArtifactError:  # damaged: begin again
+        before = None
+    status = after_run(before, host=host, now=datetime.now(UTC), code=code)
+    text = json.dumps({"format": FORMAT, **plain(status)}, indent=1) + "\n"
+    bucket.write(_path(pipeline), text.encode())
+
+
+def _path(pipeline: str) -> str:
+    return f"{FOLDER}/{pipeline}.json"

@@ -1,0 +1,177 @@
+"""Install, show and remove the units of a schedule with systemctl."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from materia.errors import ConfigError
+from materia.kit.files import write_whole
+
+SYSTEM_UNITS = Path("/etc/systemd/system")
+LIMIT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerState:
+    """What systemd says of a timer and its service.
+
+    Attributes:
+        timer: Name of the timer.
+        installed: Whether systemd knows it.
+        next_at: When it starts the service next, in systemd's words; empty when it does not.
+        last_at: When it started the service last; empty for never.
+        running: Whether the service runs now.
+        result: How the service ended last: `success`, `exit-code`, `signal`, `timeout` ...
+        exit_code: Exit code of the service's last run, or None.
+    """
+
+    timer: str
+    installed: bool
+    next_at: str = ""
+    last_at: str = ""
+    running: bool = False
+    result: str = ""
+    exit_code: int | None = None
+
+
+class Systemd:
+    """The systemd of this machine, or that of this user.
+
+    Raises:
+        ConfigError: systemctl is not installed.
+    """
+
+    def __init__(self, *, user: bool, environment: Mapping[str, str] = os.environ) -> None:
+        program = shutil.which("systemctl", path=environment.get("PATH", ""))
+        if program is None:
+            raise ConfigError(
+                "there is no systemd here (no program systemctl); `materia schedule show --cron` "
+                "has lines for cron, and --gitlab a schedule of GitLab"
+            )
+        self._command = [program, *(["--user"] if user else [])]
+        self.folder = _user_units(environment) if user else SYSTEM_UNITS
+
+    def install(self, units: Mapping[str, str]) -> None:
+        """Write the units, replacing older ones, and start their timers.
+
+        Raises:
+            ConfigError: a file cannot be written, or systemctl failed.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, text in units.items():
+                write_whole(self.folder / name, text, mode=0o644)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the units to {self.folder}: {error.strerror or error}; for units of "
+                "the whole machine, run as root"
+            ) from error
+        self._must("daemon-reload")
+        timers = [name for name in units if name.endswith(".timer")]
+        self._must("enable", *timers)
+        self._must("restart", *timers)  # an older one is running with the old times
+
+    def remove(self, name: str) -> list[str]:
+        """Stop the timers of a pipeline and delete its units; return their names.
+
+        A run that is under way goes on to its end.
+
+        Raises:
+            ConfigError: a file cannot be deleted, or systemctl failed.
+        """
+        files = [
+            file
+            for what in ("run", "sweep")
+            for kind in ("timer", "service")
+            if (file := self.folder / f"materia-{name}-{what}.{kind}").is_file()
+        ]
+        if timers := [file.name for file in files if file.suffix == ".timer"]:
+            self._must("disable", "--now", *timers)
+        try:
+            for file in files:
+                file.unlink()
+        except OSError as error:
+            raise ConfigError(f"cannot delete {error.filename}: {error.strerror}") from error
+        if files:
+            self._must("daemon-reload")
+        return [file.name for file in files]
+
+    def state(self, timer: str) -> TimerState:
+        """What systemd says of *timer* and its service.
+
+        Raises:
+            ConfigError: systemctl failed.
+        """
+        about = self._show(timer, "LoadState", "NextElapseUSecRealtime", "LastTriggerUSec")
+        if about.get("LoadState") != "loaded":
+            return TimerState(timer=timer, installed=False)
+        service = self._show(
+            timer.removesuffix(".timer") + ".service", "ActiveState", "Result", "ExecMainStatus"
+        )
+        code = service.get("ExecMainStatus", "")
+        return TimerState(
+            timer=timer,
+            installed=True,
+            next_at=about.get("NextElapseUSecRealtime", ""),
+            last_at=about.get("LastTriggerUSec", ""),
+            running=service.get("ActiveState") in {"activating", "active", "deactivating"},
+            result=service.get("Result", ""),
+            exit_code=int(code) if code.isdigit() else None,
+        )
+
+    def _show(self, unit: str, *names: str) -> dict[str, str]:
+        text = self._must("show", unit, *(f"--property={name}" for name in names))
+        pairs = (line.partition("=") for line in text.splitlines())
+        return {name: "" if value == "n/a" else value for name, _, value in pairs}
+
+    def _must(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                [*self._command, *arguments],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=LIMIT_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ConfigError(f"systemctl {arguments[0]} failed: {error}") from error
+        if done.returncode:
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise ConfigError(f"systemctl {arguments[0]} failed: {said}")
+        return done.stdout
+
+
+def _user_units(environment: Mapping[str, str]) -> Path:
+    given = environment.get("XDG_CONFIG_HOME", "")
+    base = Path(given) if given.startswith("/") else Path(environment.get("HOME", "/"), ".config")
+    return base / "systemd/user"
+
+
+def check_calendar(calendar: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Ask systemd whether it understands a calendar expression, where it is installed.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    program = shutil.which("systemd-analyze", path=environment.get("PATH", ""))
+    if program is None:
+        return
+    done = subprocess.run(
+        [program, "calendar", "--", calendar],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigError(
+            f'schedule.run = "{calendar}" is no calendar expression of systemd; write it like '
+            '"*-*-* 17:30 UTC" or "Mon..Fri 06:00" (`man systemd.time`)'
+        )

@@ -1,0 +1,144 @@
+"""systemd units of a schedule: a timer and a service for runs, and for sweeps. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from materia.errors import ConfigError
+
+from materia_runner.config.pipeline import Schedule
+
+# A stopped run destroys its machines first: a provider may take minutes to confirm that.
+STOP = timedelta(minutes=20)
+BOOT_MINUTES = 2
+# systemd takes some of them for its own in some places, and refuses others in a program's path.
+_UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Where and as whom the commands of a schedule run.
+
+    Attributes:
+        name: Name of the pipeline; part of the units' names.
+        directory: Working folder: that of materia.toml.
+        config: Path of materia.toml, or None for the defaults.
+        python: The Python that materia is installed in.
+        path: Folders of programs, as in PATH.
+        user: User of system units; None for units of the user's own systemd.
+        variables: More environment variables; no secrets, as everybody can read units.
+    """
+
+    name: str
+    directory: Path
+    config: Path | None
+    python: Path
+    path: str
+    user: str | None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def secrets(self) -> str:
+        """File with secrets, a line `NAME=value` each, which may be missing."""
+        if self.user is None:
+            return f"%h/.config/materia/{self.name}.env"
+        return f"/etc/materia/{self.name}.env"
+
+    def unit(self, what: str, kind: str) -> str:
+        """Name of a unit: *what* is `run` or `sweep`, *kind* `service` or `timer`."""
+        return f"materia-{self.name}-{what}.{kind}"
+
+
+def units(schedule: Schedule, place: Installation) -> dict[str, str]:
+    """The text of each unit, by its name.
+
+    Raises:
+        ConfigError: nothing is scheduled, or a path has characters that a unit cannot have.
+    """
+    made = {}
+    if schedule.run is not None:
+        made[place.unit("run", "service")] = _service(place, "run", ("run", "--quiet"))
+        # Persistent: a run that was missed while the machine was off is made up.
+        made[place.unit("run", "timer")] = _timer(
+            f"runs of {place.name}", f"OnCalendar={schedule.run}\nPersistent=true"
+        )
+    if schedule.sweep is not None:
+        made[place.unit("sweep", "service")] = _service(
+            place, "sweep", ("sweep", "--all-providers")
+        )
+        minutes = schedule.sweep // timedelta(minutes=1)
+        made[place.unit("sweep", "timer")] = _timer(
+            f"sweeps of {place.name}",
+            f"OnBootSec={BOOT_MINUTES}min\nOnUnitInactiveSec={minutes}min",
+        )
+    if not made:
+        raise ConfigError(
+            'nothing is scheduled; set [schedule] run = "*-*-* 17:30 UTC" and sweep = 15 (minutes) '
+            "in materia.toml"
+        )
+    return made
+
+
+def _service(place: Installation, what: str, command: tuple[str, ...]) -> str:
+    words = [str(place.python), "-P", "-m", "materia_runner", *command]
+    if place.config is not None:
+        words += ["--config", str(place.config)]
+    variables = [("PATH", place.path), *place.variables]
+    lines = [
+        "[Unit]",
+        f"Description=materia: {what} of {place.name}",
+        "Wants=network-online.target",
+        "After=network-online.target",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        f"WorkingDirectory={_specifiers(str(place.directory))}",
+        f"ExecStart={' '.join(_quoted(word) for word in words)}",
+        *(f"Environment={_quoted(f'{name}={value}')}" for name, value in variables),
+        f"EnvironmentFile=-{place.secrets}",
+        # Each stage has a deadline of its own.
+        "TimeoutStartSec=infinity",
+        "# A stopped run destroys its machines: SIGTERM goes to it alone, and it gets the time.",
+        "KillMode=mixed",
+        "KillSignal=SIGTERM",
+        f"TimeoutStopSec={STOP // timedelta(minutes=1)}min",
+        "NoNewPrivileges=yes",
+    ]
+    if place.user is not None:
+        lines += [
+            f"User={place.user}",
+            "ProtectSystem=full",
+            "PrivateTmp=yes",
+            "StateDirectory=materia",
+            "StateDirectoryMode=0700",
+            "CacheDirectory=materia",
+            "Environment=MATERIA_STATE_DIR=%S/materia XDG_CACHE_HOME=%C",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _timer(what: str, when: str) -> str:
+    return (
+        f"[Unit]\nDescription=materia: {what}\n\n[Timer]\n{when}\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
+
+
+def _specifiers(text: str) -> str:
+    """*text* with `%` as systemd takes it.
+
+    Raises:
+        ConfigError: it has quotes, `$`, `;`, backslashes or control characters.
+    """
+    if _UNUSABLE.search(text):
+        raise ConfigError(f"a systemd unit cannot have the path {text!r}; use another folder")
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """*word* as systemd takes it in a list of words: quoted where that is needed."""
+    text = _specifiers(word)
+    return f'"{text}"' if " " in text else text

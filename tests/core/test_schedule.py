@@ -1,0 +1,343 @@
+"""A schedule: units that systemd understands, lines for cron and GitLab, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # it has no types
+from fakes.s3 import KEY, SECRET, S3Server
+from fakes.workshop import Workshop
+from materia.errors import ConfigError
+from materia_runner.config.pipeline import Schedule
+from materia_runner.schedule.cron import cron_time, crontab, gitlab
+from materia_runner.schedule.status import RunStatus, after_run, problem_of
+from materia_runner.schedule.units import Installation, units
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+BOTH = Schedule(run="*-*-* 17:30 UTC", sweep=timedelta(minutes=15))
+SCHEDULE = '[schedule]\nrun = "*-*-* 17:30 UTC"\nsweep = 15\n'
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def place(folder: Path, user: str | None = None) -> Installation:
+    python = folder / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    return Installation(
+        name="coffee",
+        directory=folder,
+        config=folder / "materia.toml",
+        python=python,
+        path="/usr/bin:/bin",
+        user=user,
+        variables=(("MATERIA_STATE_DIR", f"{folder}/state"),),
+    )
+
+
+def test_a_schedule_is_a_timer_and_a_service_for_runs_and_for_sweeps(tmp_path: Path) -> None:
+    made = units(BOTH, place(tmp_path / "p"))
+
+    assert list(made) == [
+        "materia-coffee-run.service",
+        "materia-coffee-run.timer",
+        "materia-coffee-sweep.service",
+        "materia-coffee-sweep.timer",
+    ]
+    run, timer, sweep, sweeps = made.values()
+    assert "OnCalendar=*-*-* 17:30 UTC\nPersistent=true\n" in timer
+    assert "OnBootSec=2min\nOnUnitInactiveSec=15min\n" in sweeps
+    assert "-m materia_runner run --quiet --config " in run
+    assert "-m materia_runner sweep --all-providers --config " in sweep
+    # systemd's own limit of 90 s would kill a run that destroys its machines.
+    for service in (run, sweep):
+        assert "KillMode=mixed\nKillSignal=SIGTERM\nTimeoutStopSec=20min\n" in service
+        assert "TimeoutStartSec=infinity\n" in service
+
+
+def test_only_what_is_scheduled_gets_units(tmp_path: Path) -> None:
+    here = place(tmp_path / "p")
+
+    assert len(units(replace(BOTH, run=None), here)) == 2
+    with pytest.raises(ConfigError, match="nothing is scheduled; set"):
+        units(Schedule(), here)
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("user", [None, "root"], ids=["user", "system"])
+@pytest.mark.parametrize("folder", ["plain", "a folder", "per%cent", "\u00fcml\u00e4ut"])
+def test_systemd_finds_no_fault_in_the_units(tmp_path: Path, user: str | None, folder: str) -> None:
+    assert ANALYZE is not None
+    written = tmp_path / "units"
+    written.mkdir()
+    for name, text in units(BOTH, place(tmp_path / folder, user)).items():
+        (written / name).write_text(text)
+
+    done = subprocess.run(
+        [ANALYZE, "verify", "--man=no", *map(str, sorted(written.iterdir()))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "coffee" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+@pytest.mark.parametrize("folder", ["two\nlines", 'o"dd', "do$lar", "semi;colon", "back\\slash"])
+def test_a_path_that_no_unit_can_have_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ConfigError, match="a systemd unit cannot have the path"):
+        units(BOTH, place(tmp_path / folder))
+
+
+@pytest.mark.parametrize(
+    ("calendar", "fields"),
+    [
+        ("*-*-* 17:30 UTC", "30 17 * * *"),
+        ("17:05:00", "5 17 * * *"),
+        ("*:00", "0 * * * *"),
+        ("Mon..Fri 06:00", "0 6 * * 1-5"),
+        ("Sat,Sun 9:15", "15 9 * * 6,7"),
+        ("*-*-12 08:00 UTC", "0 8 12 * *"),
+        ("*-*-01,15 08:00", "0 8 1,15 * *"),
+        ("Monthly", "0 0 1 * *"),
+    ],
+)
+def test_a_calendar_expression_in_the_notation_of_cron(calendar: str, fields: str) -> None:
+    assert cron_time(calendar) == fields
+    if ANALYZE:
+        subprocess.run([ANALYZE, "calendar", calendar], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("calendar", ["*-*-* *:0/5", "2026-01-01", "Moo 08:00", "quarterly"])
+def test_what_cron_cannot_say_is_refused(calendar: str) -> None:
+    with pytest.raises(ConfigError, match="has no translation to cron here"):
+        cron_time(calendar)
+
+
+def test_lines_for_cron_keep_a_run_from_starting_twice(tmp_path: Path) -> None:
+    lines = crontab(BOTH, place(tmp_path / "per%cent")).splitlines()
+
+    run, sweep = lines[-2:]
+    assert run.startswith("30 17 * * * cd ")
+    assert " flock -n /tmp/materia-coffee-run.lock " in run
+    assert sweep.startswith("*/15 * * * * cd ")
+    assert "per\\%cent" in run
+
+
+def test_jobs_for_gitlab_start_in_their_own_schedule_alone() -> None:
+    text = gitlab(BOTH)
+
+    jobs = yaml.safe_load(text)
+    assert set(jobs) == {"run", "sweep"}
+    for task, job in jobs.items():
+        assert job["rules"] == [{"if": f'$CI_PIPELINE_SOURCE == "schedule" && $TASK == "{task}"'}]
+    assert "#   30 17 * * *      TASK=run" in text
+
+
+def status(good: timedelta | None, code: int = 0) -> RunStatus:
+    return RunStatus(
+        host="supervisor",
+        ended_at=NOW - timedelta(hours=1),
+        exit_code=code,
+        good_at=None if good is None else NOW - good,
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (None, "no run of coffee is known"),
+        (status(None, 1), "no run of coffee has succeeded: the last run ended 2026-11-30 11:00"),
+        (status(timedelta(hours=37), 3), "37 h ago; the last run ended 2026-11-30 11:00 UTC on su"),
+        (status(timedelta(hours=-2)), "which is in the future: set the clock of supervisor"),
+        (status(timedelta(hours=35)), None),
+        (status(timedelta(hours=36)), None),
+        (status(timedelta(minutes=-5)), None),
+    ],
+)
+def test_a_good_run_that_is_missing_or_old_or_of_the_future_is_a_problem(
+    known: RunStatus | None, words: str | None
+) -> None:
+    said = problem_of(known, pipeline="coffee", oldest=timedelta(hours=36), now=NOW)
+
+    assert (words is None) == (said is None)
+    assert words is None or words in (said or "")
+
+
+def test_a_run_that_fails_leaves_the_last_good_one_known() -> None:
+    good = after_run(None, host="a", now=NOW, code=0)
+    bad = after_run(good, host="b", now=NOW + timedelta(hours=1), code=4)
+
+    assert (bad.good_at, bad.exit_code, bad.host) == (NOW, 4, "b")
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$@" >> "$HOME/systemctl.log"
+case "$*" in
+  *"show materia-psdonline-run.timer"*)
+    printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
+  *"show materia-psdonline-run.service"*)
+    printf 'ActiveState=inactive\\nResult=exit-code\\nExecMainStatus=4\\n' ;;
+  *show*) printf 'LoadState=not-found\\n' ;;
+  *enable*) if [ -e "$HOME/broken" ]; then echo "Unit is masked." >&2; exit 1; fi ;;
+esac
+"""
+
+
+class Desk:
+    """A workshop with a systemctl that notes what it is asked."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self.folder = workshop.home / ".config/systemd/user"
+        programs = workshop.home / "bin"
+        programs.mkdir()
+        program = programs / "systemctl"
+        program.write_text(SYSTEMCTL)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self._path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        workshop.write("materia.toml", SCHEDULE)
+
+    def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return self.workshop.run("schedule", *arguments, environment={"PATH": self._path, **more})
+
+    def asked(self) -> list[str]:
+        return (self.workshop.home / "systemctl.log").read_text().splitlines()
+
+
+@pytest.fixture
+def desk(workshop: Workshop) -> Desk:
+    return Desk(workshop)
+
+
+def test_install_writes_what_show_shows_and_starts_the_timers(desk: Desk) -> None:
+    shown = desk.run("show")
+    done = desk.run("install")
+    again = desk.run("install")
+
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr
+    files = sorted(desk.folder.iterdir())
+    assert len(files) == 4
+    for file in files:
+        assert f"# ~/.config/systemd/user/{file.name}\n{file.read_text()}" in shown.stdout
+    assert desk.asked()[:3] == [
+        "--user daemon-reload",
+        "--user enable materia-psdonline-run.timer materia-psdonline-sweep.timer",
+        "--user restart materia-psdonline-run.timer materia-psdonline-sweep.timer",
+    ]
+    assert "loginctl enable-linger" in done.stderr
+
+
+def test_remove_deletes_its_own_units_alone(desk: Desk) -> None:
+    desk.run("install")
+    other = desk.folder / "materia-cocoa-run.timer"
+    other.write_text("of another pipeline")
+    done, again = desk.run("remove"), desk.run("remove")
+
+    assert [file.name for file in desk.folder.iterdir()] == [other.name]
+    assert done.stdout.count("deleted ") == 4
+    assert "no schedule of psdonline is installed" in again.stdout
+    assert any("disable --now materia-psdonline-run.timer" in line for line in desk.asked())
+
+
+def test_what_systemctl_refuses_is_an_error_with_its_words(desk: Desk) -> None:
+    (desk.workshop.home / "broken").touch()
+
+    done = desk.run("install")
+
+    assert done.returncode == 2
+    assert "systemctl enable failed: Unit is masked." in done.stderr
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_a_calendar_that_systemd_does_not_know_is_refused_before_anything_is_written(
+    desk: Desk,
+) -> None:
+    desk.workshop.write("materia.toml", '[schedule]\nrun = "every full moon"\n')
+
+    done = desk.run("install")
+
+    assert done.returncode == 2
+    assert 'schedule.run = "every full moon" is no calendar expression' in done.stderr
+    assert not desk.folder.exists()
+
+
+def test_without_systemd_the_error_names_what_there_is_instead(desk: Desk, tmp_path: Path) -> None:
+    done = desk.run("install", PATH=str(tmp_path))
+
+    assert done.returncode == 2
+    assert "there is no systemd here" in done.stderr
+    assert desk.run("show", "--cron", PATH=str(tmp_path)).returncode == 0
+    assert desk.run("show", "--gitlab", PATH=str(tmp_path)).returncode == 0
+
+
+def test_status_shows_the_timers_and_how_the_run_ended(desk: Desk) -> None:
+    timers = json.loads(desk.run("status", "--json").stdout)["timers"]
+
+    assert [timer["installed"] for timer in timers] == [True, False]
+    assert (timers[0]["result"], timers[0]["exit_code"]) == ("exit-code", 4)
+    assert timers[0]["next_at"] == "Mon 17:30"
+
+
+def test_without_a_bucket_the_check_reads_the_ledger_of_whole_runs(folders: Workshop) -> None:
+    before = folders.run("schedule", "check")
+    sample = folders.run("run", "--sample", "--quiet")
+    trial = folders.run("schedule", "check")
+    done = folders.run("run", "--quiet")
+    after = folders.run("schedule", "check")
+
+    assert (before.returncode, trial.returncode) == (1, 1)
+    assert "no run of folder is known" in before.stderr
+    assert (sample.returncode, done.returncode) == (0, 0)
+    assert after.returncode == 0, after.stderr
+    assert "the last good run of folder ended " in after.stdout
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    server = S3Server()
+    yield server
+    server.close()
+
+
+def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
+    folders: Workshop, server: S3Server
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    bucket = server.new_bucket()
+    text = (folders.directory / "materia.toml").read_text()
+    address = f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n'
+    folders.write("materia.toml", f"{text}{address}")
+    folders.write("in/2024-02.csv", "#crash\n")
+
+    failed = folders.run("run", "--quiet", environment=keys)
+    written = json.loads(server.content(bucket, "m/status/folder.json"))
+    checked = folders.run("schedule", "check", environment={**keys, "MATERIA_STATE_DIR": "/none"})
+
+    assert failed.returncode == 1
+    assert (written["exit_code"], written["good_at"]) == (1, None)
+    assert checked.returncode == 1
+    assert "no run of folder has succeeded: the last run ended " in checked.stderr
+
+
+def test_a_bucket_that_is_down_changes_no_run(folders: Workshop) -> None:
+    text = (folders.directory / "materia.toml").read_text()
+    address = '[artifacts]\nbucket = "s3://b"\nendpoint = "http://127.0.0.1:1"\n'
+    folders.write("materia.toml", f"{text}{address}")
+    folders.write("in/2024-02.csv", "#crash\n")
+
+    failed = folders.run("run", "--quiet")
+
+    assert failed.returncode == 1
+    assert "warning: the status of this run was not written: " in failed.stderr

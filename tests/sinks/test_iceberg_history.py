@@ -1,0 +1,78 @@
+"""The last publications in a catalog: listed, read, and restored by a rollback."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.iceberg_catalog import IcebergCatalog
+from fakes.iceberg_runs import Machine, Reader, build, run
+from materia.data import PublishRequest
+from materia.errors import BusyError
+
+TABLES = ("serving.prices", "serving.sorts")
+SOME = (
+    "CREATE OR REPLACE TABLE serving.prices AS SELECT range AS price FROM range({});"
+    "CREATE OR REPLACE TABLE serving.sorts AS SELECT 'arabica' AS sort"
+)
+
+
+def prices(reader: Reader, snapshot: int | None = None) -> int:
+    found: int = reader.rows(TABLES[0], "SELECT count(*) FROM it", snapshot)[0][0]
+    return found
+
+
+@pytest.mark.usefixtures("kind")
+def test_each_publication_is_listed_with_the_snapshot_that_names_its_tables(
+    machine: Machine, reader: Reader
+) -> None:
+    for number in (1, 2):
+        run(machine("one"), f"run {number}", SOME.format(number), *TABLES)
+    kept = machine("two").publications()
+
+    assert [one.run for one in kept] == ["run 2", "run 1"]
+    for one, count in zip(kept, (2, 1), strict=True):
+        name, _, snapshot = one.place.partition(" ")
+        rows = reader.rows(
+            name,
+            "SELECT table_name, snapshot_id FROM it WHERE state = 'published' AND run = "
+            f"'{one.run}'",
+            int(snapshot),
+        )
+        assert prices(reader, dict(rows)[TABLES[0]]) == count
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_rollback_gives_readers_all_tables_of_the_older_run_in_new_snapshots(
+    machine: Machine, reader: Reader, catalog: IcebergCatalog
+) -> None:
+    run(machine("one"), "run 1", SOME.format(3), *TABLES, fingerprint="acme:1")
+    run(machine("one"), "run 2", SOME.format(5), *TABLES, fingerprint="acme:2")
+    sorts = catalog.metadata(TABLES[1])["current-snapshot-id"]
+    machine("two").roll_back("run 1", run="back")
+    written = len(catalog.requests)
+    machine("two").roll_back("run 1", run="back")
+
+    assert prices(reader) == 3
+    assert machine("three").fingerprint() == "acme:2", "a run that finds nothing new does nothing"
+    assert reader.rows("publication.run", "SELECT DISTINCT run, state FROM it") == [
+        ("back", "published")
+    ]
+    assert catalog.metadata(TABLES[1])["current-snapshot-id"] == sorts, "it has not changed"
+    assert not [one for one in catalog.requests[written:] if not one.startswith("GET")]
+    newest, *_ = machine("two").publications()
+    assert (newest.run, newest.restores) == ("back", "run 1")
+    run(machine("one"), "run 3", SOME.format(7), *TABLES)
+    assert prices(reader) == 7
+
+
+def test_a_run_that_began_before_a_rollback_publishes_nothing(
+    machine: Machine, reader: Reader
+) -> None:
+    run(machine("one"), "run 1", SOME.format(3), *TABLES)
+    run(machine("one"), "run 2", SOME.format(5), *TABLES)
+    slow = machine("slow")
+    database = build(slow, SOME.format(9))
+    machine("two").roll_back("run 1", run="back")
+    with pytest.raises(BusyError):
+        slow.publish(PublishRequest(run="run 3", database=database, tables=TABLES, fingerprint="3"))
+
+    assert prices(reader) == 3

@@ -1,0 +1,319 @@
+"""Types of columns: published values are read back unchanged, and filters find them."""
+
+import datetime as dt
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pytest
+from fakes.iceberg_catalog import IcebergCatalog
+from fakes.iceberg_readers import ENGINES, Readers
+from fakes.iceberg_runs import Machine, Reader, run
+from fakes.s3 import S3Server
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from materia.kit.sql import literal
+from materia_iceberg.tables.columns import Column, highest_id, schema_for
+from materia_iceberg.tables.statistics import bound
+from pyiceberg.conversions import from_bytes
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    IntegerType,
+    PrimitiveType,
+    StringType,
+    TimestampType,
+)
+
+TABLE = "serving.types"
+NESTED = "STRUCT(t TINYINT[], m MAP(INTEGER, DECIMAL(4,1)))[]"
+# Types of DuckDB, and texts of values for each.
+VALUES: dict[str, tuple[str, ...]] = {
+    "BOOLEAN": ("true", "false"),
+    "TINYINT": ("-128", "127"),
+    "SMALLINT": ("-32768", "32767"),
+    "INTEGER": ("-2147483648", "0", "2147483647"),
+    "BIGINT": ("-9223372036854775808", "9223372036854775807"),
+    "UTINYINT": ("0", "255"),
+    "USMALLINT": ("65535",),
+    "UINTEGER": ("0", "4294967295"),
+    "UBIGINT": ("0", "18446744073709551615"),
+    "HUGEINT": ("-99999999999999999999999999999999999999", "1"),
+    "FLOAT": ("-1.5", "0.1", "-0.0", "3.4e38", "inf"),
+    "DOUBLE": ("1e-300", "-0.0", "0.1", "-1e300", "-inf"),  # a file has one kind of zero
+    "DECIMAL(5,2)": ("-999.99", "0.01", "999.99"),
+    "DECIMAL(18,4)": ("-1234.5678",),
+    "DECIMAL(38,10)": ("-1234567890123456789012345678.0123456789", "0"),
+    "DATE": ("0001-01-01", "1969-12-31", "9999-12-31"),
+    "TIME": ("00:00:00", "23:59:59.999999"),
+    "TIMESTAMP": ("0001-01-01 00:00:00", "1969-12-31 23:59:59.999999", "9999-12-31 00:00:00"),
+    "TIMESTAMP_S": ("1970-01-01 00:00:01",),
+    "TIMESTAMP_MS": ("2026-11-30 01:02:03.004",),
+    "TIMESTAMP_NS": ("2026-11-30 01:02:03.000004",),
+    "TIMESTAMPTZ": ("1969-12-31 23:59:59.5+00", "2026-06-30 12:00:00+00"),
+    "VARCHAR": ("", "a", "ÄÖ", "x" * 40, "\U0010ffff" * 17, "it's", '"', "\ud7ff" * 20),
+    "BLOB": ("", "ab", "\\x00\\xFF"),
+    "UUID": ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+    "ENUM('low', 'high')": ("low", "high"),
+    "INTERVAL": ("1 month 2 days",),
+    "BIT": ("0101",),
+    "JSON": ('{"a": [1]}',),
+    "INTEGER[]": ("[1, NULL, 3]", "[]"),
+    "VARCHAR[2]": ("[a, b]",),
+    "STRUCT(a TINYINT, b STRUCT(c DATE))": ("{'a': 1, 'b': {'c': 2026-01-01}}",),
+    "MAP(VARCHAR, SMALLINT)": ("{k=1, l=NULL}", "{}"),
+    NESTED: ("[{'t': [1], 'm': {1=2.5}}]",),
+}
+
+
+def table_sql(kinds: list[str], rows: list[list[str | None]]) -> str:
+    """A table with a column of each type, and these rows."""
+    columns = ", ".join(f"CAST(c{at} AS {kind}) AS c{at}" for at, kind in enumerate(kinds))
+    names = ", ".join(f"c{at}" for at in range(len(kinds)))
+    values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+    return (
+        f"CREATE OR REPLACE TABLE serving.types AS SELECT {columns} "
+        f"FROM (VALUES {values}) AS t({names})"
+    )
+
+
+def texts(sql: str) -> list[list[str | None]]:
+    """The rows of the table as DuckDB shows them."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE SCHEMA serving")
+        connection.execute(sql)
+        found = connection.execute(
+            "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM serving.types"
+        ).fetchall()
+    return sorted((list(row) for row in found), key=lambda row: [str(one) for one in row])
+
+
+@pytest.fixture
+def readers(s3_server: S3Server, catalog: IcebergCatalog) -> Iterator[Readers]:
+    found = Readers(s3_server, catalog.uri)
+    yield found
+    found.close()
+
+
+def test_values_of_each_type_are_read_back_and_filters_find_them(
+    machine: Machine, readers: Readers
+) -> None:
+    """Also with DuckDB's extension and pyiceberg, which skip files by their bounds."""
+    kinds = list(VALUES)
+    longest = max(map(len, VALUES.values()))
+    rows: list[list[str | None]] = [
+        [VALUES[kind][at % len(VALUES[kind])] for kind in kinds] for at in range(longest)
+    ]
+    rows.append([None] * len(kinds))
+    sql = table_sql(kinds, rows)
+    run(machine("one"), "1", sql, TABLE)
+    expected = texts(sql)
+    for engine in ENGINES:
+        found = readers.rows(engine, TABLE)
+        if engine == "pyiceberg":  # version 0.12 returns a NULL list of structs as an empty list
+            at = kinds.index(NESTED)
+            expected = [[*row[:at], row[at] or "[]", *row[at + 1 :]] for row in expected]
+        differing = [
+            (kinds[at], [row[at] for row in found], [row[at] for row in expected])
+            for at in range(len(kinds))
+            if sorted(str(row[at]) for row in found) != sorted(str(row[at]) for row in expected)
+        ]
+        assert differing == [], engine
+
+
+# A type, some of its values, and a condition that one of them meets.
+FILTERS = [
+    ("BOOLEAN", ("true", "false"), "c0 = true"),
+    ("BOOLEAN", ("true",), "c0 = true"),
+    ("BOOLEAN", ("false",), "c0 = false"),
+    ("INTEGER", ("-5", "7"), "c0 = -5"),
+    ("BIGINT", ("9223372036854775807",), "c0 = 9223372036854775807"),
+    ("DOUBLE", ("nan", "1.5"), "c0 = 1.5"),
+    ("DOUBLE", ("-0.0",), "c0 = 0.0"),
+    ("DOUBLE", ("0.0",), "c0 >= 0.0"),
+    ("FLOAT", ("-1.5", "2.5"), "c0 > 2.0"),
+    ("DECIMAL(9,2)", ("-1.25", "-1.24"), "c0 < -1.24"),
+    ("DATE", ("1969-12-31",), "c0 = '1969-12-31'"),
+    ("TIMESTAMP", ("1969-12-31 23:59:59.999999",), "c0 >= '1969-12-31T23:59:59.999999'"),
+    ("VARCHAR", ("x" * 40,), f"c0 = '{'x' * 40}'"),
+    ("VARCHAR", ("\U0010ffff" * 17,), f"c0 = '{chr(0x10FFFF) * 17}'"),
+    ("VARCHAR", ("abcdefghijklmnop\ud7ff",), "c0 > 'abcdefghijklmnop'"),
+    ("VARCHAR", ("abcdefghijklmno\ud7ffz",), "c0 > 'abcdefghijklmno'"),
+    ("SMALLINT", ("-300",), "c0 = -300"),
+    ("ENUM('low', 'high')", ("low", "high"), "c0 = 'low'"),
+]
+
+
+def test_filters_find_the_smallest_and_the_largest_value_of_each_type(
+    machine: Machine, readers: Readers
+) -> None:
+    tables = {f"serving.f{at}": case for at, case in enumerate(FILTERS)}
+    sql = "; ".join(
+        table_sql([kind], [[value] for value in values]).replace(TABLE, name)
+        for name, (kind, values, _) in tables.items()
+    )
+    run(machine("one"), "1", sql, *tables)
+    missed = [
+        (engine, case)
+        for engine in ENGINES
+        for name, case in tables.items()
+        if len(readers.rows(engine, name, only=case[2])) != 1
+    ]
+
+    assert missed == []
+
+
+cells = st.one_of(
+    [
+        st.tuples(st.just("BOOLEAN"), st.sampled_from(["true", "false"])),
+        st.tuples(st.just("BIGINT"), st.integers(-(2**63), 2**63 - 1).map(str)),
+        st.tuples(st.just("INTEGER"), st.integers(-(2**31), 2**31 - 1).map(str)),
+        st.tuples(st.just("DOUBLE"), st.floats().filter(bool).map(repr)),
+        st.tuples(st.just("DATE"), st.dates().map(str)),
+        st.tuples(st.just("TIMESTAMP"), st.datetimes().map(str)),
+        st.tuples(
+            st.just("DECIMAL(18,3)"),
+            st.decimals(-(10**14), 10**14, places=3, allow_nan=False).map("{:f}".format),
+        ),
+        st.tuples(
+            st.just("VARCHAR"),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
+        ),
+    ]
+)
+TYPED: dict[str, PrimitiveType] = {
+    "BOOLEAN": BooleanType(),
+    "INTEGER": IntegerType(),
+    "DOUBLE": DoubleType(),
+    "DATE": DateType(),
+    "TIMESTAMP": TimestampType(),
+    "DECIMAL(18,3)": DecimalType(18, 3),
+    "VARCHAR": StringType(),
+}
+
+
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@given(st.lists(cells, min_size=1, max_size=40))
+def test_any_rows_of_a_table_are_read_back(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader, found: list[tuple[str, str]]
+) -> None:
+    """Read by the specification; and no value is outside the bounds of its column."""
+    kinds = sorted({kind for kind, _ in found})
+    rows: list[list[str | None]] = [
+        [value if kind == one else None for one in kinds] for kind, value in found
+    ]
+    sql = table_sql(kinds, rows)
+    run(machine("one"), str(hash(sql)), sql, TABLE)
+    shown = reader.rows(TABLE, "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM it")
+
+    assert sorted(map(str, map(list, shown))) == sorted(map(str, texts(sql)))
+    (file,) = reader.files(TABLE)
+    metadata = catalog.metadata(TABLE)
+    schemas = {one["schema-id"]: one["fields"] for one in metadata["schemas"]}
+    ids = [field["id"] for field in schemas[metadata["current-schema-id"]]]
+    assert file.record_count == len(rows)
+    for at, kind in enumerate(kinds):
+        values = [row[at] for row in reader.rows(TABLE)]
+        assert file.null_value_counts[ids[at]] == values.count(None)
+        within(file, ids[at], TYPED.get(kind), [one for one in values if one is not None])
+
+
+def within(file: Any, number: int, kind: PrimitiveType | None, values: list[Any]) -> None:
+    """Check that no value is below the lower or above the upper bound of its column."""
+    if kind is None or number not in file.lower_bounds:
+        return
+    lower = from_bytes(kind, file.lower_bounds[number])
+    upper = from_bytes(kind, file.upper_bounds[number])
+    assert not any(isinstance(value, float) and math.isnan(value) for value in values)
+    for value in map(comparable, values):
+        if isinstance(value, str):
+            assert str(lower).encode() <= value.encode() <= str(upper).encode()
+        else:
+            assert lower <= value <= upper
+
+
+def comparable(value: Any) -> Any:
+    """A value in the form of pyiceberg's bounds: days and microseconds since 1970."""
+    if isinstance(value, dt.datetime):
+        return (value - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)  # noqa: DTZ001 -- it has no zone
+    if isinstance(value, dt.date):
+        return (value - dt.date(1970, 1, 1)).days
+    return value
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+@example("\U0010ffff" * 20)
+@example("x" * 15 + "\ud7ff" + "y")
+def test_the_bounds_of_a_text_enclose_it_and_can_be_written(text: str) -> None:
+    lower = bound(StringType(), text, upper=False)
+    upper = bound(StringType(), text, upper=True)
+
+    assert lower is not None
+    assert lower <= text.encode()
+    assert upper is None or upper >= text.encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (DateType(), "0044-03-15 (BC)"),
+        (TimestampType(), "10000-01-01 00:00:00"),
+        (IntegerType(), "many"),
+        (BooleanType(), "maybe"),
+    ],
+)
+def test_an_unreadable_bound_is_none(kind: PrimitiveType, text: str) -> None:
+    assert bound(kind, text, upper=True) is None
+
+
+KINDS = (
+    "INTEGER",
+    "BIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL(5,2)",
+    "DECIMAL(9,2)",
+    "VARCHAR",
+    "INTEGER[]",
+    "STRUCT(a INTEGER)",
+    "MAP(VARCHAR, INTEGER)",
+    "UUID",
+)
+FIELDS = dict.fromkeys(KINDS, 1) | {
+    "INTEGER[]": 2,
+    "STRUCT(a INTEGER)": 2,
+    "MAP(VARCHAR, INTEGER)": 3,
+}
+WIDER = {("INTEGER", "BIGINT"), ("FLOAT", "DOUBLE"), ("DECIMAL(5,2)", "DECIMAL(9,2)")}
+columns = st.dictionaries(st.sampled_from("abcde"), st.sampled_from(KINDS), min_size=1)
+
+
+@given(columns, columns)
+def test_a_column_of_the_same_or_a_wider_type_keeps_its_id_and_no_id_is_used_twice(
+    before: dict[str, str], after: dict[str, str]
+) -> None:
+    old = schema_for(columns_of(before))
+    last = highest_id(old) + 3  # of columns that were dropped
+    new = schema_for(columns_of(after), old, last)
+    ids = {field.name: field.field_id for field in old.fields}
+
+    assert [field.name for field in new.fields] == list(after)
+    for field in new.fields:
+        was, now = before.get(field.name), after[field.name]
+        if was is not None and (was == now or (was, now) in WIDER):
+            assert field.field_id == ids[field.name]
+        else:
+            assert field.field_id > last
+    assert len(new._lazy_id_to_field) == sum(map(FIELDS.__getitem__, after.values()))
+    assert highest_id(new) <= last + 3 * len(after)
+
+
+def columns_of(kinds: dict[str, str]) -> list[Column]:
+    with duckdb.connect() as connection:
+        query = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in kinds.items())
+        described = connection.execute(f"SELECT {query}").description or []
+    return [Column(name=one[0], kind=one[1]) for one in described]

@@ -1,0 +1,139 @@
+"""Which jobs of the CI file run when: by branch, event, task and files."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # it has no types
+from fakes.gitlab_rules import Event, evaluate, jobs
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text())
+CODE = [
+    "lint",
+    "test:cli",
+    "test:sqlmesh",
+    "test:plugin",
+    "build:extract",
+    "build:transform",
+    "build:cli",
+    "build:wheels",
+]
+PROJECT = ("README.md", "materia.toml")
+
+
+def event(source: str, branch: str | None = "main", **more: Any) -> Event:
+    variables = {"CI_PIPELINE_SOURCE": source, "CI_DEFAULT_BRANCH": "main"}
+    if branch is not None:
+        variables["CI_COMMIT_BRANCH"] = branch
+    present, changed = more.pop("present", PROJECT), more.pop("changed", ())
+    return Event(variables={**variables, **more}, present=present, changed=changed)
+
+
+TABLE = {
+    "main pushed": (event("push"), [*CODE, "deploy:r2"]),
+    "main pushed without a pipeline of one's own": (event("push", present=("README.md",)), CODE),
+    "main by hand": (event("web"), CODE),
+    "a branch pushed": (event("push", "feature"), CODE),
+    "a branch pushed that has a merge request": (
+        event("push", "feature", CI_OPEN_MERGE_REQUESTS="group/materia!1"),
+        [],
+    ),
+    "a merge request": (event("merge_request_event", None, changed=("README.md",)), CODE),
+    "a merge request that changes a model": (
+        event("merge_request_event", None, changed=("transform/sqlmesh_materia/models/a.sql",)),
+        [*CODE[:3], "sqlmesh:plan", *CODE[3:]],
+    ),
+    "a merge request with a task": (
+        event("merge_request_event", None, changed=("transform/a/b.sql",), TASK="run"),
+        [],
+    ),
+    "a tag": (event("push", None, CI_COMMIT_TAG="v1"), CODE),
+    "a nightly schedule": (event("schedule"), CODE),
+    "the schedule of sweeps": (event("schedule", TASK="sweep"), ["sweep"]),
+    "the schedule of runs": (event("schedule", TASK="run"), ["run"]),
+    "the schedule of checks": (event("schedule", TASK="check"), ["check"]),
+    "a schedule with a mistyped task": (event("schedule", TASK="swep"), []),
+    "a push with a task": (event("push", TASK="sweep"), []),
+    "a sweep by hand is started as a schedule": (event("web", TASK="sweep"), []),
+}
+
+
+@pytest.mark.parametrize(("started", "expected"), TABLE.values(), ids=TABLE)
+def test_an_event_starts_these_jobs_and_no_others(started: Event, expected: list[str]) -> None:
+    assert jobs(DOCUMENT, started) == expected
+
+
+GUARDED = [name for name in DOCUMENT if "rules" in DOCUMENT[name]]
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_the_table_notices_when_a_guard_is_dropped(name: str) -> None:
+    without = copy.deepcopy(DOCUMENT)
+    del without[name]["rules"][0]
+
+    seen = [jobs(without, started) for started, _ in TABLE.values()]
+    assert seen != [expected for _, expected in TABLE.values()]
+
+
+@pytest.mark.parametrize(
+    ("expression", "true"),
+    [
+        ('$A == "x"', True),
+        ('$A != "x"', False),
+        ("$A && $B", False),
+        ('$B || $A == "x"', True),
+        ("$A && ($B || $C)", False),
+        ("$B == null", True),
+        ("$A == $A", True),
+        ("$EMPTY", False),
+    ],
+)
+def test_expressions_mean_what_gitlab_says(expression: str, *, true: bool) -> None:
+    assert evaluate(expression, {"A": "x", "EMPTY": ""}) is true
+
+
+def test_every_job_is_a_target_of_make() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = [job["script"] for name, job in DOCUMENT.items() if "script" in job]
+
+    for script in named:
+        target = script.removeprefix("make ").split()[0]
+        assert script.startswith("make "), script
+        assert target in targets or target == "$TARGET", script
+    matrix = DOCUMENT["test:cli"]["parallel"]["matrix"]
+    assert {row["TARGET"] for row in matrix} <= targets
+
+
+def test_every_stage_has_a_job_and_every_job_a_stage() -> None:
+    stages = {job["stage"] for job in DOCUMENT.values() if "stage" in job}
+
+    assert DOCUMENT["stages"] == ["lint", "test", "build", "deploy", "watch"]
+    assert stages == set(DOCUMENT["stages"])
+
+
+def test_the_only_secret_that_the_file_asks_for_is_the_token_of_pulumi() -> None:
+    text = (ROOT / ".gitlab-ci.yml").read_text()
+
+    assert set(re.findall(r"\b[A-Z_]*(?:TOKEN|KEY|SECRET)\b", text)) == {"PULUMI_ACCESS_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    "target", ["test-cli", "test-coverage", "test-sqlmesh", "push", "sweep", "run", "check"]
+)
+def test_make_knows_how_to_do_it(target: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target, "CHANNEL=prod"],  # noqa: S607 -- as a person types it
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "uv run" in done.stdout

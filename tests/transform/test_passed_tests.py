@@ -1,0 +1,137 @@
+"""Unit tests of models run when something changed that they depend on, and else not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from materia.errors import StageError
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.passed_tests import PASSED, SKIPPED, fingerprint_of_tests
+
+MODEL = """MODEL (name serving.sum, kind FULL, columns (total INT));
+SELECT @plus(number, 1) AS total FROM raw.number
+"""
+MACRO = """from sqlmesh import macro
+
+
+@macro()
+def plus(evaluator, one, other):
+    return f"{one} + {other}"
+"""
+TEST = """test_sum:
+  model: serving.sum
+  inputs:
+    raw.number:
+      rows: [{number: 1}]
+  outputs:
+    query:
+      rows: [{total: 2}]
+"""
+EXTERNAL = "- name: raw.number\n  columns: {number: INT}\n"
+FILES = {
+    "models/sum.sql": MODEL,
+    "macros/plus.py": MACRO,
+    "macros/__init__.py": "",
+    "tests/test_sum.yaml": TEST,
+    "external_models.yaml": EXTERNAL,
+}
+
+Run = Callable[[], TransformReport]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def run(project: Path, tmp_path: Path) -> Run:
+    database = tmp_path / "working copy.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE SCHEMA raw; CREATE TABLE raw.number AS SELECT 41 AS number")
+    request = TransformRequest(database=database, projects=(project,))
+    return lambda: transform(request)
+
+
+def test_unit_tests_that_passed_do_not_run_again_and_the_report_says_why(run: Run) -> None:
+    first, second = run(), run()
+
+    assert (first.tests, first.skipped) == (1, "")
+    assert (second.tests, second.skipped) == (0, SKIPPED)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_unit_tests_run_again_when_a_file_of_the_project_changed(
+    run: Run, project: Path, name: str
+) -> None:
+    run()
+    comment = "--" if name.endswith(".sql") else "#"
+    (project / name).write_text(f"{FILES[name]}{comment} another line\n")
+
+    assert run().tests == 1
+    assert run().tests == 0
+
+
+def test_a_changed_macro_that_breaks_a_unit_test_stops_the_run(run: Run, project: Path) -> None:
+    run()
+    (project / "macros/plus.py").write_text(MACRO.replace("+ {other}", "- {other}"))
+
+    for _ in range(2):  # a failed run leaves nothing behind that a later one believes
+        with pytest.raises(StageError, match="1 unit tests of models failed"):
+            run()
+
+
+def test_unit_tests_run_again_after_a_build_that_failed_behind_them(
+    run: Run, project: Path, tmp_path: Path
+) -> None:
+    audited = MODEL.replace("(total INT)", "(total INT), audits (not_null(columns := (total)))")
+    (project / "models/sum.sql").write_text(audited)
+    with duckdb.connect(str(tmp_path / "working copy.duckdb")) as connection:
+        connection.execute("UPDATE raw.number SET number = NULL")
+    with pytest.raises(StageError, match="audit not_null"):
+        run()
+    with duckdb.connect(str(tmp_path / "working copy.duckdb")) as connection:
+        connection.execute("UPDATE raw.number SET number = 41")
+
+    assert run().tests == 1
+    assert run().tests == 0
+
+
+def test_another_version_of_a_package_is_another_fingerprint(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    found = []
+    for version in ("1.0", "1.1"):
+        folder = tmp_path / f"packages/something-{version}.dist-info"
+        folder.mkdir(parents=True)
+        found.append(fingerprint_of_tests([project]))
+        folder.rmdir()
+
+    assert found[0] != found[1]
+    assert fingerprint_of_tests([project]) == fingerprint_of_tests([project])
+
+
+def test_what_passed_is_forgotten_with_a_state_of_no_use(run: Run, tmp_path: Path) -> None:
+    run()
+    with duckdb.connect(str(tmp_path / "working copy.duckdb")) as connection:
+        connection.execute("DELETE FROM sqlmesh._versions")
+
+    assert run().tests == 1
+
+
+def test_a_table_of_another_shape_in_place_of_what_passed_runs_the_tests(
+    run: Run, tmp_path: Path
+) -> None:
+    run()
+    with duckdb.connect(str(tmp_path / "working copy.duckdb")) as connection:
+        connection.execute(f"CREATE OR REPLACE TABLE {PASSED} AS SELECT 1 AS other")
+
+    assert run().tests == 1

@@ -1,0 +1,69 @@
+"""The models are SQL that DuckDB and Spark read alike: docs/spark.md."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from fakes.portable import only_duckdb
+
+ROOT = Path(__file__).parents[2]
+PROJECTS = (
+    ROOT / "transform/sqlmesh_materia",
+    ROOT / "plugins/sources/psdonline/src/materia_psdonline/models",
+)
+FILES = sorted(
+    path
+    for project in PROJECTS
+    for folder in ("models", "audits")
+    for path in (project / folder).rglob("*.sql")
+)
+SEEDS = [path for path in FILES if "kind SEED" in path.read_text()]
+BAD = {
+    "an index of a list or a map": "SELECT cells[4] AS area FROM balance",
+    "a map": "SELECT MAP_FROM_ENTRIES(ARRAY_AGG((a, b))) AS cells FROM t",
+    "BY NAME": "SELECT a FROM t UNION ALL BY NAME SELECT a FROM u",
+    "SIMILAR TO": "SELECT a SIMILAR TO '(1|2).*' AS is_one FROM t",
+    "GLOB": "SELECT a GLOB '1*' AS is_one FROM t",
+    "a named WINDOW": "SELECT LAG(a) OVER w AS before FROM t WINDOW w AS (ORDER BY a)",
+    "* EXCLUDE, REPLACE or RENAME": "SELECT * EXCLUDE (a) FROM t",
+    "COLUMNS": "SELECT COLUMNS('a.*') FROM t",
+    "PIVOT": "PIVOT t ON a USING SUM(b)",
+    "a list comprehension or a lambda": "SELECT LIST_TRANSFORM(a, x -> x + 1) AS b FROM t",
+    "an ASOF or POSITIONAL join": "SELECT t.a FROM t ASOF JOIN u ON t.a >= u.a",
+    "ORDER BY ALL": "SELECT a FROM t ORDER BY ALL",
+    "a type": "SELECT a::HUGEINT AS a FROM t",
+    "a function that sqlglot does not know": "SELECT LIST_POSITION(a, 1) AS b FROM t",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_model_or_audit_has_nothing_that_only_duckdb_knows(path: Path) -> None:
+    assert only_duckdb(path.read_text()) == []
+
+
+@pytest.mark.parametrize(("name", "query"), BAD.items(), ids=BAD)
+def test_what_only_duckdb_knows_is_found_in_a_model(name: str, query: str) -> None:
+    model = f"MODEL (name serving.bad, kind VIEW);\n\n{query}"
+
+    assert any(found.startswith(f"{name}: ") for found in only_duckdb(model)), only_duckdb(model)
+
+
+def test_a_type_that_only_duckdb_knows_is_found_among_the_columns_of_a_model() -> None:
+    model = "MODEL (name serving.bad, kind VIEW, columns (a HUGEINT));\n\nSELECT 1 AS a"
+
+    assert only_duckdb(model) == ["a type: INT128"]
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
+def test_a_whole_number_of_a_seed_is_never_missing(path: Path) -> None:
+    text = path.read_text()
+    [file] = re.findall(r"path '(.+)'", text)
+    whole = re.findall(r"^    (\w+) (?:TINYINT|SMALLINT|INT|INTEGER|BIGINT),?$", text, re.MULTILINE)
+    with (path.parent / file).open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+
+    assert whole
+    assert [row for row in rows if not all(row[name] for name in whole)] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from fakes.html_page import parsed, table_of
 from fakes.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,13 +29,19 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database that the README's first command makes."""
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A folder in which the README's first command has run."""
     workshop = Workshop(tmp_path_factory.mktemp("readme"))
     workshop.write("materia.toml", f'[transform]\nproject = "{ROOT}/transform/sqlmesh_materia"\n')
     done = workshop.run("run", "--sample")
     assert done.returncode == 0, done.stderr
-    return workshop.directory / "materia.duckdb"
+    return workshop
+
+
+@pytest.fixture(scope="module")
+def sample(clone: Workshop) -> Path:
+    """The database that it made."""
+    return clone.directory / "materia.duckdb"
 
 
 def test_the_first_two_commands_are_the_job_and_its_tests() -> None:
@@ -50,6 +57,36 @@ def test_what_the_readme_asks_the_database_has_answers(sample: Path) -> None:
     with duckdb.connect(str(sample), read_only=True) as connection:
         for question in filter(str.strip, block.split(";")):
             assert connection.execute(question).fetchall(), question
+
+
+def test_the_report_has_the_answers_lineage_and_audits_of_the_sample(clone: Workshop) -> None:
+    done = clone.run("report")
+    assert done.returncode == 0, done.stderr
+    page = parsed((clone.directory / "materia-report.html").read_text(encoding="utf-8"))
+
+    largest = table_of(page, "The largest revisions of the newest release")
+    assert largest[0][:7] == [
+        *("Corn", "United States", "2018", "Ending Stocks", "44,072", "53,216", "9,144")
+    ]
+    assert len(table_of(page, "The newest releases")) == 3
+    balance = next(
+        one.text
+        for one in page.all("details")
+        if one.attributes.get("id") == "table-serving.fct_balance"
+    )
+    reads = "cleaned.cln_psdalldata__area_break, cleaned.cln_psdalldata__commodity_pivoted"
+    assert f"Reads{reads}" in balance
+    assert "Read byserving.agg_world_balance, serving.obt_commodity_metrics" in balance
+    assert "supply_equals_distribution" in balance
+    assert " audits ran, without a warning." in page.text
+
+
+def test_the_query_of_the_report_page_has_an_answer(sample: Path) -> None:
+    [query] = blocks((ROOT / "docs/report.md").read_text(), "sql")
+    with duckdb.connect(str(sample), read_only=True) as connection:
+        rows = connection.execute(query).fetchall()
+
+    assert len(rows[0][2]) == len(rows)
 
 
 @pytest.mark.parametrize("words", sorted(set(re.findall(r"`materia ([a-z -]+)`", README))))

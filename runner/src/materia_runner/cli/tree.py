@@ -60,6 +60,7 @@ TREE = (
         (
             Branch("query", "tables.query", "Run an SQL query on published tables."),
             Branch("tables", "tables.tables", "List and export published tables, and roll back."),
+            Branch("report", "tables.report", "Write an HTML page of runs, costs and tables."),
         ),
     ),
     Panel(

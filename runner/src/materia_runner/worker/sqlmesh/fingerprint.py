@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Folders that SQLMesh or Python leaves in a project; they do not belong to the models.
 LEFT_BEHIND = frozenset({".cache", "__pycache__", "logs"})
+# A folder of a project with queries for `materia report`: the models do not depend on it.
+REPORT = "report"
 SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
 
 
@@ -32,6 +34,7 @@ def project_files(project: Path) -> list[Path]:
         path
         for path in project.rglob("*")
         if path.suffix in SUFFIXES
+        and path.relative_to(project).parts[0] != REPORT
         and not LEFT_BEHIND.intersection(path.relative_to(project).parts)
         and path.is_file()
     )

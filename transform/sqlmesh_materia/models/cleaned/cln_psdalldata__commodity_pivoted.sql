@@ -219,7 +219,7 @@ MODEL (
 cell the larger value would be kept: the loader refuses a release with such rows, and every_row_has_a_cell warns.
 
 The order of the rows is for readers: with it a series of one commodity and country is read in 0.7 to 0.9 of the time,
-and the sort costs 4 to 34 percent of the build, more in a small one. */
+and the sort costs 4 to 34 percent of the build (measured once each on made-up and on real figures). */
 WITH revised AS (
   SELECT
     archive,

@@ -14,6 +14,8 @@ from materia.errors import PluginError
 from materia_runner.bundled import bundled, load_registry
 
 ROOT = Path(__file__).resolve().parents[2]
+# The extra `s3` of materia-runner, its client of buckets, has the name of a sink.
+EXTRAS_OF_THE_RUNNER = {("find.py", "s3")}
 PLUGINS = sorted((ROOT / "plugins").glob("*/*/pyproject.toml"))
 
 
@@ -38,6 +40,7 @@ def test_no_code_but_a_plugins_own_names_a_plugin_as_a_value(folder: str) -> Non
         for node in ast.walk(ast.parse(file.read_bytes()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if node.value.partition(".")[0] in named
+        if (file.name, node.value) not in EXTRAS_OF_THE_RUNNER
     }
 
     assert found == set()

@@ -103,7 +103,9 @@ def test_how_long_to_wait_is_a_number_or_a_date() -> None:
     [
         ("file_digest(", "core/src/materia/kit/files.py"),
         ("parsedate_to_datetime(", "core/src/materia/kit/http_dates.py"),
-        ('"XDG_', "core/src/materia/kit/user_folders.py"),
+        ('"XDG_CACHE_HOME', "core/src/materia/kit/user_folders.py"),
+        ('"XDG_STATE_HOME', "core/src/materia/kit/user_folders.py"),
+        ('"XDG_CONFIG_HOME', "runner/src/materia_runner/schedule/systemd.py"),
         ("ROUND_HALF_UP", "runner/src/materia_runner/figures.py"),
     ],
 )

@@ -183,6 +183,7 @@ def test_vended_credentials_are_used_and_renewed_before_they_expire(
     s3_server: S3Server, machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     catalog.lending = Lending()
+    s3_server.tokens.clear()  # those of the tests before
     run(machine("one"), "1", SOME.format(3), TABLE)
     lasting = {token for token in s3_server.tokens if token.startswith(LENT)}
     catalog.lending = Lending(seconds=30)

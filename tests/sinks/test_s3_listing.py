@@ -182,7 +182,7 @@ def test_a_word_that_lies_in_the_folder_of_another_partition_is_not_taken_for_it
     extract(at, tmp_path, *MONTHS[:2])
     objects = store.state.objects
     objects["coffee/raw/acme/2026-02/known.json"] = objects["coffee/raw/acme/2026-01/known.json"]
-    with pytest.raises(SinkError, match=r"2026-02/known\.json: is of the partition '2026-01'"):
+    with pytest.raises(SinkError, match=r"2026-02/known\.json: records the partition '2026-01'"):
         at("reader").known(SOURCE)
 
 

@@ -66,7 +66,7 @@ def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
 def _readable() -> Iterator[importlib.metadata.EntryPoint]:
     seen = set()
     for distribution in importlib.metadata.distributions():
-        with suppress(UnicodeDecodeError):
+        with suppress(UnicodeDecodeError, FileNotFoundError):  # no METADATA, for some finders
             if (name := distribution.name) not in seen:
                 seen.add(name)
                 yield from distribution.entry_points

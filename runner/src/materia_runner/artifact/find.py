@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from materia_runner.config.pipeline import Pipeline
 
-SUPERVISOR_EXTRAS = ("ssh", "s3", "esc")
+SUPERVISOR_EXTRAS = ("ssh", "s3", "esc")  # of materia-runner
 
 __all__ = [
     "ARCHITECTURES",

@@ -87,10 +87,10 @@ class Address:
 
 def _bucket(table: str, url: str) -> tuple[str, str]:
     """The name of the bucket, and the prefix without slashes at either end."""
-    scheme, _, rest = url.partition("://")
+    rest = url.removeprefix("s3://")
     bucket, _, prefix = rest.partition("/")
     parts = prefix.strip("/").split("/")
-    if scheme != "s3" or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
+    if rest == url or not BUCKET.fullmatch(bucket) or {".", ".."} & set(parts):
         raise _wrong(table, "bucket", 'an address like "s3://bucket/prefix"', url)
     if parts != [""] and "" in parts:
         raise _wrong(table, "bucket", "without two slashes in a row", url)

@@ -19,6 +19,7 @@ from materia_runner.cli.commands.tables.query import (
 from materia_runner.cli.context import to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.options import Config, Json
+from materia_runner.figures import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,7 @@ def rollback(
         run = None
     else:
         echo(
-            f"publishes the tables of the run {built} ({target.published_at:%Y-%m-%d %H:%M} UTC, "
+            f"publishes the tables of the run {built} ({moment_text(target.published_at)} UTC, "
             f"{target.rows:,} rows)\n"
             f"in place of those of the run {kept[0].restores or kept[0].run}.\n"
             "They stay in force while runs find nothing new, those of a schedule too, until a run "
@@ -160,7 +161,7 @@ def _as_text(kept: Sequence[PublishedState]) -> str:
     rows = [
         [
             one.run,
-            f"{one.published_at:%Y-%m-%d %H:%M}",
+            moment_text(one.published_at),
             f"{one.rows:,}",
             size(one.size),
             one.restores or "",

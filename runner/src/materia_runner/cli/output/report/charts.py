@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 
 from materia_runner.cli.output.report.markup import Html, tag
+from materia_runner.figures import size_text
 
 WIDTH = 100.0
 HEIGHT = 20.0
@@ -128,4 +130,4 @@ def _at(value: float, whole: float) -> float:
 
 
 def _short(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")
+    return size_text(Decimal(str(number)))

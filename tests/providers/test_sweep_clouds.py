@@ -90,7 +90,10 @@ def test_what_is_over_goes_and_nothing_else_is_touched(
             dead.name: RUN_OVER,
             expired.name: EXPIRED,
         }
-        assert tried.found == swept.found
+        # Not the whole values: a machine may get its address between the two.
+        assert [(one.instance.id, one.why) for one in tried.found] == [
+            (one.instance.id, one.why) for one in swept.found
+        ]
         assert bill_of(cloud) == kept
         assert {line.id for line in cloud.still_billed(foreign=True)} == foreign
         assert {row.name: row.state for row in ledger.machines()} == {

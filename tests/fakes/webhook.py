@@ -34,7 +34,7 @@ class WebhookServer:
                 outer.pings.append(Ping(self.path.removeprefix("/planted-key"), text))
                 outer.answer(self)
 
-            def do_GET(self) -> None:  # of whoever follows a redirect
+            def do_GET(self) -> None:  # a client that follows a redirect
                 outer.pings.append(Ping(self.path, "redirected"))
                 self.send_response(200)
                 self.end_headers()

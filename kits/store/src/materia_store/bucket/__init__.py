@@ -8,4 +8,5 @@ __all__ = [
     "objects",
     "pointer",
     "raw_files",
+    "sink",
 ]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from materia.data import (
-    FetchResult,
-    Known,
-    Partition,
-    PublishedState,
-    PublishRequest,
-    RawFile,
-    Table,
-)
+from materia.data import PublishedState
 from materia_store.bucket.cache import Cache
 from materia_store.bucket.database import Database
 from materia_store.bucket.objects import Objects
 from materia_store.bucket.raw_files import RawFiles
-from materia_store.connection import naming
+from materia_store.bucket.sink import BucketSink
 from materia_store.object_store import Patience
 
 from materia_iceberg.catalog.client import Catalog
@@ -28,7 +20,7 @@ from materia_iceberg.publication import Publication
 from materia_iceberg.settings import Settings
 
 
-class IcebergSink:
+class IcebergSink(BucketSink):
     """Raw files in a bucket, finished tables in a catalog; copies of them on this machine."""
 
     def __init__(
@@ -46,61 +38,19 @@ class IcebergSink:
             secret=settings.secret,
             patience=patience,
         )
-        self._copies = Cache(cache / settings.folder, objects)
+        copies = Cache(cache / settings.folder, objects)
         catalog = Catalog(settings, patience)
         keeping = keeping or Keeping()
         published = Publication(catalog, settings, keeping, patience)
         self._published = published
-        self._database = Database(objects, self._copies, published, kept=keeping.publications)
-        self._raw = RawFiles(objects, self._copies, published=published.where)
-
-    def known(self, source: str, /) -> Mapping[str, Known]:
-        """The records by partition key."""
-        return self._raw.known(source)
-
-    def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """Record the result of a fetch: first the file, then `known.json`."""
-        with naming(self._copies.folder):
-            self._raw.record(source, partition, result)
-
-    def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """Copy a file that could not be loaded to quarantine."""
-        self._raw.refuse(source, raw, reason)
-
-    def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """The local copy of a raw file, or None."""
-        with naming(self._copies.folder):
-            return self._raw.find(source, partition, file, sha256)
-
-    def fingerprint(self) -> str | None:
-        """The fingerprint of the published state, or None; one small request."""
-        pointer = self._database.pointer()
-        return pointer.fingerprint if pointer else None
-
-    def published(self) -> Path | None:
-        """A read-only local copy of the published database, or None."""
-        return self._database.published()
-
-    def checkout(self) -> Path:
-        """Make the working copy, if no recorded partition is missing."""
-        self._raw.miss_nothing()
-        return self._database.checkout()
-
-    def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """Publish the working copy, if no recorded partition is missing."""
-        self._raw.miss_nothing()
-        return self._database.publish(request)
+        super().__init__(
+            copies=copies,
+            database=Database(objects, copies, published, kept=keeping.publications),
+            raw=RawFiles(objects, copies, published=published.where),
+        )
 
     def publications(self) -> Sequence[PublishedState]:
-        """As `Database.publications`, each with its snapshot of `publication.run`."""
-        found = self._database.publications()
+        """The last publications, newest first, each with its snapshot of `publication.run`."""
+        found = super().publications()
         snapshots = self._published.snapshots()
         return [replace(one, place=snapshots.get(one.run, one.place)) for one in found]
-
-    def published_by(self, run: str, /) -> Path:
-        """As `Database.published_by`."""
-        return self._database.published_by(run)
-
-    def roll_back(self, to: str, /, *, run: str) -> None:
-        """As `Database.roll_back`: its tables become new snapshots."""
-        self._database.roll_back(to, run=run)

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from materia.data import (
-    FetchResult,
-    Known,
-    Partition,
-    PublishedState,
-    PublishRequest,
-    RawFile,
-    Table,
-)
 from materia_store.bucket.address import Address
 from materia_store.bucket.cache import Cache
 from materia_store.bucket.database import Database
 from materia_store.bucket.objects import Objects
 from materia_store.bucket.pointer import KEPT
 from materia_store.bucket.raw_files import RawFiles
-from materia_store.connection import naming
+from materia_store.bucket.sink import BucketSink
 from materia_store.object_store import Patience
 
 from materia_s3.published_object import PublishedObject
 
 
-class S3Sink:
+class S3Sink(BucketSink):
     """Raw files and published tables in a bucket, with a local cache."""
 
     def __init__(
@@ -44,56 +34,10 @@ class S3Sink:
         The last *kept* publications can be read and restored.
         """
         objects = Objects(address, key=key, secret=secret, patience=patience)
-        self._copies = Cache(cache / address.folder, objects)
+        copies = Cache(cache / address.folder, objects)
         published = PublishedObject(objects)
-        self._database = Database(objects, self._copies, published, kept=kept)
-        self._raw = RawFiles(objects, self._copies, published=published.where)
-
-    def known(self, source: str, /) -> Mapping[str, Known]:
-        """The records of a source by partition key."""
-        return self._raw.known(source)
-
-    def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
-        """Keep the file of a fetch and record its result."""
-        with naming(self._copies.folder):
-            self._raw.record(source, partition, result)
-
-    def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
-        """Copy a file that could not be loaded to quarantine."""
-        self._raw.refuse(source, raw, reason)
-
-    def find_raw(self, source: str, partition: str, file: str, sha256: str, /) -> Path | None:
-        """The path of a local copy of a raw file, or None."""
-        with naming(self._copies.folder):
-            return self._raw.find(source, partition, file, sha256)
-
-    def fingerprint(self) -> str | None:
-        """The fingerprint of the published database, or None."""
-        pointer = self._database.pointer()
-        return pointer.fingerprint if pointer else None
-
-    def published(self) -> Path | None:
-        """The path of a local copy of the published database, or None."""
-        return self._database.published()
-
-    def checkout(self) -> Path:
-        """Lock the cache and make the working copy; fail if a recorded partition is missing."""
-        self._raw.miss_nothing()
-        return self._database.checkout()
-
-    def publish(self, request: PublishRequest, /) -> Sequence[Table]:
-        """Publish the working copy; fail if a recorded partition is missing."""
-        self._raw.miss_nothing()
-        return self._database.publish(request)
-
-    def publications(self) -> Sequence[PublishedState]:
-        """The last publications, newest first."""
-        return self._database.publications()
-
-    def published_by(self, run: str, /) -> Path:
-        """The path of a local copy of the database that *run* published."""
-        return self._database.published_by(run)
-
-    def roll_back(self, to: str, /, *, run: str) -> None:
-        """Publish the database of the run *to* once more, in the name of *run*."""
-        self._database.roll_back(to, run=run)
+        super().__init__(
+            copies=copies,
+            database=Database(objects, copies, published, kept=kept),
+            raw=RawFiles(objects, copies, published=published.where),
+        )

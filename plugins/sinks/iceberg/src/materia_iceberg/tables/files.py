@@ -140,8 +140,8 @@ class FilesIO(FileIO):
         return _Output(location, self._files)
 
     def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
-        """Not supported: `cleaning` deletes files."""
-        raise NotImplementedError
+        """Refuse: no file is deleted but by the rule in `cleaning`."""
+        raise SinkError(f"{location}: a table's files are deleted by the rule of expiry alone")
 
 
 class _Input(InputFile):

@@ -10,7 +10,7 @@ import pytest
 from materia.data import PublishRequest
 from materia.errors import SinkError
 from materia_duckdb.sink import DuckDBSink
-from materia_runner.worker.published_tables import tables_in
+from materia_runner.tables.counts import tables_in
 from materia_store.connection import opened
 
 SECRET = "-----BEGIN OPENSSH KEY s3cr3t"  # noqa: S105 -- made up here

@@ -15,7 +15,7 @@ from materia_runner.cli.output.text import many, size, table
 from materia_runner.figures import elapsed_text
 from materia_runner.messages.partition_problems import Problem
 from materia_runner.run.report import RunReport, StageReport
-from materia_runner.worker.published_tables import LAYERS
+from materia_runner.tables.counts import LAYERS
 
 # Prefixes of table names: one big table, facts, aggregates, dimensions.
 WIDEST_FIRST = ("obt", "fct", "agg", "dim")

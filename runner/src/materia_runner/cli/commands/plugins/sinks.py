@@ -48,7 +48,7 @@ def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
     """Contents of the sink in use: partitions of the source and its sample, published tables."""
     from materia.plugins import open_plugin
 
-    from materia_runner.worker.published_tables import tables_in
+    from materia_runner.tables.counts import tables_in
 
     found = registry.sink(pipeline.sink)
     sink = open_plugin(

@@ -74,7 +74,7 @@ def list_tables(
 ) -> None:
     """List published tables, with their rows."""
     from materia_runner.cli.output.text import table
-    from materia_runner.worker.published_tables import tables_in
+    from materia_runner.tables.counts import tables_in
 
     found = tables_in(published_database(context, config, run=run))
     if json:

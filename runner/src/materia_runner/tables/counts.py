@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.errors import BusyError
-from materia.kit.sql import LOCKED
+from materia_runner.tables.database import opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,14 +21,7 @@ def tables_in(database: Path) -> dict[str, int | None]:
     Raises:
         BusyError: another process has the file open for writing.
     """
-    import duckdb
-
-    try:
-        # Another machine may have built it, so no view may read anything outside the database.
-        connection = duckdb.connect(str(database.resolve()), read_only=True, config=dict(LOCKED))
-    except duckdb.IOException as error:
-        raise BusyError(f"{database} cannot be read now: {error}") from error
-    with connection:
+    with opened(database) as connection:
         names = connection.execute(
             "select table_schema, table_name from information_schema.tables"
             " where table_schema in $layers order by list_position($layers, table_schema), 2",

@@ -125,7 +125,8 @@ class ArtifactBucket:
         """Download an artifact, and check its size and its hash.
 
         Raises:
-            ArtifactError: it does not exist, or has other bytes than its name says.
+            ArtifactError: it does not exist, has other bytes than its name says, or cannot be
+                written to *to*.
         """
         import obstore
 
@@ -139,7 +140,12 @@ class ArtifactBucket:
                 digest.update(chunk)
                 if to.tell() + len(chunk) > size:
                     return ""
-                to.write(chunk)
+                try:
+                    to.write(chunk)
+                except OSError as error:  # this machine's, not the store's
+                    raise ArtifactError(
+                        f"cannot keep {self}/{path} here: {error.strerror or error}"
+                    ) from error
             return digest.hexdigest()
 
         try:

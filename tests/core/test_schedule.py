@@ -8,14 +8,12 @@ import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
-from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.config.pipeline import Schedule
@@ -168,6 +166,16 @@ def test_jobs_for_gitlab_start_in_their_own_schedule_alone() -> None:
         assert install == "pip install --quiet 'materia-pipelines[s3]' acme-cloud"
         assert command.endswith(" --config 'a b.toml'")
     assert "#   30 17 * * *      TASK=run" in text
+
+
+@pytest.mark.parametrize("name", ["no-such-user", "root\nExecStartPre=/bin/sh"])
+def test_units_run_as_no_user_that_the_machine_lacks(workshop: Workshop, name: str) -> None:
+    workshop.write("materia.toml", SCHEDULE)
+
+    done = workshop.run("schedule", "show", "--system", "--user", name)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no user of this machine; give --user NAME" in done.stderr
 
 
 def test_jobs_for_gitlab_install_the_plugins_of_the_pipeline(workshop: Workshop) -> None:
@@ -353,42 +361,3 @@ def test_without_a_bucket_the_check_reads_the_ledger_of_whole_runs(folders: Work
     assert (sample.returncode, done.returncode) == (0, 0)
     assert after.returncode == 0, after.stderr
     assert "the last good run of folder ended " in after.stdout
-
-
-@pytest.fixture
-def server() -> Iterator[S3Server]:
-    server = S3Server()
-    yield server
-    server.close()
-
-
-def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
-    folders: Workshop, server: S3Server
-) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-    bucket = server.new_bucket()
-    text = (folders.directory / "materia.toml").read_text()
-    address = f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
-
-    failed = folders.run("run", "--quiet", environment=keys)
-    written = json.loads(server.content(bucket, "m/status/folder.json"))
-    checked = folders.run("schedule", "check", environment={**keys, "MATERIA_STATE_DIR": "/none"})
-
-    assert failed.returncode == 1
-    assert (written["exit_code"], written["good_at"]) == (1, None)
-    assert checked.returncode == 1
-    assert "no run of folder has succeeded: the last run ended " in checked.stderr
-
-
-def test_a_bucket_that_is_down_changes_no_run(folders: Workshop) -> None:
-    text = (folders.directory / "materia.toml").read_text()
-    address = '[artifacts]\nbucket = "s3://b"\nendpoint = "http://127.0.0.1:1"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
-
-    failed = folders.run("run", "--quiet")
-
-    assert failed.returncode == 1
-    assert "warning: the status of this run was not written: " in failed.stderr

@@ -1,12 +1,14 @@
-"""The status of a pipeline in the bucket stays true when runs end at the same time."""
+"""The status of a pipeline in the bucket: written by each run, and true when two end at once."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
+from fakes.workshop import Workshop
 from materia.errors import ArtifactError
 from materia_runner.artifact.bucket import ArtifactBucket
 from materia_runner.config.pipeline import Bucket
@@ -87,3 +89,34 @@ def test_a_store_that_finds_nothing_at_all_is_an_error_of_the_bucket(
 ) -> None:
     with server.failing(Fault(status=404, times=99)), pytest.raises(ArtifactError):
         write_status(bucket, "coffee", host="a", code=0)
+
+
+def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
+    folders: Workshop, server: S3Server
+) -> None:
+    bucket = server.new_bucket()
+    text = (folders.directory / "materia.toml").read_text()
+    address = f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n'
+    folders.write("materia.toml", f"{text}{address}")
+    folders.write("in/2024-02.csv", "#crash\n")
+
+    failed = folders.run("run", "--quiet", environment=KEYS)
+    written = json.loads(server.content(bucket, "m/status/folder.json"))
+    checked = folders.run("schedule", "check", environment={**KEYS, "MATERIA_STATE_DIR": "/none"})
+
+    assert failed.returncode == 1
+    assert (written["exit_code"], written["good_at"]) == (1, None)
+    assert checked.returncode == 1
+    assert "no run of folder has succeeded: the last run ended " in checked.stderr
+
+
+def test_a_bucket_that_is_down_changes_no_run(folders: Workshop) -> None:
+    text = (folders.directory / "materia.toml").read_text()
+    address = '[artifacts]\nbucket = "s3://b"\nendpoint = "http://127.0.0.1:1"\n'
+    folders.write("materia.toml", f"{text}{address}")
+    folders.write("in/2024-02.csv", "#crash\n")
+
+    failed = folders.run("run", "--quiet")
+
+    assert failed.returncode == 1
+    assert "warning: the status of this run was not written: " in failed.stderr

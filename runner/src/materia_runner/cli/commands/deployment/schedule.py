@@ -276,9 +276,27 @@ def _installation(pipeline: Pipeline, *, system: bool, user: str | None) -> Inst
         config=pipeline.file and pipeline.file.absolute(),
         python=python,
         path=os.pathsep.join(dict.fromkeys(folders)),
-        user=(user or directory.owner()) if system else None,
+        user=_system_user(user, directory) if system else None,
         variables=tuple(variables),
     )
+
+
+def _system_user(name: str | None, directory: Path) -> str:
+    """The user called *name*, or the owner of *directory*.
+
+    Raises:
+        ConfigError: there is no such user here; systemd would start nothing, and report nothing.
+    """
+    import pwd
+
+    from materia.errors import ConfigError
+
+    try:
+        found = pwd.getpwuid(directory.stat().st_uid) if name is None else pwd.getpwnam(name)
+    except KeyError:
+        whose = f"the owner of {directory}" if name is None else f"--user {name!r}"
+        raise ConfigError(f"{whose} is no user of this machine; give --user NAME") from None
+    return found.pw_name
 
 
 def _packages(registry: Registry, pipeline: Pipeline) -> list[str]:

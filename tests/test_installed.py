@@ -154,6 +154,7 @@ def test_a_missing_provider_is_an_extra_that_there_is(user: Stranger, name: str)
     ("words", "code", "reason"),
     [
         (("emulator",), 2, "no installed provider has an emulator"),
+        (("sweep", "--all-providers"), 2, "no provider that rents machines is installed"),
         (("worker", "create"), 4, "no provider that rents machines is installed"),
     ],
 )

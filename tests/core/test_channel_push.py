@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -327,6 +329,18 @@ def test_an_artifact_with_other_bytes_than_its_name_says_is_refused(
 
     with pytest.raises(ArtifactError, match="is damaged: it has other bytes than its name says"):
         bench.open().fetch(one.sha256, one.size, io.BytesIO())
+
+
+class FullDisk(io.BytesIO):
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_not_taken_for_a_bucket_out_of_reach(bench: Bench) -> None:
+    (one,) = bench.push("good").artifacts
+
+    with pytest.raises(ArtifactError, match=r"cannot keep s3://.* here: No space left on device"):
+        bench.open().fetch(one.sha256, one.size, FullDisk())
 
 
 def test_a_prune_that_cannot_read_a_channel_deletes_nothing(bench: Bench) -> None:

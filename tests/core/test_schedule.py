@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
-from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.config.pipeline import Schedule
@@ -118,16 +117,38 @@ def test_a_calendar_expression_in_the_notation_of_cron(calendar: str, fields: st
         subprocess.run([ANALYZE, "calendar", calendar], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("calendar", ["*-*-* *:0/5", "2026-01-01", "Moo 08:00", "quarterly"])
+@pytest.mark.parametrize(
+    "calendar",
+    [
+        "*-*-* *:0/5",
+        "2026-01-01",
+        "Moo 08:00",
+        "quarterly",
+        "25:00",
+        "08:75",
+        "*-*-32 08:00",
+        "Fri..Mon 06:00",
+    ],
+)
 def test_what_cron_cannot_say_is_refused(calendar: str) -> None:
     with pytest.raises(ConfigError, match="has no translation to cron here"):
         cron_time(calendar)
 
 
+def test_a_day_of_the_month_on_a_weekday_is_refused_because_cron_takes_either() -> None:
+    with pytest.raises(ConfigError, match="each of these days of the month, and on each of"):
+        cron_time("Mon *-*-12 08:00")
+
+
 def test_lines_for_cron_keep_a_run_from_starting_twice(tmp_path: Path) -> None:
     lines = crontab(BOTH, place(tmp_path / "per%cent")).splitlines()
 
+    *head, _, _ = lines
     run, sweep = lines[-2:]
+    # As in the units: another file is another pipeline, another ledger has no orphans.
+    assert run.endswith(f" run --quiet --config {tmp_path}/per\\%cent/materia.toml")
+    assert sweep.endswith(f" sweep --all-providers --config {tmp_path}/per\\%cent/materia.toml")
+    assert f"MATERIA_STATE_DIR={tmp_path}/per%cent/state" in head
     assert run.startswith("30 17 * * * cd ")
     assert " flock -n /tmp/materia-coffee-run.lock " in run
     assert sweep.startswith("*/15 * * * * cd ")
@@ -135,13 +156,38 @@ def test_lines_for_cron_keep_a_run_from_starting_twice(tmp_path: Path) -> None:
 
 
 def test_jobs_for_gitlab_start_in_their_own_schedule_alone() -> None:
-    text = gitlab(BOTH)
+    text = gitlab(BOTH, packages=["materia-pipelines[s3]", "acme-cloud"], config=Path("a b.toml"))
 
     jobs = yaml.safe_load(text)
     assert set(jobs) == {"run", "sweep"}
     for task, job in jobs.items():
         assert job["rules"] == [{"if": f'$CI_PIPELINE_SOURCE == "schedule" && $TASK == "{task}"'}]
+        install, command = job["script"]
+        assert install == "pip install --quiet 'materia-pipelines[s3]' acme-cloud"
+        assert command.endswith(" --config 'a b.toml'")
     assert "#   30 17 * * *      TASK=run" in text
+
+
+@pytest.mark.parametrize("name", ["no-such-user", "root\nExecStartPre=/bin/sh"])
+def test_units_run_as_no_user_that_the_machine_lacks(workshop: Workshop, name: str) -> None:
+    workshop.write("materia.toml", SCHEDULE)
+
+    done = workshop.run("schedule", "show", "--system", "--user", name)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no user of this machine; give --user NAME" in done.stderr
+
+
+def test_jobs_for_gitlab_install_the_plugins_of_the_pipeline(workshop: Workshop) -> None:
+    workshop.write("materia.toml", f'provider = "hetzner"\n{SCHEDULE}')
+
+    jobs = yaml.safe_load(workshop.run("schedule", "show", "--gitlab").stdout)
+
+    for job in jobs.values():
+        packages = shlex.split(job["script"][0])[3:]
+        assert packages[0] == "materia-pipelines[esc,s3,ssh]"
+        assert {"materia-hetzner", "materia-psdonline", "materia-duckdb"} <= set(packages)
+        assert "--config" not in job["script"][1]
 
 
 def status(good: timedelta | None, code: int = 0) -> RunStatus:
@@ -239,6 +285,19 @@ def test_install_writes_what_show_shows_and_starts_the_timers(desk: Desk) -> Non
     assert "loginctl enable-linger" in done.stderr
 
 
+def test_install_stops_what_is_scheduled_no_longer(desk: Desk) -> None:
+    desk.run("install")
+    desk.workshop.write("materia.toml", "[schedule]\nsweep = 15\n")
+    done = desk.run("install")
+
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in desk.folder.iterdir()} == {
+        "materia-psdonline-sweep.service",
+        "materia-psdonline-sweep.timer",
+    }
+    assert "--user disable --now materia-psdonline-run.timer" in desk.asked()
+
+
 def test_remove_deletes_its_own_units_alone(desk: Desk) -> None:
     desk.run("install")
     other = desk.folder / "materia-cocoa-run.timer"
@@ -302,42 +361,3 @@ def test_without_a_bucket_the_check_reads_the_ledger_of_whole_runs(folders: Work
     assert (sample.returncode, done.returncode) == (0, 0)
     assert after.returncode == 0, after.stderr
     assert "the last good run of folder ended " in after.stdout
-
-
-@pytest.fixture
-def server() -> Iterator[S3Server]:
-    server = S3Server()
-    yield server
-    server.close()
-
-
-def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
-    folders: Workshop, server: S3Server
-) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-    bucket = server.new_bucket()
-    text = (folders.directory / "materia.toml").read_text()
-    address = f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
-
-    failed = folders.run("run", "--quiet", environment=keys)
-    written = json.loads(server.content(bucket, "m/status/folder.json"))
-    checked = folders.run("schedule", "check", environment={**keys, "MATERIA_STATE_DIR": "/none"})
-
-    assert failed.returncode == 1
-    assert (written["exit_code"], written["good_at"]) == (1, None)
-    assert checked.returncode == 1
-    assert "no run of folder has succeeded: the last run ended " in checked.stderr
-
-
-def test_a_bucket_that_is_down_changes_no_run(folders: Workshop) -> None:
-    text = (folders.directory / "materia.toml").read_text()
-    address = '[artifacts]\nbucket = "s3://b"\nendpoint = "http://127.0.0.1:1"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
-
-    failed = folders.run("run", "--quiet")
-
-    assert failed.returncode == 1
-    assert "warning: the status of this run was not written: " in failed.stderr

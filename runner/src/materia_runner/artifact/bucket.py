@@ -125,7 +125,8 @@ class ArtifactBucket:
         """Download an artifact, and check its size and its hash.
 
         Raises:
-            ArtifactError: it does not exist, or has other bytes than its name says.
+            ArtifactError: it does not exist, has other bytes than its name says, or cannot be
+                written to *to*.
         """
         import obstore
 
@@ -139,7 +140,12 @@ class ArtifactBucket:
                 digest.update(chunk)
                 if to.tell() + len(chunk) > size:
                     return ""
-                to.write(chunk)
+                try:
+                    to.write(chunk)
+                except OSError as error:  # this machine's, not the store's
+                    raise ArtifactError(
+                        f"cannot keep {self}/{path} here: {error.strerror or error}"
+                    ) from error
             return digest.hexdigest()
 
         try:
@@ -186,7 +192,30 @@ class ArtifactBucket:
             with self.client.writing(path):
                 obstore.put(self.client.store, path, content, mode=mode, use_multipart=False)
 
-        self.do(put, "write to")
+        self.do(put, WRITE)
+
+    def swap(self, path: str, content: bytes, etag: str | None, *, longest: int) -> bool:
+        """Write a small object in place of the one that `read` returned with *etag*.
+
+        False when another writer was faster; nothing is written then. After a lost answer it reads
+        the object, because the write that is refused may be a second one of the same bytes.
+
+        Args:
+            path: Name of the object, below the prefix.
+            content: The new bytes; no other writer writes the same ones.
+            etag: ETag of the object to replace, or None for a new one.
+            longest: As of `read`.
+
+        Raises:
+            ArtifactError: the bucket cannot be written.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            self.write(path, content, "create" if etag is None else {"e_tag": etag})
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            return self.read(path, longest=longest)[0] == content
+        return True
 
     def delete(self, path: str) -> None:
         """Delete an object; nothing happens when it does not exist.

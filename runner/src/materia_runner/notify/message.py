@@ -18,7 +18,7 @@ TO_DO = {
     "in the provider's console now",
     4: "no machine, or over budget; nothing was rented: raise [budget], name other providers, or "
     "wait for the next run",
-    BUSY: "another process has the database; nothing to do, unless this message repeats",
+    BUSY: "another run has the database or the lease; nothing to do, unless this message repeats",
 }
 STOPPED = "stopped by a signal; the next run resumes"
 
@@ -47,7 +47,7 @@ class Outcome:
 def ending(code: int) -> str:
     """What healthchecks.io's protocol adds to the address for an exit code.
 
-    A run that another one kept from the database is no failure: it is only logged there.
+    A run that another one kept from its work is no failure: it is only logged there.
     """
     if code == BUSY:
         return "/log"

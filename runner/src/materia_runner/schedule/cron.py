@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from materia.errors import ConfigError
 
@@ -18,10 +20,12 @@ SHORT = {
     "monthly": "0 0 1 * *",
 }
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_HOUR = r"(?:[01]?\d|2[0-3])"
 _CALENDAR = re.compile(
     r"(?:(?P<days>[A-Za-z]{3}(?:(?:,|\.\.)[A-Za-z]{3})*)\s+)?"
-    r"(?:\*-\*-(?P<day>\*|\d{1,2}(?:,\d{1,2})*)\s+)?"
-    r"(?P<hour>\*|\d{1,2}(?:,\d{1,2})*):(?P<minute>\d{2})(?::00)?(?:\s+UTC)?"
+    rf"(?:\*-\*-(?P<day>\*|{_DAY}(?:,{_DAY})*)\s+)?"
+    rf"(?P<hour>\*|{_HOUR}(?:,{_HOUR})*):(?P<minute>[0-5]\d)(?::00)?(?:\s+UTC)?"
 )
 
 
@@ -41,6 +45,11 @@ def cron_time(calendar: str) -> str:
             '"*-*-* 17:30 UTC", "Mon..Fri 06:00" or "*-*-12 08:00 UTC"'
         )
     day, hour, minute = match["day"] or "*", _numbers(match["hour"]), _numbers(match["minute"])
+    if "*" not in {day, days}:
+        raise ConfigError(
+            f'schedule.run = "{calendar}" has no translation to cron: cron starts on each of these '
+            "days of the month, and on each of these days of the week, too"
+        )
     return f"{minute} {hour} {_numbers(day)} * {days}"
 
 
@@ -52,6 +61,8 @@ def _days(text: str | None) -> str | None:
     for part in text.lower().split(","):
         ends = part.split("..")
         if not set(ends) <= numbers.keys() or len(ends) > 2:
+            return None
+        if numbers[ends[0]] > numbers[ends[-1]]:
             return None
         parts.append("-".join(str(numbers[end]) for end in ends))
     return ",".join(parts)
@@ -68,21 +79,28 @@ def crontab(schedule: Schedule, place: Installation) -> str:
         ConfigError: nothing is scheduled, or cron cannot express it.
     """
     begin = f"cd {shlex.quote(str(place.directory))} && "
-    command = shlex.join([str(place.python), "-P", "-m", "materia_runner"])
+    config = () if place.config is None else ("--config", str(place.config))
+
+    def command(*words: str) -> str:
+        python = (str(place.python), "-P", "-m", "materia_runner")
+        return _percent(shlex.join([*python, *words, *config]))
+
     # cron takes a bare % for the end of the line. flock: a run is never started twice.
     lines = [
         "# cron makes up no run that was missed, and gives a stopped run no time.",
         "# Its times are those of the machine's zone. Secrets: a file .env beside materia.toml.",
         f"PATH={place.path}",
+        *(f"{name}={value}" for name, value in place.variables),
     ]
     if schedule.run is not None:
         lock = f"/tmp/materia-{place.name}-run.lock"  # noqa: S108 -- flock never writes to it
         lines.append(
             f"{cron_time(schedule.run)} {_percent(begin)}flock -n {lock} "
-            f"{_percent(command)} run --quiet"
+            f"{command('run', '--quiet')}"
         )
     if schedule.sweep is not None:
-        lines.append(f"{_every(schedule.sweep)} {_percent(begin + command)} sweep --all-providers")
+        sweep = command("sweep", "--all-providers")
+        lines.append(f"{_every(schedule.sweep)} {_percent(begin)}{sweep}")
     if schedule.run is None and schedule.sweep is None:
         raise ConfigError("nothing is scheduled; set [schedule] run and sweep in materia.toml")
     return "\n".join([*lines, ""])
@@ -99,13 +117,20 @@ def _every(interval: timedelta) -> str:
     return f"0 */{min(minutes // 60, 23)} * * *"
 
 
-def gitlab(schedule: Schedule) -> str:
+def gitlab(schedule: Schedule, *, packages: Sequence[str], config: Path | None) -> str:
     """Jobs for `.gitlab-ci.yml`, and how to make the schedules that start them.
+
+    Args:
+        schedule: When they start.
+        packages: What pip installs: a provider whose plugin is missing is never swept.
+        config: Path of the configuration in the repository, or None for materia.toml.
 
     Raises:
         ConfigError: nothing is scheduled, or cron cannot express it.
     """
     jobs, rows = [], []
+    install = shlex.join(["pip", "install", "--quiet", *packages])
+    named = "" if config is None else f" --config {shlex.quote(str(config))}"
     for task, when, command in (
         ("run", schedule.run and cron_time(schedule.run), "run --quiet"),
         ("sweep", schedule.sweep and _every(schedule.sweep), "sweep --all-providers"),
@@ -120,8 +145,8 @@ def gitlab(schedule: Schedule) -> str:
             f'    - if: $CI_PIPELINE_SOURCE == "schedule" && $TASK == "{task}"\n'
             f"  resource_group: materia-{task}\n"
             "  script:\n"
-            "    - pip install --quiet 'materia-pipelines[ssh,s3]'\n"
-            f"    - materia {command}\n"
+            f"    - {install}\n"
+            f"    - materia {command}{named}\n"
         )
     if not jobs:
         raise ConfigError("nothing is scheduled; set [schedule] run and sweep in materia.toml")

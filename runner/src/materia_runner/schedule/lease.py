@@ -83,7 +83,7 @@ class LeaseKeeper:
         Raises:
             BusyError: another run has it.
             ArtifactError: the bucket cannot be used, or ignores conditions: then two computers
-                cannot be told apart.
+                could both take the lease.
         """
         if not self._checked:
             check_conditions(self._bucket)
@@ -131,16 +131,8 @@ class LeaseKeeper:
         )
 
     def _swap(self, lease: Lease, etag: str | None) -> bool:
-        """Write *lease* over the object of that ETag; False when another was faster."""
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
         text = (json.dumps({"format": FORMAT, **plain(lease)}, indent=1) + "\n").encode()
-        try:
-            self._bucket.write(self._path, text, "create" if etag is None else {"e_tag": etag})
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            # Or the answer to this very write was lost, and it was sent again.
-            return self._bucket.read(self._path, longest=LONGEST)[0] == text
-        return True
+        return self._bucket.swap(self._path, text, etag, longest=LONGEST)
 
     def _sentence(self, lease: Lease) -> str:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ FORMAT = 1
 FOLDER = "status"
 LONGEST = 1 << 16  # bytes
 SKEW = timedelta(minutes=10)  # between the clocks of two computers
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,33 +103,42 @@ def read_status(bucket: ArtifactBucket, pipeline: str) -> RunStatus | None:
     """
     path = _path(pipeline)
     content, _ = bucket.read(path, longest=LONGEST)
-    if content is None:
-        return None
     try:
-        values = parse(content.decode())
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-            raise MalformedError("its format is unknown")  # noqa: TRY301 -- said once, below
-        status: RunStatus = decode(RunStatus, values)
-    except (UnicodeDecodeError, MalformedError) as error:
+        return None if content is None else _decoded(content)
+    except MalformedError as error:
         raise ArtifactError(
             f"{bucket}/{path} is damaged: {error}; delete it: the next run writes it"
         ) from error
+
+
+def _decoded(content: bytes) -> RunStatus:
+    try:
+        values = parse(content.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedError(str(error)) from error
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise MalformedError("its format is unknown")
+    status: RunStatus = decode(RunStatus, values)
     return status
 
 
 def write_status(bucket: ArtifactBucket, pipeline: str, *, host: str, code: int) -> None:
-    """Write how a run ended.
+    """Write how a run ended; the good run that another computer notes meanwhile stays known.
 
     Raises:
         ArtifactError: the bucket cannot be read or written.
     """
-    try:
-        before = read_status(bucket, pipeline)
-    except ArtifactError:  # damaged: begin again
+    path, now = _path(pipeline), datetime.now(UTC)
+    for _ in range(TRIES):
+        content, etag = bucket.read(path, longest=LONGEST)
         before = None
-    status = after_run(before, host=host, now=datetime.now(UTC), code=code)
-    text = json.dumps({"format": FORMAT, **plain(status)}, indent=1) + "\n"
-    bucket.write(_path(pipeline), text.encode())
+        with suppress(MalformedError):  # damaged: begin again
+            before = None if content is None else _decoded(content)
+        status = after_run(before, host=host, now=now, code=code)
+        text = json.dumps({"format": FORMAT, **plain(status)}, indent=1) + "\n"
+        if bucket.swap(path, text.encode(), etag, longest=LONGEST):
+            return
+    raise ArtifactError(f"cannot write {bucket}/{path}: others go on writing it")
 
 
 def _path(pipeline: str) -> str:

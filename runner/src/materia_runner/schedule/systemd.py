@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,23 +56,24 @@ class Systemd:
         self._command = [program, *(["--user"] if user else [])]
         self.folder = _user_units(environment) if user else SYSTEM_UNITS
 
-    def install(self, units: Mapping[str, str]) -> None:
-        """Write the units, replacing older ones, and start their timers.
+    def install(self, name: str, units: Mapping[str, str]) -> None:
+        """Write the units, replacing all older ones of the pipeline, and start their timers.
 
         Raises:
             ConfigError: a file cannot be written, or systemctl failed.
         """
+        self._take_away([file for file in self._installed(name) if file.name not in units])
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name, text in units.items():
-                write_whole(self.folder / name, text, mode=0o644)
+            for unit, text in units.items():
+                write_whole(self.folder / unit, text, mode=0o644)
         except OSError as error:
             raise ConfigError(
                 f"cannot write the units to {self.folder}: {error.strerror or error}; for units of "
                 "the whole machine, run as root"
             ) from error
         self._must("daemon-reload")
-        timers = [name for name in units if name.endswith(".timer")]
+        timers = [unit for unit in units if unit.endswith(".timer")]
         self._must("enable", *timers)
         self._must("restart", *timers)  # an older one is running with the old times
 
@@ -84,12 +85,19 @@ class Systemd:
         Raises:
             ConfigError: a file cannot be deleted, or systemctl failed.
         """
-        files = [
+        files = self._installed(name)
+        self._take_away(files)
+        return [file.name for file in files]
+
+    def _installed(self, name: str) -> list[Path]:
+        return [
             file
             for what in ("run", "sweep")
             for kind in ("timer", "service")
             if (file := self.folder / f"materia-{name}-{what}.{kind}").is_file()
         ]
+
+    def _take_away(self, files: Sequence[Path]) -> None:
         if timers := [file.name for file in files if file.suffix == ".timer"]:
             self._must("disable", "--now", *timers)
         try:
@@ -99,7 +107,6 @@ class Systemd:
             raise ConfigError(f"cannot delete {error.filename}: {error.strerror}") from error
         if files:
             self._must("daemon-reload")
-        return [file.name for file in files]
 
     def state(self, timer: str) -> TimerState:
         """What systemd says of *timer* and its service.

@@ -48,27 +48,19 @@ class Pointers:
     def move(self, pipeline: str, name: str, channel: Channel, *, expected: str | None) -> None:
         """Write the pointer if its ETag is *expected*, or None for a new channel.
 
-        After a lost answer it reads the pointer, to tell its own write from another's.
-
         Raises:
             ArtifactError: another push moved the channel meanwhile, the store ignores conditions,
                 or the write failed; the channel is unchanged then.
         """
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-        path, content = _path(pipeline, name), encoded(channel)
         if not self._checked:
             check_conditions(self._bucket)
             self._checked = True
-        try:
-            self._bucket.write(path, content, "create" if expected is None else {"e_tag": expected})
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            now, _ = self._bucket.read(path, longest=LONGEST)
-            if now != content:
-                raise ArtifactError(
-                    f"{self.where(pipeline, name)} was moved by another push meanwhile; this one "
-                    "changed nothing: see `materia artifact list`, and push again if it should"
-                ) from None
+        path, content = _path(pipeline, name), encoded(channel)
+        if not self._bucket.swap(path, content, expected, longest=LONGEST):
+            raise ArtifactError(
+                f"{self.where(pipeline, name)} was moved by another push meanwhile; this one "
+                "changed nothing: see `materia artifact list`, and push again if it should"
+            )
 
     def every(self) -> dict[tuple[str, str], Channel]:
         """All channels, by pipeline and name.

@@ -112,11 +112,12 @@ def show(
     from materia_runner.schedule.cron import gitlab as gitlab_jobs
     from materia_runner.schedule.units import units
 
-    _, pipeline = _loaded(context, config)
+    registry, pipeline = _loaded(context, config)
     place = _installation(pipeline, system=system, user=user)
     folder = "/etc/systemd/system" if system else "~/.config/systemd/user"
     if gitlab:
-        made = {".gitlab-ci.yml": gitlab_jobs(pipeline.schedule)}
+        packages = _packages(registry, pipeline)
+        made = {".gitlab-ci.yml": gitlab_jobs(pipeline.schedule, packages=packages, config=config)}
     elif cron:
         made = {"crontab": crontab(pipeline.schedule, place)}
     else:
@@ -148,7 +149,7 @@ def install(
     if pipeline.schedule.run is not None:
         check_calendar(pipeline.schedule.run)
     systemd = Systemd(user=not system)
-    systemd.install(made)
+    systemd.install(pipeline.name, made)
     files = [str(systemd.folder / name) for name in made]
     echo(to_json(files) if json else "\n".join(files))
     secrets = place.secrets.replace("%h", str(Path.home()))
@@ -275,9 +276,40 @@ def _installation(pipeline: Pipeline, *, system: bool, user: str | None) -> Inst
         config=pipeline.file and pipeline.file.absolute(),
         python=python,
         path=os.pathsep.join(dict.fromkeys(folders)),
-        user=(user or directory.owner()) if system else None,
+        user=_system_user(user, directory) if system else None,
         variables=tuple(variables),
     )
+
+
+def _system_user(name: str | None, directory: Path) -> str:
+    """The user called *name*, or the owner of *directory*.
+
+    Raises:
+        ConfigError: there is no such user here; systemd would start nothing, and report nothing.
+    """
+    import pwd
+
+    from materia.errors import ConfigError
+
+    try:
+        found = pwd.getpwuid(directory.stat().st_uid) if name is None else pwd.getpwnam(name)
+    except KeyError:
+        whose = f"the owner of {directory}" if name is None else f"--user {name!r}"
+        raise ConfigError(f"{whose} is no user of this machine; give --user NAME") from None
+    return found.pw_name
+
+
+def _packages(registry: Registry, pipeline: Pipeline) -> list[str]:
+    """What a computer installs that has the pipeline's secrets in Pulumi ESC, and rents."""
+    from materia_runner.config.secret_needs import uses
+
+    used = {
+        one.distribution
+        for kind in ("source", "sink", "provider")
+        for one in registry.of_kind(kind)
+        if uses(pipeline, one)
+    }
+    return ["materia-pipelines[esc,s3,ssh]", *sorted(used)]
 
 
 def _lingers() -> bool:

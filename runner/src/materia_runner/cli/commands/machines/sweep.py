@@ -118,6 +118,8 @@ def _sweep_all(
 
     times: list[datetime] = []
     state = State(state_folder(os.environ))
+    if all_providers:
+        _need_one_that_rents(context)
     asked, skipped = open_all(context, config, state, names=names, every=all_providers)
     sweeps: list[Swept] = []
     with interrupts(), Waiting() as waiting:
@@ -172,6 +174,21 @@ def _sweep(
     if time.is_off:
         echo(f"materia: warning: {time.sentence(name)}", err=True)
     return try_sweep(provider, name=name, state=state, now=time.now, dry_run=dry_run)
+
+
+def _need_one_that_rents(context: typer.Context) -> None:
+    """Refuse to call nothing left behind where no provider can be asked.
+
+    Raises:
+        ConfigError: no installed provider rents machines.
+    """
+    from materia.errors import ConfigError
+
+    from materia_runner.planning.available_offers import no_provider_rents
+
+    registry = load_registry(context)
+    if not any(one.plugin.rents for one in registry.of_kind("provider")):
+        raise ConfigError(no_provider_rents(registry))
 
 
 def _tell(sweeps: list[Swept]) -> None:

@@ -16,7 +16,7 @@ TO_DO = {
     "every run fails until then",
     3: "STILL COSTS MONEY; something could not be destroyed: run `materia sweep`, or delete it "
     "in the provider's console now",
-    4: "no machine, or over budget; nothing was rented: raise [budget], name other providers, or "
+    4: "no machine to run on, or over budget: raise [budget], name other providers, or "
     "wait for the next run",
     BUSY: "another run has the database or the lease; nothing to do, unless this message repeats",
 }

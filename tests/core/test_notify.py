@@ -31,7 +31,7 @@ def hook() -> Iterator[WebhookServer]:
         (1, "/1", "materia runs show"),
         (2, "/2", "every run fails until then"),
         (3, "/3", "STILL COSTS MONEY"),
-        (4, "/4", "nothing was rented"),
+        (4, "/4", "over budget"),
         (5, "/log", "nothing to do, unless"),
         (143, "/143", "stopped by a signal"),
     ],

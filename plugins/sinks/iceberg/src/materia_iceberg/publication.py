@@ -9,6 +9,7 @@ old snapshots, for readers that need a consistent state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,11 @@ class Publication:
         if state is not None and state.head is not None and state.ours() is None:
             state = self._catalog.load(self._table)  # another program compacted it since
         found = read_catalogued(state, self.where) if state else None
-        return found.pointer if found else None, _version(state)
+        if found is None:
+            return None, _version(state)
+        last = _run(state)
+        begun = None if last == found.pointer.run else last
+        return replace(found.pointer, begun=begun), _version(state)
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
         """Publish the tables of *database* if the version of `read` is still *expected*."""

@@ -115,3 +115,26 @@ def test_after_a_rollback_that_broke_off_the_next_run_publishes_again(
     publish(2, "run 3")
     assert machine("three").fingerprint() == "acme:2"
     assert {reader.rows(name)[0][0] for name in TABLES} == {2}
+
+
+def test_a_run_that_another_has_overtaken_between_two_tables_changes_no_more_of_them(
+    machine: Machine, reader: Reader, catalog: IcebergCatalog, kind: str
+) -> None:
+    some = (
+        "CREATE OR REPLACE TABLE serving.prices AS SELECT {} AS number;"
+        "CREATE OR REPLACE TABLE serving.sorts AS SELECT {} AS number"
+    )
+    run(machine("one"), "run 1", some.format(1, 1), *TABLES)
+    late = Fault(
+        method="POST",
+        name="commit$|tables/sorts$",
+        act=lambda: run(machine("two"), "run 3", some.format(3, 1), *TABLES),
+    )
+    with catalog.failing(late), pytest.raises(BusyError):
+        run(machine("one"), "run 2", some.format(2, 2), *TABLES)
+
+    assert late.happened
+    assert reader.published().keys() == set(TABLES)
+    assert [reader.rows(name) for name in TABLES] == [[(3,)], [(1,)]], kind
+    for name, snapshot in reader.published().items():
+        assert catalog.metadata(name)["current-snapshot-id"] == snapshot

@@ -253,7 +253,8 @@ def _check_name(name: str) -> None:
 
 def _check_values(one: Pointer | Earlier, *rows: int | None) -> None:
     """Raise ValueError unless runs are printable text and counts are numbers: users see them."""
-    for run in (one.run, one.restores):
+    runs: tuple[object, ...] = (one.run, one.restores)
+    for run in runs:
         if run is not None and not (isinstance(run, str) and run.isprintable()):
             raise ValueError(f"{run!r} is not the name of a run")
     for count in (one.size, *rows):

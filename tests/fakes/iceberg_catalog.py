@@ -108,6 +108,25 @@ class IcebergCatalog:
         namespace, _, table = name.partition(".")
         self.tables[namespace, table]["refs"][ref] = {"snapshot-id": snapshot, "type": "tag"}
 
+    def compact(self, name: str) -> None:
+        """Compact a table: the same rows in another snapshot, which materia did not make."""
+        namespace, _, table = name.partition(".")
+        metadata = self.tables[namespace, table]
+        current = metadata["current-snapshot-id"]
+        head = next(one for one in metadata["snapshots"] if one["snapshot-id"] == current)
+        counts = {key: value for key, value in head["summary"].items() if "materia" not in key}
+        metadata["last-sequence-number"] += 1
+        metadata["snapshots"].append(
+            head
+            | {
+                "snapshot-id": current - 1,
+                "parent-snapshot-id": current,
+                "sequence-number": metadata["last-sequence-number"],
+                "summary": counts | {"operation": "replace"},
+            }
+        )
+        metadata["refs"]["main"]["snapshot-id"] = metadata["current-snapshot-id"] = current - 1
+
     def _gate(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = unquote(environ["PATH_INFO"])
         request = f"{environ['REQUEST_METHOD']} {path}"

@@ -59,6 +59,21 @@ def test_snapshots_of_old_publications_expire_with_their_files(
     assert len(reader.rows(TABLE)) == 6
 
 
+def test_a_compaction_of_the_list_of_publications_hides_none_of_them(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, tmp_path: Path
+) -> None:
+    settings = settings_of(s3_server, bucket, catalog.uri)
+    on = machines(settings, tmp_path, keeping=Keeping(publications=3, together=1))
+    for number in range(1, 5):
+        run(on("one"), f"{number}", SOME.format(number), TABLE)
+        catalog.compact("publication.run")
+        older(catalog, s3_server, bucket, 2 * DAY)
+
+    assert runs_of(catalog, TABLE) == ["2", "3", "4"]
+    places = {one.run: one.place for one in on("two").publications()}
+    assert [places[name].split()[0] for name in "234"] == ["publication.run"] * 3
+
+
 def test_young_and_tagged_snapshots_stay_with_their_files(
     s3_server: S3Server, bucket: str, frugal: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:

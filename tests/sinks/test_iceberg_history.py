@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from fakes.iceberg_catalog import IcebergCatalog
+from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
 from fakes.iceberg_runs import Machine, Reader, build, run
+from fakes.s3 import Fault
 from materia.data import PublishRequest
-from materia.errors import BusyError
+from materia.errors import BusyError, SinkError
 
 TABLES = ("serving.prices", "serving.sorts")
 SOME = (
     "CREATE OR REPLACE TABLE serving.prices AS SELECT range AS price FROM range({});"
     "CREATE OR REPLACE TABLE serving.sorts AS SELECT 'arabica' AS sort"
+)
+
+BOTH = (
+    "CREATE OR REPLACE TABLE serving.prices AS SELECT {0} AS number;"
+    "CREATE OR REPLACE TABLE serving.sorts AS SELECT {0} AS number"
 )
 
 
@@ -76,3 +84,57 @@ def test_a_run_that_began_before_a_rollback_publishes_nothing(
         slow.publish(PublishRequest(run="run 3", database=database, tables=TABLES, fingerprint="3"))
 
     assert prices(reader) == 3
+
+
+def test_after_a_rollback_that_broke_off_the_next_run_publishes_again(
+    machine: Machine, reader: Reader, catalog: IcebergCatalog, kind: str
+) -> None:
+    def publish(number: int, name: str) -> None:
+        run(machine("one"), name, BOTH.format(number), *TABLES, fingerprint=f"acme:{number}")
+
+    publish(1, "run 1")
+    publish(2, "run 2")
+    refused = Fault(method="POST", name="commit$|tables/sorts$", status=403, code="no")
+    with catalog.failing(refused), pytest.raises(SinkError):
+        machine("two").roll_back("run 1", run="back")
+
+    heads = {reader.rows(name)[0][0] for name in TABLES}
+    in_force = {reader.rows(name, snapshot=one)[0][0] for name, one in reader.published().items()}
+    seen = machine("three").fingerprint() or ""
+
+    assert in_force == {2}
+    assert heads == ({2} if kind == AT_ONCE else {1, 2})
+    assert seen.startswith("acme:2"), "the tables are those of another source"
+    assert (seen == "acme:2") == (kind == AT_ONCE), "no run would set it right"
+    machine("two").roll_back("run 1", run="back again")
+    assert machine("three").fingerprint() == "acme:2"
+    assert {reader.rows(name)[0][0] for name in TABLES} == {1}
+
+    with catalog.failing(replace(refused)), pytest.raises(SinkError):
+        machine("two").roll_back("run 2", run="forward")
+    publish(2, "run 3")
+    assert machine("three").fingerprint() == "acme:2"
+    assert {reader.rows(name)[0][0] for name in TABLES} == {2}
+
+
+def test_a_run_that_another_has_overtaken_between_two_tables_changes_no_more_of_them(
+    machine: Machine, reader: Reader, catalog: IcebergCatalog, kind: str
+) -> None:
+    some = (
+        "CREATE OR REPLACE TABLE serving.prices AS SELECT {} AS number;"
+        "CREATE OR REPLACE TABLE serving.sorts AS SELECT {} AS number"
+    )
+    run(machine("one"), "run 1", some.format(1, 1), *TABLES)
+    late = Fault(
+        method="POST",
+        name="commit$|tables/sorts$",
+        act=lambda: run(machine("two"), "run 3", some.format(3, 1), *TABLES),
+    )
+    with catalog.failing(late), pytest.raises(BusyError):
+        run(machine("one"), "run 2", some.format(2, 2), *TABLES)
+
+    assert late.happened
+    assert reader.published().keys() == set(TABLES)
+    assert [reader.rows(name) for name in TABLES] == [[(3,)], [(1,)]], kind
+    for name, snapshot in reader.published().items():
+        assert catalog.metadata(name)["current-snapshot-id"] == snapshot

@@ -269,40 +269,16 @@ def test_a_run_that_is_overtaken_during_its_commit_changes_nothing(
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,)]
 
 
-def compacted(catalog: IcebergCatalog, name: str) -> None:
-    """Compaction by the catalog: the same rows in another snapshot, after ours."""
-    namespace, _, table = name.partition(".")
-    metadata = catalog.tables[namespace, table]
-    head = next(
-        one
-        for one in metadata["snapshots"]
-        if one["snapshot-id"] == metadata["current-snapshot-id"]
-    )
-    number = head["snapshot-id"] - 1
-    counts = {key: value for key, value in head["summary"].items() if "materia" not in key}
-    metadata["last-sequence-number"] += 1
-    metadata["snapshots"].append(
-        head
-        | {
-            "snapshot-id": number,
-            "parent-snapshot-id": head["snapshot-id"],
-            "sequence-number": metadata["last-sequence-number"],
-            "summary": counts | {"operation": "replace"},
-        }
-    )
-    metadata["refs"]["main"]["snapshot-id"] = metadata["current-snapshot-id"] = number
-
-
 def test_a_compaction_during_a_run_is_not_taken_for_another_run(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, kind: str
 ) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
-    compacted(catalog, "publication.run")
+    catalog.compact("publication.run")
     assert machine("two").fingerprint() == "0"
     late = Fault(
         method="POST",
         name="commit$" if kind == AT_ONCE else "serving/tables/prices$",
-        act=lambda: compacted(catalog, TABLE),
+        act=lambda: catalog.compact(TABLE),
     )
     with catalog.failing(late):
         run(machine("one"), "1", SOME.format(3), TABLE)
@@ -316,7 +292,7 @@ def test_a_table_that_another_program_changed_is_written_again(
     machine: Machine, catalog: IcebergCatalog, reader: Reader
 ) -> None:
     run(machine("home"), "0", SOME.format(3), TABLE)
-    compacted(catalog, TABLE)
+    catalog.compact(TABLE)
     run(machine("home"), "1", SOME.format(3), TABLE)
     assert len(summaries(catalog, TABLE)) == 2, "rows that were only moved are not written again"
     catalog.tables["serving", "prices"]["snapshots"][-1]["summary"]["operation"] = "append"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fakes.s3 import KEY, SECRET, S3Server
+from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import Machine, machines
 from fakes.workshop import Workshop
 from materia.errors import BusyError, SinkError
+from materia_store.bucket.pointer import Earlier, Pointer, decode, encode
 from materia_testing.contracts.sinks.publish import (
     ROWS,
     build,
@@ -107,6 +109,40 @@ def test_a_run_that_began_before_a_rollback_publishes_nothing(on: Machine) -> No
     assert in_force(on) == 1
 
 
+def test_a_rollback_that_a_run_has_overtaken_says_so(s3_server: S3Server, on: Machine) -> None:
+    publish_version(on("one"), 1)
+    publish_version(on("one"), 2)
+    other = Fault(
+        method="PUT", name="published.json$", act=lambda: publish_version(on("other"), 3), times=1
+    )
+    with (
+        s3_server.failing(other),
+        pytest.raises(BusyError, match="the run 'run 3' has published since"),
+    ):
+        on("two").roll_back("run 1", run="back")
+
+    assert other.happened
+    assert in_force(on) == 3
+
+
+def test_a_rollback_with_a_lost_answer_before_another_run_has_published(
+    s3_server: S3Server, on: Machine
+) -> None:
+    publish_version(on("one"), 1)
+    publish_version(on("one"), 2)
+    other = Fault(
+        method="PUT",
+        name="published.json$",
+        act=lambda: publish_version(on("other"), 3),
+        drop=True,
+        after=True,
+    )
+    with s3_server.failing(other):
+        on("two").roll_back("run 1", run="back")
+
+    assert [one.run for one in on("two").publications()][:2] == ["run 3", "back"]
+
+
 def test_a_rollback_beside_a_run_of_the_same_folder_is_refused(on: Machine) -> None:
     publish_version(on("one"), 1)
     publish_version(on("one"), 2)
@@ -152,6 +188,52 @@ def test_a_publication_whose_object_is_missing_is_not_restored(
         on("two").roll_back("run 1", run="back")
 
     assert in_force(on) == 2
+
+
+def test_a_rollback_from_a_local_copy_uploads_an_object_that_is_missing(
+    s3_server: S3Server, bucket: str, on: Machine
+) -> None:
+    publish_version(on("one"), 1)
+    publish_version(on("one"), 2)
+    name = on("one").publications()[1].place.removeprefix(f"s3://{bucket}/")
+    s3_server.client().delete_object(Bucket=bucket, Key=name)
+    on("one").roll_back("run 1", run="back")
+
+    assert in_force(on) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run", "\x1b[2J"),
+        ("run", 7),
+        ("restores", ["run 1"]),
+        ("rows", "many"),
+        ("size", "large"),
+        ("published_at", "2026-01-01T00:00:00"),
+        ("replaced_at", "2026-01-01T00:00:00"),
+    ],
+)
+def test_an_earlier_publication_that_cannot_be_shown_is_damage(name: str, value: object) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    sha256 = "0" * 64
+    place = f"databases/{sha256}/materia.duckdb"
+    earlier = Earlier(object=place, replaced_at=at, run="1", published_at=at, rows=1, size=1)
+    pointer = Pointer(
+        run="2",
+        fingerprint="",
+        published_at=at,
+        object=place,
+        sha256=sha256,
+        size=1,
+        tables=(),
+        earlier=(earlier,),
+    )
+    assert decode(encode(pointer), "here") == pointer
+    told = json.loads(encode(pointer))
+    told["earlier"][0][name] = value
+    with pytest.raises(SinkError, match="here: is damaged"):
+        decode(json.dumps(told).encode(), "here")
 
 
 def test_a_rollback_of_the_command_stays_over_runs_without_news_and_ends_with_a_new_partition(

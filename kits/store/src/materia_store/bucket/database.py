@@ -85,10 +85,17 @@ class Database:
     def pointer(self) -> Pointer | None:
         """The pointer to the published database, or None; one small request.
 
+        While a publication in several steps is unfinished, the fingerprint is that of no build:
+        if its run was killed, the next run publishes all tables again.
+
         Raises:
             SinkError: the pointer is damaged, or the store cannot be reached.
         """
-        return self._pointer.read()[0]
+        pointer = self._pointer.read()[0]
+        if pointer is None or pointer.begun is None:
+            return pointer
+        unfinished = f"{pointer.fingerprint} (unfinished: {pointer.begun})"
+        return replace(pointer, fingerprint=unfinished)
 
     def published(self) -> Path | None:
         """A read-only local copy of the published database; downloaded if missing.
@@ -224,6 +231,13 @@ class Database:
                 path = self._fetched(name)
                 with opened(path, read_only=True, remedy=REMEDY) as connection:
                     said = publication.read(connection, path, remedy=REMEDY)
+                if said is None:
+                    raise SinkError(
+                        f"{self._objects.address.url(name)}: has no tables; choose another run"
+                    )
+                there = self._objects.ask(name)
+                if there is None or there.size != path.stat().st_size:
+                    self._objects.upload(name, path)  # only this machine still had it
                 now = datetime.now(UTC)
                 new = Pointer(
                     run=run,
@@ -232,7 +246,7 @@ class Database:
                     object=name,
                     sha256=sha256_in(name),
                     size=found.size,
-                    tables=said.tables if said else (),
+                    tables=said.tables,
                     earlier=history(before, now=now, kept=self._kept),
                     restores=found.restores or found.run,
                 )

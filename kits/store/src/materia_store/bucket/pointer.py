@@ -70,6 +70,8 @@ class Pointer:
         earlier: Those before it, newest first: the last ones (`KEPT` with this one, unless the sink
             keeps fewer), and all that were replaced within `KEPT_FOR`.
         restores: For a rollback, the run that built the database.
+        begun: The run that has begun to replace it, where that takes several steps; `encode` gets
+            none with it.
     """
 
     run: str
@@ -81,6 +83,7 @@ class Pointer:
     tables: tuple[Table, ...]
     earlier: tuple[Earlier, ...] = ()
     restores: str | None = None
+    begun: str | None = None
 
 
 class Published(Protocol):
@@ -199,7 +202,7 @@ def decode(text: bytes, where: str) -> Pointer:
         values = json.loads(text)
         earlier = tuple(map(_earlier, values.pop("earlier")))
         tables = tuple(Table(**table) for table in values.pop("tables"))
-        published_at = datetime.fromisoformat(values.pop("published_at"))
+        published_at = _moment(values.pop("published_at"))
         return _not_odd(
             Pointer(
                 published_at=published_at,
@@ -222,18 +225,20 @@ def _without_none(items: Sequence[tuple[str, object]]) -> dict[str, object]:
 
 def _earlier(values: dict[str, Any]) -> Earlier:
     times = {
-        name: datetime.fromisoformat(values[name])
+        name: _moment(values[name])
         for name in ("replaced_at", "published_at")
         if values.get(name) is not None
     }
     one = Earlier(**{**values, **times})
     _check_name(one.object)
+    _check_values(one, one.rows)
     return one
 
 
 def _not_odd(pointer: Pointer) -> Pointer:
-    """Raise ValueError unless its hash is that of its object."""
+    """Raise ValueError unless its hash is that of its object, and its values can be shown."""
     _check_name(pointer.object)
+    _check_values(pointer, *(table.rows for table in pointer.tables))
     if pointer.sha256 != sha256_in(pointer.object):
         raise ValueError(f"{pointer.sha256!r} is not that of {pointer.object!r}")
     return pointer
@@ -244,3 +249,22 @@ def _check_name(name: str) -> None:
     folder, sha256, file = name.split("/")
     if folder != DATABASES or not SHA256.fits(sha256) or not FILE_NAME.fits(file):
         raise ValueError(f"{name!r} is not the name of a database")
+
+
+def _check_values(one: Pointer | Earlier, *rows: int | None) -> None:
+    """Raise ValueError unless runs are printable text and counts are numbers: users see them."""
+    runs: tuple[object, ...] = (one.run, one.restores)
+    for run in runs:
+        if run is not None and not (isinstance(run, str) and run.isprintable()):
+            raise ValueError(f"{run!r} is not the name of a run")
+    for count in (one.size, *rows):
+        if count is not None and type(count) is not int:
+            raise ValueError(f"{count!r} is not a number")
+
+
+def _moment(text: str) -> datetime:
+    """A time with its zone: it is compared with others."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return found

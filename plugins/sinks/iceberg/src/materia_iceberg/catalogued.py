@@ -104,12 +104,16 @@ def read_catalogued(state: TableState, where: str) -> Catalogued | None:
 
 
 def kept_snapshots(state: TableState, publications: int) -> set[int]:
-    """Snapshots of all tables in the last *publications*, with those of `publication.run`."""
+    """Snapshots of all tables in the last *publications*, with those of `publication.run`.
+
+    Among the latter are those of other programs: without them the line of snapshots would end.
+    """
     kept: set[int] = set()
     runs: set[str] = set()
     for one in state.line(state.head):
         text = (one.get("summary") or {}).get(PUBLICATION)
         if text is None:
+            kept.add(int(one["snapshot-id"]))
             continue
         values = json.loads(text)
         if len(runs | {values["pointer"]["run"]}) > publications:

@@ -9,6 +9,7 @@ old snapshots, for readers that need a consistent state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,23 +52,27 @@ class Publication:
         if state is not None and state.head is not None and state.ours() is None:
             state = self._catalog.load(self._table)  # another program compacted it since
         found = read_catalogued(state, self.where) if state else None
-        return found.pointer if found else None, _version(state)
+        if found is None:
+            return None, _version(state)
+        return replace(found.pointer, begun=_unfinished(state)), _version(state)
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
         """Publish the tables of *database* if the version of `read` is still *expected*."""
         # Importing pyiceberg takes half a second.
         from materia_iceberg.tables.prepared import Tables
 
-        begun = False
+        begun = unfinished = False
         for _ in range(TRIES):
             state = self._catalog.load(self._table)
             if _is_published(state, new.run):
                 return True
             if _version(state) != expected and not (begun and _run(state) == new.run):
                 return False
-            begun = True
+            if not begun:
+                # That run may still be committing: a new snapshot of every table stops it.
+                begun, unfinished = True, _unfinished(state) not in {None, new.run}
             tables = Tables(self._catalog, self._settings, self._keeping, self._patience)
-            with tables.prepared(new, database, state) as prepared:
+            with tables.prepared(new, database, state, all_anew=unfinished) as prepared:
                 try:
                     if self._catalog.commits_several:
                         self._commit_at_once(prepared)
@@ -147,6 +152,13 @@ def _run(state: TableState | None) -> str | None:
     """The run that last wrote the table."""
     found = state.last_of_ours() if state else None
     return None if found is None else str(found["summary"][RUN])
+
+
+def _unfinished(state: TableState | None) -> str | None:
+    """The run that has begun to publish and is not in force yet."""
+    found = read_catalogued(state, "") if state else None
+    last = _run(state)
+    return None if found is not None and found.pointer.run == last else last
 
 
 def _is_published(state: TableState | None, run: str) -> bool:

@@ -31,5 +31,6 @@ class PublishedObject:
         if self._objects.swap(POINTER, encode(new), expected=expected) is not None:
             return True
         by, _ = self.read()
-        # Else this run has published, its answer was lost, and another run came later.
-        return by is not None and new.object in {one.object for one in by.earlier}
+        # True if this run published, its answer was lost, and another run came later. Objects do
+        # not show that: that of a rollback is among the earlier ones before it is swapped.
+        return by is not None and new.run in {one.run for one in by.earlier}

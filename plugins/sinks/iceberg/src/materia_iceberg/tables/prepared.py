@@ -119,9 +119,11 @@ class Tables:
 
     @contextmanager
     def prepared(
-        self, new: Pointer, database: Path, publication: TableState | None
+        self, new: Pointer, database: Path, publication: TableState | None, *, all_anew: bool
     ) -> Iterator[Prepared]:
         """Upload the tables of *database* that changed, without a commit to the catalog.
+
+        With *all_anew* it uploads the others too.
 
         Raises:
             MateriaError: a table cannot be published.
@@ -141,7 +143,7 @@ class Tables:
             )
             finished = [table.name for table in new.tables]
             names = export.tables(finished, self._settings.layers)
-            published = tuple(self._prepare(prepared, name) for name in names)
+            published = tuple(self._prepare(prepared, name, anew=all_anew) for name in names)
             prepared.after = Catalogued(
                 pointer=new,
                 tables=published,
@@ -204,7 +206,7 @@ class Tables:
         prepared.changed.append(Changed(state=state, files=files, expired=old))
         return new.change
 
-    def _prepare(self, prepared: Prepared, name: str) -> InCatalog:
+    def _prepare(self, prepared: Prepared, name: str, *, anew: bool) -> InCatalog:
         export, pointer = prepared.export, prepared.after.pointer
         columns, description = export.columns(name), export.description(name)
         content = export.content(name, columns, description)
@@ -212,7 +214,7 @@ class Tables:
         state = found or self._made(name, columns, description)
         schema = self._schema(state, columns)
         ours = state.ours()
-        if ours is not None and state.head is not None:
+        if ours is not None and state.head is not None and not anew:
             # The hash covers columns and descriptions, but not changes that others made to them.
             same = schema.fields == current_schema(state).fields
             if ours["summary"].get(CONTENT) == content and same:

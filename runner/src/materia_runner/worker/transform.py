@@ -56,7 +56,9 @@ def build(
     models = _with_source(models_fingerprint(projects), request, version)
     if (current := _current(sink, request, models)) is not None:
         return current
-    return _build_new(source, sink, request, emit, projects=projects, models=models)
+    return _build_new(
+        source, sink, request, emit, projects=projects, models=models, version=version
+    )
 
 
 def up_to_date(
@@ -122,6 +124,7 @@ def _build_new(
     *,
     projects: tuple[Path, ...],
     models: str,
+    version: str,
 ) -> Mapping[str, object]:
     known = sink.known(request.kept_as)
     files = _files_in_use(known)
@@ -180,6 +183,9 @@ def _build_new(
     warnings = [*report.warnings, *removed, *unserved(request, report.tables)]
     for warning in warnings:
         emit(Log(level="warning", message=warning))
+    if _with_source(models_fingerprint(projects), request, version) != models:
+        # SQLMesh may have read them before or after the change, so the next run builds them again.
+        models = f"{models} {request.run}"
     emit(Progress(phase="publish", done=0, total=None, unit="models"))
     tables = sink.publish(
         PublishRequest(

@@ -123,7 +123,8 @@ def _transform(request: TransformRequest) -> TransformReport:
                 tests = 0 if skip else _test(context)
                 with _with_rows(context, quiet):
                     _build(context, request.affected)
-                if not skip:
+                # A file that was edited meanwhile may have been read before or after that.
+                if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint)
                 _detach_from_catalog(context)
                 tables = _tables(context)

@@ -67,7 +67,8 @@ NAMES = {
         "WITH up AS (SELECT number * 2 AS number FROM serving.up) SELECT number AS total FROM up"
     ),
     "an alias called like a column": (
-        "SELECT number + 1 AS total FROM (SELECT number, 7 AS total FROM serving.up) WHERE total = 7"
+        "SELECT number + 1 AS total FROM (SELECT number, 7 AS total FROM serving.up) "
+        "WHERE total = 7"
     ),
     "a union": "SELECT number AS total FROM serving.up UNION ALL SELECT up.number FROM serving.up",
     "a join by name": "SELECT number AS total FROM serving.up NATURAL JOIN raw.number",

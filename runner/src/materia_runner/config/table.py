@@ -12,9 +12,9 @@ from materia.hookspecs import Setting
 from materia.plugins import Kind, Registry
 from materia.text import suggestion
 
-
-# Far above what makes sense, and far below what a date or an amount of money cannot hold.
+# Above what makes sense in any unit or currency, and below what no date or sum could hold.
 MOST = 100_000_000
+MOST_MONEY = 1_000_000_000_000
 
 
 def is_currency(code: str) -> bool:
@@ -182,7 +182,7 @@ class Table:
         return amount
 
     def amount(self, key: str, default: Decimal) -> Decimal:
-        """A number from 0 up to MOST; given as text, it keeps every digit."""
+        """A number from 0 up to MOST_MONEY; given as text, it keeps every digit."""
         value = self._get(key)
         if value is None:
             return default
@@ -193,8 +193,8 @@ class Table:
         if isinstance(value, bool) or not amount.is_finite() or amount < 0:
             self.wrong(key, 'a number from 0 up, for example "0.50"')
             return default
-        if amount > MOST:
-            self.wrong(key, f"at most {MOST:,}")
+        if amount > MOST_MONEY:
+            self.wrong(key, f"at most {MOST_MONEY:,}")
             return default
         return amount
 

@@ -56,9 +56,7 @@ def build(
     models = _with_source(models_fingerprint(projects), request, version)
     if (current := _current(sink, request, models)) is not None:
         return current
-    return _build_new(
-        source, sink, request, emit, projects=projects, models=models, version=version
-    )
+    return _build_new(source, sink, request, emit, projects=projects, models=models)
 
 
 def up_to_date(
@@ -103,6 +101,15 @@ def _with_source(models: str, request: WorkerRequest, version: str) -> str:
     return f"{models} {request.source} {version}"
 
 
+def _as_built(models: str, projects: tuple[Path, ...], request: WorkerRequest) -> str:
+    """*models*, or a text that fits no other run when a file was edited during this one.
+
+    SQLMesh may have read that file before or after the edit, so the next run builds again.
+    """
+    before, _, _ = models.partition(" ")
+    return models if before == models_fingerprint(projects) else f"{models} {request.run}"
+
+
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
     files = _files_in_use(sink.known(request.kept_as))
     if not files:
@@ -124,7 +131,6 @@ def _build_new(
     *,
     projects: tuple[Path, ...],
     models: str,
-    version: str,
 ) -> Mapping[str, object]:
     known = sink.known(request.kept_as)
     files = _files_in_use(known)
@@ -183,16 +189,15 @@ def _build_new(
     warnings = [*report.warnings, *removed, *unserved(request, report.tables)]
     for warning in warnings:
         emit(Log(level="warning", message=warning))
-    if _with_source(models_fingerprint(projects), request, version) != models:
-        # SQLMesh may have read them before or after the change, so the next run builds them again.
-        models = f"{models} {request.run}"
     emit(Progress(phase="publish", done=0, total=None, unit="models"))
     tables = sink.publish(
         PublishRequest(
             run=request.run,
             database=database,
             tables=report.tables,
-            fingerprint=fingerprint_with_source(request.source, fingerprint_of(files, models)),
+            fingerprint=fingerprint_with_source(
+                request.source, fingerprint_of(files, _as_built(models, projects, request))
+            ),
         )
     )
     where = sink.published()

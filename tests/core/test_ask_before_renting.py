@@ -16,7 +16,7 @@ QUESTION = "Rent these machines and run? [y/N]: "
 DECLINED = "materia: the plan was declined; no machine was rented"
 RUN = ("run", "--sample", "--provider", "stubborn")
 WITHOUT_UV = {"PATH": "/usr/bin:/bin"}
-GONE_ON = "uv"  # what the run needs next
+GONE_ON = "uv is not installed"  # it is what the run needs next
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_what_is_no_yes_rents_nothing(stubborn: Workshop, answer: str) -> None:
     assert shown.count(QUESTION) == 1
     assert shown.index("chosen") < shown.index(QUESTION)
     assert DECLINED in shown
+    assert GONE_ON not in shown
     assert "declined" in stubborn.run("runs").stdout + stubborn.run("runs", "show").stdout
 
 
@@ -98,7 +99,7 @@ def test_ctrl_c_at_the_question_ends_the_run(stubborn: Workshop) -> None:
     [(("--yes",), {}), (("-y",), {}), (("--json",), {}), ((), {"CI": "true"})],
     ids=["--yes", "-y", "--json", "CI"],
 )
-def test_nobody_is_asked_who_cannot_or_need_not_answer(
+def test_without_a_need_or_a_way_to_answer_nothing_is_asked(
     stubborn: Workshop, more: tuple[str, ...], environment: Mapping[str, str]
 ) -> None:
     code, shown = answered(stubborn, "n\n", *RUN, *more, environment=environment)

@@ -110,6 +110,11 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("provider = 3", "provider must be text, is 3"),
         ("budget = 3", "budget must be a table, is 3"),
         ("[budget]\nrun = -1", 'budget.run must be a number from 0 up, for example "0.50", is -1'),
+        ("[budget]\nrun = '1e99'", "budget.run must be at most 1,000,000,000,000, is '1e99'"),
+        (
+            "[stages.extract]\nminutes = 100000001",
+            "stages.extract.minutes must be at most 100,000,000, is 100000001",
+        ),
         ("[budget]\nrun = '1 EUR'", "budget.run must be a number from 0 up, for example"),
         ("[budget]\nrun = nan", "budget.run must be a number from 0 up, for example"),
         ("[budget]\nmontly = 3", "unknown key budget.montly (did you mean 'monthly'?)"),

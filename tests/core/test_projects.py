@@ -13,6 +13,7 @@ from materia.projects import Project
 from materia_runner.bundled import load_registry
 from materia_runner.config.load import load_config
 from materia_runner.config.parse import parse_config
+from materia_runner.config.project import copy_project
 
 BUNDLED = load_registry(bundled_only=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,19 @@ def test_init_copies_the_project_and_the_pipeline_uses_the_copy(workshop: Worksh
     copied = {path.relative_to(copy) for path in copy.rglob("*.sql")}
     assert copied == {path.relative_to(OURS) for path in OURS.rglob("*.sql")}
     assert not (copy / ".cache").exists()
+
+
+def test_a_copy_has_a_folder_of_models_called_logs_and_not_the_logs_of_sqlmesh(
+    site: Path, home: Path
+) -> None:
+    for name in ("models/logs/event.sql", "logs/sqlmesh.log", ".cache/kept", "dev.duckdb"):
+        (site / "acme/models" / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / "acme/models" / name).touch()
+
+    copy_project([ACME], "acme", home / "copy")
+
+    found = {str(path.relative_to(home / "copy")) for path in (home / "copy").rglob("*.*")}
+    assert found == {"__init__.py", "models/logs/event.sql"}
 
 
 def test_beside_a_file_that_is_there_init_says_what_to_write_into_it(workshop: Workshop) -> None:

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
 import duckdb
 import pytest
+from fakes.folder_sink import FolderSink
+from fakes.folder_source import MODELS, FolderSource
 from fakes.workshop import Workshop
+from materia.data import LoadReport, LoadRequest
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_runner.worker.transform import unserved
+from materia_runner.worker.transform import build, unserved
 
 
 def transformed(folders: Workshop, *arguments: str) -> dict[str, Any]:
@@ -227,3 +233,55 @@ def test_a_run_without_a_transform_project_says_that_nothing_is_served(
 
     ours = unserved(replace(request, source="psdonline"), tables)
     assert all("install materia-transform, or set transform.project" in one for one in ours)
+
+
+class Edited(FolderSource):
+    """A source whose model a person edits while its files are loaded."""
+
+    def __init__(self, folder: Path, models: Path, *, edit: str) -> None:
+        super().__init__(folder)
+        self._models = models
+        self._edit = edit
+
+    def models(self) -> Path | None:
+        return self._models
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = super().load(request)
+        if self._edit:
+            model = self._models / "models/fct_line.sql"
+            model.write_text(model.read_text().replace("value::INTEGER", self._edit))
+        return report
+
+
+def test_a_model_that_was_edited_during_the_run_and_back_is_built_again(
+    folders: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SQLMESH_HOME", str(tmp_path / "sqlmesh"))
+    with catch_warnings(action="ignore"):  # those of SQLMesh's libraries, on their import
+        import_module("sqlmesh")
+    assert folders.run("run").returncode == 0
+    shutil.copytree(MODELS, tmp_path / "models")
+    sink = FolderSink(folders.directory / "out")
+
+    def built(edit: str) -> object:
+        source = Edited(folders.directory / "in", tmp_path / "models", edit=edit)
+        request = WorkerRequest(
+            run=f"run {edit}",
+            stage="transform",
+            source="folder",
+            sink="folder",
+            settings={},
+            secrets={},
+            directory=folders.directory,
+            workspace=tmp_path,
+        )
+        return build(source, sink, request, lambda _: None, version="1")["published"]
+
+    assert built("10 * value::INTEGER")
+    before = MODELS / "models/fct_line.sql"
+    shutil.copy(before, tmp_path / "models/models")
+
+    assert built("")
+    assert [line[2] for line in lines(folders)] == [1, 2, 3]
+    assert not built("")

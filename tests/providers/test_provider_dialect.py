@@ -98,7 +98,7 @@ def test_a_port_that_is_none_is_refused_in_the_same_words(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_translates_what_nobody_expected_into_an_error_of_materia(name: str) -> None:
+def test_each_translates_the_unexpected_into_an_error_of_materia(name: str) -> None:
     errors = importlib.import_module(f"materia_{name}.errors")
 
     with pytest.raises(ProviderError) as raised, errors.translated("read the list"):

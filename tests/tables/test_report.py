@@ -416,6 +416,15 @@ def test_a_report_query_is_no_model(tmp_path: Path) -> None:
     assert found == ["models/a.sql", "models/report/a.sql"]
 
 
+def test_a_value_that_python_cannot_hold_is_a_problem_of_its_query_alone(database: Path) -> None:
+    sql = "SELECT INTERVAL 9999999 YEAR AS age"
+    query = ReportQuery(file="q.sql", title="t", explanation="", sql=sql)
+    with opened(database) as connection:
+        answer = answered(connection, query)
+
+    assert "a value of the query cannot be shown" in str(answer.problem)
+
+
 def test_an_answer_has_at_most_250_rows(database: Path) -> None:
     query = ReportQuery(file="q.sql", title="t", explanation="", sql="FROM range(1000)")
     with opened(database) as connection:

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from materia.errors import StageError
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.fingerprint import project_files
 from materia_runner.worker.sqlmesh.passed_tests import PASSED, SKIPPED, fingerprint_of_tests
 
 MODEL = """MODEL (name serving.sum, kind FULL, columns (total INT));
@@ -135,3 +136,26 @@ def test_a_table_of_another_shape_in_place_of_what_passed_runs_the_tests(
         connection.execute(f"CREATE OR REPLACE TABLE {PASSED} AS SELECT 1 AS other")
 
     assert run().tests == 1
+
+
+def test_a_model_in_a_folder_called_logs_belongs_to_the_project(project: Path) -> None:
+    for path in ("models/logs/event.sql", "logs/sqlmesh.sql", "models/.cache/kept.sql"):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text("SELECT 1")
+
+    found = {str(path.relative_to(project)) for path in project_files(project)}
+
+    assert found == {*FILES, "models/logs/event.sql", "models/.cache/kept.sql"}
+
+
+@pytest.mark.parametrize("seed", ["../seeds/a.tsv", "../report/a.csv", "../../a.csv"])
+def test_a_seed_that_could_change_unnoticed_is_refused(run: Run, project: Path, seed: str) -> None:
+    (project / "models/seed.sql").write_text(
+        f"MODEL (name raw.seed, kind SEED (path '{seed}'), columns (a INT))\n"
+    )
+    file = project / "models" / seed
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("a\n1\n")
+
+    with pytest.raises(StageError, match=rf"raw.seed: its seed {seed} must be a .csv file"):
+        run()

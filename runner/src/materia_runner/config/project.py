@@ -15,8 +15,9 @@ from materia_runner.config.table import Table
 from materia_runner.folders import at_or_above
 
 PROJECT = "transform/sqlmesh_materia"
-# Files that SQLMesh, Python and DuckDB leave in a project that was run in place.
-LEFT_BEHIND = shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*")
+# What Python and DuckDB leave anywhere in a project that was run in place, and SQLMesh at its top.
+LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.duckdb*")
+LEFT_AT_TOP = frozenset({".cache", "logs"})
 
 
 def above(start: Path) -> Path | None:
@@ -96,7 +97,12 @@ def copy_project(projects: Sequence[Project], name: str, folder: Path) -> Projec
     half = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(original, half, ignore=LEFT_BEHIND)
+
+        def ignored(folder: str, names: list[str]) -> set[str]:
+            at_top = LEFT_AT_TOP.intersection(names) if Path(folder) == original else ()
+            return {*LEFT_BEHIND(folder, names), *at_top}
+
+        shutil.copytree(original, half, ignore=ignored)
         half.replace(folder)
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -12,6 +12,10 @@ from materia.hookspecs import Setting
 from materia.plugins import Kind, Registry
 from materia.text import suggestion
 
+# Above what makes sense in any unit or currency, and below what no date or sum could hold.
+MOST = 100_000_000
+MOST_MONEY = 1_000_000_000_000
+
 
 def is_currency(code: str) -> bool:
     """Whether *code* has the form of an ISO 4217 code: three capital letters."""
@@ -134,13 +138,14 @@ class Table:
         return default
 
     def number(self, key: str, default: int) -> int:
-        """A whole number from 1 up."""
+        """A whole number from 1 up to MOST."""
         value = self._get(key)
         if value is None:
             return default
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST:
             return value
-        self.wrong(key, "a whole number from 1 up")
+        is_large = isinstance(value, int) and value > MOST
+        self.wrong(key, f"at most {MOST:,}" if is_large else "a whole number from 1 up")
         return default
 
     def yes_no(self, key: str, *, default: bool) -> bool:
@@ -177,7 +182,7 @@ class Table:
         return amount
 
     def amount(self, key: str, default: Decimal) -> Decimal:
-        """A number from 0 up; given as text, it keeps every digit."""
+        """A number from 0 up to MOST_MONEY; given as text, it keeps every digit."""
         value = self._get(key)
         if value is None:
             return default
@@ -187,6 +192,9 @@ class Table:
             amount = Decimal(-1)
         if isinstance(value, bool) or not amount.is_finite() or amount < 0:
             self.wrong(key, 'a number from 0 up, for example "0.50"')
+            return default
+        if amount > MOST_MONEY:
+            self.wrong(key, f"at most {MOST_MONEY:,}")
             return default
         return amount
 

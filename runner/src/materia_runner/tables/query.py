@@ -64,6 +64,8 @@ def refusals() -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         raise ConfigError(f"the query failed: {str(error).strip()}") from error
+    except (OverflowError, ValueError) as error:  # DuckDB's interval or time, and none of Python's
+        raise ConfigError(f"a value of the query cannot be shown: {error}") from error
 
 
 def as_text(rows: DuckDBPyRelation, *, width: int, most: int) -> str:

@@ -101,6 +101,15 @@ def _with_source(models: str, request: WorkerRequest, version: str) -> str:
     return f"{models} {request.source} {version}"
 
 
+def _as_built(models: str, projects: tuple[Path, ...], request: WorkerRequest) -> str:
+    """*models*, or a text that fits no other run when a file was edited during this one.
+
+    SQLMesh may have read that file before or after the edit, so the next run builds again.
+    """
+    before, _, _ = models.partition(" ")
+    return models if before == models_fingerprint(projects) else f"{models} {request.run}"
+
+
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
     files = _files_in_use(sink.known(request.kept_as))
     if not files:
@@ -186,7 +195,9 @@ def _build_new(
             run=request.run,
             database=database,
             tables=report.tables,
-            fingerprint=fingerprint_with_source(request.source, fingerprint_of(files, models)),
+            fingerprint=fingerprint_with_source(
+                request.source, fingerprint_of(files, _as_built(models, projects, request))
+            ),
         )
     )
     where = sink.published()

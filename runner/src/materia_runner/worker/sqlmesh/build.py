@@ -119,10 +119,12 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 _check_columns(context)
+                _check_seeds(context, request.projects)
                 tests = 0 if skip else _test(context)
                 with _with_rows(context, quiet):
                     _build(context, request.affected)
-                if not skip:
+                # A file that was edited meanwhile may have been read before or after that.
+                if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint)
                 _detach_from_catalog(context)
                 tables = _tables(context)
@@ -221,6 +223,24 @@ def _undeclared(context: Context) -> list[str]:
 def _check_columns(context: Context) -> None:
     if undeclared := _undeclared(context):
         raise StageError("\n".join(undeclared))
+
+
+def _check_seeds(context: Context, projects: Sequence[Path]) -> None:
+    """Refuse a seed whose file is not in the fingerprint, since its changes would have no effect.
+
+    A rented machine would not have such a file either.
+    """
+    from sqlmesh.core.model import SeedModel
+
+    from materia_runner.worker.sqlmesh.fingerprint import project_files
+
+    own = {file.resolve() for project in projects for file in project_files(project)}
+    for model in context.models.values():
+        if isinstance(model, SeedModel) and model.seed_path.resolve() not in own:
+            raise StageError(
+                f"{model.name}: its seed {model.kind.path} must be a .csv file in the project, "
+                "outside its folders report and logs"
+            )
 
 
 def _test(context: Context) -> int:

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-# Folders that SQLMesh or Python leaves in a project; they do not belong to the models.
-LEFT_BEHIND = frozenset({".cache", "__pycache__", "logs"})
-# A folder of a project with queries for `materia report`: the models do not depend on it.
-REPORT = "report"
+# Folders at the top of a project that do not belong to the models: SQLMesh leaves the first two
+# there, and the third has queries for `materia report`.
+BESIDE_MODELS = frozenset({".cache", "logs", "report"})
+COMPILED = "__pycache__"
 SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
 
 
@@ -34,7 +34,7 @@ def project_files(project: Path) -> list[Path]:
         path
         for path in project.rglob("*")
         if path.suffix in SUFFIXES
-        and path.relative_to(project).parts[0] != REPORT
-        and not LEFT_BEHIND.intersection(path.relative_to(project).parts)
+        and path.relative_to(project).parts[0] not in BESIDE_MODELS
+        and COMPILED not in path.relative_to(project).parts
         and path.is_file()
     )

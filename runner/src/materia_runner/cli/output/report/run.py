@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from materia.compute import Money
@@ -24,10 +23,10 @@ from materia_runner.cli.output.report.markup import (
     table,
     tag,
 )
-from materia_runner.cli.output.runs.show import result_text
+from materia_runner.cli.output.runs.show import bill_line_text, result_text
 from materia_runner.cli.output.runs.table import amounts, cost_word, ended_word, what
 from materia_runner.codec import decode
-from materia_runner.figures import elapsed_text, money_text, quantity_text
+from materia_runner.figures import elapsed_text, money_text
 
 Values = Mapping[str, Any]
 MOST_MOMENTS = 60
@@ -203,14 +202,7 @@ def _machines(machines: Sequence[Values]) -> Iterator[Html]:
         so_far = " so far" if one["open"] else ""
         yield tag("p", f"{name}: estimated {estimate}, cost {cost}{so_far}")
         if one["lines"]:
-            yield tag("ul", *(tag("li", _bill_line(line)) for line in one["lines"]))
-
-
-def _bill_line(line: Values) -> str:
-    price = f"{line['price']['amount']} {line['price']['currency']}"
-    quantity = quantity_text(Decimal(line["quantity"]))
-    amount = _money(line["amount"])
-    return f"{line['name']}: {quantity} {line['unit']} x {price} = {amount}; {line['rule']}"
+            yield tag("ul", *(tag("li", bill_line_text(line)) for line in one["lines"]))
 
 
 def _stages(stages: Sequence[Values]) -> Iterator[Html]:

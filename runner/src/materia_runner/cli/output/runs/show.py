@@ -200,7 +200,7 @@ def _machine(one: Values) -> list[str]:
     estimate, cost = (money_text(decode(Money, one[name])) for name in ("estimate", "cost"))
     so_far = " so far" if one["open"] else ""
     lines.append(f"  estimated {estimate}, cost {cost}{so_far}")
-    return lines + [f"    {_bill_line(line)}" for line in one["lines"]]
+    return lines + [f"    {bill_line_text(line)}" for line in one["lines"]]
 
 
 def _life(one: Values) -> str:
@@ -221,7 +221,8 @@ def _life(one: Values) -> str:
     return f"{', '.join(moments)}; existed {elapsed_text(one['seconds'])}"
 
 
-def _bill_line(line: Values) -> str:
+def bill_line_text(line: Mapping[str, Any]) -> str:
+    """A line of a machine's bill: quantity, price, amount and rounding rule."""
     amount = money_text(decode(Money, line["amount"]))
     price = f"{unit_price_text(decode(Money, line['price']))} {line['price']['currency']}"
     quantity = quantity_text(Decimal(line["quantity"]))

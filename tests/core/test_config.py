@@ -5,58 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from fakes.config_registry import REGISTRY, plugin
 from fakes.workshop import Workshop
-from materia import Plugin, Setting
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError, PluginError
-from materia.plugins import Failure, InstalledPlugin, Kind, Registry
-from materia_runner.bundled import how_to_install
-from materia_runner.config.load import find_config, load_config
+from materia.plugins import Registry
+from materia_runner.config.load import load_config
 from materia_runner.config.parse import parse_providers
 from materia_runner.config.pipeline import Bucket, Budget
-from materia_runner.config.project import above
-
-SETTINGS = (
-    Setting(name="folder", kind="text", default="in", help="Text."),
-    Setting(name="note", kind="text", default="", help="Text that may be empty."),
-    Setting(name="threads", kind="number", default=4, help="A number."),
-    Setting(name="strict", kind="yes_no", default=False, help="Yes or no."),
-    Setting(name="names", kind="texts", default=("a",), help="Several."),
-)
-
-
-def plugin(kind: Kind, name: str, *, default: bool = False) -> InstalledPlugin[object]:
-    return InstalledPlugin(
-        kind=kind,
-        plugin=Plugin(
-            name=name, summary="", open=lambda _: object(), settings=SETTINGS, default=default
-        ),
-        module=f"acme.{name}",
-        distribution=f"materia-{name}",
-        version="1.2",
-    )
-
-
-REGISTRY = Registry(
-    found=(
-        plugin("provider", "local", default=True),
-        plugin("provider", "other"),
-        plugin("source", "acme", default=True),
-        plugin("sink", "duckdb", default=True),
-        plugin("sink", "twin"),
-        plugin("sink", "twin"),
-    ),
-    failures=(
-        Failure(
-            name="broken",
-            module="acme.broken",
-            distribution="materia-broken",
-            version="1.2",
-            error="ImportError: no module named 'acme_sdk'",
-        ),
-    ),
-    how_to_install=how_to_install,
-)
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -379,34 +335,6 @@ def test_a_cap_is_in_the_currency_of_the_file(tmp_path: Path) -> None:
     budget = load_config(REGISTRY, path=None, start=tmp_path).budget
 
     assert budget == Budget(max_cost=Money(Decimal("0.1"), "USD"))
-
-
-def test_the_nearest_file_above_is_read(tmp_path: Path) -> None:
-    deep = tmp_path / "a" / "b"
-    deep.mkdir(parents=True)
-    (tmp_path / "materia.toml").touch()
-
-    assert find_config(deep) == tmp_path / "materia.toml"
-    (deep / "materia.toml").touch()
-    assert find_config(deep) == deep / "materia.toml"
-
-
-def test_a_folder_above_that_users_share_configures_nothing(tmp_path: Path) -> None:
-    shared = tmp_path / "shared"
-    mine = shared / "mine"
-    (shared / "transform/sqlmesh_materia").mkdir(parents=True)
-    mine.mkdir()
-    (shared / "materia.toml").touch()
-    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
-
-    shared.chmod(0o777)  # as a CI job checks out
-    assert (find_config(mine), above(mine)) == (shared / "materia.toml", shared)
-
-    shared.chmod(0o1777)  # as /tmp
-
-    assert find_config(mine) is None
-    assert above(mine) is None
-    assert find_config(shared) == shared / "materia.toml"  # the folder that was chosen
 
 
 def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:

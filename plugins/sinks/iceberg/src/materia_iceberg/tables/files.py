@@ -141,7 +141,7 @@ class FilesIO(FileIO):
 
     def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
         """Refuse: no file is deleted but by the rule in `cleaning`."""
-        raise SinkError(f"{location}: a table's files are deleted by the rule of expiry alone")
+        raise SinkError(f"{location}: files of tables are deleted by the rule of expiry alone")
 
 
 class _Input(InputFile):

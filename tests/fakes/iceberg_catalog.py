@@ -59,6 +59,7 @@ class Lending:
     """Vended credentials, each valid for this many seconds."""
 
     seconds: float = 3600
+    milliseconds: str | None = None  # the time of expiry as it is sent, instead of `seconds`
     count: int = field(default=0, init=False)
 
 
@@ -238,9 +239,8 @@ class IcebergCatalog:
                 "s3.session-token": f"{LENT}-{self.lending.count}",
                 "s3.endpoint": self._store.endpoint,
                 "client.region": "us-east-1",
-                "s3.session-token-expires-at-ms": str(
-                    int((time.time() + self.lending.seconds) * 1000)
-                ),
+                "s3.session-token-expires-at-ms": self.lending.milliseconds
+                or str(int((time.time() + self.lending.seconds) * 1000)),
             }
         location = f"{metadata['location']}/metadata/{metadata['last-updated-ms']}.json"
         return {"metadata-location": location, "metadata": metadata, "config": config}

@@ -196,6 +196,16 @@ def test_vended_credentials_are_used_and_renewed_before_they_expire(
     assert len(reader.rows(TABLE)) == 4
 
 
+@pytest.mark.parametrize("ends", ["9" * 18, "9" * 400, "soon", "²", "-1"])
+def test_vended_credentials_with_an_odd_time_of_expiry_are_used(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader, ends: str
+) -> None:
+    catalog.lending = Lending(milliseconds=ends)
+    run(machine("one"), "1", SOME.format(3), TABLE)
+
+    assert len(reader.rows(TABLE)) == 3
+
+
 def test_no_secret_is_stored_or_logged(  # noqa: PLR0917 -- of fixtures
     s3_server: S3Server,
     bucket: str,

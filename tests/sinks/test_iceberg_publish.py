@@ -353,6 +353,25 @@ def test_a_table_in_a_newer_format_is_refused(odd: dict[str, Any], machine: Mach
         run(machine("home"), "1", SOME.format(2), TABLE)
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"pointer": {}, "tables": [], "dropped": []}'])
+def test_a_damaged_older_publication_is_an_error_and_changes_nothing(
+    catalog: IcebergCatalog, machine: Machine, text: str
+) -> None:
+    sink = machine("one")
+    for number in ("1", "2"):
+        run(sink, number, SOME.format(number), TABLE)
+    table = catalog.tables["publication", "run"]
+    first = table["snapshots"][0]
+    first["summary"]["materia.publication"] = text
+    before = catalog.metadata(TABLE)
+
+    with pytest.raises(SinkError, match="is damaged"):
+        run(sink, "3", SOME.format(3), TABLE)
+    assert catalog.metadata(TABLE) == before
+    with pytest.raises(SinkError, match="is damaged"):
+        sink.publications()
+
+
 def test_a_damaged_publication_run_is_an_error(catalog: IcebergCatalog, machine: Machine) -> None:
     run(machine("home"), "0", SOME.format(1), TABLE)
     (one,) = catalog.tables["publication", "run"]["snapshots"][-1:]

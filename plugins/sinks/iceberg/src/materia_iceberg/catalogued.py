@@ -107,6 +107,9 @@ def kept_snapshots(state: TableState, publications: int) -> set[int]:
     """Snapshots of all tables in the last *publications*, with those of `publication.run`.
 
     Among the latter are those of other programs: without them the line of snapshots would end.
+
+    Raises:
+        SinkError: one of these publications is damaged, so what it needs is unknown.
     """
     kept: set[int] = set()
     runs: set[str] = set()
@@ -115,21 +118,25 @@ def kept_snapshots(state: TableState, publications: int) -> set[int]:
         if text is None:
             kept.add(int(one["snapshot-id"]))
             continue
-        values = json.loads(text)
-        if len(runs | {values["pointer"]["run"]}) > publications:
+        published = decoded(text, str(state.name))
+        if len(runs | {published.pointer.run}) > publications:
             break
-        runs.add(values["pointer"]["run"])
-        kept |= {int(table["snapshot"]) for table in values["tables"]} | {int(one["snapshot-id"])}
+        runs.add(published.pointer.run)
+        kept |= {table.snapshot for table in published.tables} | {int(one["snapshot-id"])}
     return kept
 
 
 def published_runs(state: TableState) -> dict[str, int]:
-    """The oldest snapshot of `publication.run` that says of a run that it is published."""
+    """The oldest snapshot of `publication.run` that says of a run that it is published.
+
+    Raises:
+        SinkError: a publication is damaged.
+    """
     found: dict[str, int] = {}
     for one in state.line(state.head):
         text = (one.get("summary") or {}).get(PUBLICATION)
         if text is not None:
-            found[json.loads(text)["pointer"]["run"]] = int(one["snapshot-id"])
+            found[decoded(text, str(state.name)).pointer.run] = int(one["snapshot-id"])
     return found
 
 
@@ -171,7 +178,10 @@ def decoded(text: str, where: str) -> Catalogued:
     try:
         values = json.loads(text)
         pointer = json.dumps(values["pointer"]).encode()
-        tables = tuple(InCatalog(**table) for table in values["tables"])
+        tables = tuple(
+            InCatalog(**{**table, "snapshot": int(table["snapshot"]), "rows": int(table["rows"])})
+            for table in values["tables"]
+        )
         dropped = tuple(
             Dropped(**{**one, "since": datetime.fromisoformat(one["since"])})
             for one in values["dropped"]

@@ -105,7 +105,7 @@ class TableFiles:
         endpoint = config.get("s3.endpoint") if lent else None
         region = (config.get("s3.region") or config.get("client.region")) if lent else None
         ends = config.get("s3.session-token-expires-at-ms", "") if lent else ""
-        self._until = datetime.fromtimestamp(int(ends) / 1000, UTC) if ends.isdigit() else None
+        self._until = _moment(ends)
         address = Address(
             bucket=split.netloc,
             prefix="",
@@ -121,6 +121,14 @@ class TableFiles:
             token=config.get("s3.session-token") if lent else None,
             patience=self._patience,
         )
+
+
+def _moment(milliseconds: str) -> datetime | None:
+    """The time that a catalog gave in milliseconds since 1970; None if it gave none we can use."""
+    try:
+        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None  # as if the key did not expire: the store refuses it when it has
 
 
 class FilesIO(FileIO):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from materia.data import Fetched
+from materia.protocols import HasHistory
 from materia_testing.contracts.crash import tell
 from materia_testing.contracts.opened import Declared
 from materia_testing.contracts.sinks.publish import request
@@ -24,3 +25,11 @@ def publish_when_told(declared: Declared, version: int) -> None:
     database = sink.checkout()
     tell(os.getpid())
     sink.publish(request(f"run {version}", database, version))
+
+
+def roll_back_when_told(declared: Declared, to: str, run: str) -> None:
+    """In another process, which says its number first; the run *to* is published already."""
+    sink = declared.open()
+    assert isinstance(sink, HasHistory)
+    tell(os.getpid())
+    sink.roll_back(to, run=run)

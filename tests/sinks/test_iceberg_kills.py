@@ -13,7 +13,7 @@ import pytest
 from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
 from fakes.iceberg_runs import SECRETS, Machine, Reader, settings_of
 from fakes.s3 import Fault, S3Server
-from fakes.s3_told import publish_when_told
+from fakes.s3_told import publish_when_told, roll_back_when_told
 from materia_testing.contracts.crash import Elsewhere
 from materia_testing.contracts.opened import Declared
 from materia_testing.contracts.sinks.publish import (
@@ -57,7 +57,13 @@ class Killing:
     def publish(self, version: int, **of_fault: object) -> bool:
         """Publish a version; whether the run was killed meanwhile."""
         build(self.declared.open().checkout(), version)
-        running = Elsewhere(publish_when_told, self.declared, version)
+        return self._killed(Elsewhere(publish_when_told, self.declared, version), **of_fault)
+
+    def roll_back(self, to: str, run: str, **of_fault: object) -> bool:
+        """Roll back to a run; whether the rollback was killed meanwhile."""
+        return self._killed(Elsewhere(roll_back_when_told, self.declared, to, run), **of_fault)
+
+    def _killed(self, running: Elsewhere, **of_fault: object) -> bool:
         pid = running.receive()
         assert isinstance(pid, int)
         fault = OfAWrite(
@@ -160,3 +166,44 @@ def test_killed_when_a_commit_was_applied_and_not_answered(  # noqa: PLR0917 -- 
         pytest.fail("it never came to its end")
 
     assert number >= (1 if kind == AT_ONCE else 4)
+
+
+def test_a_rollback_killed_before_any_request_that_writes(  # noqa: PLR0917 -- of fixtures
+    s3_server: S3Server,
+    catalog: IcebergCatalog,
+    declared: Declared,
+    reader: Reader,
+    machine: Machine,
+    kind: str,
+) -> None:
+    killing = Killing(s3_server, catalog, declared)
+    publish_version(machine("home"), 1)
+    publish_version(machine("home"), 2)
+    seen = set()
+    for number in range(MOST):
+        killed = killing.roll_back("run 1", f"back {number}", skip=number)
+        versions = reader.published()
+        found = {reader.rows(name, *of)[0][0] // ROWS for name, of in counted(versions)}
+        seen |= found
+
+        assert found in ({1}, {2})
+        assert kind != AT_ONCE or heads(catalog, reader)
+        if not killed:
+            assert found == {1}
+            break
+        machine("next").roll_back("run 2", run=f"forward {number}")
+        assert state(reader, declared, catalog) == 2
+        assert heads(catalog, reader)
+    else:
+        pytest.fail("it never came to its end")
+
+    assert number >= 5
+    assert seen == {1, 2}
+    assert publish_version(machine("next"), 3) == expected(3)
+    assert state(reader, declared, catalog) == 3
+
+
+def counted(versions: dict[str, int]) -> list[tuple[str, tuple[str, int]]]:
+    """What `Reader.rows` needs to count the rows of both tables in the published state."""
+    queries = ("SELECT count(*) FROM it", "FROM it")
+    return [(name, (sql, versions[name])) for name, sql in zip(TABLES, queries, strict=True)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import machines
-from fakes.s3_told import publish_when_told, record_when_told
+from fakes.s3_told import publish_when_told, record_when_told, roll_back_when_told
 from materia_testing.contracts.crash import Elsewhere
 from materia_testing.contracts.opened import Declared
 from materia_testing.contracts.sinks.publish import (
@@ -114,3 +114,37 @@ def test_killed_at_any_request_of_publishing(
 
     assert number >= 5
     assert seen == {True, False}
+
+
+def test_killed_at_any_request_of_a_rollback(
+    s3_server: S3Server, bucket: str, declared: Declared, tmp_path: Path
+) -> None:
+    on = machines(s3_server, bucket, tmp_path)
+    publish_version(on("home"), 1)
+    publish_version(on("home"), 2)
+    seen = set()
+    for number in range(20):
+        arguments = (declared, "run 1", f"back {number}")
+        killed = kill_at(s3_server, number, function=roll_back_when_told, arguments=arguments)
+        reader = on("reader")
+        path = reader.published()
+        assert path is not None
+        found = read_duckdb(path)[0] // ROWS
+        seen.add(found)
+
+        assert found in {1, 2}
+        assert reader.fingerprint() == "stamp 2", "a run that finds nothing new does nothing"
+        assert [one.run for one in reader.publications()].count(f"back {number}") == (found == 1)
+        if not killed:
+            break
+        on("next").roll_back("run 2", run=f"forward {number}")
+        path = on("reader").published()
+        assert path is not None
+        assert read_duckdb(path)[0] // ROWS == 2
+    else:
+        pytest.fail("it never came to its end")
+
+    assert number >= 2
+    assert seen == {1, 2}
+    publish_version(on("home"), 3)
+    assert on("reader").fingerprint() == "stamp 3"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,12 +70,7 @@ class Export:
 
     def columns(self, name: str) -> tuple[Column, ...]:
         """The columns of a table, with their descriptions."""
-        docs = dict(
-            self._connection.execute(
-                "SELECT column_name, comment FROM duckdb_columns() "
-                f"WHERE database_name = current_database() AND {_is(name)}"
-            ).fetchall()
-        )
+        docs = self._described[1].get(name, {})
         found = self._connection.execute(f"SELECT * FROM {_sql(name)} LIMIT 0").description or []
         return tuple(
             Column(name=column[0], kind=column[1], doc=docs.get(column[0]) or "")
@@ -89,11 +85,23 @@ class Export:
 
     def description(self, name: str) -> str:
         """The description of a table or view; may be empty."""
-        row = self._connection.execute(
-            f"SELECT comment FROM duckdb_tables() WHERE {_is(name)} UNION ALL "
-            f"SELECT comment FROM duckdb_views() WHERE {_is(name, 'view_name')}"
-        ).fetchone()
-        return str(row[0] or "") if row else ""
+        return self._described[0].get(name, "")
+
+    @cached_property
+    def _described(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """Descriptions of all tables and views, and of their columns; DuckDB lists all anyway."""
+        here = "WHERE database_name = current_database() AND comment IS NOT NULL"
+        tables = self._connection.execute(
+            f"SELECT schema_name || '.' || table_name, comment FROM duckdb_tables() {here} "
+            f"UNION ALL SELECT schema_name || '.' || view_name, comment FROM duckdb_views() {here}"
+        ).fetchall()
+        columns: dict[str, dict[str, str]] = {}
+        for table, column, comment in self._connection.execute(
+            f"SELECT schema_name || '.' || table_name, column_name, comment FROM duckdb_columns() "
+            f"{here}"
+        ).fetchall():
+            columns.setdefault(table, {})[column] = comment
+        return dict(tables), columns
 
     def content(self, name: str, columns: Sequence[Column], description: str) -> str:
         """A hash of a table's rows in any order, its columns and its descriptions.
@@ -178,8 +186,3 @@ def exporting(database: Path) -> Iterator[Export]:
 
 def _sql(name: str) -> str:
     return quoted(*name.split(".", 1))
-
-
-def _is(name: str, column: str = "table_name") -> str:
-    schema, _, table = name.partition(".")
-    return f"schema_name = {literal(schema)} AND {column} = {literal(table)}"

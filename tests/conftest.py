@@ -8,6 +8,7 @@ from types import FrameType
 
 import hypothesis
 import pytest
+from fakes.made_once import made_once
 from fakes.workshop import Workshop
 
 # What a shell may say of itself, and what programs then print otherwise or read from elsewhere.
@@ -66,11 +67,28 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
 @pytest.fixture
 def folders(workshop: Workshop) -> Workshop:
     """A workshop whose pipeline reads the folder `in` and publishes to the folder `out`."""
-    workshop.install("folder", "fakes.folder")
-    workshop.write("materia.toml", 'source = "folder"\nsink = "folder"\n')
-    workshop.write("in/2024-01.csv", "apples,1\npears,2\n")
-    workshop.write("in/2024-02.csv", "apples,3\n")
+    workshop.pipe_folders()
     return workshop
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Folders in which `materia run` has run, to be copied or read."""
+
+    def make(folder: Path) -> None:
+        made = Workshop(folder)
+        made.pipe_folders()
+        ended = made.run("run")
+        assert ended.returncode == 0, ended.stderr
+
+    return Workshop.of(made_once(tmp_path_factory, "first run", make))
+
+
+@pytest.fixture
+def run_folders(folders: Workshop, first_run: Workshop) -> Workshop:
+    """Such folders of one's own: the run takes seconds, and a copy of what it left does not."""
+    folders.take_over(first_run)
+    return folders
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -100,10 +100,10 @@ def test_a_mistyped_word_is_told_with_what_was_meant(
     assert ended.stdout == ""
 
 
-def test_json_is_all_there_is_on_standard_output(folders: Workshop) -> None:
-    folders.write("in/2024-03.csv", "#refuse is not a zip\n")
+def test_json_is_all_there_is_on_standard_output(run_folders: Workshop) -> None:
+    run_folders.write("in/2024-03.csv", "#refuse is not a zip\n")
 
-    report = folders.run("run", "--json")
+    report = run_folders.run("run", "--json")
 
     assert report.returncode == 1
     values = json.loads(report.stdout)
@@ -112,12 +112,12 @@ def test_json_is_all_there_is_on_standard_output(folders: Workshop) -> None:
     assert values["stages"][0]["result"]["problems"] == [
         {
             "partition": "2024-03",
-            "url": (folders.directory / "in" / "2024-03.csv").as_uri(),
+            "url": (run_folders.directory / "in" / "2024-03.csv").as_uri(),
             "reason": "is not a zip",
         }
     ]
     for command in ("plugins", "sources", "sinks"):
-        assert isinstance(json.loads(folders.run(command, "--json").stdout), list)
+        assert isinstance(json.loads(run_folders.run(command, "--json").stdout), list)
 
 
 def test_a_run_is_silent_on_standard_error_when_nobody_looks(folders: Workshop) -> None:
@@ -131,8 +131,9 @@ def test_a_run_is_silent_on_standard_error_when_nobody_looks(folders: Workshop) 
 def test_a_terminal_shows_what_a_run_does(folders: Workshop, colour: bool) -> None:  # noqa: FBT001 -- a parameter of the test
     ours, theirs = pty.openpty()
     environment = folders.environment(TERM="xterm", **({} if colour else {"NO_COLOR": "1"}))
+    stage, words = ("transform", ["run"]) if colour else ("extract", ["pipeline", "run", "extract"])
     run = subprocess.Popen(
-        folders.command("run"),
+        folders.command(*words),
         cwd=folders.directory,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -148,8 +149,9 @@ def test_a_terminal_shows_what_a_run_does(folders: Workshop, colour: bool) -> No
     os.close(ours)
 
     assert run.wait() == 0
-    assert b"prepare" in shown
-    assert (b"\x1b[1mtransform" in shown) == colour
+    assert (b"prepare" if colour else b"fetch") in shown
+    assert stage.encode() in shown
+    assert (b"\x1b[1m" + stage.encode() in shown) == colour
     assert shown.endswith(b"\r\x1b[K")
 
 
@@ -206,11 +208,9 @@ def test_a_folder_deleted_under_the_shell_is_told(workshop: Workshop) -> None:
     assert ended.stderr == "materia: the current folder was deleted; change to another folder\n"
 
 
-def test_the_sink_in_use_tells_what_it_holds(folders: Workshop) -> None:
-    folders.run("run")
-
-    sinks = {sink["name"]: sink for sink in json.loads(folders.run("sinks", "--json").stdout)}
-    text = folders.run("sinks").stdout
+def test_the_sink_in_use_tells_what_it_holds(first_run: Workshop) -> None:
+    sinks = {sink["name"]: sink for sink in json.loads(first_run.run("sinks", "--json").stdout)}
+    text = first_run.run("sinks").stdout
 
     assert sinks["duckdb"]["holds"] is None
     assert sinks["folder"]["in_use"]

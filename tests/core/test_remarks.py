@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.workshop import Workshop
 from materia_runner.messages.events import Event, Log
 from materia_runner.messages.partition_problems import SHOWN, Problem, warn
@@ -19,15 +20,24 @@ def remarked(folders: Workshop) -> tuple[Path, Path]:
     )
 
 
-def test_a_remark_is_a_warning_on_the_terminal_and_no_failure(folders: Workshop) -> None:
-    fetched, loaded = remarked(folders)
-
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workshop, str]:
+    """Folders with such files after a run, and what the run said on the terminal."""
+    folders = Workshop(tmp_path_factory.mktemp("remarked"))
+    folders.pipe_folders()
+    remarked(folders)
     ended = folders.run("run")
-
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.splitlines() == [
-        f"warning: 2024-03: {fetched.as_uri()}: names half of the fruit",
-        f"warning: 2024-04: {loaded.as_uri()}: has lost its pears",
+    return folders, ended.stderr
+
+
+def test_a_remark_is_a_warning_on_the_terminal_and_no_failure(ran: tuple[Workshop, str]) -> None:
+    folders, said = ran
+    into = (folders.directory / "in").as_uri()
+
+    assert said.splitlines() == [
+        f"warning: 2024-03: {into}/2024-03.csv: names half of the fruit",
+        f"warning: 2024-04: {into}/2024-04.csv: has lost its pears",
     ]
 
 
@@ -45,15 +55,15 @@ def test_a_remark_is_in_the_report_for_programs(folders: Workshop) -> None:
     ]
 
 
-def test_a_remark_is_in_the_ledger(folders: Workshop) -> None:
-    fetched, loaded = remarked(folders)
-    folders.run("run")
+def test_a_remark_is_in_the_ledger(ran: tuple[Workshop, str]) -> None:
+    folders, _ = ran
+    into = (folders.directory / "in").as_uri()
 
     page = folders.run("runs", "show").stdout
     values: dict[str, Any] = json.loads(folders.run("runs", "show", "--json").stdout)
 
-    assert f"    warning: 2024-03: {fetched.as_uri()}: names half of the fruit\n" in page
-    assert f"    warning: 2024-04: {loaded.as_uri()}: has lost its pears\n" in page
+    assert f"    warning: 2024-03: {into}/2024-03.csv: names half of the fruit\n" in page
+    assert f"    warning: 2024-04: {into}/2024-04.csv: has lost its pears\n" in page
     assert [stage["result"]["remarks"][0]["partition"] for stage in values["stages"]] == [
         "2024-03",
         "2024-04",

@@ -168,13 +168,15 @@ def test_esc_that_fails_is_told_with_the_secret_that_is_missing(
     assert missing == MISSING
 
 
-def test_esc_is_nobodys_business_in_a_run_that_needs_no_secret(folders: Workshop, esc: Esc) -> None:
-    config = (folders.directory / "materia.toml").read_text()
-    folders.write("materia.toml", f'{config}[secrets]\nesc = "acme/beanflows/prod"\n')
+def test_esc_is_nobodys_business_in_a_run_that_needs_no_secret(
+    run_folders: Workshop, esc: Esc
+) -> None:
+    config = (run_folders.directory / "materia.toml").read_text()
+    run_folders.write("materia.toml", f'{config}[secrets]\nesc = "acme/beanflows/prod"\n')
     esc.faults.next("*", "*", Fault(error="server_error"), times=None)
-    dotenv(folders, "not read at all\n", 0o644)
+    dotenv(run_folders, "not read at all\n", 0o644)
 
-    ended = folders.run("run", environment=esc.secrets())
+    ended = run_folders.run("run", environment=esc.secrets())
 
     assert ended.returncode == 0, ended.stderr
     assert "warning" not in ended.stderr

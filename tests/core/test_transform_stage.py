@@ -45,25 +45,23 @@ def test_the_files_become_published_tables(folders: Workshop) -> None:
     assert result["warnings"] == []
 
 
-def test_with_nothing_new_neither_sqlmesh_nor_duckdb_is_imported(folders: Workshop) -> None:
-    transformed(folders)
+def test_with_nothing_new_neither_sqlmesh_nor_duckdb_is_imported(run_folders: Workshop) -> None:
     # These come before the real ones on the path, and would end the stage.
-    folders.module("sqlmesh", "raise AssertionError('SQLMesh was imported')\n")
-    folders.module("duckdb", "raise AssertionError('DuckDB was imported')\n")
+    run_folders.module("sqlmesh", "raise AssertionError('SQLMesh was imported')\n")
+    run_folders.module("duckdb", "raise AssertionError('DuckDB was imported')\n")
 
-    result = transformed(folders)
+    result = transformed(run_folders)
 
     assert result == {"published": False, "files": 2, "tables": []}
 
 
-def test_a_new_file_and_a_changed_file_are_built(folders: Workshop) -> None:
-    transformed(folders)
-    folders.write("in/2024-02.csv", "apples,30\n")
-    folders.write("in/2024-03.csv", "apples,4\n")
+def test_a_new_file_and_a_changed_file_are_built(run_folders: Workshop) -> None:
+    run_folders.write("in/2024-02.csv", "apples,30\n")
+    run_folders.write("in/2024-03.csv", "apples,4\n")
 
-    transformed(folders)
+    transformed(run_folders)
 
-    assert [line[2] for line in lines(folders)] == [1, 2, 30, 4]
+    assert [line[2] for line in lines(run_folders)] == [1, 2, 30, 4]
 
 
 def test_a_refused_file_leaves_the_others_to_be_published(folders: Workshop) -> None:
@@ -83,14 +81,13 @@ def test_a_refused_file_leaves_the_others_to_be_published(folders: Workshop) -> 
 
 
 def test_a_partition_that_the_sink_forgot_is_not_taken_out_of_what_is_published(
-    folders: Workshop,
+    run_folders: Workshop,
 ) -> None:
-    transformed(folders)
-    file = folders.directory / "out" / "folder.json"
+    file = run_folders.directory / "out" / "folder.json"
     known = json.loads(file.read_text())
     file.write_text(json.dumps({key: one for key, one in known.items() if key != "2024-02"}))
     for _ in range(2):  # the working copy that has lost it is not gone on with
-        ended = folders.run("pipeline", "run", "transform")
+        ended = run_folders.run("pipeline", "run", "transform")
 
         assert ended.returncode == 1
         assert (
@@ -98,25 +95,24 @@ def test_a_partition_that_the_sink_forgot_is_not_taken_out_of_what_is_published(
             in ended.stderr
         )
         assert "If another pipeline published there, set another place" in ended.stderr
-        assert len(lines(folders)) == 3
+        assert len(lines(run_folders)) == 3
     file.write_text(json.dumps(known))
-    folders.write("in/2024-03.csv", "apples,4\n")
+    run_folders.write("in/2024-03.csv", "apples,4\n")
 
-    transformed(folders)
+    transformed(run_folders)
 
-    assert len(lines(folders)) == 4
+    assert len(lines(run_folders)) == 4
 
 
-def test_a_failed_audit_publishes_nothing_and_names_itself(folders: Workshop) -> None:
-    transformed(folders)
-    folders.write("in/2024-02.csv", "apples,-1\n")
+def test_a_failed_audit_publishes_nothing_and_names_itself(run_folders: Workshop) -> None:
+    run_folders.write("in/2024-02.csv", "apples,-1\n")
 
-    ended = folders.run("run")
+    ended = run_folders.run("run")
 
     assert ended.returncode == 1
     assert "accepted_range" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert [line[2] for line in lines(folders)] == [1, 2, 3]
+    assert [line[2] for line in lines(run_folders)] == [1, 2, 3]
 
 
 def test_without_files_the_stage_says_what_to_run_first(folders: Workshop) -> None:
@@ -170,27 +166,25 @@ def test_the_sample_is_replaced_by_the_real_files(folders: Workshop) -> None:
     assert [line[1:] for line in lines(folders)] == [("plums", 7)]
 
 
-def test_the_sample_never_mixes_with_real_files(folders: Workshop) -> None:
-    transformed(folders)
-
+def test_the_sample_never_mixes_with_real_files(run_folders: Workshop) -> None:
     for stage in (["run"], ["pipeline", "run", "transform"]):
-        ended = folders.run(*stage, "--sample")
+        ended = run_folders.run(*stage, "--sample")
 
         assert ended.returncode == 1
         assert ended.stderr.startswith("materia: the sink 'folder' already has real files of")
         assert "in another folder" in ended.stderr
 
 
-def test_every_relative_path_starts_at_the_file(folders: Workshop) -> None:
-    ended = folders.run("run", "--config", str(folders.directory / "materia.toml"))
+def test_every_relative_path_starts_at_the_file(run_folders: Workshop) -> None:
+    ended = run_folders.run("run", "--config", str(run_folders.directory / "materia.toml"))
 
     assert ended.returncode == 0, ended.stderr
-    elsewhere = folders.directory / "deep" / "er"
+    elsewhere = run_folders.directory / "deep" / "er"
     elsewhere.mkdir(parents=True)
     again = subprocess.run(
-        folders.command("run"),
+        run_folders.command("run"),
         cwd=elsewhere,
-        env=folders.environment(),
+        env=run_folders.environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -255,17 +249,16 @@ class Edited(FolderSource):
 
 
 def test_a_model_that_was_edited_during_the_run_and_back_is_built_again(
-    folders: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folders: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SQLMESH_HOME", str(tmp_path / "sqlmesh"))
     with catch_warnings(action="ignore"):  # those of SQLMesh's libraries, on their import
         import_module("sqlmesh")
-    assert folders.run("run").returncode == 0
     shutil.copytree(MODELS, tmp_path / "models")
-    sink = FolderSink(folders.directory / "out")
+    sink = FolderSink(run_folders.directory / "out")
 
     def built(edit: str) -> object:
-        source = Edited(folders.directory / "in", tmp_path / "models", edit=edit)
+        source = Edited(run_folders.directory / "in", tmp_path / "models", edit=edit)
         request = WorkerRequest(
             run=f"run {edit}",
             stage="transform",
@@ -273,7 +266,7 @@ def test_a_model_that_was_edited_during_the_run_and_back_is_built_again(
             sink="folder",
             settings={},
             secrets={},
-            directory=folders.directory,
+            directory=run_folders.directory,
             workspace=tmp_path,
         )
         return build(source, sink, request, lambda _: None, version="1")["published"]
@@ -283,5 +276,5 @@ def test_a_model_that_was_edited_during_the_run_and_back_is_built_again(
     shutil.copy(before, tmp_path / "models/models")
 
     assert built("")
-    assert [line[2] for line in lines(folders)] == [1, 2, 3]
+    assert [line[2] for line in lines(run_folders)] == [1, 2, 3]
     assert not built("")

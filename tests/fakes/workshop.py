@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 TESTS = Path(__file__).resolve().parents[1]
 DEADLINE_SECONDS = 60.0
@@ -21,16 +23,26 @@ class Workshop:
     """
 
     def __init__(self, directory: Path, *, with_transform: bool = False) -> None:
-        self.directory = directory / "work"
-        self._site = directory / "site"
-        self.home = directory / "home"
-        self._started: list[subprocess.Popen[str]] = []
+        self._name(directory)
         for folder in (self.directory, self._site, self.home):
             folder.mkdir()
         if not with_transform:
             hidden = self._site / "materia_transform-0.dist-info"
             hidden.mkdir()
             (hidden / "METADATA").write_text("Metadata-Version: 2.1\nName: materia-transform\n")
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """The workshop that was made in *directory* before, maybe by another process."""
+        workshop = cls.__new__(cls)
+        workshop._name(directory)
+        return workshop
+
+    def _name(self, directory: Path) -> None:
+        self.directory = directory / "work"
+        self._site = directory / "site"
+        self.home = directory / "home"
+        self._started: list[subprocess.Popen[str]] = []
 
     def install(
         self,
@@ -55,6 +67,18 @@ class Workshop:
         if files:
             notes = [f"{meta.name}/{note}" for note in ("METADATA", "entry_points.txt", "RECORD")]
             (meta / "RECORD").write_text("".join(f"{path},,\n" for path in (*files, *notes)))
+
+    def pipe_folders(self) -> None:
+        """Set a pipeline that reads two files of the folder `in` and publishes to `out`."""
+        self.install("folder", "fakes.folder")
+        self.write("materia.toml", 'source = "folder"\nsink = "folder"\n')
+        self.write("in/2024-01.csv", "apples,1\npears,2\n")
+        self.write("in/2024-02.csv", "apples,3\n")
+
+    def take_over(self, other: Workshop) -> None:
+        """Copy what runs left in the folder and the home of *other*, into which none ran here."""
+        for mine, theirs in ((self.directory, other.directory), (self.home, other.home)):
+            shutil.copytree(theirs, mine, symlinks=True, dirs_exist_ok=True)
 
     def module(self, name: str, text: str) -> None:
         """Put a module of this text on the path."""

@@ -150,8 +150,12 @@ def connect(
         options["service_endpoint"] = api_url
     given = dict(config)
     with translated("read the credentials"):
+        compute = ComputeClient(given, **options)
+        # Each client would read the private key anew, and checking its primes takes most of the
+        # time that opening takes.
+        options["signer"] = compute.base_client.signer
         return Clients(
-            compute=_checking(ComputeClient(given, **options)),
+            compute=_checking(compute),
             volumes=_checking(BlockstorageClient(given, **options)),
             network=_checking(VirtualNetworkClient(given, **options)),
             identity=_checking(IdentityClient(given, **options)),

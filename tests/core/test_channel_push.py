@@ -369,3 +369,33 @@ def test_a_push_never_forgets_the_release_that_it_replaces(bench: Bench) -> None
     bench.push("release 10")
 
     assert bench.back("previous") == first
+
+
+def test_a_push_of_the_current_release_notices_that_another_one_moved_the_channel(
+    bench: Bench,
+) -> None:
+    bench.push("old", "both")
+    # The last request but one: when all its objects are there, and nothing is left to write.
+    meanwhile = Fault(
+        method="HEAD", name="/sha256/", skip=3, act=lambda: bench.push("new", "both2")
+    )
+    with (
+        bench.server.failing(meanwhile),
+        pytest.raises(ArtifactError, match="was moved by another push meanwhile"),
+    ):
+        bench.push("old", "both")
+
+    assert meanwhile.happened == 1
+    assert bench.content() == NEW
+
+
+def test_a_way_back_to_the_current_release_notices_it_too(bench: Bench) -> None:
+    release = bench.push("old", "both")
+    meanwhile = Fault(method="HEAD", name="/sha256/", act=lambda: bench.push("new", "both2"))
+    with (
+        bench.server.failing(meanwhile),
+        pytest.raises(ArtifactError, match="was moved by another push meanwhile"),
+    ):
+        bench.back(release.id)
+
+    assert bench.content() == NEW

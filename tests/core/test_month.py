@@ -49,6 +49,7 @@ def life_of(run: str, state: State, ledger: Ledger, worst: str) -> InstanceRecor
         check_cap=lambda: refuse_over_month(
             CAP, ledger, Exchange(), worst=amount, now=NOW, written=True
         ),
+        secure=lambda: None,
     )
 
 

@@ -38,6 +38,7 @@ def place(folder: Path, user: str | None = None) -> Installation:
         config=folder / "materia.toml",
         python=python,
         path="/usr/bin:/bin",
+        state=folder / "state",
         user=user,
         variables=(("MATERIA_STATE_DIR", f"{folder}/state"),),
     )
@@ -150,7 +151,9 @@ def test_lines_for_cron_keep_a_run_from_starting_twice(tmp_path: Path) -> None:
     assert sweep.endswith(f" sweep --all-providers --config {tmp_path}/per\\%cent/materia.toml")
     assert f"MATERIA_STATE_DIR={tmp_path}/per%cent/state" in head
     assert run.startswith("30 17 * * * cd ")
-    assert " flock -n /tmp/materia-coffee-run.lock " in run
+    # Another user of this computer cannot hold it, as in /tmp.
+    state = f"{tmp_path}/per\\%cent/state"
+    assert f" mkdir -p -m 700 {state} && flock -n {state}/coffee.cron " in run
     assert sweep.startswith("*/15 * * * * cd ")
     assert "per\\%cent" in run
 

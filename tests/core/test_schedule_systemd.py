@@ -50,6 +50,7 @@ def boot(workshop: Workshop, tmp_path: Path) -> Iterator[Boot]:
             config=workshop.directory / "materia.toml",
             python=Path(sys.executable),
             path=os.environ["PATH"],
+            state=workshop.directory.parent / "state",
             user="root",
             variables=(("PYTHONPATH", f"{TESTS}:{site}"),),
         )

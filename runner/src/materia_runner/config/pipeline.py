@@ -91,10 +91,12 @@ class Schedule:
     Attributes:
         run: Calendar expression of systemd, or None.
         sweep: Time from the end of a sweep to the next one, or None.
+        swept_elsewhere: Whether another computer sweeps, as the user says.
     """
 
     run: str | None = None
     sweep: timedelta | None = None
+    swept_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

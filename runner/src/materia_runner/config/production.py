@@ -44,11 +44,12 @@ def parse_schedule(table: Table) -> Schedule:
     """When runs and sweeps start by themselves."""
     run = table.text("run", "")
     minutes_apart = table.number("sweep", 0)
+    elsewhere = table.yes_no("swept_elsewhere", default=False)
     table.finish()
     if run and not CALENDAR.fullmatch(run):
         table.wrong("run", 'a calendar expression of systemd, like "*-*-* 17:30 UTC"')
     sweep = timedelta(minutes=minutes_apart) if minutes_apart else None
-    return Schedule(run=run or None, sweep=sweep)
+    return Schedule(run=run or None, sweep=sweep, swept_elsewhere=elsewhere)
 
 
 def parse_notify(table: Table, variables: tuple[str, ...]) -> tuple[str, ...]:

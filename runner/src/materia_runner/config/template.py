@@ -55,6 +55,8 @@ HEAD = f"""\
 [schedule]
 # run = "*-*-* 17:30 UTC"  # not set
 # sweep = 15  # not set
+# Whether another computer sweeps; otherwise a run that rents looks for one in the bucket.
+# swept_elsewhere = false
 
 [transform]
 # The SQLMesh project: its folder, relative to this file, or the name of an installed project.

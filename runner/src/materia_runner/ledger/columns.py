@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,15 @@ def column(value: Any) -> Column:
 def columns(row: Any) -> dict[str, Column]:
     """Every field of a row, by its name."""
     return {field.name: column(getattr(row, field.name)) for field in fields(row)}
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Any) -> None:
+    """Insert a row into *table*."""
+    values = columns(row)
+    places = ", ".join("?" * len(values))
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values())
+    )
 
 
 def row_from(kind: type[T], names: Iterable[str], values: Iterable[Column]) -> T:

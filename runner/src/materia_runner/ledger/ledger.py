@@ -21,7 +21,7 @@ from materia.compute import Money
 from materia.errors import ConfigError, MateriaError
 
 from materia_runner.ledger.bills import billed
-from materia_runner.ledger.columns import Column, column, columns, row_from
+from materia_runner.ledger.columns import Column, column, insert, row_from
 from materia_runner.ledger.costs import cost_rows, spent, time_needed
 from materia_runner.ledger.rows import (
     CostRow,
@@ -33,6 +33,7 @@ from materia_runner.ledger.rows import (
     StageRow,
     StageState,
 )
+from materia_runner.ledger.run_copy import RunCopy, replace_run
 from materia_runner.ledger.schema import open_file, translated_errors
 from materia_runner.ledger.settled_costs import (
     costs_since,
@@ -95,6 +96,11 @@ class Ledger:
                 (moment, run),
             )
             return changed.rowcount > 0
+
+    def replace_run(self, copy: RunCopy) -> None:
+        """Write a run of another computer, in place of what this ledger has of it."""
+        with self._writing() as connection:
+            replace_run(connection, copy)
 
     def is_running(self, run: str) -> bool:
         """Whether *run* has a recorded start and no recorded end."""
@@ -333,13 +339,8 @@ class Ledger:
         )
 
     def _insert(self, table: str, row: RunRow | MachineRow | StageRow | Note) -> None:
-        values = columns(row)
-        names = ", ".join(values)
-        places = ", ".join("?" * len(values))
         with self._writing() as connection:
-            connection.execute(
-                f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(values.values())
-            )
+            insert(connection, table, row)
 
     def _machine(self, name: str, state: MachineState, **values: Column) -> bool:
         """Move the open machine *name* to a later state; False when there is no such machine."""

@@ -2,7 +2,8 @@
 
 A run is alive while its process holds the lock on its file in `alive/`. The kernel releases the
 lock when the process ends, however it ends, so materia never relies on a process id. The file stays
-until nothing of the run is left.
+until nothing of the run is left. The file of another computer's run has no process: a moment in it
+says until when the run counts as alive.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
 
 KEPT_RUNS = 200  # a run has a plan of some 25 kB and two logs
+ELSEWHERE = "elsewhere"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a provider's label may hold anything
 
 
@@ -114,6 +116,31 @@ class State:
         """
         (self._make(self.folder / "alive") / run).write_text(moment.astimezone(UTC).isoformat())
 
+    def keep_elsewhere(self, run: str, moment: datetime) -> None:
+        """Count *run*, which another computer started, as alive until *moment*.
+
+        A later call replaces the moment, at once: no process sees the file without one.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        alive = self._make(self.folder / "alive")
+        temporary = alive / f".{run}.{os.getpid()}"
+        try:
+            temporary.write_text(f"{moment.astimezone(UTC).isoformat()} {ELSEWHERE}")
+            temporary.rename(alive / run)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def is_elsewhere(self, run: str) -> bool:
+        """Whether another computer started *run*, and something of it may be left."""
+        if not RUN.fullmatch(run):
+            return False
+        try:
+            return (self.folder / "alive" / run).read_text().endswith(f" {ELSEWHERE}")
+        except (OSError, UnicodeDecodeError):
+            return False
+
     def settle(self, run: str) -> bool:
         """Remove the file of *run* when the ledger has its end and no open machine of it.
 
@@ -184,7 +211,7 @@ class State:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if not os.fstat(descriptor).st_nlink:  # the run was settled meanwhile
                 return "settled"
-            kept = os.read(descriptor, 100).decode("ascii", "replace")
+            kept = os.read(descriptor, 100).decode("ascii", "replace").partition(" ")[0]
         except BlockingIOError:
             return "alive"
         finally:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from materia.compute import Instance, Money
-from materia.errors import BudgetError
+from materia.errors import MateriaError
 
 from materia_runner.messages.events import MachineState
 from materia_runner.rental.cost_meter import addresses_of
@@ -45,6 +45,7 @@ class InstanceRecord:
         row: The intended instance.
         reporter: Shows each step.
         check_cap: Raises BudgetError when, with the row in the ledger, a cap could be exceeded.
+        secure: Copies the intent to where it outlives this computer; raises when it cannot.
     """
 
     ledger: Ledger
@@ -52,17 +53,21 @@ class InstanceRecord:
     row: MachineRow
     reporter: InstanceReporter
     check_cap: Callable[[], None]
+    secure: Callable[[], None]
 
     def requesting(self) -> None:
-        """Write the intent to the ledger, then compare it with the cap.
+        """Write the intent to the ledger, compare it with the cap, and copy it.
 
         Raises:
+            ArtifactError: the intent cannot be copied; the provider was not called.
             BudgetError: a cap could be exceeded; the provider was not called.
         """
         self.ledger.intend_machine(self.row)
         try:
             self.check_cap()
-        except BudgetError as error:
+            if self.row.rented:
+                self.secure()
+        except MateriaError as error:
             self.refused(str(error))
             raise
         self._report("asked")

@@ -6,7 +6,7 @@ wait for SSH. After a failure or an interrupt, the instance is destroyed and its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +69,10 @@ class Wanted:
     access: Access | None = None
 
 
+def _unsecured() -> None:
+    """Copy nothing: there is no bucket."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renter:
     """Rents the instances of one run.
@@ -81,6 +85,7 @@ class Renter:
         budget: The caps.
         exchange: The currency of the caps, and the exchange rates.
         signals: Signals, held back while an instance is created or destroyed.
+        secure: Copies each intent to where it outlives this computer; raises when it cannot.
     """
 
     run: str
@@ -90,6 +95,7 @@ class Renter:
     budget: Budget
     exchange: Exchange
     signals: Interrupts
+    secure: Callable[[], None] = _unsecured
 
     @contextmanager
     def rent(
@@ -105,6 +111,7 @@ class Renter:
                 is destroyed.
 
         Raises:
+            ArtifactError: the intent cannot be copied; nothing was requested.
             BudgetError: the month could cost more than its cap; nothing was requested.
             Interrupted: a signal came; nothing is left.
             OrphanError: it could not be destroyed.
@@ -141,6 +148,7 @@ class Renter:
             row=row,
             reporter=reporter,
             check_cap=lambda: self.check_month(wanted.worst, written=True),
+            secure=self.secure,
         )
         self.state.touch(self.run)
         host_key = access.host_key.public if access else None

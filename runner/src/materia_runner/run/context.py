@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from materia_runner.artifact.channel.pinned import PinnedRelease
     from materia_runner.artifact.find import Artifact
     from materia_runner.schedule.lease import LeaseKeeper
+    from materia_runner.schedule.ledger_copies import LedgerCopies
 
 
 # A worker's clock may be ahead of this one, so a new month may begin there first.
@@ -53,6 +54,7 @@ class RunContext:
         signals: Signals, held back while a machine is created or destroyed.
         attempts: Number of attempts at each stage.
         artifacts: Artifacts built for this run, by stage and machine facts.
+        copies: Copies of the ledger in the bucket, if there is one; see `ledger_copy`.
         lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
         pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
         said: Messages about artifacts that were already shown.
@@ -72,6 +74,7 @@ class RunContext:
     artifacts: dict[tuple[str, MachineFacts], Artifact] = field(default_factory=dict)
     pinned: PinnedRelease | None = None
     lease: LeaseKeeper | None = None
+    copies: LedgerCopies | None = None
     said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
 
@@ -86,7 +89,18 @@ class RunContext:
             budget=self.pipeline.budget,
             exchange=self.pipeline.exchange,
             signals=self.signals,
+            secure=self._secure_intent,
         )
+
+    def _secure_intent(self) -> None:
+        """Write an intent to the bucket before its machine is created.
+
+        Raises:
+            ArtifactError: the bucket cannot be written. No machine may be created then: a new
+                supervisor would not know of it.
+        """
+        if self.copies is not None:
+            self.copies.push(self.run, alive=True)
 
     @property
     def source(self) -> InstalledPlugin[Source]:

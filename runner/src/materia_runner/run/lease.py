@@ -11,6 +11,7 @@ from materia.errors import ArtifactError, MateriaError
 from materia_runner.run.context import RunContext
 
 if TYPE_CHECKING:
+    from materia_runner.ledger.ledger import Ledger
     from materia_runner.planning.plan import Plan
 
 # To build artifacts before the first machine, and to destroy the last one.
@@ -40,7 +41,11 @@ def hold_lease(context: RunContext, plan: Plan) -> None:
     longest = sum((one.deadline for one in plan.placements), MARGIN)
 
     def is_dead(run: str) -> bool:
-        return context.recorder.ledger.knows(run) and not context.state.is_alive(run)
+        ledger, state = context.recorder.ledger, context.state
+        if state.is_alive(run) or not ledger.knows(run):
+            return False
+        # Of another computer: what it left is destroyed first.
+        return not (state.is_elsewhere(run) and _may_exist(ledger, run))
 
     try:
         context.lease.take(datetime.now(UTC) + longest, is_dead=is_dead)
@@ -49,11 +54,27 @@ def hold_lease(context: RunContext, plan: Plan) -> None:
         context.recorder.say(pipeline.stages[0].name, warning, warning=True)
 
 
+def _may_exist(ledger: Ledger, run: str) -> bool:
+    """Whether a rented machine of *run* may exist, by the ledger."""
+    return any(row.rented for row in ledger.machines(run=run, open_only=True))
+
+
 def release_lease(context: RunContext) -> None:
-    """Give the lease back when the run has ended; a failure is a warning."""
+    """Give the lease back when the run has ended; a failure is a warning.
+
+    The lease of a run that may have left a machine stays until that machine's deadline: another
+    computer would rent a second one beside it.
+    """
     if context.lease is None:
         return
     try:
+        if _may_exist(context.recorder.ledger, context.run):
+            warning = (
+                "the lease of this run is kept until the deadline of what may be left, or until a "
+                "sweep has destroyed it: no other computer rents meanwhile"
+            )
+            context.recorder.say(context.pipeline.stages[0].name, warning, warning=True)
+            return
         context.lease.release()
     except MateriaError as error:
         warning = f"the lease of this run was not released, and ends by itself later: {error}"

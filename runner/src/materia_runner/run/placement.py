@@ -24,6 +24,7 @@ from materia_runner.messages.events import Output
 from materia_runner.planning.plan import Placement
 from materia_runner.rental.rent import Access, Wanted, label_of, new_access
 from materia_runner.run.context import RunContext
+from materia_runner.run.ledger_copy import copy_ledger
 from materia_runner.run.machine_facts import MachineFacts, expected, remember
 from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
@@ -230,6 +231,7 @@ class PlacementRun:
                 result=results[0] if results else None,
                 error=None if error is None else context.recorder.clean(error),
             )
+            copy_ledger(context)
         self.reports.append(
             StageReport(
                 stage=stage.name,

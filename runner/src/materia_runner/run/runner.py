@@ -41,6 +41,8 @@ from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
+from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
+from materia_runner.run.other_sweeps import notice_of_sweeps
 from materia_runner.run.placement import PlacementRun, artifacts_of
 from materia_runner.run.plan_record import save_plan
 from materia_runner.run.recorder import Recorder, meter_shown
@@ -156,11 +158,12 @@ def run(
             cost_meter=CostMeter(pipeline.exchange),
             signals=signals,
         )
-        with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
-            try:
+        try:
+            with recorded_run(ledger, _run_row(context), clean=context.recorder.clean):
                 reports = _run_all(context, Approval(approve))
-            finally:
-                release_lease(context)
+        finally:
+            copy_ledger(context, alive=False)
+            release_lease(context)
         total = context.cost_meter.total(datetime.now(UTC))
     with suppress(MateriaError):  # the next run removes what is old
         state.prune()
@@ -197,6 +200,16 @@ def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
         recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
     for line in available.left_out:
         recorder.say(first, line, warning=True)
+    if pipeline.sample and available.providers.keys() <= available.owned:
+        return _run_stages(context, available, approval)
+    with copied_ledger(context):
+        return _run_stages(context, available, approval)
+
+
+def _run_stages(
+    context: RunContext, available: AvailableOffers, approval: Approval
+) -> list[StageReport]:
+    pipeline, recorder = context.pipeline, context.recorder
     _sweep(context, available)
     remaining: Sequence[Stage] = _with_experience(pipeline, recorder.ledger)
     reports: list[StageReport] = []
@@ -276,6 +289,7 @@ def _before_renting(
     )
     context.pin()
     hold_lease(context, plan)
+    notice_of_sweeps(context)
     _make_ready(context, plan, available)
 
 

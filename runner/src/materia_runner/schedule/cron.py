@@ -93,10 +93,14 @@ def crontab(schedule: Schedule, place: Installation) -> str:
         *(f"{name}={value}" for name, value in place.variables),
     ]
     if schedule.run is not None:
-        lock = f"/tmp/materia-{place.name}-run.lock"  # noqa: S108 -- flock never writes to it
+        # Not in /tmp: there another user could hold it, and no run would start.
+        folder, lock = (
+            shlex.quote(str(place.state)),
+            shlex.quote(str(place.state / f"{place.name}.cron")),
+        )
         lines.append(
-            f"{cron_time(schedule.run)} {_percent(begin)}flock -n {lock} "
-            f"{command('run', '--quiet')}"
+            f"{cron_time(schedule.run)} {_percent(begin)}mkdir -p -m 700 {_percent(folder)} && "
+            f"flock -n {_percent(lock)} {command('run', '--quiet')}"
         )
     if schedule.sweep is not None:
         sweep = command("sweep", "--all-providers")
@@ -155,6 +159,7 @@ def gitlab(schedule: Schedule, *, packages: Sequence[str], config: Path | None) 
         "# under Build > Pipeline schedules, make a schedule for each line, with its variable:\n"
         + "\n".join(rows)
         + "\n# and set PULUMI_ACCESS_TOKEN, or the secrets themselves, as masked variables.\n"
-        "# The ledger ends with each job: [budget] monthly counts nothing there.\n"
+        "# Without [artifacts] bucket the ledger ends with each job, and [budget] monthly counts\n"
+        "# nothing there.\n"
     )
     return head + "\n" + "\n".join(jobs)

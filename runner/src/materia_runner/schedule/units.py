@@ -28,6 +28,7 @@ class Installation:
         config: Path of materia.toml, or None for the defaults.
         python: The Python that materia is installed in.
         path: Folders of programs, as in PATH.
+        state: The state folder of the user who runs this command.
         user: User of system units; None for units of the user's own systemd.
         variables: More environment variables; no secrets, as everybody can read units.
     """
@@ -37,6 +38,7 @@ class Installation:
     config: Path | None
     python: Path
     path: str
+    state: Path
     user: str | None
     variables: tuple[tuple[str, str], ...] = ()
 

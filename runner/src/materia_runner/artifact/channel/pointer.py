@@ -57,10 +57,22 @@ class Pointers:
             self._checked = True
         path, content = _path(pipeline, name), encoded(channel)
         if not self._bucket.swap(path, content, expected, longest=LONGEST):
-            raise ArtifactError(
-                f"{self.where(pipeline, name)} was moved by another push meanwhile; this one "
-                "changed nothing: see `materia artifact list`, and push again if it should"
-            )
+            raise self._moved(pipeline, name)
+
+    def confirm(self, pipeline: str, name: str, *, expected: str | None) -> None:
+        """Check that the pointer still has the ETag *expected*.
+
+        Raises:
+            ArtifactError: another push moved the channel meanwhile, or the bucket cannot be read.
+        """
+        if self.read(pipeline, name)[1] != expected:
+            raise self._moved(pipeline, name)
+
+    def _moved(self, pipeline: str, name: str) -> ArtifactError:
+        return ArtifactError(
+            f"{self.where(pipeline, name)} was moved by another push meanwhile; this one "
+            "changed nothing: see `materia artifact list`, and push again if it should"
+        )
 
     def every(self) -> dict[tuple[str, str], Channel]:
         """All channels, by pipeline and name.

@@ -86,6 +86,8 @@ def push_release(
     for artifact in artifacts:  # a prune that began before the move may have deleted one
         if bucket.look(object_name(artifact.sha256))[0] is None:
             bucket.push(artifact)
+    if after == before:  # nothing was written that would have found out
+        pointers.confirm(pipeline, channel, expected=etag)
     return after.release
 
 
@@ -116,6 +118,8 @@ def move_back(bucket: ArtifactBucket, to: str, *, pipeline: str, channel: str) -
                 f"{where} cannot go to {after.current}: {bucket}/{object_name(one.sha256)} is gone "
                 "or damaged; push that release again"
             )
-    if after != before:
+    if after == before:
+        pointers.confirm(pipeline, channel, expected=etag)
+    else:
         pointers.move(pipeline, channel, after, expected=etag)
     return after.release

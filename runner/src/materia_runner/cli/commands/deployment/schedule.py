@@ -276,6 +276,7 @@ def _installation(pipeline: Pipeline, *, system: bool, user: str | None) -> Inst
         config=pipeline.file and pipeline.file.absolute(),
         python=python,
         path=os.pathsep.join(dict.fromkeys(folders)),
+        state=state_folder(os.environ),
         user=_system_user(user, directory) if system else None,
         variables=tuple(variables),
     )

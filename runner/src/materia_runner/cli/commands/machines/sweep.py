@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from materia_runner.cli.commands.machines.price import split
+from materia_runner.cli.commands.machines.shared_ledger import shared_ledger
 from materia_runner.cli.context import load_pipeline, load_registry, to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
@@ -88,7 +89,10 @@ def sweep(
     registry = load_registry(context)
     pipeline = load_pipeline(registry, config)
     environment = webhook_environment("sweep", registry, pipeline)
-    with notified("sweep", pipeline, environment, trial=dry_run) as lines:
+    with (
+        notified("sweep", pipeline, environment, trial=dry_run) as lines,
+        shared_ledger(registry, pipeline, trial=dry_run, whole=not names),
+    ):
         _sweep_all(
             context,
             config,

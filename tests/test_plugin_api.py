@@ -18,9 +18,11 @@ KITS = (
     "materia.kit",
     "materia_http",
     "materia_providers",
+    "materia_providers.api",
     "materia_sqlmesh",
     "materia_store",
     "materia_store.bucket",
+    "materia_store.folder",
 )
 # The modules that `materia` has its values and errors from.
 VALUES = ("materia.compute", "materia.data", "materia.errors")

@@ -123,6 +123,16 @@ def test_a_meter_that_starts_when_the_instance_is_active_leaves_the_boot_out() -
     assert cost(from_create, duration, NOON, boot=boot).cost == euro("2")
 
 
+def test_an_instance_costs_at_least_its_minimum_in_money_however_short_it_exists() -> None:
+    offer = replace(make_offer("0.06", SECONDS), minimum=euro("0.01"))
+    short = cost(offer, timedelta(minutes=4), NOON)
+
+    assert minutes(offer, 0) == minutes(offer, 4) == minutes(offer, 10) == Decimal("0.01")
+    assert minutes(offer, 15) == Decimal("0.015")
+    assert short.lines[0].rule.endswith("; raised to 0.01 EUR")
+    assert cost(offer, timedelta(minutes=15), NOON).lines[0].rule.endswith("; at least 0.01 EUR")
+
+
 def test_the_monthly_cap_holds_in_each_calendar_month() -> None:
     """ccx13 at EUR 0.0689, capped at EUR 42.99: 700 of the 744 hours of January are above it."""
     offer = replace(make_offer("0.0689", STARTED_HOURS), monthly_cap=euro("42.99"))

@@ -45,7 +45,7 @@ def test_cost_steps_exactly_at_the_increment(
     offer: Offer, billing: Billing, steps: int, start: datetime | None
 ) -> None:
     billing = replace(billing, alignment="start")
-    offer = replace(offer, billing=billing, extras=(), monthly_cap=None)
+    offer = replace(offer, billing=billing, extras=(), minimum=None, monthly_cap=None)
     edge = max(billing.increment * steps, billing.minimum)
     assume(edge % billing.increment == timedelta(0))
 
@@ -64,7 +64,7 @@ def test_clock_units_are_those_between_two_strokes_of_the_clock(
 ) -> None:
     assume(start.year < 9000)
     billing = replace(offer.billing, alignment="clock", minimum=timedelta(0))
-    offer = replace(offer, billing=billing, extras=(), monthly_cap=None)
+    offer = replace(offer, billing=billing, extras=(), minimum=None, monthly_cap=None)
     step = billing.increment
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     first = (start - epoch) // step
@@ -80,7 +80,7 @@ def test_clock_units_are_those_between_two_strokes_of_the_clock(
 def test_no_month_of_an_instance_costs_more_than_its_cap(
     offer: Offer, cap: Money, duration: timedelta, start: datetime | None
 ) -> None:
-    capped = replace(offer, monthly_cap=cap, extras=())
+    capped = replace(offer, minimum=None, monthly_cap=cap, extras=())
     free = replace(capped, monthly_cap=None)
 
     quote = cost(capped, duration, start)
@@ -97,7 +97,7 @@ def test_leaving_the_boot_out_never_costs_more(
     if offer.billing.alignment == "clock" and start is not None:
         # A later begin of the same end touches no more of the clock.
         offer = replace(offer, billing=replace(offer.billing, minimum=timedelta(0)))
-        offer = replace(offer, monthly_cap=None, extras=())
+        offer = replace(offer, minimum=None, monthly_cap=None, extras=())
 
     with_boot = cost(offer, duration, start, boot=boot).cost.amount
 

@@ -104,6 +104,8 @@ def test_an_hour_costs_what_an_hour_can_cost(price: Any) -> None:
         {"instance_type": None},
         {"instance_type": "m2\x1b[2J"},
         {"region": None},
+        {"minimum": Money(Decimal(-1), EUR)},
+        {"minimum": Money(Decimal("NaN"), EUR)},
         {"monthly_cap": Money(Decimal(0), EUR)},
         {"monthly_cap": Money(Decimal("0.5"), EUR)},  # of 25 hours
         {"monthly_cap": Money(Decimal(-1), EUR)},

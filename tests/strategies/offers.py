@@ -71,6 +71,7 @@ def offers(draw: st.DrawFn, currency: str = "EUR") -> Offer:
         ),
         price_as_of=NOW,
         price_source="https://prices.example/",
+        minimum=draw(st.none() | moneys(currency, "1")),
         monthly_cap=draw(st.none() | moneys(currency, "100")),
         extras=tuple(draw(st.lists(extras(currency), max_size=2))),
         egress_included_gib=draw(st.none() | st.just(Decimal(50))),

@@ -102,8 +102,7 @@ class Extra:
         billing: Billing rule of its own; None means the same as the instance.
         source: Address that the price was read from.
         as_of: When the price was read, in UTC; None means together with the offer.
-        read_on: Day on which a person read it at *source*, for a price that no API returns; or
-            None.
+        read_on: Day on which a person read it at *source*, if no API returns it; or None.
     """
 
     name: str
@@ -135,13 +134,13 @@ class Offer:
         availability: Whether the provider says that it can be rented now.
         price_as_of: When the price was read, in UTC.
         price_source: Address that the price was read from.
+        minimum: Smallest charge for one instance, however short it exists, or None.
         monthly_cap: Highest charge for one instance in a month, or None.
         extras: Things created and billed together with the instance.
         egress_included_gib: Free egress traffic in GiB; None means that all of it is free.
         egress_per_gib: Price of one GiB above that, or None.
         egress_source: Address that the egress prices were read from; empty means `price_source`.
-        egress_read_on: Day on which a person read them there, for prices that no API returns; or
-            None.
+        egress_read_on: Day on which a person read them there, if no API returns them; or None.
         retires_on: Last day on which the provider sells it, or None.
     """
 
@@ -158,6 +157,7 @@ class Offer:
     availability: Availability
     price_as_of: datetime
     price_source: str
+    minimum: Money | None = None
     monthly_cap: Money | None = None
     extras: tuple[Extra, ...] = ()
     egress_included_gib: Decimal | None = None
@@ -169,7 +169,7 @@ class Offer:
 
     def __post_init__(self) -> None:
         """Raise ValueError when the offer has prices in more than one currency."""
-        amounts = [self.hourly, self.monthly_cap, self.egress_per_gib]
+        amounts = [self.hourly, self.minimum, self.monthly_cap, self.egress_per_gib]
         for extra in self.extras:
             amounts += [extra.hourly, extra.minimum, extra.monthly_cap]
         currencies = {amount.currency for amount in amounts if amount is not None}

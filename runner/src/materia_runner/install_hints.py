@@ -44,13 +44,21 @@ def install_command(package: str) -> str:
     return f"{'pip' if find_spec('pip') else 'uv pip'} install {wanted}"
 
 
+def editable_command(folder: str) -> str:
+    """The command to install the package in *folder* beside materia, so that edits take effect."""
+    where = shlex.quote(folder)
+    if (receipt := Path(sys.prefix) / "uv-receipt.toml").is_file():
+        return f"{_tool_command(receipt, '', None).rstrip()} --with-editable {where}"
+    return f"{'pip' if find_spec('pip') else 'uv pip'} install --no-deps --editable {where}"
+
+
 def _tool_command(receipt: Path, package: str, extra: str | None) -> str:
     """The command with all current packages of the tool: uv reinstalls only what is named."""
     import tomllib
 
     has = tomllib.loads(receipt.read_text(encoding="utf-8"))["tool"]["requirements"]
     tool, *beside = [_requirement(one, extra) for one in has] or [USUAL_SET]
-    if extra is None:
+    if extra is None and package:
         beside.append(package)
     return " ".join(
         ["uv tool install", shlex.quote(tool), *(f"--with {shlex.quote(one)}" for one in beside)]

@@ -22,9 +22,11 @@ __all__ = [
     "UNNAMED",
     "Owner",
     "entry_owner",
+    "from_tags",
     "is_own_name",
     "owner_of",
     "read_owner",
+    "to_tags",
 ]
 
 RUN = "materia-run"
@@ -114,6 +116,22 @@ def entry_owner(identity: object, labels: object, *, named: object = UNNAMED) ->
     if owner is not None or not stranger:
         raise ValueError(f"its id is {identity!r}, and its labels or name do not show its owner")
     return None
+
+
+def to_tags(labels: Mapping[str, str], *, separator: str = ":") -> list[str]:
+    """The labels as tags, for a service that has tags without values: `materia-run:r1`."""
+    return [f"{name}{separator}{value}" for name, value in labels.items()]
+
+
+def from_tags(tags: object, *, separator: str = ":") -> object:
+    """The tags of an entry as labels, for `entry_owner`; tags of others are left out.
+
+    What is no list is returned as it is: `entry_owner` judges it.
+    """
+    if not isinstance(tags, list):
+        return tags
+    parts = (tag.partition(separator) for tag in tags if isinstance(tag, str))
+    return {name: value for name, between, value in parts if between}
 
 
 def _is_readable(labels: object) -> bool:

@@ -11,6 +11,7 @@ from materia.kit.files import PART, replacing
 
 __all__ = [
     "copy",
+    "link",
     "move",
     "sweep",
     "sync",
@@ -65,6 +66,22 @@ def copy(path: Path, target: Path) -> None:
                 raise
             shutil.copyfile(path, part)
         shutil.copymode(path, part)
+
+
+def link(path: Path, target: Path) -> None:
+    """Make *target* the same file as *path*, or a copy where the file system has no hard links.
+
+    Raises:
+        FileExistsError: *target* exists.
+    """
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copyfile(path, target)
+        sync(target)
+    sync(target.parent)
 
 
 def sync(path: Path) -> None:

@@ -40,14 +40,21 @@ BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 # Idle instances of DuckDB, by the file that they may open: by its path and by what a symbolic link
 # in that path leads to. To make an instance takes some ten times as long as to open a database in
 # it.
-_idle: dict[tuple[Path, Path], list[DuckDBPyConnection]] = {}
+_idle: dict[tuple[Path, Path, Path | None], list[DuckDBPyConnection]] = {}
 
 
 @contextmanager
 def opened(
-    path: Path, *, read_only: bool, shown: object = None, remedy: str = REMEDY
+    path: Path,
+    *,
+    read_only: bool,
+    shown: object = None,
+    remedy: str = REMEDY,
+    writes_to: Path | None = None,
 ) -> Iterator[DuckDBPyConnection]:
     """Open the DuckDB file *path*; messages call it *shown* and end with *remedy* if it is damaged.
+
+    With *writes_to* its `COPY` can write files into that folder.
 
     Raises:
         BusyError: another process has it open.
@@ -56,8 +63,8 @@ def opened(
     import duckdb
 
     where = shown or path
-    idle = _idle.setdefault((path.absolute(), path.resolve()), [])
-    connection = idle.pop() if idle else _instance(path)
+    idle = _idle.setdefault((path.absolute(), path.resolve(), writes_to), [])
+    connection = idle.pop() if idle else _instance(path, writes_to)
     closed = False
     try:
         try:
@@ -75,13 +82,13 @@ def opened(
                 "fix this and run again"
             ) from error
     finally:
-        if closed:
+        if closed and writes_to is None:
             idle.append(connection)
         else:
             connection.close()
 
 
-def _instance(path: Path) -> DuckDBPyConnection:
+def _instance(path: Path, writes_to: Path | None) -> DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect()
@@ -93,6 +100,8 @@ def _instance(path: Path) -> DuckDBPyConnection:
     names = dict.fromkeys((str(path), str(path.absolute()), str(path.resolve())))
     allowed = ", ".join(literal(name + end) for name in names for end in BESIDE)
     connection.execute(f"SET allowed_paths = [{allowed}]")
+    if writes_to is not None:
+        connection.execute(f"SET allowed_directories = [{literal(str(writes_to))}]")
     for setting, value in LOCKED.items():
         connection.execute(f"SET {setting} = {value}")
     return connection

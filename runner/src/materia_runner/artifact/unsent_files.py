@@ -18,6 +18,7 @@ SENT = (
     "codec.py",
     "install_hints.py",
     "messages",
+    "opening.py",
     "py.typed",
     "secrets/__init__.py",
     "secrets/redaction.py",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from materia.errors import ConfigError, LedgerError, MateriaError, MissingSecretError
-from materia.plugins import open_plugin
 
 from materia_runner.cli.context import (
     load_environment,
@@ -18,6 +17,7 @@ from materia_runner.cli.context import (
     load_registry,
     warn_of_failures,
 )
+from materia_runner.opening import open_plugin
 from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide
 

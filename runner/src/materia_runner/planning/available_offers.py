@@ -19,13 +19,14 @@ from materia.errors import (
     ProviderError,
 )
 from materia.kit.once import Once
-from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, take_secrets
 from materia.protocols import Provider
 
 from materia_runner.bundled import bundled
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.folders import prices_folder
 from materia_runner.install_hints import install_command
+from materia_runner.opening import open_plugin
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
 from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral

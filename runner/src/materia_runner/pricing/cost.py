@@ -171,7 +171,8 @@ def _instance_lines(
     billing = offer.billing
     metered = _meter(billing, duration, start, boot)
     place = offer.zone or offer.region
-    for part in _parts(offer.hourly, metered, offer.monthly_cap):
+    parts = _parts(offer.hourly, metered, offer.monthly_cap)
+    for part in _at_least(parts, offer.minimum):
         yield Line(
             name=f"{offer.instance_type} in {place}{part.month}",
             quantity=_hours(part.length),

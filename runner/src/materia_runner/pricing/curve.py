@@ -90,6 +90,7 @@ def _priced(offer: Offer) -> tuple[object, ...]:
     return (
         offer.hourly,
         offer.billing,
+        offer.minimum,
         offer.monthly_cap,
         offer.extras,
         offer.egress_included_gib,

@@ -103,6 +103,8 @@ def _prices(offer: Offer, *, rents: bool) -> None:
     hourly = offer.hourly
     least = LEAST_OF_A_VCPU * offer.vcpus if rents else Decimal(0)
     price = _money(hourly, "price of an hour", hourly.currency, least=least)
+    if offer.minimum is not None:
+        _money(offer.minimum, "least charge", hourly.currency)
     if offer.monthly_cap is not None:
         least = price * LEAST_CAP_HOURS
         _money(offer.monthly_cap, "most of a month", hourly.currency, least=least)

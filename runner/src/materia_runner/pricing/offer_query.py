@@ -13,13 +13,14 @@ from materia.compute import Offer, Requirements
 from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
 from materia.hookspecs import Opening
 from materia.kit.once import Once
-from materia.plugins import InstalledPlugin, open_plugin
+from materia.plugins import InstalledPlugin
 from materia.printable import on_one_line
 from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
 from materia_runner.concurrency import PATIENCE, ask_each
 from materia_runner.figures import age_text
+from materia_runner.opening import open_plugin
 from materia_runner.pricing.offer_cache import Answer, PriceCache, Question, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.secrets.redaction import redact, to_hide

@@ -81,6 +81,7 @@ def addresses_of(offer: Offer) -> Offer:
     return replace(
         offer,
         hourly=Money(Decimal(0), offer.hourly.currency),
+        minimum=None,
         monthly_cap=None,
         extras=tuple(extra for extra in offer.extras if "address" in extra.name),
     )

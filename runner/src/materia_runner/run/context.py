@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from materia.data import PartitionsRequest
 from materia.errors import MateriaError
-from materia.plugins import InstalledPlugin, Registry, open_plugin, take_secrets
+from materia.plugins import InstalledPlugin, Registry, take_secrets
 from materia.protocols import Sink, Source
 
 from materia_runner.config.pipeline import Pipeline, Stage
@@ -20,6 +20,7 @@ from materia_runner.figures import moment_text
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Output
 from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.opening import open_plugin
 from materia_runner.rental.cost_meter import CostMeter
 from materia_runner.rental.rent import Renter
 from materia_runner.run.machine_facts import MachineFacts
@@ -138,6 +139,18 @@ class RunContext:
         if self._home_sink is None:
             self._home_sink = self._open(self.sink)
         return self._home_sink
+
+    def check_plugins(self) -> None:
+        """Open the source and the sink here, so that one which cannot be used costs nothing.
+
+        Raises:
+            PluginError: one of them lacks a method, or takes other arguments.
+        """
+        for stage in self.pipeline.stages[:1]:
+            with self._heard(stage):
+                self._open(self.source)
+                if self.home_sink() is None:
+                    self._open(self.sink)
 
     def hold_sink(self) -> None:
         """Lock a sink that stays here, until the run has ended or published.

@@ -282,7 +282,9 @@ def _before_renting(
         ArtifactError: an artifact cannot be built.
         BudgetError: the worst case exceeds a cap, or the plan was declined.
         BusyError: another process holds the database of the sink, or another run the lease.
+        PluginError: the source or the sink cannot be used.
     """
+    context.check_plugins()
     _check_budget(context, plan)
     approval.require(
         Planned(plan=plan, unanswered=available.unanswered, left_out=available.left_out)

@@ -72,9 +72,8 @@ def run_stage(
     Raises:
         MateriaError: an error of the stage, the source or the sink.
     """
-    from materia.plugins import open_plugin
-
     from materia_runner.bundled import load_registry
+    from materia_runner.opening import open_plugin
 
     request.workspace.mkdir(parents=True, exist_ok=True)
     registry = load_registry(bundled_only=request.bundled_only)

@@ -2,7 +2,6 @@ from collections.abc import Iterator
 
 import pytest
 from acme_server import AcmeServer, acme_server
-from materia_testing.contracts.sink import SinkContract
 from materia_testing.contracts.source import SourceContract
 
 
@@ -14,8 +13,3 @@ class TestAcmeSource(SourceContract):
     def world(self) -> Iterator[AcmeServer]:
         with acme_server() as world:
             yield world
-
-
-class TestAcmeSink(SinkContract):
-    module = "materia_acme"
-    plugin = "acme"

@@ -24,4 +24,5 @@ class TestAcmeMachines(ProviderContract):
             url=world.service.url,
             timeout=timedelta(seconds=0.6),
             patience=timedelta(seconds=0.6),
+            settle=timedelta(seconds=0.2),
         )

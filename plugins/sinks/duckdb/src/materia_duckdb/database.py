@@ -1,27 +1,20 @@
 """Atomic publish: build in a private working copy, then swap it for the published database.
 
 materia.duckdb                         the published database; only the swap changes it
-.materia.duckdb.work/lock              lock: one materia at a time
-.materia.duckdb.work/materia.duckdb    the working copy
-.materia.duckdb.work/base.json         the state of the published file that the copy starts from
-
-Views contain the name of their database, which DuckDB takes from the file name: so both files have
-the same name.
+.materia.duckdb.work/                  the lock and the working copy (`materia_store.folder`)
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from materia.data import PublishRequest, Table
-from materia.errors import BusyError, SinkError
 from materia_store import atomic_files as durable
 from materia_store import publication
-from materia_store.connection import log, naming, opened, remove
-from materia_store.file_lock import Lock
+from materia_store.connection import log, naming, opened
+from materia_store.folder.working_copy import WorkingCopy
 from materia_store.publication import Publication
 
 REMEDY = f"{publication.REMEDY}, or name another file as sinks.duckdb.path in materia.toml"
@@ -34,10 +27,8 @@ class Database:
         """Publish to *path*, which may be missing; a symbolic link stays a link."""
         self._path = path
         self._target = path.resolve()
-        self._work = self._target.parent / f".{self._target.name}.work"
-        self._copy = self._work / path.name
-        self._base = self._work / "base.json"
-        self._lock: Lock | None = None
+        work = self._target.parent / f".{self._target.name}.work"
+        self._work = WorkingCopy(work, path.name, shown=path, remedy=REMEDY)
         self._read: tuple[list[int], Publication | None] | None = None
 
     def publication(self) -> Publication | None:
@@ -67,22 +58,11 @@ class Database:
             SinkError: the file cannot be read or copied.
         """
         with naming(self._path):
-            self._take_lock()
+            self._work.take_lock()
             self._fold()
-            durable.sweep(self._work)
             with self._held():
-                if self._continues():
-                    return self._copy
-                self._base.unlink(missing_ok=True)
-                remove(self._copy)
-                base = self._fingerprint()
-                if base is not None:
-                    durable.copy(self._target, self._copy)
-                else:
-                    with opened(self._copy, read_only=False, remedy=REMEDY):
-                        pass
-            durable.write(self._base, json.dumps(base))
-            return self._copy
+                state = self._fingerprint()
+                return self._work.start(state, None if state is None else self._target)
 
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
         """Swap the working copy in; when this raises, the published file is unchanged.
@@ -95,25 +75,16 @@ class Database:
             SinkError: a table is missing, or the disk is full.
         """
         with naming(self._path):
-            self._take_lock()
+            self._work.take_lock()
             published = self._known_publication()
             if published is not None and published.run == request.run:
-                self._finish()
+                self._work.finish()
                 return published.tables
-            if not self._copy.exists() or not request.database.samefile(self._copy):
-                raise SinkError(
-                    f"{request.database}: is not the working copy of {self._path}; run again"
-                )
-            self._refuse_changed()
-            with opened(self._copy, read_only=False, remedy=REMEDY) as connection:
-                tables = publication.write(connection, request)
-                connection.execute("CHECKPOINT")
-            # Another connection of this process would keep DuckDB's lock on the published file.
-            with opened(self._copy, read_only=True, remedy=REMEDY) as connection:
-                publication.read(connection, self._copy, remedy=REMEDY)
-            durable.sync(self._copy)
+            self._work.refuse_changed(self._fingerprint())
+            # No connection of this process is open when it returns: DuckDB's lock stays ours.
+            tables = self._work.seal(request)
             self._swap()
-            self._finish()
+            self._work.finish()
             return tables
 
     def _known_publication(self) -> Publication | None:
@@ -134,21 +105,9 @@ class Database:
     def _swap(self) -> None:
         # Closing another descriptor of the published file here would release DuckDB's lock.
         with self._held():
-            self._refuse_changed()
-            self._copy.replace(self._target)
+            self._work.refuse_changed(self._fingerprint())
+            self._work.path.replace(self._target)
         durable.sync(self._target.parent)
-
-    def _take_lock(self) -> None:
-        if self._lock is None:
-            self._work.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self._work / "lock", what=str(self._path))
-
-    def _finish(self) -> None:
-        self._base.unlink(missing_ok=True)
-        remove(self._copy)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
     def _fold(self) -> None:
         """Check the published file, and apply the write-ahead log of a killed writer."""
@@ -161,22 +120,6 @@ class Database:
             ) as connection:
                 connection.execute("CHECKPOINT")
 
-    def _continues(self) -> bool:
-        """Whether a usable copy exists that starts from the published state."""
-        if not self._copy.exists() or self._remembered() != self._fingerprint():
-            return False
-        try:
-            with opened(self._copy, read_only=False, remedy=REMEDY):
-                return True
-        except SinkError:
-            return False
-
-    def _remembered(self) -> object:
-        try:
-            return json.loads(self._base.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return "nothing"
-
     def _fingerprint(self) -> list[int] | None:
         """A value that changes when any process writes to the published file or replaces it."""
         try:
@@ -186,10 +129,3 @@ class Database:
         unfolded = log(self._target)
         written = unfolded.stat().st_size if unfolded.exists() else 0
         return [status.st_ino, status.st_size, status.st_mtime_ns, written]
-
-    def _refuse_changed(self) -> None:
-        if self._remembered() != self._fingerprint():
-            raise BusyError(
-                f"{self._path}: another program changed it since this run began; nothing is "
-                "published. Run again to start from its new state"
-            )

@@ -1,4 +1,4 @@
-"""The sink `duckdb`: raw files (`raw_files`) and the published database (`database`)."""
+"""The sink `duckdb`: raw files (`materia_store.folder`) and the published database."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+from materia_store.folder.raw_files import RawFiles
 
 from materia_duckdb.database import Database
-from materia_duckdb.raw_files import RawFiles
 
 
 class DuckDBSink:
@@ -17,7 +17,7 @@ class DuckDBSink:
     def __init__(self, *, database: Path, raw: Path) -> None:
         """Publish to *database* and keep raw files under *raw*; both may be missing."""
         self._database = Database(database)
-        self._raw = RawFiles(raw)
+        self._raw = RawFiles(raw, setting="sinks.duckdb.raw")
 
     def known(self, source: str, /) -> Mapping[str, Known]:
         """The records of a source by partition key."""

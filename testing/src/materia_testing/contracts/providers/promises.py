@@ -64,7 +64,7 @@ class OffersPromises(ProviderScene):
         self, provider: Provider, needs: Requirements
     ) -> None:
         for offer in provider.offers(needs):
-            amounts = [offer.hourly, offer.monthly_cap, offer.egress_per_gib]
+            amounts = [offer.hourly, offer.minimum, offer.monthly_cap, offer.egress_per_gib]
             for extra in offer.extras:
                 amounts += [extra.hourly, extra.minimum, extra.monthly_cap]
             for money in amounts:

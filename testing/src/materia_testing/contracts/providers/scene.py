@@ -111,6 +111,8 @@ def fitting(offers: Sequence[Offer], needs: Requirements) -> list[Offer]:
 class ProviderScene(Contract):
     """Fixtures: a subclass gives `world` and `open_provider`, and may give other `needs`."""
 
+    section = "a-provider"
+
     @pytest.fixture
     def world(self) -> World:
         """The service behind the provider; a fixture of the provider's own test class."""

@@ -103,6 +103,8 @@ def read_duckdb(path: Path) -> tuple[int, int]:
 class PublishContract(Contract):
     """The promises of `fingerprint`, `published`, `checkout` and `publish`."""
 
+    section = "a-sink"
+
     module: str
     package: str = ""
 

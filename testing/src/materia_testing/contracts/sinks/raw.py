@@ -81,6 +81,8 @@ def in_use(sink: Sink, partition: Partition = JANUARY) -> bytes | None:
 class RawFilesContract(Contract):
     """The promises of `known`, `record`, `refuse` and `find_raw`."""
 
+    section = "a-sink"
+
     module: str
     package: str = ""
 

@@ -51,6 +51,8 @@ def fetch_elsewhere(declared: Declared, partition: Partition, folder: Path) -> F
 class FetchContract(TransferContract):
     """The promises of `partitions` and `fetch`."""
 
+    section = "a-source"
+
     module: str
 
     def test_partitions_are_listed_oldest_first_and_each_once(

@@ -31,6 +31,8 @@ def loaded_at_once(source: Source, world: World, files: Sequence[Kept], database
 class LoadContract(Contract):
     """The promises of `load` and `models`."""
 
+    section = "a-source"
+
     module: str
 
     def test_editions_differ_in_what_is_loaded(

@@ -32,6 +32,8 @@ def needs(world: World, ability: str) -> None:
 class TransferContract(Contract):
     """The promises of `fetch` about validators and broken transfers."""
 
+    section = "a-source"
+
     def test_what_is_asked_for_without_validators_is_read_again(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:

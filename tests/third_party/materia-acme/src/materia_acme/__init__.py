@@ -1,4 +1,4 @@
-"""Acme's monthly prices, a sink that keeps a folder for each run, and Acme's machines.
+"""Acme's monthly prices, a sink of Parquet files, and Acme's machines.
 
 This module only declares. What does the work is imported when it is opened.
 """
@@ -53,7 +53,7 @@ def materia_sinks() -> list[Plugin[Sink]]:
     return [
         Plugin(
             name="acme",
-            summary="a folder for each run, and a link to the newest",
+            summary="Parquet files, a folder for each run",
             open=open_sink,
             settings=(
                 Setting(name="folder", kind="text", default="acme", help="Where it keeps all."),

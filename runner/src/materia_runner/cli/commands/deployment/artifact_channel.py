@@ -190,8 +190,7 @@ def _providers(registry: Registry, pipeline: Pipeline) -> list[str]:
 
 
 def _models(registry: Registry, pipeline: Pipeline, environment: Mapping[str, str]) -> str:
-    from materia.plugins import open_plugin
-
+    from materia_runner.opening import open_plugin
     from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
     found = registry.source(pipeline.source)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from materia.compute import ANY_REGION
 from materia.errors import CredentialsError, MateriaError
-from materia.plugins import open_plugin
 from materia.text import duration_text, together
 from materia_providers.list_entries import left_out_of
 
@@ -17,6 +16,7 @@ from materia_runner.cli.output.text import many
 from materia_runner.codec import plain
 from materia_runner.concurrency import PATIENCE, ask_each
 from materia_runner.folders import prices_folder
+from materia_runner.opening import open_plugin
 from materia_runner.pricing.offer_cache import PriceCache
 from materia_runner.pricing.offer_query import named, one_line
 from materia_runner.secrets.redaction import to_hide

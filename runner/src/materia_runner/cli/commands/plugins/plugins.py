@@ -1,4 +1,4 @@
-"""`materia plugins`: list installed plugins and SQLMesh projects, and those that are broken."""
+"""`materia plugins`: list, write and check plugins, broken ones too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from materia_runner.cli.commands.plugins import check, new
 from materia_runner.cli.context import load_registry, to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import Command, group_app
@@ -48,6 +49,10 @@ def list_plugins(context: typer.Context, *, json: Json = False) -> None:
     """List what is installed; the same as `materia plugins`."""
     before = context.parent is not None and bool(context.parent.params.get("json"))
     _list(context, json=json or before)
+
+
+app.command("new", cls=Command, epilog=new.EPILOG)(new.new)
+app.command("check", cls=Command, epilog=check.EPILOG)(check.check)
 
 
 def _list(context: typer.Context, *, json: bool) -> None:

@@ -46,8 +46,7 @@ def sinks(context: typer.Context, *, config: Config = None, json: Json = False) 
 
 def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
     """Contents of the sink in use: partitions of the source and its sample, published tables."""
-    from materia.plugins import open_plugin
-
+    from materia_runner.opening import open_plugin
     from materia_runner.tables.counts import tables_in
 
     found = registry.sink(pipeline.sink)

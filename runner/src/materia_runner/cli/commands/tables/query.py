@@ -80,7 +80,7 @@ def query(
 
 def sink_in_use(context: typer.Context, config: Path | None) -> tuple[str, Sink]:
     """The name of the sink in use, and the opened sink."""
-    from materia.plugins import open_plugin
+    from materia_runner.opening import open_plugin
 
     registry = load_registry(context)
     pipeline = load_pipeline(registry, config)

@@ -120,8 +120,8 @@ def _data(
     """The partitions in the sink, what is published there, and answers to the report queries."""
     import duckdb
     from materia.errors import SinkError
-    from materia.plugins import open_plugin
 
+    from materia_runner.opening import open_plugin
     from materia_runner.tables.catalog import read_catalog
     from materia_runner.tables.database import opened
     from materia_runner.tables.report_queries import answered, report_queries

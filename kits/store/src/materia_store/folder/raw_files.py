@@ -11,7 +11,6 @@ materia never changes a raw file. A file that the source has replaced stays as h
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pathlib import Path
 from materia.data import Fetched, FetchResult, Known, Partition, RawFile, Refused
 from materia.errors import SinkError
 from materia.kit.files import sha256_of
+
 from materia_store import atomic_files as durable
 from materia_store.known_partitions import (
     KNOWN,
@@ -33,13 +33,19 @@ from materia_store.known_partitions import (
     name,
 )
 
+__all__ = ["RawFiles"]
+
 
 class RawFiles:
     """The raw files of every source, under one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the raw files under *folder*, which may be missing."""
+    def __init__(self, folder: Path, *, setting: str) -> None:
+        """Keep the raw files under *folder*, which may be missing.
+
+        *setting* is the key in materia.toml that names the folder, for messages.
+        """
         self._folder = folder
+        self._setting = setting
         # Cache of the `known.json` files by their state, since they are read many times.
         self._read_before: dict[Path, tuple[tuple[int, ...], Memory]] = {}
 
@@ -111,7 +117,7 @@ class RawFiles:
                 return
             aside = _quarantine(folder, path.name, reason)
             if not aside.exists():
-                _link(path, aside)
+                durable.link(path, aside)
             if was_in_use:
                 known = replace(memory.known, refused=reason, refused_sha256=raw.sha256)
                 memory = replace(memory, known=known)
@@ -157,7 +163,7 @@ class RawFiles:
         if not folder.resolve().is_relative_to(self._folder.resolve()):
             raise SinkError(
                 f"{folder}: a link leads out of {self._folder}; remove the link, and name the "
-                "folder of all raw files as sinks.duckdb.raw in materia.toml"
+                f"folder of all raw files as {self._setting} in materia.toml"
             )
         return folder
 
@@ -171,15 +177,6 @@ def _quarantine(folder: Path, kept: str, reason: str) -> Path:
     aside.mkdir(exist_ok=True)
     durable.write(aside / f"{kept}.reason", f"{reason}\n")
     return aside / kept
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, target)
-        durable.sync(target)
-    durable.sync(target.parent)
 
 
 def _write(path: Path, memory: Memory) -> None:

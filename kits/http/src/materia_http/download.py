@@ -13,8 +13,8 @@ from materia.data import Absent, FetchRequest, Known, Unchanged
 from materia.errors import SourceError
 from materia.kit.http_dates import retry_after
 from materia.kit.validators import usable_date, usable_etag
-from materia_http.client import client
 
+from materia_http.client import client
 from materia_http.headers import (
     Span,
     confirms,
@@ -274,9 +274,7 @@ class _Download:
     def _part_for(self, response: httpx.Response) -> Part:
         """Append the body if it is the rest of the partial file, else start a new file."""
         headers = response.headers
-        part = self._part or Part(
-            self._part_path, self._request.received, limit=self._limit
-        )
+        part = self._part or Part(self._part_path, self._request.received, limit=self._limit)
         self._part = part
         etag = usable_etag(headers.get("ETag"))
         if response.status_code == 206:

@@ -59,6 +59,8 @@ class VerifiedFiles:
         agent: Name of the source for the server's log.
         limit: Most bytes that a file may have.
         patience: Retry and time limits for a server.
+        shows_its_end: Whether `check` notices that the end of a file is missing, as it does with a
+            zip. If not, a file whose length the server does not announce is an error.
 
     Raises:
         VariableError: a variable for proxies or certificates cannot be used.
@@ -74,9 +76,11 @@ class VerifiedFiles:
         agent: str,
         limit: int,
         patience: Patience | None = None,
+        shows_its_end: bool = True,
     ) -> None:
         self._check = check
         self._damaged = damaged
+        self._shows_its_end = shows_its_end
         self._bring: _Bring
         self._patience: Patience | None = None  # with a folder
         if folder is not None:
@@ -107,6 +111,12 @@ class VerifiedFiles:
             arrived = self._ask(request, again=attempt > 1)
             if not isinstance(arrived, Arrived):
                 return arrived
+            if not arrived.framed and not self._shows_its_end:
+                arrived.path.unlink()
+                raise SourceError(
+                    f"{request.partition.url}: the server does not announce the length, so a file "
+                    "that breaks off cannot be noticed; it was not used"
+                )
             result = self._judge(request, arrived)
             if not isinstance(result, Refused):
                 _aside(request).unlink(missing_ok=True)

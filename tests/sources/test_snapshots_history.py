@@ -127,7 +127,7 @@ def test_whatever_the_order_of_loading_replacing_and_removing_the_history_is_the
     shelf = Shelf(tmp_path, RELEASES, since="2025-01")
     every = "SELECT *, 'row' FROM raw.prices_row ORDER BY ALL"
     history = "SELECT * FROM raw.prices_history ORDER BY ALL"
-    for _ in range(8):
+    for _ in range(5):
         for month in chance.sample(MONTHS, 3):
             if month in shelf.raw and chance.random() < 0.4:
                 shelf.drop(month)

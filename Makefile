@@ -6,7 +6,7 @@ RUN = $(UV) run --group dev
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
 .PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone iceberg-parts build \
-	build-artifact sqlmesh-plan push bench bench-rented sweep run check clean
+	build-artifact sqlmesh-plan push docs bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -83,6 +83,9 @@ run:  ## Run the pipeline of materia.toml.
 check:  ## Fail when the last good run is too old.
 	$(UV) run $(RENTING) materia schedule check
 
+docs:  ## Build the pages as a site into OUT, or public/; a broken link fails.
+	$(UV) run --group docs --extra s3 python tools/build_docs.py $(or $(OUT),public)
+
 clean:  ## Remove what tools leave behind; raw files and databases stay.
-	rm -rf dist coverage.xml .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist public coverage.xml .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +

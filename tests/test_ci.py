@@ -24,6 +24,7 @@ CODE = [
     "build:cli",
     "build:wheels",
 ]
+ELSEWHERE = [*CODE, "docs"]  # main is published instead
 PROJECT = ("README.md", "materia.toml")
 
 
@@ -36,25 +37,28 @@ def event(source: str, branch: str | None = "main", **more: Any) -> Event:
 
 
 TABLE = {
-    "main pushed": (event("push"), [*CODE, "deploy:r2"]),
-    "main pushed without a pipeline of one's own": (event("push", present=("README.md",)), CODE),
-    "main by hand": (event("web"), CODE),
-    "a branch pushed": (event("push", "feature"), CODE),
+    "main pushed": (event("push"), [*CODE, "pages", "deploy:r2"]),
+    "main pushed without a pipeline of one's own": (
+        event("push", present=("README.md",)),
+        [*CODE, "pages"],
+    ),
+    "main by hand": (event("web"), ELSEWHERE),
+    "a branch pushed": (event("push", "feature"), ELSEWHERE),
     "a branch pushed that has a merge request": (
         event("push", "feature", CI_OPEN_MERGE_REQUESTS="group/materia!1"),
         [],
     ),
-    "a merge request": (event("merge_request_event", None, changed=("README.md",)), CODE),
+    "a merge request": (event("merge_request_event", None, changed=("README.md",)), ELSEWHERE),
     "a merge request that changes a model": (
         event("merge_request_event", None, changed=("transform/sqlmesh_materia/models/a.sql",)),
-        [*CODE[:3], "sqlmesh:plan", *CODE[3:]],
+        [*ELSEWHERE[:3], "sqlmesh:plan", *ELSEWHERE[3:]],
     ),
     "a merge request with a task": (
         event("merge_request_event", None, changed=("transform/a/b.sql",), TASK="run"),
         [],
     ),
-    "a tag": (event("push", None, CI_COMMIT_TAG="v1"), CODE),
-    "a nightly schedule": (event("schedule"), CODE),
+    "a tag": (event("push", None, CI_COMMIT_TAG="v1"), ELSEWHERE),
+    "a nightly schedule": (event("schedule"), ELSEWHERE),
     "the schedule of sweeps": (event("schedule", TASK="sweep"), ["sweep"]),
     "the schedule of runs": (event("schedule", TASK="run"), ["run"]),
     "the schedule of checks": (event("schedule", TASK="check"), ["check"]),
@@ -124,7 +128,7 @@ def test_the_only_secret_that_the_file_asks_for_is_the_token_of_pulumi() -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["test-cli", "test-coverage", "test-sqlmesh", "push", "sweep", "run", "check"]
+    "target", ["test-cli", "test-coverage", "test-sqlmesh", "push", "docs", "sweep", "run", "check"]
 )
 def test_make_knows_how_to_do_it(target: str) -> None:
     done = subprocess.run(

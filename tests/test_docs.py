@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -57,6 +58,31 @@ def test_what_the_readme_asks_the_database_has_answers(sample: Path) -> None:
     with duckdb.connect(str(sample), read_only=True) as connection:
         for question in filter(str.strip, block.split(";")):
             assert connection.execute(question).fetchall(), question
+
+
+def test_the_answer_that_the_readme_shows_is_the_one_of_the_sample(clone: Workshop) -> None:
+    [block] = blocks(README, "sql")
+    [shown] = [block for block in blocks(README, "text") if "│" in block]
+    done = clone.run("query", block.split(";")[-2])
+
+    assert done.stdout == shown
+
+
+def test_the_month_of_the_readme_is_that_of_the_pages_it_links() -> None:
+    text = README.partition("## What a month costs\n")[2].partition("\n## ")[0]
+    first, production = (
+        (ROOT / f"docs/{name}.md").read_text() for name in ("first-rented-run", "production")
+    )
+    hour, address, month = re.findall(r"30 x \((.+) \+ (.+)\) = ([\d.]+) EUR", text)[0]
+    machine, machine_address, both = re.findall(r"([\d.]+) \+ ([\d.]+) = ([\d.]+) EUR", text)[0]
+
+    assert 30 * (Decimal(hour) + Decimal(address)) == Decimal(month)
+    assert Decimal(machine) + Decimal(machine_address) == Decimal(both)
+    assert f"1 h x {hour} = {hour} EUR" in first
+    assert f"all month costs {machine} EUR" in first
+    assert f"{month} EUR" in first
+    server = re.findall(r"^\| (?:server|its IPv4).+\| ([\d.]+) EUR \|$", production, re.MULTILINE)
+    assert f"{sum(map(Decimal, server)):.2f} EUR" in text
 
 
 def test_the_report_has_the_answers_lineage_and_audits_of_the_sample(clone: Workshop) -> None:

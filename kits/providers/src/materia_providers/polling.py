@@ -46,7 +46,7 @@ def poll(timeout: timedelta) -> Iterator[timedelta]:
 
     There is always a first turn, and a last one when the time is over. The pauses grow from 0.05 to
     2 seconds, so that a fast answer is seen at once and a slow one costs few requests; with a short
-    timeout they start at a fiftieth of it.
+    timeout they start at a fiftieth of it::
 
         for left in poll(timeout):
             if gone():

@@ -84,6 +84,24 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop.of(made_once(tmp_path_factory, "first run", make))
 
 
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Where `materia run --sample` has run with the SQLMesh project of a clone, to be read.
+
+    What it printed is in the files `stdout` and `stderr` beside the working folder.
+    """
+
+    def make(folder: Path) -> None:
+        made = Workshop(folder)
+        made.copy_project()
+        ended = made.run("run", "--sample")
+        assert ended.returncode == 0, ended.stderr
+        (folder / "stdout").write_text(ended.stdout)
+        (folder / "stderr").write_text(ended.stderr)
+
+    return Workshop.of(made_once(tmp_path_factory, "sample run", make))
+
+
 @pytest.fixture
 def run_folders(folders: Workshop, first_run: Workshop) -> Workshop:
     """Such folders of one's own: the run takes seconds, and a copy of what it left does not."""

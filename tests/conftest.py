@@ -45,8 +45,9 @@ def on_neutral_ground() -> None:
 
 on_neutral_ground()
 
-# No test is timed: a machine may be busy.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# No test is timed: a machine may be busy. The campaigns try the usual hundred examples.
+hypothesis.settings.register_profile("thorough", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -39,6 +39,7 @@ test-sqlmesh:  ## Run the tests of the SQLMesh project.
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
+	$(RUN) pytest -m "hypothesis and not campaign" --hypothesis-profile=thorough
 
 test-alone:  ## Install core, each kit and each plugin alone, and hold it to its contract; ONLY=name for one.
 	$(RUN) pytest -m campaign --numprocesses=2 tests/test_alone.py $(if $(ONLY),-k "$(ONLY)")

@@ -45,8 +45,9 @@ def on_neutral_ground() -> None:
 
 on_neutral_ground()
 
-# No test is timed: a machine may be busy.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# No test is timed: a machine may be busy. The campaigns try the usual hundred examples.
+hypothesis.settings.register_profile("thorough", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("untimed")
 
 
@@ -82,6 +83,24 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         assert ended.returncode == 0, ended.stderr
 
     return Workshop.of(made_once(tmp_path_factory, "first run", make))
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Where `materia run --sample` has run with the SQLMesh project of a clone, to be read.
+
+    What it printed is in the files `stdout` and `stderr` beside the working folder.
+    """
+
+    def make(folder: Path) -> None:
+        made = Workshop(folder)
+        made.copy_project()
+        ended = made.run("run", "--sample")
+        assert ended.returncode == 0, ended.stderr
+        (folder / "stdout").write_text(ended.stdout)
+        (folder / "stderr").write_text(ended.stderr)
+
+    return Workshop.of(made_once(tmp_path_factory, "sample run", make))
 
 
 @pytest.fixture

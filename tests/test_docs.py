@@ -30,12 +30,10 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def clone(tmp_path_factory: pytest.TempPathFactory, sample_run: Workshop) -> Workshop:
     """A folder in which the README's first command has run."""
     workshop = Workshop(tmp_path_factory.mktemp("readme"))
-    workshop.write("materia.toml", f'[transform]\nproject = "{ROOT}/transform/sqlmesh_materia"\n')
-    done = workshop.run("run", "--sample")
-    assert done.returncode == 0, done.stderr
+    workshop.take_over(sample_run)
     return workshop
 
 

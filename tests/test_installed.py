@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from fakes.made_once import made_once
 from fakes.stranger import ROOT, Stranger
 from fakes.workshop import Workshop
 
@@ -40,18 +41,19 @@ def declared(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All wheels of the workspace."""
-    here = Stranger(tmp_path_factory.mktemp("wheels"))
-    here.build()
-    return here.wheels
+    return made_once(tmp_path_factory, "wheels", lambda folder: Stranger(folder).build()) / "wheels"
 
 
 @pytest.fixture(scope="module")
 def user(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """An environment with the usual set, by its one name."""
-    here = Stranger(tmp_path_factory.mktemp("user"), wheels=wheels)
-    here.make_environment()
-    here.install("materia-pipelines")
-    return here
+
+    def make(folder: Path) -> None:
+        here = Stranger(folder, wheels=wheels)
+        here.make_environment()
+        here.install("materia-pipelines")
+
+    return Stranger(made_once(tmp_path_factory, "user", make), wheels=wheels)
 
 
 @pytest.fixture(scope="module")

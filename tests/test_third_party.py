@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+from fakes.made_once import made_once
 from fakes.stranger import ROOT, Stranger
 
 pytestmark = pytest.mark.slow
@@ -62,15 +64,17 @@ print(json.dumps({"types": types, "left": said}))
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """An environment with the wheels of core, `local` and materia-acme, and no more of ours."""
-    folder = tmp_path_factory.mktemp("stranger")
-    shutil.copytree(ACME / "tests", folder / "tests")
-    here = Stranger(folder)
-    here.build(*BUILT)
-    here.make_environment()
-    here.install(
-        "materia-runner[ssh,transform]", "materia-testing", "materia-local", "materia-acme"
-    )
-    return here
+
+    def make(folder: Path) -> None:
+        shutil.copytree(ACME / "tests", folder / "tests")
+        here = Stranger(folder)
+        here.build(*BUILT)
+        here.make_environment()
+        here.install(
+            "materia-runner[ssh,transform]", "materia-testing", "materia-local", "materia-acme"
+        )
+
+    return Stranger(made_once(tmp_path_factory, "stranger", make))
 
 
 def test_its_plugins_are_found_beside_ours(stranger: Stranger) -> None:

@@ -88,16 +88,21 @@ def test_what_only_fetches_gets_no_sqlmesh_no_duckdb_and_no_sink_that_stays_at_h
     assert (small["stages"], row["stages"]) == (["extract"], ["extract"])
 
 
-def test_a_stage_runs_from_it_with_nothing_else_than_python(
-    workshop: Workshop, cache: Path, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with what the artifact has: what one test compiled there is ready for another."""
+    workshop = Workshop(tmp_path_factory.mktemp("workshop"))
     workshop.write("materia.toml", f"[transform]\nproject = {json.dumps(str(PROJECT))}\n")
     (built,) = artifact(workshop, "build", cache)
-
-    machine = tmp_path / "machine"
-    for folder in ("data", "scratch"):
-        (machine / folder).mkdir(parents=True)
+    machine = tmp_path_factory.mktemp("machine")
     subprocess.run(["/bin/tar", "--extract", "--file", built["path"]], cwd=machine, check=True)
+    assert not list(machine.rglob("*.pyc"))
+    for folder in ("data", "scratch"):
+        (machine / folder).mkdir()
+    return machine
+
+
+def test_a_stage_runs_from_it_with_nothing_else_than_python(machine: Path) -> None:
     manifest = json.loads((machine / "manifest.json").read_text())
     assert manifest["own"].keys() == {
         "materia-core",
@@ -110,7 +115,6 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(
     }
     assert not _of_others_here(machine / "lib")
     assert {"ipywidgets", "materia-providers", "typer"} <= set(manifest["left_out"])
-    assert not list(machine.rglob("*.pyc"))
     assert _that_name(machine, str(ROOT), str(Path.home()), sys.prefix) == []
 
     extracted = _run(machine, "extract")
@@ -121,12 +125,8 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(
     assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
 
 
-def test_every_module_of_ours_that_is_sent_can_be_imported_there(
-    workshop: Workshop, cache: Path, tmp_path: Path
-) -> None:
-    (built,) = artifact(workshop, "build", cache)
-    subprocess.run(["/bin/tar", "--extract", "--file", built["path"]], cwd=tmp_path, check=True)
-    lib = tmp_path / "lib"
+def test_every_module_of_ours_that_is_sent_can_be_imported_there(machine: Path) -> None:
+    lib = machine / "lib"
     names = [
         ".".join(path.relative_to(lib).with_suffix("").parts).removesuffix(".__init__")
         for room in ("materia", "materia_runner")
@@ -136,7 +136,7 @@ def test_every_module_of_ours_that_is_sent_can_be_imported_there(
 
     subprocess.run(
         [sys._base_executable, "-S", "-P", "-c", lines],  # type: ignore[attr-defined]  # as below
-        cwd=tmp_path,
+        cwd=machine,
         env={"PYTHONPATH": str(lib)},
         check=True,
     )

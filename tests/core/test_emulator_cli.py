@@ -140,11 +140,19 @@ def test_the_pipeline_its_result_and_the_ledger_of_the_user_stay_as_they_are(
     work = tmp_path / "work"
     home.mkdir()
     work.mkdir()
+    # Without the models of materia-transform: nothing here depends on them.
+    hidden = tmp_path / "site/materia_transform-0.dist-info"
+    hidden.mkdir(parents=True)
+    (hidden / "METADATA").write_text("Metadata-Version: 2.1\nName: materia-transform\n")
     (work / "materia.toml").write_text(
         '[sinks.duckdb]\npath = "mine.duckdb"\n[budget]\nmonthly = "0.30"\n'
         '[providers.hetzner]\nregions = ["hel1"]\n'
     )
-    shell = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    shell = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONPATH": str(hidden.parent),
+    }
 
     def materia(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

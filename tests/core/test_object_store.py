@@ -58,9 +58,9 @@ def store() -> Iterator[OddStore]:
     store.close()
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Artifact:
-    path = tmp_path / "a.tar.gz"
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    path = tmp_path_factory.mktemp("artifact") / "a.tar.gz"
     path.write_bytes(b"what workers run")
     digest = sha256(b"what workers run").hexdigest()
     return Artifact(path=path, sha256=digest, python="3.11", architecture="x86_64", size=16)
@@ -97,16 +97,26 @@ def test_every_setting_that_the_client_knows_is_tried() -> None:
     assert {"AWS_ENDPOINT_URL_S3", "AWS_SKIP_SIGNATURE", "AWS_PROXY_URL"} <= set(SETTINGS)
 
 
+@pytest.fixture(scope="module")
+def plain(
+    artifact: Artifact, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], set[str]]:
+    """The requests, and the names of their headers, where no variable is set."""
+    store = OddStore()
+    use(store, tmp_path_factory.mktemp("plain"), artifact)
+    store.close()
+    return shapes(store), set(store.headers)
+
+
 @pytest.mark.parametrize("value", [*VALUES, "another store"])
 def test_no_variable_of_the_client_changes_a_request(
-    store: OddStore,
+    plain: tuple[list[str], set[str]],
     tmp_path: Path,
     artifact: Artifact,
     monkeypatch: pytest.MonkeyPatch,
     value: str,
 ) -> None:
-    use(store, tmp_path / "plain", artifact)
-    plain, headers = shapes(store), set(store.headers)
+    requests, headers = plain
     other, there = OddStore(), OddStore()
     try:
         for name in SETTINGS:
@@ -115,7 +125,7 @@ def test_no_variable_of_the_client_changes_a_request(
         use(there, tmp_path / "set", artifact)
 
         assert other.requests == []
-        assert shapes(there) == plain
+        assert shapes(there) == requests
         assert there.headers == headers
     finally:
         other.close()

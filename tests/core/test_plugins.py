@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -57,12 +58,23 @@ def test_what_a_plugin_prints_while_it_loads_is_not_in_the_output(folders: Works
     assert folders.run("plugins").stderr == "hello\n"
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_listed_and_stops_no_other(folders: Workshop, name: str) -> None:
-    install(folders, name)
+@pytest.fixture(scope="module")
+def beside_broken(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, dict[str, Any]], CompletedProcess[str]]:
+    """The list of plugins where all of these are installed, and a stage that ran beside them."""
+    folders = Workshop(tmp_path_factory.mktemp("broken"))
+    folders.pipe_folders()
+    for name in BROKEN:
+        install(folders, name)
+    return listed(folders), folders.run("pipeline", "run", "extract")
 
-    rows = listed(folders)
-    ended = folders.run("pipeline", "run", "extract")
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_is_listed_and_stops_no_other(
+    beside_broken: tuple[dict[str, dict[str, Any]], CompletedProcess[str]], name: str
+) -> None:
+    rows, ended = beside_broken
 
     assert rows[f"None {name}"]["status"] == "broken"
     assert rows[f"None {name}"]["distribution"] == f"materia-{name}"

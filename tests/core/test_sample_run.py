@@ -6,24 +6,17 @@ import json
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from fakes.workshop import Workshop, wait_until
 
-PROJECT = Path(__file__).resolve().parents[2] / "transform" / "sqlmesh_materia"
-
 
 @pytest.fixture
 def clone(workshop: Workshop) -> Workshop:
     """A folder with the SQLMesh project where a clone has it."""
-    shutil.copytree(
-        PROJECT,
-        workshop.directory / "transform" / "sqlmesh_materia",
-        ignore=shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*"),
-    )
+    workshop.copy_project()
     return workshop
 
 
@@ -40,24 +33,29 @@ def serving(clone: Workshop) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def test_the_sample_is_built_shown_and_not_built_again(clone: Workshop) -> None:
-    first = clone.run("run", "--sample")
-    assert first.returncode == 0, first.stderr
-    second = clone.run("run", "--sample", "--json")
-    look = first.stdout.partition("Look at it:\n")[2].splitlines()[0]
+def test_the_sample_is_built_shown_and_not_built_again(
+    workshop: Workshop, sample_run: Workshop
+) -> None:
+    printed, warned = (
+        (sample_run.directory.parent / name).read_text() for name in ("stdout", "stderr")
+    )
+    workshop.take_over(sample_run)
+    left = sorted(path.name for path in workshop.directory.iterdir())
+    second = workshop.run("run", "--sample", "--json")
+    look = printed.partition("Look at it:\n")[2].splitlines()[0]
     looked = subprocess.run(
-        shlex.split(look), cwd=clone.directory, capture_output=True, text=True, check=True
+        shlex.split(look), cwd=workshop.directory, capture_output=True, text=True, check=True
     )
 
-    assert "serving.obt_commodity_metrics" in first.stdout
-    assert "This was sample data." in first.stdout
-    assert first.stderr == ""
+    assert "serving.obt_commodity_metrics" in printed
+    assert "This was sample data." in printed
+    assert warned == ""
     assert looked.stdout.count("\n") > 10
     result = json.loads(second.stdout)["stages"][1]["result"]
     assert not result["published"]
-    left = sorted(path.name for path in clone.directory.iterdir())
     assert left == [".materia", ".materia.duckdb.work", "materia.duckdb", "raw", "transform"]
-    assert [path.name for path in clone.home.iterdir()] == [".local"]  # the ledger and the logs
+    assert sorted(path.name for path in workshop.directory.iterdir()) == left
+    assert [path.name for path in workshop.home.iterdir()] == [".local"]  # the ledger and the logs
 
 
 @pytest.mark.campaign

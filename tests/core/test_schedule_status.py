@@ -92,17 +92,19 @@ def test_a_store_that_finds_nothing_at_all_is_an_error_of_the_bucket(
 
 
 def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
-    folders: Workshop, server: S3Server
+    run_folders: Workshop, server: S3Server
 ) -> None:
     bucket = server.new_bucket()
-    text = (folders.directory / "materia.toml").read_text()
+    text = (run_folders.directory / "materia.toml").read_text()
     address = f'[artifacts]\nbucket = "s3://{bucket}/m"\nendpoint = "{server.endpoint}"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
+    run_folders.write("materia.toml", f"{text}{address}")
+    run_folders.write("in/2024-02.csv", "#crash\n")
 
-    failed = folders.run("run", "--quiet", environment=KEYS)
+    failed = run_folders.run("run", "--quiet", environment=KEYS)
     written = json.loads(server.content(bucket, "m/status/folder.json"))
-    checked = folders.run("schedule", "check", environment={**KEYS, "MATERIA_STATE_DIR": "/none"})
+    checked = run_folders.run(
+        "schedule", "check", environment={**KEYS, "MATERIA_STATE_DIR": "/none"}
+    )
 
     assert failed.returncode == 1
     assert (written["exit_code"], written["good_at"]) == (1, None)
@@ -110,13 +112,13 @@ def test_a_run_writes_its_status_into_the_bucket_and_any_computer_can_check_it(
     assert "no run of folder has succeeded: the last run ended " in checked.stderr
 
 
-def test_a_bucket_that_is_down_changes_no_run(folders: Workshop) -> None:
-    text = (folders.directory / "materia.toml").read_text()
+def test_a_bucket_that_is_down_changes_no_run(run_folders: Workshop) -> None:
+    text = (run_folders.directory / "materia.toml").read_text()
     address = '[artifacts]\nbucket = "s3://b"\nendpoint = "http://127.0.0.1:1"\n'
-    folders.write("materia.toml", f"{text}{address}")
-    folders.write("in/2024-02.csv", "#crash\n")
+    run_folders.write("materia.toml", f"{text}{address}")
+    run_folders.write("in/2024-02.csv", "#crash\n")
 
-    failed = folders.run("run", "--quiet")
+    failed = run_folders.run("run", "--quiet")
 
     assert failed.returncode == 1
     assert "warning: the status of this run was not written: " in failed.stderr

@@ -115,14 +115,14 @@ def test_a_wait_outlasts_the_boot(machines: SshMachines) -> None:
     started = time.monotonic()
     text = a_user_data(key, host_key)
     host = machines.boot(
-        Booting(provider="acme", id="1", name="slow", user_data=text, boot_seconds=0.5)
+        Booting(provider="acme", id="1", name="slow", user_data=text, boot_seconds=2)
     )
     booted = time.monotonic() - started
 
     wait_until_reachable(host, machines.port, host_key.public, READY)
 
-    assert booted < 0.4
-    assert time.monotonic() - started >= 0.5
+    assert booted < 2
+    assert time.monotonic() - started >= 2
 
 
 def test_nothing_there_is_a_timeout_that_says_so() -> None:
@@ -133,7 +133,7 @@ def test_nothing_there_is_a_timeout_that_says_so() -> None:
     ) as raised:
         wait_until_reachable("127.9.9.9", 9, generate_key().public, SHORT)
     assert not isinstance(raised.value, HostKeyError)
-    assert 0.5 <= time.monotonic() - started < 3
+    assert 0.5 <= time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("host_key", [None, generate_key().public], ids=["any key", "one key"])

@@ -24,7 +24,7 @@ def test_a_hung_script_is_ended_at_its_limit(session: Session, worker: Worker) -
     end = session.run_command(a_script("sleep", "801", limit=SECOND), print)
 
     assert (end.status, end.reason, end.ok) == (-signal.SIGTERM, "limit", False)
-    assert 1 <= time.monotonic() - started < 5
+    assert 1 <= time.monotonic() - started < 60
     assert not runs(worker, "801")
 
 
@@ -45,7 +45,7 @@ def test_what_a_script_leaves_behind_ends_with_it(session: Session, worker: Work
     end = session.run_command(a_script("sh", "-c", "setsid sleep 803 & echo left"), print)
 
     assert end.ok
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert not runs(worker, "803")
 
 

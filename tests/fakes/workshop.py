@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 TESTS = Path(__file__).resolve().parents[1]
+PROJECT = TESTS.parent / "transform/sqlmesh_materia"
 DEADLINE_SECONDS = 60.0
 
 
@@ -74,6 +75,14 @@ class Workshop:
         self.write("materia.toml", 'source = "folder"\nsink = "folder"\n')
         self.write("in/2024-01.csv", "apples,1\npears,2\n")
         self.write("in/2024-02.csv", "apples,3\n")
+
+    def copy_project(self) -> None:
+        """Put the SQLMesh project where a clone has it."""
+        shutil.copytree(
+            PROJECT,
+            self.directory / "transform/sqlmesh_materia",
+            ignore=shutil.ignore_patterns(".cache", "logs", "__pycache__", "*.duckdb*"),
+        )
 
     def take_over(self, other: Workshop) -> None:
         """Copy what runs left in the folder and the home of *other*, into which none ran here."""

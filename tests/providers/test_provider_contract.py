@@ -131,23 +131,30 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_promise_fails_the_test_of_it(fault: str, tmp_path: Path) -> None:
-    code, expected = FAULTS[fault]
-    module = tmp_path / "test_breaking.py"
-    module.write_text(MODULE.format(fault=code))
-
-    ended = subprocess.run(
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What one pytest says of all of them, each under the test of its promise."""
+    folder = tmp_path_factory.mktemp("breaking")
+    chosen = []
+    for number, (code, expected) in enumerate(FAULTS.values()):
+        module = folder / f"test_{number}.py"
+        module.write_text(MODULE.format(fault=code))
+        chosen.append(f"{module}::TestBreaking::{expected}")
+    return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
-            *("-o", f"pythonpath={TESTS}", "-k", expected, "--rootdir", str(tmp_path)),
-            *("-c", "/dev/null", str(module)),
+            *("-o", f"pythonpath={TESTS}", "--rootdir", str(folder), "-c", "/dev/null", *chosen),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-    )
+    ).stdout
 
-    failed = set(re.findall(r"^FAILED .*::(\w+)", ended.stdout, re.MULTILINE))
-    assert failed == {expected}, ended.stdout
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_promise_fails_the_test_of_it(fault: str, report: str) -> None:
+    number = list(FAULTS).index(fault)
+
+    failed = set(re.findall(rf"^FAILED .*\btest_{number}\.py::.*::(\w+)", report, re.MULTILINE))
+    assert failed == {FAULTS[fault][1]}, report

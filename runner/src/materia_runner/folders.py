@@ -23,6 +23,11 @@ def artifacts_folder(environment: Mapping[str, str]) -> Path:
     return user_cache(environment) / "artifacts"
 
 
+def recordings_folder(environment: Mapping[str, str]) -> Path:
+    """Cache folder for recorded builds of SQLMesh models."""
+    return user_cache(environment) / "builds"
+
+
 def state_folder(environment: Mapping[str, str]) -> Path:
     """State folder with the ledger: MATERIA_STATE_DIR, or the XDG state folder."""
     if given := environment.get(STATE_VARIABLE, ""):

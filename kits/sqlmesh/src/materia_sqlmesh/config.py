@@ -35,10 +35,8 @@ from sqlmesh.utils import UniqueKeyDict
 from sqlmesh.utils.errors import ConfigError
 
 from materia_sqlmesh.as_written import ENGINE, as_written
+from materia_sqlmesh.duckdb_settings import CATALOG, connector_settings
 
-# SQLMesh writes the catalog into names and into its state, and DuckDB names the catalog after the
-# file. With one fixed alias, a renamed or copied database is the same to SQLMesh.
-CATALOG = "materia"
 PROD_VARIABLE = "MATERIA_DATABASE"
 DEV_VARIABLE = "MATERIA_DEV_DATABASE"
 # Earlier than the oldest release of any bundled source; only a bound for intervals.
@@ -127,14 +125,7 @@ def connection(database: Path | None) -> DuckDBConnectionConfig:
     return DuckDBConnectionConfig(
         catalogs={CATALOG: DuckDBAttachOptions(type="duckdb", path=path)},
         concurrent_tasks=1,
-        connector_config={
-            # With Python's own memory a transform stays near 1 GB; DuckDB spills the rest to disk.
-            "memory_limit": "700MB",
-            # ORDER BY still holds; keeping the insertion order otherwise costs memory.
-            "preserve_insertion_order": "false",
-            # The default for a database in memory would spill to `.tmp` in the current folder.
-            "temp_directory": f"{path}.tmp",
-        },
+        connector_config=dict(connector_settings(path)),
     )
 
 

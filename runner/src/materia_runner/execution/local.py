@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,7 @@ from materia.printable import printable
 from materia_providers.local_process import lock_for_process, note_group
 
 from materia_runner.codec import LONGEST_LINE, MalformedError
+from materia_runner.folders import recordings_folder
 from materia_runner.messages import events, stage_results
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.events import Failed, Observe, Result
@@ -48,6 +50,7 @@ def run_worker(
     """
     if instance.host is not None:
         raise StageError(f"{request.stage}: {instance.provider} is not this machine")
+    request = replace(request, recordings=recordings_folder(environment))
     with lock_for_process(Path(instance.directory)) as lock:
         process = subprocess.Popen(  # -P: import nothing from the working directory
             [sys.executable, "-P", "-m", "materia_runner.worker.stage_process"],

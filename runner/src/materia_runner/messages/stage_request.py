@@ -35,6 +35,8 @@ class WorkerRequest:
         bundled_only: Whether to load only the plugins that come with materia.
         at_home: State of a sink that stays with the runner; None means that the worker opens the
             sink itself.
+        recordings: Folder for recorded builds of models, which the runner alone writes to; None on
+            a rented machine.
     """
 
     run: str
@@ -50,6 +52,7 @@ class WorkerRequest:
     everything: bool = False
     bundled_only: bool = False
     at_home: AtHome | None = None
+    recordings: Path | None = None
 
     @property
     def kept_as(self) -> str:

@@ -34,6 +34,7 @@ from materia_runner.worker.ownership import (
     refuse_other_source,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
+from materia_runner.worker.sqlmesh.replay_build import is_recorded
 
 
 def build(
@@ -134,8 +135,8 @@ def _build_new(
 ) -> Mapping[str, object]:
     known = sink.known(request.kept_as)
     files = _files_in_use(known)
-    ahead = _import_ahead(request.workspace)
     database = sink.checkout()
+    ahead = _import_ahead(request, database, projects)
     before = published_names(database)
     scratch = request.workspace / "load"
     scratch.mkdir(exist_ok=True)
@@ -182,7 +183,11 @@ def _build_new(
     emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     report = transform(
         TransformRequest(
-            database=database, projects=projects, affected=load.affected, progress=progress
+            database=database,
+            projects=projects,
+            affected=load.affected,
+            progress=progress,
+            recordings=request.recordings,
         )
     )
     removed = check_removed(before, report.tables, project=request.project, sink=request.sink)
@@ -272,8 +277,12 @@ def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: Wor
     )
 
 
-def _import_ahead(workspace: Path) -> threading.Thread:
+def _import_ahead(
+    request: WorkerRequest, database: Path, projects: tuple[Path, ...]
+) -> threading.Thread:
     """Import SQLMesh in a thread during the load, which waits for the disk and for DuckDB.
+
+    Not when a recorded build will do without it.
 
     Raises:
         PluginError: SQLMesh is not installed.
@@ -287,8 +296,9 @@ def _import_ahead(workspace: Path) -> threading.Thread:
 
     # SQLMesh reads both on import. Without them it would write to the user's home, and read a
     # configuration from there.
-    os.environ.update(ENVIRONMENT, SQLMESH_HOME=str(workspace / "sqlmesh"))
-    ahead = threading.Thread(target=importlib.import_module, args=("sqlmesh",), daemon=True)
+    os.environ.update(ENVIRONMENT, SQLMESH_HOME=str(request.workspace / "sqlmesh"))
+    name = "duckdb" if is_recorded(database, request.recordings, projects) else "sqlmesh"
+    ahead = threading.Thread(target=importlib.import_module, args=(name,), daemon=True)
     ahead.start()
     return ahead
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -50,21 +50,36 @@ def sentences_of(context: Context, findings: Sequence[Finding]) -> tuple[str, ..
     return tuple(dict.fromkeys(sentences))
 
 
-def with_rows(finding: Finding, grain: Sequence[str], run: Run) -> str:
-    """The sentence of a finding and its first rows, ordered by the *grain* of the model."""
+def found_sentence(model: str, audit: str, rows: int) -> str:
+    """The sentence about an audit that only warns."""
+    return f"{model}: audit {audit} found {rows} {'row' if rows == 1 else 'rows'}"
+
+
+def with_rows(
+    finding: Finding, grain: Sequence[str], run: Run, *, conditions: Collection[str] | None = None
+) -> str:
+    """The sentence of a finding and its first rows, ordered by the *grain* of the model.
+
+    Args:
+        finding: The failed audit.
+        grain: Columns of the model's key.
+        run: Runs a query.
+        conditions: Columns that the conditions of the audit name; None to look for them.
+    """
     import duckdb
-    from sqlglot.errors import SqlglotError
 
     try:
         names, _ = run(f"SELECT * FROM ({finding.query}) AS found LIMIT 0")
-        columns = chosen_columns(names, grain, finding.query)
+        if conditions is None:
+            conditions = columns_of_conditions(finding.query) if len(names) > NARROW else ()
+        columns = chosen_columns(names, grain, conditions)
         listed = ", ".join(f'"{name}"' for name in columns)
         _, rows = run(
             f"SELECT DISTINCT {listed} FROM ({finding.query}) AS found "
             f"ORDER BY {listed} LIMIT {SHOWN_ROWS}"
         )
     # Without its rows the finding is still worth showing.
-    except (duckdb.Error, SqlglotError):
+    except duckdb.Error:
         return finding.sentence
     shown = [
         ", ".join(f"{name} {value_text(value)}" for name, value in zip(columns, row, strict=True))
@@ -74,19 +89,27 @@ def with_rows(finding: Finding, grain: Sequence[str], run: Run) -> str:
     return f"{finding.sentence}: {'; '.join([*shown, *more])}"
 
 
-def chosen_columns(names: Sequence[str], grain: Sequence[str], query: str) -> list[str]:
-    """The columns to show: the key first, then the columns that the audit checks."""
+def columns_of_conditions(query: str) -> set[str]:
+    """The columns that the conditions of a query name; none when it cannot be parsed."""
     from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
 
+    try:
+        parsed = parse_one(query, dialect="duckdb")
+    except SqlglotError:
+        return set()
+    conditions = parsed.find_all(exp.Where)
+    return {column.name for one in conditions for column in one.find_all(exp.Column)}
+
+
+def chosen_columns(
+    names: Sequence[str], grain: Sequence[str], conditions: Collection[str]
+) -> list[str]:
+    """The columns to show: the key first, then the columns that the audit checks."""
     key = [name for name in grain if name in names]
     others = [name for name in names if name not in key]
     if len(names) > NARROW:
-        asked = {
-            column.name
-            for where in parse_one(query, dialect="duckdb").find_all(exp.Where)
-            for column in where.find_all(exp.Column)
-        }
-        others = [name for name in others if name in asked]
+        others = [name for name in others if name in conditions]
     return [*key, *others] or list(names[:NARROW])
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
+    from materia_runner.worker.sqlmesh.recorded_build import RecordedBuild
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
@@ -47,12 +48,14 @@ class TransformRequest:
             are rebuilt for these, all others whole. Empty when the raw layer has not changed;
             models with a changed definition are built all the same.
         progress: Callback after each model: its name, the number of models done, and of all.
+        recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
     """
 
     database: Path
     projects: tuple[Path, ...]
     affected: tuple[date, ...] = ()
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+    recordings: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +90,57 @@ def transform(request: TransformRequest) -> TransformReport:
         StageError: a unit test or a blocking audit failed, or a model could not be built; the
             message names the model, the audit and the number of rows.
     """
+    if (replayed := _replayed(request)) is not None:
+        return replayed
     os.environ.update(ENVIRONMENT)
     # SQLMesh's libraries print warnings for their developers on every import.
     with warnings.catch_warnings(action="ignore"):
         return _transform(request)
+
+
+def _replayed(request: TransformRequest) -> TransformReport | None:
+    """The report of a build without SQLMesh, when the last one of this database was recorded."""
+    from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.replay_build import replay
+
+    if request.recordings is None:
+        return None
+    done = replay(
+        request.database,
+        request.recordings,
+        fingerprint_of_tests(request.projects),
+        request.affected,
+        request.progress,
+    )
+    if done is None:
+        return None
+    return TransformReport(
+        tables=done.tables,
+        models=done.models,
+        audits=done.audits,
+        tests=0,
+        skipped=SKIPPED,
+        warnings=done.warnings,
+    )
+
+
+def _recorded(
+    context: Context, request: TransformRequest, fingerprint: str
+) -> tuple[Path, RecordedBuild] | None:
+    """The finished build for the next run, and its file; None when there is nothing to keep."""
+    from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.record_build import record
+    from materia_runner.worker.sqlmesh.recorded_build import path_of
+    from materia_runner.worker.sqlmesh.replay_build import note_ended
+
+    # A file that was edited meanwhile may have been read before or after that.
+    if request.recordings is None or fingerprint_of_tests(request.projects) != fingerprint:
+        return None
+    fetchall = context.engine_adapter.fetchall
+    note_ended(fetchall, context.engine_adapter.execute)
+    path = path_of(request.recordings, fingerprint, fetchall)
+    build = record(context, path)
+    return None if build is None else (path, build)
 
 
 def _transform(request: TransformRequest) -> TransformReport:
@@ -103,6 +153,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         have_passed,
         note_passed,
     )
+    from materia_runner.worker.sqlmesh.replay_build import keep
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
 
     upgraded = [drop_other_state(request.database, running_versions())]
@@ -128,6 +179,9 @@ def _transform(request: TransformRequest) -> TransformReport:
                     note_passed(context, fingerprint)
                 _detach_from_catalog(context)
                 tables = _tables(context)
+                recorded = _recorded(context, request, fingerprint)
+            if recorded is not None:
+                keep(request.database, *recorded)
         except SQLMeshError as error:
             raise StageError(_message(quiet, error)) from error
     return TransformReport(
@@ -279,7 +333,7 @@ def _detach_from_catalog(context: Context) -> None:
     SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
     views would break in a file of another name; without the catalog they work in any file.
     """
-    from materia_sqlmesh.config import CATALOG
+    from materia_sqlmesh.duckdb_settings import CATALOG
     from sqlglot import exp, parse_one
 
     adapter = context.engine_adapter

@@ -10,7 +10,7 @@ from typing import Any
 from sqlmesh.core.console import NoopConsole, get_console, set_console
 from sqlmesh.utils.errors import NodeAuditsErrors
 
-from materia_runner.worker.sqlmesh.audit_rows import Finding
+from materia_runner.worker.sqlmesh.audit_rows import Finding, found_sentence
 
 # SQLMesh's message for a failed audit that does not stop the plan.
 AUDIT = re.compile(r"(?P<model>[^:]+): '(?P<audit>\w+)' audit error: (?P<rows>\d+) rows? failed")
@@ -61,7 +61,7 @@ class QuietConsole(NoopConsole):
             self.warnings.append(message)
             return
         model, name, rows = audit["model"], audit["audit"], int(audit["rows"])
-        sentence = f"{model}: audit {name} found {_many(rows)}"
+        sentence = found_sentence(model, name, rows)
         self.found.append(Finding(model=model, sentence=sentence, rows=rows, query=query))
 
     def log_error(self, message: str) -> None:

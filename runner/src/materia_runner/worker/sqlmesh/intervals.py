@@ -55,9 +55,10 @@ def forget(context: Context, affected: Sequence[date]) -> None:
         *((by_time, span) for span in affected_spans),
     ]
     for models, (first, last) in changes:
-        interval = (_milliseconds(first), _milliseconds(last + timedelta(days=1)))
+        interval = (milliseconds(first), milliseconds(last + timedelta(days=1)))
         state.remove_intervals([(model, interval) for model in models], remove_shared_versions=True)
 
 
-def _milliseconds(day: date) -> int:
+def milliseconds(day: date) -> int:
+    """Milliseconds since 1970 of the beginning of a day, as SQLMesh's state has times."""
     return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,241 @@
+"""Record a build: the statements that SQLMesh would run for each model, without running them.
+
+SQLMesh itself writes them, for two made-up intervals of time. Where the texts differ by more than
+the days of these, or where code of the project takes part, the build is not recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duckdb import Error as DuckDBError
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.model import SeedModel, SqlModel
+from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotEvaluator
+from sqlmesh.utils.errors import SQLMeshError
+
+from materia_runner.worker.sqlmesh.audit_rows import columns_of_conditions
+from materia_runner.worker.sqlmesh.recorded_build import (
+    BY_TIME,
+    FIRST_DAY,
+    FULL,
+    LAST_DAY,
+    VIEW,
+    RecordedAudit,
+    RecordedBuild,
+    RecordedModel,
+)
+
+if TYPE_CHECKING:
+    from sqlmesh import Context
+
+# First and last day of intervals that no project names.
+INTERVALS = (("1811-05-17", "1823-08-28"), ("1834-01-26", "1845-10-13"))
+# Times of execution, one for each interval.
+CLOCKS = ("1851-02-03", "1862-11-19")
+OF_TIME = re.compile(r"@\W*(start|end|execution|latest)_|@(eval|sql|def|macro)\b", re.IGNORECASE)
+WRITES = re.compile(
+    r"(/\*.*?\*/\s*)?(CREATE|INSERT|DELETE|COMMENT|ALTER|DROP|UPDATE|MERGE)\b", re.DOTALL
+)
+DIALECT = "duckdb"
+
+
+class NotRecordedError(Exception):
+    """A model is of a form that only SQLMesh can build."""
+
+
+class DryAdapter(DuckDBEngineAdapter):
+    """An adapter that keeps the statements that write, and answers audits with no rows."""
+
+    def _execute(self, sql: str, *settings: Any, **options: Any) -> None:
+        if WRITES.match(sql):
+            self._extra_config["written"].append(sql)
+        else:
+            super()._execute(sql, *settings, **options)
+
+    def fetchone(self, query: Any, *settings: Any, **options: Any) -> tuple[Any, ...] | None:
+        """No rows for the count of an audit."""
+        counts = isinstance(query, exp.Select) and isinstance(query.selects[0], exp.Count)
+        return (0,) if counts else super().fetchone(query, *settings, **options)
+
+
+def record(context: Context, path: Path) -> RecordedBuild | None:
+    """The build of *context*, whose tables are built; None if it cannot be, or is, at *path*."""
+    if path.exists():
+        return None
+    with suppress(NotRecordedError, SQLMeshError, SqlglotError, DuckDBError):
+        return _Recorder(context).build()
+    return None
+
+
+class _Recorder:
+    def __init__(self, context: Context) -> None:
+        adapter = context.engine_adapter
+        self._context = context
+        self._written: list[str] = []
+        dry = DryAdapter(
+            adapter._connection_pool,  # noqa: SLF001 -- as its own copies with other settings do
+            dialect=DIALECT,
+            default_catalog=context.default_catalog,
+            null_connection=True,
+            written=self._written,
+        )
+        self._evaluator = SnapshotEvaluator({"": dry})
+        self._snapshots = {one.name: one for one in context.snapshots.values()}
+
+    def build(self) -> RecordedBuild:
+        models, names = [], []
+        for node in self._context.dag.sorted:
+            snapshot = self._snapshots.get(node)
+            if snapshot is None or snapshot.is_external:
+                continue
+            if not snapshot.is_model:
+                raise NotRecordedError(node)
+            names.append(snapshot.model.name)
+            if not isinstance(snapshot.model, SeedModel):
+                models.append(self._model(snapshot))
+        tables = {
+            part
+            for one in self._snapshots.values()
+            if one.is_model and not one.is_external
+            for part in (_plain(one.table_name()), _plain(one.model.name))
+        }
+        return RecordedBuild(
+            models=tuple(models),
+            tables=tuple(sorted(names)),
+            definitions=dict.fromkeys(sorted(tables), ""),
+        )
+
+    def _model(self, snapshot: Snapshot) -> RecordedModel:
+        model = snapshot.model
+        if not isinstance(model, SqlModel) or not _is_plain(snapshot):
+            raise NotRecordedError(model.name)
+        by_time = str(model.kind.name) == BY_TIME
+        texts = [
+            str(model.query),
+            *(f"{audit.query} {args}" for audit, args in model.audits_with_args),
+        ]
+        statements, audits = self._texts(snapshot, 0)
+        if by_time or any(map(OF_TIME.search, texts)):
+            again = self._texts(snapshot, 1)
+            opened = _open((statements, audits), 0)
+            if opened != _open(again, 1) or (not by_time and again != (statements, audits)):
+                raise NotRecordedError(model.name)
+            statements, audits = opened
+        return RecordedModel(
+            name=model.name,
+            node=snapshot.name,
+            identifier=snapshot.identifier,
+            version=str(snapshot.version),
+            kind=str(model.kind.name),
+            statements=() if snapshot.is_view else tuple(statements),
+            audits=tuple(audits),
+            grain=tuple(
+                column.name for grain in model.grains for column in grain.find_all(exp.Column)
+            ),
+        )
+
+    def _texts(self, snapshot: Snapshot, number: int) -> tuple[list[str], list[RecordedAudit]]:
+        """The statements that build a version of a model, and its audits."""
+        first, last = map(_midnight, INTERVALS[number])
+        parents = {one.name: self._snapshots[one.name] for one in snapshot.parents}
+        options: dict[str, Any] = {
+            "start": first,
+            "end": last + timedelta(days=1),
+            "execution_time": _midnight(CLOCKS[number]),
+            "snapshots": {**parents, snapshot.name: snapshot},
+            "deployability_index": DeployabilityIndex.all_deployable(),
+        }
+        self._written.clear()
+        if not snapshot.is_view:
+            self._evaluator.evaluate(snapshot, target_table_exists=True, **options)
+        results = self._evaluator.audit(snapshot, **options)
+        audits = []
+        for result in results:
+            if result.query is None:  # an audit that the project skips
+                continue
+            query = result.query.sql(DIALECT)
+            audits.append(
+                RecordedAudit(
+                    name=result.audit.name,
+                    blocking=result.blocking,
+                    query=query,
+                    columns=tuple(sorted(columns_of_conditions(query))),
+                )
+            )
+        return list(self._written), audits
+
+
+def _is_plain(snapshot: Snapshot) -> bool:
+    """Whether nothing but its query makes a model, and its intervals are days."""
+    model: Any = snapshot.model
+    kind = model.kind
+    usual_times = (
+        model.cron == "@daily"
+        and not model.interval_unit_
+        and not any(
+            getattr(kind, name, None)
+            for name in ("lookback", "batch_size", "auto_restatement_cron", "forward_only")
+        )
+    )
+    of_code = model.python_env or not isinstance(model.query, exp.Query)
+    more = (
+        model.pre_statements
+        or model.post_statements
+        or model.on_virtual_update
+        or model.signals
+        or model.depends_on_self
+        or model.jinja_macros.root_macros
+        or model.gateway
+        or model.session_properties_
+        or model.physical_properties_
+        or not model.enabled
+    )
+    return (
+        str(kind.name) in {FULL, VIEW, BY_TIME}
+        and not getattr(kind, "materialized", False)
+        and usual_times
+        and not of_code
+        and not more
+    )
+
+
+def _open(
+    texts: tuple[Sequence[str], Sequence[RecordedAudit]], number: int
+) -> tuple[list[str], list[RecordedAudit]]:
+    """The texts with places for the days of the interval that they were written for."""
+    first, last = INTERVALS[number]
+
+    def opened(text: str) -> str:
+        return text.replace(first, FIRST_DAY).replace(last, LAST_DAY)
+
+    statements, audits = texts
+    return (
+        [opened(text) for text in statements],
+        [
+            RecordedAudit(
+                name=one.name,
+                blocking=one.blocking,
+                query=opened(one.query),
+                columns=one.columns,
+            )
+            for one in audits
+        ],
+    )
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC)
+
+
+def _plain(name: str) -> str:
+    """`schema.table` of a name that may be quoted and have a catalog."""
+    table = exp.to_table(name, dialect=DIALECT)
+    return f"{table.db}.{table.name}"

@@ -1,0 +1,144 @@
+"""Recorded build: the SQL statements that SQLMesh ran for unchanged models, in the user's cache.
+
+A file is found by the fingerprint of the projects and packages together with the definitions in the
+SQLMesh state of a database. So its statements are only for a database whose definitions this
+computer itself wrote before: what came with a database from elsewhere is compared and never run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from materia.kit.files import write_whole
+
+from materia_runner.worker.sqlmesh.state import STATE
+
+FORMAT = 1
+# The first and the last day of an interval in the statements of a model that is built by time.
+FIRST_DAY, LAST_DAY = "{first day}", "{last day}"
+FULL, VIEW, BY_TIME = "FULL", "VIEW", "INCREMENTAL_BY_TIME_RANGE"
+# Kinds whose rows come from files of the project, or that SQLMesh does not build at all.
+KEPT = frozenset({"SEED", "EXTERNAL"})
+
+FetchAll = Callable[[str], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAudit:
+    """An audit of a model.
+
+    Attributes:
+        name: Name of the audit.
+        blocking: Whether a found row stops the build.
+        query: SQL that selects the rows that are wrong.
+        columns: Columns that its conditions name, shown with those rows.
+    """
+
+    name: str
+    blocking: bool
+    query: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedModel:
+    """A model that SQLMesh builds.
+
+    Attributes:
+        name: Name with its schema.
+        node: Name in the SQLMesh state, quoted and with the catalog.
+        identifier: Hash of its definition.
+        version: Version of its table.
+        kind: FULL, VIEW or BY_TIME.
+        statements: SQL that builds it; none for a view, whose definition is compared instead.
+        audits: Its audits, in their order.
+        grain: Columns of its key.
+    """
+
+    name: str
+    node: str
+    identifier: str
+    version: str
+    kind: str
+    statements: tuple[str, ...]
+    audits: tuple[RecordedAudit, ...]
+    grain: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedBuild:
+    """All models of the projects in the order in which SQLMesh builds them.
+
+    Attributes:
+        models: Models, parents before children.
+        tables: Names of all finished tables and views, sorted.
+        definitions: SQL of the tables and views that the statements write to, by name.
+    """
+
+    models: tuple[RecordedModel, ...]
+    tables: tuple[str, ...]
+    definitions: dict[str, str]
+
+
+def path_of(folder: Path, fingerprint: str, fetchall: FetchAll) -> Path:
+    """The file of the build for *fingerprint* and the definitions in a database's state."""
+    rows = fetchall(
+        "SELECT name, identifier, version, dev_version, kind_name, snapshot "
+        f"FROM {STATE}._snapshots"
+    )
+    nodes = sorted([*map(str, row[:5]), _node_text(json.loads(row[5])["node"])] for row in rows)
+    versions = fetchall(f"SELECT * FROM {STATE}._versions")
+    said = json.dumps([FORMAT, fingerprint, nodes, [list(map(str, row)) for row in versions]])
+    return folder / f"{hashlib.sha256(said.encode()).hexdigest()}.json"
+
+
+def _node_text(node: dict[str, Any]) -> str:
+    """A definition as text; SQLMesh writes its sets in an order that changes from run to run."""
+    ordered = {**node, "depends_on": sorted(node.get("depends_on") or ())}
+    return json.dumps(ordered, sort_keys=True)
+
+
+def definitions_of(fetchall: FetchAll) -> dict[str, str]:
+    """SQL of the tables and views in a database, by schema and name, when it was just opened.
+
+    DuckDB writes some views differently in the connection that made them.
+    """
+    rows = fetchall(
+        "SELECT schema_name, table_name, sql FROM duckdb_tables() "
+        "WHERE database_name = current_database() UNION ALL "
+        "SELECT schema_name, view_name, sql FROM duckdb_views() "
+        "WHERE NOT internal AND database_name = current_database()"
+    )
+    return {f"{schema}.{name}": str(sql) for schema, name, sql in rows}
+
+
+def save(path: Path, build: RecordedBuild) -> None:
+    """Write *build* for later runs of this user; without a writable cache, do nothing."""
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, json.dumps(asdict(build)), mode=0o600)
+
+
+def load(path: Path) -> RecordedBuild | None:
+    """The build in a file; None without a file that can be read."""
+    try:
+        values = json.loads(path.read_text())
+        models = tuple(_model(model) for model in values["models"])
+        tables, definitions = tuple(values["tables"]), dict(values["definitions"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return RecordedBuild(models=models, tables=tables, definitions=definitions)
+
+
+def _model(values: dict[str, Any]) -> RecordedModel:
+    audits = tuple(
+        RecordedAudit(**{**audit, "columns": tuple(audit["columns"])}) for audit in values["audits"]
+    )
+    lists = {name: tuple(values[name]) for name in ("statements", "grain")}
+    return RecordedModel(**{**values, **lists, "audits": audits})

@@ -1,0 +1,309 @@
+"""Replay a recorded build with plain DuckDB: no SQLMesh import, no parsing, no plan.
+
+It is for a database whose last build ended well and whose models have not changed since: the
+affected intervals are built by SQLMesh's own statements, all audits run, and SQLMesh's state gets
+the same records. For anything else, and after any error, SQLMesh builds as usual.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from materia.kit.sql import literal
+
+from materia_runner.worker.sqlmesh.audit_rows import Finding, found_sentence, with_rows
+from materia_runner.worker.sqlmesh.intervals import ALWAYS, milliseconds, spans
+from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+from materia_runner.worker.sqlmesh.recorded_build import (
+    BY_TIME,
+    FIRST_DAY,
+    FULL,
+    KEPT,
+    LAST_DAY,
+    VIEW,
+    RecordedBuild,
+    RecordedModel,
+    definitions_of,
+    load,
+    path_of,
+    save,
+)
+from materia_runner.worker.sqlmesh.state import STATE, is_there
+
+if TYPE_CHECKING:
+    import duckdb
+
+# A text of SQLMesh's state when a build ended well; it goes with the state.
+ENDED = f"{STATE}._materia_ended_build"
+DAY = timedelta(days=1)
+DAY_MS = 86_400_000
+
+
+class CannotReplayError(Exception):
+    """The recorded build does not fit; SQLMesh has to build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What a replay built.
+
+    Attributes:
+        tables: Names of all finished tables and views, sorted.
+        models: Number of models built.
+        audits: Number of audits that ran.
+        warnings: Findings of audits, one sentence each.
+    """
+
+    tables: tuple[str, ...]
+    models: int
+    audits: int
+    warnings: tuple[str, ...]
+
+
+def note_ended(fetchall: Callable[[str], Any], execute: Callable[[str], object]) -> None:
+    """Keep in a database that all its models are built; any change of its state undoes that."""
+    execute(f"CREATE OR REPLACE TABLE {ENDED} AS SELECT {literal(_state_text(fetchall))} AS state")
+
+
+def keep(database: Path, path: Path, build: RecordedBuild) -> None:
+    """Write *build*, which just made *database*, for later runs; without a cache, do nothing."""
+    with _opened(database) as connection:
+        found = definitions_of(_fetching(connection))
+    save(path, replace(build, definitions={name: found[name] for name in build.definitions}))
+
+
+def is_recorded(database: Path, folder: Path | None, projects: Sequence[Path]) -> bool:
+    """Whether a build of *projects* is recorded for *database* as it is now."""
+    import duckdb
+
+    if folder is None or not folder.exists() or not database.exists():
+        return False
+    fingerprint = fingerprint_of_tests(projects)
+    try:
+        with _opened(database) as connection:
+            return _recorded(_fetching(connection), folder, fingerprint) is not None
+    except (duckdb.Error, ValueError, LookupError, TypeError):
+        return False
+
+
+def replay(
+    database: Path,
+    folder: Path,
+    fingerprint: str,
+    affected: Sequence[date],
+    progress: Callable[[str, int, int], None],
+) -> Replayed | None:
+    """Build what is *affected* as recorded in *folder*; None when SQLMesh has to build.
+
+    After an error the affected intervals count as not built, so that SQLMesh builds them.
+    """
+    import duckdb
+
+    try:
+        with _opened(database) as connection:
+            recorded = _recorded(_fetching(connection), folder, fingerprint)
+            if recorded is None or not affected:
+                return None
+            return _Replay(connection, recorded, affected, progress).run()
+    except (duckdb.Error, CannotReplayError, ValueError, LookupError, TypeError):
+        return None
+
+
+@contextmanager
+def _opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the settings and the catalog that SQLMesh's own has."""
+    import duckdb
+    from materia_sqlmesh.duckdb_settings import CATALOG, connector_settings
+
+    with duckdb.connect(config=dict(connector_settings(str(database)))) as connection:
+        connection.execute(f"ATTACH {literal(str(database))} AS {CATALOG}")
+        connection.execute(f"USE {CATALOG}")
+        yield connection
+
+
+def _fetching(connection: duckdb.DuckDBPyConnection) -> Callable[[str], list[tuple[Any, ...]]]:
+    def fetchall(sql: str) -> list[tuple[Any, ...]]:
+        return connection.execute(sql).fetchall()
+
+    return fetchall
+
+
+def _state_text(fetchall: Callable[[str], Any]) -> str:
+    """A hash of SQLMesh's state."""
+    tables = fetchall(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() "
+        f"AND schema_name = {literal(STATE)} AND NOT starts_with(table_name, '_materia_') "
+        "ORDER BY table_name"
+    )
+    hashes = [
+        fetchall(
+            f"SELECT md5(coalesce(string_agg(line, chr(10) ORDER BY line), '')) "
+            f'FROM (SELECT one::VARCHAR AS line FROM {STATE}."{name}" AS one)'
+        )[0][0]
+        for (name,) in tables
+    ]
+    return " ".join(hashes)
+
+
+def _recorded(
+    fetchall: Callable[[str], list[tuple[Any, ...]]], folder: Path, fingerprint: str
+) -> RecordedBuild | None:
+    """The recorded build that fits a database; None without one."""
+    if not is_there(fetchall) or fetchall(f"SELECT 1 FROM {STATE}._environment_statements LIMIT 1"):
+        return None
+    if fetchall(f"SELECT state FROM {ENDED}") != [(_state_text(fetchall),)]:
+        return None
+    recorded = load(path_of(folder, fingerprint, fetchall))
+    if recorded is None:
+        return None
+    found = definitions_of(fetchall)
+    fits = all(found.get(name) == sql for name, sql in recorded.definitions.items())
+    return recorded if fits else None
+
+
+@dataclass
+class _Replay:
+    connection: duckdb.DuckDBPyConnection
+    recorded: RecordedBuild
+    affected: Sequence[date]
+    progress: Callable[[str, int, int], None]
+    audits: int = 0
+    findings: list[tuple[RecordedModel, Finding, tuple[str, ...]]] = field(default_factory=list)
+
+    def run(self) -> Replayed:
+        now = max([datetime.now(tz=UTC), *(_midnight(day) + DAY for day in self.affected)])
+        until = milliseconds(now.date())
+        ends = self._ends()
+        self._forget()
+        models = self.recorded.models
+        for done, model in enumerate(models, 1):
+            days = self._days(model, ends[model.node, model.identifier], until)
+            for first, end in days if model.kind == BY_TIME else days[-1:]:
+                self._build(model, first, end)
+                self._audit(model, first, end)
+            self._add(model, days)
+            self.progress(model.name, done, len(models))
+        sentences = [
+            with_rows(finding, model.grain, self._asked, conditions=columns)
+            for model, finding, columns in self.findings
+        ]
+        note_ended(_fetching(self.connection), self.connection.execute)
+        return Replayed(
+            tables=self.recorded.tables,
+            models=len(models),
+            audits=self.audits,
+            warnings=tuple(dict.fromkeys(sentences)),
+        )
+
+    def _ends(self) -> dict[tuple[str, str], int]:
+        """End of what is built of each version, in milliseconds."""
+        rows = self.connection.execute(
+            f"SELECT name, identifier, max(end_ts) FROM {STATE}._intervals "
+            "WHERE NOT is_dev AND NOT is_removed GROUP BY ALL"
+        ).fetchall()
+        return {(name, identifier): end for name, identifier, end in rows}
+
+    def _forget(self) -> None:
+        """Mark in SQLMesh's state what is affected as not built, for every version of a model."""
+        *_, newest = affected = spans(self.affected)
+        at_once = f"{literal(FULL)}, {literal(VIEW)}"
+        kept = ", ".join(map(literal, sorted(KEPT)))
+        changes = [
+            (f"kind_name IN ({at_once})", (newest[1], newest[1])),
+            (f"kind_name NOT IN ({at_once}, {literal(BY_TIME)}, {kept})", ALWAYS),
+            *((f"kind_name = {literal(BY_TIME)}", span) for span in affected),
+        ]
+        self.connection.execute("BEGIN")
+        self.connection.execute(f"DROP TABLE {ENDED}")
+        for kinds, (first, last) in changes:
+            self.connection.execute(
+                f"INSERT INTO {STATE}._intervals BY NAME SELECT {_id()}, {_now()} AS created_ts, "
+                f"name, identifier, version, dev_version, {milliseconds(first)} AS start_ts, "
+                f"{milliseconds(last + DAY)} AS end_ts, false AS is_dev, true AS is_removed, "
+                "false AS is_compacted, false AS is_pending_restatement FROM "
+                f"(SELECT DISTINCT name, identifier, version, dev_version FROM {STATE}._intervals "
+                f"WHERE (name, version) IN (SELECT (name, version) FROM {STATE}._snapshots WHERE "
+                f"{kinds}))"
+            )
+        self.connection.execute("COMMIT")
+
+    def _days(self, model: RecordedModel, built: int, until: int) -> list[tuple[date, date]]:
+        """The intervals to build, from the first day until before the last, oldest first."""
+        affected = spans(self.affected) if model.kind == BY_TIME else spans(self.affected)[-1:]
+        if model.kind != BY_TIME:
+            affected = [(affected[0][1], affected[0][1])]
+        found = [(first, last + DAY) for first, last in affected]
+        if built < until:
+            rest = (_day(built), _day(until))
+            if found[-1][1] >= rest[0]:
+                found[-1] = (found[-1][0], max(found[-1][1], rest[1]))
+            else:
+                found.append(rest)
+        return found
+
+    def _build(self, model: RecordedModel, first: date, end: date) -> None:
+        self.connection.execute("BEGIN")
+        for statement in model.statements:
+            self.connection.execute(_filled(model, statement, first, end))
+        self.connection.execute("COMMIT")
+
+    def _audit(self, model: RecordedModel, first: date, end: date) -> None:
+        for audit in model.audits:
+            query = _filled(model, audit.query, first, end)
+            counted = self.connection.execute(f"SELECT COUNT(*) FROM ({query}) AS audit").fetchone()
+            rows = counted[0] if counted else 0
+            self.audits += 1
+            if rows and audit.blocking:
+                raise CannotReplayError(audit.name)  # SQLMesh finds it again, and names it
+            if rows:
+                finding = Finding(
+                    model=model.name,
+                    sentence=found_sentence(model.name, audit.name, rows),
+                    rows=rows,
+                    query=query,
+                )
+                self.findings.append((model, finding, audit.columns))
+
+    def _add(self, model: RecordedModel, days: Sequence[tuple[date, date]]) -> None:
+        """Record in SQLMesh's state that a model is built."""
+        for first, end in days:
+            self.connection.execute(
+                f"INSERT INTO {STATE}._intervals BY NAME SELECT {_id()}, {_now()} AS created_ts, "
+                f"name, identifier, version, dev_version, {milliseconds(first)} AS start_ts, "
+                f"{milliseconds(end)} AS end_ts, false AS is_dev, false AS is_removed, false AS "
+                f"is_compacted, false AS is_pending_restatement, {_now()} AS last_altered_ts "
+                f"FROM {STATE}._snapshots WHERE name = {literal(model.node)} "
+                f"AND identifier = {literal(model.identifier)}"
+            )
+
+    def _asked(self, sql: str) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        found = self.connection.execute(sql)
+        return [str(column[0]) for column in found.description], found.fetchall()
+
+
+def _filled(model: RecordedModel, text: str, first: date, end: date) -> str:
+    if model.kind != BY_TIME:
+        return text
+    return text.replace(FIRST_DAY, f"{first}").replace(LAST_DAY, f"{end - DAY}")
+
+
+def _id() -> str:
+    return "replace(uuid()::VARCHAR, '-', '') AS id"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _day(when: int) -> date:
+    return datetime.fromtimestamp(when / 1000, tz=UTC).date()

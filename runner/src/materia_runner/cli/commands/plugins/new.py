@@ -36,7 +36,9 @@ WORLDS = {
 
 def new(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="source|sink|provider")],
+    kind: Annotated[
+        str, typer.Argument(metavar="source|sink|provider", help="What the plugin is.")
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name that a user types.")],
     *,
     folder: Annotated[

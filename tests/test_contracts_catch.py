@@ -24,7 +24,7 @@ from materia.data import (
 )
 from materia.errors import SourceError
 from materia_duckdb.sink import DuckDBSink
-from materia_psdonline.fetch.download import Patience
+from materia_http.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 from materia_testing.contracts.sinks.raw import RawFilesContract

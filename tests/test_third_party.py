@@ -9,7 +9,7 @@ from fakes.stranger import ROOT, Stranger
 pytestmark = pytest.mark.slow
 
 ACME = ROOT / "tests/third_party/materia-acme"
-KITS = ("http", "providers", "sqlmesh", "store")
+KITS = ("http", "providers", "snapshots", "sqlmesh", "store")
 BUILT = (
     ROOT / "core",
     ROOT / "runner",

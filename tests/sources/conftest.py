@@ -8,7 +8,7 @@ from fakes.psd import ALL
 from fakes.psd_world import asked
 from fakes.usda import UsdaServer
 from materia.data import FetchRequest, FetchResult, Known
-from materia_psdonline.fetch.download import Patience
+from materia_http.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 

@@ -6,7 +6,7 @@ import pytest
 from fakes.psd_world import PsdWorld
 from fakes.usda import UsdaServer
 from materia.protocols import Source
-from materia_psdonline.fetch.download import Patience
+from materia_http.download import Patience
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
 from materia_testing.contracts.opened import Declared

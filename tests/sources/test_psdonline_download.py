@@ -132,7 +132,7 @@ def test_something_without_an_end_is_refused_before_it_arrives(
     usda.fail(Fault(kind="overstated", after=1 << 30))
 
     assert fetch() == Refused(
-        reason="is larger than 536,870,912 bytes: not a release",
+        reason="is larger than 536,870,912 bytes: not a file of this source",
         etag=None,
         last_modified=None,
         path=None,

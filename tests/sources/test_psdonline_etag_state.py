@@ -15,7 +15,7 @@ from materia.data import FetchRequest, Refused, Unchanged
 from materia.errors import SourceError
 from materia.kit.validators import to_ask_with, to_keep
 from materia_duckdb.sink import DuckDBSink
-from materia_psdonline.fetch.download import Patience
+from materia_http.download import Patience
 from materia_psdonline.release_file.archive import read_text
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline

@@ -16,7 +16,7 @@ from fakes.psd_world import asked, known_from
 from fakes.usda import Fault, UsdaServer
 from materia.data import Fetched, FetchRequest, Known
 from materia.errors import SourceError
-from materia_psdonline.fetch.download import Patience
+from materia_http.download import Patience
 from materia_psdonline.source import PsdOnline
 
 

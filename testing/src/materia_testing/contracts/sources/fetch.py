@@ -35,6 +35,7 @@ from materia_testing.contracts.sources.world import (
     load,
     partition_of,
     remembered,
+    traced,
 )
 
 KILLS = 20
@@ -258,7 +259,7 @@ class FetchContract(TransferContract):
         partition = partition_of(source, world, key)
         (tmp_path / "whole").mkdir()
         ending = elsewhere(
-            fetch_elsewhere, declared, partition, tmp_path / "whole", package=self.module
+            fetch_elsewhere, declared, partition, tmp_path / "whole", package=traced(self.module)
         )
         whole = ending.value
         assert isinstance(whole, Fetched)
@@ -271,7 +272,7 @@ class FetchContract(TransferContract):
                 declared,
                 partition,
                 folder,
-                package=self.module,
+                package=traced(self.module),
                 kill_before=point,
             ).killed
             final = folder / whole.path.name

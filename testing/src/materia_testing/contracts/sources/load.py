@@ -15,7 +15,14 @@ from materia.protocols import Source
 from materia_testing.contracts.contract import Contract
 from materia_testing.contracts.crash import Elsewhere, elsewhere, kill_points
 from materia_testing.contracts.opened import Declared
-from materia_testing.contracts.sources.world import Kept, World, keep_edition, load, load_elsewhere
+from materia_testing.contracts.sources.world import (
+    Kept,
+    World,
+    keep_edition,
+    load,
+    load_elsewhere,
+    traced,
+)
 
 KILLS = 12
 TIMED_KILLS = 4
@@ -127,7 +134,12 @@ class LoadContract(Contract):
         load(source, start, old, tmp_path / "scratch")
         shutil.copyfile(start, database)
         whole = elsewhere(
-            load_elsewhere, declared, database, new, tmp_path / "scratch", package=self.module
+            load_elsewhere,
+            declared,
+            database,
+            new,
+            tmp_path / "scratch",
+            package=traced(self.module),
         )
         assert world.read(database) == expected
         killed = 0
@@ -139,7 +151,7 @@ class LoadContract(Contract):
                 database,
                 new,
                 tmp_path / "scratch",
-                package=self.module,
+                package=traced(self.module),
                 kill_before=point,
             ).killed
             load(source, database, new, tmp_path / "scratch")

@@ -130,6 +130,15 @@ class Kept:
     path: Path
 
 
+# Kits that do a source's work in its place: a kill can come between any two of their lines, too.
+KITS = ("materia_http", "materia_snapshots")
+
+
+def traced(module: str) -> str:
+    """The packages whose lines are the steps of a source."""
+    return " ".join((module, *KITS))
+
+
 def partition_of(source: Source, world: World, key: str) -> Partition:
     """The partition with that key, as the source lists it without any record."""
     asked = source.partitions(PartitionsRequest(known={}, now=world.now))

@@ -3,49 +3,32 @@
 This module only declares. What does the work is imported when it is opened.
 """
 
-import re
+from pathlib import Path
 
-from materia import ConfigError, Opening, Plugin, Provider, Setting, Sink, Source, hookimpl
+from materia import Opening, Plugin, Provider, Setting, Sink, hookimpl
+from materia_snapshots import Column, Csv, Months, Snapshots, declare
 
-
-def check_source(opening: Opening) -> None:
-    first = str(opening.settings["first"])
-    if not re.fullmatch(r"\d{4}-\d{2}", first):
-        raise ConfigError(f"sources.acme.first must be a month such as 2026-01, is {first!r}")
-
-
-def open_source(opening: Opening) -> Source:
-    from materia_acme.source import AcmeSource
-
-    check_source(opening)
-    return AcmeSource(url=str(opening.settings["url"]), first=str(opening.settings["first"]))
+source = Snapshots(
+    name="acme",
+    summary="Acme's monthly prices",
+    url="https://acme.example/prices",
+    partitions=Months("{year}-{month:02}.csv", since="2026-01"),
+    each="slice",
+    form=Csv(),
+    key=("item",),
+    columns={
+        "item": "TEXT",
+        "price": Column(type="DECIMAL(18, 2)", comment="Price of one item, in euros"),
+    },
+    models=Path(__file__).parent / "models",
+)
+materia_sources = declare(source)
 
 
 def open_sink(opening: Opening) -> Sink:
     from materia_acme.sink import AcmeSink
 
     return AcmeSink(opening.directory / str(opening.settings["folder"]))
-
-
-@hookimpl
-def materia_sources() -> list[Plugin[Source]]:
-    return [
-        Plugin(
-            name="acme",
-            summary="Acme's monthly prices",
-            open=open_source,
-            check=check_source,
-            settings=(
-                Setting(
-                    name="url",
-                    kind="text",
-                    default="https://acme.example/prices",
-                    help="Where the files lie, without a slash at the end.",
-                ),
-                Setting(name="first", kind="text", default="2026-01", help="The oldest month."),
-            ),
-        )
-    ]
 
 
 @hookimpl

@@ -7,6 +7,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from materia_http.verified import UnusableFileError
+
 # The largest real text is 198 MB (2.1 million rows), compressed 18 to 1. Five times the size or ten
 # times the ratio is a zip bomb and not a release.
 MAX_TEXT_BYTES = 1 << 30
@@ -14,7 +16,7 @@ MAX_RATIO = 200
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
-class ArchiveError(Exception):
+class ArchiveError(UnusableFileError):
     """The file cannot be used; the message continues the file's address with the reason."""
 
 

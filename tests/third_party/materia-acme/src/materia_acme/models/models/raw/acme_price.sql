@@ -6,7 +6,7 @@ MODEL (
 );
 
 SELECT
-  month,
+  period AS month,
   item,
   price
 FROM raw.acme_row

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from materia.data import Known
 from materia.kit.http_dates import http_moment
 
+__all__ = ["Span", "confirms", "length_of", "span_of", "still_the_same"]
+
 LONGEST = 100  # of a numeric header
 
 

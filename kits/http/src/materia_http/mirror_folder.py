@@ -1,4 +1,4 @@
-"""Copy an archive from a mirror folder; modification time and size replace the ETag."""
+"""Copy a file from a mirror folder: its modification time and size replace the ETag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from urllib.parse import unquote, urlsplit
 from materia.data import Absent, FetchRequest, Known, Partition, Unchanged
 from materia.errors import SourceError
 
-from materia_psdonline.fetch.partial_file import Arrived, Part
+from materia_http.partial_file import Arrived, Part
+
+__all__ = ["copy", "is_due", "is_there"]
 
 CHUNK = 1 << 20
 
@@ -30,7 +32,7 @@ def is_due(partition: Partition, known: Mapping[str, Known]) -> bool:
 
 
 def copy(
-    request: FetchRequest, part_path: Path, *, root: Path, again: bool = False
+    request: FetchRequest, part_path: Path, *, root: Path, limit: int, again: bool = False
 ) -> Arrived | Unchanged | Absent:
     """Copy the request's partition from below *root* to *part_path*.
 
@@ -38,7 +40,7 @@ def copy(
 
     Raises:
         SourceError: the file exists and cannot be read, or *root* itself is missing.
-        TooLargeError: it is far larger than any release.
+        TooLargeError: it has more bytes than *limit*.
         OSError: *part_path* cannot be written.
     """
     url, known = request.partition.url, request.known
@@ -61,7 +63,7 @@ def copy(
         last_modified = email.utils.format_datetime(modified, usegmt=True)
         if not again and known is not None and known.url == url and known.etag == etag:
             return Unchanged(etag=etag, last_modified=last_modified)
-        part = Part(part_path, request.received)
+        part = Part(part_path, request.received, limit=limit)
         part.etag, part.last_modified = etag, last_modified
         try:
             while True:

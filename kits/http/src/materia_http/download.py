@@ -1,4 +1,4 @@
-"""Download an archive over HTTP: conditional requests (ETag), retries, resume, time limits."""
+"""Download a file over HTTP: conditional requests (ETag), retries, resume, time limits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from materia.data import Absent, FetchRequest, Known, Unchanged
 from materia.errors import SourceError
 from materia.kit.http_dates import retry_after
 from materia.kit.validators import usable_date, usable_etag
-from materia_http.client import client
 
-from materia_psdonline.fetch.http_headers import (
+from materia_http.client import client
+from materia_http.headers import (
     Span,
     confirms,
     length_of,
     span_of,
     still_the_same,
 )
-from materia_psdonline.fetch.partial_file import MAX_FILE_BYTES, Arrived, Part, TooLargeError
+from materia_http.partial_file import Arrived, Part, TooLargeError
+
+__all__ = ["Downloader", "Patience"]
 
 # The body of a 404 or 503 is shorter; do not read more than this.
 SHORT_ANSWER_BYTES = 1 << 16
@@ -70,25 +72,28 @@ class Downloader:
     Proxies and certificates come from the usual variables: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.
 
     Args:
-        base: The URL of the archive.
+        base: An address of the server, for the variables of proxies and certificates.
         patience: Retry and time limits.
+        agent: Name of the source for the server's log.
+        limit: Most bytes that a file may have.
 
     Raises:
         VariableError: one of these variables cannot be used.
     """
 
-    def __init__(self, base: str, patience: Patience) -> None:
+    def __init__(self, base: str, patience: Patience, *, agent: str, limit: int) -> None:
         self._patience = patience
+        self._limit = limit
         self._client = client(
             base,
             timeout=httpx.Timeout(patience.silence, connect=patience.connect),
             follow_redirects=True,
             headers={
-                "User-Agent": "materia-psdonline (conditional requests, a few at a time)",
-                "Accept-Encoding": "identity",  # a zip is compressed; the hash is of these bytes
+                "User-Agent": f"{agent} (conditional requests, a few at a time)",
+                "Accept-Encoding": "identity",  # the hash is of the file's own bytes
             },
         )
-        # There are 230 releases: while the server is unreachable, each has one attempt.
+        # There may be hundreds of files: while the server is unreachable, each has one attempt.
         self._reached = True
 
     def close(self) -> None:
@@ -106,10 +111,12 @@ class Downloader:
 
         Raises:
             SourceError: after a few attempts, or at once when a retry would fail the same way.
-            TooLargeError: the file is far larger than any release.
+            TooLargeError: the file has more bytes than the limit.
             OSError: *part_path* cannot be written.
         """
-        download = _Download(self._client, request, part_path, self._patience, again=again)
+        download = _Download(
+            self._client, request, part_path, self._patience, limit=self._limit, again=again
+        )
         attempts = self._patience.attempts if self._reached else 1
         attempt = 1
         try:
@@ -153,10 +160,12 @@ class _Download:
         part_path: Path,
         patience: Patience,
         *,
+        limit: int,
         again: bool,
     ) -> None:
         self._client = client
         self._patience = patience
+        self._limit = limit
         self._request = request
         self._part_path = part_path
         self._part: Part | None = None
@@ -212,8 +221,8 @@ class _Download:
     def _read(self, response: httpx.Response) -> Arrived | Unchanged | Absent:
         if (answer := self._without_body(response)) is not None:
             return answer
-        if (length_of(response.headers.get("Content-Length")) or 0) > MAX_FILE_BYTES:
-            raise TooLargeError
+        if (length_of(response.headers.get("Content-Length")) or 0) > self._limit:
+            raise TooLargeError(self._limit)
         part = self._part_for(response)
         deadline = time.monotonic() + self._patience.whole
         for chunk in response.iter_bytes():
@@ -265,7 +274,7 @@ class _Download:
     def _part_for(self, response: httpx.Response) -> Part:
         """Append the body if it is the rest of the partial file, else start a new file."""
         headers = response.headers
-        part = self._part or Part(self._part_path, self._request.received)
+        part = self._part or Part(self._part_path, self._request.received, limit=self._limit)
         self._part = part
         etag = usable_etag(headers.get("ETag"))
         if response.status_code == 206:

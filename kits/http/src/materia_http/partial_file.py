@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-# The largest real file is about 15 MB. Thirty times that is not a release.
-MAX_FILE_BYTES = 1 << 29
+__all__ = ["Arrived", "Part", "TooLargeError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +34,10 @@ class Arrived:
 
 
 class TooLargeError(Exception):
-    """The file is larger than any release."""
+    """The file is larger than any that the source expects."""
 
-    def __init__(self) -> None:
-        super().__init__(f"is larger than {MAX_FILE_BYTES:,} bytes: not a release")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"is larger than {limit:,} bytes: not a file of this source")
 
 
 class Part:
@@ -51,18 +50,20 @@ class Part:
         length: Bytes of the whole file, from the server, or None.
         framed: Whether the server sent the length.
         continued: Whether the download can resume, since a strong ETag identifies the bytes.
+        limit: Most bytes that the file may have.
 
     Raises:
         OSError: the file cannot be written, for example because the disk is full.
     """
 
-    def __init__(self, path: Path, received: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, received: Callable[[int], None], *, limit: int) -> None:
         self.size = 0
         self.etag: str | None = None
         self.last_modified: str | None = None
         self.length: int | None = None
         self.framed = True
         self.continued = False
+        self.limit = limit
         self._path = path
         self._received = received
         self._digest = hashlib.sha256()
@@ -73,10 +74,10 @@ class Part:
         """Append *chunk*.
 
         Raises:
-            TooLargeError: the file would exceed MAX_FILE_BYTES.
+            TooLargeError: the file would exceed its limit.
         """
-        if self.size + len(chunk) > MAX_FILE_BYTES:
-            raise TooLargeError
+        if self.size + len(chunk) > self.limit:
+            raise TooLargeError(self.limit)
         self._out.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from materia.data import Known
 from materia.kit.http_dates import retry_after
-from materia_psdonline.fetch.http_headers import (
+from materia_http.headers import (
     Span,
     confirms,
     length_of,

@@ -1,0 +1,72 @@
+"""Schema contract: compare the columns of a file with the declared ones, and decide what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from materia.kit.text import together
+from materia_http.verified import UnusableFileError
+
+if TYPE_CHECKING:
+    from materia_snapshots.declaration import Snapshots
+
+
+def expected(source: Snapshots) -> str:
+    """The declared columns, for a message."""
+    return "expected the columns " + ",".join(one.header for one in source.table.values())
+
+
+def liftable(source: Snapshots, reason: str | None) -> bool:
+    """Whether a setting can lift a refusal for that *reason*: then the file is asked for again."""
+    return source.schema == "ask" and reason is not None and _setting(source) in reason
+
+
+def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]) -> list[str]:
+    """The undeclared columns of a file to load, when its schema is accepted.
+
+    Args:
+        source: The declaration.
+        headers: The columns of the file.
+        accept: Columns that the user accepts as new or missing.
+
+    Raises:
+        UnusableFileError: the schema is refused; the message names the columns, and the setting
+            that accepts them.
+    """
+    plain = [one.strip().casefold() for one in headers]
+    if twice := sorted({one for one in plain if plain.count(one) > 1}):
+        raise UnusableFileError(f"has the column {twice[0]} more than once")
+    declared = {one.header.casefold(): name for name, one in source.table.items()}
+    ignored = {one.casefold() for one in source.ignore}
+    new = [one.strip() for one in headers if one.strip().casefold() not in {*declared, *ignored}]
+    missing = [source.table[name].header for one, name in declared.items() if one not in plain]
+    keys = {source.table[name].header for name in source.key}
+    if lost := [one for one in missing if one in keys]:
+        raise UnusableFileError(f"lacks the key column {lost[0]}; {expected(source)}")
+    if source.schema == "refuse" and (new or missing):
+        raise UnusableFileError(f"{_difference(new, missing)}; {expected(source)}")
+    if source.schema == "ask":
+        accepted = {one.casefold() for one in accept}
+        new_ones = [one for one in new if one.casefold() not in accepted]
+        missing_ones = [one for one in missing if one.casefold() not in accepted]
+        if asked := [*new_ones, *missing_ones]:
+            names = ", ".join(f'"{one}"' for one in dict.fromkeys([*accept, *asked]))
+            raise UnusableFileError(
+                f"{_difference(new_ones, missing_ones)}; {expected(source)}; to load it all the "
+                f"same, set {_setting(source)} = [{names}] in materia.toml"
+            )
+    return new
+
+
+def _setting(source: Snapshots) -> str:
+    return f"sources.{source.name}.accept"
+
+
+def _difference(new: Sequence[str], missing: Sequence[str]) -> str:
+    parts = [
+        f"{verb} the column{'s' if len(names) > 1 else ''} {together(list(names))}"
+        for verb, names in (("has also", new), ("lacks", missing))
+        if names
+    ]
+    return " and ".join(parts)

@@ -1,0 +1,187 @@
+"""Declare a source: addresses, partitions, form, key and types of its files, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from materia.hookspecs import Opening, Plugin, Setting, hookimpl
+from materia.protocols import Source
+
+from materia_snapshots.forms import Form
+from materia_snapshots.pages import Pages
+from materia_snapshots.periods import Listed, Partitions
+
+__all__ = ["Column", "Snapshots", "declare"]
+
+# The types of DuckDB that a file's values can be read as without a loss.
+TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}), ?(\d{1,2})\)")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+# Columns of the kit's own tables.
+OURS = frozenset({"partition", "period", "release", "change", "first_release", "end_release"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column: its type, and what analysts read about it.
+
+    Attributes:
+        type: `TEXT`, `INTEGER`, `BIGINT`, `DOUBLE`, `DECIMAL(18, 4)`, `DATE` or `BOOLEAN`. Codes
+            such as 0410 are TEXT.
+        comment: One line for analysts, with the unit.
+        header: Its name in the file, when that is another one; case does not matter.
+        format: Form of a date that is not 2024-01-31, as for `strptime`: `%d/%m/%Y`.
+    """
+
+    type: str
+    comment: str = ""
+    header: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshots:
+    """A source whose partitions are files with keyed rows.
+
+    Attributes:
+        name: Name that users type; tables begin with it: `raw.<name>_row`.
+        summary: One line for `materia plugins`.
+        url: Address that all paths are below, without a slash at the end. Users can set another
+            one, or a folder, in materia.toml.
+        partitions: Which files there are: `Days`, `Weeks`, `Months`, `Years` or `Listed`.
+        each: What a file holds: a `slice`, only rows of its own period, and the table has the rows
+            of all files; or a `release`, everything as it was published then, and the table has
+            the rows of the newest file, with the history of all.
+        form: The form of the files, or `Pages` for an API.
+        key: The columns that identify a row in a file.
+        columns: Type or `Column` by name, in the order of the table.
+        schema: What happens with a file whose columns or types differ: `refuse` puts it into
+            quarantine; `ask` does so until the user accepts the columns in materia.toml; `evolve`
+            loads it. Then a new column is text, a missing one is empty, and a value of another
+            type is in a column `<name>_text`. A file without a key column is always refused.
+        ignore: Columns of the files that are not read.
+        recheck: How many of the newest files are asked for in every run; each older one is asked
+            for once in 30 days.
+        most_bytes: Most bytes of a file, and of what is unpacked from it.
+        sample: Folder with a few files for `materia run --sample`, at the same paths, or None.
+        models: Folder with a SQLMesh project of your own in place of the generated one, or None.
+
+    Raises:
+        ValueError: the declaration contradicts itself.
+    """
+
+    name: str
+    summary: str
+    url: str
+    partitions: Partitions
+    each: Literal["slice", "release"]
+    form: Form | Pages
+    key: tuple[str, ...]
+    columns: Mapping[str, str | Column]
+    schema: Literal["refuse", "ask", "evolve"] = "refuse"
+    ignore: tuple[str, ...] = ()
+    recheck: int = 2
+    most_bytes: int = 1 << 30
+    sample: Path | None = None
+    models: Path | None = None
+    table: Mapping[str, Column] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the declaration, and give each column its header."""
+        columns = {
+            name: Column(type=one) if isinstance(one, str) else one
+            for name, one in self.columns.items()
+        }
+        table = {name: replace(one, header=one.header or name) for name, one in columns.items()}
+        object.__setattr__(self, "table", table)
+        if (fault := next(self._faults(), None)) is not None:
+            raise ValueError(f"the source {self.name!r}: {fault}")
+
+    def _faults(self) -> Iterator[str]:
+        """What is wrong with the declaration, in the order of its fields."""
+        for name in (self.name, *self.columns):
+            if not NAME.fullmatch(name):
+                yield f"the name {name!r} must have small letters, digits and _ only"
+        listed = isinstance(self.partitions, Listed)
+        if listed and self.each == "release":
+            yield "a list of files has no order of releases; use each='slice'"
+        if (since := _wrong_since(self.partitions)) is not None:
+            yield since
+        if not self.key or not set(self.key) <= set(self.columns):
+            yield f"key must name columns, is {self.key!r}"
+        if taken := OURS & set(self.columns):
+            yield f"the columns {sorted(taken)} are materia's own; give them other names"
+        for name, column in self.table.items():
+            if not TYPES.fullmatch(column.type):
+                yield f"the type of {name} must be TEXT, INTEGER, ..., is {column.type!r}"
+        headers = [one.header.casefold() for one in self.table.values()]
+        if len(set(headers)) < len(headers):
+            yield "two columns have the same header"
+
+    def plugin(self) -> Plugin[Source]:
+        """The declaration that materia reads."""
+        return Plugin(
+            name=self.name,
+            summary=self.summary,
+            open=self._open,
+            check=self._check,
+            settings=self._settings(),
+            sample=None if self.sample is None else {"url": str(self.sample)},
+        )
+
+    def _settings(self) -> tuple[Setting, ...]:
+        found = [
+            Setting(
+                name="url",
+                kind="text",
+                default=self.url,
+                help="Address that the files are below, or a folder (also file://) with them.",
+                folder=not isinstance(self.form, Pages),
+            )
+        ]
+        if not isinstance(self.partitions, Listed):
+            default, name = self.partitions.since, self.partitions.NAME
+            found.append(
+                Setting(name="since", kind="text", default=default, help=f"The oldest {name}.")
+            )
+        if self.schema == "ask":
+            found.append(
+                Setting(
+                    name="accept",
+                    kind="texts",
+                    default=(),
+                    help="New and missing columns of the files to accept.",
+                )
+            )
+        return tuple(found)
+
+    def _open(self, opening: Opening) -> Source:
+        from materia_snapshots.settings import read_settings
+        from materia_snapshots.source import SnapshotSource
+
+        return SnapshotSource(self, read_settings(self, opening))
+
+    def _check(self, opening: Opening) -> None:
+        from materia_snapshots.settings import read_settings
+
+        read_settings(self, opening)
+
+
+def _wrong_since(partitions: Partitions) -> str | None:
+    if isinstance(partitions, Listed) or partitions.first(partitions.since) is not None:
+        return None
+    return f"since must be a {partitions.NAME} such as {partitions.EXAMPLE}"
+
+
+def declare(*sources: Snapshots) -> Callable[[], list[Plugin[Source]]]:
+    """The hook of a plugin's module: assign it to the name `materia_sources`."""
+
+    @hookimpl
+    def materia_sources() -> list[Plugin[Source]]:
+        return [one.plugin() for one in sources]
+
+    hook: Any = materia_sources
+    return hook  # type: ignore[no-any-return]

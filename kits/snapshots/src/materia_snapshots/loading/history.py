@@ -1,0 +1,93 @@
+"""Time travel: the macro `<name>_as_of(when)`, and a view of all revisions with their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from materia.kit.sql import literal
+
+from materia_snapshots.loading.tables import Tables, quoted
+
+# The newest release whose date begins at or before the asked text: '2025', '2025-06', a date.
+_RELEASE = """
+    SELECT CASE
+        WHEN oldest IS NULL THEN error({none})
+        WHEN NOT coalesce(regexp_full_match(text, '[0-9]{{4}}(-[0-9]{{2}}){{0,2}}( .*)?'), FALSE)
+            THEN error({form} || coalesce(text, 'NULL'))
+        WHEN newest IS NULL THEN error({early} || oldest::VARCHAR)
+        ELSE newest::VARCHAR
+    END::DATE AS day
+    FROM (
+        SELECT
+            any_value(text) AS text, min(first_day) AS oldest,
+            max(first_day) FILTER (
+                left(first_day::VARCHAR, length(text)) <= left(text, 10)
+            ) AS newest
+        FROM (SELECT wanted::VARCHAR AS text) AS given LEFT JOIN {file} ON TRUE
+    ) AS known
+"""
+
+
+def history_views(tables: Tables) -> Iterator[str]:
+    """Statements that create the macro and the view of a source."""
+    return _of_releases(tables) if tables.source.each == "release" else _of_slices(tables)
+
+
+def _of_releases(tables: Tables) -> Iterator[str]:
+    name, columns = tables.source.name, quoted(tables.columns())
+    yield f"""
+        CREATE OR REPLACE VIEW raw.{name}_history AS
+        SELECT {columns}, release AS first_release, end_release
+        FROM (
+            SELECT *, lead(release) OVER (
+                PARTITION BY {columns} ORDER BY release
+            ) AS end_release
+            FROM {tables.change}
+        ) WHERE change = 1
+    """
+    yield (
+        f"COMMENT ON VIEW raw.{name}_history IS 'Each row as it stood in all releases from "
+        "first_release up to, not including, end_release; NULL for rows of the newest release.'"
+    )
+    asked = _RELEASE.format(
+        file=tables.file,
+        none=literal(f"{name}_as_of: no release is loaded"),
+        form=literal(f"{name}_as_of: give a release such as 2024, 2024-05 or 2024-05-31, not "),
+        early=literal(f"{name}_as_of: the oldest release is "),
+    )
+    yield f"""
+        CREATE OR REPLACE MACRO {name}_as_of(wanted) AS TABLE
+        WITH asked AS ({asked})
+        SELECT {columns} FROM raw.{name}_history, asked
+        WHERE first_release <= day AND (end_release IS NULL OR end_release > day)
+    """
+
+
+def _of_slices(tables: Tables) -> Iterator[str]:
+    name, columns = tables.source.name, quoted(tables.columns())
+    yield f"""
+        CREATE OR REPLACE VIEW raw.{name}_history AS
+        SELECT seen, change, {columns} FROM {tables.change}
+    """
+    yield (
+        f"COMMENT ON VIEW raw.{name}_history IS 'Rows that came (1) and went (-1) when a file was "
+        "replaced, with the time in UTC at which materia loaded the new one.'"
+    )
+    yield f"""
+        CREATE OR REPLACE MACRO {name}_as_of(wanted) AS TABLE
+        WITH known AS (
+            SELECT partition FROM (
+                SELECT partition, min(seen) AS began FROM (
+                    SELECT partition, seen FROM {tables.file}
+                    UNION ALL SELECT partition, seen FROM {tables.change}
+                ) GROUP BY partition
+            ) WHERE began <= wanted::TIMESTAMP
+        )
+        SELECT {columns} FROM (
+            SELECT {columns}, 1 AS change FROM {tables.row} SEMI JOIN known USING (partition)
+            UNION ALL
+            SELECT {columns}, -change AS change
+            FROM {tables.change} SEMI JOIN known USING (partition)
+            WHERE seen > wanted::TIMESTAMP
+        ) GROUP BY {columns} HAVING sum(change) > 0
+    """

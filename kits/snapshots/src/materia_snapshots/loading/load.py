@@ -1,0 +1,212 @@
+"""Load the files in use: one transaction a partition, so that a killed load goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+from materia.data import LoadReport, LoadRequest, RawFile
+from materia.errors import SourceError
+from materia.kit.sql import literal
+from materia_http.verified import UnusableFileError
+
+from materia_snapshots.forms import Form
+from materia_snapshots.loading.history import history_views
+from materia_snapshots.loading.releases import Releases
+from materia_snapshots.loading.rows import Incoming, read_rows
+from materia_snapshots.loading.slices import Moved, Slices
+from materia_snapshots.loading.tables import Tables, transaction
+from materia_snapshots.periods import Period
+
+if TYPE_CHECKING:
+    from materia_snapshots.declaration import Snapshots
+
+# DuckDB's share of the memory; more goes to the folder for temporary files.
+MEMORY_LIMIT = "400MB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """A loaded file: its days, its rows, and what they are compared with."""
+
+    first: date
+    last: date
+    rows: int
+    content: str
+    before: str | None
+
+
+def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[str]) -> LoadReport:
+    """Load the files into the tables of the source; see `materia.Source.load`."""
+    loaded: list[str] = []
+    removed: list[str] = []
+    refused: dict[str, str] = {}
+    came = ended = 0
+    wanted = {raw.partition: raw for raw in request.files}
+    with _connect(request.database, request.directory) as connection:
+        tables = Tables(source, connection)
+        tables.create()
+        layer = Releases(tables) if source.each == "release" else Slices(tables)
+        present = _contents(tables)
+        for key in sorted(set(present) - set(wanted), reverse=True):
+            with transaction(connection):
+                moved = layer.remove(key)
+                _forget(tables, key)
+            removed.append(key)
+            came, ended = came + moved.came, ended + moved.went
+        todo = [raw for key, raw in sorted(wanted.items()) if present.get(key) != raw.content]
+        for number, raw in enumerate(todo, 1):
+            try:
+                known = raw.partition in present
+                moved = _load_one(
+                    tables, layer, raw, request, form=form, accept=accept, known=known
+                )
+            except UnusableFileError as error:
+                refused[raw.partition] = f"{raw.url}: {error}"
+            else:
+                loaded.append(raw.partition)
+                came, ended = came + moved.came, ended + moved.went
+            request.loaded(raw.partition, len(todo) - number)
+        tables.drop_extras()
+        for statement in history_views(tables):
+            connection.execute(statement)
+        files, published = _files(tables), _published(source, request.published)
+    changed = sorted(key for key in {*files, *published} if files.get(key) != published.get(key))
+    return LoadReport(
+        loaded=tuple(loaded),
+        removed=tuple(sorted(removed)),
+        affected=_affected(source, changed, files, published),
+        rows_added=came,
+        rows_ended=ended,
+        refused=refused,
+        remarks=_remarks(changed, files),
+    )
+
+
+def _load_one(
+    tables: Tables,
+    layer: Releases | Slices,
+    raw: RawFile,
+    request: LoadRequest,
+    *,
+    form: Form,
+    accept: Sequence[str],
+    known: bool,
+) -> Moved:
+    source = tables.source
+    period = source.partitions.of(raw.partition)
+    if period is None:
+        raise UnusableFileError(f"{raw.partition} is not a partition of {source.name}")
+    path = request.find(raw.partition, raw.file, raw.sha256)
+    if path is None:
+        raise SourceError(
+            f"{raw.partition}: the raw file {raw.file} with SHA-256 {raw.sha256} is not kept any "
+            "more; fetch it again with `materia run --everything`"
+        )
+    incoming = read_rows(
+        tables.connection,
+        source=source,
+        form=form,
+        path=path,
+        directory=request.directory,
+        accept=accept,
+    )
+    # Outside of the transaction: DuckDB cannot write into a table that the same one altered.
+    tables.add_extras(incoming.extras)
+    with transaction(tables.connection):
+        moved = layer.put(period, known=known)
+        _remember(tables, period, raw, incoming, seen=layer.first_seen(period.key))
+    return moved
+
+
+def _remember(
+    tables: Tables, period: Period, raw: RawFile, incoming: Incoming, *, seen: datetime
+) -> None:
+    """Record a loaded file, and the days that it holds for, as far as they have come."""
+    fetched = raw.fetched_at.astimezone(UTC).date()
+    first = period.first or fetched
+    last = max(first, min(period.last or fetched, fetched))
+    _forget(tables, period.key)
+    extras = ", ".join(map(literal, incoming.extras))
+    tables.connection.execute(f"""
+        INSERT INTO {tables.file} VALUES (
+            {literal(period.key)}, {literal(first)}, {literal(last)}, {literal(raw.content)},
+            {incoming.rows}, [{extras}]::TEXT[],
+            {literal(seen)}, {literal(tables.shape)}
+        )
+    """)
+
+
+def _forget(tables: Tables, key: str) -> None:
+    tables.connection.execute(f"DELETE FROM {tables.file} WHERE partition = {literal(key)}")
+
+
+def _contents(tables: Tables) -> dict[str, str]:
+    return dict(
+        tables.connection.execute(f"SELECT partition, content FROM {tables.file}").fetchall()
+    )
+
+
+def _files(tables: Tables) -> dict[str, _File]:
+    """The loaded files by key, each with the content that its rows are compared with."""
+    before = "lag(content) OVER (ORDER BY partition)" if tables.source.each == "release" else "NULL"
+    rows = tables.connection.execute(
+        f"SELECT partition, first_day, last_day, rows, content, {before} FROM {tables.file} "
+        "ORDER BY partition"
+    ).fetchall()
+    return {
+        key: _File(first=first, last=last, rows=number, content=content, before=compared)
+        for key, first, last, number, content, compared in rows
+    }
+
+
+def _published(source: Snapshots, database: Path | None) -> dict[str, _File]:
+    """The files that were published; the working copy may have gone on without a publish."""
+    if database is None:
+        return {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        try:
+            return _files(Tables(source, connection))
+        except (duckdb.CatalogException, duckdb.BinderException):
+            return {}
+
+
+def _affected(
+    source: Snapshots,
+    changed: Sequence[str],
+    files: Mapping[str, _File],
+    published: Mapping[str, _File],
+) -> tuple[date, ...]:
+    """The releases, or the days of the slices, whose rows differ from the published ones."""
+    days: set[date] = set()
+    for one in (found for key in changed for found in (files.get(key), published.get(key))):
+        if one is not None:
+            length = 0 if source.each == "release" else (one.last - one.first).days
+            days |= {one.first + timedelta(days=number) for number in range(length + 1)}
+    return tuple(sorted(days))
+
+
+def _remarks(changed: Sequence[str], files: Mapping[str, _File]) -> dict[str, list[str]]:
+    """A warning for each file with less than half of the rows of the one before it."""
+    keys = list(files)
+    found = {}
+    for key in changed:
+        place = keys.index(key) if key in files else 0
+        if place and 2 * files[key].rows < files[keys[place - 1]].rows:
+            before = keys[place - 1]
+            had = f"holds {files[key].rows:,} of the {files[before].rows:,} rows that {before} had"
+            found[key] = [had]
+    return found
+
+
+@contextmanager
+def _connect(database: Path, directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(
+        str(database), config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(directory)}
+    ) as connection:
+        yield connection

@@ -1,0 +1,278 @@
+"""Read a file with DuckDB into rows with exact types; name the first value that does not fit."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+from materia.kit.sql import literal
+from materia.kit.text import on_one_line
+from materia_http.verified import UnusableFileError
+
+from materia_snapshots.check import header_of
+from materia_snapshots.contract import new_columns
+from materia_snapshots.declaration import OURS, Column
+from materia_snapshots.forms import Csv, Excel, Form, JsonLines
+from materia_snapshots.loading.tables import count, quoted
+from materia_snapshots.unpack import decoded, unpacked
+
+if TYPE_CHECKING:
+    from materia_snapshots.declaration import Snapshots
+
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
+ROWS = ".rows.csv"
+TEXTS, INCOMING = "snapshots_text", "snapshots_incoming"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """The rows of a file, in the temporary table `snapshots_incoming`.
+
+    Attributes:
+        rows: Their number.
+        extras: Names of the text columns that the declaration does not have.
+    """
+
+    rows: int
+    extras: tuple[str, ...]
+
+
+def read_rows(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    source: Snapshots,
+    form: Form,
+    path: Path,
+    directory: Path,
+    accept: Sequence[str],
+) -> Incoming:
+    """Fill the temporary table with the rows of a file.
+
+    Raises:
+        UnusableFileError: the file cannot be read, or a row or value cannot be used; the message
+            names the row, counted from 1 without the header.
+    """
+    with _opened(connection, source, form, path, directory) as (relation, headers):
+        new = new_columns(source, headers, accept)
+        by_header = {one.strip().casefold(): f"c{place}" for place, one in enumerate(headers)}
+        extras = _names(source, new)
+        texts = {
+            **{name: by_header.get(one.header.casefold()) for name, one in source.table.items()},
+            **{extra: by_header[header.casefold()] for header, extra in extras.items()},
+        }
+        chosen = ", ".join(f'{text or "NULL::VARCHAR"} AS "{name}"' for name, text in texts.items())
+        try:
+            connection.execute(f"""
+                CREATE OR REPLACE TEMP TABLE {TEXTS} AS
+                SELECT row_number() OVER () AS "row", {chosen} FROM {relation}
+            """)
+        except duckdb.Error as error:
+            raise UnusableFileError(_reason(error)) from error
+    kept = _convert(connection, source, list(extras.values()))
+    rows = count(connection, INCOMING)
+    if not rows:
+        raise UnusableFileError("has no rows")
+    _check_key(connection, source.key)
+    connection.execute(f"DROP TABLE {TEXTS}")
+    return Incoming(rows=rows, extras=tuple(sorted(kept)))
+
+
+@contextmanager
+def _opened(
+    connection: duckdb.DuckDBPyConnection,
+    source: Snapshots,
+    form: Form,
+    path: Path,
+    directory: Path,
+) -> Iterator[tuple[str, list[str]]]:
+    """SQL for the rows as texts, in columns `c0`, `c1`, ...; and the names of the columns."""
+    unpacked_to = directory / f"{source.name}.unpacked"
+    try:
+        chunks = unpacked(path, form, limit=source.most_bytes)
+        if isinstance(form, Csv | JsonLines):
+            # DuckDB does not read mixed line ends.
+            ends = io.IncrementalNewlineDecoder(None, translate=True)
+            with unpacked_to.open("w", encoding="utf-8", newline="") as file:
+                for text in decoded(chunks, form):
+                    file.write(ends.decode(text))
+        else:
+            with unpacked_to.open("wb") as file_of_bytes:
+                file_of_bytes.writelines(chunks)
+        name = literal(str(unpacked_to))
+        try:
+            read = _relation(connection, form, name, unpacked_to)
+        except duckdb.Error as error:
+            raise UnusableFileError(_reason(error)) from error
+        yield read
+    finally:
+        unpacked_to.unlink(missing_ok=True)
+        unpacked_to.with_suffix(ROWS).unlink(missing_ok=True)
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, form: Form, name: str, path: Path
+) -> tuple[str, list[str]]:
+    if isinstance(form, Csv):
+        with path.open(encoding="utf-8", newline="") as file:
+            headers = header_of(file.read(1 << 20), form)
+        return _csv(form, name, headers), headers
+    if isinstance(form, JsonLines):
+        objects = f"read_json_objects({name}, format = 'newline_delimited')"
+        odd = connection.execute(
+            f"SELECT json FROM {objects} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
+        )
+        if (found := odd.fetchone()) is not None:
+            raise UnusableFileError(f"has a line that is no JSON object: {str(found[0])[:80]}")
+        listed = connection.execute(
+            f"SELECT DISTINCT unnest(json_keys(json)) AS k FROM {objects} ORDER BY k"
+        )
+        headers = [key for (key,) in listed.fetchall()]
+        columns = ", ".join(
+            f"json ->> {literal(_pointer(key))} AS c{place}" for place, key in enumerate(headers)
+        )
+        return f"(SELECT {columns or 'json AS c0'} FROM {objects})", headers
+    if isinstance(form, Excel):
+        from materia_snapshots.loading.workbook import written_as_csv
+
+        text = path.with_suffix(ROWS)
+        headers = written_as_csv(path, form, text)
+        plain = Csv(missing=form.missing)
+        return _csv(plain, literal(str(text)), headers), headers
+    described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({name})").fetchall()
+    headers = [str(row[0]) for row in described]
+    columns = ", ".join(
+        f"{quoted([header.replace(chr(34), chr(34) * 2)])}::VARCHAR AS c{place}"
+        for place, header in enumerate(headers)
+    )
+    return f"(SELECT {columns} FROM read_parquet({name}))", headers
+
+
+def _csv(form: Csv, name: str, headers: Sequence[str]) -> str:
+    columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(headers)))
+    missing = ", ".join(map(literal, ("", *form.missing)))
+    return (
+        f"read_csv({name}, auto_detect = false, header = false, skip = {form.skip + 1}, "
+        f"delim = {literal(form.delimiter)}, quote = '\"', escape = '\"', "
+        f"nullstr = [{missing}], columns = {{{columns}}})"
+    )
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _names(source: Snapshots, headers: Sequence[str]) -> dict[str, str]:
+    """A column name for each new header of a file."""
+    taken = {*source.table, *OURS, "row", "seen"}
+    names: dict[str, str] = {}
+    for header in headers:
+        plain = re.sub(r"[^a-z0-9]+", "_", header.casefold()).strip("_") or "column"
+        name, number = plain, 2
+        while name in taken:
+            name, number = f"{plain}_{number}", number + 1
+        taken.add(name)
+        names[header] = name
+    return names
+
+
+def _convert(
+    connection: duckdb.DuckDBPyConnection, source: Snapshots, extras: list[str]
+) -> list[str]:
+    """Convert the texts; returns the text columns beside the declared ones."""
+    values = {name: _value(name, column) for name, column in source.table.items()}
+    odd = {
+        name: _odd(name, values[name]) for name, one in source.table.items() if one.type != "TEXT"
+    }
+    if odd:
+        first = connection.execute(
+            "SELECT "
+            + ", ".join(f'min("row") FILTER ({condition})' for condition in odd.values())
+            + f" FROM {TEXTS}"
+        ).fetchone()
+        rows = dict(zip(odd, first or (), strict=True))
+        faults = {name: row for name, row in rows.items() if row is not None}
+    else:
+        faults = {}
+    in_keys = [name for name in faults if name in source.key]
+    if faults and (source.schema != "evolve" or in_keys):
+        name = min(in_keys or faults, key=lambda one: (faults[one], one))
+        raise UnusableFileError(_fault(connection, name, source.table[name], faults[name]))
+    columns = [f'{value} AS "{name}"' for name, value in values.items()]
+    for name in faults:
+        extra = f"{name}_text"
+        columns.append(f'CASE WHEN {odd[name]} THEN "{name}" END AS "{extra}"')
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {INCOMING} AS
+        SELECT {", ".join([*columns, *(f'"{extra}"' for extra in extras)])} FROM {TEXTS}
+        ORDER BY "row"
+    """)
+    return [*extras, *(f"{name}_text" for name in faults)]
+
+
+def _value(name: str, column: Column) -> str:
+    """SQL for the value of a text: NULL when it does not fit the type exactly."""
+    if column.type == "TEXT":
+        return f'"{name}"'
+    text = f'trim("{name}")'
+    if column.format:
+        return f"try_strptime({text}, {literal(column.format)})::DATE"
+    kind, _, scale = column.type.rstrip(")").replace("(", ",").partition(",")
+    fits = f"regexp_full_match({text}, '{_pattern(kind, scale)}')"
+    return f"CASE WHEN {fits} THEN TRY_CAST({text} AS {column.type}) END"
+
+
+def _pattern(kind: str, scale: str) -> str:
+    """Pattern of the texts that a type holds without a loss."""
+    if kind == "DECIMAL":
+        decimals = int(scale.rpartition(",")[2])
+        return rf"[+-]?([0-9]+(\.[0-9]{{0,{decimals}}}0*)?|\.[0-9]{{1,{max(decimals, 1)}}}0*)"
+    return {
+        "DATE": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        "BOOLEAN": "(?i)true|false|yes|no|t|f|y|n|1|0",
+        "DOUBLE": rf"{NUMBER}([eE][+-]?[0-9]+)?",
+    }.get(kind, "[+-]?[0-9]+")
+
+
+def _odd(name: str, value: str) -> str:
+    return f"(trim(\"{name}\") <> '' AND ({value}) IS NULL)"
+
+
+def _fault(connection: duckdb.DuckDBPyConnection, name: str, column: Column, row: int) -> str:
+    found = connection.execute(f'SELECT "{name}" FROM {TEXTS} WHERE "row" = {row}').fetchone()
+    value = on_one_line(str(found[0] if found else ""))[:60]
+    what = {"DATE": "date", "BOOLEAN": "boolean"}.get(column.type, "number")
+    form = f" {column.format}" if column.format else ""
+    return f"row {row:,}: {column.header} is {value!r}, which is no {what} ({column.type}{form})"
+
+
+def _check_key(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> None:
+    """Refuse a row without a key, and two rows with the same one."""
+    for name in key:
+        if count(connection, f'{INCOMING} WHERE "{name}" IS NULL'):
+            raise UnusableFileError(f"has a row whose key column {name} is empty")
+    twice = connection.execute(f"""
+        SELECT {quoted(key)}, count(*) FROM {INCOMING} GROUP BY ALL HAVING count(*) > 1
+        ORDER BY ALL LIMIT 1
+    """).fetchone()
+    if twice is not None:
+        *values, times = twice
+        named = ", ".join(f"{name} {value}" for name, value in zip(key, values, strict=True))
+        raise UnusableFileError(f"has {times} rows for the key {on_one_line(named)}")
+
+
+def _reason(error: Exception) -> str:
+    """DuckDB's message about the text, without its options."""
+    parts = [part.strip() for part in str(error).splitlines() if part.strip()]
+    found = re.search(r"CSV Error on Line: (\d+)", parts[0]) if parts else None
+    if found is None:
+        return f"cannot be read: {parts[0].rstrip('.') if parts else type(error).__name__}"
+    named = [part for part in parts[1:] if part != "Original Line:"]
+    line, problem, *_ = [*named, "", ""]
+    line = line.removeprefix("Original Line:").strip()
+    return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"

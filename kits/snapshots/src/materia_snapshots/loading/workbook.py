@@ -1,0 +1,83 @@
+"""Write a sheet of an Excel workbook as CSV, with dates and whole numbers as they are meant."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from datetime import date, datetime, time
+from pathlib import Path
+
+from materia.errors import SourceError
+from materia_http.verified import UnusableFileError
+
+from materia_snapshots.forms import Excel
+
+# A workbook is a zip of XML, which shrinks well: more than this is a zip bomb.
+MAX_BYTES = 1 << 30
+
+
+def written_as_csv(path: Path, form: Excel, target: Path) -> list[str]:
+    """Write the rows to *target*, a CSV file with a header; returns the names of the columns.
+
+    Raises:
+        UnusableFileError: it is no workbook, has no such sheet, or no such row.
+        SourceError: python-calamine is not installed.
+    """
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise SourceError(
+            "to read workbooks, install python-calamine: pip install 'materia-snapshots[excel]'"
+        ) from error
+    _refuse_bomb(path)
+    try:
+        workbook = CalamineWorkbook.from_path(str(path))
+        names = workbook.sheet_names
+        sheet = form.sheet if form.sheet is not None else (names[0] if names else "")
+        if sheet not in names:
+            raise UnusableFileError(f"has no sheet {sheet!r}; it has {', '.join(names) or 'none'}")
+        rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except CalamineError as error:
+        raise UnusableFileError(f"cannot be read as a workbook: {error}") from error
+    rows = rows[form.skip :]
+    headers = [_text(one).strip() for one in rows[0]] if rows else []
+    while headers and not headers[-1]:
+        headers.pop()
+    if not headers:
+        raise UnusableFileError("has no row with the names of the columns")
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writerow(headers)
+        for row in rows[1:]:
+            texts = [_text(one) for one in row]
+            if any(texts[len(headers) :]):
+                raise UnusableFileError("has cells to the right of the last named column")
+            cells = texts[: len(headers)]
+            if any(cells):
+                writer.writerow([*cells, *[""] * (len(headers) - len(cells))])
+    return headers
+
+
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(one.file_size for one in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UnusableFileError(f"is cut short or damaged: {error}") from error
+    if size > MAX_BYTES:
+        raise UnusableFileError(f"would unpack to {size:,} bytes: a zip bomb")
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return str(int(value))
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+        case datetime() | date():
+            return value.isoformat()
+    return str(value)

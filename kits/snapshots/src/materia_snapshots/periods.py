@@ -1,0 +1,171 @@
+"""Partitions by date: a file for each day, week, month or year, or a list of files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import ClassVar
+
+from materia.data import Known
+
+__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Weeks", "Years"]
+
+# Older partitions, and those that never existed, are checked again this often, so that a late
+# correction or a temporary fault of the server is noticed.
+SETTLED_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """One partition: its key, its path, and the days that it holds for.
+
+    Attributes:
+        key: The partition key.
+        path: Path of its file below the source's address.
+        first: Its first day, or None for a file of a list.
+        last: Its last day, or None for a file of a list.
+    """
+
+    key: str
+    path: str
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """A file for each period.
+
+    Attributes:
+        path: Path of a file below the source's address. `{year}`, `{month:02}`, `{day:02}`, and
+            `{date:%Y%m%d}` stand for the first day of its period, and `{last:%Y%m%d}` for the
+            last one.
+        since: The oldest period: `2024`, `2024-01` or `2024-01-31`. Users can change it.
+    """
+
+    path: str
+    since: str
+
+    NAME: ClassVar[str] = ""
+    FORM: ClassVar[str] = ""
+    EXAMPLE: ClassVar[str] = ""
+    TEXT: ClassVar[str] = "%Y-%m-%d"
+
+    def first(self, since: str) -> date | None:
+        """The first day of the period *since*; None when it is no such period."""
+        if not re.fullmatch(self.FORM, since, re.ASCII):
+            return None
+        try:
+            return date.fromisoformat(f"{since}-01-01"[:10])
+        except ValueError:
+            return None
+
+    def after(self, first: date) -> date:
+        """The first day of the next period."""
+        raise NotImplementedError
+
+    def periods(self, since: str, today: date) -> Iterator[Period]:
+        """Every period that has begun, oldest first."""
+        first = self.first(since)
+        while first is not None and first <= today:
+            after = self.after(first)
+            last = after - timedelta(days=1)
+            path = self.path.format(
+                date=first, last=last, year=first.year, month=first.month, day=first.day
+            )
+            yield Period(key=first.strftime(self.TEXT), path=path, first=first, last=last)
+            first = after
+
+    def of(self, key: str) -> Period | None:
+        """The period of a partition key; None when it is no such key."""
+        first = self.first(key)
+        return None if first is None else next(self.periods(key, first), None)
+
+
+class Days(_Dated):
+    """A file for each day; `since` is a day such as 2024-01-31."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE = "day", r"\d{4}-\d{2}-\d{2}", "2024-01-31"
+
+    def after(self, first: date) -> date:
+        """The next day."""
+        return first + timedelta(days=1)
+
+
+class Weeks(_Dated):
+    """A file for each week, from the weekday of `since`, a day such as 2024-01-05."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE = "day", r"\d{4}-\d{2}-\d{2}", "2024-01-05"
+
+    def after(self, first: date) -> date:
+        """The same weekday of the next week."""
+        return first + timedelta(days=7)
+
+
+class Months(_Dated):
+    """A file for each month; `since` is a month such as 2024-01."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE, TEXT = "month", r"\d{4}-\d{2}", "2024-01", "%Y-%m"
+
+    def after(self, first: date) -> date:
+        """The first day of the next month."""
+        return (first + timedelta(days=32)).replace(day=1)
+
+
+class Years(_Dated):
+    """A file for each year; `since` is a year such as 2024."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE, TEXT = "year", r"\d{4}", "2024", "%Y"
+
+    def after(self, first: date) -> date:
+        """The first day of the next year."""
+        return first.replace(year=first.year + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file for each of some names.
+
+    Attributes:
+        path: Path of a file below the source's address; `{key}` stands for the name.
+        keys: The names, which are the partition keys.
+    """
+
+    path: str
+    keys: tuple[str, ...]
+
+    def periods(self, _since: str, _today: date) -> Iterator[Period]:
+        """Every name, sorted."""
+        for key in sorted(self.keys):
+            yield Period(key=key, path=self.path.format(key=key))
+
+    def of(self, key: str) -> Period | None:
+        """The period of a partition key, which has no days."""
+        return Period(key=key, path=self.path.format(key=key))
+
+
+Partitions = Days | Weeks | Months | Years | Listed
+
+
+def is_due(key: str, url: str, known: Mapping[str, Known], now: datetime, *, newest: int) -> bool:
+    """Whether to request a partition now, from the records of earlier runs.
+
+    Due are partitions never requested at this address, the *newest* ones with a file, anything
+    newer, files that could not be used, partitions that the server denied, and those not checked
+    for a month.
+    """
+    before = known.get(key)
+    if before is None or before.url != url or before.refused is not None or before.denied:
+        return True
+    if now - before.checked_at >= SETTLED_FOR:
+        return True
+    there = sorted(one for one, entry in known.items() if entry.raw)
+    if not there or key > there[-1]:
+        return True
+    return not before.absent and newest > 0 and key in there[-newest:]

@@ -1,0 +1,148 @@
+"""A declared source at work: list the due partitions, fetch and check files, load them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from materia.data import (
+    FetchRequest,
+    FetchResult,
+    LoadReport,
+    LoadRequest,
+    Partition,
+    PartitionsRequest,
+)
+from materia.errors import SourceError
+from materia_http import mirror_folder
+from materia_http.verified import VerifiedFiles
+
+from materia_snapshots.check import check
+from materia_snapshots.contract import liftable
+from materia_snapshots.forms import Csv, Excel, JsonLines, Parquet
+from materia_snapshots.pages import Pages
+from materia_snapshots.periods import Period, is_due
+from materia_snapshots.unpack import damaged
+
+if TYPE_CHECKING:
+    from materia_http.download import Patience
+
+    from materia_snapshots.declaration import Snapshots
+    from materia_snapshots.settings import Settings
+
+ENDINGS = {Csv: ".csv", JsonLines: ".jsonl", Parquet: ".parquet", Excel: ".xlsx", Pages: ".jsonl"}
+PACKED = {"": "", "zip": ".zip", "gzip": ".gz"}
+
+
+class SnapshotSource:
+    """The source of a declaration, opened with its settings."""
+
+    def __init__(
+        self, source: Snapshots, settings: Settings, patience: Patience | None = None
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        form = source.form
+        self._form = JsonLines() if isinstance(form, Pages) else form
+        limit = source.most_bytes
+        self._files = VerifiedFiles(
+            settings.base,
+            settings.folder,
+            check=lambda path, _: check(source, self._form, path, settings.accept),
+            damaged=lambda path: damaged(path, self._form, limit=limit),
+            agent=f"materia-{source.name}",
+            limit=limit,
+            patience=patience,
+            shows_its_end=bool(self._form.packed) or isinstance(form, Parquet | Excel),
+        )
+
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        """The partitions that are due now: see `periods.is_due` and `mirror_folder.is_due`.
+
+        Raises:
+            SourceError: the folder has no file at all.
+        """
+        every = [self._partition(one) for one in self._periods(request.now)]
+        folder, known = self._settings.folder, request.known
+        if folder is None:
+            return [
+                one
+                for one in every
+                if request.everything
+                or is_due(one.key, one.url, known, request.now, newest=self._source.recheck)
+            ]
+        due = [one for one in every if mirror_folder.is_due(one, known)]
+        # Without any of these files it is the wrong folder, or a disk that is not mounted.
+        if not any(map(mirror_folder.is_there, due)):
+            path = every[0].url.removeprefix(self._settings.base).lstrip("/") if every else ""
+            raise SourceError(
+                f"{folder}: has no file of {self._source.name}, for example {path}; set "
+                f"sources.{self._source.name}.url to the folder that contains them"
+            )
+        return due
+
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        """Fetch one file, and check everything except its rows.
+
+        Raises:
+            SourceError: the server or the folder cannot be reached, or the transfer damages the
+                file; the message has the address.
+        """
+        known = request.known
+        if known is not None and liftable(self._source, known.refused):
+            # The settings may accept the file by now.
+            request = replace(request, known=replace(known, etag=None, last_modified=None))
+        return self._files.fetch(request)
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        """Load the files into the tables of the source; see `loading.load`.
+
+        Raises:
+            SourceError: the disk is full, or a file cannot be read or written. What was loaded
+                before is unharmed.
+        """
+        import duckdb
+
+        from materia_snapshots.loading.load import load
+
+        try:
+            return load(self._source, self._form, request, self._settings.accept)
+        # After a failed write DuckDB reports a database as invalid: FatalException.
+        except (
+            duckdb.FatalException,
+            duckdb.IOException,
+            duckdb.OutOfMemoryException,
+            duckdb.TransactionException,
+            OSError,
+        ) as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise SourceError(
+                f"{request.database}: {said}; what was loaded before is unharmed: correct that "
+                "and run again"
+            ) from error
+
+    def models(self) -> Path | None:
+        """The folder of the author's own models, or of those that the kit generates."""
+        from materia_snapshots.loading.models import generated
+
+        return self._source.models or generated(self._source)
+
+    def _periods(self, now: datetime) -> Iterator[Period]:
+        return self._source.partitions.periods(self._settings.since, now.date())
+
+    def _partition(self, period: Period) -> Partition:
+        settings = self._settings
+        path = quote(period.path) if settings.folder is not None else period.path
+        return Partition(
+            key=period.key, url=f"{settings.base}/{path}", file=self._file(period.path)
+        )
+
+    def _file(self, path: str) -> str:
+        """The name of the raw file: that in the path, or the source's own."""
+        name = PurePosixPath(urlsplit(path).path).name
+        ending = ENDINGS[type(self._source.form)] + PACKED[self._form.packed]
+        return name if PurePosixPath(name).suffix else f"{self._source.name}{ending}"

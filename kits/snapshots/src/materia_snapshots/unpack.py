@@ -1,0 +1,157 @@
+"""Unpack a zip or gzip in chunks: stop zip bombs, and report damage, odd members and long files."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from materia_http.verified import UnusableFileError
+
+from materia_snapshots.forms import Csv, Form, JsonLines
+
+CHUNK = 1 << 20
+# Text shrinks some 5 to 20 times; more than this is a zip bomb, once it is also large.
+MAX_RATIO = 200
+BOMB_BYTES = 1 << 26
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
+
+
+def unpacked(path: Path, form: Form, *, limit: int) -> Iterator[bytes]:
+    """The content of a file in chunks, unpacked as *form* says; at most *limit* bytes.
+
+    Raises:
+        UnusableFileError: it is damaged, cut short, not packed so, too long, or a zip bomb.
+    """
+    packed = path.stat().st_size
+    size = 0
+    for chunk in _chunks(path, form):
+        size += len(chunk)
+        if size > limit:
+            raise UnusableFileError(f"has more than {limit:,} bytes when it is unpacked")
+        if form.packed and size > max(BOMB_BYTES, MAX_RATIO * packed):
+            raise UnusableFileError(f"unpacks {packed:,} bytes to more than {size:,}: a zip bomb")
+        yield chunk
+
+
+def decoded(chunks: Iterator[bytes], form: Csv | JsonLines) -> Iterator[str]:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        UnusableFileError: a byte does not fit the encoding, or the text has NUL characters.
+    """
+    encoding = form.encoding if isinstance(form, Csv) else "utf-8"
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    decoder = codecs.getincrementaldecoder(codec)()
+    line = 1
+    for chunk, last in _with_last(chunks):
+        try:
+            text = decoder.decode(chunk, last)
+        except UnicodeDecodeError as error:
+            at = line + error.object[: error.start].count(b"\n")
+            raise UnusableFileError(
+                f"byte 0x{error.object[error.start]:02x} in line {at:,} is not {encoding}"
+            ) from error
+        except UnicodeError as error:  # UTF-16 without its mark
+            raise UnusableFileError(f"is not {encoding}: {error}") from error
+        if "\0" in text:
+            at = line + text[: text.index("\0")].count("\n")
+            raise UnusableFileError(f"has a NUL character in line {at:,}: it is not {encoding}")
+        line += text.count("\n")
+        yield text
+
+
+def damaged(path: Path, form: Form, *, limit: int) -> bool:
+    """Whether a refused file looks damaged in transfer: its packing does not hold.
+
+    What is intact and useless for another reason is not damaged.
+    """
+    if not form.packed:
+        return False
+    try:
+        for _ in unpacked(path, form, limit=limit):
+            pass
+    except UnusableFileError as error:
+        return isinstance(error.__cause__, BROKEN)
+    return False
+
+
+BROKEN = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, OSError)
+
+
+def _chunks(path: Path, form: Form) -> Iterator[bytes]:
+    try:
+        match form.packed:
+            case "":
+                with path.open("rb") as file:
+                    while chunk := file.read(CHUNK):
+                        yield chunk
+            case "gzip":
+                with gzip.open(path) as packed:
+                    while chunk := packed.read(CHUNK):
+                        yield chunk
+            case "zip":
+                with zipfile.ZipFile(path) as archive:
+                    member = _member(archive, form.member)
+                    with archive.open(member) as packed:
+                        while chunk := packed.read(CHUNK):
+                            yield chunk
+    except BROKEN as error:
+        raise UnusableFileError(_broken(path, form.packed, error)) from error
+
+
+def _member(archive: zipfile.ZipFile, pattern: str) -> zipfile.ZipInfo:
+    members = [one for one in archive.infolist() if not one.is_dir() and not _beside(one)]
+    for one in members:
+        path = PurePosixPath(one.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts:
+            raise UnusableFileError(f"has a member outside of the archive: {one.filename!r}")
+    fit = [
+        one
+        for one in members
+        if fnmatch(PurePosixPath(one.filename).name.casefold(), pattern.casefold())
+    ]
+    if len(fit) != 1:
+        names = ", ".join(sorted(one.filename for one in members)[:5]) or "none"
+        raise UnusableFileError(f"has {len(fit)} members {pattern}, expected one; it has {names}")
+    member = fit[0]
+    if member.flag_bits & 1:
+        raise UnusableFileError(f"is encrypted: {member.filename}")
+    if member.compress_type not in METHODS:
+        raise UnusableFileError(f"uses the zip method {member.compress_type}, expected 8 (deflate)")
+    return member
+
+
+def _beside(member: zipfile.ZipInfo) -> bool:
+    """Whether it is a file that macOS adds to an archive."""
+    path = PurePosixPath(member.filename)
+    return "__MACOSX" in path.parts[:1] or path.name.startswith("._") or path.name == ".DS_Store"
+
+
+def _broken(path: Path, packed: str, error: Exception) -> str:
+    with path.open("rb") as file:
+        begin = file.read(512)
+    if not begin:
+        return "is empty"
+    if is_page(begin):
+        return f"is an HTML page, not a {packed} file"
+    start = {"zip": b"PK", "gzip": b"\x1f\x8b"}.get(packed, b"")
+    if not begin.startswith(start):
+        return f"is not a {packed} file: it starts with {begin[:8]!r}"
+    return f"is cut short or damaged: {error}"
+
+
+def is_page(begin: bytes) -> bool:
+    """Whether a file that begins so is a web page."""
+    return begin.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith(PAGES)
+
+
+def _with_last(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    for chunk in chunks:
+        yield chunk, False
+    yield b"", True

@@ -1,1 +1,0 @@
-"""Fetch an archive from a server or a folder."""

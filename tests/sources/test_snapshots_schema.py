@@ -1,0 +1,158 @@
+"""Columns and types that appear, vanish or change: refused, asked about, or taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes.snapshot_files import PRICES, Shelf, with_
+from materia.data import Fetched, Known, Refused
+from materia.errors import ConfigError
+from materia.hookspecs import Opening
+from materia_snapshots import JsonLines
+
+EVOLVES = with_(PRICES, schema="evolve")
+ASKS = with_(PRICES, schema="ask")
+PLAIN = "item,price\nnails,1.00\n"
+MORE = "item,Unit Name,price\nnails,kg,1.00\n"
+EVERY = "SELECT * FROM raw.prices_row ORDER BY partition, item"
+
+
+def test_a_new_column_is_text_and_goes_with_the_last_file_that_has_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", PLAIN)
+    shelf.put("2026-02", MORE)
+    shelf.load()
+
+    assert shelf.rows("SELECT partition, unit_name FROM raw.prices_row ORDER BY 1") == [
+        ("2026-01", None),
+        ("2026-02", "kg"),
+    ]
+    shelf.put("2026-02", PLAIN)
+    shelf.load()
+    assert len(shelf.rows(EVERY)[0]) == 4
+
+
+def test_a_missing_column_is_empty(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", "item\nnails\n")
+    shelf.load()
+
+    assert shelf.rows("SELECT item, price FROM raw.prices_row") == [("nails", None)]
+
+
+def test_a_value_of_another_type_is_kept_as_text_beside_its_column(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", "item,price\nnails,1.00\nscrews,about 2\n")
+    shelf.load()
+
+    assert shelf.rows("SELECT item, price::VARCHAR, price_text FROM raw.prices_row ORDER BY 1") == [
+        ("nails", "1.00", None),
+        ("screws", None, "about 2"),
+    ]
+
+
+def test_releases_evolve_too_and_keep_their_history(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each="release"))
+    shelf.put("2026-02", MORE)
+    shelf.put("2026-01", PLAIN)
+    shelf.put("2026-03", "item,price\nnails,cheap\n")
+    shelf.load()
+
+    assert [shelf.rows(f"SELECT * FROM prices_as_of('2026-0{month}')") for month in (1, 2, 3)] == [
+        [("nails", pytest.approx(1), None, None)],
+        [("nails", pytest.approx(1), None, "kg")],
+        [("nails", None, "cheap", None)],
+    ]
+
+
+def test_a_file_without_a_key_column_is_refused_whatever_the_contract(tmp_path: Path) -> None:
+    result = Shelf(tmp_path, EVOLVES).put("2026-01", "price\n1\n")
+
+    assert isinstance(result, Refused)
+    assert "lacks the key column item" in result.reason
+
+
+def test_an_ignored_column_is_neither_new_nor_read(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, ignore=("unit name",)))
+    shelf.put("2026-01", MORE)
+
+    assert shelf.load().refused == {}
+    assert len(shelf.rows(EVERY)[0]) == 4
+
+
+def test_a_changed_file_asks_with_the_setting_that_accepts_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, ASKS)
+    result = shelf.put("2026-01", "item,Unit Name\nnails,kg\n")
+
+    assert isinstance(result, Refused)
+    assert result.reason == (
+        "has also the column Unit Name and lacks the column price; expected the columns "
+        'item,price; to load it all the same, set sources.prices.accept = ["Unit Name", "price"] '
+        "in materia.toml"
+    )
+
+
+def test_once_accepted_the_file_in_quarantine_is_fetched_again_and_loaded(tmp_path: Path) -> None:
+    refused = Shelf(tmp_path, ASKS).put("2026-01", MORE)
+    assert isinstance(refused, Refused)
+    known = Known(
+        url=f"{(tmp_path / 'files').as_uri()}/2026-01.csv",
+        checked_at=datetime.now(UTC),
+        refused=refused.reason,
+        refused_sha256=refused.sha256,
+        etag=refused.etag,
+        last_modified=refused.last_modified,
+    )
+    shelf = Shelf(tmp_path, ASKS, accept=("Unit Name",))
+
+    assert isinstance(shelf.fetch("2026-01", known), Fetched)
+    assert shelf.load().refused == {}
+    assert shelf.rows("SELECT unit_name FROM raw.prices_row") == [("kg",)]
+    other = replace(known, refused="is an HTML page")
+    assert not isinstance(shelf.fetch("2026-01", other), Fetched), "nothing new to ask about"
+
+
+def test_a_form_whose_columns_only_load_sees_asks_there(tmp_path: Path) -> None:
+    lines = '{"item": "nails", "price": 1.00, "unit": "kg"}\n'
+    shelf = Shelf(tmp_path, with_(ASKS, form=JsonLines()))
+    shelf.put("2026-01", lines)
+    said = shelf.load().refused["2026-01"]
+    accepting = Shelf(tmp_path, with_(ASKS, form=JsonLines()), accept=("unit",))
+    accepting.raw = shelf.raw
+
+    assert 'set sources.prices.accept = ["unit"]' in said
+    assert accepting.load().refused == {}
+    assert shelf.rows("SELECT unit FROM raw.prices_row") == [("kg",)]
+
+
+WRONG = {
+    "ftp://prices.example": "an http:, https: or file: address, or a folder",
+    "https://me:secret@prices.example": "must contain no user name and no password",
+    "https://": "an address such as https://host/folder",
+    "nowhere": "a folder that exists",
+}
+
+
+@pytest.mark.parametrize("url", WRONG)
+def test_a_wrong_address_is_an_error_with_its_key(url: str, tmp_path: Path) -> None:
+    check = PRICES.plugin().check
+    assert check is not None
+    with pytest.raises(ConfigError, match=r"sources\.prices\.url") as raised:
+        check(Opening(secrets={}, settings={"url": url, "since": "2026-01"}, directory=tmp_path))
+
+    assert WRONG[url] in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_all_wrong_settings_are_reported_at_once(tmp_path: Path) -> None:
+    check = PRICES.plugin().check
+    assert check is not None
+    settings = {"url": "nowhere", "since": "January"}
+    with pytest.raises(ConfigError) as raised:
+        check(Opening(secrets={}, settings=settings, directory=tmp_path))
+
+    assert "sources.prices.url" in str(raised.value)
+    assert "sources.prices.since must be a month such as 2024-01, is 'January'" in str(raised.value)

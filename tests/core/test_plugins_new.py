@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 import zipfile
@@ -24,7 +25,7 @@ SAME = (
     ("provider", "src/materia_acme/emulator.py", "src/materia_acme/emulator.py"),
     ("provider", "tests/test_machines.py", "tests/test_acme_machines.py"),
 )
-KINDS = [kind for kind in get_args(Kind) if kind != "source"]
+KINDS = get_args(Kind)
 
 
 def lines_of(files: dict[str, str], *parts: str) -> int:
@@ -51,9 +52,13 @@ def test_nothing_of_a_template_is_left_in_a_new_package(kind: Kind) -> None:
             compile(text, path, "exec")
 
 
-def test_a_whole_sink_has_at_most_120_lines_and_a_whole_provider_180() -> None:
-    sink, provider = dict(rendered("sink", "acme")), dict(rendered("provider", "acme"))
+def test_a_whole_source_has_at_most_60_lines_a_sink_120_and_a_provider_180() -> None:
+    source, sink, provider = (
+        dict(rendered(kind, "acme")) for kind in ("source", "sink", "provider")
+    )
+    code = {path: text for path, text in source.items() if path.endswith(".py")}
 
+    assert lines_of(code, "src", "tests") <= 60
     assert lines_of(sink, "src", "tests") <= 120
     assert lines_of(provider, "src/materia_acme/__init__.py", "src/materia_acme/provider.py") <= 180
 
@@ -77,9 +82,8 @@ def test_a_wheel_is_built_of_it_without_network(
     assert made.returncode == 0
     assert "  cd materia-moon\n" in made.stdout
     assert "materia plugins check ." in made.stdout
-    assert {f"materia_moon/{name}" for name in ("__init__.py", f"{kind}.py", "py.typed")} <= {
-        *packed
-    }
+    code = "sample/2026-01.csv" if kind == "source" else f"{kind}.py"
+    assert {f"materia_moon/{name}" for name in ("__init__.py", code, "py.typed")} <= {*packed}
 
 
 @pytest.mark.parametrize(
@@ -107,3 +111,17 @@ def test_a_name_or_a_folder_that_would_do_harm_is_refused(
     assert [path.name for path in workshop.directory.iterdir()] == ["full"]
     assert kept.read_text() == "mine"
     assert list((workshop.directory / "full").iterdir()) == [kept]
+
+
+def test_a_new_source_runs_without_network_on_its_sample(workshop: Workshop) -> None:
+    workshop.run("plugins", "new", "source", "moon")
+    workshop.install("moon", "materia_moon")
+    workshop.write("materia.toml", 'source = "moon"\nsink = "duckdb"\n')
+    code = workshop.directory / "materia-moon/src"
+    paths = f"{workshop.environment()['PYTHONPATH']}:{code}"
+    ended = workshop.run("run", "--sample", "--json", environment={"PYTHONPATH": paths})
+
+    assert ended.returncode == 0, ended.stderr
+    (extract, transform) = json.loads(ended.stdout)["stages"]
+    assert extract["result"]["fetched"] == 2
+    assert [one["rows"] for one in transform["result"]["tables"]] == [4]

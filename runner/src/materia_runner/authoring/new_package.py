@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from materia.errors import ConfigError
 
+from materia_runner.install_hints import install_command
+
 if TYPE_CHECKING:
     from materia.plugins import Kind, Registry
 
@@ -37,6 +39,11 @@ def check_name(registry: Registry, kind: Kind, name: str) -> None:
                 f"the {kind} {name!r} is installed already, from {found.distribution} "
                 f"{found.version}; choose another name"
             )
+    if kind == "source" and find_spec("materia_snapshots") is None:
+        raise ConfigError(
+            "materia-snapshots is not installed here, and a new source stands on it; to install "
+            f"it: {install_command('materia-snapshots')}"
+        )
     if find_spec(package_of(name)) is not None:
         raise ConfigError(
             f"the Python package {package_of(name)} is installed already; choose another name"

@@ -25,6 +25,7 @@ import pytest
 from materia.protocols import Source
 
 from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sources.care import CareContract
 from materia_testing.contracts.sources.fetch import FetchContract
 from materia_testing.contracts.sources.load import LoadContract
 from materia_testing.contracts.sources.world import World
@@ -32,7 +33,7 @@ from materia_testing.contracts.sources.world import World
 __all__ = ["SourceContract", "World"]
 
 
-class SourceContract(FetchContract, LoadContract):
+class SourceContract(FetchContract, LoadContract, CareContract):
     """Every promise of a source; subclass it and give it the fixture `world`."""
 
     module: str

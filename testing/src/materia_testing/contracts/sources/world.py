@@ -32,6 +32,7 @@ ABILITIES: Mapping[str, str] = {
     "rewrap": "a file can be published with the same rows and other bytes",
     "break_off": "an answer can end before its file does",
     "tear": "an answer without a length can end before its file does",
+    "dates": "`affected` of a load names the dates whose rows changed",
     "contradict": 'an answer can say "not modified" about another file than the requested one',
 }
 

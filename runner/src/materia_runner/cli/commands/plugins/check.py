@@ -44,7 +44,7 @@ def check(
     *,
     json: Json = False,
 ) -> None:
-    """Check the package of a plugin: metadata, imports, start, and contract tests."""
+    """Check the package of a plugin, and run its contract."""
     from materia_runner.authoring.check_package import check_package
     from materia_runner.authoring.facts import read_facts
 

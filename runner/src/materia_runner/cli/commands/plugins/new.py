@@ -23,7 +23,7 @@ it step by step, and run its tests after each.
 """
 # What an author changes first.
 FIRST = {
-    "source": "source.py: where the files are, their columns and their key",
+    "source": "__init__.py: where the files are, their columns and their key",
     "sink": "sink.py: `export` writes the files that readers see",
     "provider": "provider.py: the requests of your API, and its prices",
 }
@@ -32,11 +32,19 @@ WORLDS = {
     "sink": "nothing but a folder",
     "provider": "the cloud that emulator.py emulates",
 }
+# How to use it without an account, a server or a network.
+TRIES = {
+    "source": ["echo 'source = \"{name}\"' > materia.toml", "materia run --sample"],
+    "sink": ["echo 'sink = \"{name}\"' > materia.toml", "materia run --sample"],
+    "provider": ["materia emulator"],
+}
 
 
 def new(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="source|sink|provider")],
+    kind: Annotated[
+        str, typer.Argument(metavar="source|sink|provider", help="What the plugin is.")
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name that a user types.")],
     *,
     folder: Annotated[
@@ -77,7 +85,8 @@ def new(
         f"  cd {where}\n"
         f"  {editable_command('.')}\n"
         f"  materia plugins check .\n"
-        f"\nChange src/{package_of(name)}/{FIRST[kind]}.\n"
+        + "".join(f"  {line.format(name=name)}\n" for line in TRIES[kind])
+        + f"\nChange src/{package_of(name)}/{FIRST[kind]}.\n"
         f"`materia plugins check` runs its contract, one test for each promise, against "
         f"{WORLDS[kind]}.\n"
         f"docs/plugins.md explains each step."

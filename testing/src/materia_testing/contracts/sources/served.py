@@ -1,0 +1,170 @@
+"""World of a source that reads files over HTTP: a server with ETags, faults and counts."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class ServedFiles:
+    """A `materia_testing.contracts.source.World` of one file a partition; see `served_files`."""
+
+    def __init__(
+        self,
+        paths: Mapping[str, str],
+        *,
+        now: datetime,
+        editions: Sequence[bytes],
+        rewrapped: Sequence[bytes] = (),
+        damaged: Mapping[str, tuple[bytes, str]],
+        table: str,
+        leave_out: Sequence[str] = (),
+    ) -> None:
+        self.keys = tuple(paths)
+        self.now = now
+        self.damages = {how: word for how, (_, word) in damaged.items()}
+        self.lacks = {} if rewrapped else {"rewrap": "these files have no wrapping"}
+        self.settings: dict[str, object] = {}
+        self._paths = {key: f"/{path}" for key, path in paths.items()}
+        self._editions, self._rewrapped = editions, rewrapped
+        self._damaged = {how: content for how, (content, _) in damaged.items()}
+        self._read = f"SELECT * EXCLUDE ({', '.join(leave_out)})" if leave_out else "SELECT *"
+        self._table = table
+        self._files: dict[str, bytes] = {}
+        self._requests = self._sent = 0
+        self._fault = ""
+
+    def publish(self, key: str, edition: int) -> None:
+        """Publish edition 1 or 2."""
+        self._files[self._paths[key]] = self._editions[edition - 1]
+
+    def rewrap(self, key: str, edition: int) -> None:
+        """Publish an edition with other bytes."""
+        self._files[self._paths[key]] = self._rewrapped[edition - 1]
+
+    def damage(self, key: str, how: str) -> None:
+        """Publish a damaged file."""
+        self._files[self._paths[key]] = self._damaged[how]
+
+    def remove(self, key: str) -> None:
+        """Remove a partition."""
+        del self._files[self._paths[key]]
+
+    def break_off(self) -> None:
+        """End every file midway, after its whole length was announced."""
+        self._fault = "break off"
+
+    def tear(self) -> None:
+        """End every file midway, without a length."""
+        self._fault = "tear"
+
+    def contradict(self, key: str, edition: int) -> None:
+        """Publish an edition, and answer every conditional request "not modified"."""
+        self.publish(key, edition)
+        self._fault = "contradict"
+
+    def vanish(self) -> None:
+        """Answer every request with 503."""
+        self._fault = "vanish"
+
+    def heal(self) -> None:
+        """Undo every fault."""
+        self._fault = ""
+
+    def requests(self) -> int:
+        """The number of requests so far."""
+        return self._requests
+
+    def sent(self) -> int:
+        """The number of file bytes sent so far."""
+        return self._sent
+
+    def read(self, database: Path) -> object:
+        """The rows of the raw table, sorted."""
+        import duckdb
+
+        with duckdb.connect(str(database), read_only=True) as connection:
+            return connection.execute(f"{self._read} FROM {self._table} ORDER BY ALL").fetchall()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        self._requests += 1
+        content = self._files.get(request.path)
+        if self._fault == "vanish" or content is None:
+            self._send(request, 503 if self._fault == "vanish" else 404, "", b"")
+            return
+        tag = f'"{hashlib.sha256(content).hexdigest()}"'
+        given = request.headers["If-None-Match"]
+        if given == tag or (given is not None and self._fault == "contradict"):
+            self._send(request, 304, tag, b"")
+        else:
+            self._send(request, 200, tag, content)
+
+    def _send(self, request: BaseHTTPRequestHandler, status: int, tag: str, content: bytes) -> None:
+        request.send_response(status)
+        if tag:
+            request.send_header("ETag", tag)
+        if self._fault != "tear":
+            request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        if self._fault in {"break off", "tear"}:
+            content = content[: len(content) // 2]
+        self._sent += len(content)
+        request.wfile.write(content)
+
+
+@contextmanager
+def served_files(
+    paths: Mapping[str, str],
+    *,
+    now: datetime,
+    editions: Sequence[bytes],
+    rewrapped: Sequence[bytes] = (),
+    damaged: Mapping[str, tuple[bytes, str]],
+    table: str,
+    leave_out: Sequence[str] = (),
+    setting: str = "url",
+) -> Iterator[ServedFiles]:
+    """Serve files on this machine, as the world of a source.
+
+    Args:
+        paths: Path of the file of each of three partitions below the address, oldest first.
+        now: A time, in UTC, at which all three are due.
+        editions: The bytes of editions 1 and 2, for every partition.
+        rewrapped: Both editions with the same rows in other bytes; none when that is impossible.
+        damaged: Bytes of a damaged file and a word that the reason must contain, by a name.
+        table: The table that `load` fills, with its schema.
+        leave_out: Its columns that differ between two loads of the same files.
+        setting: The setting of the source that has the address.
+    """
+    world = ServedFiles(
+        paths,
+        now=now,
+        editions=editions,
+        rewrapped=rewrapped,
+        damaged=damaged,
+        table=table,
+        leave_out=leave_out,
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            world.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        world.settings[setting] = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield world
+        finally:
+            server.shutdown()
+            thread.join()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from materia.data import (
     FetchRequest,
@@ -136,13 +136,14 @@ class SnapshotSource:
 
     def _partition(self, period: Period) -> Partition:
         settings = self._settings
-        path = quote(period.path) if settings.folder is not None else period.path
-        return Partition(
-            key=period.key, url=f"{settings.base}/{path}", file=self._file(period.path)
-        )
-
-    def _file(self, path: str) -> str:
-        """The name of the raw file: that in the path, or the source's own."""
-        name = PurePosixPath(urlsplit(path).path).name
         ending = ENDINGS[type(self._source.form)] + PACKED[self._form.packed]
-        return name if PurePosixPath(name).suffix else f"{self._source.name}{ending}"
+        path, _, query = period.path.partition("?")
+        if query:  # no name of a file: the key is one
+            file = f"{self._source.name}{ending}"
+            in_folder = f"{period.key}{ending}"
+        else:
+            name = PurePosixPath(path).name
+            file = name if PurePosixPath(name).suffix else f"{self._source.name}{ending}"
+            in_folder = path
+        below = quote(in_folder) if settings.folder is not None else period.path
+        return Partition(key=period.key, url=f"{settings.base}/{below}", file=file)

@@ -32,14 +32,20 @@ class Column:
         type: `TEXT`, `INTEGER`, `BIGINT`, `DOUBLE`, `DECIMAL(18, 4)`, `DATE` or `BOOLEAN`. Codes
             such as 0410 are TEXT.
         comment: One line for analysts, with the unit.
-        header: Its name in the file, when that is another one; case does not matter.
+        header: Its name in the file, when that is another one, or its names, when they differ from
+            file to file; case does not matter.
         format: Form of a date that is not 2024-01-31, as for `strptime`: `%d/%m/%Y`.
     """
 
     type: str
     comment: str = ""
-    header: str = ""
+    header: str | tuple[str, ...] = ""
     format: str = ""
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Its names in the files."""
+        return (self.header,) if isinstance(self.header, str) else self.header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +120,7 @@ class Snapshots:
         for name, column in self.table.items():
             if not TYPES.fullmatch(column.type):
                 yield f"the type of {name} must be TEXT, INTEGER, ..., is {column.type!r}"
-        headers = [one.header.casefold() for one in self.table.values()]
+        headers = [name.casefold() for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
 

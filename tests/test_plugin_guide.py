@@ -4,9 +4,11 @@ import doctest
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import materia_testing.contracts.contract
 import pytest
+from fakes.snapshot_files import Shelf
 from materia.data import Absent, Fetched, Refused, Unchanged
 from materia.hookspecs import Plugin, Setting
 from materia.protocols import Provider, Sink, Source
@@ -24,8 +26,6 @@ def test_it_quotes_the_declaration_the_plugins_the_models_and_the_tests() -> Non
     assert {
         "pyproject.toml",
         "__init__.py",
-        "source.py",
-        "load.py",
         "sink.py",
         "provider.py",
     } <= quoted
@@ -50,6 +50,24 @@ def test_its_other_examples_run() -> None:
     assert isinstance(kept, type)
     assert issubclass(kept, materia_testing.contracts.contract.Contract)
     assert len(kept.deviations()) == 1
+
+
+def test_a_source_in_thirty_lines_is_one_and_works(tmp_path: Path) -> None:
+    (text,) = [one for one in OTHERS if "materia_sources = declare(" in one]
+    names: dict[str, Any] = {"__name__": "market"}
+    exec(compile(text, "docs/plugins.md", "exec"), names)  # noqa: S102 -- our own page
+    (plugin,) = names["materia_sources"]()
+    shelf = Shelf(tmp_path, names["source"], since="2026-01")
+    shelf.put("2026-01", "item,Price (EUR),Date\nnails,1.50,31.01.2026\n")
+    shelf.put("2026-02", "item,Price (EUR),Date\nnails,cheap,\n")
+    report = shelf.load()
+
+    assert len(text.splitlines()) <= 30
+    assert plugin.name == "market"
+    assert shelf.rows("SELECT item, price::VARCHAR, priced_on::VARCHAR FROM raw.market_row") == [
+        ("nails", "1.50", "2026-01-31")
+    ]
+    assert "row 1: Price (EUR) is 'cheap'" in report.refused["2026-02"]
 
 
 def test_its_sessions_give_what_they_say() -> None:

@@ -284,7 +284,7 @@ DECLARED_WRONGLY = {
     "are materia's own": {"columns": {"item": "TEXT", "release": "DATE"}},
     "the type of price": {"columns": {"item": "TEXT", "price": "NUMBER"}},
     "the same header": {"columns": {"item": "TEXT", "thing": Column(type="TEXT", header="ITEM")}},
-    "no order of releases": {"each": "release", "partitions": Listed("{key}", ("a",))},
+    "have no order of releases": {"each": "release", "partitions": Listed("{key}", ("a",))},
 }
 
 

@@ -114,6 +114,7 @@ def test_json_is_all_there_is_on_standard_output(folders: Workshop) -> None:
             "partition": "2024-03",
             "url": (folders.directory / "in" / "2024-03.csv").as_uri(),
             "reason": "is not a zip",
+            "source": "",
         }
     ]
     for command in ("plugins", "sources", "sinks"):

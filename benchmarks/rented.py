@@ -257,13 +257,17 @@ class Bench:
         request = WorkerRequest(
             run="by-hand",
             stage=stage,
-            source=pipeline.source,
+            pipeline=pipeline.name,
+            sources=pipeline.sources,
             sink=pipeline.sink,
             settings={
-                "source": pipeline.settings["source", pipeline.source],
-                "sink": pipeline.settings["sink", pipeline.sink],
+                "source": {one: pipeline.settings["source", one] for one in pipeline.sources},
+                "sink": {pipeline.sink: pipeline.settings["sink", pipeline.sink]},
             },
-            secrets={"source": {}, "sink": {}},
+            secrets={
+                "source": {one: {} for one in pipeline.sources},
+                "sink": {pipeline.sink: {}},
+            },
             directory=Path(f"/home/{LOGIN_USER}"),
             workspace=Path(f"/home/{LOGIN_USER}/scratch"),
             project=Path(f"/home/{LOGIN_USER}/project"),
@@ -271,7 +275,9 @@ class Bench:
         )
         if at_home:
             kept = Path(f"/home/{LOGIN_USER}/kept")
-            request = replace(request, at_home=AtHome(known={request.kept_as: {}}, kept=kept))
+            request = replace(
+                request, at_home=AtHome(known={request.kept_as(request.sources[0]): {}}, kept=kept)
+            )
         command = [*ssh, "PYTHONPATH=lib exec python3 -P -m materia_runner.worker.stage_process"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None

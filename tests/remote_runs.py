@@ -77,10 +77,17 @@ class Run:
         return WorkerRequest(
             run=self.run,
             stage="extract",
-            source=self.source,
+            pipeline=self.source,
+            sources=(self.source,),
             sink="folder",
-            settings={"source": {"folder": "../../../in"}, "sink": {"folder": "nowhere"}},
-            secrets={"source": self.secrets, "sink": {"PASSWORD": "swordfish"}},
+            settings={
+                "source": {self.source: {"folder": "../../../in"}},
+                "sink": {"folder": {"folder": "nowhere"}},
+            },
+            secrets={
+                "source": {self.source: self.secrets},
+                "sink": {"folder": {"PASSWORD": "swordfish"}},
+            },
             directory=self.folder,
             workspace=self.folder,
         )

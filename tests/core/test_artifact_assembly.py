@@ -41,7 +41,7 @@ class Workbench(Shelf):
         (project / "dev.duckdb").write_text("large")
         registry = Registry(found=(), failures=())
         pipeline = parse_config({}, registry, name="materia.toml", directory=folder)
-        self.pipeline = replace(pipeline, source="psdonline", sink="duckdb", project=project)
+        self.pipeline = replace(pipeline, sources=("psdonline",), sink="duckdb", project=project)
         self.plugin("one = 1\n")
 
     def plugin(self, text: str, *requires: str) -> None:

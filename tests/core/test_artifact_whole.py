@@ -218,10 +218,14 @@ def _run(machine: Path, stage: str) -> Mapping[str, Any]:
     request = WorkerRequest(
         run="r1",
         stage=stage,
-        source="psdonline",
+        pipeline="psdonline",
+        sources=("psdonline",),
         sink="duckdb",
-        settings={"source": sample, "sink": {"path": "materia.duckdb", "raw": "raw"}},
-        secrets={"source": {}, "sink": {}},
+        settings={
+            "source": {"psdonline": sample},
+            "sink": {"duckdb": {"path": "materia.duckdb", "raw": "raw"}},
+        },
+        secrets={"source": {"psdonline": {}}, "sink": {"duckdb": {}}},
         directory=machine / "data",
         workspace=machine / "scratch",
         project=machine / "project",

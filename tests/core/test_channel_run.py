@@ -19,11 +19,20 @@ from fakes.esc import TOKEN, Esc, Secret
 from fakes.rented import Rented, with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.workshop import Workshop
+from materia.errors import ArtifactError
 from materia_runner.artifact.bucket import ArtifactBucket, object_name
+from materia_runner.artifact.channel.pinned import refuse_other
 from materia_runner.artifact.channel.publish import Content, push_release
-from materia_runner.artifact.channel.release import Release
+from materia_runner.artifact.channel.release import (
+    Channel,
+    Release,
+    decoded,
+    encoded,
+    release_id,
+)
 from materia_runner.artifact.target import Artifact
 from materia_runner.config.pipeline import Bucket
+from materia_runner.messages.stage_request import VERSION
 from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = [
@@ -289,3 +298,29 @@ def test_the_list_shows_the_channel_and_release_names_what_it_lacks(
     assert f"has no release before {release.id}" in back.stderr
     assert "a channel must be a name in lower-case letters" in odd.stderr
     assert "nothing was pushed to the channel beta of psdonline" in unknown.stderr
+
+
+def test_a_release_of_an_earlier_version_is_read_and_its_workers_are_not_used() -> None:
+    released = Release(
+        id=release_id(()),
+        pushed_at=datetime.now(UTC),
+        commit="",
+        source="folder",
+        sink="shelf",
+        versions={},
+        models="",
+        artifacts=(),
+        requests=VERSION,
+    )
+    channel = Channel(current=released.id, releases=(released,))
+    text = encoded(channel)
+    earlier = json.loads(text)
+    del earlier["releases"][0]["requests"]
+
+    now = decoded(text, where="prod").release
+    before = decoded(json.dumps(earlier).encode(), where="prod").release
+
+    assert now == released
+    refuse_other(now, source="folder", sink="shelf", versions={}, where="prod")
+    with pytest.raises(ArtifactError, match=r"workers of prod are of another version .*push again"):
+        refuse_other(before, source="folder", sink="shelf", versions={}, where="prod")

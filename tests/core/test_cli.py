@@ -119,6 +119,7 @@ def test_json_is_all_there_is_on_standard_output(run_folders: Workshop) -> None:
             "partition": "2024-03",
             "url": (run_folders.directory / "in" / "2024-03.csv").as_uri(),
             "reason": "is not a zip",
+            "source": "",
         }
     ]
     for command in ("plugins", "sources", "sinks"):

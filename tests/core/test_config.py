@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from materia.errors import ConfigError, MateriaError, PluginError
 from materia.plugins import Registry
 from materia_runner.config.load import load_config
 from materia_runner.config.parse import parse_providers
-from materia_runner.config.pipeline import Bucket, Budget
+from materia_runner.config.pipeline import Bucket, Budget, narrowed
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -33,6 +34,14 @@ def refusal(tmp_path: Path, text: str) -> str:
     [
         ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known keys: artifacts, "),
         ("source = 3", "source must be text, is 3"),
+        ("source = []", "source must be the names of some sources, is []"),
+        ("source = ['acme', 3]", "source must be a list of text, is ['acme', 3]"),
+        ("source = ['acme', 'acne']", "source: unknown source 'acne' (did you mean 'acme'?); inst"),
+        ("sources = ['acne']", "sources: unknown source 'acne' (did you mean 'acme'?); installed"),
+        (
+            "source = 'acme'\nsources = ['acme']",
+            "source and sources are both given: keep one, source = [...]",
+        ),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
             "provider = 'ovh'",
@@ -132,7 +141,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "materia.toml"
     path.write_text("source = 'acme'\n", encoding="utf-8-sig")
 
-    assert load_config(REGISTRY, path=path, start=tmp_path).source == "acme"
+    assert load_config(REGISTRY, path=path, start=tmp_path).sources == ("acme",)
 
 
 def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
@@ -152,7 +161,7 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
 def test_without_a_file_all_has_its_default(tmp_path: Path) -> None:
     pipeline = load_config(REGISTRY, path=None, start=tmp_path)
 
-    assert (pipeline.source, pipeline.sink) == ("acme", "duckdb")
+    assert (pipeline.sources, pipeline.sink) == (("acme",), "duckdb")
     assert pipeline.providers == ("local",)
     assert [stage.name for stage in pipeline.stages] == ["extract", "transform"]
     assert pipeline.settings["source", "acme"] == {
@@ -340,7 +349,7 @@ def test_a_cap_is_in_the_currency_of_the_file(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_used_may_be_missing(tmp_path: Path) -> None:
     empty = Registry(found=(), failures=())
 
-    assert load_config(empty, path=None, start=tmp_path).source == ""
+    assert load_config(empty, path=None, start=tmp_path).sources == ("",)
     with pytest.raises(PluginError, match="unknown source 'psdonline'; installed: none"):
         empty.source("psdonline")
 
@@ -374,3 +383,41 @@ def test_what_a_plugin_says_of_its_settings_comes_with_the_file(workshop: Worksh
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"materia: {path}: sources.psdonline.first_release must be ")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_one_source_or_a_list_of_them_each_once(tmp_path: Path) -> None:
+    registry = replace(REGISTRY, found=(*REGISTRY.found, plugin("source", "ecb")))
+
+    def sources(text: str) -> tuple[str, ...]:
+        (tmp_path / "materia.toml").write_text(text)
+        pipeline = load_config(registry, path=None, start=tmp_path)
+        assert pipeline.name == pipeline.sources[0]
+        return pipeline.sources
+
+    assert sources("source = 'ecb'") == ("ecb",)
+    assert sources("source = ['ecb', 'acme', 'ecb']") == ("ecb", "acme")
+    assert sources("sources = ['acme', 'ecb']") == ("acme", "ecb")
+    assert sources("source = ['acme', 'ecb']\n[sources.ecb]\nfolder = 'x'") == ("acme", "ecb")
+
+
+def test_a_list_called_like_the_tables_of_settings_is_refused_with_the_right_key(
+    tmp_path: Path,
+) -> None:
+    said = refusal(tmp_path, "sources = ['acme']\n[sources.acme]\nfolder = 'in'\n")
+
+    assert said.startswith("is not valid TOML: ")
+    assert said.endswith(
+        'sources is both a list and the tables [sources.NAME]: call the list "source"'
+    )
+
+
+def test_a_run_is_narrowed_to_sources_of_the_pipeline_in_their_order(tmp_path: Path) -> None:
+    pipeline = replace(
+        load_config(REGISTRY, path=None, start=tmp_path), sources=("acme", "ecb", "cot")
+    )
+
+    assert narrowed(pipeline, ["cot", "acme"]).fetched == ("acme", "cot")
+    assert narrowed(pipeline, ["cot", "ecb", "acme"]).only == ()
+    assert narrowed(pipeline, []).fetched == pipeline.sources
+    with pytest.raises(ConfigError, match=r"--source ebc: no source of this pipeline .*'ecb'"):
+        narrowed(pipeline, ["ebc"])

@@ -10,48 +10,71 @@ from fakes.http_server import QuietServer
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
 from materia_runner.worker.ownership import (
+    Claim,
     check_removed,
-    fingerprint_with_source,
-    published_names,
-    refuse_other_source,
+    read_claims,
+    refuse_removed,
+    standing,
+    write_claims,
 )
-
-FOLDER = 'source = "folder"\nsink = "duckdb"\n'
-PSD = 'source = "psdonline"\nsink = "duckdb"\n'
+from materia_runner.worker.published_names import published_names
 
 
-def tables(workshop: Workshop) -> set[str]:
-    with duckdb.connect(str(workshop.directory / "materia.duckdb"), read_only=True) as connection:
-        rows = connection.execute("SELECT name FROM publication.tables").fetchall()
-    return {str(name) for (name,) in rows}
+def test_a_fingerprint_says_who_publishes_what_and_comes_back_equal() -> None:
+    claims = (
+        Claim(pipeline="psdonline", sources={"psdonline": "0a"}, models="0b"),
+        Claim(pipeline="rates", sources={"ecb": "01", "acme.prices": "02"}, models="03"),
+    )
+
+    assert read_claims(write_claims(claims)) == claims
+    assert write_claims(claims) == "psdonline:0a.0b;ecb+acme.prices@rates:01+02.03"
 
 
-def test_a_second_source_in_one_database_is_refused_and_the_first_keeps_its_tables(
-    folders: Workshop,
-) -> None:
-    folders.write("folder.toml", FOLDER)
-    folders.write("psd.toml", PSD)
-    first = folders.run("run", "--config", "folder.toml")
-    assert first.returncode == 0, first.stderr
-    published = tables(folders)
-
-    second = folders.run("run", "--sample", "--config", "psd.toml")
-    again = folders.run("run", "--config", "folder.toml")
-
-    assert second.returncode == 2
-    assert "the published database has the tables of the source 'folder'" in second.stderr
-    assert "another place for this pipeline under [sinks.duckdb]" in second.stderr
-    assert "Traceback" not in second.stderr
-    assert again.returncode == 0
-    assert tables(folders) == published
+@pytest.mark.parametrize("fingerprint", [None, "", "0123456789abcdef", "a:b;", "a:0;;", "a b:0"])
+def test_a_fingerprint_of_another_form_belongs_to_nobody(fingerprint: str | None) -> None:
+    assert read_claims(fingerprint) == ()
 
 
-def test_a_stamp_without_a_source_is_of_an_older_version_and_refuses_nobody() -> None:
-    refuse_other_source(None, source="ecb", sink="duckdb")
-    refuse_other_source("0123456789abcdef", source="ecb", sink="duckdb")
-    refuse_other_source(fingerprint_with_source("ecb", "01"), source="ecb", sink="duckdb")
-    with pytest.raises(ConfigError, match="the source 'psdonline'"):
-        refuse_other_source(fingerprint_with_source("psdonline", "01"), source="ecb", sink="duckdb")
+def test_a_fingerprint_of_an_earlier_version_names_its_source() -> None:
+    assert read_claims("ecb:0123") == (Claim(pipeline="ecb", sources={"ecb": ""}, models="0123"),)
+
+
+def test_a_pipeline_is_known_by_its_name_or_by_a_source() -> None:
+    published = write_claims(
+        [
+            Claim(pipeline="grain", sources={"psdonline": "0", "ecb": "0"}, models="0"),
+            Claim(pipeline="coffee", sources={"ico": "0"}, models="0"),
+        ]
+    )
+
+    def own(pipeline: str, *sources: str) -> list[str]:
+        here = standing(published, pipeline=pipeline, sources=sources)
+        assert all(one in (*here.own, *here.others) for one in read_claims(published))
+        return [one.pipeline for one in here.own]
+
+    assert own("grain", "acme") == ["grain"]
+    assert own("other", "ecb") == ["grain"]
+    assert own("other", "ecb", "ico") == ["grain", "coffee"]
+    assert own("acme", "acme") == []
+
+
+def test_a_source_that_is_no_longer_listed_is_removed_on_request_only() -> None:
+    published = write_claims([Claim(pipeline="a", sources={"a": "0", "b": "0"}, models="0")])
+    here = standing(published, pipeline="a", sources=("a",))
+    tables = {"b": ["staging.stg_b__price"]}
+
+    def removed(*drop: str, sources: tuple[str, ...] = ("a",)) -> tuple[str, ...]:
+        seen = standing(published, pipeline="a", sources=sources)
+        return refuse_removed(seen, sources, drop=drop, sink="duckdb", tables=tables)
+
+    assert here.removed(("a",)) == ("b",)
+    assert removed("b") == ("b",)
+    assert removed("b", "never") == ("b",)
+    assert removed(sources=("a", "b")) == ()
+    with pytest.raises(ConfigError, match=r"published staging\.stg_b__price.*--drop b "):
+        removed()
+    with pytest.raises(ConfigError, match="a is still a source of this pipeline"):
+        removed("a", "b")
 
 
 def test_tables_that_no_model_makes_are_named_and_a_whole_project_does_not_vanish() -> None:

@@ -68,10 +68,11 @@ def request(folder: Path, stage: str) -> WorkerRequest:
     return WorkerRequest(
         run="r1",
         stage=stage,
-        source="acme",
+        pipeline="acme",
+        sources=("acme",),
         sink="duckdb",
-        settings={"source": {}, "sink": {}},
-        secrets={"source": {}, "sink": {}},
+        settings={"source": {"acme": {}}, "sink": {"duckdb": {}}},
+        secrets={"source": {"acme": {}}, "sink": {"duckdb": {}}},
         directory=folder,
         workspace=folder,
     )
@@ -95,7 +96,7 @@ class Pair:
                 cast("Session", self.session),
                 self.real,
                 request=request(self.folder, stage),
-                partitions={"2026-01", "2026-02"},
+                partitions={"acme": {"2026-01", "2026-02"}},
                 folder=self.folder / "passing",
                 stage=self.folder / "there",
                 kept=self.folder / kept,

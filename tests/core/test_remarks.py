@@ -48,10 +48,20 @@ def test_a_remark_is_in_the_report_for_programs(folders: Workshop) -> None:
 
     extract, transform = json.loads(ended.stdout)["stages"]
     assert extract["result"]["remarks"] == [
-        {"partition": "2024-03", "url": fetched.as_uri(), "reason": "names half of the fruit"}
+        {
+            "source": "",
+            "partition": "2024-03",
+            "url": fetched.as_uri(),
+            "reason": "names half of the fruit",
+        }
     ]
     assert transform["result"]["remarks"] == [
-        {"partition": "2024-04", "url": loaded.as_uri(), "reason": "has lost its pears"}
+        {
+            "source": "",
+            "partition": "2024-04",
+            "url": loaded.as_uri(),
+            "reason": "has lost its pears",
+        }
     ]
 
 

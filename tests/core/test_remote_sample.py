@@ -62,10 +62,14 @@ def test_tables_built_on_machines_that_die_equal_those_built_at_home(
     request = WorkerRequest(
         run="20261124T085500-ab12cd",
         stage="extract",
-        source="psdonline",
+        pipeline="psdonline",
+        sources=("psdonline",),
         sink="duckdb",
-        settings={"source": {**sample, "base_url": "/nowhere/on/the/worker"}, "sink": {}},
-        secrets={"source": {}, "sink": {}},
+        settings={
+            "source": {"psdonline": {**sample, "base_url": "/nowhere/on/the/worker"}},
+            "sink": {"duckdb": {}},
+        },
+        secrets={"source": {"psdonline": {}}, "sink": {"duckdb": {}}},
         directory=folder,
         workspace=tmp_path,
         sample=True,

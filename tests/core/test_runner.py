@@ -67,7 +67,7 @@ def run_extract(
     pipeline = Pipeline(
         directory=folders.directory,
         providers=("rental",),
-        source="folder",
+        sources=("folder",),
         sink="folder",
         stages=STAGES[:1],
         project=None,

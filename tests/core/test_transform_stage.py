@@ -52,7 +52,7 @@ def test_with_nothing_new_neither_sqlmesh_nor_duckdb_is_imported(run_folders: Wo
 
     result = transformed(run_folders)
 
-    assert result == {"published": False, "files": 2, "tables": []}
+    assert result == {"published": False, "files": 2, "tables": [], "others": []}
 
 
 def test_a_new_file_and_a_changed_file_are_built(run_folders: Workshop) -> None:
@@ -207,7 +207,8 @@ def test_a_run_without_a_transform_project_says_that_nothing_is_served(
     request = WorkerRequest(
         run="run",
         stage="transform",
-        source="folder",
+        pipeline="folder",
+        sources=("folder",),
         sink="folder",
         settings={},
         secrets={},
@@ -225,7 +226,7 @@ def test_a_run_without_a_transform_project_says_that_nothing_is_served(
         for sentence in said
     )
 
-    ours = unserved(replace(request, source="psdonline"), tables)
+    ours = unserved(replace(request, sources=("psdonline",)), tables)
     assert all("install materia-transform, or set transform.project" in one for one in ours)
 
 
@@ -262,14 +263,17 @@ def test_a_model_that_was_edited_during_the_run_and_back_is_built_again(
         request = WorkerRequest(
             run=f"run {edit}",
             stage="transform",
-            source="folder",
+            pipeline="folder",
+            sources=("folder",),
             sink="folder",
             settings={},
             secrets={},
             directory=run_folders.directory,
             workspace=tmp_path,
         )
-        return build(source, sink, request, lambda _: None, version="1")["published"]
+        return build({"folder": source}, sink, request, lambda _: None, versions={"folder": "1"})[
+            "published"
+        ]
 
     assert built("10 * value::INTEGER")
     before = MODELS / "models/fct_line.sql"

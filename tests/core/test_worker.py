@@ -68,10 +68,11 @@ def test_a_request_is_one_line_and_comes_back_equal(
     request = WorkerRequest(
         run="20261124T085500-ab12cd",
         stage="extract",
-        source="a",
+        pipeline="a",
+        sources=("a", "c"),
         sink="b",
-        settings={"source": settings, "sink": {}},
-        secrets={"source": secrets, "sink": {}},
+        settings={"source": {"a": settings, "c": {}}, "sink": {"b": {}}},
+        secrets={"source": {"a": secrets, "c": {}}, "sink": {"b": {}}},
         directory=Path("/srv"),
         workspace=Path("/srv/work"),
         project=project,
@@ -86,8 +87,8 @@ def test_a_request_is_one_line_and_comes_back_equal(
 def test_sample_data_is_kept_under_a_name_of_its_own(folders: Workshop) -> None:
     real = request_of(folders)
 
-    assert real.kept_as == "folder"
-    assert replace(real, sample=True).kept_as == "folder-sample"
+    assert real.kept_as("folder") == "folder"
+    assert replace(real, sample=True).kept_as("folder") == "folder-sample"
 
 
 def request_of(folders: Workshop) -> WorkerRequest:
@@ -96,10 +97,11 @@ def request_of(folders: Workshop) -> WorkerRequest:
     return WorkerRequest(
         run="20261124T085500-ab12cd",
         stage="extract",
-        source="folder",
+        pipeline="folder",
+        sources=("folder",),
         sink="folder",
-        settings={"source": {"folder": "in"}, "sink": {"folder": "out"}},
-        secrets={"source": {}, "sink": {}},
+        settings={"source": {"folder": {"folder": "in"}}, "sink": {"folder": {"folder": "out"}}},
+        secrets={"source": {"folder": {}}, "sink": {"folder": {}}},
         directory=folders.directory,
         workspace=workspace,
     )
@@ -169,7 +171,8 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
     assert set(values) == {
         "run",
         "stage",
-        "source",
+        "pipeline",
+        "sources",
         "sink",
         "settings",
         "secrets",
@@ -178,6 +181,8 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         "project",
         "sample",
         "everything",
+        "only",
+        "drop",
         "bundled_only",
         "at_home",
     }

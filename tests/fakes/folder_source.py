@@ -37,8 +37,10 @@ MODELS = Path(__file__).parent / "folder_models"
 class FolderSource:
     """Every CSV file of a folder is a partition, named by its month."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, table: str = "lines", models: Path = MODELS) -> None:
         self._folder = folder
+        self._table = table
+        self._own_models = models
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
         return [
@@ -94,12 +96,15 @@ class FolderSource:
         with duckdb.connect(str(request.database)) as connection:
             connection.execute("create schema if not exists raw")
             connection.execute(
-                "create table if not exists raw.lines (month date, name text, value integer)"
+                f"create table if not exists raw.{self._table} "
+                "(month date, name text, value integer)"
             )
-            before = connection.execute("select distinct strftime(month, '%Y-%m') from raw.lines")
+            before = connection.execute(
+                f"select distinct strftime(month, '%Y-%m') from raw.{self._table}"
+            )
             there = {str(key) for (key,) in before.fetchall()}
             connection.execute(
-                "create or replace table raw.lines (month date, name text, value integer)"
+                f"create or replace table raw.{self._table} (month date, name text, value integer)"
             )
             for left, raw in reversed(list(enumerate(reversed(request.files)))):
                 lines = self._lines(request.find, raw)
@@ -115,11 +120,12 @@ class FolderSource:
                     for line in lines[word.startswith("#") :]:
                         name, value = line.split(",")
                         connection.execute(
-                            "insert into raw.lines values (?, ?, ?)", [month, name, int(value)]
+                            f"insert into raw.{self._table} values (?, ?, ?)",
+                            [month, name, int(value)],
                         )
                     loaded.append(raw.partition)
                 request.loaded(raw.partition, left)
-        affected = tuple(date.fromisoformat(f"{key}-01") for key in loaded)
+        affected = self._different(request)
         removed = tuple(sorted(there - {raw.partition for raw in request.files}))
         return LoadReport(
             loaded=tuple(loaded),
@@ -129,8 +135,20 @@ class FolderSource:
             remarks=remarks,
         )
 
+    def _different(self, request: LoadRequest) -> tuple[date, ...]:
+        """The months whose rows are not those that were published."""
+        import duckdb
+
+        def rows(database: Path | None) -> set[tuple[date, str, int]]:
+            if database is None:
+                return set()
+            with duckdb.connect(str(database), read_only=True) as connection:
+                return set(connection.execute(f"from raw.{self._table}").fetchall())
+
+        return tuple(sorted({row[0] for row in rows(request.database) ^ rows(request.published)}))
+
     def models(self) -> Path | None:
-        return MODELS
+        return self._own_models if self._own_models.is_dir() else None
 
     def _hang(self, where: str) -> None:
         (self._folder / f"hanging-in-{where}").write_text(str(os.getpid()))

@@ -60,7 +60,8 @@ class Runs:
         request = WorkerRequest(
             run="run",
             stage="extract",
-            source="psdonline",
+            pipeline="psdonline",
+            sources=("psdonline",),
             sink="sink",
             settings={},
             secrets={},
@@ -68,7 +69,7 @@ class Runs:
             workspace=workspace,
             everything=everything,
         )
-        return dict(extract(self._source, self._open_sink(), request, self._hear))
+        return dict(extract({"psdonline": self._source}, self._open_sink(), request, self._hear))
 
     def known(self) -> Known:
         return self._open_sink().known("psdonline")[KEY]

@@ -10,8 +10,8 @@ def test_published_tables_are_listed_with_their_rows(desk: Workshop) -> None:
     text = desk.run("tables", "list").stdout
     found = json.loads(desk.run("tables", "list", "--json").stdout)
 
-    assert {"table": "serving.large", "rows": 50} in found
-    assert {"table": "serving.spy", "rows": None} in found
+    assert {"table": "serving.large", "rows": 50, "source": None} in found
+    assert {"table": "serving.spy", "rows": None, "source": None} in found
     assert "serving.large     50" in text
     assert "serving.spy       cannot be counted" in text
 

@@ -133,7 +133,7 @@ def test_a_table_of_another_shape_in_place_of_what_passed_runs_the_tests(
 ) -> None:
     run()
     with duckdb.connect(str(tmp_path / "working copy.duckdb")) as connection:
-        connection.execute(f"CREATE OR REPLACE TABLE {PASSED} AS SELECT 1 AS other")
+        connection.execute(f"CREATE OR REPLACE TABLE sqlmesh.{PASSED} AS SELECT 1 AS other")
 
     assert run().tests == 1
 

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from materia.kit.files import replacing
 from sqlmesh.core.config import (
@@ -30,12 +30,16 @@ from sqlmesh.core.config.connection import DuckDBAttachOptions
 from sqlmesh.core.config.format import FormatConfig
 from sqlmesh.core.console import get_console
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.core.model import ExternalModel
 from sqlmesh.core.test import ModelTestMetadata
 from sqlmesh.utils import UniqueKeyDict
 from sqlmesh.utils.errors import ConfigError
 
 from materia_sqlmesh.as_written import ENGINE, as_written
 from materia_sqlmesh.duckdb_settings import CATALOG, connector_settings
+
+if TYPE_CHECKING:
+    from sqlmesh.core.model import Model
 
 PROD_VARIABLE = "MATERIA_DATABASE"
 DEV_VARIABLE = "MATERIA_DEV_DATABASE"
@@ -96,6 +100,7 @@ class ProjectsLoader(SqlMeshLoader):
         if self.context.connection_config.type_ == ENGINE:
             whole.models = UniqueKeyDict("models", as_written(whole.models))
         for project in projects:
+            _refuse_twice(whole.models, project.models)
             whole.models.update(project.models)
             whole.audits.update(project.audits)
             whole.standalone_audits.update(project.standalone_audits)
@@ -107,6 +112,21 @@ class ProjectsLoader(SqlMeshLoader):
     def load_model_tests(self) -> list[ModelTestMetadata]:
         """Load the unit tests of models, if they are to run: reading their YAML takes a while."""
         return super().load_model_tests() if self._with_tests else []
+
+
+def _refuse_twice(models: Mapping[str, Model], more: Mapping[str, Model]) -> None:
+    """Refuse a model that two projects define: one of them would take the place of the other.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name in sorted(set(models).intersection(more)):
+        one, other = models[name], more[name]
+        if not isinstance(one, ExternalModel) and not isinstance(other, ExternalModel):
+            raise ConfigError(
+                f"{one.name} is the name of two models, in {one._path} and in {other._path}: "  # noqa: SLF001 -- SQLMesh has no other way to say where
+                "rename one of them"
+            )
 
 
 def copy_once(original: Path, copy: Path) -> None:

@@ -1,4 +1,4 @@
-"""SQLMesh project: build the configuration in config.py, with the models of the source."""
+"""SQLMesh project: build the configuration in config.py, with the models of the sources."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = [
 
 
 def source_project(folder: Path) -> tuple[Path, ...]:
-    """The folder of the SQLMesh models that come with the configured source, if any.
+    """The folders of the SQLMesh models that come with the configured sources.
 
-    The source is the one in the nearest materia.toml at or above *folder*, as in a run.
+    The sources are those in the nearest materia.toml at or above *folder*, as in a run.
 
     Raises:
         ConfigError: materia.toml is wrong.
-        PluginError: the source is not installed.
-        MissingSecretError: the source needs a variable that is not set.
+        PluginError: a source is not installed.
+        MissingSecretError: a source needs a variable that is not set.
     """
     # Only this function needs the runner, which a whole installation of materia has.
     from materia.plugins import load_plugins, open_plugin
@@ -34,14 +34,16 @@ def source_project(folder: Path) -> tuple[Path, ...]:
 
     registry = load_plugins()
     pipeline = load_config(registry, path=None, start=folder)
-    source = open_plugin(
-        registry.source(pipeline.source),
-        os.environ,
-        settings=pipeline.settings["source", pipeline.source],
-        directory=pipeline.directory,
-    )
-    models = source.models()
-    return () if models is None else (models,)
+    folders = [
+        open_plugin(
+            registry.source(name),
+            os.environ,
+            settings=pipeline.settings["source", name],
+            directory=pipeline.directory,
+        ).models()
+        for name in pipeline.sources
+    ]
+    return tuple(one for one in folders if one is not None)
 
 
 def project_config(folder: Path, *, beside: Iterable[Path] = ()) -> Config:

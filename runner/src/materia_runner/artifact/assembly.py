@@ -58,7 +58,7 @@ def assemble(
         notes = {
             "python": target.python,
             "architecture": target.architecture,
-            "source": pipeline.source,
+            "source": ", ".join(pipeline.sources),
             "sink": pipeline.sink,
             "stages": stages,
         }
@@ -145,7 +145,7 @@ def _code(
         "python": target.python,
         "architecture": target.architecture,
         "platform": target.platform,
-        "source": pipeline.source,
+        "source": ", ".join(pipeline.sources),
         "sink": pipeline.sink,
         "stages": stages,
         "project": project and (pipeline.project_package or project.name),

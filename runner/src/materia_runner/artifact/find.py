@@ -71,7 +71,7 @@ def find_or_build(
     environment: Mapping[str, str] | None = None,
     stages: Collection[str] | None = None,
 ) -> Artifact:
-    """The artifact of the pipeline's source and sink, as they are installed here.
+    """The artifact of the pipeline's sources and sink, as they are installed here.
 
     Without *stages* it is for all stages of the pipeline. For the extract stage alone it is small:
     it has neither the packages of the transform stage nor a sink that stays at home.
@@ -87,10 +87,10 @@ def find_or_build(
             processor.
     """
     target = Target.of(python, architecture)
-    source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
+    sources, sink = _sources(registry, pipeline), registry.sink(pipeline.sink)
     wanted = [stage.name for stage in pipeline.stages] if stages is None else stages
     whole = TRANSFORM in wanted
-    roots = [CORE, RUNNER, source.distribution]
+    roots = [CORE, RUNNER, *sources]
     if whole or sink.plugin.on_worker:
         roots.append(sink.distribution)
     dependencies = find_closure(roots, extras=(TRANSFORM,) if whole else ())
@@ -128,10 +128,15 @@ def build_supervisor(
         for one in registry.of_kind("provider")
         if (one.plugin.name in pipeline.providers if pipeline.providers else one.plugin.rents)
     ]
-    source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
-    roots = dict.fromkeys([CORE, RUNNER, source.distribution, sink.distribution, *used])
+    sources, sink = _sources(registry, pipeline), registry.sink(pipeline.sink)
+    roots = dict.fromkeys([CORE, RUNNER, *sources, sink.distribution, *used])
     dependencies = find_closure(roots, extras=SUPERVISOR_EXTRAS, supervisor=True)
     return _assembled(dependencies, target, registry, pipeline, stages=SUPERVISOR, say=say)
+
+
+def _sources(registry: Registry, pipeline: Pipeline) -> list[str]:
+    """The distributions of the sources, each once."""
+    return list(dict.fromkeys(registry.source(name).distribution for name in pipeline.sources))
 
 
 def _assembled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from materia_runner.cli.echo import echo
 
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
+    from materia.protocols import Source
 
     from materia_runner.config.load import Reading
     from materia_runner.config.pipeline import Pipeline
@@ -37,14 +38,21 @@ def load_pipeline(
     *,
     provider: str | None = None,
     max_cost: Decimal | None = None,
+    only: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> Pipeline:
     """The pipeline of *config* or the nearest materia.toml.
 
     *provider* (`auto` or names) and *max_cost* (in the configured currency) override the file.
+    *only* are the sources to fetch, when not all; *drop* those whose tables go.
+
+    Raises:
+        ConfigError: the file has mistakes, or one of *only* is not a source of the pipeline.
     """
     from dataclasses import replace
 
     from materia_runner.config.parse import parse_providers, refuse
+    from materia_runner.config.pipeline import narrowed
 
     reading = read_pipeline(registry, config)
     refuse(reading.mistakes)
@@ -56,7 +64,7 @@ def load_pipeline(
 
         cap = Money(max_cost, pipeline.exchange.configured)
         pipeline = replace(pipeline, budget=replace(pipeline.budget, max_cost=cap))
-    return pipeline
+    return narrowed(replace(pipeline, drop=tuple(drop)), only)
 
 
 def read_pipeline(registry: Registry, config: Path | None) -> Reading:
@@ -112,6 +120,23 @@ def load_environment(
     for problem in found.problems:
         echo(f"warning: {problem}", err=True)
     return found.values
+
+
+def open_sources(
+    registry: Registry, pipeline: Pipeline, environment: Mapping[str, str]
+) -> dict[str, Source]:
+    """Open the sources of the pipeline, by name."""
+    from materia.plugins import open_plugin
+
+    return {
+        name: open_plugin(
+            registry.source(name),
+            environment,
+            settings=pipeline.settings["source", name],
+            directory=pipeline.directory,
+        )
+        for name in pipeline.sources
+    }
 
 
 @contextmanager

@@ -85,8 +85,8 @@ def root(
 ) -> None:
     """Run data pipelines on the cheapest machine on offer, and leave nothing behind.
 
-    A pipeline is a source, two stages and a sink. The stage extract fetches new data from the
-    source; transform turns it into tables and publishes them in the sink. A run without new data
+    A pipeline is sources, two stages and a sink. The stage extract fetches new data from the
+    sources; transform turns it into tables and publishes them in the sink. A run without new data
     costs next to nothing. Every setting has a default; change it in materia.toml.
     """
     if context.invoked_subcommand != "sweep":  # the notice recommends a sweep

@@ -26,6 +26,17 @@ def complete_providers(incomplete: str) -> list[tuple[str, str]]:
     return [*([auto] if "auto".startswith(incomplete) else []), *complete_provider(incomplete)]
 
 
+def complete_source(incomplete: str) -> list[tuple[str, str]]:
+    """Names of the installed sources."""
+    from materia.plugins import load_plugins
+
+    return [
+        (found.plugin.name, found.plugin.summary)
+        for found in load_plugins().of_kind("source")
+        if found.plugin.name.startswith(incomplete)
+    ]
+
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -51,15 +62,34 @@ Sample = Annotated[
     bool,
     typer.Option(
         "--sample",
-        help="Use the sample data bundled with the source, without network. It is kept apart: a "
+        help="Use the sample data bundled with the sources, without network. It is kept apart: a "
         "later run without --sample replaces the tables built from it.",
+    ),
+]
+SourceNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        autocompletion=complete_source,
+        help="Fetch and load only this source of the pipeline; repeat it for more. The tables of "
+        "the others stay as they are.",
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop",
+        metavar="NAME",
+        help="Remove the tables of a source that the pipeline published and no longer lists; "
+        "repeat it for more. Raw files stay in the sink.",
     ),
 ]
 Everything = Annotated[
     bool,
     typer.Option(
         "--everything",
-        help="Ask the source for every partition again, not only those that may be new.",
+        help="Ask the sources for every partition again, not only those that may be new.",
     ),
 ]
 

@@ -5,6 +5,7 @@ Reading finds every mistake: each names the file, the key, the value and what wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,15 @@ def _read(path: Path) -> dict[str, object]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+        raise ConfigError(f"{path}: is not valid TOML: {error}{_hint(path)}") from error
+
+
+def _hint(path: Path) -> str:
+    """What to write for a list that is called like the tables of its settings."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if all(re.search(one, text, re.MULTILINE) for one in (r"^\s*sources\s*=", r"^\[sources\.")):
+        return '; sources is both a list and the tables [sources.NAME]: call the list "source"'
+    return ""
 
 
 def _providers_in(path: Path) -> dict[str, object]:

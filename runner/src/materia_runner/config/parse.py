@@ -52,11 +52,11 @@ def parse(
     """The pipeline, with the default in place of each mistake, and the mistakes."""
     findings = Findings(file=name)
     top = Table(findings, "", document)
-    source, sink = (_plugin(top, kind, registry) for kind in ("source", "sink"))
+    sources, sink = _sources(top, registry), _plugin(top, "sink", registry)
     providers = _providers(top, registry)
     transform = top.table("transform")
     project, brought_by = find_project(
-        transform, source=source, directory=directory, projects=registry.projects
+        transform, sources=sources, directory=directory, projects=registry.projects
     )
     transform.finish()
     exchange = _exchange(top.table("currency"))
@@ -72,12 +72,12 @@ def parse(
     notify = parse_notify(top.table("notify"), variables)
     schedule = parse_schedule(top.table("schedule"))
     settings = _settings(top, registry)
-    pipeline_name = parse_name(top, source)
+    pipeline_name = parse_name(top, sources[0])
     top.finish(variables)
     pipeline = Pipeline(
         directory=directory,
         providers=providers,
-        source=source,
+        sources=sources,
         sink=sink,
         stages=stages,
         project=project,
@@ -135,18 +135,43 @@ def _plugin(top: Table, kind: Kind, registry: Registry, *, also: str = "") -> st
     return name
 
 
+def _sources(top: Table, registry: Registry) -> tuple[str, ...]:
+    """The names of the sources: `source` is one or a list; `sources` may be a list as well.
+
+    With the list in `sources`, no source can have settings: TOML has no room for a table then.
+    """
+    key = "sources" if isinstance(top.values.get("sources"), list) else "source"
+    if key == "sources" and "source" in top.values:
+        top.mistake("sources", "source and sources are both given: keep one, source = [...]")
+        top.text("source", "")
+        key = "source"
+    if not isinstance(top.values.get(key), list):
+        return (_plugin(top, "source", registry),)
+    names = _names(top, key, "source", registry)
+    if not names:
+        top.wrong(key, "the names of some sources")
+    return names or (registry.default("source"),)
+
+
 def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
     value = top.values.get("provider")
     if not isinstance(value, list):
         name = _plugin(top, "provider", registry, also=AUTO)
         return () if name == AUTO else (name,)
     names = tuple(dict.fromkeys(top.texts("provider", ())))
-    if not names:
-        top.wrong("provider", 'the names of some providers, or "auto"')
     if AUTO in names:
         top.wrong("provider", '"auto" or a list of names, not both')
-    for name in names if top.is_right("provider") else ():
-        top.installed("provider", "provider", name, registry)
+    names = _names(top, "provider", "provider", registry)
+    if not names:
+        top.wrong("provider", 'the names of some providers, or "auto"')
+    return names
+
+
+def _names(top: Table, key: str, kind: Kind, registry: Registry) -> tuple[str, ...]:
+    """The plugins in a list, each once."""
+    names = tuple(dict.fromkeys(top.texts(key, ())))
+    for name in names if top.is_right(key) else ():
+        top.installed(key, kind, name, registry)
     return names
 
 
@@ -214,7 +239,8 @@ def _esc(table: Table, variables: tuple[str, ...]) -> str | None:
 def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
     settings: dict[tuple[str, str], Mapping[str, object]] = {}
     for kind in KINDS:
-        tables = top.table(f"{kind}s")
+        is_list = kind == "source" and isinstance(top.values.get("sources"), list)
+        tables = Table(top.findings, "sources.", {}) if is_list else top.table(f"{kind}s")
         found = [found.plugin for found in registry.of_kind(kind)]
         names = [plugin.name for plugin in found]
         for plugin in found:

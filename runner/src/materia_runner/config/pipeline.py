@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from materia.compute import Money, Requirements
+from materia.errors import ConfigError
+from materia.text import suggestion
 
 from materia_runner.pricing.currency import Exchange
 
@@ -101,19 +103,21 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """A source, its stages and a sink, as materia.toml describes them.
+    """Sources, the stages and a sink, as materia.toml describes them.
 
     Attributes:
         directory: Folder of materia.toml, or the current one; relative paths start here.
         providers: Names of the providers to use; empty means auto: all that are installed, rent
             machines and have credentials.
-        source: Name of the source.
+        sources: Names of the sources, in the order of materia.toml; at least one.
         sink: Name of the sink.
         stages: The stages, in the order they run.
         project: Folder of the SQLMesh project, or None for only the source's own models.
         project_package: Name and version of the distribution that has the project, or None.
         settings: Settings of the plugins, by kind and name: `settings["source", "psdonline"]`.
-        sample: Whether the source reads its bundled sample data.
+        sample: Whether the sources read their bundled sample data.
+        drop: Sources that were removed from `source`, and whose tables this run removes.
+        only: The sources that this run fetches and loads, when they are not all.
         exchange: The currency that costs are compared in, and the exchange rates.
         budget: The caps of a run and of a month.
         artifacts: Bucket of the artifacts, or None to copy them to each worker.
@@ -126,13 +130,15 @@ class Pipeline:
 
     directory: Path
     providers: tuple[str, ...]
-    source: str
+    sources: tuple[str, ...]
     sink: str
     stages: tuple[Stage, ...]
     project: Path | None
     settings: Mapping[tuple[str, str], Mapping[str, object]]
     project_package: str | None = None
     sample: bool = False
+    only: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     exchange: Exchange = field(default_factory=Exchange)
     budget: Budget = NO_BUDGET
     artifacts: Bucket | None = None
@@ -141,3 +147,29 @@ class Pipeline:
     name: str = "pipeline"
     notify: tuple[str, ...] = ()
     schedule: Schedule = field(default_factory=Schedule)
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """Names of the sources that this run fetches and loads."""
+        return self.only or self.sources
+
+    @property
+    def reads(self) -> str:
+        """Names of the sources that this run fetches, for the ledger and for people."""
+        return ", ".join(self.fetched)
+
+
+def narrowed(pipeline: Pipeline, names: Sequence[str]) -> Pipeline:
+    """The pipeline with a run that fetches only the sources *names*; all of them without names.
+
+    Raises:
+        ConfigError: the pipeline has no source of such a name.
+    """
+    for name in names:
+        if name not in pipeline.sources:
+            raise ConfigError(
+                f"--source {name}: no source of this pipeline{suggestion(name, pipeline.sources)}; "
+                f"its sources: {', '.join(pipeline.sources)}"
+            )
+    some = tuple(name for name in pipeline.sources if name in names)
+    return replace(pipeline, only=() if some == pipeline.sources else some)

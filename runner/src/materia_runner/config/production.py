@@ -24,7 +24,7 @@ CALENDAR = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*:,./~ _+-]{0,199}")
 
 
 def parse_name(top: Table, source: str) -> str:
-    """The name of the pipeline; the default is the name of its source, in characters that fit."""
+    """The name of the pipeline; by default that of its first source, in characters that fit."""
     name = top.text("name", "")
     if name and not NAME.fits(name):
         top.wrong("name", NAME.what)

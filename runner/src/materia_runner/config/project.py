@@ -26,12 +26,13 @@ def above(start: Path) -> Path | None:
 
 
 def find_project(
-    transform: Table, *, source: str, directory: Path, projects: Sequence[Project]
+    transform: Table, *, sources: Sequence[str], directory: Path, projects: Sequence[Project]
 ) -> tuple[Path | None, str | None]:
     """The folder of the project, and the package that has it, if any.
 
     `[transform] project` is a folder, or the name of an installed project. Without it, the default
-    folder in *directory* or a parent is used; then the installed project for the source; then none.
+    folder in *directory* or a parent is used; then the installed project for one of the
+    sources; then none.
 
     A mistake, such as a name that is neither, is added to the findings of *transform*.
     """
@@ -49,10 +50,19 @@ def find_project(
             return None, None
     elif (home := above(directory)) is not None:
         return home / PROJECT, None
-    elif source not in names:
-        return None, None
+    else:
+        found = [source for source in sources if source in names]
+        if len(found) > 1:
+            transform.mistake(
+                "project",
+                f"transform.project: {' and '.join(found)} have an installed SQLMesh project each, "
+                "and materia builds one: set transform.project to its name, or to a folder",
+            )
+        if len(found) != 1:
+            return None, None
+        (chosen,) = found
     try:
-        project, folder = installed_project(projects, chosen or source)
+        project, folder = installed_project(projects, chosen)
     except ConfigError as error:
         transform.mistake("project", str(error))
         return None, None

@@ -11,15 +11,21 @@ from materia_runner.config.pipeline import Pipeline
 
 
 def sampled(pipeline: Pipeline, registry: Registry) -> Pipeline:
-    """The pipeline with its source set to its sample data.
+    """The pipeline with its sources set to their sample data.
 
     Raises:
-        ConfigError: the source has no sample.
-        PluginError: the source is not installed.
+        ConfigError: a source has no sample.
+        PluginError: a source is not installed.
     """
-    plugin = registry.source(pipeline.source).plugin
-    if plugin.sample is None:
-        raise ConfigError(f"the source {plugin.name!r} has no sample; run without --sample")
-    key = ("source", plugin.name)
-    settings = {**pipeline.settings, key: {**pipeline.settings[key], **plugin.sample}}
+    settings = dict(pipeline.settings)
+    for name in pipeline.sources:
+        sample = registry.source(name).plugin.sample
+        if sample is None:
+            raise ConfigError(f"the source {name!r} has no sample; run without --sample")
+        if f"{name}-sample" in pipeline.sources:
+            raise ConfigError(
+                f"the sink would keep the sample of {name!r} under the name of another source, "
+                f"{name}-sample; run without --sample"
+            )
+        settings["source", name] = {**settings["source", name], **sample}
     return replace(pipeline, settings=settings, sample=True)

@@ -56,7 +56,7 @@ def uses(pipeline: Pipeline, found: InstalledPlugin[Any]) -> bool:
     """Whether *pipeline* uses a plugin."""
     name = found.plugin.name
     if found.kind != "provider":
-        return name == (pipeline.source if found.kind == "source" else pipeline.sink)
+        return name in (pipeline.sources if found.kind == "source" else (pipeline.sink,))
     return name in pipeline.providers if pipeline.providers else found.plugin.rents
 
 

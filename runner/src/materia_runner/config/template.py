@@ -17,10 +17,12 @@ HEAD = f"""\
 # beside this one.
 
 # Source and sink of the data, and the provider of machines: "local" is this machine, "auto" all
-# that rent machines and have credentials, or a list: ["hetzner", "oracle"].
+# that rent machines and have credentials. A list names several: provider = ["hetzner", "oracle"].
+# The tables of all sources are in one database: source = ["psdonline", "ecb"].
 {{defaults}}
 
-# Name of the pipeline, to tell it from others that share its bucket; default: that of the source.
+# Name of the pipeline, to tell it from others that share its bucket or its database; default: that
+# of the first source.
 # name = "coffee"  # not set
 
 # Caps on the cost of rented machines, in the currency below. A machine counts with its price until
@@ -60,7 +62,7 @@ HEAD = f"""\
 
 [transform]
 # The SQLMesh project: its folder, relative to this file, or the name of an installed project.
-# Default: the folder below, here or in a parent folder, or else the installed one for the source.
+# Default: the folder below, here or in a parent folder, or else the installed one for a source.
 # project = "{PROJECT}"  # not set
 
 # Bucket for the artifacts that workers run; without one, they are copied to each worker over SSH.

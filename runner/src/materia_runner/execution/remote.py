@@ -139,7 +139,7 @@ class RemoteWorker:
         attempt: int,
         limit: timedelta,
         observe: Observe,
-        partitions: Collection[str] | None = None,
+        partitions: Mapping[str, Collection[str] | None] | None = None,
     ) -> Mapping[str, object]:
         """Run one stage there and return its result.
 
@@ -151,8 +151,8 @@ class RemoteWorker:
             attempt: Number of the attempt; 1 for the first.
             limit: Deadline of the stage: the worker ends a stage that takes longer.
             observe: Callback for events, called in the caller's thread, with secrets redacted.
-            partitions: Keys of the source's partitions, which alone the worker may record; None
-                when the runner cannot list them.
+            partitions: Keys of each source's partitions, by its name in the sink: the worker may
+                record no others. None for a source whose partitions the runner cannot list.
 
         Raises:
             StageError: the stage failed by itself, or ran out of memory, disk or time.
@@ -183,20 +183,21 @@ class RemoteWorker:
         if sink is None:
             return self._follow(command, there, None, observe)
         kept = home / ".materia" / "raw"
-        names = {request.source, request.kept_as}
         there = replace(
             there,
             # The settings and secrets of a sink that stays here do not travel.
             settings={**request.settings, "sink": {}},
             secrets={**request.secrets, "sink": {}},
-            at_home=AtHome(known={name: dict(sink.known(name)) for name in names}, kept=kept),
+            at_home=AtHome(
+                known={name: dict(sink.known(name)) for name in request.known_as}, kept=kept
+            ),
         )
         with tempfile.TemporaryDirectory(prefix="relay-", dir=request.workspace) as folder:
             server = SinkServer(
                 self._session,
                 sink,
                 request=there,
-                partitions=partitions,
+                partitions=partitions or {},
                 folder=Path(folder),
                 stage=stage,
                 kept=kept,

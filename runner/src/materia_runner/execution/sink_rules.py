@@ -1,4 +1,4 @@
-"""Access rules for a worker that uses the sink at home: only its own stage, source and partitions.
+"""Access rules for a worker that uses the sink at home: only its own stage, sources and partitions.
 
 Decoding has already checked the form of every message. This module checks that a message belongs to
 this stage of this run, and that its parts do not contradict one another.
@@ -23,6 +23,7 @@ from materia_runner.messages.sink_messages import (
     Refuse,
 )
 from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.worker.ownership import standing
 
 STAGES: Mapping[str, tuple[type[Message], ...]] = {
     "extract": (Record, AskKnown),
@@ -31,15 +32,17 @@ STAGES: Mapping[str, tuple[type[Message], ...]] = {
 
 
 def refuse_foreign(
-    message: Message, request: WorkerRequest, partitions: Collection[str] | None
+    message: Message,
+    request: WorkerRequest,
+    partitions: Mapping[str, Collection[str] | None],
 ) -> None:
     """Refuse a message that the worker of *request* may not send.
 
     Args:
         message: The message.
         request: The request that the worker runs.
-        partitions: Keys of the source's partitions, as home sees them; None when only the worker
-            can list them.
+        partitions: Keys of each source's partitions, as home sees them, by the name of the source
+            in the sink; None when only the worker can list them.
 
     Raises:
         MalformedError: the worker may not send this message.
@@ -49,22 +52,42 @@ def refuse_foreign(
         raise MalformedError(f"{what} is not allowed in the stage {request.stage}")
     match message:
         case AskKnown(source=source):
-            _refuse_source(source, {request.source, request.kept_as})
+            _refuse_source(source, request.known_as)
         case Record(source=source):
-            _refuse_source(message.source, {request.kept_as})
-            if partitions is not None and message.partition.key not in partitions:
+            _refuse_source(source, set(map(request.kept_as, request.fetched)))
+            own = partitions.get(source)
+            if own is not None and message.partition.key not in own:
                 raise MalformedError(f"{message.partition.key!r} is not a partition of {source!r}")
             _refuse_contradiction(message)
         case AskRaw(source=source) | Refuse(source=source):
-            _refuse_source(source, {request.kept_as})
+            _refuse_source(source, set(map(request.kept_as, request.sources)))
         case Publish(request=publishing):
             if publishing.run != request.run:
                 raise MalformedError("the publish is for another run")
 
 
-def _refuse_source(source: str, own: set[str]) -> None:
+def refuse_other_owner(publishing: str, published: str | None, request: WorkerRequest) -> None:
+    """Refuse a fingerprint that changes what other pipelines published, or claims more sources.
+
+    Args:
+        publishing: The fingerprint that the worker sends.
+        published: The fingerprint at home.
+        request: The request that the worker runs.
+
+    Raises:
+        MalformedError: the worker may not publish this.
+    """
+    before = standing(published, pipeline=request.pipeline, sources=request.sources)
+    after = standing(publishing, pipeline=request.pipeline, sources=request.sources)
+    if after.others != before.others:
+        raise MalformedError("the publish changes what belongs to another pipeline")
+    if after.removed(request.sources):
+        raise MalformedError("the publish has sources that are not of this run")
+
+
+def _refuse_source(source: str, own: Collection[str]) -> None:
     if source not in own:
-        raise MalformedError(f"{source!r} is not the source of this run")
+        raise MalformedError(f"{source!r} is not a source of this run")
 
 
 def _refuse_contradiction(message: Record) -> None:

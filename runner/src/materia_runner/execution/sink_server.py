@@ -19,7 +19,7 @@ from materia.kit.files import replacing, sha256_of
 from materia.protocols import Sink
 
 from materia_runner.codec import MalformedError
-from materia_runner.execution.sink_rules import refuse_foreign
+from materia_runner.execution.sink_rules import refuse_foreign, refuse_other_owner
 from materia_runner.messages import sink_messages as relay_messages
 from materia_runner.messages.sink_messages import (
     AskFingerprint,
@@ -54,7 +54,7 @@ class SinkServer:
         sink: Sink,
         *,
         request: WorkerRequest,
-        partitions: Collection[str] | None,
+        partitions: Mapping[str, Collection[str] | None],
         folder: Path,
         stage: Path,
         kept: Path,
@@ -65,7 +65,8 @@ class SinkServer:
             session: SSH session to the worker.
             sink: The opened sink.
             request: The request that the worker runs.
-            partitions: Keys of the source's partitions; None when only the worker can list them.
+            partitions: Keys of the partitions by the name of their source in the sink; None when
+                only the worker can list them.
             folder: An existing folder here, for files in transit.
             stage: Folder of the stage on the worker.
             kept: Folder of raw files on the worker.
@@ -174,6 +175,7 @@ class SinkServer:
         copy = self._copy
         if copy is None:
             raise MalformedError("the publish came before the checkout")
+        refuse_other_owner(message.request.fingerprint, self._sink.fingerprint(), self._request)
         with replacing(copy) as finished:  # the sink removes the part of a killed run
             there = message.request.database
             self._download(there, finished, sha256=message.sha256, most=self._room)

@@ -28,7 +28,7 @@ class RunRow:
         started_at: When it began.
         ended_at: When it ended, or None.
         state: State of the run; `running` also when its process was killed: see `State.is_alive`.
-        source: Name of the source; empty for a manual worker.
+        source: Names of the sources, with commas between them; empty for a manual worker.
         sink: Name of the sink; empty for a manual worker.
         providers: Names of the providers that it used.
         directory: Folder of the pipeline.

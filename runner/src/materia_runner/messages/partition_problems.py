@@ -18,21 +18,32 @@ class Problem:
         partition: Key of the partition.
         url: Address of the request.
         reason: The reason, in one sentence.
+        source: Name of the source, when the pipeline has more than one; otherwise empty.
     """
 
     partition: str
     url: str
     reason: str
+    source: str = ""
+
+    @property
+    def place(self) -> str:
+        """The partition, after its source where there are several."""
+        return " ".join(filter(None, (self.source, self.partition)))
 
     def __str__(self) -> str:
         """The reason, with the address if it does not have it."""
         return self.reason if self.url in self.reason else f"{self.url}: {self.reason}"
 
 
+def _order(problem: Problem) -> tuple[str, str]:
+    return problem.source, problem.partition
+
+
 def listing(problems: Sequence[Problem]) -> str:
     """One line per problem, for the first twenty, and the number of the others."""
-    shown = sorted(problems, key=lambda problem: problem.partition)[:SHOWN]
-    lines = [f"  {problem.partition}: {problem}" for problem in shown]
+    shown = sorted(problems, key=_order)[:SHOWN]
+    lines = [f"  {problem.place}: {problem}" for problem in shown]
     if (more := len(problems) - SHOWN) > 0:
         lines.append(f"  and {more} more; --json lists all")
     return "\n".join(lines)
@@ -40,9 +51,9 @@ def listing(problems: Sequence[Problem]) -> str:
 
 def warn(remarks: Sequence[Problem], emit: Callable[[Event], None]) -> None:
     """Emit a warning for each of the first twenty remarks, and the number of the others."""
-    shown = sorted(remarks, key=lambda remark: remark.partition)[:SHOWN]
+    shown = sorted(remarks, key=_order)[:SHOWN]
     for remark in shown:
-        emit(Log(level="warning", message=f"{remark.partition}: {remark}"))
+        emit(Log(level="warning", message=f"{remark.place}: {remark}"))
     if (more := len(remarks) - len(shown)) > 0:
         message = f"{more} more partitions have warnings; --json and `materia runs show` list all"
         emit(Log(level="warning", message=message))

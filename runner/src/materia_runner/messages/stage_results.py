@@ -10,12 +10,28 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from materia.data import Table
-from materia.forms import Count, PartitionKey
+from materia.forms import Count, PartitionKey, SourceName
 from materia.printable import printable_all
 
 from materia_runner import codec
 from materia_runner.codec import MalformedError
 from materia_runner.messages.partition_problems import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCounts:
+    """Counts of the partitions of one source, in the result of an extract of several."""
+
+    source: SourceName
+    asked: Count
+    fetched: Count
+    unchanged: Count
+    absent: Count
+    denied: Count
+    refused: Count
+    failed: Count
+    not_asked: Count
+    in_use: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +52,15 @@ class Extracted:
     quarantined: tuple[Problem, ...] = ()
     denials: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()
+    sources: tuple[SourceCounts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherPipeline:
+    """A pipeline that publishes in the same database, with its sources."""
+
+    pipeline: SourceName
+    sources: tuple[SourceName, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +70,7 @@ class UpToDate:
     published: bool
     files: Count
     tables: tuple[Table, ...] = ()
+    others: tuple[OtherPipeline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +92,7 @@ class Published:
     problems: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    others: tuple[OtherPipeline, ...] = ()
 
 
 def checked(stage: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -181,12 +181,17 @@ def refuse_folders(pipeline: Pipeline, registry: Registry) -> None:
         return
     if not all(one.plugin.rents for one in who_takes_part(pipeline, registry)):
         return
-    for setting in registry.source(pipeline.source).plugin.settings:
-        value = str(pipeline.settings["source", pipeline.source].get(setting.name) or "")
+    settings = [
+        (name, setting)
+        for name in pipeline.fetched
+        for setting in registry.source(name).plugin.settings
+    ]
+    for name, setting in settings:
+        value = str(pipeline.settings["source", name].get(setting.name) or "")
         scheme, colon, _ = value.partition("://")
         if setting.folder and value and (not colon or scheme == "file"):
             raise ConfigError(
-                f"sources.{pipeline.source}.{setting.name} is the folder {value} on this machine, "
+                f"sources.{name}.{setting.name} is the folder {value} on this machine, "
                 "which a rented machine cannot read; run with --provider local, or set an "
                 "https:// address that can be reached from anywhere"
             )

@@ -104,9 +104,9 @@ class RunContext:
             self.copies.push(self.run, alive=True)
 
     @property
-    def source(self) -> InstalledPlugin[Source]:
-        """The source's plugin."""
-        return self.registry.source(self.pipeline.source)
+    def sources(self) -> dict[str, InstalledPlugin[Source]]:
+        """The plugins of the sources, by name."""
+        return {name: self.registry.source(name) for name in self.pipeline.sources}
 
     @property
     def sink(self) -> InstalledPlugin[Sink]:
@@ -162,7 +162,7 @@ class RunContext:
             sink.checkout()
 
     def request(self, stage: Stage, *, workspace: Path, at_home: bool) -> WorkerRequest:
-        """The request to a stage's worker, with the secrets of its source and sink only.
+        """The request to a stage's worker, with the secrets of its sources and sink only.
 
         Args:
             stage: The stage.
@@ -173,23 +173,45 @@ class RunContext:
         return WorkerRequest(
             run=self.run,
             stage=stage.name,
-            source=pipeline.source,
+            pipeline=pipeline.name,
+            sources=pipeline.sources,
             sink=pipeline.sink,
             settings={
-                "source": pipeline.settings["source", pipeline.source],
-                "sink": pipeline.settings["sink", pipeline.sink],
+                "source": {name: pipeline.settings["source", name] for name in self.sources},
+                "sink": {pipeline.sink: pipeline.settings["sink", pipeline.sink]},
             },
             secrets={
-                "source": take_secrets(self.source, self.environment),
-                "sink": {} if at_home else take_secrets(self.sink, self.environment),
+                "source": {
+                    name: take_secrets(found, self.environment)
+                    for name, found in self.sources.items()
+                },
+                "sink": {
+                    pipeline.sink: {} if at_home else take_secrets(self.sink, self.environment)
+                },
             },
             directory=pipeline.directory.absolute(),
             workspace=workspace,
             project=pipeline.project and pipeline.project.absolute(),
             sample=pipeline.sample,
             everything=self.everything,
+            only=pipeline.only,
+            drop=pipeline.drop,
             bundled_only=self.bundled_only,
         )
+
+    def refuse_removed(self) -> None:
+        """Refuse to rent for a run that would remove the tables of a source unasked.
+
+        Raises:
+            ConfigError: a published source is no longer listed, and not dropped either.
+        """
+        if not any(stage.name == "transform" for stage in self.pipeline.stages):
+            return
+        from materia_runner.worker.transform import refuse_to_remove
+
+        sink = self.home_sink() or self._open(self.sink)
+        stage = self.pipeline.stages[-1]
+        refuse_to_remove(sink, self.request(stage, workspace=Path(), at_home=True))
 
     def needs_no_machine(self, stage: Stage) -> Mapping[str, object] | None:
         """The result of a stage that is up to date, without a machine; None when it must run.
@@ -203,34 +225,39 @@ class RunContext:
 
         self.pin()
         with self._heard(stage):
-            source = self._open(self.source)
+            sources = {name: self._open(found) for name, found in self.sources.items()}
         return up_to_date(
-            source,
+            sources,
             self.home_sink() or self._open(self.sink),
             self.request(stage, workspace=Path(), at_home=True),
-            version=self.source.version,
+            versions={name: found.version for name, found in self.sources.items()},
             models=None if self.pinned is None else self.pinned.release.models,
         )
 
-    def partitions(self, stage: Stage) -> frozenset[str] | None:
-        """Keys of all partitions that an extract may record: those of the source and the sink.
+    def partitions(self, stage: Stage) -> dict[str, frozenset[str] | None]:
+        """Keys of all partitions that an extract may record: those of each source and the sink.
 
-        Any other key from a worker is refused. None when the source cannot list them here, or when
-        nothing is recorded here.
+        They are by the name of the source in the sink. Any other key from a worker is refused. None
+        for a source that cannot list them here; empty when nothing is recorded here.
         """
         sink = self.home_sink()
         if stage.name != "extract" or sink is None:
-            return None
-        pipeline = self.pipeline
+            return {}
         request = self.request(stage, workspace=Path(), at_home=True)
-        more = (self.source.plugin.sample or {}) if pipeline.sample else {}
         asking = PartitionsRequest(known={}, now=datetime.now(UTC) + CLOCKS, everything=True)
-        try:
-            with self._heard(stage):
-                found = self._open(self.source, **more).partitions(asking)
-        except MateriaError:
-            return None
-        return frozenset({one.key for one in found} | set(sink.known(request.kept_as)))
+        keys: dict[str, frozenset[str] | None] = {}
+        for name in request.fetched:
+            found = self.sources[name]
+            more = (found.plugin.sample or {}) if request.sample else {}
+            kept_as = request.kept_as(name)
+            try:
+                with self._heard(stage):
+                    listed = self._open(found, **more).partitions(asking)
+            except MateriaError:
+                keys[kept_as] = None
+                continue
+            keys[kept_as] = frozenset({one.key for one in listed} | set(sink.known(kept_as)))
+        return keys
 
     @contextmanager
     def _heard(self, stage: Stage) -> Iterator[None]:

@@ -181,7 +181,7 @@ def _run_row(context: RunContext) -> RunRow:
     return RunRow(
         run=context.run,
         started_at=datetime.now(UTC),
-        source=pipeline.source,
+        source=pipeline.reads,
         sink=pipeline.sink,
         providers=pipeline.providers or ("auto",),
         directory=str(pipeline.directory.absolute()),
@@ -282,13 +282,15 @@ def _before_renting(
         ArtifactError: an artifact cannot be built.
         BudgetError: the worst case exceeds a cap, or the plan was declined.
         BusyError: another process holds the database of the sink, or another run the lease.
-        PluginError: the source or the sink cannot be used.
+        ConfigError: tables of a source would go that the user did not drop.
+        PluginError: a source or the sink cannot be used.
     """
     context.check_plugins()
     _check_budget(context, plan)
     approval.require(
         Planned(plan=plan, unanswered=available.unanswered, left_out=available.left_out)
     )
+    context.refuse_removed()
     context.pin()
     hold_lease(context, plan)
     notice_of_sweeps(context)
@@ -372,7 +374,7 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
     for stage in pipeline.stages:
         known = None
         if not stage.minutes_configured and not pipeline.sample:
-            known = ledger.expected(pipeline.source, stage.name)
+            known = ledger.expected(pipeline.reads, stage.name)
         stages.append(stage if known is None else stage.expecting(known))
     return tuple(stages)
 

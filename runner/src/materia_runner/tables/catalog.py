@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from materia_runner.tables.owners import is_worth_telling, sources_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-HIDDEN = "NOT starts_with(schema_name, 'sqlmesh') AND schema_name <> 'publication'"
+HIDDEN = (
+    "NOT starts_with(schema_name, 'sqlmesh') AND schema_name NOT IN ('publication', 'ownership')"
+)
 HERE = "database_name = current_database() AND NOT internal"
 LAYERS = ("serving", "cleaned", "staging", "raw")
 WARNS = "_non_blocking"  # the ending of the audits that only warn
@@ -82,12 +86,14 @@ class Catalog:
         tables: Its tables and views: those that were published, the last layer first, then the
             others.
         models: Models by name; None when the database has no readable state of SQLMesh.
+        sources: The source of each table by its name, when there is more than one; otherwise empty.
     """
 
     run: str
     published_at: datetime | None
     tables: tuple[CatalogTable, ...]
     models: Mapping[str, Model] | None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_catalog(connection: DuckDBPyConnection) -> Catalog:
@@ -122,8 +128,13 @@ def read_catalog(connection: DuckDBPyConnection) -> Catalog:
         for name in (f"{schema}.{table}",)
     ]
     tables.sort(key=lambda table: (table.name not in counted, _layer(table.name), table.name))
+    sources = sources_of(connection)
     return Catalog(
-        run=run, published_at=published_at, tables=tuple(tables), models=_models(connection)
+        run=run,
+        published_at=published_at,
+        tables=tuple(tables),
+        models=_models(connection),
+        sources=sources if is_worth_telling(sources) else {},
     )
 
 
@@ -163,13 +174,25 @@ def _count(
 
 
 def _models(connection: DuckDBPyConnection) -> dict[str, Model] | None:
+    """The models of every pipeline: each has a state of its own."""
+    states = connection.execute(
+        f"SELECT DISTINCT schema_name FROM duckdb_tables() WHERE {HERE} "
+        "AND regexp_full_match(schema_name, 'sqlmesh(_[0-9]+)?') ORDER BY ALL"
+    ).fetchall()
+    found = [_models_in(connection, str(state)) for (state,) in states]
+    if not found or None in found:
+        return None
+    return {name: model for models in found for name, model in (models or {}).items()}
+
+
+def _models_in(connection: DuckDBPyConnection, state: str) -> dict[str, Model] | None:
     import duckdb
 
     try:
         current = connection.execute(
-            "SELECT snapshots FROM sqlmesh._environments WHERE name = 'prod'"
+            f"SELECT snapshots FROM {state}._environments WHERE name = 'prod'"
         ).fetchone()
-        stored = connection.execute("SELECT snapshot FROM sqlmesh._snapshots").fetchall()
+        stored = connection.execute(f"SELECT snapshot FROM {state}._snapshots").fetchall()
         wanted = [(one["name"], one["fingerprint"]) for one in json.loads(current[0])]  # type: ignore[index]  # caught
         snapshots = [json.loads(snapshot) for (snapshot,) in stored]
         return {

@@ -6,17 +6,28 @@ published database, and no new partition could be loaded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from materia.data import LoadReport, LoadRequest
 from materia.protocols import Source
 
+from materia_runner.worker.owned_tables import Owned, drop_objects
 
-def load_or_start_anew(source: Source, request: LoadRequest) -> tuple[LoadReport, str]:
+
+def load_or_start_anew(
+    source: Source, request: LoadRequest, *, own: Sequence[Owned] | None = None
+) -> tuple[LoadReport, str]:
     """Load the files, and load everything again if the existing tables do not fit the source.
 
     The second value is the reason of a full reload, or empty. Nothing is lost: all data is in the
     raw files, and the database is a private copy.
+
+    Args:
+        source: The source.
+        request: What to load.
+        own: What the source made in a database that others use, too; None when all of it is its
+            own.
 
     Raises:
         Exception: the error of the source, when the database was empty before.
@@ -29,8 +40,12 @@ def load_or_start_anew(source: Source, request: LoadRequest) -> tuple[LoadReport
         if not _has_tables(request):
             raise
         reason = str(error).strip().split("\n", 1)[0]
-    for path in (request.database, request.database.with_name(f"{request.database.name}.wal")):
-        path.unlink(missing_ok=True)
+    if own is None:
+        for path in (request.database, request.database.with_name(f"{request.database.name}.wal")):
+            path.unlink(missing_ok=True)
+    else:
+        with duckdb.connect(str(request.database)) as connection:
+            drop_objects(connection, own)
     report = source.load(replace(request, published=None))
     return report, (
         f"the published tables do not fit this version ({reason}): all files are loaded again"

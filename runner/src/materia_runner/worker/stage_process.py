@@ -67,46 +67,54 @@ def main() -> int:
 def run_stage(
     request: WorkerRequest, emit: Callable[[Event], None], home: Home
 ) -> Mapping[str, object]:
-    """Open the source and the sink, or a proxy of a sink at *home*, and run the stage.
+    """Open the sources and the sink, or a proxy of a sink at *home*, and run the stage.
 
     Raises:
-        MateriaError: an error of the stage, the source or the sink.
+        MateriaError: an error of the stage, a source or the sink.
     """
     from materia_runner.bundled import load_registry
     from materia_runner.opening import open_plugin
 
     request.workspace.mkdir(parents=True, exist_ok=True)
     registry = load_registry(bundled_only=request.bundled_only)
-    declared = registry.source(request.source)
-    settings = request.settings["source"]
-    if request.sample:  # its paths are those of the plugin installed here
-        settings = {**settings, **(declared.plugin.sample or {})}
-    source = open_plugin(
-        declared, request.secrets["source"], settings=settings, directory=request.directory
-    )
+    sources = {
+        name: open_plugin(
+            found := registry.source(name),
+            request.secrets["source"][name],
+            settings={
+                **request.settings["source"][name],
+                # Its paths are those of the plugin installed here.
+                **((found.plugin.sample or {}) if request.sample else {}),
+            },
+            directory=request.directory,
+        )
+        for name in request.sources
+    }
     sink: Sink
     if request.at_home is not None:
         sink = RelayedSink(home, request.at_home, workspace=request.workspace)
     else:
         sink = open_plugin(
             registry.sink(request.sink),
-            request.secrets["sink"],
-            settings=request.settings["sink"],
+            request.secrets["sink"][request.sink],
+            settings=request.settings["sink"][request.sink],
             directory=request.directory,
         )
-    if request.sample and any(known.raw for known in sink.known(request.source).values()):
-        raise SinkError(
-            f"the sink {request.sink!r} already has real files of {request.source}, and the "
-            f"sample would replace the tables built from them; run the sample in another folder, "
-            f"or run without --sample to continue with the real files"
-        )
+    for name in request.sources if request.sample else ():
+        if any(known.raw for known in sink.known(name).values()):
+            raise SinkError(
+                f"the sink {request.sink!r} already has real files of {name}, and the sample would "
+                "replace the tables built from them; run the sample in another folder, or run "
+                "without --sample to continue with the real files"
+            )
     if request.stage == "extract":
         from materia_runner.worker.extract import extract
 
-        return extract(source, sink, request, emit)
+        return extract(sources, sink, request, emit)
     from materia_runner.worker.transform import build
 
-    return build(source, sink, request, emit, version=declared.version)
+    versions = {name: registry.source(name).version for name in request.sources}
+    return build(sources, sink, request, emit, versions=versions)
 
 
 def _fault_of_the_machine(error: Exception) -> str | None:

@@ -1,7 +1,8 @@
 """Transform stage: load raw files, build tables with SQLMesh and publish them, incrementally.
 
 It does nothing when nothing is new. It imports SQLMesh only when there is work to do, and then
-once: loading, models, audits and publishing share this process.
+once: loading, models, audits and publishing share this process. The raw files of several sources
+are loaded one source after the other, and their models are built together.
 """
 
 from __future__ import annotations
@@ -9,63 +10,68 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
-from materia.data import Known, LoadReport, LoadRequest, PublishRequest, RawFile
-from materia.errors import ConfigError, PluginError, SinkError, SourceError
+from materia.data import Known, PublishRequest, RawFile
+from materia.errors import ConfigError, PluginError, SourceError
 from materia.protocols import Sink, Source
 
 from materia_runner.bundled import bundled
 from materia_runner.install_hints import install_command
 from materia_runner.messages.events import Event, Log, Progress
-from materia_runner.messages.partition_problems import Problem, listing, warn
+from materia_runner.messages.partition_problems import listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_runner.secrets.redaction import redact
-from materia_runner.worker.load_anew import load_or_start_anew
+from materia_runner.worker.load_sources import Loaded, load_sources
 from materia_runner.worker.ownership import (
+    Claim,
+    Standing,
     check_removed,
-    fingerprint_with_source,
-    published_names,
-    refuse_other_source,
+    hash_of_files,
+    refuse_removed,
+    shown,
+    standing,
+    write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 from materia_runner.worker.sqlmesh.replay_build import is_recorded
 
+Files = Mapping[str, tuple[RawFile, ...]]
+
 
 def build(
-    source: Source,
+    sources: Mapping[str, Source],
     sink: Sink,
     request: WorkerRequest,
     emit: Callable[[Event], None],
     *,
-    version: str,
+    versions: Mapping[str, str],
 ) -> Mapping[str, object]:
     """Load new files, update the tables, and publish them.
 
     Raises:
-        ConfigError: there is no model to run.
-        SourceError: there is no file to load.
+        ConfigError: there is no model to run, or tables of a source would go unasked.
+        SourceError: there is no file of a source to load.
         BusyError: another process writes to the sink's database.
         StageError: a model, an audit or a test failed.
     """
-    projects = _projects(source, request)
-    models = _with_source(models_fingerprint(projects), request, version)
+    projects = _projects(sources, request)
+    models = _with_sources(models_fingerprint(projects.values()), versions)
     if (current := _current(sink, request, models)) is not None:
         return current
-    return _build_new(source, sink, request, emit, projects=projects, models=models)
+    return _build_new(sources, sink, request, emit, projects=projects, models=models)
 
 
 def up_to_date(
-    source: Source,
+    sources: Mapping[str, Source],
     sink: Sink,
     request: WorkerRequest,
     *,
-    version: str,
+    versions: Mapping[str, str],
     models: str | None = None,
 ) -> Mapping[str, object] | None:
     """The result of the stage if there is nothing to do; None if there is work.
@@ -73,106 +79,137 @@ def up_to_date(
     It changes nothing, so the runner calls it before it rents a machine.
 
     Args:
-        source: The source.
+        sources: The sources, by name.
         sink: The sink.
         request: The stage.
-        version: Version of the source's distribution.
+        versions: Version of the distribution of each source.
         models: Hash of the models that the worker would build, when they are not those here.
 
     Raises:
-        ConfigError: there is no model to run.
+        ConfigError: there is no model to run, or tables of a source would go unasked.
         SourceError: there is no file to load.
     """
     if models is None:
-        models = models_fingerprint(_projects(source, request))
-    return _current(sink, request, _with_source(models, request, version))
+        models = models_fingerprint(_projects(sources, request).values())
+    return _current(sink, request, _with_sources(models, versions))
 
 
-def _projects(source: Source, request: WorkerRequest) -> tuple[Path, ...]:
-    projects = tuple(folder for folder in (source.models(), request.project) if folder is not None)
+def refuse_to_remove(sink: Sink, request: WorkerRequest) -> tuple[Standing, tuple[str, ...]]:
+    """What is published, and the published sources that the run removes.
+
+    Raises:
+        ConfigError: a source would be removed unasked; the message names its tables.
+    """
+    here = standing(sink.fingerprint(), pipeline=request.pipeline, sources=request.sources)
+    removed = here.removed(request.sources)
+    tables: Mapping[str, Sequence[str]] = {}
+    if not set(removed) <= set(request.drop) and (database := sink.published()) is not None:
+        from materia_runner.worker.owned_tables import read_record
+
+        record = read_record(database, here.own, ())
+        tables = record.published({claim.pipeline for claim in here.own})
+    removed = refuse_removed(
+        here, request.sources, drop=request.drop, sink=request.sink, tables=tables
+    )
+    return here, removed
+
+
+def _projects(sources: Mapping[str, Source], request: WorkerRequest) -> dict[str, Path]:
+    """The folders of the models by source; that of the pipeline's own project has an empty name."""
+    folders = {name: source.models() for name, source in sources.items()}
+    folders[""] = request.project
+    projects = {name: folder for name, folder in folders.items() if folder is not None}
     if not projects:
         raise ConfigError(
-            f"there is nothing to transform: {request.source} has no models, and there is no "
+            f"there is nothing to transform: {' and '.join(sources)} "
+            f"{'has' if len(sources) == 1 else 'have'} no models, and there is no "
             f"SQLMesh project at {request.directory}; set transform.project in materia.toml"
         )
     return projects
 
 
-def _with_source(models: str, request: WorkerRequest, version: str) -> str:
-    return f"{models} {request.source} {version}"
+def _with_sources(models: str, versions: Mapping[str, str]) -> str:
+    return " ".join([models, *(f"{name} {version}" for name, version in versions.items())])
 
 
-def _as_built(models: str, projects: tuple[Path, ...], request: WorkerRequest) -> str:
+def _as_built(models: str, projects: Mapping[str, Path], request: WorkerRequest) -> str:
     """*models*, or a text that fits no other run when a file was edited during this one.
 
     SQLMesh may have read that file before or after the edit, so the next run builds again.
     """
     before, _, _ = models.partition(" ")
-    return models if before == models_fingerprint(projects) else f"{models} {request.run}"
+    is_same = before == models_fingerprint(projects.values())
+    return models if is_same else f"{models} {request.run}"
 
 
 def _current(sink: Sink, request: WorkerRequest, models: str) -> Mapping[str, object] | None:
-    files = _files_in_use(sink.known(request.kept_as))
-    if not files:
-        raise SourceError(
-            f"no files of {request.source} to transform: none was fetched yet; run `materia run`"
-        )
-    fingerprint = sink.fingerprint()
-    refuse_other_source(fingerprint, source=request.source, sink=request.sink)
-    if fingerprint != fingerprint_with_source(request.source, fingerprint_of(files, models)):
+    here, removed = refuse_to_remove(sink, request)
+    files = _files_of(sink, request)
+    now = _claim(request, files, models)
+    published = {name: content for claim in here.own for name, content in claim.sources.items()}
+    is_same = [claim.models for claim in here.own] == [now.models]
+    is_same = is_same and not removed and published.keys() == now.sources.keys()
+    if not is_same or any(published[name] != now.sources[name] for name in request.fetched):
         return None
-    return {"published": False, "files": len(files), "tables": []}
+    result = {"published": False, "files": sum(map(len, files.values())), "tables": []}
+    return {**result, **_left_alone(here)}
+
+
+def _claim(
+    request: WorkerRequest, files: Files, models: str, *, unread: Mapping[str, str] | None = None
+) -> Claim:
+    """What the run publishes; *unread* has the hashes of sources that it does not load."""
+    contents = {name: hash_of_files(files[name]) for name in request.sources}
+    return Claim(
+        pipeline=request.pipeline,
+        sources={**contents, **(unread or {})},
+        models=hashlib.sha256(models.encode()).hexdigest(),
+    )
+
+
+def _left_alone(here: Standing) -> dict[str, object]:
+    """For the result: the pipelines whose tables stay as they are."""
+    others = [{"pipeline": one.pipeline, "sources": [*one.sources]} for one in here.others]
+    return {"others": others} if others else {}
+
+
+def _files_of(sink: Sink, request: WorkerRequest) -> Files:
+    files = {name: _files_in_use(sink.known(request.kept_as(name))) for name in request.sources}
+    if missing := [name for name, found in files.items() if not found]:
+        raise SourceError(
+            f"no files of {' and '.join(missing)} to transform: none was fetched yet; run "
+            "`materia run`"
+        )
+    return files
 
 
 def _build_new(
-    source: Source,
+    sources: Mapping[str, Source],
     sink: Sink,
     request: WorkerRequest,
     emit: Callable[[Event], None],
     *,
-    projects: tuple[Path, ...],
+    projects: Mapping[str, Path],
     models: str,
 ) -> Mapping[str, object]:
-    known = sink.known(request.kept_as)
-    files = _files_in_use(known)
     database = sink.checkout()
-    ahead = _import_ahead(request, database, projects)
-    before = published_names(database)
-    scratch = request.workspace / "load"
-    scratch.mkdir(exist_ok=True)
-
-    def loaded(_key: str, left: int) -> None:
-        done = len(files) - left
-        emit(Progress(phase="load", done=done, total=len(files), unit="partitions"))
-
-    emit(Progress(phase="load", done=0, total=len(files), unit="partitions"))
-    asking = LoadRequest(
+    ahead = _import_ahead(request, database, tuple(projects.values()))
+    here, removed = refuse_to_remove(sink, request)  # no other run publishes from here on
+    loaded = load_sources(
+        sources,
+        _files_of(sink, request),
+        here,
         database=database,
-        files=files,
-        find=lambda partition, file, sha256: sink.find_raw(
-            request.kept_as, partition, file, sha256
-        ),
-        directory=scratch,
-        published=sink.published(),
-        loaded=loaded,
+        sink=sink,
+        request=request,
+        emit=emit,
     )
-    load, anew = load_or_start_anew(source, asking)
-    if anew:
-        emit(Log(level="warning", message=anew))
-    if lost := set(load.removed) - set(known):
-        _refuse_losses(sorted(lost), sink, database, request)
-    problems = []
-    for file in files:
-        if (reason := load.refused.get(file.partition)) is not None:
-            reason = redact(reason, request.hidden)  # the sink stores it
-            sink.refuse(request.kept_as, file, reason)
-            problems.append(Problem(partition=file.partition, url=file.url, reason=reason))
-    remarks = _remarks(load, files, request.hidden)
-    warn(remarks, emit)
-    if problems:
-        files = _files_in_use(sink.known(request.kept_as))
-    if not files:
-        raise SourceError(f"{request.source}: no file can be used\n{listing(problems)}")
+    warn(loaded.remarks, emit)
+    files = {name: _files_in_use(sink.known(request.kept_as(name))) for name in request.sources}
+    if unusable := [name for name, found in files.items() if not found]:
+        raise SourceError(
+            f"{' and '.join(unusable)}: no file can be used\n{listing(loaded.problems)}"
+        )
 
     ahead.join()  # a second import in this thread could see half-imported modules
     from materia_runner.worker.sqlmesh.build import TransformRequest, transform
@@ -183,58 +220,65 @@ def _build_new(
     emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     report = transform(
         TransformRequest(
-            database=database,
-            projects=projects,
-            affected=load.affected,
+            database=loaded.database,
+            projects=tuple(projects.values()),
+            affected=_affected(loaded, projects),
             progress=progress,
             recordings=request.recordings,
+            state=loaded.record.state_of(request.pipeline),
+            taken=loaded.of_others,
         )
     )
-    removed = check_removed(before, report.tables, project=request.project, sink=request.sink)
-    warnings = [*report.warnings, *removed, *unserved(request, report.tables)]
+    gone = set(loaded.models_of(removed))
+    before = [name for name in loaded.before if name not in {*loaded.of_others, *gone}]
+    unbuilt = check_removed(before, report.tables, project=request.project, sink=request.sink)
+    warnings = [*report.warnings, *unbuilt, *unserved(request, report.tables)]
+    if gone := gone.difference(report.tables):
+        warnings.append(f"removed, as --drop says: {shown(sorted(gone))}")
     for warning in warnings:
         emit(Log(level="warning", message=warning))
+    names = {folder: name for name, folder in projects.items()}
+    loaded.finish(
+        {table: names[folder] for table, folder in report.made_in.items()}, removed=removed
+    )
     emit(Progress(phase="publish", done=0, total=None, unit="models"))
+    claim = _claim(request, files, _as_built(models, projects, request), unread=loaded.unread)
     tables = sink.publish(
         PublishRequest(
             run=request.run,
-            database=database,
-            tables=report.tables,
-            fingerprint=fingerprint_with_source(
-                request.source, fingerprint_of(files, _as_built(models, projects, request))
-            ),
+            database=loaded.database,
+            tables=tuple(sorted({*report.tables, *loaded.of_others})),
+            fingerprint=write_claims([claim, *here.others]),
         )
     )
     where = sink.published()
     return {
         "published": True,
-        "files": len(files),
-        "loaded": list(load.loaded),
-        "removed": list(load.removed),
-        "rows_added": load.rows_added,
-        "rows_ended": load.rows_ended,
+        "files": sum(map(len, files.values())),
+        **loaded.figures(),
         "models": report.models,
         "audits": report.audits,
         "tests": report.tests,
         "tests_skipped": report.skipped,
-        "tables": [asdict(table) for table in tables],
+        "tables": [asdict(table) for table in tables if table.name in set(report.tables)],
         "database": None if where is None else str(where),
-        "problems": [asdict(problem) for problem in problems],
-        "remarks": [asdict(remark) for remark in remarks],
+        "problems": [asdict(problem) for problem in loaded.problems],
+        "remarks": [asdict(remark) for remark in loaded.remarks],
         "warnings": warnings,
+        **_left_alone(here),
     }
 
 
-def _remarks(
-    load: LoadReport, files: Sequence[RawFile], secrets: Sequence[str]
-) -> tuple[Problem, ...]:
-    """The source's remarks about partitions in use, with secrets redacted."""
-    urls = {file.partition: file.url for file in files}
-    return tuple(
-        Problem(partition=key, url=urls.get(key, ""), reason=redact(remark, secrets))
-        for key, said in sorted(load.remarks.items())
-        for remark in said
-    )
+def _affected(
+    loaded: Loaded, projects: Mapping[str, Path]
+) -> tuple[date, ...] | dict[Path, tuple[date, ...]]:
+    """The affected releases: of the only source, or by the folder of each source's models.
+
+    A source without models can be read by any model, so its releases count for all.
+    """
+    if len(loaded.affected) == 1 or any(name not in projects for name in loaded.affected):
+        return tuple(sorted({day for days in loaded.affected.values() for day in days}))
+    return {projects[name]: days for name, days in loaded.affected.items()}
 
 
 # The package with the SQLMesh project for the sources that come with materia.
@@ -245,36 +289,15 @@ def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
     """A warning when only the source's own tables are built, because there is no project."""
     if request.project is not None or any(name.startswith("serving.") for name in tables):
         return []
-    ours = f"install {PROJECT}, or " if f"materia-{request.source}" in bundled() else ""
+    is_ours = any(f"materia-{name}" in bundled() for name in request.sources)
+    ours = f"install {PROJECT}, or " if is_ours else ""
+    itself = "itself" if len(request.sources) == 1 else "themselves"
     message = (
-        f"no SQLMesh project: materia builds only the tables of {request.source} itself, raw and "
-        f"staging; {ours}set transform.project in materia.toml to the folder of a project"
+        f"no SQLMesh project: materia builds only the tables of {' and '.join(request.sources)} "
+        f"{itself}, raw and staging; {ours}set transform.project in materia.toml to the folder of "
+        "a project"
     )
     return [message]
-
-
-def _refuse_losses(lost: Sequence[str], sink: Sink, database: Path, request: WorkerRequest) -> None:
-    """Stop when the published tables would lose partitions that the sink does not know.
-
-    The sink still knows a partition that materia took out of use, with the reason; and real files
-    may replace those of the sample. The working copy has lost the partitions already, and the next
-    run would resume it, so it is removed.
-
-    Raises:
-        SinkError: the lost partitions are not those of the sample.
-    """
-    sample = replace(request, sample=True).kept_as
-    if not request.sample and set(lost) <= set(sink.known(sample)):
-        return
-    database.unlink(missing_ok=True)
-    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-    raise SinkError(
-        f"{request.sink}: the published tables contain {lost[0]}{more} of {request.source}, but "
-        "the sink has no raw file of it; nothing was published. Run again, in case the sink's "
-        "listing was incomplete. If another pipeline published there, set another place for this "
-        f"one under [sinks.{request.sink}] in materia.toml. If raw files were removed on purpose, "
-        "move the published database away, and the next run will rebuild it from the others"
-    )
 
 
 def _import_ahead(
@@ -305,12 +328,3 @@ def _import_ahead(
 
 def _files_in_use(known: Mapping[str, Known]) -> tuple[RawFile, ...]:
     return tuple(one.raw for _, one in sorted(known.items()) if one.raw is not None)
-
-
-def fingerprint_of(files: Sequence[RawFile], models: str) -> str:
-    """Fingerprint of the tables' inputs: the content of the files and the models that read it.
-
-    A file that is republished with the same rows has the same content, and so the same fingerprint.
-    """
-    contents = [(file.partition, file.file, file.content) for file in files]
-    return hashlib.sha256(json.dumps([models, contents]).encode()).hexdigest()

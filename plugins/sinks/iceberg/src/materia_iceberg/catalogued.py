@@ -87,9 +87,13 @@ class Catalogued:
 
     @property
     def source(self) -> str:
-        """The source that the run read: the fingerprint of the runner begins with it."""
-        owner, colon, _ = self.pointer.fingerprint.partition(":")
-        return owner if colon else ""
+        """The sources of the published tables, which the fingerprint of the runner names.
+
+        Its form is `psdonline+acme@pipeline:...;ecb:...`, a part for each pipeline.
+        """
+        parts = [one.partition(":") for one in self.pointer.fingerprint.split(";")]
+        owners = [owner.partition("@")[0] for owner, colon, _ in parts if colon]
+        return ", ".join(owners).replace("+", ", ")
 
 
 def read_catalogued(state: TableState, where: str) -> Catalogued | None:

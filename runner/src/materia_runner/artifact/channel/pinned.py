@@ -18,6 +18,7 @@ from materia_runner.artifact.channel.pointer import Pointers
 from materia_runner.artifact.channel.release import Release
 from materia_runner.artifact.dependencies import CORE, RUNNER, installed
 from materia_runner.artifact.target import Artifact
+from materia_runner.messages.stage_request import VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def versions_of(registry: Registry, pipeline: Pipeline) -> dict[str, str]:
     names = {
         CORE,
         RUNNER,
-        registry.source(pipeline.source).distribution,
+        *(registry.source(name).distribution for name in pipeline.sources),
         registry.sink(pipeline.sink).distribution,
     }
     return {
@@ -119,8 +120,8 @@ def pin(
     """The current release of the pipeline's channel; None when it sets no channel.
 
     Raises:
-        ArtifactError: nothing was pushed to the channel, its release is for another source or sink,
-            or another version of materia or of a plugin is installed here.
+        ArtifactError: nothing was pushed to the channel, its release is for other sources or
+            another sink, or another version of materia or of a plugin is installed here.
         MissingSecretError: the bucket's credentials are not in *environment*.
     """
     if pipeline.artifacts is None or pipeline.artifacts.channel is None:
@@ -139,7 +140,7 @@ def pin(
         )
     refuse_other(
         channel.release,
-        source=pipeline.source,
+        source=", ".join(pipeline.sources),
         sink=pipeline.sink,
         versions=versions_of(registry, pipeline),
         where=where,
@@ -157,8 +158,14 @@ def refuse_other(
     """
     if (release.source, release.sink) != (source, sink):
         raise ArtifactError(
-            f"{where} is for the source {release.source} and the sink {release.sink}, and this "
-            f"pipeline has {source} and {sink}; give each pipeline a `name` in materia.toml"
+            f"{where} is for the source{'s' if ',' in release.source else ''} {release.source} and "
+            f"the sink {release.sink}, and this pipeline has {source} and {sink}; push again, or "
+            "give each pipeline a `name` in materia.toml"
+        )
+    if release.requests != VERSION:
+        raise ArtifactError(
+            f"the workers of {where} are of another version of materia than this machine: push "
+            "again with the version that is installed here"
         )
     for name, version in versions.items():
         if (pushed := release.versions.get(name)) != version:

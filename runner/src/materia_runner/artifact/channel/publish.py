@@ -16,6 +16,7 @@ from materia_runner.artifact.channel.release import (
     moved_to,
     release_id,
 )
+from materia_runner.messages.stage_request import VERSION
 
 if TYPE_CHECKING:
     from materia_runner.artifact.bucket import ArtifactBucket
@@ -79,6 +80,7 @@ def push_release(
         sink=content.sink,
         versions=content.versions,
         models=content.models,
+        requests=VERSION,
     )
     after = moved_on(before, release)
     if after != before:

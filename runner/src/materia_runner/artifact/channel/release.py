@@ -54,12 +54,13 @@ class Release:
         id: Hash of its content, 12 hex digits.
         pushed_at: When it was pushed, in UTC.
         commit: Commit that it was built from, as CI names it; may be empty.
-        source: Name of the pipeline's source.
+        source: Names of the pipeline's sources, with commas between them.
         sink: Name of the pipeline's sink.
         versions: Version of materia and of the plugins in it, by distribution.
         models: Hash of the SQLMesh projects in it; empty when there are none.
         artifacts: Its artifacts.
         after: ID of the release that it replaced; empty for the first one.
+        requests: Version of the requests that its workers read; see `messages/stage_request.py`.
     """
 
     id: ReleaseId
@@ -71,6 +72,7 @@ class Release:
     models: str
     artifacts: tuple[ReleasedArtifact, ...]
     after: str = ""
+    requests: int = 1
 
     def find(self, stage: str, python: str, architecture: str) -> ReleasedArtifact | None:
         """The smallest artifact that can run *stage* on such a machine, or None."""

@@ -15,11 +15,11 @@ def described(found: InstalledPlugin[Any], pipeline: Pipeline) -> dict[str, Any]
     """A plugin with its current settings, without values of secrets."""
     plugin = found.plugin
     values = pipeline.settings.get((found.kind, plugin.name))  # missing when declared twice
-    used = pipeline.source if found.kind == "source" else pipeline.sink
+    used = pipeline.sources if found.kind == "source" else (pipeline.sink,)
     return {
         "name": plugin.name,
         "summary": plugin.summary,
-        "in_use": plugin.name == used and values is not None,
+        "in_use": plugin.name in used and values is not None,
         "distribution": found.distribution,
         "version": found.version,
         "secrets": list(plugin.secrets),

@@ -34,8 +34,12 @@ def problems_of(report: RunReport) -> list[Problem]:
 def summary(report: RunReport, *, here: Path, python: str) -> str:
     """A line for each stage, the tables, and a command that shows one."""
     lines = [
-        f"{stage.stage:<9}  {_stage_line(stage)}, {elapsed_text(stage.seconds, to=TENTH)}"
+        line
         for stage in report.stages
+        for line in (
+            f"{stage.stage:<9}  {_stage_line(stage)}, {elapsed_text(stage.seconds, to=TENTH)}",
+            *_more_lines(stage),
+        )
     ]
     for stage in report.stages:
         result = _result(stage)
@@ -73,17 +77,34 @@ def _result(stage: StageReport) -> Mapping[str, Any]:
     return stage.result
 
 
+def _more_lines(stage: StageReport) -> list[str]:
+    """A line for each of several sources, and for each other pipeline in the same database."""
+    result = _result(stage)
+    return [
+        *(f"{'':<9}    {one['source']}: {_asked(one)}" for one in result.get("sources", [])),
+        *(
+            f"{'':<9}    left as they are: the tables of {' and '.join(one['sources'])}, which the "
+            f"pipeline {one['pipeline']} publishes"
+            for one in result.get("others", [])
+        ),
+    ]
+
+
+def _asked(result: Mapping[str, Any]) -> str:
+    counts = [
+        f"{result[word]:,} {word}"
+        for word in ("fetched", "unchanged", "absent", "denied", "refused", "failed")
+        if result[word]
+    ]
+    asked = many(result["asked"], "partition")
+    return f"{asked} requested: {', '.join(counts) or 'nothing to do'}"
+
+
 def _stage_line(stage: StageReport) -> str:
     result = _result(stage)
     if stage.stage == "extract":
-        counts = [
-            f"{result[word]:,} {word}"
-            for word in ("fetched", "unchanged", "absent", "denied", "refused", "failed")
-            if result[word]
-        ]
-        asked = many(result["asked"], "partition")
         received = f", {size(result['bytes'])}" if result["bytes"] else ""
-        return f"{asked} requested: {', '.join(counts) or 'nothing to do'}{received}"
+        return f"{_asked(result)}{received}"
     if not result["published"]:
         return f"nothing new in {many(result['files'], 'file')}; the tables are up to date"
     tests = result["tests_skipped"] or many(result["tests"], "test")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from materia.errors import StageError
 from materia.kit.sql import literal
+
+from materia_runner.worker.sqlmesh.state import STATE
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Literal
@@ -45,17 +47,28 @@ class TransformRequest:
             open.
         projects: Folders of SQLMesh projects; each may read from the others.
         affected: Releases whose rows changed since the models were last built: incremental models
-            are rebuilt for these, all others whole. Empty when the raw layer has not changed;
-            models with a changed definition are built all the same.
+            are rebuilt for these, all others whole. By the folder of a source's models, only what
+            reads from them is rebuilt. Empty when the raw layer has not changed; models with a
+            changed definition are built all the same.
         progress: Callback after each model: its name, the number of models done, and of all.
         recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
+        state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
+        taken: Tables that another pipeline publishes in this database.
     """
 
     database: Path
     projects: tuple[Path, ...]
-    affected: tuple[date, ...] = ()
+    affected: tuple[date, ...] | Mapping[Path, tuple[date, ...]] = ()
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
     recordings: Path | None = None
+    state: str = STATE
+    taken: frozenset[str] = frozenset()
+
+    @property
+    def recorded_in(self) -> Path | None:
+        """The folder of recorded builds, for a database with one pipeline and one source."""
+        alone = self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
+        return self.recordings if alone else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +82,7 @@ class TransformReport:
         tests: Number of unit tests of models that ran and passed.
         skipped: Sentence with the reason why the unit tests did not run, empty when they did.
         warnings: Findings of non-blocking audits, one sentence each.
+        made_in: Folder of the project that has the model, by the name of the table.
     """
 
     tables: tuple[str, ...]
@@ -77,6 +91,7 @@ class TransformReport:
     tests: int
     skipped: str = ""
     warnings: tuple[str, ...] = ()
+    made_in: Mapping[str, Path] = field(default_factory=dict)
 
 
 def transform(request: TransformRequest) -> TransformReport:
@@ -101,15 +116,16 @@ def transform(request: TransformRequest) -> TransformReport:
 def _replayed(request: TransformRequest) -> TransformReport | None:
     """The report of a build without SQLMesh, when the last one of this database was recorded."""
     from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.replay_build import replay
 
-    if request.recordings is None:
+    if (folder := request.recorded_in) is None:
         return None
     done = replay(
         request.database,
-        request.recordings,
+        folder,
         fingerprint_of_tests(request.projects),
-        request.affected,
+        all_days(request.affected),
         request.progress,
     )
     if done is None:
@@ -121,11 +137,12 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
         tests=0,
         skipped=SKIPPED,
         warnings=done.warnings,
+        made_in={name: request.projects[place] for name, place in done.made_in.items()},
     )
 
 
 def _recorded(
-    context: Context, request: TransformRequest, fingerprint: str
+    context: Context, request: TransformRequest, fingerprint: str, made_in: Mapping[str, Path]
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
@@ -134,12 +151,14 @@ def _recorded(
     from materia_runner.worker.sqlmesh.replay_build import note_ended
 
     # A file that was edited meanwhile may have been read before or after that.
-    if request.recordings is None or fingerprint_of_tests(request.projects) != fingerprint:
+    folder = request.recorded_in
+    if folder is None or fingerprint_of_tests(request.projects) != fingerprint:
         return None
     fetchall = context.engine_adapter.fetchall
     note_ended(fetchall, context.engine_adapter.execute)
-    path = path_of(request.recordings, fingerprint, fetchall)
-    build = record(context, path)
+    path = path_of(folder, fingerprint, fetchall)
+    places = {name: request.projects.index(one) for name, one in made_in.items()}
+    build = record(context, path, places)
     return None if build is None else (path, build)
 
 
@@ -153,12 +172,13 @@ def _transform(request: TransformRequest) -> TransformReport:
         have_passed,
         note_passed,
     )
+    from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.replay_build import keep
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
 
-    upgraded = [drop_other_state(request.database, running_versions())]
+    upgraded = [drop_other_state(request.database, running_versions(), request.state)]
     fingerprint = fingerprint_of_tests(request.projects)
-    skip = have_passed(request.database, fingerprint)
+    skip = have_passed(request.database, fingerprint, request.state)
 
     built: set[str] = set()
 
@@ -169,17 +189,19 @@ def _transform(request: TransformRequest) -> TransformReport:
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
             with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
+                _check_taken(context, request.taken)
                 _check_columns(context)
                 _check_seeds(context, request.projects)
                 tests = 0 if skip else _test(context)
                 with _with_rows(context, quiet):
-                    _build(context, request.affected)
+                    _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
-                    note_passed(context, fingerprint)
+                    note_passed(context, fingerprint, request.state)
                 _detach_from_catalog(context)
                 tables = _tables(context)
-                recorded = _recorded(context, request, fingerprint)
+                made_in = _made_in(context, request.projects)
+                recorded = _recorded(context, request, fingerprint, made_in)
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:
@@ -191,6 +213,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         tests=tests,
         skipped=SKIPPED if skip else "",
         warnings=tuple(dict.fromkeys([*filter(None, upgraded), *quiet.warnings])),
+        made_in={name: made_in[name] for name in tables},
     )
 
 
@@ -205,10 +228,12 @@ def _context(
     context = _opened(request, cache, with_tests=with_tests)
     try:
         try:
-            keep_own(context, request.affected)
+            keep_own(context, request.affected, request.state)
         except UnusableStateError as error:
             adapter = context.engine_adapter
-            upgraded.append(drop_state(adapter.execute, adapter.fetchall, str(error)))
+            upgraded.append(
+                drop_state(adapter.execute, adapter.fetchall, str(error), request.state)
+            )
             context.close()
             context = _opened(request, cache, with_tests=with_tests)
         yield context
@@ -222,8 +247,16 @@ def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Cont
     from sqlmesh.core.config import GatewayConfig
 
     project, *beside = request.projects
+    schemas: dict[str, Any] = {}
+    if request.state != STATE:  # that of a second pipeline in this database
+        schemas["physical_schema_mapping"] = {".*": f"{request.state}__tables"}
     config = build_config(
-        {PROD: GatewayConfig(connection=connection(request.database.absolute()))},
+        {
+            PROD: GatewayConfig(
+                connection=connection(request.database.absolute()), state_schema=request.state
+            )
+        },
+        **schemas,
         default_gateway=PROD,
         beside=beside,
         cache_dir=str(cache),
@@ -272,6 +305,14 @@ def _undeclared(context: Context) -> list[str]:
                 "not have; select each there, or take it out of columns and column_descriptions"
             )
     return found
+
+
+def _check_taken(context: Context, taken: frozenset[str]) -> None:
+    if both := sorted(taken.intersection(_tables(context))):
+        raise StageError(
+            f"{', '.join(both)}: another pipeline publishes a table of this name in the same "
+            "database; rename the model, or set another place for one of the pipelines"
+        )
 
 
 def _check_columns(context: Context) -> None:
@@ -386,6 +427,17 @@ def _tables(context: Context) -> tuple[str, ...]:
             model.name for model in context.models.values() if not isinstance(model, ExternalModel)
         )
     )
+
+
+def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:
+    """The project folder of each model, by its name."""
+    from materia_runner.worker.sqlmesh.reach import made_in
+
+    return {
+        context.models[name].name: project
+        for project in projects
+        for name in made_in(context, project)
+    }
 
 
 def _message(console: QuietConsole, error: Exception) -> str:

@@ -30,10 +30,10 @@ def spans(days: Sequence[date]) -> list[tuple[date, date]]:
     return found
 
 
-def forget(context: Context, affected: Sequence[date]) -> None:
-    """Mark everything that was built from the *affected* releases as not built.
+def forget(context: Context, affected: Sequence[date], models: Sequence[str]) -> None:
+    """Mark what was built of *models* from the *affected* releases as not built.
 
-    This covers every version of every model, because a reverted edit makes an old version current
+    This covers every version of these models, because a reverted edit makes an old version current
     again. Models that are incremental by time lose these releases, all others everything. The next
     plan builds the missing intervals; if it fails or is killed, they stay missing for the one after
     it.
@@ -41,7 +41,7 @@ def forget(context: Context, affected: Sequence[date]) -> None:
     from sqlmesh.core.model import ModelKindName
 
     state = context.state_sync
-    versions = state.get_snapshots_by_names(list(context.models), exclude_expired=False)
+    versions = state.get_snapshots_by_names(models, exclude_expired=False)
     # The rows of these kinds come from files of the project, not from the raw layer.
     kept = {ModelKindName.SEED, ModelKindName.EXTERNAL}
     by_time = [one for one in versions if one.is_incremental_by_time_range]
@@ -54,9 +54,9 @@ def forget(context: Context, affected: Sequence[date]) -> None:
         ([one for one in others if one.model_kind_name not in kept], ALWAYS),
         *((by_time, span) for span in affected_spans),
     ]
-    for models, (first, last) in changes:
+    for some, (first, last) in changes:
         interval = (milliseconds(first), milliseconds(last + timedelta(days=1)))
-        state.remove_intervals([(model, interval) for model in models], remove_shared_versions=True)
+        state.remove_intervals([(model, interval) for model in some], remove_shared_versions=True)
 
 
 def milliseconds(day: date) -> int:

@@ -24,7 +24,7 @@ from materia_runner.worker.sqlmesh.state import STATE
 if TYPE_CHECKING:
     from sqlmesh import Context
 
-PASSED = f"{STATE}._materia_passed_tests"
+PASSED = "_materia_passed_tests"
 SKIPPED = "unit tests skipped (no model, macro, test or package changed since they passed)"
 
 
@@ -40,21 +40,21 @@ def _packages() -> list[str]:
     return sorted({entry.name for folder in folders for entry in folder.glob("*.dist-info")})
 
 
-def have_passed(database: Path, fingerprint: str) -> bool:
+def have_passed(database: Path, fingerprint: str, state: str = STATE) -> bool:
     """Whether *database* says that the tests with this fingerprint passed."""
     import duckdb
 
     with duckdb.connect(str(database)) as connection:
         try:
-            rows = connection.execute(f"SELECT fingerprint FROM {PASSED}").fetchall()
+            rows = connection.execute(f"SELECT fingerprint FROM {state}.{PASSED}").fetchall()
         except duckdb.Error:  # the first run, or a database from anywhere
             return False
     return rows == [(fingerprint,)]
 
 
-def note_passed(context: Context, fingerprint: str) -> None:
+def note_passed(context: Context, fingerprint: str, state: str = STATE) -> None:
     """Keep in the database of *context*, which has a state, that these tests passed."""
     adapter = context.engine_adapter
     adapter.execute(
-        f"CREATE OR REPLACE TABLE {PASSED} AS SELECT {literal(fingerprint)} AS fingerprint"
+        f"CREATE OR REPLACE TABLE {state}.{PASSED} AS SELECT {literal(fingerprint)} AS fingerprint"
     )

@@ -8,13 +8,13 @@ built model versions is kept, and the definitions come from the project.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from materia.kit.sql import literal
 
 from materia_runner.worker.sqlmesh.intervals import forget
+from materia_runner.worker.sqlmesh.reach import Affected, reached
 from materia_runner.worker.sqlmesh.state import STATE, is_there, reason
 
 if TYPE_CHECKING:
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from sqlmesh.core.snapshot import Node, Snapshot
 
 Id = tuple[str, str]  # name and identifier, which is a hash of the definition
-SNAPSHOTS = f"{STATE}._snapshots"
 
 
 class UnusableStateError(Exception):
     """The SQLMesh state cannot be used; the message says why."""
 
 
-def keep_own(context: Context, affected: Sequence[date] = ()) -> None:
+def keep_own(context: Context, affected: Affected = (), state: str = STATE) -> None:
     """Replace the model definitions in the state by the project's own.
 
     Older versions of a model become ones that select nothing. So SQLMesh treats every change as
@@ -42,18 +41,18 @@ def keep_own(context: Context, affected: Sequence[date] = ()) -> None:
     nodes: dict[str, Node] = {**context.models, **context.standalone_audits}
     now = list(_versions(nodes))  # an error here is the project's fault
     try:
-        if is_there(context.engine_adapter.fetchall):
-            _put(context, nodes, now)
-            if affected:
-                forget(context, affected)
+        if is_there(context.engine_adapter.fetchall, state):
+            _put(context, nodes, now, state)
+            for days, names in reached(context, affected):
+                forget(context, days, names)
             _read(context)
     except Exception as error:  # any error, because the state may come from anywhere
         raise UnusableStateError(reason(error)) from error
 
 
-def _put(context: Context, nodes: dict[str, Node], now: list[Snapshot]) -> None:
-    adapter = context.engine_adapter
-    rows = adapter.fetchall(f"SELECT name, identifier, snapshot, unrestorable FROM {SNAPSHOTS}")
+def _put(context: Context, nodes: dict[str, Node], now: list[Snapshot], state: str) -> None:
+    adapter, snapshots = context.engine_adapter, f"{state}._snapshots"
+    rows = adapter.fetchall(f"SELECT name, identifier, snapshot, unrestorable FROM {snapshots}")
     spent = {(name, identifier) for name, identifier, _, unrestorable in rows if unrestorable}
     own = {(one.name, one.identifier): one for one in [*now, *_again(nodes, now, spent)]}
     for name, identifier, text, _ in rows:
@@ -61,10 +60,10 @@ def _put(context: Context, nodes: dict[str, Node], now: list[Snapshot]) -> None:
         node = _other(context, name) if snapshot is None else _stored(snapshot.node)
         values = {**json.loads(text), "name": name, "node": json.loads(node.json())}
         adapter.execute(
-            f"UPDATE {SNAPSHOTS} SET snapshot = {literal(json.dumps(values))} "
+            f"UPDATE {snapshots} SET snapshot = {literal(json.dumps(values))} "
             f"WHERE name = {literal(name)} AND identifier = {literal(identifier)}"
         )
-    adapter.execute(f"DELETE FROM {STATE}._environment_statements")
+    adapter.execute(f"DELETE FROM {state}._environment_statements")
 
 
 def _again(nodes: dict[str, Node], now: Iterable[Snapshot], spent: set[Id]) -> Iterable[Snapshot]:

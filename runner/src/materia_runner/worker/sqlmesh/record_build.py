@@ -7,7 +7,7 @@ the days of these, or where code of the project takes part, the build is not rec
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,12 +66,17 @@ class DryAdapter(DuckDBEngineAdapter):
         return (0,) if counts else super().fetchone(query, *settings, **options)
 
 
-def record(context: Context, path: Path) -> RecordedBuild | None:
-    """The build of *context*, whose tables are built; None if it cannot be, or is, at *path*."""
+def record(
+    context: Context, path: Path, made_in: Mapping[str, int]
+) -> RecordedBuild | None:
+    """The build of *context*, whose tables are built; None if it cannot be, or is, at *path*.
+
+    *made_in* has the place of the project of each model, by its name.
+    """
     if path.exists():
         return None
     with suppress(NotRecordedError, SQLMeshError, SqlglotError, DuckDBError):
-        return _Recorder(context).build()
+        return _Recorder(context).build(made_in)
     return None
 
 
@@ -90,7 +95,7 @@ class _Recorder:
         self._evaluator = SnapshotEvaluator({"": dry})
         self._snapshots = {one.name: one for one in context.snapshots.values()}
 
-    def build(self) -> RecordedBuild:
+    def build(self, made_in: Mapping[str, int]) -> RecordedBuild:
         models, names = [], []
         for node in self._context.dag.sorted:
             snapshot = self._snapshots.get(node)
@@ -110,6 +115,7 @@ class _Recorder:
         return RecordedBuild(
             models=tuple(models),
             tables=tuple(sorted(names)),
+            made_in={name: made_in[name] for name in sorted(names)},
             definitions=dict.fromkeys(sorted(tables), ""),
         )
 

@@ -78,11 +78,13 @@ class RecordedBuild:
     Attributes:
         models: Models, parents before children.
         tables: Names of all finished tables and views, sorted.
+        made_in: Place of the project that has the model, in the order of the request, by table.
         definitions: SQL of the tables and views that the statements write to, by name.
     """
 
     models: tuple[RecordedModel, ...]
     tables: tuple[str, ...]
+    made_in: dict[str, int]
     definitions: dict[str, str]
 
 
@@ -131,9 +133,12 @@ def load(path: Path) -> RecordedBuild | None:
         values = json.loads(path.read_text())
         models = tuple(_model(model) for model in values["models"])
         tables, definitions = tuple(values["tables"]), dict(values["definitions"])
+        made_in = {table: int(values["made_in"][table]) for table in tables}
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return RecordedBuild(models=models, tables=tables, definitions=definitions)
+    return RecordedBuild(
+        models=models, tables=tables, made_in=made_in, definitions=definitions
+    )
 
 
 def _model(values: dict[str, Any]) -> RecordedModel:

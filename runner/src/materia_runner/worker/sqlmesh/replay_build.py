@@ -58,12 +58,14 @@ class Replayed:
         models: Number of models built.
         audits: Number of audits that ran.
         warnings: Findings of audits, one sentence each.
+        made_in: Place of the project of each model, in the order of the request, by table.
     """
 
     tables: tuple[str, ...]
     models: int
     audits: int
     warnings: tuple[str, ...]
+    made_in: dict[str, int]
 
 
 def note_ended(fetchall: Callable[[str], Any], execute: Callable[[str], object]) -> None:
@@ -199,6 +201,7 @@ class _Replay:
             models=len(models),
             audits=self.audits,
             warnings=tuple(dict.fromkeys(sentences)),
+            made_in=self.recorded.made_in,
         )
 
     def _ends(self) -> dict[tuple[str, str], int]:

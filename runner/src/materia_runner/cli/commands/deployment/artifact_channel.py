@@ -12,6 +12,7 @@ from materia_runner.cli.context import (
     load_environment,
     load_pipeline,
     load_registry,
+    open_sources,
     to_json,
     warn_of_failures,
 )
@@ -153,7 +154,7 @@ def push_to_channel(
         built.append(build_supervisor(target, registry, pipeline, say=say))
     content = Content(
         commit=os.environ.get("CI_COMMIT_SHA", ""),
-        source=pipeline.source,
+        source=", ".join(pipeline.sources),
         sink=pipeline.sink,
         versions=versions_of(registry, pipeline),
         models=_models(registry, pipeline, environment),
@@ -190,18 +191,11 @@ def _providers(registry: Registry, pipeline: Pipeline) -> list[str]:
 
 
 def _models(registry: Registry, pipeline: Pipeline, environment: Mapping[str, str]) -> str:
-    from materia_runner.opening import open_plugin
     from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
 
-    found = registry.source(pipeline.source)
-    source = open_plugin(
-        found,
-        environment,
-        settings=pipeline.settings["source", pipeline.source],
-        directory=pipeline.directory,
-    )
-    folders = [one for one in (source.models(), pipeline.project) if one is not None]
-    return models_fingerprint(folders)
+    sources = open_sources(registry, pipeline, environment).values()
+    folders = [*(source.models() for source in sources), pipeline.project]
+    return models_fingerprint(one for one in folders if one is not None)
 
 
 def needed_bucket(registry: Registry, pipeline: Pipeline) -> ArtifactBucket:

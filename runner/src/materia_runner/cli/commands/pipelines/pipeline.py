@@ -10,12 +10,14 @@ from materia_runner.cli.commands.pipelines.run import run_stages
 from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import (
     Config,
+    Drop,
     Everything,
     Json,
     MaxCost,
     ProviderName,
     Quiet,
     Sample,
+    SourceNames,
     Yes,
 )
 
@@ -67,6 +69,8 @@ def run_stage(
     provider: ProviderName = None,
     max_cost: MaxCost = None,
     everything: Everything = False,
+    source: SourceNames = None,
+    drop: Drop = None,
     yes: Yes = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -83,6 +87,8 @@ def run_stage(
         provider=provider,
         max_cost=max_cost,
         everything=everything,
+        source=source,
+        drop=drop,
         yes=yes,
         json=json,
         quiet=quiet,

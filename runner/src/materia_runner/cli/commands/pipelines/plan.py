@@ -17,7 +17,14 @@ from materia_runner.cli.context import (
 )
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
-from materia_runner.cli.options import Config, Json, MaxCost, ProviderName, Sample
+from materia_runner.cli.options import (
+    Config,
+    Json,
+    MaxCost,
+    ProviderName,
+    Sample,
+    SourceNames,
+)
 
 EPILOG = """\
 \b
@@ -44,11 +51,18 @@ def plan(
     config: Config = None,
     provider: ProviderName = None,
     max_cost: MaxCost = None,
+    source: SourceNames = None,
     json: Json = False,
 ) -> None:
     """Show which machines a run would rent, and why."""
     show_plan(
-        context, sample=sample, config=config, provider=provider, max_cost=max_cost, json=json
+        context,
+        sample=sample,
+        config=config,
+        provider=provider,
+        max_cost=max_cost,
+        source=source,
+        json=json,
     )
 
 
@@ -59,6 +73,7 @@ def show_plan(
     config: Path | None,
     provider: str | None,
     max_cost: Decimal | None,
+    source: list[str] | None,
     json: bool,
 ) -> None:
     """Print the plan of a run.
@@ -82,7 +97,13 @@ def show_plan(
 
     registry = load_registry(context)
     warn_of_failures(registry)
-    pipeline = load_pipeline(registry, config, provider=provider, max_cost=max_cost)
+    pipeline = load_pipeline(
+        registry,
+        config,
+        provider=provider,
+        max_cost=max_cost,
+        only=source or (),
+    )
     if sample:
         pipeline = sampled(pipeline, registry)
     environment = load_environment(registry, pipeline)

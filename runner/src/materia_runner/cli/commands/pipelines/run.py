@@ -26,6 +26,7 @@ from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.notified import notified
 from materia_runner.cli.options import (
     Config,
+    Drop,
     DryRun,
     Everything,
     Json,
@@ -33,6 +34,7 @@ from materia_runner.cli.options import (
     ProviderName,
     Quiet,
     Sample,
+    SourceNames,
     Yes,
 )
 
@@ -49,6 +51,8 @@ Examples:
   materia run --json | jq .run     for programs
   materia run --everything         ask the source again for every partition
   materia run --config other.toml  run another pipeline
+  materia run --source ecb         fetch this source only, of several
+  materia run --drop ecb           remove the tables of a source that is no longer listed
   materia run --provider auto --dry-run        show which machines it would rent, and why
   materia run --provider auto --max-cost 0.50  rent them, unless it could cost more
   materia run --provider auto --yes            rent without asking
@@ -79,6 +83,8 @@ def run(
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
     everything: Everything = False,
+    source: SourceNames = None,
+    drop: Drop = None,
     yes: Yes = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -93,7 +99,13 @@ def run(
         from materia_runner.cli.commands.pipelines.plan import show_plan
 
         show_plan(
-            context, sample=sample, config=config, provider=provider, max_cost=max_cost, json=json
+            context,
+            sample=sample,
+            config=config,
+            provider=provider,
+            max_cost=max_cost,
+            source=source,
+            json=json,
         )
         return
     run_stages(
@@ -104,6 +116,8 @@ def run(
         provider=provider,
         max_cost=max_cost,
         everything=everything,
+        source=source,
+        drop=drop,
         yes=yes,
         json=json,
         quiet=quiet,
@@ -119,6 +133,8 @@ def run_stages(
     provider: str | None,
     max_cost: Decimal | None,
     everything: bool,
+    source: list[str] | None,
+    drop: list[str] | None,
     yes: bool,
     json: bool,
     quiet: bool,
@@ -145,7 +161,14 @@ def run_stages(
 
     registry = load_registry(context)
     warn_of_failures(registry)
-    pipeline = load_pipeline(registry, config, provider=provider, max_cost=max_cost)
+    pipeline = load_pipeline(
+        registry,
+        config,
+        provider=provider,
+        max_cost=max_cost,
+        only=source or (),
+        drop=drop or (),
+    )
     refuse_question_mark(pipeline)
     if sample:
         pipeline = sampled(pipeline, registry)
@@ -176,7 +199,7 @@ def run_stages(
         if problems := problems_of(report):
             many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
             raise SourceError(
-                f"{many} of {pipeline.source} could not be used; everything else was done\n"
+                f"{many} of {pipeline.reads} could not be used; everything else was done\n"
                 f"{listing(problems)}"
             )
 

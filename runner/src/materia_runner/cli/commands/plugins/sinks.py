@@ -45,7 +45,7 @@ def sinks(context: typer.Context, *, config: Config = None, json: Json = False) 
 
 
 def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
-    """Contents of the sink in use: partitions of the source and its sample, published tables."""
+    """Contents of the sink in use: partitions of the sources and samples, published tables."""
     from materia_runner.opening import open_plugin
     from materia_runner.tables.counts import tables_in
 
@@ -60,7 +60,8 @@ def _holds(registry: Registry, pipeline: Pipeline) -> dict[str, Any]:
     return {
         "sources": {
             name: _counts(known)
-            for name in (pipeline.source, f"{pipeline.source}-sample")
+            for source in pipeline.sources
+            for name in (source, f"{source}-sample")
             if (known := sink.known(name))
         },
         "database": None if database is None else str(database),

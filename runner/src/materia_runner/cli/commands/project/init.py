@@ -38,7 +38,7 @@ def init(
         typer.Option(
             "--project",
             metavar="DIR",
-            help="Copy the installed SQLMesh project of the pipeline's source into this folder.",
+            help="Copy the installed SQLMesh project of the pipeline's sources into this folder.",
         ),
     ] = None,
 ) -> None:
@@ -70,7 +70,7 @@ def init(
 
 
 def _copy_project(registry: Registry, folder: Path, config: Path) -> str:
-    """Copy the installed project for the source of *config*; returns its relative path as TOML."""
+    """Copy the installed project for the sources of *config*; returns its relative path as TOML."""
     import json
     import os
 
@@ -78,7 +78,8 @@ def _copy_project(registry: Registry, folder: Path, config: Path) -> str:
     from materia_runner.config.project import copy_project
 
     pipeline = load_config(registry, path=config if config.exists() else None, start=Path.cwd())
-    project = copy_project(registry.projects, pipeline.source, folder)
+    brought = [one for one in pipeline.sources if one in {p.name for p in registry.projects}]
+    project = copy_project(registry.projects, [*brought, *pipeline.sources][0], folder)
     echo(f"copied the SQLMesh project of {project.distribution} {project.version} into {folder}")
     return json.dumps(os.path.relpath(folder, config.parent), ensure_ascii=False)
 

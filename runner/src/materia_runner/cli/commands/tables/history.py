@@ -75,16 +75,31 @@ def list_tables(
     """List published tables, with their rows."""
     from materia_runner.cli.output.text import table
     from materia_runner.tables.counts import tables_in
+    from materia_runner.tables.database import opened
+    from materia_runner.tables.owners import is_worth_telling, sources_of
 
-    found = tables_in(published_database(context, config, run=run))
+    database = published_database(context, config, run=run)
+    found = tables_in(database)
+    with opened(database) as connection:
+        sources = sources_of(connection)
     if json:
-        echo(to_json([{"table": name, "rows": rows} for name, rows in found.items()]))
+        listed = [
+            {"table": name, "rows": rows, "source": sources.get(name) or None}
+            for name, rows in found.items()
+        ]
+        echo(to_json(listed))
         return
+    tells = is_worth_telling(sources)
     rows = [
-        [name, "cannot be counted" if count is None else f"{count:,}"]
+        [
+            name,
+            "cannot be counted" if count is None else f"{count:,}",
+            *([sources.get(name, "")] if tells else []),
+        ]
         for name, count in found.items()
     ]
-    echo(table(rows, head=["table", "rows"]) if rows else "no tables are published")
+    head = ["table", "rows", *(["source"] if tells else [])]
+    echo(table(rows, head=head) if rows else "no tables are published")
 
 
 def history(context: typer.Context, *, config: Config = None, json: Json = False) -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from materia_runner.cli.context import load_environment, load_pipeline, load_registry, to_json
+from materia_runner.cli.context import (
+    load_environment,
+    load_pipeline,
+    load_registry,
+    open_sources,
+    to_json,
+)
 from materia_runner.cli.echo import echo
 from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
@@ -98,7 +104,7 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
             Report(
                 made_at=now,
                 version=version("materia-runner"),
-                source=pipeline.source,
+                source=", ".join(pipeline.sources),
                 sink=pipeline.sink,
                 runs=list_values(shown, state, ledger, now) if ledger else (),
                 details=details,
@@ -126,25 +132,27 @@ def _data(
     from materia_runner.tables.database import opened
     from materia_runner.tables.report_queries import answered, report_queries
 
-    source, sink = registry.source(pipeline.source), registry.sink(pipeline.sink)
-    environment = load_environment(registry, pipeline, using=[source, sink])
+    plugins, sink = (
+        [registry.source(name) for name in pipeline.sources],
+        registry.sink(pipeline.sink),
+    )
+    environment = load_environment(registry, pipeline, using=[*plugins, sink])
     opened_sink = open_plugin(
         sink,
         environment,
         settings=pipeline.settings["sink", pipeline.sink],
         directory=pipeline.directory,
     )
-    models = open_plugin(
-        source,
-        environment,
-        settings=pipeline.settings["source", pipeline.source],
-        directory=pipeline.directory,
-    ).models()
-    known = opened_sink.known(pipeline.source) or opened_sink.known(f"{pipeline.source}-sample")
+    models = [one.models() for one in open_sources(registry, pipeline, environment).values()]
+    known = {
+        key if len(pipeline.sources) == 1 else f"{key} of {name}": one
+        for name in pipeline.sources
+        for key, one in (opened_sink.known(name) or opened_sink.known(f"{name}-sample")).items()
+    }
     database = opened_sink.published()
     if database is None:
         return known, None, ()
-    queries = report_queries(one for one in (pipeline.project, models) if one is not None)
+    queries = report_queries(one for one in (pipeline.project, *models) if one is not None)
     with opened(database) as connection:
         try:
             catalog = read_catalog(connection)

@@ -112,6 +112,7 @@ def _overview(catalog: Catalog) -> Html:
     heads = [
         Head(name="table"),
         Head(name="kind"),
+        *([Head(name="source")] if catalog.sources else []),
         Head(name="rows", number=True),
         Head(name="columns", number=True),
         Head(name="audits", number=True),
@@ -121,6 +122,7 @@ def _overview(catalog: Catalog) -> Html:
         [
             Cell(shown=link(one.name, identity("table", one.name)), sort=one.name),
             _kind(one, catalog),
+            *([catalog.sources.get(one.name, "")] if catalog.sources else []),
             Cell(
                 shown="not counted" if one.rows is None else f"{one.rows:,}",
                 sort=-1 if one.rows is None else one.rows,

@@ -238,7 +238,7 @@ def _stage(one: Values) -> list[str]:
     if did := result_text(result):
         lines.append(f"  {did}")
     lines += [
-        f"  warning: {remark['partition']}: {Problem(**remark)}"
+        f"  warning: {Problem(**remark).place}: {Problem(**remark)}"
         for remark in result.get("remarks", [])
     ]
     lines += [f"  {line}" for line in (one["error"] or "").splitlines()]

@@ -134,7 +134,8 @@ class PageFiles:
                 return self._answer(url, {name: str(one) for name, one in parameters.items()})
             except httpx.HTTPError as error:
                 if attempt == self._patience.attempts or not _passes(error):
-                    raise SourceError(f"{url}: {error or type(error).__name__}") from error
+                    said = str(error) or type(error).__name__
+                    raise SourceError(f"{url}: {said}") from error
                 time.sleep(self._pause(attempt, error))
                 attempt += 1
 

@@ -219,6 +219,7 @@ def test_another_declaration_loads_everything_anew_and_leaves_other_tables_alone
     report = shelf.load()
 
     assert report.loaded == ("2026-01",)
+    assert shelf.load().loaded == ()
     assert shelf.rows("SELECT price FROM raw.prices_row") == [("1.00",)]
     assert shelf.rows("FROM raw.other") == [(1,)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,7 @@ class PageFiles:
             follow_redirects=True,
             headers={"User-Agent": agent, "Accept": "application/json"},
         )
+        weakref.finalize(self, self._client.close)
 
     def fetch(self, request: FetchRequest, period: Period) -> FetchResult:
         """Fetch the pages of a partition, as `materia.Source.fetch` promises."""

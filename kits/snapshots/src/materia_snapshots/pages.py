@@ -49,6 +49,7 @@ class Pages:
     Attributes:
         read: Generator of the pages of one partition, from `api.cursor` on. When a connection
             breaks for good after some pages, materia calls it once more with the last cursor.
+            Several threads may call it at once, each for a partition.
     """
 
     read: Callable[[Api], Iterator[Page]]

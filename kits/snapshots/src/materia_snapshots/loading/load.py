@@ -137,7 +137,7 @@ def _remember(
         INSERT INTO {tables.file} VALUES (
             {literal(period.key)}, {literal(first)}, {literal(last)}, {literal(raw.content)},
             {incoming.rows}, [{extras}]::TEXT[],
-            {literal(seen)}, {literal(tables.shape)}
+            {literal(seen)}
         )
     """)
 

@@ -42,6 +42,7 @@ class GaugeApi:
     Attributes:
         readings: What it has, oldest first.
         asked: The cursor of each request.
+        keys: The keys that requests had.
         fault: How it answers from now on; empty for as it should.
         faults_at: Number of the request with the fault, counted from 1; 0 for each.
     """
@@ -50,12 +51,15 @@ class GaugeApi:
         self.url = f"http://127.0.0.1:{port}/v1"
         self.readings: list[dict[str, object]] = []
         self.asked: list[str] = []
+        self.keys: list[str] = []
         self.fault = ""
         self.faults_at = 0
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and content."""
-        after = parse_qs(urlsplit(path).query)["after"][0]
+        given = parse_qs(urlsplit(path).query)
+        after = given["after"][0]
+        self.keys += given.get("key", [])
         self.asked.append(after)
         start = int(after)
         page = self.readings[start : start + 2]
@@ -69,6 +73,7 @@ class GaugeApi:
             return {
                 "down": (503, b""),
                 "gone": (404, b""),
+                "forbidden": (401, b""),
                 "page": (200, b"<html>"),
                 "other": (200, b'{"items": []}'),
                 "loop": (200, json.dumps({**good, "next": after, "more": True}).encode()),

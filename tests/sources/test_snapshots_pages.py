@@ -22,6 +22,7 @@ from materia.data import (
     Refused,
 )
 from materia.errors import SourceError
+from materia.hookspecs import Opening
 from materia_http.download import Patience
 from materia_snapshots import Api, Months, Page, Pages
 from materia_snapshots.declaration import Snapshots
@@ -164,6 +165,32 @@ def test_more_records_than_the_limit_are_refused(api: GaugeApi, tmp_path: Path) 
 
     assert isinstance(result, Refused)
     assert result.reason == "has more than 90 bytes of records"
+
+
+def with_a_key(api: Api) -> Iterator[Page]:
+    answer = api.get("readings", after=0, key=api.secrets["GAUGE_KEY"], headers={"X-Key": "k"})
+    yield Page(answer["readings"], answer["next"])
+
+
+def test_an_api_has_the_secrets_of_the_declaration_and_no_message_shows_them(
+    api: GaugeApi, tmp_path: Path
+) -> None:
+    keyed = replace(declared, form=Pages(with_a_key), secrets=("GAUGE_KEY",))
+    plugin = keyed.plugin()
+    assert plugin.secrets == ("GAUGE_KEY",)
+    opening = Opening(
+        secrets={"GAUGE_KEY": "s3cret"}, settings={"url": api.url}, directory=tmp_path
+    )
+    source = plugin.open(opening)
+    (partition,) = source.partitions(PartitionsRequest(known={}, now=NOW))
+    request = FetchRequest(partition=partition, known=None, directory=tmp_path)
+    assert isinstance(source.fetch(request), Fetched)
+    api.fault = "forbidden"
+    with pytest.raises(SourceError, match="the server answers 401") as raised:
+        source.fetch(request)
+
+    assert api.keys == ["s3cret", "s3cret"]
+    assert "s3cret" not in str(raised.value)
 
 
 def of_a_month(api: Api) -> Iterator[Page]:

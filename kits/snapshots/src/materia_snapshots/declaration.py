@@ -75,6 +75,7 @@ class Snapshots:
         most_bytes: Most bytes of a file, and of what is unpacked from it.
         sample: Folder with a few files for `materia run --sample`, at the same paths, or None.
         models: Folder with a SQLMesh project of your own in place of the generated one, or None.
+        secrets: Names of environment variables that `Pages` need, such as a key for the API.
 
     Raises:
         ValueError: the declaration contradicts itself.
@@ -94,6 +95,7 @@ class Snapshots:
     most_bytes: int = 1 << 30
     sample: Path | None = None
     models: Path | None = None
+    secrets: tuple[str, ...] = ()
     table: Mapping[str, Column] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +133,7 @@ class Snapshots:
             summary=self.summary,
             open=self._open,
             check=self._check,
+            secrets=self.secrets,
             settings=self._settings(),
             sample=None if self.sample is None else {"url": str(self.sample)},
         )
@@ -165,7 +168,7 @@ class Snapshots:
         from materia_snapshots.settings import read_settings
         from materia_snapshots.source import SnapshotSource
 
-        return SnapshotSource(self, read_settings(self, opening))
+        return SnapshotSource(self, read_settings(self, opening), secrets=opening.secrets)
 
     def _check(self, opening: Opening) -> None:
         from materia_snapshots.settings import read_settings
@@ -177,6 +180,8 @@ def _wrong_partitions(source: Snapshots) -> Iterator[str]:
     partitions = source.partitions
     if isinstance(partitions, Runs) and not isinstance(source.form, Pages):
         yield "Runs are those of an API; its form must be Pages"
+    if source.secrets and not isinstance(source.form, Pages):
+        yield "only an API has secrets; its form must be Pages"
     if isinstance(partitions, Listed | Runs):
         if source.each == "release":
             yield "files without a date have no order of releases; use each='slice'"

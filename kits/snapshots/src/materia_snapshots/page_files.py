@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,18 +56,27 @@ class PageFiles:
     """The partitions of an API, each fetched page by page; several threads may fetch at once."""
 
     def __init__(
-        self, base: str, form: Pages, *, agent: str, limit: int, patience: Patience | None = None
+        self,
+        base: str,
+        form: Pages,
+        *,
+        agent: str,
+        limit: int,
+        secrets: Mapping[str, str],
+        patience: Patience | None = None,
     ) -> None:
         self._base = base
         self._form = form
         self._limit = limit
+        self._secrets = secrets
         self._patience = patience or Patience()
         self._client = client(
             base,
             timeout=httpx.Timeout(self._patience.silence, connect=self._patience.connect),
-            follow_redirects=True,
+            follow_redirects=not secrets,  # another server must not get them
             headers={"User-Agent": agent, "Accept": "application/json"},
         )
+        weakref.finalize(self, self._client.close)
 
     def fetch(self, request: FetchRequest, period: Period) -> FetchResult:
         """Fetch the pages of a partition, as `materia.Source.fetch` promises."""
@@ -109,9 +120,10 @@ class PageFiles:
         while True:
             began = written.cursor
             try:
-                for page in self._form.read(
-                    Api(period=period, cursor=written.cursor, get=self._get)
-                ):
+                api = Api(
+                    period=period, cursor=written.cursor, secrets=self._secrets, get=self._get
+                )
+                for page in self._form.read(api):
                     _check_cursor(page, written.cursor, url)
                     request.received(written.add(page.records))
                     written.cursor = page.cursor or written.cursor
@@ -126,21 +138,27 @@ class PageFiles:
             else:
                 return
 
-    def _get(self, path: str = "", **parameters: object) -> Any:
+    def _get(
+        self, path: str = "", /, *, headers: Mapping[str, str] | None = None, **parameters: object
+    ) -> Any:
         url = f"{self._base}/{path}".rstrip("/") if path else self._base
         attempt = 1
         while True:
             try:
-                return self._answer(url, {name: str(one) for name, one in parameters.items()})
+                texts = {name: str(one) for name, one in parameters.items()}
+                return self._answer(url, texts, headers or {})
             except httpx.HTTPError as error:
                 if attempt == self._patience.attempts or not _passes(error):
-                    raise SourceError(f"{url}: {error or type(error).__name__}") from error
+                    said = _said(error)
+                    raise SourceError(f"{url}: {said}") from error
                 time.sleep(self._pause(attempt, error))
                 attempt += 1
 
-    def _answer(self, url: str, parameters: dict[str, str]) -> Any:
+    def _answer(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Any:
         content = b""
-        with self._client.stream("GET", url, params=parameters) as response:
+        with self._client.stream(
+            "GET", url, params=dict(parameters), headers=dict(headers)
+        ) as response:
             if response.status_code in ABSENT:
                 raise _AbsentError(f"the server answers {response.status_code}")
             response.raise_for_status()
@@ -168,6 +186,13 @@ def _check_cursor(page: Page, before: str, url: str) -> None:
         raise SourceError(
             f"{url}: the API gives the cursor {page.cursor!r} twice: it would never end"
         )
+
+
+def _said(error: httpx.HTTPError) -> str:
+    """What went wrong, without the parameters of the request, which may have a key."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answers {error.response.status_code}"
+    return str(error) or type(error).__name__
 
 
 def _passes(error: httpx.HTTPError) -> bool:

@@ -32,13 +32,15 @@ class Api:
     Attributes:
         period: The partition to read, with its first and last day.
         cursor: Cursor of the last page that arrived; empty at the start.
+        secrets: Values of the variables that the declaration names, such as a key for the API.
         get: Function that gets a path below the source's address, with query parameters by name,
-            and returns the decoded JSON. It tries a request again that fails for a moment, and
-            waits as the server asks.
+            and returns the decoded JSON; `headers` are sent along. It tries a request again that
+            fails for a moment, and waits as the server asks. With secrets it follows no redirect.
     """
 
     period: Period
     cursor: str
+    secrets: Mapping[str, str]
     get: Callable[..., Any]
 
 
@@ -49,6 +51,7 @@ class Pages:
     Attributes:
         read: Generator of the pages of one partition, from `api.cursor` on. When a connection
             breaks for good after some pages, materia calls it once more with the last cursor.
+            Several threads may call it at once, each for a partition.
     """
 
     read: Callable[[Api], Iterator[Page]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -42,7 +42,12 @@ class SnapshotSource:
     """The source of a declaration, opened with its settings."""
 
     def __init__(
-        self, source: Snapshots, settings: Settings, patience: Patience | None = None
+        self,
+        source: Snapshots,
+        settings: Settings,
+        patience: Patience | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -55,7 +60,12 @@ class SnapshotSource:
 
             agent = f"materia-{source.name}"
             self._pages = PageFiles(
-                settings.base, form, agent=agent, limit=limit, patience=patience
+                settings.base,
+                form,
+                agent=agent,
+                limit=limit,
+                secrets=secrets or {},
+                patience=patience,
             )
             return
         self._files = VerifiedFiles(

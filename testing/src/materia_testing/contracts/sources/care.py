@@ -1,7 +1,5 @@
 """Order, side effects and progress: promises of a source that a quick look does not show."""
 
-
-
 from __future__ import annotations
 
 import threading

@@ -124,8 +124,14 @@ class PublishesAgain(Right):
 
 
 class ForgetsTheLock(Right):
+    """It lets go of the lock as soon as it has made the working copy."""
+
     def checkout(self) -> Path:
-        return self._work.start(self._state(), self.published())
+        path = super().checkout()
+        assert self._work._lock is not None
+        self._work._lock.release()
+        self._work._lock = None
+        return path
 
 
 class KeepsTheLock(Right):

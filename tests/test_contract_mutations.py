@@ -202,7 +202,7 @@ def test_a_wrong_source_breaks_a_named_promise(
     note = broken(SourceContract(), promise, given)
 
     assert note.startswith(f"promise: {promise.replace('_', ' ')}\n")
-    assert note.endswith("\npage: docs/plugins.md#a-source")
+    assert note.endswith("\npage: docs/plugins.md#a-source-of-your-own-code")
 
 
 class Sinks(SinkContract):

@@ -24,10 +24,12 @@ KITS = (
     "materia_store.bucket",
     "materia_store.folder",
 )
+# What gives its names by itself, without modules.
+FLAT = ("materia", "materia_snapshots")
 # The modules that `materia` has its values and errors from.
 VALUES = ("materia.compute", "materia.data", "materia.errors")
 # What a plugin's own code is read for; a plugin may import the test kit for its emulator alone.
-SURFACE = {"materia", "materia_http", "materia_providers", "materia_sqlmesh", "materia_store"}
+SURFACE = {*FLAT, "materia_http", "materia_providers", "materia_sqlmesh", "materia_store"}
 FOLDERS = sorted(
     [
         *(ROOT / "plugins").glob("*/*/src/*"),
@@ -39,7 +41,7 @@ FOLDERS = sorted(
 def modules() -> list[str]:
     """Every module on the surface, by its name."""
     kits = [(kit, importlib.import_module(kit).__all__) for kit in KITS]
-    return ["materia", *(f"{kit}.{name}" for kit, names in kits for name in names)]
+    return [*FLAT, *(f"{kit}.{name}" for kit, names in kits for name in names)]
 
 
 def section(name: str) -> str:
@@ -82,7 +84,7 @@ def imports(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def is_on_the_surface(module: str, name: str) -> bool:
-    if module in {"materia", *VALUES, *KITS}:
+    if module in {*FLAT, *VALUES, *KITS}:
         return name in importlib.import_module(module).__all__
     package, _, last = module.rpartition(".")
     if package not in KITS or last not in importlib.import_module(package).__all__:

@@ -23,7 +23,7 @@ from materia.data import (
 )
 from materia.hookspecs import Opening
 from materia.protocols import Source
-from materia_snapshots import Csv, Months, Snapshots
+from materia_snapshots import Csv, Months, Runs, Snapshots
 from materia_snapshots.periods import Period
 
 NOW = datetime(2026, 3, 20, tzinfo=UTC)
@@ -81,12 +81,14 @@ class Shelf:
         return self.fetch(key)
 
     def _periods(self) -> list[Period]:
-        since = str(self.settings.get("since", getattr(self.declared.partitions, "since", "")))
-        return list(self.declared.partitions.periods(since, NOW.date()))
+        partitions = self.declared.partitions
+        assert not isinstance(partitions, Runs)
+        since = str(self.settings.get("since", getattr(partitions, "since", "")))
+        return list(partitions.periods(since, NOW.date()))
 
     def fetch(self, key: str, known: Known | None = None) -> FetchResult:
         source = self.open()
-        listed = source.partitions(PartitionsRequest(known={}, now=NOW))
+        listed = source.partitions(PartitionsRequest(known={}, now=datetime.now(UTC)))
         partition = next(one for one in listed if one.key == key)
         result = source.fetch(FetchRequest(partition=partition, known=known, directory=self.kept))
         if isinstance(result, Fetched):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fakes.psd import ALL
@@ -9,8 +10,9 @@ from fakes.psd_world import asked
 from fakes.usda import UsdaServer
 from materia.data import FetchRequest, FetchResult, Known
 from materia_http.download import Patience
-from materia_psdonline.settings import read_settings
-from materia_psdonline.source import PsdOnline
+
+if TYPE_CHECKING:  # the tests of another source run without this one
+    from materia_psdonline.source import PsdOnline
 
 # As much as a test can bear; what is waited for is the same.
 BRIEF = Patience(first_wait=0.02, longest_wait=3, connect=2, silence=0.3)
@@ -26,6 +28,8 @@ def usda() -> Iterator[UsdaServer]:
 @pytest.fixture
 def open_source(tmp_path: Path) -> Callable[..., PsdOnline]:
     """Open the source at an address, with settings that differ from the defaults."""
+    from materia_psdonline.settings import read_settings
+    from materia_psdonline.source import PsdOnline
 
     def open_at(base_url: str, patience: Patience = BRIEF, **settings: object) -> PsdOnline:
         given = {"first_release": "2025-06", "files": (ALL,), **settings}

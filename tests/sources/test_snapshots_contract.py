@@ -14,6 +14,7 @@ from materia_testing.contracts.opened import Declared
 from materia_testing.contracts.source import SourceContract
 
 
+@pytest.mark.campaign  # tests/sources/test_ecb_contract.py runs the same library each time
 class TestStocks(SourceContract):
     module = "fakes.stocks"
     plugin = "stocks"

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, gzipped, with_, zipped
 from materia.data import Fetched, Refused
-from materia_snapshots import Column, Csv, JsonLines, Listed, Parquet
+from materia_snapshots import Column, Csv, JsonLines, Listed, Months, Parquet
 from materia_snapshots.forms import Form
 
 TYPED = with_(
@@ -277,14 +277,14 @@ def test_a_list_of_files_has_a_partition_for_each(tmp_path: Path) -> None:
     assert len(report.affected) == 1, "the day of the download"
 
 
-DECLARED_WRONGLY = {
+DECLARED_WRONGLY: dict[str, dict[str, object]] = {
     "small letters": {"name": "Prices"},
-    "since must be a month": {"partitions": type(PRICES.partitions)("{year}.csv", since="2026")},
+    "since must be a month": {"partitions": Months("{year}.csv", since="2026")},
     "key must name columns": {"key": ("unit",)},
     "are materia's own": {"columns": {"item": "TEXT", "release": "DATE"}},
     "the type of price": {"columns": {"item": "TEXT", "price": "NUMBER"}},
     "the same header": {"columns": {"item": "TEXT", "thing": Column(type="TEXT", header="ITEM")}},
-    "no order of releases": {"each": "release", "partitions": Listed("{key}", ("a",))},
+    "have no order of releases": {"each": "release", "partitions": Listed("{key}", ("a",))},
 }
 
 

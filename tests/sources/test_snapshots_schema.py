@@ -11,7 +11,7 @@ from fakes.snapshot_files import PRICES, Shelf, with_
 from materia.data import Fetched, Known, Refused
 from materia.errors import ConfigError
 from materia.hookspecs import Opening
-from materia_snapshots import JsonLines
+from materia_snapshots import Column, JsonLines
 
 EVOLVES = with_(PRICES, schema="evolve")
 ASKS = with_(PRICES, schema="ask")
@@ -81,6 +81,22 @@ def test_an_ignored_column_is_neither_new_nor_read(tmp_path: Path) -> None:
 
     assert shelf.load().refused == {}
     assert len(shelf.rows(EVERY)[0]) == 4
+
+
+def test_a_column_may_have_another_name_in_some_files(tmp_path: Path) -> None:
+    price = Column(type="DECIMAL(18, 2)", header=("price", "Price, euros"))
+    shelf = Shelf(tmp_path, with_(PRICES, columns={"item": "TEXT", "price": price}))
+    shelf.put("2026-01", PLAIN)
+    shelf.put("2026-02", 'item,"Price, euros"\nnails,2.00\n')
+    both = shelf.put("2026-03", 'item,price,"Price, euros"\nnails,1.00,2.00\n')
+
+    assert shelf.load().refused == {}
+    assert shelf.rows("SELECT price::VARCHAR FROM raw.prices_row ORDER BY 1") == [
+        ("1.00",),
+        ("2.00",),
+    ]
+    assert isinstance(both, Refused)
+    assert "has two columns for price" in both.reason
 
 
 def test_a_changed_file_asks_with_the_setting_that_accepts_it(tmp_path: Path) -> None:

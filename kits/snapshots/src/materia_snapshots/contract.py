@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def expected(source: Snapshots) -> str:
     """The declared columns, for a message."""
-    return "expected the columns " + ",".join(one.header for one in source.table.values())
+    return "expected the columns " + ",".join(one.headers[0] for one in source.table.values())
 
 
 def liftable(source: Snapshots, reason: str | None) -> bool:
@@ -37,11 +37,16 @@ def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]
     plain = [one.strip().casefold() for one in headers]
     if twice := sorted({one for one in plain if plain.count(one) > 1}):
         raise UnusableFileError(f"has the column {twice[0]} more than once")
-    declared = {one.header.casefold(): name for name, one in source.table.items()}
+    declared = {
+        header.casefold(): name for name, one in source.table.items() for header in one.headers
+    }
+    named = [declared[one] for one in plain if one in declared]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise UnusableFileError(f"has two columns for {twice[0]}; {expected(source)}")
     ignored = {one.casefold() for one in source.ignore}
     new = [one.strip() for one in headers if one.strip().casefold() not in {*declared, *ignored}]
-    missing = [source.table[name].header for one, name in declared.items() if one not in plain]
-    keys = {source.table[name].header for name in source.key}
+    missing = [one.headers[0] for name, one in source.table.items() if name not in named]
+    keys = {source.table[name].headers[0] for name in source.key}
     if lost := [one for one in missing if one in keys]:
         raise UnusableFileError(f"lacks the key column {lost[0]}; {expected(source)}")
     if source.schema == "refuse" and (new or missing):

@@ -13,7 +13,7 @@ from materia.protocols import Source
 
 from materia_snapshots.forms import Form
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Listed, Partitions
+from materia_snapshots.periods import Listed, Partitions, Runs
 
 __all__ = ["Column", "Snapshots", "declare"]
 
@@ -32,14 +32,20 @@ class Column:
         type: `TEXT`, `INTEGER`, `BIGINT`, `DOUBLE`, `DECIMAL(18, 4)`, `DATE` or `BOOLEAN`. Codes
             such as 0410 are TEXT.
         comment: One line for analysts, with the unit.
-        header: Its name in the file, when that is another one; case does not matter.
+        header: Its name in the file, when that is another one, or its names, when they differ from
+            file to file; case does not matter.
         format: Form of a date that is not 2024-01-31, as for `strptime`: `%d/%m/%Y`.
     """
 
     type: str
     comment: str = ""
-    header: str = ""
+    header: str | tuple[str, ...] = ""
     format: str = ""
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Its names in the files."""
+        return (self.header,) if isinstance(self.header, str) else self.header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,8 @@ class Snapshots:
         summary: One line for `materia plugins`.
         url: Address that all paths are below, without a slash at the end. Users can set another
             one, or a folder, in materia.toml.
-        partitions: Which files there are: `Days`, `Weeks`, `Months`, `Years` or `Listed`.
+        partitions: Which files there are: `Days`, `Weeks`, `Months`, `Years`, `Listed`, or
+            `Runs` of an API.
         each: What a file holds: a `slice`, only rows of its own period, and the table has the rows
             of all files; or a `release`, everything as it was published then, and the table has
             the rows of the newest file, with the history of all.
@@ -68,6 +75,7 @@ class Snapshots:
         most_bytes: Most bytes of a file, and of what is unpacked from it.
         sample: Folder with a few files for `materia run --sample`, at the same paths, or None.
         models: Folder with a SQLMesh project of your own in place of the generated one, or None.
+        secrets: Names of environment variables that `Pages` need, such as a key for the API.
 
     Raises:
         ValueError: the declaration contradicts itself.
@@ -87,6 +95,7 @@ class Snapshots:
     most_bytes: int = 1 << 30
     sample: Path | None = None
     models: Path | None = None
+    secrets: tuple[str, ...] = ()
     table: Mapping[str, Column] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,11 +114,7 @@ class Snapshots:
         for name in (self.name, *self.columns):
             if not NAME.fullmatch(name):
                 yield f"the name {name!r} must have small letters, digits and _ only"
-        listed = isinstance(self.partitions, Listed)
-        if listed and self.each == "release":
-            yield "a list of files has no order of releases; use each='slice'"
-        if (since := _wrong_since(self.partitions)) is not None:
-            yield since
+        yield from _wrong_partitions(self)
         if not self.key or not set(self.key) <= set(self.columns):
             yield f"key must name columns, is {self.key!r}"
         if taken := OURS & set(self.columns):
@@ -117,7 +122,7 @@ class Snapshots:
         for name, column in self.table.items():
             if not TYPES.fullmatch(column.type):
                 yield f"the type of {name} must be TEXT, INTEGER, ..., is {column.type!r}"
-        headers = [one.header.casefold() for one in self.table.values()]
+        headers = [name.casefold() for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
 
@@ -128,6 +133,7 @@ class Snapshots:
             summary=self.summary,
             open=self._open,
             check=self._check,
+            secrets=self.secrets,
             settings=self._settings(),
             sample=None if self.sample is None else {"url": str(self.sample)},
         )
@@ -142,7 +148,7 @@ class Snapshots:
                 folder=not isinstance(self.form, Pages),
             )
         ]
-        if not isinstance(self.partitions, Listed):
+        if not isinstance(self.partitions, Listed | Runs):
             default, name = self.partitions.since, self.partitions.NAME
             found.append(
                 Setting(name="since", kind="text", default=default, help=f"The oldest {name}.")
@@ -162,7 +168,7 @@ class Snapshots:
         from materia_snapshots.settings import read_settings
         from materia_snapshots.source import SnapshotSource
 
-        return SnapshotSource(self, read_settings(self, opening))
+        return SnapshotSource(self, read_settings(self, opening), secrets=opening.secrets)
 
     def _check(self, opening: Opening) -> None:
         from materia_snapshots.settings import read_settings
@@ -170,10 +176,18 @@ class Snapshots:
         read_settings(self, opening)
 
 
-def _wrong_since(partitions: Partitions) -> str | None:
-    if isinstance(partitions, Listed) or partitions.first(partitions.since) is not None:
-        return None
-    return f"since must be a {partitions.NAME} such as {partitions.EXAMPLE}"
+def _wrong_partitions(source: Snapshots) -> Iterator[str]:
+    partitions = source.partitions
+    if isinstance(partitions, Runs) and not isinstance(source.form, Pages):
+        yield "Runs are those of an API; its form must be Pages"
+    if source.secrets and not isinstance(source.form, Pages):
+        yield "only an API has secrets; its form must be Pages"
+    if isinstance(partitions, Listed | Runs):
+        if source.each == "release":
+            yield "files without a date have no order of releases; use each='slice'"
+    elif partitions.first(partitions.since) is None:
+        expected = f"a {partitions.NAME} such as {partitions.EXAMPLE}"
+        yield f"since must be {expected}, is {partitions.since!r}"
 
 
 def declare(*sources: Snapshots) -> Callable[[], list[Plugin[Source]]]:

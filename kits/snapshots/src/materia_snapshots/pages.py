@@ -1,4 +1,4 @@
-"""Pages of an API: a generator of records with a cursor, from which a broken fetch goes on."""
+"""Pages of an API: a generator of records with a cursor, from which a fetch goes on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Page:
 
     Attributes:
         records: The rows, each a mapping from column names to text, numbers, booleans or None.
-        cursor: Where the next page begins, as the API calls it. materia keeps it with the records:
-            after a broken connection the generator starts again with this cursor.
+        cursor: Where the next page begins, as the API calls it; after the last page, where the
+            records begin that are not there yet. materia keeps it with the records.
     """
 
     records: Sequence[Mapping[str, Any]]
@@ -30,23 +30,28 @@ class Api:
     """The API, as a generator of pages sees it.
 
     Attributes:
-        period: The partition to read.
+        period: The partition to read, with its first and last day.
         cursor: Cursor of the last page that arrived; empty at the start.
-        get: Function that gets a path below the source's address, with query parameters, and
-            returns the decoded JSON. It retries, waits as the server asks, and raises SourceError.
+        secrets: Values of the variables that the declaration names, such as a key for the API.
+        get: Function that gets a path below the source's address, with query parameters by name,
+            and returns the decoded JSON; `headers` are sent along. It tries a request again that
+            fails for a moment, and waits as the server asks. With secrets it follows no redirect.
     """
 
     period: Period
     cursor: str
+    secrets: Mapping[str, str]
     get: Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The form of an API: its records become a file of JSON lines, one for each partition.
+    """The form of an API: the records of a partition become a file of JSON lines.
 
     Attributes:
-        read: Generator of the pages of one partition.
+        read: Generator of the pages of one partition, from `api.cursor` on. When a connection
+            breaks for good after some pages, materia calls it once more with the last cursor.
+            Several threads may call it at once, each for a partition.
     """
 
     read: Callable[[Api], Iterator[Page]]

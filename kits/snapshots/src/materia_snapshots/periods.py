@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
+from urllib.parse import quote, unquote
 
 from materia.data import Known
 
-__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Weeks", "Years"]
+__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Runs", "Weeks", "Years"]
 
 # Older partitions, and those that never existed, are checked again this often, so that a late
 # correction or a temporary fault of the server is noticed.
@@ -150,7 +151,51 @@ class Listed:
         return Period(key=key, path=self.path.format(key=key))
 
 
-Partitions = Days | Weeks | Months | Years | Listed
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A partition for each run that finds new records behind the last cursor of an API.
+
+    The first one begins at the start, each other one where the one before it ended. The records
+    of a partition never change: a record that comes again is a row of a later partition.
+    """
+
+    def listed(
+        self, base: str, known: Mapping[str, Known], *, everything: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Key and address of the next run; of all with *everything*, and of those without a file.
+
+        The cursor at which a run begins is in its address.
+        """
+        number, cursor = 1, ""
+        while True:
+            key = f"{number:06}"
+            before = known.get(key)
+            raw = before.raw if before is not None else None
+            if raw is None or everything or (before is not None and before.refused is not None):
+                yield key, with_cursor(base, cursor)
+            if raw is None:
+                return
+            number, cursor = number + 1, cursor_of(raw.content)
+
+    def of(self, key: str) -> Period | None:
+        """The period of a partition key, which has no days."""
+        return Period(key=key, path="") if re.fullmatch(r"[0-9]{6}", key, re.ASCII) else None
+
+
+AFTER = "#after="
+
+
+def with_cursor(text: str, cursor: str) -> str:
+    """*text* with a cursor behind it."""
+    return f"{text}{AFTER}{quote(cursor, safe='')}" if cursor else text
+
+
+def cursor_of(text: str) -> str:
+    """The cursor behind a text; empty without one."""
+    return unquote(text.partition(AFTER)[2])
+
+
+Partitions = Days | Weeks | Months | Years | Listed | Runs
 
 
 def is_due(key: str, url: str, known: Mapping[str, Known], now: datetime, *, newest: int) -> bool:

@@ -14,7 +14,7 @@ from materia.hookspecs import Opening
 from materia.kit.mistakes import Mistakes
 
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Listed
+from materia_snapshots.periods import Listed, Runs
 
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
@@ -89,7 +89,7 @@ def _base(source: Snapshots, value: str, directory: Path) -> tuple[str, Path | N
 
 
 def _since(source: Snapshots, value: str) -> str:
-    if isinstance(source.partitions, Listed):
+    if isinstance(source.partitions, Listed | Runs):
         return ""
     first = source.partitions.first(value)
     if first is None:

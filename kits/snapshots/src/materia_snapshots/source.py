@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from materia.data import (
     FetchRequest,
@@ -25,13 +24,14 @@ from materia_snapshots.check import check
 from materia_snapshots.contract import liftable
 from materia_snapshots.forms import Csv, Excel, JsonLines, Parquet
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Period, is_due
+from materia_snapshots.periods import Period, Runs, is_due
 from materia_snapshots.unpack import damaged
 
 if TYPE_CHECKING:
     from materia_http.download import Patience
 
     from materia_snapshots.declaration import Snapshots
+    from materia_snapshots.page_files import PageFiles
     from materia_snapshots.settings import Settings
 
 ENDINGS = {Csv: ".csv", JsonLines: ".jsonl", Parquet: ".parquet", Excel: ".xlsx", Pages: ".jsonl"}
@@ -42,13 +42,32 @@ class SnapshotSource:
     """The source of a declaration, opened with its settings."""
 
     def __init__(
-        self, source: Snapshots, settings: Settings, patience: Patience | None = None
+        self,
+        source: Snapshots,
+        settings: Settings,
+        patience: Patience | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self._source = source
         self._settings = settings
         form = source.form
         self._form = JsonLines() if isinstance(form, Pages) else form
         limit = source.most_bytes
+        self._pages: PageFiles | None = None
+        if isinstance(form, Pages):
+            from materia_snapshots.page_files import PageFiles
+
+            agent = f"materia-{source.name}"
+            self._pages = PageFiles(
+                settings.base,
+                form,
+                agent=agent,
+                limit=limit,
+                secrets=secrets or {},
+                patience=patience,
+            )
+            return
         self._files = VerifiedFiles(
             settings.base,
             settings.folder,
@@ -66,7 +85,16 @@ class SnapshotSource:
         Raises:
             SourceError: the folder has no file at all.
         """
-        every = [self._partition(one) for one in self._periods(request.now)]
+        partitions = self._source.partitions
+        if isinstance(partitions, Runs):
+            runs = partitions.listed(
+                self._settings.base, request.known, everything=request.everything
+            )
+            return [Partition(key=key, url=url, file=self._name) for key, url in runs]
+        every = [
+            self._partition(one)
+            for one in partitions.periods(self._settings.since, request.now.date())
+        ]
         folder, known = self._settings.folder, request.known
         if folder is None:
             return [
@@ -92,6 +120,9 @@ class SnapshotSource:
             SourceError: the server or the folder cannot be reached, or the transfer damages the
                 file; the message has the address.
         """
+        if self._pages is not None:
+            period = self._source.partitions.of(request.partition.key)
+            return self._pages.fetch(request, period or Period(key="", path=""))
         known = request.known
         if known is not None and liftable(self._source, known.refused):
             # The settings may accept the file by now.
@@ -131,18 +162,19 @@ class SnapshotSource:
 
         return self._source.models or generated(self._source)
 
-    def _periods(self, now: datetime) -> Iterator[Period]:
-        return self._source.partitions.periods(self._settings.since, now.date())
+    @property
+    def _name(self) -> str:
+        """The name of a raw file whose path has none."""
+        return f"{self._source.name}{ENDINGS[type(self._source.form)]}{PACKED[self._form.packed]}"
 
     def _partition(self, period: Period) -> Partition:
         settings = self._settings
-        path = quote(period.path) if settings.folder is not None else period.path
-        return Partition(
-            key=period.key, url=f"{settings.base}/{path}", file=self._file(period.path)
-        )
-
-    def _file(self, path: str) -> str:
-        """The name of the raw file: that in the path, or the source's own."""
-        name = PurePosixPath(urlsplit(path).path).name
-        ending = ENDINGS[type(self._source.form)] + PACKED[self._form.packed]
-        return name if PurePosixPath(name).suffix else f"{self._source.name}{ending}"
+        path, _, query = period.path.partition("?")
+        name = PurePosixPath(path).name
+        if query or not PurePosixPath(name).suffix:
+            name = self._name
+        in_folder = path
+        if query:  # no path of a file: the key is one
+            in_folder = f"{period.key}{name.removeprefix(self._source.name)}"
+        below = quote(in_folder) if settings.folder is not None else period.path
+        return Partition(key=period.key, url=f"{settings.base}/{below}", file=name)

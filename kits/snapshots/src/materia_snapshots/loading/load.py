@@ -84,7 +84,7 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
         rows_added=came,
         rows_ended=ended,
         refused=refused,
-        remarks=_remarks(changed, files),
+        remarks=_remarks(source, changed, files, published),
     )
 
 
@@ -137,7 +137,7 @@ def _remember(
         INSERT INTO {tables.file} VALUES (
             {literal(period.key)}, {literal(first)}, {literal(last)}, {literal(raw.content)},
             {incoming.rows}, [{extras}]::TEXT[],
-            {literal(seen)}, {literal(tables.shape)}
+            {literal(seen)}
         )
     """)
 
@@ -191,17 +191,31 @@ def _affected(
     return tuple(sorted(days))
 
 
-def _remarks(changed: Sequence[str], files: Mapping[str, _File]) -> dict[str, list[str]]:
-    """A warning for each file with less than half of the rows of the one before it."""
+def _remarks(
+    source: Snapshots,
+    changed: Sequence[str],
+    files: Mapping[str, _File],
+    published: Mapping[str, _File],
+) -> dict[str, list[str]]:
+    """A warning for each file with less than half of the rows that it, or the one before it, had.
+
+    A period that is not over yet has fewer rows than the one before it.
+    """
     keys = list(files)
-    found = {}
-    for key in changed:
-        place = keys.index(key) if key in files else 0
-        if place and 2 * files[key].rows < files[keys[place - 1]].rows:
-            before = keys[place - 1]
-            had = f"holds {files[key].rows:,} of the {files[before].rows:,} rows that {before} had"
-            found[key] = [had]
-    return found
+    found: dict[str, list[str]] = {}
+    for key in (one for one in changed if one in files):
+        here, place = files[key], keys.index(key)
+        period = source.partitions.of(key)
+        whole = period is not None and period.last is not None and here.last >= period.last
+        compared = [(published.get(key), "it")]
+        if place and (whole or source.each == "release"):
+            compared.append((files[keys[place - 1]], keys[place - 1]))
+        found[key] = [
+            f"holds {here.rows:,} of the {before.rows:,} rows that {name} had before"
+            for before, name in compared
+            if before is not None and 2 * here.rows < before.rows
+        ]
+    return {key: said for key, said in found.items() if said}
 
 
 @contextmanager

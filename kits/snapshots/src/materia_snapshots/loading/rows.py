@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ def read_rows(
         by_header = {one.strip().casefold(): f"c{place}" for place, one in enumerate(headers)}
         extras = _names(source, new)
         texts = {
-            **{name: by_header.get(one.header.casefold()) for name, one in source.table.items()},
+            **{name: _first(by_header, one.headers) for name, one in source.table.items()},
             **{extra: by_header[header.casefold()] for header, extra in extras.items()},
         }
         chosen = ", ".join(f'{text or "NULL::VARCHAR"} AS "{name}"' for name, text in texts.items())
@@ -81,6 +81,11 @@ def read_rows(
     _check_key(connection, source.key)
     connection.execute(f"DROP TABLE {TEXTS}")
     return Incoming(rows=rows, extras=tuple(sorted(kept)))
+
+
+def _first(columns: Mapping[str, str], headers: Sequence[str]) -> str | None:
+    """The column of the first of *headers* that the file has."""
+    return next((columns[one.casefold()] for one in headers if one.casefold() in columns), None)
 
 
 @contextmanager
@@ -248,7 +253,9 @@ def _fault(connection: duckdb.DuckDBPyConnection, name: str, column: Column, row
     value = on_one_line(str(found[0] if found else ""))[:60]
     what = {"DATE": "date", "BOOLEAN": "boolean"}.get(column.type, "number")
     form = f" {column.format}" if column.format else ""
-    return f"row {row:,}: {column.header} is {value!r}, which is no {what} ({column.type}{form})"
+    return (
+        f"row {row:,}: {column.headers[0]} is {value!r}, which is no {what} ({column.type}{form})"
+    )
 
 
 def _check_key(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> None:

@@ -60,10 +60,12 @@ class Slices:
     def put(self, period: Period, *, known: bool) -> Moved:
         """Bring a partition to the rows that were read; *known* when it had rows before."""
         tables = self._tables
-        moved = differences(tables, self._of(period.key), incoming(tables, period))
+        now = incoming(tables, period)
+        if not known and self._began(period.key) is None:
+            return Moved(came=tables.insert(tables.row, f"SELECT * FROM {now}"), went=0)
+        moved = differences(tables, self._of(period.key), now)
         self._apply(moved)
-        if known or self._began(period.key) is not None:
-            self._record_revision()
+        self._record_revision()
         return moved
 
     def remove(self, key: str) -> Moved:

@@ -55,10 +55,10 @@ class Tables:
 
     @property
     def shape(self) -> str:
-        """What the declaration fixes in the tables."""
+        """What the declaration fixes in the tables, as the comment of the table of files."""
         columns = [(name, one.type, one.format) for name, one in self.source.table.items()]
         text = repr((1, self.source.each, self.source.key, columns))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return f"Loaded files. Declaration {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @property
     def placed(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Tables:
     def create(self) -> None:
         """Create the tables; tables of another declaration are dropped first."""
         self.connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
-        if self._shapes() - {self.shape}:
+        if self._shape_there() not in {None, self.shape}:
             with transaction(self.connection):
                 for table in (self.row, self.file, self.change):
                     self.connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -84,8 +84,9 @@ class Tables:
                 CREATE TABLE IF NOT EXISTS {self.file} (
                     partition TEXT NOT NULL, first_day DATE NOT NULL, last_day DATE NOT NULL,
                     content TEXT NOT NULL, rows BIGINT NOT NULL, extras TEXT[] NOT NULL,
-                    seen TIMESTAMP NOT NULL, shape TEXT NOT NULL
+                    seen TIMESTAMP NOT NULL
                 );
+                COMMENT ON TABLE {self.file} IS {literal(self.shape)};
                 CREATE TABLE IF NOT EXISTS {self.row} ({columns});
                 CREATE TABLE IF NOT EXISTS {self.change} ({when}, change TINYINT, {columns});
             """)
@@ -97,18 +98,15 @@ class Tables:
                 text = literal(column.comment)
                 self.connection.execute(f'COMMENT ON COLUMN {self.row}."{name}" IS {text}')
 
-    def _shapes(self) -> set[str]:
-        try:
-            return {
-                shape
-                for (shape,) in self.connection.execute(
-                    f"SELECT DISTINCT shape FROM {self.file}"
-                ).fetchall()
-            }
-        except duckdb.CatalogException:
-            return set()
-        except duckdb.BinderException:  # a table of another version of this kit
-            return {""}
+    def _shape_there(self) -> str | None:
+        """The shape of the tables that exist; None when there are none."""
+        schema, table = self.file.split(".")
+        found = self.connection.execute(
+            "SELECT coalesce(comment, '') FROM duckdb_tables() "
+            f"WHERE database_name = current_database() AND schema_name = {literal(schema)} "
+            f"AND table_name = {literal(table)}"
+        ).fetchone()
+        return None if found is None else str(found[0])
 
     def extras(self) -> list[str]:
         """Columns of the tables that the declaration does not have, sorted."""

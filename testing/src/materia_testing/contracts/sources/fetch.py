@@ -50,7 +50,7 @@ def fetch_elsewhere(declared: Declared, partition: Partition, folder: Path) -> F
 class FetchContract(TransferContract):
     """The promises of `partitions` and `fetch`."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     module: str
 

@@ -36,7 +36,7 @@ def loaded_at_once(source: Source, world: World, files: Sequence[Kept], database
 class LoadContract(Contract):
     """The promises of `load` and `models`."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     module: str
 

@@ -30,7 +30,7 @@ def needs(world: World, ability: str) -> None:
 class TransferContract(Contract):
     """The promises of `fetch` about validators and broken transfers."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     def test_what_is_asked_for_without_validators_is_read_again(
         self, source: Source, world: World, tmp_path: Path

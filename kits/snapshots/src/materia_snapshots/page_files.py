@@ -1,0 +1,201 @@
+"""Fetch the pages of an API into a file of JSON lines; go on at the last cursor after a failure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from materia.data import Absent, Fetched, FetchRequest, FetchResult, RawFile, Refused
+from materia.errors import SourceError
+from materia.kit.http_dates import retry_after
+from materia_http.client import client
+from materia_http.download import Patience
+
+from materia_snapshots.pages import Api, Page, Pages
+from materia_snapshots.periods import Period, cursor_of, with_cursor
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+ABSENT = frozenset({404, 410})
+LONGEST_CURSOR = 500
+
+
+class _AbsentError(Exception):
+    """The API says that there is no such thing."""
+
+
+@dataclass(slots=True)
+class _Written:
+    """The pages that arrived so far."""
+
+    path: Path
+    limit: int
+    size: int = 0
+    cursor: str = ""
+
+    def add(self, records: Any) -> int:
+        """Append records; returns their number of bytes."""
+        lines = [json.dumps(dict(one), sort_keys=True, allow_nan=False) for one in records]
+        text = "".join(f"{line}\n" for line in lines).encode()
+        if self.size + len(text) > self.limit:
+            raise OverflowError
+        with self.path.open("ab") as file:
+            file.write(text)
+        self.size += len(text)
+        return len(text)
+
+
+class PageFiles:
+    """The partitions of an API, each fetched page by page; several threads may fetch at once."""
+
+    def __init__(
+        self,
+        base: str,
+        form: Pages,
+        *,
+        agent: str,
+        limit: int,
+        secrets: Mapping[str, str],
+        patience: Patience | None = None,
+    ) -> None:
+        self._base = base
+        self._form = form
+        self._limit = limit
+        self._secrets = secrets
+        self._patience = patience or Patience()
+        self._client = client(
+            base,
+            timeout=httpx.Timeout(self._patience.silence, connect=self._patience.connect),
+            follow_redirects=not secrets,  # another server must not get them
+            headers={"User-Agent": agent, "Accept": "application/json"},
+        )
+        weakref.finalize(self, self._client.close)
+
+    def fetch(self, request: FetchRequest, period: Period) -> FetchResult:
+        """Fetch the pages of a partition, as `materia.Source.fetch` promises."""
+        url = request.partition.url
+        part = request.directory / f"{request.partition.key.replace('/', '-')}.part"
+        part.unlink(missing_ok=True)
+        written = _Written(part, self._limit, cursor=cursor_of(url))
+        try:
+            self._read(written, period, request)
+        except _AbsentError as error:
+            part.unlink(missing_ok=True)
+            return Absent(reason=str(error))
+        except OverflowError:
+            part.unlink(missing_ok=True)
+            reason = f"has more than {self._limit:,} bytes of records"
+            return Refused(reason=reason, etag=None, last_modified=None, path=None)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        if not written.size:
+            part.unlink(missing_ok=True)
+            return Absent(reason="the API has no records")
+        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+        return Fetched(
+            raw=RawFile(
+                partition=request.partition.key,
+                file=request.partition.file,
+                url=url,
+                sha256=sha256,
+                content=sha256 if period.first else with_cursor(sha256, written.cursor),
+                size=written.size,
+                etag=None,
+                last_modified=None,
+                fetched_at=datetime.now(UTC),
+            ),
+            path=part.rename(part.with_suffix(".jsonl")),
+        )
+
+    def _read(self, written: _Written, period: Period, request: FetchRequest) -> None:
+        url = request.partition.url
+        while True:
+            began = written.cursor
+            try:
+                api = Api(
+                    period=period, cursor=written.cursor, secrets=self._secrets, get=self._get
+                )
+                for page in self._form.read(api):
+                    _check_cursor(page, written.cursor, url)
+                    request.received(written.add(page.records))
+                    written.cursor = page.cursor or written.cursor
+            except SourceError:
+                if written.cursor == began:  # no page came, so another attempt would not help
+                    raise
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                raise SourceError(
+                    f"{url}: the API's answer has another form than expected: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            else:
+                return
+
+    def _get(
+        self, path: str = "", /, *, headers: Mapping[str, str] | None = None, **parameters: object
+    ) -> Any:
+        url = f"{self._base}/{path}".rstrip("/") if path else self._base
+        attempt = 1
+        while True:
+            try:
+                texts = {name: str(one) for name, one in parameters.items()}
+                return self._answer(url, texts, headers or {})
+            except httpx.HTTPError as error:
+                if attempt == self._patience.attempts or not _passes(error):
+                    said = _said(error)
+                    raise SourceError(f"{url}: {said}") from error
+                time.sleep(self._pause(attempt, error))
+                attempt += 1
+
+    def _answer(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+        content = b""
+        with self._client.stream(
+            "GET", url, params=dict(parameters), headers=dict(headers)
+        ) as response:
+            if response.status_code in ABSENT:
+                raise _AbsentError(f"the server answers {response.status_code}")
+            response.raise_for_status()
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > self._limit:
+                    raise OverflowError
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise SourceError(f"{url}: answers {content[:40]!r}, which is no JSON") from error
+
+    def _pause(self, attempt: int, error: httpx.HTTPError) -> float:
+        asked = None
+        if isinstance(error, httpx.HTTPStatusError):
+            asked = retry_after(error.response.headers.get("Retry-After"))
+        usual = self._patience.first_wait * 2 ** (attempt - 1)
+        return min(usual if asked is None else asked.total_seconds(), self._patience.longest_wait)
+
+
+def _check_cursor(page: Page, before: str, url: str) -> None:
+    if len(page.cursor) > LONGEST_CURSOR:
+        raise SourceError(f"{url}: the API gives a cursor that is too long")
+    if page.records and page.cursor and page.cursor == before:
+        raise SourceError(
+            f"{url}: the API gives the cursor {page.cursor!r} twice: it would never end"
+        )
+
+
+def _said(error: httpx.HTTPError) -> str:
+    """What went wrong, without the parameters of the request, which may have a key."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answers {error.response.status_code}"
+    return str(error) or type(error).__name__
+
+
+def _passes(error: httpx.HTTPError) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in RETRIED
+    return not isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects)

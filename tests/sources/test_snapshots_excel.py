@@ -1,0 +1,97 @@
+"""Workbooks as files of a source: sheets, dates, whole numbers, and what is no workbook."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fakes.snapshot_files import PRICES, Shelf, with_, zipped
+from materia.data import Refused
+from materia_snapshots import Column, Excel, Years
+
+pytest.importorskip("python_calamine", reason="the group excel has what reads workbooks")
+xlsxwriter = pytest.importorskip("xlsxwriter", reason="the extra xlsx has what writes workbooks")
+
+YEARLY = with_(
+    PRICES,
+    partitions=Years("{year}.xlsx", since="2024"),
+    form=Excel(sheet="Prices", skip=2, missing=("n/a",)),
+    key=("code",),
+    columns={
+        "code": Column(type="TEXT", header="Code"),
+        "price": Column(type="DECIMAL(18, 2)", header=("Price", "Price (EUR)")),
+        "priced_on": Column(type="DATE", header="Date"),
+        "items": Column(type="INTEGER", header="Items"),
+        "open": Column(type="BOOLEAN", header="Open"),
+    },
+)
+
+
+def workbook(*rows: tuple[object, ...], sheet: str = "Prices") -> bytes:
+    file = BytesIO()
+    with xlsxwriter.Workbook(file, {"default_date_format": "yyyy-mm-dd"}) as book:
+        book.add_worksheet("Notes").write(0, 0, "Read me")
+        page = book.add_worksheet(sheet)
+        page.write(0, 0, "Prices of the year")
+        for number, row in enumerate(rows):
+            page.write_row(number + 2, 0, row)
+    return file.getvalue()
+
+
+HEADER = ("Code", "Price", "Date", "Items", "Open")
+
+
+def test_a_sheet_gives_texts_numbers_and_dates_as_they_are_meant(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, YEARLY, since="2024")
+    shelf.put(
+        "2024",
+        workbook(
+            HEADER,
+            ("0410", 1.5, date(2024, 1, 31), 12, True),
+            ("", "", "", "", ""),
+            ("0411", "n/a", datetime.combine(date(2024, 2, 29), time()), 1e6, False),
+        ),
+    )
+    shelf.put("2025", workbook(("Code", "Price (EUR)", *HEADER[2:]), ("0410", 2, None, 3, None)))
+
+    assert shelf.load().refused == {}
+    assert shelf.rows(
+        "SELECT partition, code, price::VARCHAR, priced_on::VARCHAR, items, open "
+        "FROM raw.prices_row ORDER BY ALL"
+    ) == [
+        ("2024", "0410", "1.50", "2024-01-31", 12, True),
+        ("2024", "0411", None, "2024-02-29", 1_000_000, False),
+        ("2025", "0410", "2.00", None, 3, None),
+    ]
+    assert {path.name for path in shelf.kept.iterdir()} == {
+        raw.sha256 for raw in shelf.raw.values()
+    }
+
+
+FAULTS = {
+    "no such sheet": (workbook(HEADER, sheet="Other"), "no sheet 'Prices'; it has Notes, Other"),
+    "a note at the side": (workbook(HEADER, ("1", 2, None, 3, True, "note")), "to the right of"),
+    "a number that is none": (workbook(HEADER, ("1", "dear", None, 3, True)), "row 1: Price is"),
+    "no rows": (workbook(HEADER), "has no rows"),
+    "nothing below": (workbook(), "no row with the names"),
+    "another zip": (zipped({"a.txt": b"text"}), "cannot be read as a workbook"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_workbook_of_no_use_is_refused_with_its_reason(fault: str, tmp_path: Path) -> None:
+    content, said = FAULTS[fault]
+    shelf = Shelf(tmp_path, YEARLY, since="2024")
+    shelf.put("2024", content)
+
+    assert said in shelf.load().refused["2024"]
+
+
+@pytest.mark.parametrize("content", [b"<html>moved", b"code,price\n"])
+def test_what_is_no_workbook_is_refused_when_it_is_fetched(content: bytes, tmp_path: Path) -> None:
+    result = Shelf(tmp_path, YEARLY, since="2024").put("2024", content)
+
+    assert isinstance(result, Refused)
+    assert "not a file of Excel" in result.reason

@@ -12,6 +12,12 @@ from fakes.snapshot_files import Shelf
 from materia.data import Absent, Fetched, Refused, Unchanged
 from materia.hookspecs import Plugin, Setting
 from materia.protocols import Provider, Sink, Source
+from materia_runner.authoring.check_package import CONTRACT, PAGES
+from materia_runner.authoring.package_rules import DECLARE
+from materia_testing.contracts.contract import promise_of
+from materia_testing.contracts.provider import ProviderContract
+from materia_testing.contracts.sink import SinkContract
+from materia_testing.contracts.source import SourceContract
 
 ROOT = Path(__file__).resolve().parents[1]
 ACME = ROOT / "tests/third_party/materia-acme"
@@ -110,3 +116,18 @@ def test_its_table_of_contents_leads_to_its_sections() -> None:
     links = set(re.findall(r"\]\(#(.+?)\)", GUIDE))
 
     assert links == sections
+
+
+def test_every_section_that_a_failed_contract_names_is_there() -> None:
+    contracts = (ProviderContract, SinkContract, SourceContract)
+    pages = {
+        promise_of(contract, name).page
+        for contract in contracts
+        for name in dir(contract)
+        if name.startswith("test_")
+    } | {*PAGES.values(), CONTRACT, DECLARE}
+    sections = re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)
+    anchors = {re.sub(r"\W+", "-", title.lower()) for title in sections}
+
+    assert len(pages) >= 5
+    assert {page.removeprefix("docs/plugins.md#") for page in pages} <= anchors

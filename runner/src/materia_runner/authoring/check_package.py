@@ -19,6 +19,11 @@ from materia_runner.authoring.finding import GUIDE, Finding, kept
 from materia_runner.authoring.package_rules import DECLARE, imports, metadata
 from materia_runner.install_hints import install_command
 
+PAGES = {
+    "provider": f"{GUIDE}#a-provider",
+    "sink": f"{GUIDE}#a-sink",
+    "source": f"{GUIDE}#a-source-of-your-own-code",
+}
 CONTRACT = f"{GUIDE}#hold-it-to-its-contract"
 # Processor time; materia imports the module at every start, and takes 0.2 s itself.
 SLOW_START_SECONDS = 0.25
@@ -86,7 +91,7 @@ def _declared(facts: Facts) -> Iterator[Any]:
     for one in best["plugins"]:
         plugin = f"{one['kind']} {one['name']}"
         promise = "its object has the methods of the protocol"
-        page = f"{GUIDE}#a-{one['kind']}"
+        page = PAGES[one["kind"]]
         if one["unopened"] and not one["faults"]:
             yield Finding(
                 check="protocol",

@@ -25,11 +25,12 @@ import pytest
 from materia.protocols import Sink
 
 from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sinks.care import CareContract
 from materia_testing.contracts.sinks.publish import PublishContract
 from materia_testing.contracts.sinks.raw import RawFilesContract
 
 
-class SinkContract(RawFilesContract, PublishContract):
+class SinkContract(RawFilesContract, PublishContract, CareContract):
     """Every promise of a sink; subclass it and set `module` and `plugin`."""
 
     module: str

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from materia.compute import Billing, Money
 from materia.errors import MateriaError
 
 from materia_testing.contracts.odd_answers import ODD
@@ -39,11 +40,19 @@ class Billed:
         kind: `instance`, `volume`, `address` or `key`; a key is free but must be deleted, too.
         id: The provider's id of it, as in `Instance.id` and `Attached.id`.
         name: The name of its instance, as far as the world knows; may be empty.
+        hourly: Its price of one hour, or None when the world does not know it.
+        billing: How its time is rounded, or None.
+        minimum: The least charge for it, or None.
+        monthly_cap: The most that it costs in a month, or None.
     """
 
     kind: str
     id: str
     name: str = ""
+    hourly: Money | None = None
+    billing: Billing | None = None
+    minimum: Money | None = None
+    monthly_cap: Money | None = None
 
 
 class World(Protocol):

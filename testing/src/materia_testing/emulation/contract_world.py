@@ -104,7 +104,15 @@ class CloudWorld:
     def still_billed(self) -> Sequence[Billed]:
         """All resources of materia that still exist."""
         return [
-            Billed(kind=line.kind, id=line.id, name=line.name)
+            Billed(
+                kind=line.kind,
+                id=line.id,
+                name=line.name,
+                hourly=line.hourly,
+                billing=line.billing,
+                minimum=line.minimum,
+                monthly_cap=line.monthly_cap,
+            )
             for line in self.service.still_billed()
         ]
 

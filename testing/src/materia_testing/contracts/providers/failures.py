@@ -82,6 +82,7 @@ class Failures(ProviderScene):
     def test_a_list_that_cannot_be_read_is_an_error_and_never_a_shorter_list(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It returns an empty list for an odd answer."""
         request = scene.request()
         provider.create_instance(request)
         whole = scene.listed(request.name)
@@ -103,6 +104,7 @@ class Failures(ProviderScene):
     def test_an_odd_entry_of_a_stranger_in_a_list_changes_nothing(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It reads entries of others as if they were its own."""
         scene.need("odd_stranger")
         request = scene.request()
         made = provider.create_instance(request)
@@ -118,6 +120,7 @@ class Failures(ProviderScene):
     def test_each_documented_error_becomes_the_error_it_means(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It does not tell a full quota or a sold-out type from other refusals."""
         if not scene.world.errors:
             pytest.skip("this world has no fault injection")
         for fault, expected in scene.world.errors.items():
@@ -131,6 +134,7 @@ class Failures(ProviderScene):
             assert scene.billed() == [], fault
 
     def test_a_create_that_fails_leaves_nothing(self, provider: Provider, scene: Scene) -> None:
+        """It does not remove what an unanswered create may have made."""
         count = self._requests_of_create(provider, scene)
         for fault, number in _spoiled(scene.world, count):
             where = f"{fault} at request {number} of create"
@@ -153,6 +157,7 @@ class Failures(ProviderScene):
     def test_a_create_whose_answer_is_lost_never_makes_two(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It repeats a create without a mark, where names are not unique."""
         scene.need("drop_after")
         count = self._requests_of_create(provider, scene)
         for number in range(1, count + 1):
@@ -193,6 +198,7 @@ class Failures(ProviderScene):
     def test_a_destroy_that_fails_says_so_and_can_be_repeated(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It returns after an error, or raises another error than OrphanError."""
         count = self._requests_of_destroy(provider, scene)
         for fault, number in _spoiled(scene.world, count):
             destroy_under_fault(provider, scene, fault, number)

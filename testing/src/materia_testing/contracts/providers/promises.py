@@ -34,6 +34,7 @@ class OffersPromises(ProviderScene):
     """Offers are net of VAT, dated, in one currency, with availability, and never silently none."""
 
     def test_some_offer_fits_what_is_needed(self, provider: Provider, needs: Requirements) -> None:
+        """Its prices are in another currency: override the fixture `needs`."""
         assert fitting(provider.offers(needs), needs)
 
     def test_an_offer_says_who_where_what_and_from_which_source(
@@ -49,6 +50,7 @@ class OffersPromises(ProviderScene):
     def test_offers_of_one_answer_differ_in_what_can_be_asked_for(
         self, provider: Provider, needs: Requirements
     ) -> None:
+        """It lists a type once for each price or image."""
         identities = [_identity(offer) for offer in provider.offers(needs)]
 
         assert len(identities) == len(set(identities))
@@ -56,6 +58,7 @@ class OffersPromises(ProviderScene):
     def test_prices_are_dated_in_utc_when_they_were_read(
         self, provider: Provider, needs: Requirements
     ) -> None:
+        """It dates prices without a time zone."""
         for offer in provider.offers(needs):
             assert offer.price_as_of.utcoffset() == timedelta(0)
             assert offer.price_as_of <= datetime.now(UTC) + MOMENT
@@ -63,6 +66,7 @@ class OffersPromises(ProviderScene):
     def test_prices_are_amounts_of_a_named_currency(
         self, provider: Provider, needs: Requirements
     ) -> None:
+        """It makes a price of a float."""
         for offer in provider.offers(needs):
             amounts = [offer.hourly, offer.minimum, offer.monthly_cap, offer.egress_per_gib]
             for extra in offer.extras:
@@ -77,6 +81,7 @@ class OffersPromises(ProviderScene):
     def test_the_currency_is_the_one_asked_for_or_always_the_same(
         self, provider: Provider, needs: Requirements
     ) -> None:
+        """It ignores `requirements.currency` in a part of its offers."""
         answers = {}
         for asked in ("EUR", "USD"):
             found = provider.offers(replace(needs, currency=asked))
@@ -96,12 +101,19 @@ class OffersPromises(ProviderScene):
     def test_what_the_use_will_be_does_not_change_the_offers(
         self, provider: Provider, needs: Requirements
     ) -> None:
+        """It filters by the expected time or traffic."""
         longer = replace(needs, expected=timedelta(days=3), egress_gib=Decimal(5))
 
         one = sorted(map(_identity, provider.offers(needs)))
         other = sorted(map(_identity, provider.offers(longer)))
 
         assert one == other
+
+    def test_prices_are_as_old_as_the_answer(self, provider: Provider, needs: Requirements) -> None:
+        """It dates a price by the price list, or by a constant of its own."""
+        asked = datetime.now(UTC) - MOMENT
+        for offer in provider.offers(needs):
+            assert offer.price_as_of >= asked
 
     @pytest.mark.parametrize(
         "impossible",
@@ -111,6 +123,7 @@ class OffersPromises(ProviderScene):
     def test_when_nothing_can_do_it_there_is_an_answer_or_a_reason(
         self, provider: Provider, impossible: Requirements
     ) -> None:
+        """It returns an empty list."""
         try:
             answer = provider.offers(impossible)
         except MateriaError:
@@ -125,6 +138,7 @@ class CreatePromises(ProviderScene):
     def test_an_instance_carries_its_name_run_stage_and_expiry(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It writes fewer than the four labels of `labels.owner_of`."""
         request = scene.request()
 
         made = provider.create_instance(request)
@@ -140,6 +154,7 @@ class CreatePromises(ProviderScene):
     def test_the_same_name_again_adopts_and_never_makes_a_second(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It does not look for a machine of that name before it makes one."""
         request = scene.request()
         first = provider.create_instance(request)
         billed = scene.billed()
@@ -153,6 +168,7 @@ class CreatePromises(ProviderScene):
     def test_an_instance_that_is_late_to_be_listed_is_adopted_too(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It believes a list that does not show a new machine yet; names are not unique there."""
         scene.need("late_to_list")
         request = scene.request()
         scene.world.inject("late_to_list")
@@ -163,7 +179,40 @@ class CreatePromises(ProviderScene):
         assert again.id == first.id
         assert len(scene.billed("instance")) == 1
 
+    def test_an_instance_is_of_the_type_that_was_asked_for(
+        self, provider: Provider, scene: Scene
+    ) -> None:
+        """It rents a type of its own choice, or mixes up the types of two answers."""
+        request = scene.request()
+        made = provider.create_instance(request)
+
+        for one in (made, scene.listed(request.name)):
+            assert one.instance_type in {request.offer.instance_type, ""}, "empty: not known"
+
+    def test_an_instance_costs_what_its_offer_says(self, provider: Provider, scene: Scene) -> None:
+        """It reads the price of another unit: a month, a second, gross, or half of it."""
+        request = scene.request()
+        provider.create_instance(request)
+        billed = scene.world.still_billed()
+        offer = request.offer
+        (machine,) = [one for one in billed if one.kind == "instance"]
+        if machine.hourly is None or machine.billing is None:
+            pytest.skip("this world does not know what a machine costs")
+
+        assert offer.hourly == machine.hourly
+        assert offer.minimum == machine.minimum
+        assert offer.monthly_cap == machine.monthly_cap
+        rounding = (offer.billing.increment, offer.billing.minimum, offer.billing.alignment)
+        assert rounding == (
+            machine.billing.increment,
+            machine.billing.minimum,
+            machine.billing.alignment,
+        )
+        beside = [one.hourly.amount for one in billed if one.kind != "instance" and one.hourly]
+        assert sum(extra.hourly.amount for extra in offer.extras) == sum(beside)
+
     def test_two_names_are_two_instances(self, provider: Provider, scene: Scene) -> None:
+        """It adopts by the run and not by the name."""
         one = provider.create_instance(scene.request("extract"))
         other = provider.create_instance(scene.request("transform"))
 
@@ -173,6 +222,7 @@ class CreatePromises(ProviderScene):
     def test_a_machine_is_given_its_user_data_unchanged(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It leaves out the user data, or encodes it twice."""
         scene.need("user_data")
         request = scene.request()
 
@@ -183,6 +233,7 @@ class CreatePromises(ProviderScene):
     def test_user_data_that_no_provider_takes_is_refused_before_anything_is_made(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It does not call `cloud_init.check_size`."""
         scene.need("user_data")
         request = replace(scene.request(), user_data="#cloud-config\n" + "#" * 2**20)
 
@@ -196,6 +247,7 @@ class ListPromises(ProviderScene):
     """List only what materia made, from any run, with everything billable that is attached."""
 
     def test_what_others_made_is_never_listed(self, provider: Provider, scene: Scene) -> None:
+        """It lists by one label, or by the beginning of a name."""
         scene.need("foreign")
         assert scene.world.foreign()
         assert list(provider.list_instances()) == []
@@ -203,6 +255,7 @@ class ListPromises(ProviderScene):
     def test_a_copy_of_our_labels_on_another_machine_makes_nothing_ours(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It believes labels without comparing the name."""
         scene.need("look_alike")
         request = scene.request()
         made = provider.create_instance(request)
@@ -223,6 +276,7 @@ class ListPromises(ProviderScene):
         assert list(scene.world.foreign()) == foreign
 
     def test_instances_of_every_run_are_listed(self, provider: Provider, scene: Scene) -> None:
+        """It lists one page, one region or one run."""
         requests = [scene.request(stage) for stage in ("extract", "transform")]
         for request in requests:
             provider.create_instance(request)
@@ -243,6 +297,7 @@ class ListPromises(ProviderScene):
     def test_what_hangs_on_an_instance_is_listed_with_it(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It leaves out volumes, addresses or keys."""
         request = scene.request()
         provider.create_instance(request)
 
@@ -280,6 +335,7 @@ class WaitPromises(ProviderScene):
     def test_no_single_bad_answer_gives_up_a_machine_that_is_paid_for(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It raises the first error while it polls."""
         scene.need("ssh")
         world = scene.world
         faults = [one for one in (*ONCE, *ODD) if one not in world.lacks] + list(world.errors)
@@ -311,6 +367,7 @@ class WaitPromises(ProviderScene):
     def test_a_boot_that_never_ends_is_given_up_in_time(
         self, provider: Provider, scene: Scene
     ) -> None:
+        """It waits without a time limit, or raises another error."""
         scene.need("never_boots")
         scene.world.inject("never_boots")
         began = time.monotonic()

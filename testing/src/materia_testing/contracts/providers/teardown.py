@@ -28,6 +28,7 @@ class DestroyPromises(ProviderScene):
     """Destroy removes the machine and its attachments, is idempotent, and reports orphans."""
 
     def test_nothing_is_left_when_destroy_returns(self, provider: Provider, scene: Scene) -> None:
+        """It returns when the deletion is accepted, or forgets a key, a volume or an address."""
         made = provider.create_instance(scene.request())
 
         provider.destroy_instance(made)

@@ -1,7 +1,5 @@
 """Publishing tables atomically: the second half of `SinkContract`."""
 
-# ruff: noqa: D102 -- the name of a test is its sentence
-
 from __future__ import annotations
 
 import threading
@@ -119,11 +117,13 @@ class PublishContract(Contract):
         return read
 
     def test_nothing_is_published_at_first(self, sink: Sink, reading: Reading) -> None:
+        """It makes an empty database when it is opened."""
         assert sink.fingerprint() is None
         assert sink.published() is None
         assert reading(sink) is None
 
     def test_the_first_working_copy_is_an_empty_database(self, sink: Sink) -> None:
+        """It creates tables of its own in the working copy."""
         import duckdb
 
         database = sink.checkout()
@@ -136,6 +136,7 @@ class PublishContract(Contract):
     def test_publish_returns_its_tables_in_order_with_rows_and_description(
         self, sink: Sink, declared: Declared, reading: Reading
     ) -> None:
+        """It sorts the tables, or does not read their comments."""
         assert publish_version(sink, 1) == expected(1)
         for asked in (sink, declared.open()):
             assert asked.fingerprint() == "stamp 1"
@@ -144,6 +145,7 @@ class PublishContract(Contract):
     def test_a_working_copy_starts_from_what_is_published_and_is_private(
         self, sink: Sink, declared: Declared, reading: Reading
     ) -> None:
+        """It gives the published file itself, or an empty one."""
         import duckdb
 
         publish_version(sink, 1)
@@ -157,6 +159,7 @@ class PublishContract(Contract):
         assert declared.open().fingerprint() == "stamp 1"
 
     def test_the_next_run_replaces_what_was_published(self, sink: Sink, reading: Reading) -> None:
+        """It keeps the fingerprint that it once read."""
         publish_version(sink, 1)
 
         assert publish_version(sink, 2) == expected(2)
@@ -166,6 +169,7 @@ class PublishContract(Contract):
     def test_publishing_the_same_run_twice_changes_nothing(
         self, sink: Sink, declared: Declared, reading: Reading
     ) -> None:
+        """It does not compare `request.run` with the run that is published."""
         database = sink.checkout()
         build(database, 1)
         asked = request("run 1", database, 1)
@@ -182,6 +186,7 @@ class PublishContract(Contract):
         assert reading(sink) == (ROWS, ROWS)
 
     def test_a_missing_table_publishes_none_of_them(self, sink: Sink, reading: Reading) -> None:
+        """It publishes the tables that are there."""
         publish_version(sink, 1)
         database = sink.checkout()
         build(database, 2)
@@ -197,6 +202,7 @@ class PublishContract(Contract):
     def test_killed_before_any_line_of_publishing_readers_have_the_old_state_or_the_new(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It publishes in two steps, the tables and their fingerprint."""
         publish_version(declared.open(), 1)
         elsewhere(build_elsewhere, declared, 2)
         whole = elsewhere(only_publish_elsewhere, declared, 2, package=self.package or self.module)
@@ -226,6 +232,7 @@ class PublishContract(Contract):
     def test_killed_at_any_moment_readers_have_the_old_state_or_the_new(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It publishes in two steps, the tables and their fingerprint."""
         publish_version(declared.open(), 1)
         started = time.monotonic()
         assert elsewhere(publish_elsewhere, declared, 2).value == expected(2)
@@ -243,6 +250,7 @@ class PublishContract(Contract):
             assert _state(declared, reading) == now
 
     def test_a_working_copy_that_a_killed_run_left_is_continued(self, declared: Declared) -> None:
+        """It makes a new working copy each time."""
         import duckdb
 
         publish_version(declared.open(), 1)
@@ -256,6 +264,7 @@ class PublishContract(Contract):
     def test_a_second_run_is_refused_with_the_name_of_the_first(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It takes no lock in `checkout`, or the message has no process id."""
         publish_version(declared.open(), 1)
         first = Elsewhere(hold_elsewhere, declared)
         assert first.receive() == "checked out"
@@ -269,6 +278,7 @@ class PublishContract(Contract):
     def test_of_runs_at_the_same_time_one_publishes_and_the_others_are_refused(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It takes the lock only in `publish`."""
         publish_version(declared.open(), 1)
         running = [Elsewhere(publish_elsewhere, declared, version) for version in (2, 3, 4)]
         endings = [one.ending() for one in running]
@@ -282,6 +292,7 @@ class PublishContract(Contract):
     def test_readers_see_one_state_at_a_time_while_runs_publish(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It replaces its files one after the other."""
         publish_version(declared.open(), 1)
         seen: list[tuple[int, int] | None] = []
         stop = threading.Event()
@@ -311,6 +322,7 @@ class PublishContract(Contract):
     def test_a_full_disk_is_told_and_harms_nothing_published(
         self, declared: Declared, reading: Reading
     ) -> None:
+        """It writes into what is published, or lets an OSError through."""
         publish_version(declared.open(), 1)
         refused = 0
         for limit in (0, 4096, 65536, 400_000):

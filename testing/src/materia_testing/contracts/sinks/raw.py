@@ -1,7 +1,5 @@
 """Raw files and quarantine: the first half of `SinkContract`."""
 
-# ruff: noqa: D102 -- the name of a test is its sentence
-
 from __future__ import annotations
 
 import hashlib
@@ -92,12 +90,14 @@ class RawFilesContract(Contract):
         return tmp_path / "fetched"
 
     def test_nothing_is_known_before_the_first_record(self, sink: Sink) -> None:
+        """It invents a record."""
         assert dict(sink.known(SOURCE)) == {}
         assert sink.find_raw(SOURCE, JANUARY.key, JANUARY.file, "0" * 64) is None
 
     def test_a_fetched_file_is_kept_byte_for_byte_with_all_that_is_known_of_it(
         self, sink: Sink, declared: Declared, folder: Path
     ) -> None:
+        """It leaves out a field of `Known`, or writes a time without its zone."""
         result = fetched(folder, JANUARY, OLD)
         before = datetime.now(UTC)
         sink.record(SOURCE, JANUARY, result)
@@ -120,6 +120,7 @@ class RawFilesContract(Contract):
     def test_unchanged_takes_the_newest_etag_and_keeps_the_file(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It ignores the fields of `Unchanged`."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         first = sink.known(SOURCE)[JANUARY.key]
         moved = replace(JANUARY, url="https://acme.example/new/2026-01.zip")
@@ -132,12 +133,14 @@ class RawFilesContract(Contract):
         assert in_use(sink) == OLD
 
     def test_unchanged_of_something_never_kept_is_an_error(self, sink: Sink) -> None:
+        """It makes a record without a file."""
         with pytest.raises(SinkError, match=JANUARY.key):
             sink.record(SOURCE, JANUARY, Unchanged(etag='"1"', last_modified=None))
 
         assert dict(sink.known(SOURCE)) == {}
 
     def test_an_absent_partition_is_remembered_as_absent(self, sink: Sink) -> None:
+        """It records nothing, so the partition is asked for as if it were new."""
         sink.record(SOURCE, JANUARY, Absent())
         known = sink.known(SOURCE)[JANUARY.key]
 
@@ -148,6 +151,7 @@ class RawFilesContract(Contract):
     def test_a_partition_that_the_source_denies_stays_in_use(
         self, sink: Sink, declared: Declared, folder: Path
     ) -> None:
+        """It drops the file although `Absent.removed` is false."""
         good = fetched(folder, JANUARY, OLD)
         sink.record(SOURCE, JANUARY, good)
         sink.record(SOURCE, JANUARY, Absent(reason="the server answers 410"))
@@ -162,6 +166,7 @@ class RawFilesContract(Contract):
     def test_a_denied_partition_that_is_there_again_is_denied_no_more(
         self, sink: Sink, folder: Path, answer: str
     ) -> None:
+        """It never sets `denied` back."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, JANUARY, Absent())
         answers: dict[str, FetchResult] = {
@@ -177,6 +182,7 @@ class RawFilesContract(Contract):
     def test_a_partition_that_was_taken_away_is_out_of_use_until_it_comes_back(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It keeps the file in use, or its ETag."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, JANUARY, Absent(removed=True))
         gone = sink.known(SOURCE)[JANUARY.key]
@@ -187,6 +193,7 @@ class RawFilesContract(Contract):
         assert in_use(sink) == OLD
 
     def test_a_changed_file_replaces_the_one_in_use(self, sink: Sink, folder: Path) -> None:
+        """It keeps the first file of a partition."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, NEW, etag='"2"'))
 
@@ -196,6 +203,7 @@ class RawFilesContract(Contract):
     def test_the_same_file_again_changes_nothing_but_when_it_was_checked(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It keeps the file twice, or reorders its history."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         first = sink.known(SOURCE)[JANUARY.key]
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
@@ -208,6 +216,7 @@ class RawFilesContract(Contract):
     def test_a_refused_fetch_leaves_the_file_before_it_in_use(
         self, sink: Sink, folder: Path, content: bytes | None
     ) -> None:
+        """It forgets the file in use, or keeps its ETag for the refused one."""
         good = fetched(folder, JANUARY, OLD)
         sink.record(SOURCE, JANUARY, good)
         sink.record(SOURCE, JANUARY, refused(folder, content))
@@ -222,6 +231,7 @@ class RawFilesContract(Contract):
     def test_a_partition_of_which_nothing_could_be_used_is_not_absent(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It records a refused file as absent."""
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         known = sink.known(SOURCE)[JANUARY.key]
 
@@ -231,6 +241,7 @@ class RawFilesContract(Contract):
     def test_what_was_refused_stays_refused_while_it_is_unchanged(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It forgets the refusal with `Unchanged`."""
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         sink.record(SOURCE, JANUARY, Unchanged(etag='"bad"', last_modified=None))
         known = sink.known(SOURCE)[JANUARY.key]
@@ -240,6 +251,7 @@ class RawFilesContract(Contract):
         assert known.refused == "is not a zip archive"
 
     def test_a_good_file_after_a_refused_one_is_in_use(self, sink: Sink, folder: Path) -> None:
+        """It never forgets a refusal."""
         sink.record(SOURCE, JANUARY, refused(folder, b"<html>"))
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
 
@@ -250,6 +262,7 @@ class RawFilesContract(Contract):
     def test_a_kept_file_that_cannot_be_loaded_gives_way_to_the_one_before_it(
         self, sink: Sink, declared: Declared, folder: Path
     ) -> None:
+        """It keeps only the newest file of a partition."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         bad = fetched(folder, JANUARY, NEW, etag='"2"')
         sink.record(SOURCE, JANUARY, bad)
@@ -265,6 +278,7 @@ class RawFilesContract(Contract):
     def test_a_kept_file_that_cannot_be_loaded_and_had_none_before_it_is_refused(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It goes on using the file, or takes the partition for absent."""
         bad = fetched(folder, JANUARY, OLD)
         sink.record(SOURCE, JANUARY, bad)
         sink.refuse(SOURCE, bad.raw, "has the wrong columns")
@@ -275,6 +289,7 @@ class RawFilesContract(Contract):
         assert known.etag == '"1"'
 
     def test_refusing_twice_changes_nothing_more(self, sink: Sink, folder: Path) -> None:
+        """It refuses the file that came into use instead."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         bad = fetched(folder, JANUARY, NEW)
         sink.record(SOURCE, JANUARY, bad)
@@ -286,14 +301,18 @@ class RawFilesContract(Contract):
         assert in_use(sink) == OLD
 
     def test_partitions_and_sources_do_not_mix(self, sink: Sink, folder: Path) -> None:
+        """It keeps the records of all sources in one place."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, FEBRUARY, fetched(folder, FEBRUARY, NEW))
+        march = replace(JANUARY, key="2026-03")
+        sink.record("other", march, fetched(folder, march, b"march"))
         other = fetched(folder, JANUARY, b"other")
         sink.record("other", JANUARY, other)
 
         assert set(sink.known(SOURCE)) == {JANUARY.key, FEBRUARY.key}
         assert in_use(sink, JANUARY) == OLD
         assert in_use(sink, FEBRUARY) == NEW
+        assert set(sink.known("other")) == {JANUARY.key, march.key}
         assert sink.known("other")[JANUARY.key].raw == other.raw
 
     @pytest.mark.parametrize(
@@ -309,6 +328,7 @@ class RawFilesContract(Contract):
     def test_any_key_and_file_name_can_be_kept(
         self, sink: Sink, folder: Path, key: str, file: str
     ) -> None:
+        """It makes a path of a key or a file name as it is."""
         odd = Partition(key=key, url=JANUARY.url, file=file)
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         sink.record(SOURCE, odd, fetched(folder, odd, NEW))
@@ -321,6 +341,7 @@ class RawFilesContract(Contract):
     def test_a_file_that_is_not_what_was_fetched_is_not_kept(
         self, sink: Sink, folder: Path
     ) -> None:
+        """It does not compare the size or the hash with the `RawFile`."""
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         torn = fetched(folder, JANUARY, NEW)
         torn.path.write_bytes(NEW[:100])
@@ -332,6 +353,7 @@ class RawFilesContract(Contract):
     def test_killed_while_recording_it_keeps_the_old_file_or_the_new_one(
         self, declared: Declared, folder: Path
     ) -> None:
+        """It records first and keeps the file afterwards."""
         package = self.package or self.module
         sink = declared.open()
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
@@ -362,6 +384,7 @@ class RawFilesContract(Contract):
         assert '"1"' in seen, "no kill came before the record of the file"
 
     def test_killed_while_refusing_it_goes_on(self, declared: Declared, folder: Path) -> None:
+        """It moves the file away before it records the refusal."""
         package = self.package or self.module
         sink = declared.open()
         last = fetched(folder, FEBRUARY, OLD)
@@ -380,6 +403,7 @@ class RawFilesContract(Contract):
             assert after.known(SOURCE)[JANUARY.key].refused == "has the wrong columns"
 
     def test_a_full_disk_is_told_and_harms_nothing(self, declared: Declared, folder: Path) -> None:
+        """It writes over the record in place, or lets an OSError through."""
         sink = declared.open()
         sink.record(SOURCE, JANUARY, fetched(folder, JANUARY, OLD))
         for limit in (0, 100, 1000):

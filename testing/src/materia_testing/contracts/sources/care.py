@@ -36,7 +36,7 @@ def contents(folder: Path) -> Mapping[str, str]:
 class CareContract(Contract):
     """What a source keeps to beside its answers."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     @pytest.fixture
     def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -1,7 +1,5 @@
 """Listing and fetching partitions: the first half of `SourceContract`."""
 
-# ruff: noqa: D102 -- the name of a test is its sentence
-
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -52,13 +50,14 @@ def fetch_elsewhere(declared: Declared, partition: Partition, folder: Path) -> F
 class FetchContract(TransferContract):
     """The promises of `partitions` and `fetch`."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     module: str
 
     def test_partitions_are_listed_oldest_first_and_each_once(
         self, source: Source, world: World
     ) -> None:
+        """It does not sort, or lists a partition that is new and due twice."""
         asked = source.partitions(PartitionsRequest(known={}, now=world.now))
         keys = [partition.key for partition in asked]
 
@@ -67,6 +66,7 @@ class FetchContract(TransferContract):
         assert all(partition.url and partition.file for partition in asked)
 
     def test_partitions_are_the_same_when_asked_again(self, source: Source, world: World) -> None:
+        """It keeps what it listed, or reads another clock than `request.now`."""
         request = PartitionsRequest(known={}, now=world.now)
 
         assert list(source.partitions(request)) == list(source.partitions(request))
@@ -74,6 +74,7 @@ class FetchContract(TransferContract):
     def test_everything_leaves_no_partition_out(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It ignores `request.everything`."""
         known = {}
         for key in world.keys:
             world.publish(key, 1)
@@ -90,6 +91,7 @@ class FetchContract(TransferContract):
     def test_what_was_refused_or_denied_is_asked_for_again(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It asks only for what is new, and forgets `known.refused` and `known.denied`."""
         known = {}
         for key in world.keys:
             world.publish(key, 1)
@@ -106,6 +108,7 @@ class FetchContract(TransferContract):
     def test_a_fetched_file_is_what_is_said_of_it(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It hashes something else than the file, or leaves other files in the folder."""
         key = world.keys[0]
         world.publish(key, 1)
         before = datetime.now(UTC)
@@ -125,6 +128,7 @@ class FetchContract(TransferContract):
     def test_received_bytes_are_told_as_they_come(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It does not call `request.received`, or gives it the sum so far."""
         key = world.keys[0]
         world.publish(key, 1)
         received: list[int] = []
@@ -143,6 +147,7 @@ class FetchContract(TransferContract):
     def test_an_etag_that_still_matches_costs_one_request_and_no_bytes(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It does not send If-None-Match, or keeps no ETag in its `RawFile`."""
         key = world.keys[0]
         world.publish(key, 1)
         first = fetch(source, world, key, tmp_path / "first")
@@ -165,6 +170,7 @@ class FetchContract(TransferContract):
     def test_a_changed_file_is_fetched_with_another_content(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It takes what is known for what is there, or `content` is not about the rows."""
         key = world.keys[0]
         world.publish(key, 1)
         first = fetch(source, world, key, tmp_path / "first")
@@ -179,6 +185,7 @@ class FetchContract(TransferContract):
     def test_the_same_bytes_published_again_are_the_same_file(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It packs or rewrites the file, so that its hash changes."""
         key = world.keys[0]
         world.publish(key, 1)
         first = fetch(source, world, key, tmp_path / "first")
@@ -193,6 +200,7 @@ class FetchContract(TransferContract):
     def test_the_same_rows_in_other_bytes_have_the_same_content(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """`content` is the hash of the packed file."""
         needs(world, "rewrap")
         key = world.keys[0]
         world.publish(key, 1)
@@ -208,6 +216,7 @@ class FetchContract(TransferContract):
     def test_a_partition_that_is_not_there_is_absent(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It raises for status 404 or 410, or leaves an empty file."""
         world.publish(world.keys[0], 1)
         never = fetch(source, world, world.keys[1], tmp_path / "never")
         world.remove(world.keys[0])
@@ -220,6 +229,7 @@ class FetchContract(TransferContract):
     def test_a_place_that_cannot_be_reached_is_an_error_and_not_an_absence(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It returns `Absent` for a server error, or the message has no address."""
         for key in world.keys:
             world.publish(key, 1)
         partition = partition_of(source, world, world.keys[0])
@@ -234,6 +244,7 @@ class FetchContract(TransferContract):
     def test_an_answer_that_breaks_off_never_stays_under_its_final_name(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It downloads to the final name, or does not compare the length."""
         needs(world, "break_off")
         key = world.keys[0]
         world.publish(key, 1)
@@ -254,6 +265,7 @@ class FetchContract(TransferContract):
     def test_killed_while_fetching_no_part_stays_under_the_final_name(
         self, source: Source, declared: Declared, world: World, tmp_path: Path
     ) -> None:
+        """It writes to the final name and not to a temporary file that it renames."""
         key = world.keys[0]
         world.publish(key, 1)
         partition = partition_of(source, world, key)
@@ -287,6 +299,7 @@ class FetchContract(TransferContract):
     def test_several_partitions_are_fetched_at_once(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It keeps the file of a fetch in an attribute that threads share."""
         for key in world.keys:
             world.publish(key, 1)
         with ThreadPoolExecutor(len(world.keys)) as pool:
@@ -300,6 +313,7 @@ class FetchContract(TransferContract):
     def test_a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It raises for a bad file, commits half of it, or says no reason."""
         assert world.damages, "a world has at least one way to damage a file"
         first, second, third = world.keys
         good = [keep_edition(source, world, key, 1, tmp_path) for key in (first, third)]

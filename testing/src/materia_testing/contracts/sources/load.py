@@ -1,7 +1,5 @@
 """Loading files into rows: the second half of `SourceContract`."""
 
-# ruff: noqa: D102 -- the name of a test is its sentence
-
 from __future__ import annotations
 
 import shutil
@@ -38,13 +36,14 @@ def loaded_at_once(source: Source, world: World, files: Sequence[Kept], database
 class LoadContract(Contract):
     """The promises of `load` and `models`."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     module: str
 
     def test_editions_differ_in_what_is_loaded(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It loads the same rows for different files, or `World.read` reads another table."""
         one = keep_edition(source, world, world.keys[0], 1, tmp_path)
         two = keep_edition(source, world, world.keys[0], 2, tmp_path)
         other = keep_edition(source, world, world.keys[1], 1, tmp_path)
@@ -95,6 +94,7 @@ class LoadContract(Contract):
     def test_loading_twice_does_nothing_the_second_time(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It does not compare `content` with what is loaded."""
         files = [keep_edition(source, world, key, 1, tmp_path) for key in world.keys]
         database = tmp_path / "materia.duckdb"
         load(source, database, files, tmp_path / "scratch")
@@ -108,6 +108,7 @@ class LoadContract(Contract):
     def test_what_differs_from_what_is_published_is_affected_until_it_is_published(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """`affected` compares with the load before, and not with `request.published`."""
         a, b, _ = world.keys
         old = [keep_edition(source, world, key, 1, tmp_path) for key in (a, b)]
         database, published = tmp_path / "materia.duckdb", tmp_path / "published.duckdb"
@@ -128,6 +129,7 @@ class LoadContract(Contract):
     def test_killed_before_any_line_of_loading_the_next_load_goes_on(
         self, source: Source, declared: Declared, world: World, tmp_path: Path
     ) -> None:
+        """It notes a partition as loaded in another transaction than its rows."""
         old, new = self._two_states(source, world, tmp_path)
         start, database = tmp_path / "start.duckdb", tmp_path / "materia.duckdb"
         expected = loaded_at_once(source, world, new, tmp_path / "new.duckdb")
@@ -162,6 +164,7 @@ class LoadContract(Contract):
     def test_killed_at_any_moment_the_next_load_goes_on(
         self, source: Source, declared: Declared, world: World, tmp_path: Path
     ) -> None:
+        """It notes a partition as loaded in another transaction than its rows."""
         old, new = self._two_states(source, world, tmp_path)
         start, database = tmp_path / "start.duckdb", tmp_path / "materia.duckdb"
         expected = loaded_at_once(source, world, new, tmp_path / "new.duckdb")
@@ -181,6 +184,7 @@ class LoadContract(Contract):
     def test_a_full_disk_harms_no_later_load(
         self, source: Source, declared: Declared, world: World, tmp_path: Path
     ) -> None:
+        """It swallows an error of the database."""
         old, new = self._two_states(source, world, tmp_path)
         start, database = tmp_path / "start.duckdb", tmp_path / "materia.duckdb"
         expected = loaded_at_once(source, world, new, tmp_path / "new.duckdb")
@@ -203,6 +207,7 @@ class LoadContract(Contract):
         assert refused, "no write failed, so nothing was tested"
 
     def test_models_are_a_folder_of_sqlmesh_models_or_none(self, source: Source) -> None:
+        """It returns a folder that is not in the package."""
         folder = source.models()
         if folder is not None:
             files = [path for path in folder.rglob("*") if path.suffix in {".sql", ".py"}]

@@ -1,7 +1,5 @@
 """ETags, 304 answers and broken transfers: further promises of `fetch`."""
 
-# ruff: noqa: D102 -- the name of a test is its sentence
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -32,11 +30,12 @@ def needs(world: World, ability: str) -> None:
 class TransferContract(Contract):
     """The promises of `fetch` about validators and broken transfers."""
 
-    section = "a-source"
+    section = "a-source-of-your-own-code"
 
     def test_what_is_asked_for_without_validators_is_read_again(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It compares with the file in use though no ETag was given."""
         key = world.keys[0]
         world.publish(key, 1)
         first = fetch(source, world, key, tmp_path / "first")
@@ -54,6 +53,7 @@ class TransferContract(Contract):
     def test_not_modified_is_not_believed_of_another_file(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It believes a 304 whose ETag is not the one that it sent."""
         needs(world, "contradict")
         key = world.keys[0]
         world.publish(key, 2)
@@ -72,6 +72,7 @@ class TransferContract(Contract):
     def test_an_answer_that_ends_early_without_a_length_is_not_taken_for_the_file(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It takes the end of a connection for the end of the file."""
         needs(world, "tear")
         key = world.keys[0]
         world.publish(key, 1)
@@ -96,6 +97,7 @@ class TransferContract(Contract):
     def test_a_refused_file_that_is_still_there_costs_no_bytes(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It forgets the ETag of a file that it refused."""
         key = world.keys[0]
         refused = None
         for how in world.damages:
@@ -119,6 +121,7 @@ class TransferContract(Contract):
     def test_a_refused_file_that_nothing_confirmed_is_read_again(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
+        """It answers from memory for a file that it refused once."""
         key = world.keys[0]
         for how in world.damages:
             world.damage(key, how)

@@ -6,7 +6,7 @@ RUN = $(UV) run --group dev
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
 .PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone iceberg-parts build \
-	build-artifact sqlmesh-plan push docs bench bench-rented sweep run check clean
+	build-artifact sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -16,7 +16,7 @@ lint:  ## Check format, lint, types, imports, the lock file and the CI file.
 	$(UV) lock --check
 	$(RUN) ruff format --check
 	$(RUN) ruff check
-	$(RUN) --group iceberg mypy
+	$(RUN) --group iceberg --group infra mypy
 	$(UV) run --group dev --group lint --group iceberg lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 
@@ -68,6 +68,12 @@ build-artifact:  ## Build what a machine runs into OUT; FOR="--stage extract" or
 push:  ## Check the secrets, then push what runs of CHANNEL use.
 	$(UV) run $(RENTING) materia secrets check
 	$(UV) run $(RENTING) materia artifact push --channel $(CHANNEL)
+
+infra:  ## Make what infra/ describes: `pulumi up` of STACK.
+	$(UV) run --group infra pulumi -C infra up --yes --stack $(STACK)
+
+infra-preview:  ## Show what `make infra` would change in STACK, and change nothing.
+	$(UV) run --group infra pulumi -C infra preview --diff --stack $(STACK)
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py

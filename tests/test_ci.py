@@ -38,6 +38,22 @@ def event(source: str, branch: str | None = "main", **more: Any) -> Event:
 
 TABLE = {
     "main pushed": (event("push"), [*CODE, "pages", "deploy:r2"]),
+    "main pushed with a change of the infrastructure": (
+        event("push", changed=("infra/materia_infra/storage.py",)),
+        [*CODE, "pages", "deploy:r2", "deploy:infra"],
+    ),
+    "a change of the infrastructure without a pipeline of one's own": (
+        event("push", changed=("infra/Pulumi.prod.yaml",), present=("README.md",)),
+        [*CODE, "pages"],
+    ),
+    "a branch that changes the infrastructure": (
+        event("push", "feature", changed=("infra/materia_infra/storage.py",)),
+        ELSEWHERE,
+    ),
+    "a merge request that changes the infrastructure": (
+        event("merge_request_event", None, changed=("infra/materia_infra/storage.py",)),
+        ELSEWHERE,
+    ),
     "main pushed without a pipeline of one's own": (
         event("push", present=("README.md",)),
         [*CODE, "pages"],
@@ -63,6 +79,10 @@ TABLE = {
     "the schedule of runs": (event("schedule", TASK="run"), ["run"]),
     "the schedule of checks": (event("schedule", TASK="check"), ["check"]),
     "a schedule with a mistyped task": (event("schedule", TASK="swep"), []),
+    "a push with a task that changes the infrastructure": (
+        event("push", changed=("infra/materia_infra/storage.py",), TASK="sweep"),
+        [],
+    ),
     "a push with a task": (event("push", TASK="sweep"), []),
     "a sweep by hand is started as a schedule": (event("web", TASK="sweep"), []),
 }
@@ -102,6 +122,13 @@ def test_expressions_mean_what_gitlab_says(expression: str, *, true: bool) -> No
     assert evaluate(expression, {"A": "x", "EMPTY": ""}) is true
 
 
+def test_the_infrastructure_is_deployed_by_hand_after_a_failure() -> None:
+    by_hand = [rule for rule in DOCUMENT["deploy:infra"]["rules"] if rule.get("when") == "manual"]
+
+    assert [rule["if"].split(" && ")[0] for rule in by_hand] == ['$CI_PIPELINE_SOURCE == "web"']
+    assert by_hand[0]["allow_failure"]
+
+
 def test_every_job_is_a_target_of_make() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = [job["script"] for name, job in DOCUMENT.items() if "script" in job]
@@ -128,7 +155,8 @@ def test_the_only_secret_that_the_file_asks_for_is_the_token_of_pulumi() -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["test-cli", "test-coverage", "test-sqlmesh", "push", "docs", "sweep", "run", "check"]
+    "target",
+    ["test-cli", "test-coverage", "test-sqlmesh", "push", "docs", "infra", "sweep", "run", "check"],
 )
 def test_make_knows_how_to_do_it(target: str) -> None:
     done = subprocess.run(

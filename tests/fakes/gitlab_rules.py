@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GLOBAL = {"stages", "workflow", "default", "variables", "include", "image", "cache"}
-KNOWN = {"if", "when", "exists", "changes"}
+KNOWN = {"if", "when", "exists", "changes", "allow_failure"}
 TOKEN = re.compile(r'\s*(?:(\$\w+)|"([^"]*)"|(==|!=|&&|\|\||\(|\))|(null))')
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from materia_runner.cli.commands.deployment.enroll import ENROLL_EPILOG, enroll
 from materia_runner.cli.context import (
     load_environment,
     load_pipeline,
@@ -241,6 +242,9 @@ def remove(
         echo(f"deleted {systemd.folder / name}")
     if not gone:
         echo(f"no schedule of {pipeline.name} is installed in {systemd.folder}")
+
+
+app.command("enroll", cls=Command, epilog=ENROLL_EPILOG)(enroll)
 
 
 def _loaded(context: typer.Context, config: Path | None) -> tuple[Registry, Pipeline]:

@@ -1,0 +1,1 @@
+"""Infrastructure as code with Pulumi, for what outlives a run."""

@@ -1,0 +1,39 @@
+"""The environment of Pulumi ESC that runs read their secrets from, as text. Pure.
+
+It holds no secret: what people typed is in the environment `accounts`, what Pulumi made is in the
+outputs of this stack, and ESC puts both together when the environment is opened.
+"""
+
+from __future__ import annotations
+
+from materia_infra.settings import Settings
+
+ACCOUNTS = "accounts"
+STACK = "materia-infra"
+
+
+def environment_text(settings: Settings) -> str:
+    """The definition of the environment, as YAML."""
+    variables = {
+        "HCLOUD_TOKEN": "${hetzner.workers}",  # of the workers' project, never of the supervisor's
+        "AWS_ACCESS_KEY_ID": "${stacks.infra.artifactsKeyId}",
+        "AWS_SECRET_ACCESS_KEY": "${stacks.infra.artifactsKeySecret}",
+    }
+    if settings.catalog:
+        variables |= {
+            "ICEBERG_TOKEN": "${stacks.infra.catalogToken}",
+            "ICEBERG_BUCKET_KEY": "${stacks.infra.catalogKeyId}",
+        }
+    lines = [
+        "imports:",
+        f"  - {settings.project}/{ACCOUNTS}",
+        "values:",
+        "  stacks:",
+        "    fn::open::pulumi-stacks:",
+        "      stacks:",
+        "        infra:",
+        f"          stack: {STACK}/{settings.stack}",
+        "  environmentVariables:",
+        *(f"    {name}: {value}" for name, value in variables.items()),
+    ]
+    return "\n".join([*lines, ""])

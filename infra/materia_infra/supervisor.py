@@ -1,0 +1,56 @@
+"""The supervisor at Hetzner: a server, its firewall, and the key of who enrolls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_hcloud as hcloud
+
+from materia_infra.settings import Settings, Supervisor, public_part
+from materia_infra.user_data import user_data
+
+# Not materia's own labels: a sweep must never take it for a worker.
+LABELS = {"role": "materia-supervisor"}
+
+
+def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulumi.Output[str]]:
+    """Make the supervisor; returns what is needed to enroll it."""
+    key = hcloud.SshKey(
+        "operator",
+        name=f"materia-operator-{settings.stack}",
+        public_key=wanted.login_key,
+        labels=LABELS,
+    )
+    firewall = hcloud.Firewall(
+        "supervisor",
+        name=f"materia-supervisor-{settings.stack}",
+        labels=LABELS,
+        rules=[
+            hcloud.FirewallRuleArgs(
+                direction="in",
+                protocol="tcp",
+                port="22",
+                source_ips=list(wanted.ssh_from),
+                description="enroll and repair",
+            )
+        ]
+        if wanted.ssh_from
+        else [],  # without a rule, nothing gets in
+    )
+    server = hcloud.Server(
+        "supervisor",
+        name=f"materia-supervisor-{settings.stack}",
+        server_type=wanted.server_type,
+        image=wanted.image,
+        location=wanted.location,
+        labels=LABELS,
+        ssh_keys=[key.id],
+        firewall_ids=[firewall.id.apply(int)],
+        public_nets=[hcloud.ServerPublicNetArgs(ipv4_enabled=wanted.ipv4, ipv6_enabled=True)],
+        user_data=pulumi.Output.secret(user_data(wanted)),
+    )
+    return {
+        "supervisorAddress": server.ipv4_address if wanted.ipv4 else server.ipv6_address,
+        "supervisorHostKey": pulumi.Output.from_input(public_part(wanted.host_key)),
+    }

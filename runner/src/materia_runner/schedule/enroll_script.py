@@ -1,0 +1,142 @@
+"""What `materia schedule enroll` runs on the supervisor, as root: the standard library alone.
+
+The order comes as one line of JSON on standard input, as it has secrets. Each step can be repeated.
+It answers with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+RELEASES = Path("/opt/materia/releases")
+CURRENT = Path("/opt/materia/current")
+SECRETS = Path("/etc/materia")
+STATE = Path("/var/lib/materia")
+HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key")
+KEPT_RELEASES = 2
+
+
+def main() -> None:
+    """Carry out the order."""
+    order = json.loads(sys.stdin.readline())
+    answer = {"install": install, "new-key": new_key, "use-key": use_key}[order["do"]](order)
+    print(json.dumps(answer), flush=True)  # noqa: T201 -- the answer
+
+
+def install(order: dict[str, Any]) -> dict[str, Any]:
+    """Unpacked release, configuration and secrets in their places, and the timers started."""
+    user, name = order["user"], order["name"]
+    make_user(user)
+    release = place_release(Path.home() / order["unpacked"], order["sha256"])
+    directory = STATE / name
+    owner = pwd.getpwnam(user)
+    for folder in (STATE, directory):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    config = directory / "materia.toml"
+    write(config, order["config"], mode=0o644)
+    SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(SECRETS / f"{name}.env", order["secrets"], mode=0o600)
+    swap_link(release)
+    done = subprocess.run(
+        [
+            *(shutil.which("python3") or "python3", "-P", "-m", "materia_runner"),
+            *("schedule", "install", "--system", "--user", user, "--config", str(config)),
+        ],
+        env={"PATH": os.environ["PATH"], "HOME": "/root", "PYTHONPATH": str(CURRENT / "lib")},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    remove_old_releases(release)
+    said = done.stderr if done.returncode else done.stdout
+    return {"code": done.returncode, "said": said}
+
+
+def make_user(user: str) -> None:
+    """Make the user of the runs, who cannot log in."""
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        command = ["useradd", "--system", "--home-dir", str(STATE), "--shell", "/usr/sbin/nologin"]
+        subprocess.run([*command, user], check=True)
+
+
+def place_release(unpacked: Path, sha256: str) -> Path:
+    """Move an unpacked release to where all users can read it."""
+    release = RELEASES / sha256
+    if not release.is_dir():
+        RELEASES.mkdir(mode=0o755, parents=True, exist_ok=True)
+        part = RELEASES / f".{sha256}"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(unpacked, part, symlinks=True)
+        part.chmod(0o755)
+        subprocess.run(["/bin/chmod", "-R", "a+rX", str(part)], check=True)
+        part.rename(release)
+    shutil.rmtree(unpacked, ignore_errors=True)
+    return release
+
+
+def swap_link(release: Path) -> None:
+    """Let `current` point to the release, atomically."""
+    part = CURRENT.with_name(".current")
+    part.unlink(missing_ok=True)
+    part.symlink_to(release)
+    part.rename(CURRENT)
+
+
+def remove_old_releases(current: Path) -> None:
+    """Keep the current release and the one before it."""
+    others = [one for one in RELEASES.iterdir() if one != current]
+    others.sort(key=lambda one: one.stat().st_mtime, reverse=True)
+    for one in others[KEPT_RELEASES - 1 :]:
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def write(path: Path, text: str, *, mode: int) -> None:
+    """Write a file of root's as a whole; it is never readable to others before it has its mode."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.chmod(mode)
+    part.rename(path)
+
+
+def new_key(_order: dict[str, Any]) -> dict[str, Any]:
+    """Make a host key on this machine, beside the one in use; answers its public part."""
+    part = HOST_KEY.with_name("materia_next_host_key")
+    for file in (part, part.with_suffix(".pub")):
+        file.unlink(missing_ok=True)
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(part)]
+    subprocess.run(command, check=True)
+    kind, public, *_ = part.with_suffix(".pub").read_text().split()
+    return {"public": f"{kind} {public}"}
+
+
+def use_key(_order: dict[str, Any]) -> dict[str, Any]:
+    """Use the key of `new_key` from now on, and keep cloud-init from writing the old one again."""
+    part = HOST_KEY.with_name("materia_next_host_key")
+    part.with_suffix(".pub").rename(HOST_KEY.with_suffix(".pub"))
+    part.rename(HOST_KEY)
+    for unit in ("ssh", "sshd"):
+        command = ["systemctl", "reload", unit]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        return {"reloaded": False}
+    return {"reloaded": True}
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,11 @@
 
     uv run --all-extras --group dev python benchmarks/transform.py --other CHECKOUT [--rows R]
 
-Cases: the sample in an empty folder, and a new month on top of two, models unchanged. *CHECKOUT* is
-a folder with another version of this repository and its `.venv`. The cases of both alternate, and
-the least of each counts: another program on the machine only ever adds to it.
+Cases: the sample in an empty folder of a user who never ran materia, a new month on top of two,
+models unchanged, and the transform stage of that month alone. *CHECKOUT* is a folder with another
+version of this repository and its `.venv`. The cases of both alternate, and the least of each
+counts: another program on the machine only ever adds to it. The floor of the transform is plain
+DuckDB that runs the statements and audits of the same models.
 """
 
 from __future__ import annotations
@@ -23,13 +25,18 @@ PROJECT = "transform/sqlmesh_materia"
 MONTHS = 3
 
 
-def cpu_seconds(folder: Path, *command: str | Path) -> float:
+def cpu_seconds(folder: Path, *command: str | Path, home: Path | None = None) -> float:
     """User and system time of a command and all that it starts; it sees nothing of this user's.
+
+    Args:
+        folder: Folder to run it in.
+        command: The command.
+        home: Home of its user; one beside *folder* when None.
 
     Raises:
         SystemExit: it failed; its last words are shown.
     """
-    home = folder.with_name("home")
+    home = home or folder.with_name("home")
     home.mkdir(exist_ok=True)
     log = folder.with_suffix(".log")
     with log.open("wb") as out:
@@ -79,15 +86,39 @@ class Version:
         put(archives[-1], mirror)
 
     def sample(self) -> float:
-        """The sample, in an empty folder."""
-        return cpu_seconds(self.fresh("sample"), self.materia, "run", "--sample")
+        """The sample, in an empty folder, for a new user."""
+        home = self.folder / "new user"
+        shutil.rmtree(home, ignore_errors=True)
+        return cpu_seconds(self.fresh("sample"), self.materia, "run", "--sample", home=home)
 
     def month(self) -> float:
         """A new month on top of the others."""
+        return cpu_seconds(self._after(), self.materia, "run")
+
+    def transform(self) -> float:
+        """The transform stage of that month."""
+        after = self._after()
+        cpu_seconds(after, self.materia, "pipeline", "run", "extract")
+        return cpu_seconds(after, self.materia, "pipeline", "run", "transform")
+
+    def _after(self) -> Path:
+        """The folder before the month was fetched."""
         after = self.folder / "after"
         shutil.rmtree(after, ignore_errors=True)
         shutil.copytree(self.folder / "before", after)
-        return cpu_seconds(after, self.materia, "run")
+        return after
+
+    def floor(self) -> float:
+        """Models and audits of the month in plain DuckDB, from the statements of the last run."""
+        recorded = max(
+            (self.folder / "home/.cache/materia/builds").glob("*.json"),
+            key=lambda path: path.stat().st_mtime,
+        )
+        database = self.folder / "floor.duckdb"
+        shutil.copyfile(self.folder / "after/materia.duckdb", database)
+        case = HERE / "cases/models_alone.py"
+        python = self.materia.with_name("python")
+        return cpu_seconds(self.folder / "after", python, case, database, recorded)
 
 
 def put(archive: Path, mirror: Path) -> None:
@@ -121,13 +152,20 @@ def main() -> None:
         for version in versions.values():
             version.prepare(archives)
         print("| CPU | other | this | ratio |\n| --- | ---: | ---: | ---: |")
-        for title, case in (("the sample", Version.sample), ("a month", Version.month)):
+        cases = {
+            "the sample": Version.sample,
+            "a month": Version.month,
+            "its transform": Version.transform,
+        }
+        for title, case in cases.items():
             times: dict[str, list[float]] = {key: [] for key in versions}
             for _ in range(options.repetitions):
                 for key, version in versions.items():
                     times[key].append(case(version))
             other, this = min(times["other"]), min(times["this"])
             print(f"| {title} | {other:.2f} s | {this:.2f} s | {this / other:.2f} |", flush=True)
+        floor = min(versions["this"].floor() for _ in range(options.repetitions))
+        print(f"| its models and audits, plain DuckDB | | {floor:.2f} s | |")
 
 
 if __name__ == "__main__":

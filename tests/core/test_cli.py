@@ -286,7 +286,9 @@ def test_the_line_of_progress_names_stage_phase_counts_and_time() -> None:
         Progress(phase="fetch", done=24_140_000, total=None, unit="bytes"),
     ]
 
-    assert progress_line("extract", newest, 7.2) == "extract  fetch 3/230 partitions, 24.1 MB  7 s"
+    assert progress_line("extract", newest, 7.2) == (
+        "extract  fetch [----------] 3/230 partitions, 24.1 MB  7 s"
+    )
     assert progress_line("extract", [], 0) == "extract  0 s"
 
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 from fakes.workshop import wait_until
-from materia_runner.cli.output.progress import EventLines, ProgressDisplay, progress_line
+from materia_runner.cli.output.progress import DOING, EventLines, ProgressDisplay, progress_line
 from materia_runner.messages.events import Event, Log, Machine, MachineState, Progress, Spent
 
 PLAIN = {"NO_COLOR": "1"}
@@ -58,8 +58,35 @@ def test_the_line_tells_the_stage_its_progress_time_money_and_machine() -> None:
     line = progress_line("extract", progress, 67.2, where="hetzner cpx32 in fsn1", spent=spent)
 
     assert line == (
-        "extract  fetch 3/230 partitions, 24.1 MB  1 min 7 s  0.0577 EUR  hetzner cpx32 in fsn1"
+        "extract  fetch [----------] 3/230 partitions, 24.1 MB  1 min 7 s  0.0577 EUR  "
+        "hetzner cpx32 in fsn1"
     )
+
+
+def test_the_line_has_a_rate_and_an_estimate_once_they_are_steady() -> None:
+    progress = [
+        Progress(phase="fetch", done=20, total=80, unit="partitions"),
+        Progress(phase="fetch", done=24_000_000, total=None, unit="bytes"),
+    ]
+
+    assert progress_line("extract", progress, 15, phase_seconds=10) == (
+        "extract  fetch [##--------] 20/80 partitions, 24.0 MB, 2.4 MB/s, about 30 s left  15 s"
+    )
+    assert "left" not in progress_line("extract", progress, 15, phase_seconds=1)
+
+
+def test_a_phase_without_progress_has_words_for_what_happens() -> None:
+    terminal = Terminal()
+    with ProgressDisplay(terminal, PLAIN, quiet=False) as live:
+        said = []
+        for state in ("asked", "created", "ready"):
+            live.observe("extract", machine(state))
+            words = DOING[state]
+            wait_until(lambda words=words: words in terminal.last(), "it says what happens")
+            said.append(terminal.last())
+
+    assert re.match(r"extract  renting  \d s", said[0])
+    assert re.match(r"extract  waiting until the machine answers  \d s", said[1])
 
 
 def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> None:
@@ -73,9 +100,9 @@ def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> No
         wait_until(lambda: "hetzner" not in terminal.last(), "the machine has left the line")
         after = terminal.last()
 
-    assert re.match(r"transform  load 1/3 partitions  \d s", line)
+    assert re.match(r"transform  load 1/3 partitions  \d s", line)  # no room for a bar
     assert line.endswith("0.0577 EUR  hetzner cpx32 in fsn1")
-    assert re.match(r"transform  load 1/3 partitions  \d s", after)
+    assert re.match(r"transform  load \[###-------\] 1/3 partitions  \d s", after)
     assert terminal.last() == "", "nothing of the line is left in the end"
 
 

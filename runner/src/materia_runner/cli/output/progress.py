@@ -31,7 +31,16 @@ from materia_runner.messages.events import (
 )
 
 BEAT_SECONDS = 0.2
+BAR = 10  # characters of the bar between its brackets
+# Before that, a rate says little.
+STEADY_SECONDS = 2.0
 CLEAR = "\r\x1b[K"
+# What happens between two states of a machine, which has no progress of its own.
+DOING = {
+    "asked": "renting",
+    "created": "waiting until the machine answers",
+    "ready": "preparing the machine",
+}
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -51,6 +60,8 @@ class ProgressDisplay:
         self._stage = ""
         self._newest: dict[str, Progress] = {}
         self._where = ""
+        self._doing = ""
+        self._phase_started = time.monotonic()
         self._spent: Spent | None = None
         self._started = time.monotonic()
         self._ended = threading.Event()
@@ -85,10 +96,11 @@ class ProgressDisplay:
         with self._lock:
             if stage != self._stage and not _of_a_machine(event):
                 self._stage, self._newest, self._started = stage, {}, time.monotonic()
+                self._doing = "starting"
             match event:
                 case Progress():
-                    if any(other.phase != event.phase for other in self._newest.values()):
-                        self._newest = {}
+                    if all(other.phase != event.phase for other in self._newest.values()):
+                        self._newest, self._phase_started = {}, time.monotonic()
                     self._newest[event.unit] = event
                 case Log():
                     if event.level == "warning":
@@ -96,7 +108,7 @@ class ProgressDisplay:
                     elif self._draws:
                         self._say(event.message)
                 case Result() | Failed():
-                    self._newest = {}
+                    self._newest, self._doing = {}, "finishing"
                 case Machine():
                     self._meet(event)
                 case Spent():
@@ -113,6 +125,7 @@ class ProgressDisplay:
             return
         where = f"{machine.provider} {machine.instance_type} in {machine.place}"
         self._where = where if machine.state in {"created", "ready"} else ""
+        self._doing = DOING.get(machine.state, self._doing)
         if self._quiet:
             return
         if machine.state == "created":
@@ -131,18 +144,27 @@ class ProgressDisplay:
             with self._lock:
                 if not self._stage:
                     continue
-                line = progress_line(
-                    self._stage,
-                    list(self._newest.values()),
-                    time.monotonic() - self._started,
-                    where=self._where,
-                    spent=self._spent,
-                )
                 width = shutil.get_terminal_size().columns - 1
+                line = self._line(bar=True)
+                if len(line) > width:
+                    line = self._line(bar=False)
                 line = (line if line.isprintable() else on_one_line(line))[:width]
                 if self._bold:
                     line = line.replace(self._stage, f"{BOLD}{self._stage}{PLAIN}", 1)
                 self._write(CLEAR + line)
+
+    def _line(self, *, bar: bool) -> str:
+        now = time.monotonic()
+        return progress_line(
+            self._stage,
+            list(self._newest.values()),
+            now - self._started,
+            where=self._where,
+            spent=self._spent,
+            phase_seconds=now - self._phase_started,
+            doing=self._doing,
+            bar=bar,
+        )
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone; the run continues
@@ -162,17 +184,44 @@ def progress_line(
     *,
     where: str = "",
     spent: Spent | None = None,
+    phase_seconds: float = 0,
+    doing: str = "",
+    bar: bool = True,
 ) -> str:
-    """`extract  fetch 3/230 partitions, 24.1 MB  0:07  0.0577 EUR  hetzner cpx32 in fsn1`."""
-    parts = []
+    """The status line of a stage.
+
+    `extract  fetch [#---------] 30/230 partitions, 24.1 MB, 3.4 MB/s, about 47 s left  7 s
+    0.0577 EUR  hetzner cpx32 in fsn1`, on one line.
+
+    Args:
+        stage: Name of the stage.
+        newest: The newest progress of its phase, one for each unit.
+        seconds: Time since the stage began.
+        where: The rented machine, if any.
+        spent: Money spent so far.
+        phase_seconds: Time since the phase began.
+        doing: What happens while there is no progress.
+        bar: Whether there is room for a bar.
+    """
+    drawn, parts, left = "", [], []
     for progress in newest:
         if progress.unit == "bytes":
             parts.append(size(progress.done))
+            if phase_seconds >= STEADY_SECONDS and progress.done:
+                parts.append(f"{size(round(progress.done / phase_seconds))}/s")
         elif progress.total:
-            parts.append(f"{progress.done}/{progress.total} {progress.unit}")
-    phase = [f"{newest[0].phase} {', '.join(parts)}".rstrip()] if newest else []
+            done, total = min(progress.done, progress.total), progress.total
+            drawn = f"[{'#' * (BAR * done // total):-<{BAR}}]"
+            parts.append(f"{progress.done}/{total} {progress.unit}")
+            if phase_seconds >= STEADY_SECONDS and 0 < done < total:
+                left = [f"about {elapsed_text(phase_seconds * (total - done) / done)} left"]
+    phase = (
+        " ".join(filter(None, [newest[0].phase, drawn if bar else "", ", ".join(parts + left)]))
+        if newest
+        else doing
+    )
     money = [money_text(Money(Decimal(spent.amount), spent.currency))] if spent else []
-    return "  ".join([stage, *phase, elapsed_text(seconds), *money, *([where] if where else [])])
+    return "  ".join(filter(None, [stage, phase, elapsed_text(seconds), *money, where]))
 
 
 class EventLines:

@@ -11,7 +11,7 @@ from typing import Any
 
 from materia.forms import TABLE_NAME
 
-from materia_runner.cli.output.text import many, size, table
+from materia_runner.cli.output.text import many, size, table, terminal_columns
 from materia_runner.figures import elapsed_text
 from materia_runner.messages.partition_problems import Problem
 from materia_runner.run.report import RunReport, StageReport
@@ -140,8 +140,10 @@ def _order(published: Mapping[str, Any]) -> tuple[int, int, str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of *text*, cut at a word when it is longer than a line."""
+    """The first sentence of *text*; outside a terminal, which wraps it, cut at a word."""
     import textwrap
 
     sentence = text.partition(". ")[0].partition(": ")[0].strip().removesuffix(".")
+    if terminal_columns() is not None:
+        return sentence
     return textwrap.shorten(sentence, WIDTH, placeholder=" ...")

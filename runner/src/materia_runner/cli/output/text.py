@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
 
 from materia.printable import printable
+
+GAP = "  "
 
 
 def size(count: int) -> str:
@@ -27,13 +34,76 @@ def _cell(text: str) -> str:
     return " ".join(printable(text).splitlines()).replace("\t", " ")
 
 
-def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
-    """A table of aligned columns under their names, without empty columns."""
+def terminal_columns() -> int | None:
+    """Columns of the terminal that shows standard output; None when it goes to a pipe or a file."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def table(rows: Sequence[Sequence[str]], *, head: Sequence[str], columns: int | None = None) -> str:
+    """A table of aligned columns under their names, without empty columns.
+
+    In a terminal that is too narrow, words move to further lines of their cells. Where not even
+    the longest words fit, each row becomes a block of lines with the names of the columns.
+
+    Args:
+        rows: Cells of each row.
+        head: Names of the columns.
+        columns: Characters in a line; those of the terminal when None.
+    """
     rows = [[_cell(text) for text in row] for row in rows]
     kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[row[index] for index in kept] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    limit = columns or terminal_columns()
+    widths = _widths(lines, limit)
+    if widths is None:
+        return "\n".join(_block(lines[0], row, limit or 0) for row in lines[1:])
+    return "\n".join(line for row in lines for line in _wrapped(row, widths))
+
+
+def _widths(lines: Sequence[Sequence[str]], limit: int | None) -> list[int] | None:
+    """Width of each column so that a line has at most *limit* characters; None without such."""
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(_longest_word(cell) for cell in column) for column in columns]
+    while limit is not None and sum(widths) + len(GAP) * (len(widths) - 1) > limit:
+        spare = [width - low for width, low in zip(widths, least, strict=True)]
+        widest = max(range(len(widths)), key=lambda index: (spare[index] > 0, widths[index]))
+        if spare[widest] <= 0:
+            return None
+        widths[widest] -= 1
+    return widths
+
+
+def _longest_word(cell: str) -> int:
+    """Characters that stay on one line: of a number with spaces before it, all."""
+    if cell.startswith(" "):
+        return len(cell)
+    return max(map(len, cell.split()), default=0)
+
+
+def _wrapped(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    """The lines of one row."""
+    cells = [
+        [cell] if len(cell) <= width else textwrap.wrap(cell, width)
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    for parts in itertools.zip_longest(*cells, fillvalue=""):
+        yield GAP.join(
+            part.ljust(width) for part, width in zip(parts, widths, strict=True)
+        ).rstrip()
+
+
+def _block(head: Sequence[str], row: Sequence[str], limit: int) -> str:
+    """One row as lines: its first cell, and below it the others after their names."""
+    title, *others = [cell.strip() for cell in row]
+    named = [
+        f"{name.strip()}: {cell}" if name.strip() else cell
+        for name, cell in zip(head[1:], others, strict=True)
+        if cell
+    ]
+    below = [
+        textwrap.fill(text, limit, initial_indent=GAP, subsequent_indent=GAP * 2) for text in named
+    ]
+    return "\n".join([textwrap.fill(title, limit), *below])

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sqlglot.expressions import Expr
     from sqlmesh import Context
 
 SHOWN_ROWS = 3
@@ -71,7 +72,7 @@ def with_rows(
     try:
         names, _ = run(f"SELECT * FROM ({finding.query}) AS found LIMIT 0")
         if conditions is None:
-            conditions = columns_of_conditions(finding.query) if len(names) > NARROW else ()
+            conditions = _parsed_conditions(finding.query) if len(names) > NARROW else ()
         columns = chosen_columns(names, grain, conditions)
         listed = ", ".join(f'"{name}"' for name in columns)
         _, rows = run(
@@ -89,17 +90,22 @@ def with_rows(
     return f"{finding.sentence}: {'; '.join([*shown, *more])}"
 
 
-def columns_of_conditions(query: str) -> set[str]:
-    """The columns that the conditions of a query name; none when it cannot be parsed."""
-    from sqlglot import exp, parse_one
+def columns_of_conditions(query: Expr) -> set[str]:
+    """The columns that the conditions of a query name."""
+    from sqlglot import exp
+
+    conditions = query.find_all(exp.Where)
+    return {column.name for one in conditions for column in one.find_all(exp.Column)}
+
+
+def _parsed_conditions(query: str) -> set[str]:
+    from sqlglot import parse_one
     from sqlglot.errors import SqlglotError
 
     try:
-        parsed = parse_one(query, dialect="duckdb")
+        return columns_of_conditions(parse_one(query, dialect="duckdb"))
     except SqlglotError:
         return set()
-    conditions = parsed.find_all(exp.Where)
-    return {column.name for one in conditions for column in one.find_all(exp.Column)}
 
 
 def chosen_columns(

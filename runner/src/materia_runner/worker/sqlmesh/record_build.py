@@ -60,6 +60,13 @@ class DryAdapter(DuckDBEngineAdapter):
         else:
             super()._execute(sql, *settings, **options)
 
+    def columns(self, table_name: Any, *settings: Any, **options: Any) -> dict[str, Any]:
+        """The columns of a table, which each of its audits asks for."""
+        known: dict[str, dict[str, Any]] = self._extra_config["known"]
+        if str(table_name) not in known:
+            known[str(table_name)] = super().columns(table_name, *settings, **options)
+        return known[str(table_name)]
+
     def fetchone(self, query: Any, *settings: Any, **options: Any) -> tuple[Any, ...] | None:
         """No rows for the count of an audit."""
         counts = isinstance(query, exp.Select) and isinstance(query.selects[0], exp.Count)
@@ -91,6 +98,7 @@ class _Recorder:
             default_catalog=context.default_catalog,
             null_connection=True,
             written=self._written,
+            known={},
         )
         self._evaluator = SnapshotEvaluator({"": dry})
         self._snapshots = {one.name: one for one in context.snapshots.values()}
@@ -173,7 +181,7 @@ class _Recorder:
                     name=result.audit.name,
                     blocking=result.blocking,
                     query=query,
-                    columns=tuple(sorted(columns_of_conditions(query))),
+                    columns=tuple(sorted(columns_of_conditions(result.query))),
                 )
             )
         return list(self._written), audits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +49,12 @@ class Releases:
             last_modified=None,
             fetched_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
+
+    def take_over(self, other: Releases) -> None:
+        """Have a copy of the database of *other*, and its archives."""
+        self.files.update(other.files)
+        self.paths.update(other.paths)
+        shutil.copyfile(other.database, self.database)
 
     def withdraw(self, month: str, file: str = ALL) -> None:
         """Take an archive away."""

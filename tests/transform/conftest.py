@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
+from fakes.made_once import made_once
+from fakes.psd import balances
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
@@ -58,6 +61,34 @@ def build(releases: Releases, projects: tuple[Path, Path]) -> Build:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def first_build(
+    tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]
+) -> tuple[Releases, TransformReport]:
+    """The first build of one release, to be copied: a build of the models takes ten seconds."""
+
+    def make(folder: Path) -> None:
+        releases = Releases(folder)
+        releases.publish("2025-09", balances("2025-09"))
+        affected = releases.load().affected
+        report = transform(
+            TransformRequest(database=releases.database, projects=projects, affected=affected)
+        )
+        (folder / "made").write_bytes(pickle.dumps((releases, report)))
+
+    folder = made_once(tmp_path_factory, "first build", make)
+    made: tuple[Releases, TransformReport] = pickle.loads((folder / "made").read_bytes())  # noqa: S301 -- our own
+    return made
+
+
+@pytest.fixture
+def built(releases: Releases, first_build: tuple[Releases, TransformReport]) -> TransformReport:
+    """The report of the first build of 2025-09, of which `releases` has a copy."""
+    original, report = first_build
+    releases.take_over(original)
+    return report
 
 
 @pytest.fixture

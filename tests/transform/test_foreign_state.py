@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from _pytest.mark import ParameterSet
 from fakes.workshop import TESTS
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
@@ -26,6 +27,8 @@ class Built:
         shutil.copytree(TESTS / "fakes" / "folder_models", self.project)
         self.database = folder / "lines.duckdb"
         self.ran = folder / "ran"
+
+    def begin(self) -> None:
         self.run("CREATE SCHEMA raw", "CREATE TABLE raw.lines (month DATE, name TEXT, value INT)")
         self.add(1)
 
@@ -72,9 +75,19 @@ class Built:
             return connection.execute("SELECT value FROM serving.fct_line ORDER BY 1").fetchall()
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    original = Built(tmp_path_factory.mktemp("built"))
+    original.begin()
+    return original
+
+
 @pytest.fixture
-def built(tmp_path: Path) -> Built:
-    return Built(tmp_path)
+def built(original: Built, tmp_path: Path) -> Built:
+    """A copy of that database, and the project."""
+    built = Built(tmp_path)
+    shutil.copyfile(original.database, built.database)
+    return built
 
 
 def macro(built: Built, node: Node) -> None:
@@ -142,29 +155,34 @@ def test_an_edit_that_is_taken_back_finds_its_table_again(built: Built) -> None:
     assert built.values() == [(1,), (2,), (3,)]
 
 
+def in_a_campaign(statement: str) -> ParameterSet:
+    """Another example of a kind that the normal run has."""
+    return pytest.param(statement, marks=pytest.mark.campaign)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE sqlmesh._snapshots SET snapshot = 'no JSON'",
-        "UPDATE sqlmesh._snapshots SET snapshot = '[]'",
+        in_a_campaign("UPDATE sqlmesh._snapshots SET snapshot = '[]'"),
         "UPDATE sqlmesh._snapshots SET snapshot = '{}'",
         "UPDATE sqlmesh._snapshots SET name = 'a\"\"b'",
         "DELETE FROM sqlmesh._snapshots",
         "ALTER TABLE sqlmesh._snapshots DROP COLUMN unrestorable",
         "UPDATE sqlmesh._environments SET snapshots = '{'",
-        "DROP TABLE sqlmesh._environments",
+        in_a_campaign("DROP TABLE sqlmesh._environments"),
         "DROP TABLE sqlmesh._snapshots",
         (
             "ALTER TABLE sqlmesh._snapshots RENAME TO others; "
             "CREATE VIEW sqlmesh._snapshots AS FROM sqlmesh.others WHERE random() < 0.5"
         ),
-        "DROP TABLE sqlmesh._intervals",
+        in_a_campaign("DROP TABLE sqlmesh._intervals"),
         "UPDATE sqlmesh._intervals SET start_ts = NULL",
         "ALTER TABLE sqlmesh._versions ALTER schema_version TYPE TEXT USING 'x'",
-        "ALTER TABLE sqlmesh._versions DROP COLUMN sqlmesh_version",
+        in_a_campaign("ALTER TABLE sqlmesh._versions DROP COLUMN sqlmesh_version"),
         "UPDATE sqlmesh._versions SET sqlmesh_version = NULL",
         "DELETE FROM sqlmesh._versions",
-        "DROP TABLE sqlmesh._versions",
+        in_a_campaign("DROP TABLE sqlmesh._versions"),
     ],
 )
 def test_a_state_of_no_use_is_built_anew(built: Built, statement: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, SOYBEANS, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh.build import TransformReport
+from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 ARCHIVES = Path(__file__).resolve().parents[3] / "shared/data/psdonline/archives"
 Ask = Callable[[str], list[tuple[object, ...]]]
@@ -121,12 +121,22 @@ def test_small_world_agrees_with_plain_python(
         assert same(tonnes, production * (60 if key[0] == COFFEE else 1000))
 
 
-def test_the_queries_of_the_documentation_run(
-    releases: Releases, build: Callable[[], TransformReport], ask: Ask
-) -> None:
+@pytest.fixture(scope="module")
+def two_releases(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]) -> Releases:
+    """Two releases, the second of which comes as one file of all, as a group and as areas."""
+    releases = Releases(tmp_path_factory.mktemp("two releases"))
     releases.publish("2024-05", balances("2024-05"))
-    releases.publish("2025-11", balances("2025-11"))
-    build()
+    rows = balances("2025-11")
+    releases.publish("2025-11", rows)
+    releases.publish("2025-11", rows, "psd_grains_pulses_csv.zip")
+    releases.publish("2025-11", rows, "psd_eu_area_prod_csv.zip")
+    affected = releases.load().affected
+    transform(TransformRequest(database=releases.database, projects=projects, affected=affected))
+    return releases
+
+
+def test_the_queries_of_the_documentation_run(two_releases: Releases) -> None:
+    ask = two_releases.ask
     text = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
     queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     named = re.findall(r"`((?:raw|staging|cleaned|serving)\.[a-z_]+)[`.]", text)
@@ -189,14 +199,9 @@ def test_the_european_union_without_the_united_kingdom_is_no_change(
     assert not [warning for warning in warnings if "counted_twice" in warning]
 
 
-def test_one_group_and_all_together_do_not_count_twice(
-    releases: Releases, build: Callable[[], object], ask: Ask
-) -> None:
-    rows = balances("2025-11", years=(2024, 2025))
-    releases.publish("2025-11", rows)
-    releases.publish("2025-11", rows, "psd_grains_pulses_csv.zip")
-    releases.publish("2025-11", rows, "psd_eu_area_prod_csv.zip")
-    build()
+def test_one_group_and_all_together_do_not_count_twice(two_releases: Releases) -> None:
+    ask = two_releases.ask
+    rows = balances("2025-11")
 
     assert ask("SELECT count(*), sum(production) FROM serving.fct_balance") == [
         (

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.psd import balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
@@ -48,16 +46,10 @@ def test_files_are_formatted(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("built")
 def test_a_plan_finds_nothing_to_do_after_a_run_and_dev_is_a_copy(
     releases: Releases, tmp_path: Path
 ) -> None:
-    releases.publish("2025-11", balances("2025-11"))
-    affected = releases.load().affected
-    transform(
-        TransformRequest(
-            database=releases.database, projects=tuple(FOLDERS.values()), affected=affected
-        )
-    )
     published = releases.database.read_bytes()
     variables = {
         "MATERIA_DATABASE": str(releases.database),

@@ -56,30 +56,31 @@ def test_a_state_fits_by_the_rule_of_sqlmesh() -> None:
     ],
 )
 def test_what_an_older_version_built_is_built_anew_with_the_next_release(
-    releases: Releases, build: Build, ask: Callable[[str], list[tuple[object, ...]]], change: str
+    releases: Releases,
+    build: Build,
+    built: TransformReport,
+    ask: Callable[[str], list[tuple[object, ...]]],
+    change: str,
 ) -> None:
-    releases.publish("2025-09", balances("2025-09"))
-    first = build()
     with duckdb.connect(str(releases.database)) as connection:
         connection.execute(f"UPDATE sqlmesh._versions SET {change}")
     releases.publish("2025-10", balances("2025-10"))
 
     second = build()
 
-    assert (second.models, second.audits) == (first.models, first.audits)
-    assert second.tables == first.tables
+    assert (second.models, second.audits) == (built.models, built.audits)
+    assert second.tables == built.tables
     assert second.warnings[0].startswith("the tables were built with SQLMesh ")
     assert "all models are rebuilt with SQLMesh" in second.warnings[0]
     assert ask("SELECT count(DISTINCT release) FROM staging.stg_psdalldata__release") == [(2,)]
     assert build(affected=()).models == 0
 
 
+@pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("change", ["sqlglot_version = '99.1.0'", "schema_version = 999"])
 def test_what_a_newer_version_built_is_left_alone_with_a_sentence(
     releases: Releases, build: Build, ask: Callable[[str], list[tuple[object, ...]]], change: str
 ) -> None:
-    releases.publish("2025-09", balances("2025-09"))
-    build()
     with duckdb.connect(str(releases.database)) as connection:
         connection.execute(f"UPDATE sqlmesh._versions SET {change}")
 
@@ -91,9 +92,8 @@ def test_what_a_newer_version_built_is_left_alone_with_a_sentence(
     assert ask("SELECT count(*) > 0 FROM serving.fct_balance") == [(True,)]
 
 
-def test_the_raw_layer_stays_when_the_rest_is_dropped(releases: Releases, build: Build) -> None:
-    releases.publish("2025-09", balances("2025-09"))
-    build()
+@pytest.mark.usefixtures("built")
+def test_the_raw_layer_stays_when_the_rest_is_dropped(releases: Releases) -> None:
     with duckdb.connect(str(releases.database)) as connection:
         connection.execute("UPDATE sqlmesh._versions SET schema_version = 1")
         raw = connection.execute("SELECT count(*) FROM raw.psd_value").fetchone()

@@ -50,7 +50,7 @@ class Runs:
         pipeline = Pipeline(
             directory=self.folder,
             providers=("rental",),
-            source="psd",
+            sources=("psd",),
             sink="duckdb",
             stages=STAGES[:1],
             project=None,

@@ -141,14 +141,15 @@ class RunContext:
         return self._home_sink
 
     def check_plugins(self) -> None:
-        """Open the source and the sink here, so that one which cannot be used costs nothing.
+        """Open the sources and the sink here, so that one which cannot be used costs nothing.
 
         Raises:
             PluginError: one of them lacks a method, or takes other arguments.
         """
         for stage in self.pipeline.stages[:1]:
             with self._heard(stage):
-                self._open(self.source)
+                for found in self.sources.values():
+                    self._open(found)
                 if self.home_sink() is None:
                     self._open(self.sink)
 

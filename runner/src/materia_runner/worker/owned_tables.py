@@ -255,7 +255,7 @@ def drop_built(connection: Any, state: str, tables: Iterable[str]) -> None:
 
     If such a model comes back it is a new one.
     """
-    from materia_sqlmesh.config import CATALOG
+    from materia_sqlmesh.duckdb_settings import CATALOG
 
     built = connection.execute(
         "SELECT 'TABLE', schema_name, table_name FROM duckdb_tables() "

@@ -73,9 +73,7 @@ class DryAdapter(DuckDBEngineAdapter):
         return (0,) if counts else super().fetchone(query, *settings, **options)
 
 
-def record(
-    context: Context, path: Path, made_in: Mapping[str, int]
-) -> RecordedBuild | None:
+def record(context: Context, path: Path, made_in: Mapping[str, int]) -> RecordedBuild | None:
     """The build of *context*, whose tables are built; None if it cannot be, or is, at *path*.
 
     *made_in* has the place of the project of each model, by its name.

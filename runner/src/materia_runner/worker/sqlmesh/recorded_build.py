@@ -136,9 +136,7 @@ def load(path: Path) -> RecordedBuild | None:
         made_in = {table: int(values["made_in"][table]) for table in tables}
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return RecordedBuild(
-        models=models, tables=tables, made_in=made_in, definitions=definitions
-    )
+    return RecordedBuild(models=models, tables=tables, made_in=made_in, definitions=definitions)
 
 
 def _model(values: dict[str, Any]) -> RecordedModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,10 @@ def project_files(source: Snapshots) -> dict[str, str]:
     }
 
 
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 def _columns(source: Snapshots) -> dict[str, tuple[str, str]]:
     """Type and comment of each column of the model."""
     placed = {"partition": ("TEXT", PARTITION), "period": ("DATE", PERIOD)}
@@ -69,7 +74,7 @@ def _staging(source: Snapshots) -> str:
     columns = _columns(source)
     key = source.key if source.each == "release" else ("partition", *source.key)
     comments = [
-        f"    {name} = {literal(on_one_line(comment))}"
+        f'    "{name}" = {literal(on_one_line(comment))}'
         for name, (_, comment) in columns.items()
         if comment
     ]
@@ -79,18 +84,18 @@ def _staging(source: Snapshots) -> str:
         f"  name staging.stg_{source.name}",
         "  kind VIEW",
         f"  description {described}",
-        f"  grain ({', '.join(key)})",
+        f"  grain ({_quoted(key)})",
         "  columns (\n"
-        + ",\n".join(f"    {name} {kind}" for name, (kind, _) in columns.items())
+        + ",\n".join(f'    "{name}" {kind}' for name, (kind, _) in columns.items())
         + "\n  )",
     ]
     if comments:
         parts.append("  column_descriptions (\n" + ",\n".join(comments) + "\n  )")
     parts.append(
-        f"  audits (\n    NOT_NULL(columns := ({', '.join(key)})),\n"
-        f"    UNIQUE_COMBINATION_OF_COLUMNS(columns := ({', '.join(key)}))\n  )"
+        f"  audits (\n    NOT_NULL(columns := ({_quoted(key)})),\n"
+        f"    UNIQUE_COMBINATION_OF_COLUMNS(columns := ({_quoted(key)}))\n  )"
     )
-    selected = ",\n".join(f"  {name}" for name in columns)
+    selected = ",\n".join(f'  "{name}"' for name in columns)
     return (
         "MODEL (\n" + ",\n".join(parts) + "\n);\n\n"
         f"SELECT\n{selected}\nFROM raw.{source.name}_row\n"

@@ -219,9 +219,8 @@ class LoadRequest:
         find: Function from partition key, file name and SHA-256 in hex to the path of the file;
             None when the sink no longer has it.
         directory: An existing folder for temporary files.
-        published: The last published database, read-only, or None when it has nothing of this
-            source: rows that differ from it are `affected`, also when an earlier load was never
-            published.
+        published: The last published database, read-only, or None if it has nothing of the source:
+            rows that differ from it are `affected`, also when an earlier load was never published.
         loaded: Callback for progress: call it after each partition with its key and the number
             of partitions left.
     """

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_hcloud as hcloud
 
+from materia_infra.labels import LABELS
 from materia_infra.settings import Settings, Supervisor, public_part
 from materia_infra.user_data import user_data
-
-# Not materia's own labels: a sweep must never take it for a worker.
-LABELS = {"role": "materia-supervisor"}
 
 
 def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulumi.Output[str]]:

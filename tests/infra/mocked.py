@@ -39,8 +39,8 @@ VALUES = re.compile(r"Available values: ((?:\"[^\"]+\"(?:, )?)+)")
 QUOTED = {"direction", "protocol"}
 
 
-class Mocks(pulumi.runtime.Mocks):
-    """Answers as the providers do, and remembers what was asked."""
+class Mocks:
+    """Answers as the providers do, and remembers what was asked; a `pulumi.runtime.Mocks`."""
 
     def __init__(self) -> None:
         self.resources: list[dict[str, Any]] = []
@@ -112,7 +112,7 @@ def main() -> None:
     wanted = json.load(sys.stdin)
     supervisor = wanted.pop("supervisor", None)
     settings = Settings(**wanted, supervisor=supervisor and Supervisor(**supervisor))
-    mocks = Mocks()
+    mocks: Any = Mocks()  # no subclass: mypy also runs without Pulumi
     pulumi.runtime.set_mocks(mocks, project="materia-infra", stack="prod")
     outputs: dict[str, Any] = {}
     protected: list[str] = []

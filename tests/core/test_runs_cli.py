@@ -22,6 +22,7 @@ from fakes.rows import (
 )
 from fakes.workshop import Workshop
 from materia import Money
+from materia_runner.cli.output.runs.follow import followed
 from materia_runner.config.stages import STAGES
 from materia_runner.figures import money_text
 from materia_runner.ledger.state import State
@@ -344,3 +345,38 @@ def test_only_what_looks_into_the_ledger_imports_it(
     }
     assert ("sqlite3" in names) == opened
     assert names & {"asyncio", "duckdb", "httpx", "pluggy", "pydantic", "sqlmesh"} == set()
+
+
+def test_a_run_is_followed_until_it_ends_and_each_event_is_shown_once() -> None:
+    begun = {"at": "2026-11-24T12:00:00+00:00", "text": "the run begins"}
+    started = {"at": "2026-11-24T12:00:09+00:00", "text": "stage extract starts"}
+    created = {"at": "2026-11-24T12:00:05+00:00", "text": "machine a: created"}
+    ended = {"at": "2026-11-24T12:01:00+00:00", "text": "the run ends: ok"}
+    head = {"run": GOOD, "started_at": begun["at"], "alive": True}
+    looks = [
+        {**head, "state": "running", "timeline": [begun]},
+        {**head, "state": "running", "timeline": [begun, started]},
+        {**head, "state": "running", "timeline": [begun, created, started]},
+        {**head, "state": "ok", "timeline": [begun, created, started, ended]},
+    ]
+    waited: list[int] = []
+
+    lines = list(followed(lambda: looks[len(waited)], lambda: waited.append(1)))
+
+    assert lines == [
+        "12:00:00  the run begins",
+        "12:00:09  stage extract starts",
+        "12:00:05  machine a: created",
+        "12:01:00  the run ends: ok",
+    ]
+
+
+@pytest.mark.usefixtures("state")
+def test_following_a_run_that_has_ended_shows_its_events_and_its_page(workshop: Workshop) -> None:
+    text = printed(workshop, "show", "--follow", GOOD)
+    events, page = text.split("\n\n", 1)
+
+    assert events.splitlines()[0].endswith("the run begins")
+    assert events.splitlines()[-1].endswith("the run ends: ok")
+    assert page == printed(workshop, "show", GOOD)
+    assert workshop.run("runs", "show", "--follow", "--json", GOOD).returncode == 2

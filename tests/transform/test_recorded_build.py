@@ -201,6 +201,8 @@ def test_it_goes_on_month_after_month(place: Place) -> None:
         "DROP TABLE sqlmesh._materia_ended_build",
         "CREATE OR REPLACE VIEW serving.names AS SELECT 'a' AS name, 'b' AS label",
         "DROP VIEW serving.names",
+        "UPDATE sqlmesh._snapshots SET snapshot = '[]'",
+        "ALTER TABLE sqlmesh._snapshots DROP COLUMN snapshot",
         "DROP SCHEMA sqlmesh CASCADE",
     ],
 )

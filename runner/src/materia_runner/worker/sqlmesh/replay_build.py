@@ -86,11 +86,10 @@ def is_recorded(database: Path, folder: Path | None, projects: Sequence[Path]) -
 
     if folder is None or not folder.exists() or not database.exists():
         return False
-    fingerprint = fingerprint_of_tests(projects)
     try:
         with _opened(database) as connection:
-            return _recorded(_fetching(connection), folder, fingerprint) is not None
-    except (duckdb.Error, ValueError, LookupError, TypeError):
+            return _fitting(connection, folder, fingerprint_of_tests(projects)) is not None
+    except duckdb.Error:
         return False
 
 
@@ -109,11 +108,11 @@ def replay(
 
     try:
         with _opened(database) as connection:
-            recorded = _recorded(_fetching(connection), folder, fingerprint)
+            recorded = _fitting(connection, folder, fingerprint)
             if recorded is None or not affected:
                 return None
             return _Replay(connection, recorded, affected, progress).run()
-    except (duckdb.Error, CannotReplayError, ValueError, LookupError, TypeError):
+    except (duckdb.Error, CannotReplayError):
         return None
 
 
@@ -153,6 +152,16 @@ def _state_text(fetchall: Callable[[str], Any]) -> str:
     return " ".join(hashes)
 
 
+def _fitting(
+    connection: duckdb.DuckDBPyConnection, folder: Path, fingerprint: str
+) -> RecordedBuild | None:
+    """The recorded build that fits a database, which may come from anywhere; None without one."""
+    try:
+        return _recorded(_fetching(connection), folder, fingerprint)
+    except Exception:  # noqa: BLE001 -- a state in no form that SQLMesh has, which it deals with
+        return None
+
+
 def _recorded(
     fetchall: Callable[[str], list[tuple[Any, ...]]], folder: Path, fingerprint: str
 ) -> RecordedBuild | None:
@@ -185,7 +194,10 @@ class _Replay:
         self._forget()
         models = self.recorded.models
         for done, model in enumerate(models, 1):
-            days = self._days(model, ends[model.node, model.identifier], until)
+            built = ends.get((model.node, model.identifier))
+            if built is None:
+                raise CannotReplayError(model.name)
+            days = self._days(model, built, until)
             for first, end in days if model.kind == BY_TIME else days[-1:]:
                 self._build(model, first, end)
                 self._audit(model, first, end)

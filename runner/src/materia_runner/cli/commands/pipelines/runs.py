@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ SHOW_EPILOG = """\
 Examples:
   materia runs show                     the newest run
   materia runs show 20261124T085500     any unique prefix of a run's ID
+  materia runs show --follow            watch the newest run until it ends
   materia runs show --json 20261124T085500-ab12cd | jq .instances
 
 \b
@@ -123,6 +125,12 @@ Run = Annotated[
     ),
 ]
 
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="Print events as they happen, and the page when the run ends."),
+]
+LOOK_SECONDS = 1.0
+
 app = group_app("runs", help="List runs, and show what they did and cost.", epilog=EPILOG)
 
 
@@ -164,19 +172,43 @@ def _list(since: datetime | None, limit: int, *, json: bool) -> None:
 
 
 @app.command("show", cls=Command, epilog=SHOW_EPILOG)
-def show(context: typer.Context, run: Run = None, *, json: Json = False) -> None:
+def show(
+    context: typer.Context, run: Run = None, *, follow: Follow = False, json: Json = False
+) -> None:
     """Show one run: its plan, machines, bill, stages and logs."""
+    from materia_runner.cli.output.runs.show import show_text
+
+    json = json or _before(context, "json")
+    values = _shown(run)
+    if follow:
+        from materia_runner.cli.output.runs.follow import followed
+
+        if json:
+            raise typer.BadParameter("choose one of --follow and --json")
+        run = values["run"]
+        for line in followed(lambda: _shown(run), lambda: time.sleep(LOOK_SECONDS)):
+            echo(line)
+        values = _shown(run)
+        echo("")
+    echo(to_json(values) if json else show_text(values))
+
+
+def _shown(run: str | None) -> dict[str, Any]:
+    """All that the ledger has of a run; of the newest when *run* is None.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
     from materia.errors import ConfigError
 
-    from materia_runner.cli.output.runs.show import show_text, show_values
+    from materia_runner.cli.output.runs.show import show_values
 
     with _opened() as (state, ledger):
         newest = ledger.runs(limit=1) if ledger else ()
         if ledger is None or not newest:
             raise ConfigError(f"there are no runs yet; they are kept in {state.folder}")
         row = newest[0] if run is None else ledger.run(run)
-        values = show_values(row, state, ledger, datetime.now(UTC))
-    echo(to_json(values) if json or _before(context, "json") else show_text(values))
+        return show_values(row, state, ledger, datetime.now(UTC))
 
 
 @app.command("cost", cls=Command, epilog=COST_EPILOG)

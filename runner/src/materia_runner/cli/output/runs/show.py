@@ -142,7 +142,7 @@ def show_text(values: Values) -> str:
         plan_text(values["plan"]),
         _section("machines", map(_machine, values["instances"])),
         _section("stages", map(_stage, values["stages"])),
-        _section("timeline, UTC", [_moments(values)]),
+        _section("timeline, UTC", [moments(values)]),
         _logs(values),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -176,7 +176,8 @@ def _second(moment: str) -> str:
     return moment[:19].replace("T", " ")
 
 
-def _moments(values: Values) -> list[str]:
+def moments(values: Values) -> list[str]:
+    """The timeline of a run, a line for each event."""
     # A machine's name repeats the run's ID, which is at the top of the page.
     run = f"materia-{values['run']}-".lower()
     day = values["started_at"][:10]

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import pickle
 import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
-from fakes.made_once import made_once
 from fakes.psd import balances
 from fakes.releases import Releases
+from fakes.sqlmesh_builds import built_once
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
@@ -67,20 +66,13 @@ def build(releases: Releases, projects: tuple[Path, Path]) -> Build:
 def first_build(
     tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]
 ) -> tuple[Releases, TransformReport]:
-    """The first build of one release, to be copied: a build of the models takes ten seconds."""
-
-    def make(folder: Path) -> None:
-        releases = Releases(folder)
-        releases.publish("2025-09", balances("2025-09"))
-        affected = releases.load().affected
-        report = transform(
-            TransformRequest(database=releases.database, projects=projects, affected=affected)
-        )
-        (folder / "made").write_bytes(pickle.dumps((releases, report)))
-
-    folder = made_once(tmp_path_factory, "first build", make)
-    made: tuple[Releases, TransformReport] = pickle.loads((folder / "made").read_bytes())  # noqa: S301 -- our own
-    return made
+    """The first build of one release."""
+    return built_once(
+        tmp_path_factory,
+        "first build",
+        projects,
+        lambda releases: releases.publish("2025-09", balances("2025-09")),
+    )
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fakes.psd import Row, balances
 from fakes.releases import Releases
-from fakes.sqlmesh_builds import killed_behind
+from fakes.sqlmesh_builds import built_once, killed_behind
 from materia.errors import StageError
-from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.build import TransformReport
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -59,12 +59,13 @@ def strict(projects: Projects, tmp_path: Path) -> Projects:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Releases:
     """What many of the steps begin with: a build of one good release."""
-    releases = Releases(tmp_path_factory.mktemp("good"))
-    releases.publish("2025-09", rows("2025-09"))
     strict = made_strict(projects, tmp_path_factory.mktemp("strict"))
-    affected = releases.load().affected
-    transform(TransformRequest(database=releases.database, projects=strict, affected=affected))
-    return releases
+    return built_once(
+        tmp_path_factory,
+        "good",
+        strict,
+        lambda releases: releases.publish("2025-09", rows("2025-09")),
+    )[0]
 
 
 def edit(projects: Projects, before: str, after: str) -> None:
@@ -77,12 +78,12 @@ def edit(projects: Projects, before: str, after: str) -> None:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Tables:
     """What one build of the two good releases gives."""
-    releases = Releases(tmp_path_factory.mktemp("expected"))
-    for month in ("2025-09", "2025-11"):
-        releases.publish(month, rows(month))
-    affected = releases.load().affected
-    transform(TransformRequest(database=releases.database, projects=projects, affected=affected))
-    return served(releases.ask)
+
+    def publish(releases: Releases) -> None:
+        for month in ("2025-09", "2025-11"):
+            releases.publish(month, rows(month))
+
+    return served(built_once(tmp_path_factory, "expected", projects, publish)[0].ask)
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, SOYBEANS, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from fakes.sqlmesh_builds import built_once
+from materia_runner.worker.sqlmesh.build import TransformReport
 
 ARCHIVES = Path(__file__).resolve().parents[3] / "shared/data/psdonline/archives"
 Ask = Callable[[str], list[tuple[object, ...]]]
@@ -124,15 +125,15 @@ def test_small_world_agrees_with_plain_python(
 @pytest.fixture(scope="module")
 def two_releases(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]) -> Releases:
     """Two releases, the second of which comes as one file of all, as a group and as areas."""
-    releases = Releases(tmp_path_factory.mktemp("two releases"))
-    releases.publish("2024-05", balances("2024-05"))
-    rows = balances("2025-11")
-    releases.publish("2025-11", rows)
-    releases.publish("2025-11", rows, "psd_grains_pulses_csv.zip")
-    releases.publish("2025-11", rows, "psd_eu_area_prod_csv.zip")
-    affected = releases.load().affected
-    transform(TransformRequest(database=releases.database, projects=projects, affected=affected))
-    return releases
+
+    def publish(releases: Releases) -> None:
+        releases.publish("2024-05", balances("2024-05"))
+        rows = balances("2025-11")
+        releases.publish("2025-11", rows)
+        releases.publish("2025-11", rows, "psd_grains_pulses_csv.zip")
+        releases.publish("2025-11", rows, "psd_eu_area_prod_csv.zip")
+
+    return built_once(tmp_path_factory, "two releases", projects, publish)[0]
 
 
 def test_the_queries_of_the_documentation_run(two_releases: Releases) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from fakes.psd import COFFEE, CORN, WHEAT, Row, balance, balances
 from fakes.releases import Releases
-from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from fakes.sqlmesh_builds import built_once
+from materia_runner.worker.sqlmesh.build import TransformReport
 
 Ask = Callable[[str], list[tuple[object, ...]]]
 Build = Callable[..., TransformReport]
@@ -48,18 +49,18 @@ def everything(ask: Ask) -> dict[str, list[tuple[object, ...]]]:
 @pytest.fixture(scope="module")
 def forecast(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]) -> Releases:
     """One wheat balance that is revised twice, and one that is only touched; corn is dropped."""
-    releases = Releases(tmp_path_factory.mktemp("forecasts"))
     corn = balance(CORN, "US", 2025, "2025-08", {"028": 40, "125": 10})
     revised = balance(CORN, "US", 2025, "2025-09", {"028": 44, "125": 10})
-    releases.publish("2025-08", wheat(50) + wheat(30, "2025-08", 2024) + corn)
-    releases.publish("2025-09", wheat(60, "2025-09") + wheat(30, "2025-09", 2024) + revised)
-    releases.publish(
-        "2025-11",
-        wheat(45, "2025-11") + wheat(70, "2025-11", 2026) + wheat(30, "2025-09", 2024),
-    )
-    affected = releases.load().affected
-    transform(TransformRequest(database=releases.database, projects=projects, affected=affected))
-    return releases
+
+    def publish(releases: Releases) -> None:
+        releases.publish("2025-08", wheat(50) + wheat(30, "2025-08", 2024) + corn)
+        releases.publish("2025-09", wheat(60, "2025-09") + wheat(30, "2025-09", 2024) + revised)
+        releases.publish(
+            "2025-11",
+            wheat(45, "2025-11") + wheat(70, "2025-11", 2026) + wheat(30, "2025-09", 2024),
+        )
+
+    return built_once(tmp_path_factory, "forecasts", projects, publish)[0]
 
 
 @pytest.fixture

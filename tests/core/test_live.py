@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import partial
 
 import pytest
 from fakes.workshop import wait_until
@@ -21,6 +22,9 @@ class Terminal(io.StringIO):
     def last(self) -> str:
         """The line that is there now."""
         return self.getvalue().rpartition("\r\x1b[K")[2]
+
+    def shows(self, words: str) -> bool:
+        return words in self.last()
 
 
 def machine(state: MachineState, *, hourly: str = "0.10", cost: str = "") -> Machine:
@@ -81,8 +85,7 @@ def test_a_phase_without_progress_has_words_for_what_happens() -> None:
         said = []
         for state in ("asked", "created", "ready"):
             live.observe("extract", machine(state))
-            words = DOING[state]
-            wait_until(lambda words=words: words in terminal.last(), "it says what happens")
+            wait_until(partial(terminal.shows, DOING[state]), "it says what happens")
             said.append(terminal.last())
 
     assert re.match(r"extract  renting  \d s", said[0])

@@ -119,7 +119,9 @@ def test_the_history_says_since_when_and_until_when_a_row_stood(
         assert then == as_typed(rows), month
 
 
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize(
+    "seed", [2, *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(3, 9))]
+)
 def test_whatever_the_order_of_loading_replacing_and_removing_the_history_is_the_same(
     seed: int, tmp_path: Path
 ) -> None:

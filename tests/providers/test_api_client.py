@@ -51,8 +51,8 @@ def answering(
 def client(url: str, token: str = SECRET) -> JsonApi:
     def meaning(status: int, body: object) -> Refusal | None:
         code = body.get("code") if isinstance(body, dict) and status == 422 else None
-        known: dict[str, Refusal] = {"sold_out": CapacityError, "in_use": TakenError}
-        return known.get(str(code))
+        kinds: dict[str, Refusal] = {"sold_out": CapacityError, "in_use": TakenError}
+        return kinds.get(str(code))
 
     return JsonApi(
         "acme",

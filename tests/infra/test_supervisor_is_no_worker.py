@@ -26,9 +26,9 @@ def test_a_sweep_of_the_supervisor_s_own_project_leaves_it_alone(tmp_path: Path)
         client = Client(cloud.token, f"{cloud.url}/v1", timeout=2)
         client.servers.create(
             name="materia-supervisor-prod",
-            server_type=ServerType("cpx22"),
+            server_type=ServerType(name="cpx22"),
             image=Image(name=SUPERVISOR.image),
-            location=Location("fsn1"),
+            location=Location(name="fsn1"),
             labels=LABELS,
             user_data=user_data(SUPERVISOR),
         )

@@ -5,8 +5,8 @@ RUN = $(UV) run --group dev
 # What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
-.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-campaigns test-alone iceberg-parts build \
-	build-artifact sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-campaigns test-alone iceberg-parts \
+	build build-artifact sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -36,6 +36,9 @@ test-coverage:  ## As test-cli, with the coverage of the processes that tests ru
 
 test-sqlmesh:  ## Run the tests of the SQLMesh project.
 	$(RUN) pytest tests/transform
+
+test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi.
+	$(RUN) --group infra pytest tests/infra
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign

@@ -19,6 +19,7 @@ CODE = [
     "test:cli",
     "test:sqlmesh",
     "test:plugin",
+    "test:infra",
     "build:extract",
     "build:transform",
     "build:cli",

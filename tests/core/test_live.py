@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import partial
 
 import pytest
 from fakes.workshop import wait_until
@@ -75,14 +76,17 @@ def test_the_line_has_a_rate_and_an_estimate_once_they_are_steady() -> None:
     assert "left" not in progress_line("extract", progress, 15, phase_seconds=1)
 
 
+def shows(terminal: Terminal, words: str) -> bool:
+    return words in terminal.last()
+
+
 def test_a_phase_without_progress_has_words_for_what_happens() -> None:
     terminal = Terminal()
     with ProgressDisplay(terminal, PLAIN, quiet=False) as live:
         said = []
-        for state in ("asked", "created", "ready"):
+        for state, words in DOING.items():
             live.observe("extract", machine(state))
-            words = DOING[state]
-            wait_until(lambda words=words: words in terminal.last(), "it says what happens")
+            wait_until(partial(shows, terminal, words), "it says what happens")
             said.append(terminal.last())
 
     assert re.match(r"extract  renting  \d s", said[0])

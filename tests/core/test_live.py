@@ -23,9 +23,6 @@ class Terminal(io.StringIO):
         """The line that is there now."""
         return self.getvalue().rpartition("\r\x1b[K")[2]
 
-    def shows(self, words: str) -> bool:
-        return words in self.last()
-
 
 def machine(state: MachineState, *, hourly: str = "0.10", cost: str = "") -> Machine:
     return Machine(
@@ -79,13 +76,17 @@ def test_the_line_has_a_rate_and_an_estimate_once_they_are_steady() -> None:
     assert "left" not in progress_line("extract", progress, 15, phase_seconds=1)
 
 
+def shows(terminal: Terminal, words: str) -> bool:
+    return words in terminal.last()
+
+
 def test_a_phase_without_progress_has_words_for_what_happens() -> None:
     terminal = Terminal()
     with ProgressDisplay(terminal, PLAIN, quiet=False) as live:
         said = []
-        for state in ("asked", "created", "ready"):
+        for state, words in DOING.items():
             live.observe("extract", machine(state))
-            wait_until(partial(terminal.shows, DOING[state]), "it says what happens")
+            wait_until(partial(shows, terminal, words), "it says what happens")
             said.append(terminal.last())
 
     assert re.match(r"extract  renting  \d s", said[0])

@@ -23,6 +23,7 @@ from materia_runner.messages.events import (
     Failed,
     Log,
     Machine,
+    MachineState,
     Output,
     Progress,
     Result,
@@ -36,7 +37,7 @@ BAR = 10  # characters of the bar between its brackets
 STEADY_SECONDS = 2.0
 CLEAR = "\r\x1b[K"
 # What happens between two states of a machine, which has no progress of its own.
-DOING = {
+DOING: Mapping[MachineState, str] = {
     "asked": "renting",
     "created": "waiting until the machine answers",
     "ready": "preparing the machine",

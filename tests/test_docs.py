@@ -100,7 +100,8 @@ def test_the_report_has_the_answers_lineage_and_audits_of_the_sample(clone: Work
     )
     reads = "cleaned.cln_psdalldata__area_break, cleaned.cln_psdalldata__commodity_pivoted"
     assert f"Reads{reads}" in balance
-    assert "Read byserving.agg_world_balance, serving.obt_commodity_metrics" in balance
+    readers = ("agg_group_balance", "agg_world_balance", "dim_market_year", "obt_commodity_metrics")
+    assert "Read by" + ", ".join(f"serving.{name}" for name in readers) in balance
     assert "supply_equals_distribution" in balance
     assert " audits ran, without a warning." in page.text
 
@@ -111,6 +112,30 @@ def test_the_query_of_the_report_page_has_an_answer(sample: Path) -> None:
         rows = connection.execute(query).fetchall()
 
     assert len(rows[0][2]) == len(rows)
+
+
+def test_the_questions_that_analysts_ask_have_answers_in_the_sample(sample: Path) -> None:
+    page = (ROOT / "docs/data.md").read_text()
+    asked = page.partition("## Questions that analysts ask\n")[2].partition("\n## ")[0]
+    with duckdb.connect(str(sample), read_only=True) as connection:
+        answers = [connection.sql(query).fetchall() for query in blocks(asked, "sql")]
+
+    groups, members, world, grains, as_of, forecast, years, bushels, page_of_wasde = answers
+    assert {row[0] for row in groups} >= {"World", "Total foreign", "Major exporters", "EU-28"}
+    assert len(members) == 28
+    assert members[-1][0] == "HRV"
+    assert len(world) == 5
+    assert {row[0] for row in grains} == {"Coarse grains", "Total grains"}
+    assert len(as_of) == 3
+    # 2019-01 had no release: the forecast of 2018-12 is carried forward.
+    assert [row[1] for row in forecast] == [371518, 371518, *[366285] * 4]
+    assert [row[2] for row in forecast][:3] == [None, 371518, 371518]
+    assert sorted(str(row[2])[:7] for row in years) == ["2018-06", "2018-09"]
+    # WASDE of 2019-05-10: corn of 2019/20 and 2018/19, million bushels.
+    assert bushels[0] == (2019, 2095, 15030, 5450, 2275, 2485)
+    assert bushels[1] == (2018, 2140, 14420, 5300, 2300, 2095)
+    assert page_of_wasde[0][0] == "World"
+    assert page_of_wasde[-1] == ("United States", 29.91, 51.27, 3.95, 1.36, 29.28, 25.17, 30.67)
 
 
 @pytest.mark.parametrize("words", sorted(set(re.findall(r"`materia ([a-z -]+)`", README))))

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fakes.rented import Rented, toml, with_packages
+from fakes.rented import Rented, with_packages
 from fakes.s3 import KEY, SECRET, S3Server
 from fakes.walk import ROOT, files, steps, sums, walk
 from fakes.webhook import WebhookServer
 from fakes.workshop import Workshop
+from materia_runner.cli.commands.machines.emulator import toml
 from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = [

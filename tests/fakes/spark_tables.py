@@ -19,6 +19,7 @@ LAYERS = ("raw", "staging", "cleaned", "serving")
 NOT_MODELS = (
     *("psd_value", "psd_value_ended", "psd_stamp", "psd_stamp_ended", "psd_label"),
     *("psd_label_ended", "psd_release", "psd_touched", "psd_by_release"),
+    *("psd_forecast", "psd_balance_as_of"),
 )
 
 

@@ -146,3 +146,52 @@ def test_nothing_loaded_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(duckdb.Error, match="as_of: no release is loaded"):
         releases.ask("FROM as_of('2019-05')")
+
+
+def test_a_forecast_is_carried_forward_through_months_without_a_release(releases: Releases) -> None:
+    months = releases.ask(
+        "SELECT month, release FROM raw.psd_forecast WHERE commodity_code <> '0711100' "
+        "GROUP BY ALL ORDER BY month"
+    )
+
+    assert [(f"{month}"[:7], f"{release}"[:7]) for month, release in months] == [
+        ("2018-12", "2018-12"),
+        ("2019-01", "2018-12"),
+        ("2019-02", "2019-02"),
+        ("2019-03", "2019-02"),
+        ("2019-04", "2019-02"),
+        ("2019-05", "2019-05"),
+    ]
+
+
+@pytest.mark.parametrize("month", ["2018-12", "2019-02", "2019-05"])
+def test_a_forecast_of_a_month_is_the_release_in_todays_labelling(
+    releases: Releases, month: str
+) -> None:
+    figures = "Commodity_Code, Country_Code, Market_Year, Attribute_ID::SMALLINT, Value"
+    believed = releases.ask(
+        f"SELECT {figures} FROM as_of('{month}', file := 'psd_alldata') "
+        "WHERE Commodity_Code <> '0711100' ORDER BY ALL"
+    )
+    found = releases.ask(
+        "SELECT commodity_code, country_code, market_year, attribute_id, value "
+        f"FROM raw.psd_forecast WHERE month = DATE '{month}-01' "
+        "AND commodity_code <> '0711100' ORDER BY ALL"
+    )
+
+    assert found == believed
+    assert len(found) > 10
+
+
+def test_a_balance_as_of_a_month_has_other_uses_and_the_unit(releases: Releases) -> None:
+    [row] = releases.ask(
+        "SELECT production, other_use, quantity_unit_id IS NOT NULL FROM raw.psd_balance_as_of "
+        "WHERE month = DATE '2019-01-01' AND market_year = 2018 "
+        "ORDER BY commodity_code, country_code LIMIT 1"
+    )
+    [figure] = releases.ask(
+        "SELECT value FROM raw.psd_forecast WHERE month = DATE '2019-01-01' AND attribute_id = 28 "
+        "AND market_year = 2018 ORDER BY commodity_code, country_code LIMIT 1"
+    )
+
+    assert row == (figure[0], 0, True)

@@ -32,6 +32,17 @@ WASDE = {
     ("0440000", 2025): (None, "281.34"),
 }
 
+MAJOR = (
+    "SELECT sum(domestic_use)::INT FROM serving.fct_balance WHERE commodity_code = '0410000' "
+    "AND market_year = 2025 AND country_code IN ('AR', 'AS', 'CA', 'E4', 'RS', 'UP')"
+)
+# Balances of the newest release that are not those as of its month.
+NEWEST = (
+    "SELECT count(*) FROM (SELECT * EXCLUDE (market_year_end, last_edited, first_release) "
+    "FROM serving.fct_balance EXCEPT SELECT * EXCLUDE (month, release) "
+    "FROM raw.psd_balance_as_of WHERE month = (SELECT max(month) FROM raw.psd_forecast))"
+)
+
 
 def by_balance(rows: list[Row]) -> Balances:
     found: Balances = defaultdict(dict)
@@ -120,6 +131,7 @@ def test_small_world_agrees_with_plain_python(
         assert same(change, None if before is None else production - before)
         assert same(changed, None if before is None else percent(production - before, before))
         assert same(tonnes, production * (60 if key[0] == COFFEE else 1000))
+    assert ask(NEWEST) == [(0,)]
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +283,33 @@ def test_real_grains_give_the_world_totals_of_wasde(
         assert found[1] == Decimal(ending)
         assert production is None or found[0] == Decimal(production)
     assert round(Decimal(str(world[WHEAT, 2024][2])) / 1000, 2) == Decimal("810.06")
+
+    # WASDE no. 665: coarse grains of the world, 1.576 billion tons; corn of the United States in
+    # million bushels; and use of the world less China is world use less China's.
+    assert ask(
+        "SELECT round(sum(production) / 1e6, 3) FROM serving.agg_world_balance JOIN "
+        "serving.dim_commodity_group USING (commodity_code) WHERE group_name = 'Coarse grains' "
+        "AND market_year = 2025"
+    ) == [(1.576,)]
+    assert ask(
+        "SELECT round(production * units_per_quantity / 1e6), "
+        "round(ending_stocks * units_per_quantity / 1e6) FROM serving.fct_balance "
+        "JOIN serving.dim_unit USING (commodity_code) WHERE commodity_code = '0440000' "
+        "AND country_code = 'US' AND market_year = 2025 AND unit = 'bushel'"
+    ) == [(16752, 2154)]
+    assert ask(
+        "SELECT group_name, domestic_use::INT, country_count FROM serving.agg_group_balance "
+        "WHERE commodity_code = '0410000' AND market_year = 2025 AND group_name IN "
+        "('World', 'World less China', 'EU-27', 'EU-28', 'Major exporters') ORDER BY ALL"
+    ) == [
+        ("EU-27", 113500, 1),
+        ("EU-28", 128800, 2),
+        ("Major exporters", ask(MAJOR)[0][0], 6),
+        ("World", 818902, 123),
+        ("World less China", 670902, 122),
+    ]
+    assert ask("SELECT count(*) FROM serving.dim_country WHERE region IS NULL") == [(0,)]
+    assert ask(NEWEST) == [(0,)]
 
     with (
         zipfile.ZipFile(io.BytesIO(real_grains)) as archive,

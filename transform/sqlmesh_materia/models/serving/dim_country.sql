@@ -10,7 +10,9 @@ MODEL (
     first_market_year SMALLINT,
     last_market_year SMALLINT,
     commodity_count INT,
-    balance_count INT
+    balance_count INT,
+    iso_code TEXT,
+    region TEXT
   ),
   column_descriptions (
     country_code = 'USDA country code',
@@ -19,7 +21,9 @@ MODEL (
     first_market_year = 'First market year with a balance; null for a code that has none in the newest release',
     last_market_year = 'Last market year with a balance; early for a dissolved state (USSR 1986)',
     commodity_count = 'Number of commodities with balances; 0 where there are none',
-    balance_count = 'Number of its balances, by commodity and market year'
+    balance_count = 'Number of its balances, by commodity and market year',
+    iso_code = 'Three letters, ISO 3166-1 or GENC; null for a union, a dissolved state or a group',
+    region = 'USDA region, one of 14, as its API listed them on 2026-10-23; null where it has none. The United Kingdom is in Other Europe'
   ),
   audits (
     UNIQUE_VALUES(columns := (
@@ -57,11 +61,15 @@ SELECT
   balance.first_market_year,
   balance.last_market_year,
   COALESCE(balance.commodity_count, 0) AS commodity_count,
-  COALESCE(balance.balance_count, 0) AS balance_count
+  COALESCE(balance.balance_count, 0) AS balance_count,
+  NULLIF(known.iso_code, '') AS iso_code,
+  NULLIF(known.region, '') AS region
 FROM code
 LEFT JOIN balance
   ON balance.country_code = code.country_code
 LEFT JOIN staging.stg_psdalldata__country AS country
   ON country.country_code = code.country_code
+LEFT JOIN raw.country_code AS known
+  ON known.country_code = code.country_code
 ORDER BY
   code.country_code

@@ -11,7 +11,8 @@ Tables in the schema `raw`, each of the first three a pair (see `validity`):
 - `psd_touched`: when materia last wrote the difference between a release and the one before it.
 
 The view `psd_by_release` and the macro `as_of(release)` join them again, and so does the model
-`raw.psd_current` for the newest release.
+`raw.psd_current` for the newest release. The views `psd_forecast` and `psd_balance_as_of` have the
+figures as of every month, typed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import duckdb
 from materia.data import RawFile
 from materia.kit.sql import literal
 
+from materia_psdonline.raw_layer.forecast_views import forecast_views
 from materia_psdonline.raw_layer.release_views import release_views
 from materia_psdonline.raw_layer.validity import Moved, ReleasePosition, Spans
 from materia_psdonline.release_file.zip_member import stem
@@ -117,6 +119,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         );
     """)
     connection.execute(release_views(_balance, _resolved))
+    connection.execute(forecast_views())
 
 
 def loaded(connection: duckdb.DuckDBPyConnection) -> list[Loaded]:

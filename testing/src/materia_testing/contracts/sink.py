@@ -28,9 +28,10 @@ from materia_testing.contracts.opened import Declared
 from materia_testing.contracts.sinks.care import CareContract
 from materia_testing.contracts.sinks.publish import PublishContract
 from materia_testing.contracts.sinks.raw import RawFilesContract
+from materia_testing.contracts.sinks.raw_faults import RawFaultsContract
 
 
-class SinkContract(RawFilesContract, PublishContract, CareContract):
+class SinkContract(RawFilesContract, RawFaultsContract, PublishContract, CareContract):
     """Every promise of a sink; subclass it and set `module` and `plugin`."""
 
     module: str

@@ -14,7 +14,7 @@ from fakes.psd import balances
 from fakes.releases import Releases
 from materia.errors import StageError
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
-from materia_runner.worker.sqlmesh.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
 
 EXTERNAL = """- name: raw.line
   columns: {month: DATE, name: TEXT, value: INT}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from materia.errors import ConfigError
 from materia_runner.authoring.facts import Facts
 from materia_runner.authoring.finding import GUIDE, Finding, kept
 from materia_runner.authoring.package_rules import DECLARE, imports, metadata
+from materia_runner.figures import quantity_text
 from materia_runner.install_hints import install_command
 
 PAGES = {
@@ -80,9 +82,10 @@ def _declared(facts: Facts) -> Iterator[Any]:
     if best["errors"]:
         return
     brought = ", ".join(best["brought"]) or "nothing but Python's own modules"
+    seconds = quantity_text(Decimal(str(best["seconds"])))
     slow = (
-        f"it takes {best['seconds']:.2f} s of processor time and imports {brought}; import what is "
-        "slow inside of the function `open`"
+        f"it takes {seconds} s of processor time and imports {brought}; import what is slow inside "
+        "of the function `open`"
     )
     late = best["seconds"] > SLOW_START_SECONDS
     yield kept("start", "its module only declares, and is quick to import", DECLARE, [slow] * late)

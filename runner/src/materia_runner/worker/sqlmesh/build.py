@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
-    from materia_runner.worker.sqlmesh.recorded_build import RecordedBuild
+    from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
@@ -117,7 +117,7 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
     """The report of a build without SQLMesh, when the last one of this database was recorded."""
     from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
     from materia_runner.worker.sqlmesh.reach import all_days
-    from materia_runner.worker.sqlmesh.replay_build import replay
+    from materia_runner.worker.sqlmesh.recorded.replay_build import replay
 
     if (folder := request.recorded_in) is None:
         return None
@@ -146,9 +146,9 @@ def _recorded(
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
-    from materia_runner.worker.sqlmesh.record_build import record
-    from materia_runner.worker.sqlmesh.recorded_build import path_of
-    from materia_runner.worker.sqlmesh.replay_build import note_ended
+    from materia_runner.worker.sqlmesh.recorded.record_build import record
+    from materia_runner.worker.sqlmesh.recorded.recorded_build import path_of
+    from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
 
     # A file that was edited meanwhile may have been read before or after that.
     folder = request.recorded_in
@@ -173,7 +173,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         note_passed,
     )
     from materia_runner.worker.sqlmesh.reach import all_days
-    from materia_runner.worker.sqlmesh.replay_build import keep
+    from materia_runner.worker.sqlmesh.recorded.replay_build import keep
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
 
     upgraded = [drop_other_state(request.database, running_versions(), request.state)]

@@ -22,7 +22,7 @@ from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotEvaluato
 from sqlmesh.utils.errors import SQLMeshError
 
 from materia_runner.worker.sqlmesh.audit_rows import columns_of_conditions
-from materia_runner.worker.sqlmesh.recorded_build import (
+from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
     FIRST_DAY,
     FULL,

@@ -20,7 +20,7 @@ from materia.kit.sql import literal
 from materia_runner.worker.sqlmesh.audit_rows import Finding, found_sentence, with_rows
 from materia_runner.worker.sqlmesh.intervals import ALWAYS, milliseconds, spans
 from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
-from materia_runner.worker.sqlmesh.recorded_build import (
+from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
     FIRST_DAY,
     FULL,

@@ -165,6 +165,7 @@ def _recorded(
 def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
+    from materia_runner.worker.sqlmesh.check_models import check_models, finished_tables
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
         SKIPPED,
@@ -189,9 +190,7 @@ def _transform(request: TransformRequest) -> TransformReport:
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
             with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
-                _check_taken(context, request.taken)
-                _check_columns(context)
-                _check_seeds(context, request.projects)
+                check_models(context, request.projects, taken=request.taken)
                 tests = 0 if skip else _test(context)
                 with _with_rows(context, quiet):
                     _build(context, all_days(request.affected))
@@ -199,7 +198,7 @@ def _transform(request: TransformRequest) -> TransformReport:
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
                 _detach_from_catalog(context)
-                tables = _tables(context)
+                tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
                 recorded = _recorded(context, request, fingerprint, made_in)
             if recorded is not None:
@@ -275,67 +274,6 @@ def _with_rows(context: Context, console: QuietConsole) -> Iterator[None]:
     finally:
         console.warnings += sentences_of(context, console.found)
         console.failures += sentences_of(context, console.failed)
-
-
-def _undeclared(context: Context) -> list[str]:
-    """Messages about columns that a model selects but does not declare, or the other way round.
-
-    SQLMesh fails on them in a unit test or during a write, and names neither the model nor the
-    reason.
-    """
-    from sqlglot import exp
-
-    found = []
-    for model in context.models.values():
-        declared, query = model.columns_to_types_, getattr(model, "query", None)
-        if declared is None or not isinstance(query, exp.Query) or query.is_star:
-            continue
-        selected = [name.lower() for name in query.named_selects]
-        if "" in selected:  # a macro that becomes columns later
-            continue
-        known = {name.lower() for name in declared}
-        if more := [name for name in selected if name not in known]:
-            found.append(
-                f"{model.name}: its SELECT has {', '.join(more)}, which its columns (...) do not "
-                "declare; add each there with its type"
-            )
-        if less := sorted(known.difference(selected)):
-            found.append(
-                f"{model.name}: its columns (...) declare {', '.join(less)}, which its SELECT does "
-                "not have; select each there, or take it out of columns and column_descriptions"
-            )
-    return found
-
-
-def _check_taken(context: Context, taken: frozenset[str]) -> None:
-    if both := sorted(taken.intersection(_tables(context))):
-        raise StageError(
-            f"{', '.join(both)}: another pipeline publishes a table of this name in the same "
-            "database; rename the model, or set another place for one of the pipelines"
-        )
-
-
-def _check_columns(context: Context) -> None:
-    if undeclared := _undeclared(context):
-        raise StageError("\n".join(undeclared))
-
-
-def _check_seeds(context: Context, projects: Sequence[Path]) -> None:
-    """Refuse a seed whose file is not in the fingerprint, since its changes would have no effect.
-
-    A rented machine would not have such a file either.
-    """
-    from sqlmesh.core.model import SeedModel
-
-    from materia_runner.worker.sqlmesh.fingerprint import project_files
-
-    own = {file.resolve() for project in projects for file in project_files(project)}
-    for model in context.models.values():
-        if isinstance(model, SeedModel) and model.seed_path.resolve() not in own:
-            raise StageError(
-                f"{model.name}: its seed {model.kind.path} must be a .csv file in the project, "
-                "outside its folders report and logs"
-            )
 
 
 def _test(context: Context) -> int:
@@ -417,16 +355,6 @@ def _text(text: str) -> Literal:
     from sqlglot import exp
 
     return exp.Literal.string(text)
-
-
-def _tables(context: Context) -> tuple[str, ...]:
-    from sqlmesh.core.model import ExternalModel
-
-    return tuple(
-        sorted(
-            model.name for model in context.models.values() if not isinstance(model, ExternalModel)
-        )
-    )
 
 
 def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:

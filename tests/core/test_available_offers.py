@@ -95,6 +95,9 @@ class Odd:
     def offers(self, _):
         return self.answer
     list_instances = lambda self: self.answer
+    def create_instance(self, request): ...
+    def wait_for_ssh(self, instance, *, timeout): ...
+    def destroy_instance(self, instance): ...
 
 def fails(opening):
     raise KeyError("a fault of the plugin")

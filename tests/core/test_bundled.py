@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from materia._entry_points import EntryPoint
 from materia.errors import PluginError
-from materia_runner.bundled import bundled, load_registry
+from materia_runner.bundled import bundled, bundled_providers, load_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 # The extra `s3` of materia-runner, its client of buckets, has the name of a sink.
@@ -26,6 +26,12 @@ def name_of(file: Path) -> str:
 def test_every_plugin_of_the_workspace_comes_with_materia_and_its_project_and_no_other() -> None:
     assert len(PLUGINS) > 7
     assert bundled() == {name_of(file) for file in (*PLUGINS, ROOT / "transform/pyproject.toml")}
+
+
+def test_the_providers_that_rent_are_those_of_the_workspace() -> None:
+    providers = {name_of(file) for file in PLUGINS if file.parts[-3] == "providers"}
+
+    assert bundled_providers() == providers - {"materia-local"}
 
 
 @pytest.mark.parametrize("folder", ["core", "kits", "runner", "testing"])

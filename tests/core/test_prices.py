@@ -387,6 +387,9 @@ def given_by(
         def offers(self, requirements: Requirements) -> Sequence[Offer]:
             return change(self._inner.offers(requirements))
 
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inner, name)
+
     def open_changed(opening: Opening) -> Provider:
         return cast("Provider", Changed(plugin.open(opening)))
 

@@ -140,7 +140,7 @@ def test_a_full_disk_of_the_worker_is_told_and_harms_nothing(
         ),
     ):
         machine.prepare(artifact)
-    machines.disk_bytes = 4_500_000
+    machines.disk_bytes = 5_600_000
     worker = boot(machines)
     run = Run(worker, tmp_path)
     large = "a,1\n" * 500_000

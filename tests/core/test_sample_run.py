@@ -55,7 +55,8 @@ def test_the_sample_is_built_shown_and_not_built_again(
     assert not result["published"]
     assert left == [".materia", ".materia.duckdb.work", "materia.duckdb", "raw", "transform"]
     assert sorted(path.name for path in workshop.directory.iterdir()) == left
-    assert [path.name for path in workshop.home.iterdir()] == [".local"]  # the ledger and the logs
+    kept = sorted(path.name for path in workshop.home.iterdir())
+    assert kept == [".cache", ".local"]  # the recorded build; the ledger and the logs
 
 
 @pytest.mark.campaign

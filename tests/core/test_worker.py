@@ -185,6 +185,7 @@ def test_a_stage_elsewhere_could_be_asked_in_the_same_words(folders: Workshop) -
         "drop",
         "bundled_only",
         "at_home",
+        "recordings",
     }
 
 

@@ -70,6 +70,8 @@ def test_its_examples_run_and_print_what_was_published(folder: Path) -> None:
 # Modules of the store kit that this sink stands on.
 SHARED = ("connection", "file_lock", "known_partitions", "publication", "views")
 
+OF_A_FOLDER = ("raw_files", "working_copy")
+
 
 def explained() -> list[str]:
     return re.findall(r"^\| `(.+?)` \|", README, re.MULTILINE)
@@ -81,6 +83,7 @@ def said() -> list[str]:
     modules = [
         *Path(materia_duckdb.__file__).parent.glob("*.py"),
         *(store / f"{name}.py" for name in SHARED),
+        *(store / f"folder/{name}.py" for name in OF_A_FOLDER),
     ]
     code = "".join(path.read_text(encoding="utf-8") for path in modules)
     joined = re.sub(r'"\s*\n\s*f?"', "", code)

@@ -272,7 +272,7 @@ def test_a_rollback_of_the_command_stays_over_runs_without_news_and_ends_with_a_
     assert "are in force already" in materia("tables", "rollback", "--to", first["run"])
     assert first["run"] in materia("tables", "history").splitlines()[1]
     listed = json.loads(materia("tables", "list", "--json", "--run", newest["run"]))
-    assert {"table": "serving.fct_line", "rows": 2} in listed
+    assert {"table": "serving.fct_line", "rows": 2, "source": "folder"} in listed
     wrong = workshop.run("tables", "rollback", "--to", "nobody", environment=keys)
     assert wrong.returncode == 2
     assert "--to nobody: no publication of a run that begins so is kept" in wrong.stderr

@@ -15,18 +15,28 @@ if TYPE_CHECKING:
     from materia.plugins import Registry
 
 # One line of Requires-Dist: `materia-local>=0.1,<0.2 ; extra == 'bundled'`.
-BUNDLED = re.compile(r"""\s*([A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"]bundled['"]""")
+OF_AN_EXTRA = re.compile(r"""\s*([A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"](\w+)['"]""")
 
 
 def bundled() -> frozenset[str]:
     """Names of the distributions whose plugins come with materia, installed or not."""
+    return _of_extra("bundled")
+
+
+def bundled_providers() -> frozenset[str]:
+    """Names of the bundled distributions with a provider that rents, installed or not."""
+    return _of_extra("rents")
+
+
+def _of_extra(extra: str) -> frozenset[str]:
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
         lines = requires("materia-runner") or ()
     except PackageNotFoundError:  # imported from a folder of sources
         return frozenset()
-    return frozenset(match[1] for line in lines if (match := BUNDLED.match(line)))
+    found = filter(None, map(OF_AN_EXTRA.match, lines))
+    return frozenset(match[1] for match in found if match[2] == extra)
 
 
 def load_registry(

@@ -22,7 +22,7 @@ from materia.kit.once import Once
 from materia.plugins import InstalledPlugin, Registry, take_secrets
 from materia.protocols import Provider
 
-from materia_runner.bundled import bundled
+from materia_runner.bundled import bundled_providers
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.folders import prices_folder
 from materia_runner.install_hints import install_command
@@ -62,8 +62,8 @@ def no_provider_rents(registry: Registry) -> str:
 
 
 def how_to_add_one(registry: Registry) -> str:
-    """End of a message: the command for a bundled plugin that is missing; empty if none is."""
-    missing = sorted(bundled() - {found.distribution for found in registry.found})
+    """End of a message: the command for a bundled provider that is missing; empty if none is."""
+    missing = sorted(bundled_providers() - {found.distribution for found in registry.found})
     return f"; to install one, for example: {install_command(missing[0])}" if missing else ""
 
 

@@ -168,6 +168,7 @@ def test_a_run_of_one_source_leaves_the_tables_of_the_other_as_they_are(
     assert "did you mean 'rates'" in unknown.stderr
 
 
+@pytest.mark.campaign
 def test_a_partition_that_fails_names_its_source_and_stops_no_other(published: Workshop) -> None:
     both = published
     both.write("in/2024-03.csv", "apples,3\n")
@@ -337,6 +338,7 @@ def test_what_a_failed_run_left_behind_is_not_published_by_another_pipeline(
     assert asked(both, "SELECT rate FROM staging.stg_rate ORDER BY month") == [(10,), (9,)]
 
 
+@pytest.mark.campaign
 def test_a_new_source_whose_first_load_was_killed_is_loaded_by_the_next_run(
     published: Workshop,
 ) -> None:

@@ -119,7 +119,7 @@ def takes_minutes(file: str, name: str) -> bool:
     match file:
         case "test_s3_contract.py":  # test_s3_kills.py kills at each request, duckdb at each line
             return name.startswith("test_killed_before_any_line")
-        case "test_s3_odd_contract.py":  # a plain store has them
+        case "test_s3_odd_contract.py" | "test_s3_contract.py":  # test_s3_kills.py has them
             return kills
         case "test_iceberg_contract.py":  # test_iceberg_kills.py has one, s3 those of raw files
             long = name.startswith(("test_readers_see_one_state", "test_a_full_disk"))

@@ -90,7 +90,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Ta
 @pytest.mark.parametrize(
     "steps",
     [
-        "good, bad: fails, repaired and edited",
+        pytest.param("good, bad: fails, repaired and edited", marks=pytest.mark.campaign),
         pytest.param("bad: fails, repaired", marks=pytest.mark.campaign),
         pytest.param("good, bad: fails, edited: fails, repaired", marks=pytest.mark.campaign),
         pytest.param(

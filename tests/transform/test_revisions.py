@@ -147,6 +147,7 @@ def test_a_commodity_that_was_dropped_keeps_its_history_and_its_name(forecasts: 
     assert forecasts("SELECT DISTINCT commodity_code FROM serving.fct_balance") == [(WHEAT,)]
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("built")
 def test_month_by_month_gives_what_one_build_gives(
     releases: Releases, build: Build, ask: Ask

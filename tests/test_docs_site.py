@@ -69,6 +69,15 @@ def test_every_link_and_anchor_of_a_page_leads_somewhere(page: Path) -> None:
     assert broken(page, page.read_text()) == []
 
 
+def test_a_folder_that_is_no_site_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years")
+    command = [sys.executable, str(ROOT / "tools/build_docs.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, (tmp_path / "thesis.txt").read_text()) == (1, "years")
+    assert "has other files than a site" in done.stderr
+
+
 def test_a_link_to_no_file_and_one_to_no_heading_are_found() -> None:
     text = "# A\n\n[a](#a), [b](#b), [c](CONTRIBUTING.md), [d](CONTRIBUTING.md#d), [e](e.md)\n"
 

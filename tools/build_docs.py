@@ -22,10 +22,13 @@ from docs_site.reference import reference_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = Path(__file__).resolve().parent / "docs_site"
+MARK = ".buildinfo"  # Sphinx writes it into each site
 
 
 def build(output: Path) -> int:
-    """Build the site into *output*, in place of what was there; returns the exit code of Sphinx."""
+    """Build the site into *output*, in place of an older one; returns the exit code of Sphinx."""
+    if output.exists() and any(output.iterdir()) and not (output / MARK).is_file():
+        sys.exit(f"{output} has other files than a site; choose a new folder")
     with tempfile.TemporaryDirectory() as folder:
         pages = Path(folder)
         for name, text in {**command_pages(), **reference_pages(ROOT)}.items():

@@ -1,21 +1,23 @@
 """The environment of Pulumi ESC that runs read their secrets from, as text. Pure.
 
-It holds no secret: what people typed is in the environment `accounts`, what Pulumi made is in the
-outputs of this stack, and ESC puts both together when the environment is opened.
+It holds no secret: the token that people typed for workers is in the environment `workers`, what
+Pulumi made is in the outputs of this stack, and ESC puts both together when the environment is
+opened. Every value of an imported environment goes to the program that opens this one. So it must
+not import `accounts`, which has the tokens that could delete the supervisor and the buckets.
 """
 
 from __future__ import annotations
 
 from materia_infra.settings import Settings
 
-ACCOUNTS = "accounts"
+WORKERS = "workers"
 STACK = "materia-infra"
 
 
 def environment_text(settings: Settings) -> str:
     """The definition of the environment, as YAML."""
     variables = {
-        "HCLOUD_TOKEN": "${hetzner.workers}",  # of the workers' project, never of the supervisor's
+        "HCLOUD_TOKEN": "${hetzner}",  # of the workers' project, never of the supervisor's
         "AWS_ACCESS_KEY_ID": "${stacks.infra.artifactsKeyId}",
         "AWS_SECRET_ACCESS_KEY": "${stacks.infra.artifactsKeySecret}",
     }
@@ -26,7 +28,7 @@ def environment_text(settings: Settings) -> str:
         }
     lines = [
         "imports:",
-        f"  - {settings.project}/{ACCOUNTS}",
+        f"  - {settings.project}/{WORKERS}",
         "values:",
         "  stacks:",
         "    fn::open::pulumi-stacks:",

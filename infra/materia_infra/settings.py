@@ -27,7 +27,7 @@ class Supervisor:
 
     Attributes:
         server_type: Hetzner's name of the type; a type can be sold out in a location.
-        image: Hetzner's name of the image: Debian 12 or later, or Ubuntu 22.04 or later.
+        image: Hetzner's name of an image with Python 3.11 to 3.13: Debian 12 or 13, Ubuntu 24.04.
         location: Hetzner's name of the location.
         ipv4: Whether it has an IPv4 address, which costs money; OVHcloud's API needs one.
         login_key: Public SSH key of the person who enrolls it, as one line.
@@ -55,7 +55,10 @@ class Supervisor:
             ("location", self.location),
         ):
             _check(name, value, _NAME, "a name")
-        _check("loginKey", self.login_key, _PUBLIC, "a public SSH key in one line")
+        if not _PUBLIC.fullmatch(self.login_key):  # not shown: it may be the private key
+            raise SettingsError(
+                "loginKey must be a public SSH key in one line: what is in ~/.ssh/id_ed25519.pub"
+            )
         public_part(self.host_key)
         for network in self.ssh_from:
             try:

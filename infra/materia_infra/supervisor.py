@@ -11,6 +11,9 @@ from materia_infra.labels import LABELS
 from materia_infra.settings import Settings, Supervisor, public_part
 from materia_infra.user_data import user_data
 
+# Names are unique at Hetzner: a successor gets the name only when the old one is gone.
+REPLACING = pulumi.ResourceOptions(delete_before_replace=True)
+
 
 def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulumi.Output[str]]:
     """Make the supervisor; returns what is needed to enroll it."""
@@ -19,6 +22,7 @@ def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulu
         name=f"materia-operator-{settings.stack}",
         public_key=wanted.login_key,
         labels=LABELS,
+        opts=REPLACING,
     )
     firewall = hcloud.Firewall(
         "supervisor",
@@ -47,6 +51,7 @@ def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulu
         firewall_ids=[firewall.id.apply(int)],
         public_nets=[hcloud.ServerPublicNetArgs(ipv4_enabled=wanted.ipv4, ipv6_enabled=True)],
         user_data=pulumi.Output.secret(user_data(wanted)),
+        opts=REPLACING,
     )
     return {
         "supervisorAddress": server.ipv4_address if wanted.ipv4 else server.ipv6_address,

@@ -11,8 +11,18 @@ import pytest
 from fakes import own_systemd
 from fakes.own_supervisor import OwnSupervisor, command_line
 from fakes.workshop import Workshop
-from materia.errors import ConfigError, HostKeyError, ReadyTimeoutError, StageError
+from materia.errors import (
+    ConfigError,
+    HostKeyError,
+    MissingSecretError,
+    ReadyTimeoutError,
+    StageError,
+)
+from materia.plugins import Registry
 from materia_providers.cloud_init import generate_key
+from materia_runner.cli.commands.deployment.enroll import supervisor_secrets
+from materia_runner.config.pipeline import Pipeline
+from materia_runner.config.stages import STAGES
 from materia_runner.ledger.state import State
 from materia_runner.schedule import enroll as enrolling
 from materia_runner.schedule.enroll import Enrolment, KnownHosts, enroll
@@ -86,7 +96,9 @@ def test_the_timers_run_in_its_systemd_and_the_secrets_are_root_s_alone(
 
     assert active.stdout.split() == ["active", "active"], first_key
     assert "User=materia\n" in shown
-    assert "Environment=PYTHONPATH=/opt/materia/current/lib\n" in shown
+    # Of the release itself: `current` would change under a run.
+    release = (machine.root() / "opt/materia/current").readlink()
+    assert f"Environment=PYTHONPATH={release}/lib\n" in shown
     assert "--config /var/lib/materia/coffee/materia.toml\n" in shown
     assert (secrets.stat().st_mode & 0o777, secrets.stat().st_uid) == (0o600, 0)
     assert SECRET not in shown
@@ -136,6 +148,11 @@ def test_a_second_enrolment_replaces_release_configuration_and_secrets_and_keeps
         secrets={"PULUMI_ACCESS_TOKEN": "rotated"},
     )
     before = (machine.root() / "opt/materia/current").readlink()
+    unit = machine.root() / "run/systemd/system/under-way.service"
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    unit.write_text(f"[Service]\nExecStart=/bin/sleep 600\nEnvironment=PYTHONPATH={before}/lib\n")
+    machine.systemd.systemctl("daemon-reload")
+    machine.systemd.systemctl("start", "under-way")
 
     assert desk.enroll(target, changed, mark="# 2") == first_key
 
@@ -145,7 +162,11 @@ def test_a_second_enrolment_replaces_release_configuration_and_secrets_and_keeps
     sweep = machine.systemd.systemctl("is-active", "materia-coffee-sweep.timer")
     assert sweep.stdout.strip() != "active"
     desk.enroll(target, changed, mark="# 3")
-    assert len(list((machine.root() / "opt/materia/releases").iterdir())) == 2
+    releases = machine.root() / "opt/materia/releases"
+    assert len(list(releases.iterdir())) == 3  # with that of the run under way
+    machine.systemd.systemctl("stop", "under-way")
+    desk.enroll(target, changed, mark="# 4")
+    assert len(list(releases.iterdir())) == 2
 
 
 @pytest.mark.slow
@@ -192,6 +213,30 @@ def test_without_a_schedule_or_a_channel_nothing_is_sent(
 
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_what_opens_pulumi_esc_is_sent_also_when_it_is_in_the_env_file(tmp_path: Path) -> None:
+    pipeline = Pipeline(
+        directory=tmp_path,
+        providers=(),
+        sources=("psd",),
+        sink="duckdb",
+        stages=STAGES,
+        project=None,
+        settings={},
+        esc="acme/beanflows/prod",
+    )
+    registry = Registry(found=(), failures=())
+    with pytest.raises(MissingSecretError, match="PULUMI_ACCESS_TOKEN"):
+        supervisor_secrets(registry, pipeline, {"HCLOUD_TOKEN": "of the workers"})
+
+    opening = {
+        "PULUMI_ACCESS_TOKEN": "pul-1",
+        "PULUMI_BACKEND_URL": "https://pulumi.example",  # else the token goes to Pulumi Cloud
+    }
+    (tmp_path / ".env").write_text("".join(f"{name}={one}\n" for name, one in opening.items()))
+
+    assert supervisor_secrets(registry, pipeline, {"HCLOUD_TOKEN": "of the workers"}) == opening
 
 
 def test_a_key_that_is_no_key_is_named(tmp_path: Path) -> None:

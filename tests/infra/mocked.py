@@ -116,10 +116,14 @@ def main() -> None:
     pulumi.runtime.set_mocks(mocks, project="materia-infra", stack="prod")
     outputs: dict[str, Any] = {}
     protected: list[str] = []
+    replaced: list[str] = []
 
     def look(args: pulumi.ResourceTransformationArgs) -> None:
+        name = f"{args.type_.rpartition(':')[2]} {args.name}"
         if args.opts.protect:
-            protected.append(f"{args.type_.rpartition(':')[2]} {args.name}")
+            protected.append(name)
+        if args.opts.delete_before_replace:
+            replaced.append(name)
 
     def run() -> Any:
         async def resolve(made: Mapping[str, pulumi.Output[Any]]) -> None:
@@ -133,7 +137,12 @@ def main() -> None:
     tested(run)()
     for resource in mocks.resources:
         resource["problems"] = problems(resource)
-    told = {"resources": mocks.resources, "outputs": outputs, "protected": protected}
+    told = {
+        "resources": mocks.resources,
+        "outputs": outputs,
+        "protected": protected,
+        "deleted_before_replaced": replaced,
+    }
     json.dump(told, sys.stdout, default=lambda asset: asset.text)
 
 

@@ -120,6 +120,12 @@ def test_the_buckets_are_protected(everything: dict[str, Any]) -> None:
     assert everything["protected"] == ["R2Bucket artifacts", "R2Bucket data"]
 
 
+def test_what_has_a_unique_name_is_deleted_before_its_successor_is_made(
+    everything: dict[str, Any],
+) -> None:
+    assert everything["deleted_before_replaced"] == ["SshKey operator", "Server supervisor"]
+
+
 def test_a_token_reaches_the_bucket_of_its_use_alone(
     everything: dict[str, Any], least: dict[str, Any]
 ) -> None:

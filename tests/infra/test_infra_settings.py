@@ -16,6 +16,7 @@ from materia_infra.environment import environment_text
 from materia_infra.settings import SettingsError, public_part
 from materia_infra.user_data import user_data
 
+ROOT = Path(__file__).parents[2]
 CLOUD_INIT = shutil.which("cloud-init")
 
 
@@ -75,6 +76,13 @@ def test_a_wrong_setting_of_the_supervisor_is_named(changes: dict[str, Any], wor
         replace(SUPERVISOR, **changes)
 
 
+def test_a_private_key_in_place_of_the_public_one_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        replace(SUPERVISOR, login_key=KEY.private)
+
+    assert KEY.private.splitlines()[1] not in str(raised.value)
+
+
 def test_user_data_has_the_first_host_key_and_no_other_secret() -> None:
     text = user_data(SUPERVISOR)
     values = json.loads(text.removeprefix("#cloud-config\n"))
@@ -107,11 +115,13 @@ def test_cloud_init_finds_no_fault_in_the_user_data(tmp_path: Path) -> None:
 def test_the_environment_has_no_secret_and_names_where_each_one_is(*, catalog: bool) -> None:
     values = yaml.safe_load(environment_text(replace(SETTINGS, catalog=catalog)))
 
-    assert values["imports"] == ["beanflows/accounts"]
+    # All values of an import are in the answer to whoever opens the environment.
+    stack = yaml.safe_load((ROOT / "infra/Pulumi.prod.yaml").read_text())
+    assert stack["environment"] == ["beanflows/accounts"]
+    assert values["imports"] == ["beanflows/workers"]
     stacks = values["values"]["stacks"]["fn::open::pulumi-stacks"]["stacks"]
     assert stacks == {"infra": {"stack": "materia-infra/prod"}}
     variables = values["values"]["environmentVariables"]
     assert all(one.startswith("${") and one.endswith("}") for one in variables.values())
     assert ("ICEBERG_TOKEN" in variables) is catalog
-    # The token of the project with the supervisor is no variable of a run.
-    assert [one for one in variables.values() if "hetzner" in one] == ["${hetzner.workers}"]
+    assert [one for one in variables.values() if "stacks" not in one] == ["${hetzner}"]

@@ -85,7 +85,7 @@ def root(
 ) -> None:
     """Run data pipelines on the cheapest machine on offer, and leave nothing behind.
 
-    A pipeline is sources, two stages and a sink. The stage extract fetches new data from the
+    A pipeline has sources, two stages and a sink. The stage extract fetches new data from the
     sources; transform turns it into tables and publishes them in the sink. A run without new data
     costs next to nothing. Every setting has a default; change it in materia.toml.
     """

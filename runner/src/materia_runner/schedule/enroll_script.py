@@ -12,6 +12,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +40,27 @@ def install(order: dict[str, Any]) -> dict[str, Any]:
     owner = pwd.getpwnam(user)
     for folder in (STATE, directory):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        # The user of the runs could have put a link there, to have another folder given to it.
+        os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
     config = directory / "materia.toml"
     write(config, order["config"], mode=0o644)
     SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(SECRETS / f"{name}.env", order["secrets"], mode=0o600)
-    swap_link(release)
     done = subprocess.run(
         [
             *(shutil.which("python3") or "python3", "-P", "-m", "materia_runner"),
             *("schedule", "install", "--system", "--user", user, "--config", str(config)),
         ],
-        env={"PATH": os.environ["PATH"], "HOME": "/root", "PYTHONPATH": str(CURRENT / "lib")},
+        # Not `current`: a run imports modules until its end, and must find those of its release.
+        env={"PATH": os.environ["PATH"], "HOME": "/root", "PYTHONPATH": str(release / "lib")},
         cwd=directory,
         capture_output=True,
         text=True,
         check=False,
     )
-    remove_old_releases(release)
+    if done.returncode == 0:  # else the units still run the release before
+        swap_link(release)
+        remove_old_releases(release)
     said = done.stderr if done.returncode else done.stdout
     return {"code": done.returncode, "said": said}
 
@@ -94,11 +98,21 @@ def swap_link(release: Path) -> None:
 
 
 def remove_old_releases(current: Path) -> None:
-    """Keep the current release and the one before it."""
+    """Keep the current release, the one before it, and those of runs under way."""
     others = [one for one in RELEASES.iterdir() if one != current]
     others.sort(key=lambda one: one.stat().st_mtime, reverse=True)
     for one in others[KEPT_RELEASES - 1 :]:
-        shutil.rmtree(one, ignore_errors=True)
+        if not is_in_use(one):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def is_in_use(release: Path) -> bool:
+    """Whether a process here was started with the modules of that release."""
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # the process has ended
+            if f"={release}/lib".encode() in file.read_bytes():
+                return True
+    return False
 
 
 def write(path: Path, text: str, *, mode: int) -> None:
@@ -108,8 +122,8 @@ def write(path: Path, text: str, *, mode: int) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
+        os.fchmod(file.fileno(), mode)  # by its descriptor: the folder may be another user's
         os.fsync(file.fileno())
-    part.chmod(mode)
     part.rename(path)
 
 
@@ -125,7 +139,7 @@ def new_key(_order: dict[str, Any]) -> dict[str, Any]:
 
 
 def use_key(_order: dict[str, Any]) -> dict[str, Any]:
-    """Use the key of `new_key` from now on, and keep cloud-init from writing the old one again."""
+    """Use the key of `new_key` from now on; cloud-init writes host keys at the first boot alone."""
     part = HOST_KEY.with_name("materia_next_host_key")
     part.with_suffix(".pub").rename(HOST_KEY.with_suffix(".pub"))
     part.rename(HOST_KEY)

@@ -15,7 +15,7 @@ MODEL (
   column_descriptions (
     country_code = 'USDA country code',
     iso_code = 'Three letters, ISO 3166-1 or GENC; empty for a union, a dissolved state, or a group',
-    region = 'USDA region; empty for Africa and others that are in none'
+    region = 'USDA region; empty for a code that is in none'
   ),
   audits (UNIQUE_VALUES(columns := (
       country_code

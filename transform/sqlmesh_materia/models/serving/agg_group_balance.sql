@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   grain (group_name, commodity_code, market_year),
   references commodity_code,
-  description 'Balances of groups of countries, as WASDE''s world tables have them: World, Total foreign (without the United States), World less China, major exporters, regions, and the European Union at its sizes. A group is the sum of its rows. The world is that of agg_world_balance, with USDA''s world use, and the world less a country is that less the row of the country. Quantities are in the unit of the commodity.',
+  description 'Balances of groups of countries, as WASDE''s world tables have them: World, Total foreign (without the United States), World less China, major exporters, regions, and the European Union at its sizes. A group is the sum of its rows. The world is that of agg_world_balance, with USDA''s world use, and the world less a country is that less the row of the country, if it has one. Quantities are in the unit of the commodity.',
   columns (
     group_name TEXT,
     commodity_code TEXT,
@@ -39,6 +39,15 @@ MODEL (
   )
 );
 
+WITH left_out AS (
+  SELECT
+    'CH' AS country_code,
+    'World less China' AS group_name
+  UNION ALL
+  SELECT
+    'US' AS country_code,
+    'Total foreign' AS group_name
+)
 SELECT
   country_group.group_name,
   balance.commodity_code,
@@ -86,21 +95,22 @@ SELECT
 FROM serving.agg_world_balance
 UNION ALL
 SELECT
-  CASE WHEN part.country_code = 'CH' THEN 'World less China' ELSE 'Total foreign' END AS group_name,
+  left_out.group_name,
   world.commodity_code,
   world.market_year,
-  world.area_harvested - part.area_harvested AS area_harvested,
-  world.beginning_stocks - part.beginning_stocks AS beginning_stocks,
-  world.production - part.production AS production,
-  world.imports - part.imports AS imports,
-  world.crush - part.crush AS crush,
-  world.feed_use - part.feed_use AS feed_use,
-  world.world_use - part.domestic_use AS domestic_use,
-  world.exports - part.exports AS exports,
-  world.ending_stocks - part.ending_stocks AS ending_stocks,
-  world.country_count - 1 AS country_count
+  world.area_harvested - COALESCE(part.area_harvested, 0) AS area_harvested,
+  world.beginning_stocks - COALESCE(part.beginning_stocks, 0) AS beginning_stocks,
+  world.production - COALESCE(part.production, 0) AS production,
+  world.imports - COALESCE(part.imports, 0) AS imports,
+  world.crush - COALESCE(part.crush, 0) AS crush,
+  world.feed_use - COALESCE(part.feed_use, 0) AS feed_use,
+  world.world_use - COALESCE(part.domestic_use, 0) AS domestic_use,
+  world.exports - COALESCE(part.exports, 0) AS exports,
+  world.ending_stocks - COALESCE(part.ending_stocks, 0) AS ending_stocks,
+  world.country_count - CASE WHEN part.country_code IS NULL THEN 0 ELSE 1 END AS country_count
 FROM serving.agg_world_balance AS world
-JOIN serving.fct_balance AS part
+CROSS JOIN left_out
+LEFT JOIN serving.fct_balance AS part
   ON part.commodity_code = world.commodity_code
   AND part.market_year = world.market_year
-  AND part.country_code IN ('CH', 'US')
+  AND part.country_code = left_out.country_code

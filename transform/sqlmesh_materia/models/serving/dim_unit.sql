@@ -14,7 +14,7 @@ MODEL (
     commodity_code = 'Seven digits, zero-padded',
     unit = 'bushel, hundredweight, short ton, pound, bag of 60 kg, bale of 480 lb, or tonne; a bushel only where its weight is known',
     kilograms = 'Weight of one such unit in kg',
-    units_per_quantity = 'How many of them are one unit of fct_balance: 39,367.98 bushels of corn are 1000 t',
+    units_per_quantity = 'How many of them are one unit of fct_balance: 39,368.26 bushels of corn are 1000 t',
     source = 'Where the factor is from'
   ),
   audits (

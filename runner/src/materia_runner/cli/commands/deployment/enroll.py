@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from materia_runner.config.pipeline import Pipeline
 
-TOKEN = "PULUMI_ACCESS_TOKEN"  # noqa: S105 -- the name of a variable
 ENROLL_EPILOG = """\
 \b
 The supervisor gets, over SSH as root:
@@ -104,7 +103,7 @@ def enroll(
         enrolling.Enrolment(
             name=pipeline.name,
             config=pipeline.file.read_text(encoding="utf-8"),
-            secrets=_secrets(registry, pipeline, environment),
+            secrets=supervisor_secrets(registry, pipeline, environment),
         ),
         known=known,
         artifact=lambda python, machine: pinned.artifact(
@@ -121,22 +120,27 @@ def enroll(
     echo(to_json(shown) if json else text)
 
 
-def _secrets(
+def supervisor_secrets(
     registry: Registry, pipeline: Pipeline, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the supervisor needs: the token of Pulumi ESC, or else each secret in use.
+    """What the supervisor needs: what opens Pulumi ESC, or else each secret in use.
 
     Raises:
         MissingSecretError: one is not set.
     """
     from materia.errors import MissingSecretError
 
+    from materia_runner.cli.redact_output import know
     from materia_runner.config.secret_needs import needs_of, unmet
+    from materia_runner.secrets.resolve import ADDRESS, TOKEN, resolve
 
     if pipeline.esc is not None:
-        if not environment.get(TOKEN):
+        dotenv = pipeline.directory / ".env"
+        given = resolve(environment, names=(TOKEN, ADDRESS), dotenv=dotenv, esc=None).values
+        if not given.get(TOKEN):
             raise MissingSecretError(f"Pulumi ESC ({pipeline.esc})", (TOKEN,))
-        return {TOKEN: environment[TOKEN]}
+        know([given[TOKEN]])
+        return {name: given[name] for name in (TOKEN, ADDRESS) if given.get(name)}
     needs = needs_of(registry, pipeline)
     found = {name for name, value in environment.items() if value}
     for need in unmet(needs, found, auto=not pipeline.providers):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-In another terminal, run the first line of its output (`. FILE`). In that terminal,
+In another terminal, run the first line of its output without its # (`. FILE`). There,
   materia providers price            compares the emulated providers
   materia providers list --check     checks the credentials of each
   materia run --provider auto        rents from them

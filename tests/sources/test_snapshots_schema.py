@@ -20,7 +20,7 @@ MORE = "item,Unit Name,price\nnails,kg,1.00\n"
 EVERY = "SELECT * FROM raw.prices_row ORDER BY partition, item"
 
 
-def test_a_new_column_is_text_and_goes_with_the_last_file_that_has_it(tmp_path: Path) -> None:
+def test_a_new_column_is_text(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, EVOLVES)
     shelf.put("2026-01", PLAIN)
     shelf.put("2026-02", MORE)
@@ -30,9 +30,65 @@ def test_a_new_column_is_text_and_goes_with_the_last_file_that_has_it(tmp_path: 
         ("2026-01", None),
         ("2026-02", "kg"),
     ]
-    shelf.put("2026-02", PLAIN)
+
+
+def test_a_new_column_of_releases_goes_with_the_last_one_that_has_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each="release"))
+    shelf.put("2026-01", MORE)
     shelf.load()
-    assert len(shelf.rows(EVERY)[0]) == 4
+    shelf.put("2026-01", PLAIN)
+    shelf.load()
+
+    assert [len(row) for row in shelf.rows("SELECT * FROM raw.prices_row")] == [2]
+
+
+def test_a_column_stays_while_the_history_has_its_values(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", MORE)
+    shelf.load()
+    ((before,),) = shelf.rows("SELECT max(seen)::VARCHAR FROM raw.prices_file")
+    shelf.put("2026-01", PLAIN)
+    shelf.load()
+
+    assert shelf.rows(f"SELECT item, unit_name FROM prices_as_of('{before}')") == [("nails", "kg")]
+    assert shelf.rows("SELECT item, unit_name FROM raw.prices_row") == [("nails", None)]
+
+
+NAMES = ("row", "day", "wanted", "file", "first", "text", "known", "price_text", "seen")
+
+
+@pytest.mark.parametrize("each", ["slice", "release"])
+def test_whatever_name_a_new_column_has_its_values_are_those_of_the_file(
+    each: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each=each))
+    shelf.put("2026-01", f"item,price,{','.join(NAMES)}\nnails,cheap,{','.join(NAMES)}\n")
+    assert shelf.load().refused == {}
+    place = "2026-01" if each == "release" else "2999-01-01"
+    columns = ", ".join(f'"{name}"' for name in NAMES[:7])
+    rows = shelf.rows(f"SELECT {columns}, price_text, price_text_2 FROM prices_as_of('{place}')")
+
+    assert rows == [(*NAMES[:7], "cheap", "price_text")]
+
+
+@pytest.mark.parametrize("each", ["slice", "release"])
+def test_whatever_name_a_column_is_declared_with_its_values_are_those_of_the_file(
+    each: str, tmp_path: Path
+) -> None:
+    names = NAMES[:7]
+    columns = {"item": "TEXT", **dict.fromkeys(names, "TEXT")}
+    shelf = Shelf(tmp_path, with_(PRICES, each=each, columns=columns))
+    content = f"item,{','.join(names)}\nnails,{','.join(names)}\n"
+    shelf.put("2026-01", content)
+    shelf.load()
+    shelf.put("2026-02", content)
+    shelf.drop("2026-01")
+    shelf.load()
+    place = "2026-02" if each == "release" else "2999-01-01"
+    chosen = ", ".join(f'"{name}"' for name in names)
+
+    assert shelf.rows(f"SELECT {chosen} FROM prices_as_of('{place}')") == [names]
+    assert shelf.rows(f"SELECT {chosen} FROM raw.prices_row") == [names]
 
 
 def test_a_missing_column_is_empty(tmp_path: Path) -> None:
@@ -147,6 +203,7 @@ def test_a_form_whose_columns_only_load_sees_asks_there(tmp_path: Path) -> None:
 WRONG = {
     "ftp://prices.example": "an http:, https: or file: address, or a folder",
     "https://me:secret@prices.example": "must contain no user name and no password",
+    "https://prices.example?key=secret": "must be without ? and what follows",
     "https://": "an address such as https://host/folder",
     "nowhere": "a folder that exists",
 }

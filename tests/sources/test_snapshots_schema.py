@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, with_
-from materia.data import Fetched, Known, Refused
+from materia.data import Fetched, Known, Refused, Unchanged
 from materia.errors import ConfigError
 from materia.hookspecs import Opening
+from materia.kit.files import sha256_of
 from materia_snapshots import Column, JsonLines
 
 EVOLVES = with_(PRICES, schema="evolve")
@@ -160,7 +161,7 @@ def test_a_changed_file_asks_with_the_setting_that_accepts_it(tmp_path: Path) ->
     result = shelf.put("2026-01", "item,Unit Name\nnails,kg\n")
 
     assert isinstance(result, Refused)
-    assert result.reason == (
+    assert result.reason.startswith(
         "has also the column Unit Name and lacks the column price; expected the columns "
         'item,price; to load it all the same, set sources.prices.accept = ["Unit Name", "price"] '
         "in materia.toml"
@@ -185,6 +186,31 @@ def test_once_accepted_the_file_in_quarantine_is_fetched_again_and_loaded(tmp_pa
     assert shelf.rows("SELECT unit_name FROM raw.prices_row") == [("kg",)]
     other = replace(known, refused="is an HTML page")
     assert not isinstance(shelf.fetch("2026-01", other), Fetched), "nothing new to ask about"
+
+
+@pytest.mark.parametrize("content", ["item,cost\nnails,1.00\n", "item,price\nnails,one\n"])
+def test_a_refused_file_is_asked_for_again_once_the_declaration_is_another(
+    content: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, PRICES)
+    result = shelf.put("2026-01", content)
+    reason = result.reason if isinstance(result, Refused) else shelf.load().refused["2026-01"]
+    path = tmp_path / "files/2026-01.csv"
+    state = path.stat()
+    known = Known(
+        url=path.as_uri(),
+        checked_at=datetime.now(UTC),
+        refused=reason,
+        refused_sha256=sha256_of(path),
+        etag=f'"{state.st_mtime_ns:x}:{state.st_size:x}"',
+    )
+    assert isinstance(shelf.fetch("2026-01", known), Unchanged)
+    shelf.declared = with_(
+        PRICES, columns={"item": "TEXT", "price": Column(type="TEXT", header=("price", "cost"))}
+    )
+
+    assert isinstance(shelf.fetch("2026-01", known), Fetched)
+    assert shelf.load().refused == {}
 
 
 def test_a_form_whose_columns_only_load_sees_asks_there(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from materia.data import (
 )
 from materia.errors import SourceError
 from materia_http import mirror_folder
-from materia_http.verified import VerifiedFiles
+from materia_http.verified import UnusableFileError, VerifiedFiles
 
 from materia_snapshots.check import check
-from materia_snapshots.contract import liftable
+from materia_snapshots.contract import liftable, marked
 from materia_snapshots.forms import Csv, Excel, JsonLines, Parquet
 from materia_snapshots.pages import Pages
 from materia_snapshots.periods import Listed, Period, Runs, due
@@ -72,7 +72,7 @@ class SnapshotSource:
         self._files = VerifiedFiles(
             settings.base,
             settings.folder,
-            check=lambda path, _: check(source, self._form, path, settings.accept),
+            check=self._check,
             damaged=lambda path: damaged(path, self._form, limit=limit),
             agent=f"materia-{source.name}",
             limit=limit,
@@ -127,9 +127,15 @@ class SnapshotSource:
             return self._pages.fetch(request, period or Period(key="", path=""))
         known = request.known
         if known is not None and liftable(self._source, known.refused):
-            # The settings may accept the file by now.
+            # The declaration or the settings may accept the file by now.
             request = replace(request, known=replace(known, etag=None, last_modified=None))
         return self._files.fetch(request)
+
+    def _check(self, path: Path, _: Partition) -> str:
+        try:
+            return check(self._source, self._form, path, self._settings.accept)
+        except UnusableFileError as error:
+            raise UnusableFileError(marked(self._source, error)) from error
 
     def load(self, request: LoadRequest, /) -> LoadReport:
         """Load the files into the tables of the source; see `loading.load`.

@@ -301,6 +301,19 @@ def test_quotes_and_odd_line_ends_before_the_header_cost_no_row(tmp_path: Path) 
     assert shelf.rows("SELECT count(*) FROM raw.prices_row") == [(6,)]
 
 
+def test_a_decimal_comma_is_declared_and_then_a_point_is_no_number(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, form=Csv(delimiter=";", decimal=",")))
+    shelf.put("2026-01", "item;price\nnails;1,5\nscrews;-2\n")
+    shelf.put("2026-02", "item;price\nnails;1.234\n")
+    shelf.put("2026-03", "item;price\nnails;1.234,50\n")
+
+    assert sorted(shelf.load().refused) == ["2026-02", "2026-03"]
+    assert shelf.rows("SELECT price::VARCHAR FROM raw.prices_row ORDER BY item") == [
+        ("1.50",),
+        ("-2.00",),
+    ]
+
+
 def test_a_number_beyond_every_double_is_refused(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, with_(PRICES, columns={"item": "TEXT", "price": "DOUBLE"}))
     shelf.put("2026-01", "item,price\nnails,1e999\n")
@@ -312,9 +325,10 @@ def test_a_full_memory_is_no_fault_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     rows = "".join(f"{number:064},1\n" for number in range(200_000))
     path.write_text(f"item,price\n{rows}")
-    small = {"memory_limit": "10MB", "max_temp_directory_size": "1MB", "threads": "1"}
     with (
-        duckdb.connect(config=small) as connection,
+        duckdb.connect(
+            config={"memory_limit": "10MB", "max_temp_directory_size": "1MB", "threads": "1"}
+        ) as connection,
         pytest.raises(duckdb.OutOfMemoryException),
     ):
         read_rows(connection, source=PRICES, form=Csv(), path=path, directory=tmp_path, accept=())
@@ -353,7 +367,7 @@ def test_each_file_of_a_list_is_asked_for_in_every_run() -> None:
 def test_weeks_begin_at_the_declared_weekday_whatever_the_user_sets(tmp_path: Path) -> None:
     weekly = with_(PRICES, partitions=Weeks("{date}.csv", since="2026-01-02"))
 
-    assert Shelf(tmp_path, weekly, since="2026-02-06").open()
+    Shelf(tmp_path, weekly, since="2026-02-06").open()
     with pytest.raises(ConfigError, match="must be a Friday"):
         Shelf(tmp_path, weekly, since="2026-02-07").open()
 

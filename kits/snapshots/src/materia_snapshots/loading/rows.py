@@ -224,7 +224,8 @@ def _convert(
     connection: duckdb.DuckDBPyConnection, source: Snapshots, extras: list[str]
 ) -> list[str]:
     """Convert the texts; returns the text columns beside the declared ones."""
-    values = {name: _value(name, column) for name, column in source.table.items()}
+    comma = isinstance(source.form, Csv) and source.form.decimal == ","
+    values = {name: _value(name, column, comma=comma) for name, column in source.table.items()}
     odd = {
         name: _odd(name, values[name]) for name, one in source.table.items() if one.type != "TEXT"
     }
@@ -254,13 +255,15 @@ def _convert(
     return [*extras, *map(odd_text, faults)]
 
 
-def _value(name: str, column: Column) -> str:
+def _value(name: str, column: Column, *, comma: bool) -> str:
     """SQL for the value of a text: NULL when it does not fit the type exactly."""
     if column.type == "TEXT":
         return f'"{name}"'
     text = f'trim("{name}")'
     if column.format:
         return f"try_strptime({text}, {literal(column.format)})::DATE"
+    if comma and column.type not in {"DATE", "BOOLEAN"}:
+        text = f"translate({text}, ',.', '.,')"  # a point then makes it no number
     kind, _, scale = column.type.rstrip(")").replace("(", ",").partition(",")
     fits = f"regexp_full_match({text}, '{_pattern(kind, scale)}')"
     if kind == "DOUBLE":

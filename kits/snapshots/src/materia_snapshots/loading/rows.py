@@ -31,7 +31,6 @@ TEXTS, INCOMING = "snapshots_text", "snapshots_incoming"
 
 OF_THE_MACHINE = (
     duckdb.FatalException,
-    duckdb.InternalException,
     duckdb.InterruptException,
     duckdb.OutOfMemoryException,
     duckdb.TransactionException,

@@ -42,6 +42,8 @@ class GaugeApi:
     Attributes:
         readings: What it has, oldest first.
         asked: The cursor of each request.
+        given: The parameters of each request.
+        content: The answer to each request; empty for what it should be.
         keys: The keys that requests had.
         fault: How it answers from now on; empty for as it should.
         faults_at: Number of the request with the fault, counted from 1; 0 for each.
@@ -51,6 +53,8 @@ class GaugeApi:
         self.url = f"http://127.0.0.1:{port}/v1"
         self.readings: list[dict[str, object]] = []
         self.asked: list[str] = []
+        self.given: list[dict[str, list[str]]] = []
+        self.content = b""
         self.keys: list[str] = []
         self.fault = ""
         self.faults_at = 0
@@ -58,6 +62,9 @@ class GaugeApi:
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and content."""
         given = parse_qs(urlsplit(path).query)
+        self.given.append(given)
+        if self.content:
+            return 200, self.content
         after = given["after"][0]
         self.keys += given.get("key", [])
         self.asked.append(after)

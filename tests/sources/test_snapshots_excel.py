@@ -70,12 +70,22 @@ def test_a_sheet_gives_texts_numbers_and_dates_as_they_are_meant(tmp_path: Path)
     }
 
 
+def far_apart() -> bytes:
+    file = BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        page = book.add_worksheet("Prices")
+        page.write(0, 0, "here")
+        page.write(1_048_575, 16_383, "there")
+    return file.getvalue()
+
+
 FAULTS = {
     "no such sheet": (workbook(HEADER, sheet="Other"), "no sheet 'Prices'; it has Notes, Other"),
     "a note at the side": (workbook(HEADER, ("1", 2, None, 3, True, "note")), "to the right of"),
     "a number that is none": (workbook(HEADER, ("1", "dear", None, 3, True)), "row 1: Price is"),
     "no rows": (workbook(HEADER), "has no rows"),
     "nothing below": (workbook(), "no row with the names"),
+    "two cells far apart": (far_apart(), "has a sheet of 17,179,869,184 cells"),
     "another zip": (zipped({"a.txt": b"text"}), "cannot be read as a workbook"),
 }
 

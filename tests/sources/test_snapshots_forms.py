@@ -7,10 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from fakes.snapshot_files import PRICES, Shelf, gzipped, with_, zipped
-from materia.data import Fetched, Refused
-from materia_snapshots import Column, Csv, JsonLines, Listed, Months, Parquet
+from fakes.snapshot_files import NOW, PRICES, Shelf, gzipped, with_, zipped
+from materia.data import Fetched, Known, PartitionsRequest, RawFile, Refused
+from materia.errors import ConfigError
+from materia.hookspecs import Opening
+from materia_snapshots import Column, Csv, JsonLines, Listed, Months, Parquet, Weeks
 from materia_snapshots.forms import Form
+from materia_snapshots.loading.rows import read_rows
 
 TYPED = with_(
     PRICES,
@@ -132,6 +135,10 @@ PLAIN = b"item,price\nnails,1.00\n"
 ENCRYPTED = bytearray(zipped({"a.csv": PLAIN}))
 for offset in (6, ENCRYPTED.index(b"PK\x01\x02") + 8):
     ENCRYPTED[offset] |= 1
+LATER, BEFORE = (bytearray(zipped({"a.csv": PLAIN})) for _ in range(2))
+LATER[LATER.index(b"PK\x01\x02") + 6] = 255
+END = BEFORE.index(b"PK\x05\x06")
+BEFORE[END + 16 : END + 20] = (3 * len(BEFORE)).to_bytes(4, "little")
 FETCH_FAULTS: dict[str, tuple[Form, bytes, str]] = {
     "a web page": (
         Csv(),
@@ -171,6 +178,8 @@ FETCH_FAULTS: dict[str, tuple[Form, bytes, str]] = {
         zipped({"a.csv": PLAIN}, method=zipfile.ZIP_LZMA),
         "the zip method 14",
     ),
+    "a zip of a later version": (Csv(packed="zip"), bytes(LATER), "zip file version 25.5"),
+    "a zip whose member is before its begin": (Csv(packed="zip"), bytes(BEFORE), "cut short or"),
     "a zip bomb": (Csv(packed="zip"), zipped({"a.csv": b"0" * (70 << 20)}), "a zip bomb"),
     "a gzip bomb": (Csv(packed="gzip"), gzipped(b"0" * (70 << 20)), "a zip bomb"),
     "a gzip cut short": (Csv(packed="gzip"), gzipped(PLAIN)[:-9], "cut short or damaged"),
@@ -194,7 +203,7 @@ def test_a_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -
     result = Shelf(tmp_path, small).put("2026-01", gzipped(PLAIN * 100))
 
     assert isinstance(result, Refused)
-    assert result.reason == "has more than 1,000 bytes when it is unpacked"
+    assert result.reason.startswith("has more than 1,000 bytes when it is unpacked")
 
 
 LOAD_FAULTS = {
@@ -219,6 +228,11 @@ LOAD_FAULTS = {
     "no rows": (Csv(), "item,price\n", "has no rows"),
     "no JSON": (JsonLines(), '{"item": "nails"\n', "cannot be read"),
     "no object": (JsonLines(), '{"item": "nails", "price": 1}\n[1]\n', "is no JSON object: [1]"),
+    "a name twice": (
+        JsonLines(),
+        '{"item": "nails", "price": 1, "price": 2}\n',
+        "has a line that has a name twice",
+    ),
     "another name": (
         JsonLines(),
         '{"item": "nails", "cost": 1}\n',
@@ -277,6 +291,87 @@ def test_a_list_of_files_has_a_partition_for_each(tmp_path: Path) -> None:
     assert len(report.affected) == 1, "the day of the download"
 
 
+def test_quotes_and_odd_line_ends_before_the_header_cost_no_row(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, form=Csv(skip=2)))
+    heads = ('"Prices of\nthe month"\n', '"Prices\n\n', "Pri\x0cces\n\u2028\n")
+    for month, head in enumerate(heads, 1):
+        shelf.put(f"2026-0{month}", f"{head}item,price\nnails,1\nscrews,2\n")
+
+    assert shelf.load().refused == {}
+    assert shelf.rows("SELECT count(*) FROM raw.prices_row") == [(6,)]
+
+
+def test_a_decimal_comma_is_declared_and_then_a_point_is_no_number(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, form=Csv(delimiter=";", decimal=",")))
+    shelf.put("2026-01", "item;price\nnails;1,5\nscrews;-2\n")
+    shelf.put("2026-02", "item;price\nnails;1.234\n")
+    shelf.put("2026-03", "item;price\nnails;1.234,50\n")
+
+    assert sorted(shelf.load().refused) == ["2026-02", "2026-03"]
+    assert shelf.rows("SELECT price::VARCHAR FROM raw.prices_row ORDER BY item") == [
+        ("1.50",),
+        ("-2.00",),
+    ]
+
+
+def test_a_number_beyond_every_double_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, columns={"item": "TEXT", "price": "DOUBLE"}))
+    shelf.put("2026-01", "item,price\nnails,1e999\n")
+
+    assert "price is '1e999'" in shelf.load().refused["2026-01"]
+
+
+def test_a_full_memory_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    rows = "".join(f"{number:064},1\n" for number in range(200_000))
+    path.write_text(f"item,price\n{rows}")
+    with (
+        duckdb.connect(
+            config={"memory_limit": "10MB", "max_temp_directory_size": "1MB", "threads": "1"}
+        ) as connection,
+        pytest.raises(duckdb.OutOfMemoryException),
+    ):
+        read_rows(connection, source=PRICES, form=Csv(), path=path, directory=tmp_path, accept=())
+
+
+def test_each_file_of_a_list_is_asked_for_in_every_run() -> None:
+    keys = ("east", "north", "south", "west")
+    source = (
+        with_(PRICES, partitions=Listed("{key}.csv", keys))
+        .plugin()
+        .open(Opening(secrets={}, settings={"url": "https://prices.example"}, directory=Path()))
+    )
+    known = {
+        one.key: Known(
+            url=one.url,
+            checked_at=NOW,
+            raw=RawFile(
+                partition=one.key,
+                file=one.file,
+                url=one.url,
+                sha256="0" * 64,
+                content="rows",
+                size=1,
+                etag=None,
+                last_modified=None,
+                fetched_at=NOW,
+            ),
+        )
+        for one in source.partitions(PartitionsRequest(known={}, now=NOW))
+    }
+    due = source.partitions(PartitionsRequest(known=known, now=NOW))
+
+    assert [one.key for one in due] == list(keys)
+
+
+def test_weeks_begin_at_the_declared_weekday_whatever_the_user_sets(tmp_path: Path) -> None:
+    weekly = with_(PRICES, partitions=Weeks("{date}.csv", since="2026-01-02"))
+
+    Shelf(tmp_path, weekly, since="2026-02-06").open()
+    with pytest.raises(ConfigError, match="must be a Friday"):
+        Shelf(tmp_path, weekly, since="2026-02-07").open()
+
+
 DECLARED_WRONGLY: dict[str, dict[str, object]] = {
     "small letters": {"name": "Prices"},
     "since must be a month": {"partitions": Months("{year}.csv", since="2026")},
@@ -284,6 +379,12 @@ DECLARED_WRONGLY: dict[str, dict[str, object]] = {
     "are materia's own": {"columns": {"item": "TEXT", "release": "DATE"}},
     "the type of price": {"columns": {"item": "TEXT", "price": "NUMBER"}},
     "the same header": {"columns": {"item": "TEXT", "thing": Column(type="TEXT", header="ITEM")}},
+    "names one file for several": {"partitions": Months("{year}.csv", since="2026-01")},
+    "cannot be filled in: KeyError": {"partitions": Months("{yaer}.csv", since="2026-01")},
+    "is the column of odd values": {
+        "schema": "evolve",
+        "columns": {"item": "TEXT", "price": "DOUBLE", "price_text": "TEXT"},
+    },
     "have no order of releases": {"each": "release", "partitions": Listed("{key}", ("a",))},
 }
 

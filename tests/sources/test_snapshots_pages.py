@@ -204,3 +204,48 @@ def test_a_partition_by_date_has_the_pages_of_its_period(api: GaugeApi, tmp_path
     pipeline.run()
 
     assert pipeline.rows() == [("2026-02", "February", "1.000"), ("2026-03", "March", "1.000")]
+
+
+def test_a_run_that_has_its_records_is_not_asked_for_again_even_with_everything(
+    api: GaugeApi, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(api, tmp_path)
+    pipeline.run()
+    api.readings.append({"id": "5", "level": "2.500"})
+    pipeline.run()
+    pipeline.run(everything=True)
+
+    assert [number for _, number, _ in pipeline.rows()] == ["0", "1", "2", "3", "4", "5"]
+
+
+def answered(api: Api) -> Iterator[Page]:
+    """Whatever the API says."""
+    answer = api.get("readings?limit=9", after=api.cursor or 0, until=None)
+    records = [{"id": str(int(one["id"])), "level": 1} for one in answer["readings"]]
+    yield Page(records, answer["next"])
+
+
+ODD_ANSWERS: dict[str, tuple[bytes, str]] = {
+    "no cursor": (b'{"readings": [{"id": "1"}], "next": ""}', "give each Page its cursor"),
+    "a number": (b'{"readings": [], "next": 2}', "cursor of a Page must be text, is 2"),
+    "null": (b'{"readings": [], "next": null}', "cursor of a Page must be text, is None"),
+    "half a character": (b'{"readings": [], "next": "\\ud800"}', "another form than expected"),
+    "infinity": (b'{"readings": [{"id": 1e999}], "next": "1"}', "another form than expected"),
+    "no end of brackets": (b"[" * 200_000, "which is no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_is_an_error_that_names_it(name: str, api: GaugeApi, tmp_path: Path) -> None:
+    content, said = ODD_ANSWERS[name]
+    api.content = content
+    with pytest.raises(SourceError, match=said):
+        Pipeline(api, tmp_path, replace(declared, form=Pages(answered))).run()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_query_of_a_path_stays_beside_the_parameters(api: GaugeApi, tmp_path: Path) -> None:
+    Pipeline(api, tmp_path, replace(declared, form=Pages(answered))).run()
+
+    assert api.given == [{"limit": ["9"], "after": ["0"]}]

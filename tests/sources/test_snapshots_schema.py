@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, with_
-from materia.data import Fetched, Known, Refused
+from materia.data import Fetched, Known, Refused, Unchanged
 from materia.errors import ConfigError
 from materia.hookspecs import Opening
+from materia.kit.files import sha256_of
 from materia_snapshots import Column, JsonLines
 
 EVOLVES = with_(PRICES, schema="evolve")
@@ -20,7 +21,7 @@ MORE = "item,Unit Name,price\nnails,kg,1.00\n"
 EVERY = "SELECT * FROM raw.prices_row ORDER BY partition, item"
 
 
-def test_a_new_column_is_text_and_goes_with_the_last_file_that_has_it(tmp_path: Path) -> None:
+def test_a_new_column_is_text(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, EVOLVES)
     shelf.put("2026-01", PLAIN)
     shelf.put("2026-02", MORE)
@@ -30,9 +31,65 @@ def test_a_new_column_is_text_and_goes_with_the_last_file_that_has_it(tmp_path: 
         ("2026-01", None),
         ("2026-02", "kg"),
     ]
-    shelf.put("2026-02", PLAIN)
+
+
+def test_a_new_column_of_releases_goes_with_the_last_one_that_has_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each="release"))
+    shelf.put("2026-01", MORE)
     shelf.load()
-    assert len(shelf.rows(EVERY)[0]) == 4
+    shelf.put("2026-01", PLAIN)
+    shelf.load()
+
+    assert [len(row) for row in shelf.rows("SELECT * FROM raw.prices_row")] == [2]
+
+
+def test_a_column_stays_while_the_history_has_its_values(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", MORE)
+    shelf.load()
+    ((before,),) = shelf.rows("SELECT max(seen)::VARCHAR FROM raw.prices_file")
+    shelf.put("2026-01", PLAIN)
+    shelf.load()
+
+    assert shelf.rows(f"SELECT item, unit_name FROM prices_as_of('{before}')") == [("nails", "kg")]
+    assert shelf.rows("SELECT item, unit_name FROM raw.prices_row") == [("nails", None)]
+
+
+NAMES = ("row", "day", "wanted", "file", "first", "text", "known", "price_text", "seen")
+
+
+@pytest.mark.parametrize("each", ["slice", "release"])
+def test_whatever_name_a_new_column_has_its_values_are_those_of_the_file(
+    each: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each=each))
+    shelf.put("2026-01", f"item,price,{','.join(NAMES)}\nnails,cheap,{','.join(NAMES)}\n")
+    assert shelf.load().refused == {}
+    place = "2026-01" if each == "release" else "2999-01-01"
+    columns = ", ".join(f'"{name}"' for name in NAMES[:7])
+    rows = shelf.rows(f"SELECT {columns}, price_text, price_text_2 FROM prices_as_of('{place}')")
+
+    assert rows == [(*NAMES[:7], "cheap", "price_text")]
+
+
+@pytest.mark.parametrize("each", ["slice", "release"])
+def test_whatever_name_a_column_is_declared_with_its_values_are_those_of_the_file(
+    each: str, tmp_path: Path
+) -> None:
+    names = NAMES[:7]
+    columns = {"item": "TEXT", **dict.fromkeys(names, "TEXT")}
+    shelf = Shelf(tmp_path, with_(PRICES, each=each, columns=columns))
+    content = f"item,{','.join(names)}\nnails,{','.join(names)}\n"
+    shelf.put("2026-01", content)
+    shelf.load()
+    shelf.put("2026-02", content)
+    shelf.drop("2026-01")
+    shelf.load()
+    place = "2026-02" if each == "release" else "2999-01-01"
+    chosen = ", ".join(f'"{name}"' for name in names)
+
+    assert shelf.rows(f"SELECT {chosen} FROM prices_as_of('{place}')") == [names]
+    assert shelf.rows(f"SELECT {chosen} FROM raw.prices_row") == [names]
 
 
 def test_a_missing_column_is_empty(tmp_path: Path) -> None:
@@ -104,7 +161,7 @@ def test_a_changed_file_asks_with_the_setting_that_accepts_it(tmp_path: Path) ->
     result = shelf.put("2026-01", "item,Unit Name\nnails,kg\n")
 
     assert isinstance(result, Refused)
-    assert result.reason == (
+    assert result.reason.startswith(
         "has also the column Unit Name and lacks the column price; expected the columns "
         'item,price; to load it all the same, set sources.prices.accept = ["Unit Name", "price"] '
         "in materia.toml"
@@ -131,6 +188,31 @@ def test_once_accepted_the_file_in_quarantine_is_fetched_again_and_loaded(tmp_pa
     assert not isinstance(shelf.fetch("2026-01", other), Fetched), "nothing new to ask about"
 
 
+@pytest.mark.parametrize("content", ["item,cost\nnails,1.00\n", "item,price\nnails,one\n"])
+def test_a_refused_file_is_asked_for_again_once_the_declaration_is_another(
+    content: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, PRICES)
+    result = shelf.put("2026-01", content)
+    reason = result.reason if isinstance(result, Refused) else shelf.load().refused["2026-01"]
+    path = tmp_path / "files/2026-01.csv"
+    state = path.stat()
+    known = Known(
+        url=path.as_uri(),
+        checked_at=datetime.now(UTC),
+        refused=reason,
+        refused_sha256=sha256_of(path),
+        etag=f'"{state.st_mtime_ns:x}:{state.st_size:x}"',
+    )
+    assert isinstance(shelf.fetch("2026-01", known), Unchanged)
+    shelf.declared = with_(
+        PRICES, columns={"item": "TEXT", "price": Column(type="TEXT", header=("price", "cost"))}
+    )
+
+    assert isinstance(shelf.fetch("2026-01", known), Fetched)
+    assert shelf.load().refused == {}
+
+
 def test_a_form_whose_columns_only_load_sees_asks_there(tmp_path: Path) -> None:
     lines = '{"item": "nails", "price": 1.00, "unit": "kg"}\n'
     shelf = Shelf(tmp_path, with_(ASKS, form=JsonLines()))
@@ -147,6 +229,7 @@ def test_a_form_whose_columns_only_load_sees_asks_there(tmp_path: Path) -> None:
 WRONG = {
     "ftp://prices.example": "an http:, https: or file: address, or a folder",
     "https://me:secret@prices.example": "must contain no user name and no password",
+    "https://prices.example?key=secret": "must be without ? and what follows",
     "https://": "an address such as https://host/folder",
     "nowhere": "a folder that exists",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,25 +36,27 @@ def check(source: Snapshots, form: Form, path: Path, accept: Sequence[str]) -> s
     if isinstance(form, Csv | JsonLines):
         head = _head(source, _first_checked(source, chunks), form)
         if isinstance(form, Csv):
-            new_columns(source, header_of(head, form), accept)
+            new_columns(source, split_head(head, form)[0], accept)
     else:
         _check_binary(form, chunks)
     return digest.hexdigest()
 
 
-def header_of(head: str, form: Csv) -> list[str]:
-    """The column names in the beginning of a CSV text.
+def split_head(text: str, form: Csv) -> tuple[list[str], int, str]:
+    """The column names of a CSV text, the number of lines up to them, and the text behind them.
 
     Raises:
         UnusableFileError: there is no such line.
     """
-    lines = iter(head.splitlines(keepends=True))
+    lines = io.StringIO(text, newline=None)
     for _ in range(form.skip):
-        next(lines, None)
+        lines.readline()
+    reader = csv.reader(iter(lines.readline, ""), delimiter=form.delimiter)
     try:
-        return [one.strip() for one in next(csv.reader(lines, delimiter=form.delimiter))]
+        names = [one.strip() for one in next(reader)]
     except (StopIteration, csv.Error) as error:
         raise UnusableFileError("has no line with the names of the columns") from error
+    return names, form.skip + reader.line_num, lines.read()
 
 
 def _head(source: Snapshots, chunks: Iterator[bytes], form: Csv | JsonLines) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from materia.kit.text import together
 from materia_http.verified import UnusableFileError
 
+from materia_snapshots.pages import Pages
+
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
+
+MARK = re.compile(r"\(declaration ([0-9a-f]{8})\)$")
 
 
 def expected(source: Snapshots) -> str:
@@ -17,9 +23,30 @@ def expected(source: Snapshots) -> str:
     return "expected the columns " + ",".join(one.headers[0] for one in source.table.values())
 
 
+def marked(source: Snapshots, reason: object) -> str:
+    """The *reason* of a refusal, with a mark of the declaration that it is due to."""
+    return f"{reason} (declaration {_declaration(source)})"
+
+
 def liftable(source: Snapshots, reason: str | None) -> bool:
-    """Whether a setting can lift a refusal for that *reason*: then the file is asked for again."""
-    return source.schema == "ask" and reason is not None and _setting(source) in reason
+    """Whether a file that was refused for that *reason* may be of use now: it is asked for again.
+
+    It may when the declaration is another one by now, or when a setting can accept it.
+    """
+    if reason is None:
+        return False
+    mark = MARK.search(reason)
+    if mark is not None and mark[1] != _declaration(source):
+        return True
+    return source.schema == "ask" and _setting(source) in reason
+
+
+def _declaration(source: Snapshots) -> str:
+    """A short hash of all in the declaration that decides whether a file can be used."""
+    columns = [(name, one.type, one.headers, one.format) for name, one in source.table.items()]
+    form = None if isinstance(source.form, Pages) else source.form
+    parts = (form, source.each, source.key, columns, source.schema, source.ignore)
+    return hashlib.sha256(repr((*parts, source.most_bytes)).encode()).hexdigest()[:8]
 
 
 def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]) -> list[str]:

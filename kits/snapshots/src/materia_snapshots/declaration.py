@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ from materia.protocols import Source
 
 from materia_snapshots.forms import Form
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Listed, Partitions, Runs
+from materia_snapshots.periods import Days, Listed, Months, Partitions, Runs, Weeks, Years
 
 __all__ = ["Column", "Snapshots", "declare"]
 
@@ -21,7 +23,9 @@ __all__ = ["Column", "Snapshots", "declare"]
 TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}), ?(\d{1,2})\)")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Columns of the kit's own tables.
-OURS = frozenset({"partition", "period", "release", "change", "first_release", "end_release"})
+OURS = frozenset(
+    {"partition", "period", "release", "seen", "change", "first_release", "end_release"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,11 @@ class Column:
         return (self.header,) if isinstance(self.header, str) else self.header
 
 
+def odd_text(name: str) -> str:
+    """The column beside *name* for the texts that do not fit its type, when the schema evolves."""
+    return f"{name}_text"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshots:
     """A source whose partitions are files with keyed rows.
@@ -71,7 +80,7 @@ class Snapshots:
             type is in a column `<name>_text`. A file without a key column is always refused.
         ignore: Columns of the files that are not read.
         recheck: How many of the newest files are asked for in every run; each older one is asked
-            for once in 30 days.
+            for once in 30 days. Each file of a list is asked for in every run.
         most_bytes: Most bytes of a file, and of what is unpacked from it.
         sample: Folder with a few files for `materia run --sample`, at the same paths, or None.
         models: Folder with a SQLMesh project of your own in place of the generated one, or None.
@@ -122,6 +131,9 @@ class Snapshots:
         for name, column in self.table.items():
             if not TYPES.fullmatch(column.type):
                 yield f"the type of {name} must be TEXT, INTEGER, ..., is {column.type!r}"
+            odd = odd_text(name) if self.schema == "evolve" and column.type != "TEXT" else ""
+            if odd in self.table:
+                yield f"{odd} is the column of odd values of {name}; rename it"
         headers = [name.casefold() for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
@@ -188,6 +200,22 @@ def _wrong_partitions(source: Snapshots) -> Iterator[str]:
     elif partitions.first(partitions.since) is None:
         expected = f"a {partitions.NAME} such as {partitions.EXAMPLE}"
         yield f"since must be {expected}, is {partitions.since!r}"
+        return
+    if not isinstance(partitions, Runs):
+        yield from _wrong_path(source, partitions)
+
+
+def _wrong_path(
+    source: Snapshots, partitions: Days | Weeks | Months | Years | Listed
+) -> Iterator[str]:
+    since = "" if isinstance(partitions, Listed) else partitions.since
+    try:
+        some = list(islice(partitions.periods(since, date.max), 8))
+    except (AttributeError, LookupError, ValueError) as error:
+        yield f"the path {partitions.path!r} cannot be filled in: {type(error).__name__}: {error}"
+        return
+    if len({one.path for one in some}) < len(some) and not isinstance(source.form, Pages):
+        yield f"the path {partitions.path!r} names one file for several partitions"
 
 
 def declare(*sources: Snapshots) -> Callable[[], list[Plugin[Source]]]:

@@ -22,6 +22,7 @@ class Csv:
         encoding: The encoding of the text; materia refuses a file with other bytes.
         skip: Number of lines before the one that names the columns.
         missing: Texts that stand for a missing value, beside an empty one: `N/A`, `-`.
+        decimal: The character before the decimals of a number; there is none between thousands.
     """
 
     packed: Packing = ""
@@ -30,6 +31,7 @@ class Csv:
     encoding: Encoding = "utf-8"
     skip: int = 0
     missing: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,10 @@ class _AbsentError(Exception):
     """The API says that there is no such thing."""
 
 
+class _TooLongError(Exception):
+    """There are more bytes than the limit."""
+
+
 @dataclass(slots=True)
 class _Written:
     """The pages that arrived so far."""
@@ -45,7 +49,7 @@ class _Written:
         lines = [json.dumps(dict(one), sort_keys=True, allow_nan=False) for one in records]
         text = "".join(f"{line}\n" for line in lines).encode()
         if self.size + len(text) > self.limit:
-            raise OverflowError
+            raise _TooLongError
         with self.path.open("ab") as file:
             file.write(text)
         self.size += len(text)
@@ -60,6 +64,7 @@ class PageFiles:
         base: str,
         form: Pages,
         *,
+        runs: bool,
         agent: str,
         limit: int,
         secrets: Mapping[str, str],
@@ -67,6 +72,7 @@ class PageFiles:
     ) -> None:
         self._base = base
         self._form = form
+        self._runs = runs
         self._limit = limit
         self._secrets = secrets
         self._patience = patience or Patience()
@@ -89,7 +95,7 @@ class PageFiles:
         except _AbsentError as error:
             part.unlink(missing_ok=True)
             return Absent(reason=str(error))
-        except OverflowError:
+        except _TooLongError:
             part.unlink(missing_ok=True)
             reason = f"has more than {self._limit:,} bytes of records"
             return Refused(reason=reason, etag=None, last_modified=None, path=None)
@@ -99,6 +105,12 @@ class PageFiles:
         if not written.size:
             part.unlink(missing_ok=True)
             return Absent(reason="the API has no records")
+        if self._runs and written.cursor == cursor_of(url):
+            part.unlink()
+            raise SourceError(
+                f"{url}: the pages have no cursor behind their records, so the next run would get "
+                "the same ones again: give each Page its cursor"
+            )
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         return Fetched(
             raw=RawFile(
@@ -106,7 +118,7 @@ class PageFiles:
                 file=request.partition.file,
                 url=url,
                 sha256=sha256,
-                content=sha256 if period.first else with_cursor(sha256, written.cursor),
+                content=with_cursor(sha256, written.cursor) if self._runs else sha256,
                 size=written.size,
                 etag=None,
                 last_modified=None,
@@ -130,7 +142,7 @@ class PageFiles:
             except SourceError:
                 if written.cursor == began:  # no page came, so another attempt would not help
                     raise
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise SourceError(
                     f"{url}: the API's answer has another form than expected: "
                     f"{type(error).__name__}: {error}"
@@ -145,7 +157,7 @@ class PageFiles:
         attempt = 1
         while True:
             try:
-                texts = {name: str(one) for name, one in parameters.items()}
+                texts = {name: str(one) for name, one in parameters.items() if one is not None}
                 return self._answer(url, texts, headers or {})
             except httpx.HTTPError as error:
                 if attempt == self._patience.attempts or not _passes(error):
@@ -155,9 +167,9 @@ class PageFiles:
                 attempt += 1
 
     def _answer(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Any:
-        content = b""
+        content = bytearray()
         with self._client.stream(
-            "GET", url, params=dict(parameters), headers=dict(headers)
+            "GET", httpx.URL(url).copy_merge_params(dict(parameters)), headers=dict(headers)
         ) as response:
             if response.status_code in ABSENT:
                 raise _AbsentError(f"the server answers {response.status_code}")
@@ -165,11 +177,12 @@ class PageFiles:
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > self._limit:
-                    raise OverflowError
+                    raise _TooLongError
         try:
             return json.loads(content)
-        except ValueError as error:
-            raise SourceError(f"{url}: answers {content[:40]!r}, which is no JSON") from error
+        except (ValueError, RecursionError) as error:
+            begin = bytes(content[:40])
+            raise SourceError(f"{url}: answers {begin!r}, which is no JSON") from error
 
     def _pause(self, attempt: int, error: httpx.HTTPError) -> float:
         asked = None
@@ -180,6 +193,9 @@ class PageFiles:
 
 
 def _check_cursor(page: Page, before: str, url: str) -> None:
+    if not isinstance(page.cursor, str):
+        raise SourceError(f"{url}: the cursor of a Page must be text, is {page.cursor!r:.60}")
+    page.cursor.encode()  # half of a surrogate pair cannot be kept
     if len(page.cursor) > LONGEST_CURSOR:
         raise SourceError(f"{url}: the API gives a cursor that is too long")
     if page.records and page.cursor and page.cursor == before:

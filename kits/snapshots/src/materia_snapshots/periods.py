@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
@@ -159,23 +159,16 @@ class Runs:
     of a partition never change: a record that comes again is a row of a later partition.
     """
 
-    def listed(
-        self, base: str, known: Mapping[str, Known], *, everything: bool
-    ) -> Iterator[tuple[str, str]]:
-        """Key and address of the next run; of all with *everything*, and of those without a file.
+    def following(self, base: str, known: Mapping[str, Known]) -> tuple[str, str]:
+        """Key and address of the first run without a file; its cursor is in the address.
 
-        The cursor at which a run begins is in its address.
+        An earlier one is never asked for again: the API would give the records of all later ones
+        with its own, and they would be in two partitions.
         """
         number, cursor = 1, ""
-        while True:
-            key = f"{number:06}"
-            before = known.get(key)
-            raw = before.raw if before is not None else None
-            if raw is None or everything or (before is not None and before.refused is not None):
-                yield key, with_cursor(base, cursor)
-            if raw is None:
-                return
-            number, cursor = number + 1, cursor_of(raw.content)
+        while (before := known.get(f"{number:06}")) is not None and before.raw is not None:
+            number, cursor = number + 1, cursor_of(before.raw.content)
+        return f"{number:06}", with_cursor(base, cursor)
 
     def of(self, key: str) -> Period | None:
         """The period of a partition key, which has no days."""
@@ -198,19 +191,24 @@ def cursor_of(text: str) -> str:
 Partitions = Days | Weeks | Months | Years | Listed | Runs
 
 
-def is_due(key: str, url: str, known: Mapping[str, Known], now: datetime, *, newest: int) -> bool:
-    """Whether to request a partition now, from the records of earlier runs.
+def due(
+    periods: Iterable[tuple[str, str]], known: Mapping[str, Known], now: datetime, *, newest: int
+) -> set[str]:
+    """The keys of *periods*, keys with addresses, to request now, from the records of earlier runs.
 
     Due are partitions never requested at this address, the *newest* ones with a file, anything
     newer, files that could not be used, partitions that the server denied, and those not checked
     for a month.
     """
-    before = known.get(key)
-    if before is None or before.url != url or before.refused is not None or before.denied:
-        return True
-    if now - before.checked_at >= SETTLED_FOR:
-        return True
-    there = sorted(one for one, entry in known.items() if entry.raw)
-    if not there or key > there[-1]:
-        return True
-    return not before.absent and newest > 0 and key in there[-newest:]
+    there = sorted(key for key, entry in known.items() if entry.raw)
+    last, again = (there or [""])[-1], set(there[-newest:] if newest > 0 else ())
+
+    def is_due(key: str, url: str) -> bool:
+        before = known.get(key)
+        if before is None or before.url != url or before.refused is not None or before.denied:
+            return True
+        if now - before.checked_at >= SETTLED_FOR or key > last:
+            return True
+        return not before.absent and key in again
+
+    return {key for key, url in periods if is_due(key, url)}

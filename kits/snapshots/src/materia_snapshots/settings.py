@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from materia.errors import ConfigError
 from materia.hookspecs import Opening
 from materia.kit.mistakes import Mistakes
 
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Listed, Runs
+from materia_snapshots.periods import Listed, Runs, Weeks
 
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
@@ -63,12 +63,7 @@ def _base(source: Snapshots, value: str, directory: Path) -> tuple[str, Path | N
     except ValueError as error:  # an open bracket, or a port that is not a number
         raise _wrong(source, "url", "an address or a folder", value) from error
     if parts.scheme in {"http", "https"}:
-        if parts.username is not None or parts.password is not None:
-            # Do not show the value: messages contain no secret.
-            raise ConfigError(
-                f"sources.{source.name}.url must contain no user name and no password, since "
-                "materia records URLs with the files"
-            )
+        _refuse_secrets(source, value, parts)
         if not parts.hostname or wrong_port or parts.fragment:
             raise _wrong(source, "url", "an address such as https://host/folder", value)
         return value.rstrip("/"), None
@@ -88,6 +83,20 @@ def _base(source: Snapshots, value: str, directory: Path) -> tuple[str, Path | N
     return folder.as_uri().rstrip("/"), folder
 
 
+def _refuse_secrets(source: Snapshots, value: str, parts: SplitResult) -> None:
+    """Refuse parts of an address that may be secret; so no message shows the value."""
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"sources.{source.name}.url must contain no user name and no password, since "
+            "materia records URLs with the files"
+        )
+    if "?" in value:
+        raise ConfigError(
+            f"sources.{source.name}.url must be without ? and what follows, since the path of "
+            "each file comes behind it"
+        )
+
+
 def _since(source: Snapshots, value: str) -> str:
     if isinstance(source.partitions, Listed | Runs):
         return ""
@@ -97,6 +106,10 @@ def _since(source: Snapshots, value: str) -> str:
         raise _wrong(source, "since", named, value)
     if first > datetime.now(UTC).date():
         raise _wrong(source, "since", f"a {source.partitions.NAME} that has begun", value)
+    if isinstance(source.partitions, Weeks):
+        begin = source.partitions.first(source.partitions.since) or first
+        if (first - begin).days % 7:
+            raise _wrong(source, "since", f"a {begin:%A}, as weeks begin then", value)
     return value
 
 

@@ -18,13 +18,13 @@ from materia.data import (
 )
 from materia.errors import SourceError
 from materia_http import mirror_folder
-from materia_http.verified import VerifiedFiles
+from materia_http.verified import UnusableFileError, VerifiedFiles
 
 from materia_snapshots.check import check
-from materia_snapshots.contract import liftable
+from materia_snapshots.contract import liftable, marked
 from materia_snapshots.forms import Csv, Excel, JsonLines, Parquet
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Period, Runs, is_due
+from materia_snapshots.periods import Listed, Period, Runs, due
 from materia_snapshots.unpack import damaged
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class SnapshotSource:
             self._pages = PageFiles(
                 settings.base,
                 form,
+                runs=isinstance(source.partitions, Runs),
                 agent=agent,
                 limit=limit,
                 secrets=secrets or {},
@@ -71,7 +72,7 @@ class SnapshotSource:
         self._files = VerifiedFiles(
             settings.base,
             settings.folder,
-            check=lambda path, _: check(source, self._form, path, settings.accept),
+            check=self._check,
             damaged=lambda path: damaged(path, self._form, limit=limit),
             agent=f"materia-{source.name}",
             limit=limit,
@@ -80,38 +81,39 @@ class SnapshotSource:
         )
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
-        """The partitions that are due now: see `periods.is_due` and `mirror_folder.is_due`.
+        """The partitions that are due now: see `periods.due` and `mirror_folder.is_due`.
 
         Raises:
             SourceError: the folder has no file at all.
         """
         partitions = self._source.partitions
         if isinstance(partitions, Runs):
-            runs = partitions.listed(
-                self._settings.base, request.known, everything=request.everything
-            )
-            return [Partition(key=key, url=url, file=self._name) for key, url in runs]
+            key, url = partitions.following(self._settings.base, request.known)
+            return [Partition(key=key, url=url, file=self._name)]
         every = [
             self._partition(one)
             for one in partitions.periods(self._settings.since, request.now.date())
         ]
         folder, known = self._settings.folder, request.known
         if folder is None:
-            return [
-                one
-                for one in every
-                if request.everything
-                or is_due(one.key, one.url, known, request.now, newest=self._source.recheck)
-            ]
-        due = [one for one in every if mirror_folder.is_due(one, known)]
+            if request.everything or isinstance(partitions, Listed):
+                return every
+            keys = due(
+                ((one.key, one.url) for one in every),
+                known,
+                request.now,
+                newest=self._source.recheck,
+            )
+            return [one for one in every if one.key in keys]
+        here = [one for one in every if mirror_folder.is_due(one, known)]
         # Without any of these files it is the wrong folder, or a disk that is not mounted.
-        if not any(map(mirror_folder.is_there, due)):
+        if not any(map(mirror_folder.is_there, here)):
             path = every[0].url.removeprefix(self._settings.base).lstrip("/") if every else ""
             raise SourceError(
                 f"{folder}: has no file of {self._source.name}, for example {path}; set "
                 f"sources.{self._source.name}.url to the folder that contains them"
             )
-        return due
+        return here
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         """Fetch one file, and check everything except its rows.
@@ -125,9 +127,15 @@ class SnapshotSource:
             return self._pages.fetch(request, period or Period(key="", path=""))
         known = request.known
         if known is not None and liftable(self._source, known.refused):
-            # The settings may accept the file by now.
+            # The declaration or the settings may accept the file by now.
             request = replace(request, known=replace(known, etag=None, last_modified=None))
         return self._files.fetch(request)
+
+    def _check(self, path: Path, _: Partition) -> str:
+        try:
+            return check(self._source, self._form, path, self._settings.accept)
+        except UnusableFileError as error:
+            raise UnusableFileError(marked(self._source, error)) from error
 
     def load(self, request: LoadRequest, /) -> LoadReport:
         """Load the files into the tables of the source; see `loading.load`.

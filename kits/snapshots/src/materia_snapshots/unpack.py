@@ -81,7 +81,9 @@ def damaged(path: Path, form: Form, *, limit: int) -> bool:
     return False
 
 
-BROKEN = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, OSError)
+# RuntimeError: a zip of a newer version, or with features that Python lacks. ValueError: a name
+# that is no text, or a place before the file begins.
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 def _chunks(path: Path, form: Form) -> Iterator[bytes]:

@@ -245,19 +245,21 @@ class RunContext:
         if stage.name != "extract" or sink is None:
             return {}
         request = self.request(stage, workspace=Path(), at_home=True)
-        asking = PartitionsRequest(known={}, now=datetime.now(UTC) + CLOCKS, everything=True)
+        now = datetime.now(UTC) + CLOCKS
         keys: dict[str, frozenset[str] | None] = {}
         for name in request.fetched:
             found = self.sources[name]
             more = (found.plugin.sample or {}) if request.sample else {}
             kept_as = request.kept_as(name)
+            known = sink.known(kept_as)
+            asking = PartitionsRequest(known=known, now=now, everything=True)
             try:
                 with self._heard(stage):
                     listed = self._open(found, **more).partitions(asking)
             except MateriaError:
                 keys[kept_as] = None
                 continue
-            keys[kept_as] = frozenset({one.key for one in listed} | set(sink.known(kept_as)))
+            keys[kept_as] = frozenset({one.key for one in listed} | set(known))
         return keys
 
     @contextmanager

@@ -16,14 +16,14 @@ _RELEASE = """
             THEN error({form} || coalesce(text, 'NULL'))
         WHEN newest IS NULL THEN error({early} || oldest::VARCHAR)
         ELSE newest::VARCHAR
-    END::DATE AS day
+    END::DATE AS _day
     FROM (
         SELECT
             any_value(text) AS text, min(first_day) AS oldest,
             max(first_day) FILTER (
                 left(first_day::VARCHAR, length(text)) <= left(text, 10)
             ) AS newest
-        FROM (SELECT wanted::VARCHAR AS text) AS given LEFT JOIN {file} ON TRUE
+        FROM (SELECT _wanted::VARCHAR AS text) AS given LEFT JOIN {file} ON TRUE
     ) AS known
 """
 
@@ -56,10 +56,10 @@ def _of_releases(tables: Tables) -> Iterator[str]:
         early=literal(f"{name}_as_of: the oldest release is "),
     )
     yield f"""
-        CREATE OR REPLACE MACRO {name}_as_of(wanted) AS TABLE
+        CREATE OR REPLACE MACRO {name}_as_of(_wanted) AS TABLE
         WITH asked AS ({asked})
         SELECT {columns} FROM raw.{name}_history, asked
-        WHERE first_release <= day AND (end_release IS NULL OR end_release > day)
+        WHERE first_release <= _day AND (end_release IS NULL OR end_release > _day)
     """
 
 
@@ -74,20 +74,20 @@ def _of_slices(tables: Tables) -> Iterator[str]:
         "replaced, with the time in UTC at which materia loaded the new one.'"
     )
     yield f"""
-        CREATE OR REPLACE MACRO {name}_as_of(wanted) AS TABLE
+        CREATE OR REPLACE MACRO {name}_as_of(_wanted) AS TABLE
         WITH known AS (
             SELECT partition FROM (
                 SELECT partition, min(seen) AS began FROM (
                     SELECT partition, seen FROM {tables.file}
                     UNION ALL SELECT partition, seen FROM {tables.change}
                 ) GROUP BY partition
-            ) WHERE began <= wanted::TIMESTAMP
+            ) WHERE began <= _wanted::TIMESTAMP
         )
         SELECT {columns} FROM (
             SELECT {columns}, 1 AS change FROM {tables.row} SEMI JOIN known USING (partition)
             UNION ALL
             SELECT {columns}, -change AS change
             FROM {tables.change} SEMI JOIN known USING (partition)
-            WHERE seen > wanted::TIMESTAMP
+            WHERE seen > _wanted::TIMESTAMP
         ) GROUP BY {columns} HAVING sum(change) > 0
     """

@@ -15,6 +15,7 @@ from materia.errors import SourceError
 from materia.kit.sql import literal
 from materia_http.verified import UnusableFileError
 
+from materia_snapshots.contract import marked
 from materia_snapshots.forms import Form
 from materia_snapshots.loading.history import history_views
 from materia_snapshots.loading.releases import Releases
@@ -67,7 +68,7 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
                     tables, layer, raw, request, form=form, accept=accept, known=known
                 )
             except UnusableFileError as error:
-                refused[raw.partition] = f"{raw.url}: {error}"
+                refused[raw.partition] = f"{raw.url}: {marked(source, error)}"
             else:
                 loaded.append(raw.partition)
                 came, ended = came + moved.came, ended + moved.went

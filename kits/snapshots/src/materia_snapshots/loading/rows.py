@@ -15,10 +15,10 @@ from materia.kit.sql import literal
 from materia.kit.text import on_one_line
 from materia_http.verified import UnusableFileError
 
-from materia_snapshots.check import header_of
+from materia_snapshots.check import LONGEST_HEADER, split_head
 from materia_snapshots.contract import new_columns
-from materia_snapshots.declaration import OURS, Column
-from materia_snapshots.forms import Csv, Excel, Form, JsonLines
+from materia_snapshots.declaration import OURS, Column, odd_text
+from materia_snapshots.forms import Csv, Excel, Form, JsonLines, Parquet
 from materia_snapshots.loading.tables import count, quoted
 from materia_snapshots.unpack import decoded, unpacked
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
 ROWS = ".rows.csv"
 TEXTS, INCOMING = "snapshots_text", "snapshots_incoming"
+
+OF_THE_MACHINE = (
+    duckdb.FatalException,
+    duckdb.InterruptException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +74,11 @@ def read_rows(
             **{extra: by_header[header.casefold()] for header, extra in extras.items()},
         }
         chosen = ", ".join(f'{text or "NULL::VARCHAR"} AS "{name}"' for name, text in texts.items())
-        try:
+        with _reading():
             connection.execute(f"""
                 CREATE OR REPLACE TEMP TABLE {TEXTS} AS
-                SELECT row_number() OVER () AS "row", {chosen} FROM {relation}
+                SELECT row_number() OVER () AS "_row", {chosen} FROM {relation}
             """)
-        except duckdb.Error as error:
-            raise UnusableFileError(_reason(error)) from error
     kept = _convert(connection, source, list(extras.values()))
     rows = count(connection, INCOMING)
     if not rows:
@@ -103,37 +108,64 @@ def _opened(
         if isinstance(form, Csv | JsonLines):
             # DuckDB does not read mixed line ends.
             ends = io.IncrementalNewlineDecoder(None, translate=True)
+            texts = (ends.decode(text) for text in decoded(chunks, form))
             with unpacked_to.open("w", encoding="utf-8", newline="") as file:
-                for text in decoded(chunks, form):
-                    file.write(ends.decode(text))
+                if isinstance(form, Csv):
+                    head = _begin(texts)
+                    headers, lines, rest = split_head(head, form)
+                    # Empty lines in place of the head, as quotes in it have no meaning.
+                    file.write("\n" * lines + rest)
+                file.writelines(texts)
         else:
             with unpacked_to.open("wb") as file_of_bytes:
                 file_of_bytes.writelines(chunks)
         name = literal(str(unpacked_to))
-        try:
+        if isinstance(form, Csv):
+            yield _csv(form, name, headers, lines), headers
+            return
+        with _reading():
             read = _relation(connection, form, name, unpacked_to)
-        except duckdb.Error as error:
-            raise UnusableFileError(_reason(error)) from error
         yield read
     finally:
         unpacked_to.unlink(missing_ok=True)
         unpacked_to.with_suffix(ROWS).unlink(missing_ok=True)
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Take DuckDB's errors for faults of the file, but not a full memory or disk.
+
+    A good file in quarantine would stay there until it changes.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        unwritten = isinstance(error, duckdb.IOException) and "write" in str(error)
+        if unwritten or isinstance(error, OF_THE_MACHINE):
+            raise
+        raise UnusableFileError(_reason(error)) from error
+
+
+def _begin(texts: Iterator[str]) -> str:
+    """The texts up to at least the longest head of a CSV file, or all of them."""
+    begin = ""
+    while len(begin) < LONGEST_HEADER and (text := next(texts, None)) is not None:
+        begin += text
+    return begin
+
+
 def _relation(
-    connection: duckdb.DuckDBPyConnection, form: Form, name: str, path: Path
+    connection: duckdb.DuckDBPyConnection, form: JsonLines | Parquet | Excel, name: str, path: Path
 ) -> tuple[str, list[str]]:
-    if isinstance(form, Csv):
-        with path.open(encoding="utf-8", newline="") as file:
-            headers = header_of(file.read(1 << 20), form)
-        return _csv(form, name, headers), headers
     if isinstance(form, JsonLines):
         objects = f"read_json_objects({name}, format = 'newline_delimited')"
         odd = connection.execute(
-            f"SELECT json FROM {objects} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
+            f"SELECT json, json_type(json) = 'OBJECT' FROM {objects} WHERE json_type(json) "
+            "<> 'OBJECT' OR len(list_distinct(json_keys(json))) < len(json_keys(json)) LIMIT 1"
         )
         if (found := odd.fetchone()) is not None:
-            raise UnusableFileError(f"has a line that is no JSON object: {str(found[0])[:80]}")
+            what = "has a name twice" if found[1] else "is no JSON object"
+            raise UnusableFileError(f"has a line that {what}: {str(found[0])[:80]}")
         listed = connection.execute(
             f"SELECT DISTINCT unnest(json_keys(json)) AS k FROM {objects} ORDER BY k"
         )
@@ -148,7 +180,7 @@ def _relation(
         text = path.with_suffix(ROWS)
         headers = written_as_csv(path, form, text)
         plain = Csv(missing=form.missing)
-        return _csv(plain, literal(str(text)), headers), headers
+        return _csv(plain, literal(str(text)), headers, 1), headers
     described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({name})").fetchall()
     headers = [str(row[0]) for row in described]
     columns = ", ".join(
@@ -158,11 +190,11 @@ def _relation(
     return f"(SELECT {columns} FROM read_parquet({name}))", headers
 
 
-def _csv(form: Csv, name: str, headers: Sequence[str]) -> str:
+def _csv(form: Csv, name: str, headers: Sequence[str], lines: int) -> str:
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(headers)))
     missing = ", ".join(map(literal, ("", *form.missing)))
     return (
-        f"read_csv({name}, auto_detect = false, header = false, skip = {form.skip + 1}, "
+        f"read_csv({name}, auto_detect = false, header = false, skip = {lines}, "
         f"delim = {literal(form.delimiter)}, quote = '\"', escape = '\"', "
         f"nullstr = [{missing}], columns = {{{columns}}})"
     )
@@ -174,7 +206,8 @@ def _pointer(key: str) -> str:
 
 def _names(source: Snapshots, headers: Sequence[str]) -> dict[str, str]:
     """A column name for each new header of a file."""
-    taken = {*source.table, *OURS, "row", "seen"}
+    odd = (odd_text(name) for name, one in source.table.items() if one.type != "TEXT")
+    taken = {*source.table, *OURS, *odd}
     names: dict[str, str] = {}
     for header in headers:
         plain = re.sub(r"[^a-z0-9]+", "_", header.casefold()).strip("_") or "column"
@@ -190,14 +223,15 @@ def _convert(
     connection: duckdb.DuckDBPyConnection, source: Snapshots, extras: list[str]
 ) -> list[str]:
     """Convert the texts; returns the text columns beside the declared ones."""
-    values = {name: _value(name, column) for name, column in source.table.items()}
+    comma = isinstance(source.form, Csv) and source.form.decimal == ","
+    values = {name: _value(name, column, comma=comma) for name, column in source.table.items()}
     odd = {
         name: _odd(name, values[name]) for name, one in source.table.items() if one.type != "TEXT"
     }
     if odd:
         first = connection.execute(
             "SELECT "
-            + ", ".join(f'min("row") FILTER ({condition})' for condition in odd.values())
+            + ", ".join(f'min("_row") FILTER ({condition})' for condition in odd.values())
             + f" FROM {TEXTS}"
         ).fetchone()
         rows = dict(zip(odd, first or (), strict=True))
@@ -210,25 +244,29 @@ def _convert(
         raise UnusableFileError(_fault(connection, name, source.table[name], faults[name]))
     columns = [f'{value} AS "{name}"' for name, value in values.items()]
     for name in faults:
-        extra = f"{name}_text"
+        extra = odd_text(name)
         columns.append(f'CASE WHEN {odd[name]} THEN "{name}" END AS "{extra}"')
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {INCOMING} AS
         SELECT {", ".join([*columns, *(f'"{extra}"' for extra in extras)])} FROM {TEXTS}
-        ORDER BY "row"
+        ORDER BY "_row"
     """)
-    return [*extras, *(f"{name}_text" for name in faults)]
+    return [*extras, *map(odd_text, faults)]
 
 
-def _value(name: str, column: Column) -> str:
+def _value(name: str, column: Column, *, comma: bool) -> str:
     """SQL for the value of a text: NULL when it does not fit the type exactly."""
     if column.type == "TEXT":
         return f'"{name}"'
     text = f'trim("{name}")'
     if column.format:
         return f"try_strptime({text}, {literal(column.format)})::DATE"
+    if comma and column.type not in {"DATE", "BOOLEAN"}:
+        text = f"translate({text}, ',.', '.,')"  # a point then makes it no number
     kind, _, scale = column.type.rstrip(")").replace("(", ",").partition(",")
     fits = f"regexp_full_match({text}, '{_pattern(kind, scale)}')"
+    if kind == "DOUBLE":
+        fits += f" AND isfinite(TRY_CAST({text} AS DOUBLE))"
     return f"CASE WHEN {fits} THEN TRY_CAST({text} AS {column.type}) END"
 
 
@@ -249,7 +287,7 @@ def _odd(name: str, value: str) -> str:
 
 
 def _fault(connection: duckdb.DuckDBPyConnection, name: str, column: Column, row: int) -> str:
-    found = connection.execute(f'SELECT "{name}" FROM {TEXTS} WHERE "row" = {row}').fetchone()
+    found = connection.execute(f'SELECT "{name}" FROM {TEXTS} WHERE "_row" = {row}').fetchone()
     value = on_one_line(str(found[0] if found else ""))[:60]
     what = {"DATE": "date", "BOOLEAN": "boolean"}.get(column.type, "number")
     form = f" {column.format}" if column.format else ""

@@ -76,14 +76,14 @@ class Slices:
         tables.insert(
             tables.change,
             f"""
-                SELECT file.seen, 1 AS change, first.* FROM (
+                SELECT _file.seen, 1 AS change, _first.* FROM (
                     SELECT {columns} FROM (
                         SELECT {columns}, 1 AS change FROM {self._of(key)}
                         UNION ALL
                         SELECT {columns}, -change AS change FROM {tables.change}
                         WHERE partition = {literal(key)}
                     ) GROUP BY {columns} HAVING sum(change) > 0
-                ) AS first, {tables.file} AS file WHERE file.partition = {literal(key)}
+                ) AS _first, {tables.file} AS _file WHERE _file.partition = {literal(key)}
             """,
         )
         moved = differences(tables, self._of(key), nothing)

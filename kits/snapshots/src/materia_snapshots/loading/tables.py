@@ -126,11 +126,13 @@ class Tables:
                 )
 
     def drop_extras(self) -> None:
-        """Drop the columns that no loaded file has any more."""
+        """Drop the columns that no loaded file has any more, and no row of the history."""
         used = self.connection.execute(
             f"SELECT DISTINCT unnest(extras) FROM {self.file}"
         ).fetchall()
         for name in sorted(set(self.extras()) - {one for (one,) in used}):
+            if count(self.connection, f'{self.change} WHERE "{name}" IS NOT NULL'):
+                continue
             for table in (self.row, self.change):
                 self.connection.execute(f'ALTER TABLE {table} DROP COLUMN IF EXISTS "{name}"')
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 
 from materia.errors import SourceError
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.forms import Excel
+from materia_snapshots.unpack import BROKEN
 
 # A workbook is a zip of XML, which shrinks well: more than this is a zip bomb.
 MAX_BYTES = 1 << 30
+# The reader holds every cell between the first one and the last, the empty ones included: two cells
+# far apart would take hundreds of gigabytes. The largest sheet of 48 columns has as many.
+MAX_CELLS = 48 << 20
+# A cell or a row that is not empty, with its place: `<c r="B7" s="2">`, `<row r="7">`.
+PLACED = re.compile(
+    rb"""<(?:\w+:)?(?:c|row)\s(?:[^<>]*?\s)?r=["']([A-Z]{0,3})(\d{1,7})[^<>]*(?<!/)>"""
+)
+LONGEST_TAG = 512
 
 
 def written_as_csv(path: Path, form: Excel, target: Path) -> list[str]:
@@ -64,10 +75,38 @@ def _refuse_bomb(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(one.file_size for one in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+            cells = max(map(partial(_cells, archive), archive.infolist()), default=0)
+    except BROKEN as error:
         raise UnusableFileError(f"is cut short or damaged: {error}") from error
     if size > MAX_BYTES:
         raise UnusableFileError(f"would unpack to {size:,} bytes: a zip bomb")
+    if cells > MAX_CELLS:
+        raise UnusableFileError(
+            f"has a sheet of {cells:,} cells, counted up to the last one that has a value"
+        )
+
+
+def _cells(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """The number of cells of a sheet up to the last one with a value; 0 for other members."""
+    if not member.filename.endswith(".xml"):
+        return 0
+    columns, rows, rest = {b""}, {b"0"}, b""
+    with archive.open(member) as sheet:
+        while chunk := sheet.read(1 << 20):
+            text = rest + chunk
+            for column, row in PLACED.findall(text):
+                columns.add(column)
+                rows.add(row)
+            rest = text[-LONGEST_TAG:]
+    return max(map(_number, columns)) * max(map(int, rows))
+
+
+def _number(column: bytes) -> int:
+    """The number of a column by its letters: 28 of AB."""
+    number = 0
+    for letter in column:
+        number = 26 * number + letter - ord("A") + 1
+    return number
 
 
 def _text(value: object) -> str:

@@ -148,6 +148,7 @@ class FetchContract(TransferContract):
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
         """It does not send If-None-Match, or keeps no ETag in its `RawFile`."""
+        needs(world, "validators")
         key = world.keys[0]
         world.publish(key, 1)
         first = fetch(source, world, key, tmp_path / "first")

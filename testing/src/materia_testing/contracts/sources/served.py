@@ -24,11 +24,13 @@ class ServedFiles:
         damaged: Mapping[str, tuple[bytes, str]],
         table: str,
         leave_out: Sequence[str] = (),
+        lacks: Mapping[str, str] | None = None,
     ) -> None:
         self.keys = tuple(paths)
         self.now = now
         self.damages = {how: word for how, (_, word) in damaged.items()}
-        self.lacks = {} if rewrapped else {"rewrap": "these files have no wrapping"}
+        wrapped = {} if rewrapped else {"rewrap": "these files have no wrapping"}
+        self.lacks = {**wrapped, **(lacks or {})}
         self.settings: dict[str, object] = {}
         self._paths = {key: f"/{path}" for key, path in paths.items()}
         self._editions, self._rewrapped = editions, rewrapped
@@ -128,18 +130,21 @@ def served_files(
     damaged: Mapping[str, tuple[bytes, str]],
     table: str,
     leave_out: Sequence[str] = (),
+    lacks: Mapping[str, str] | None = None,
     setting: str = "url",
 ) -> Iterator[ServedFiles]:
     """Serve files on this machine, as the world of a source.
 
     Args:
-        paths: Path of the file of each of three partitions below the address, oldest first.
+        paths: Path of the file of each of three partitions below the address, oldest first, with
+            the query of the request if there is one.
         now: A time, in UTC, at which all three are due.
         editions: The bytes of editions 1 and 2, for every partition.
         rewrapped: Both editions with the same rows in other bytes; none when that is impossible.
         damaged: Bytes of a damaged file and a word that the reason must contain, by a name.
         table: The table that `load` fills, with its schema.
         leave_out: Its columns that differ between two loads of the same files.
+        lacks: What the source cannot use, with the reason: `{"validators": "an API has none"}`.
         setting: The setting of the source that has the address.
     """
     world = ServedFiles(
@@ -150,6 +155,7 @@ def served_files(
         damaged=damaged,
         table=table,
         leave_out=leave_out,
+        lacks=lacks,
     )
 
     class Handler(BaseHTTPRequestHandler):

@@ -30,6 +30,7 @@ from materia_testing.contracts.opened import Declared
 ABILITIES: Mapping[str, str] = {
     "count": "`requests` and `sent` count what the source asks for",
     "rewrap": "a file can be published with the same rows and other bytes",
+    "validators": "the server gives ETags, and sends no bytes while the one in a request matches",
     "break_off": "an answer can end before its file does",
     "tear": "an answer without a length can end before its file does",
     "dates": "`affected` of a load names the dates whose rows changed",

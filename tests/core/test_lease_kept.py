@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -160,3 +160,23 @@ def test_the_setting_is_read_from_the_schedule(tmp_path: Path) -> None:
     pipeline = parse_config(document, NOTHING, name="materia.toml", directory=tmp_path)
 
     assert pipeline.schedule.swept_elsewhere
+
+
+def test_a_run_that_shows_life_elsewhere_keeps_its_lease_from_one_that_began_long_ago(
+    runs: Runs, plan: Plan
+) -> None:
+    first, context = runs.begin(RUN)
+    hold_lease(context, plan)
+    first.copies.push(RUN, alive=True)
+    second, other = runs.begin(OTHER)
+    other.copies = second.copies
+    second.restore()
+    began = datetime.now(UTC) - timedelta(hours=1)
+    second.state.keep_elsewhere(RUN, began)  # as after a first stage of an hour
+
+    with pytest.raises(BusyError, match=RUN):
+        hold_lease(other, plan)
+
+    second.state.keep_elsewhere(RUN, began)
+    first.copies.push(RUN, alive=False)
+    hold_lease(other, plan)

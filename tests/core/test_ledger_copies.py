@@ -365,3 +365,14 @@ def test_a_copy_has_no_secret(world: World) -> None:
 
     assert SECRET not in world.server.content(world.name, KEY).decode()
     assert MachineRow.__dataclass_fields__.keys() == world.kept()["machines"][0].keys()
+
+
+def test_a_run_with_an_endless_error_is_read_by_another_computer(world: World) -> None:
+    old = world.computer()
+    old.begin()
+    old.ledger.end_run(RUN, "failed", at=datetime.now(UTC), error="no space left " * 10_000)
+    old.copies.push(RUN, alive=False)
+    new = world.computer()
+
+    assert new.restore().runs == (RUN,)
+    assert str(new.ledger.run(RUN).error).startswith("no space left")

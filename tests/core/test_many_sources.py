@@ -358,3 +358,35 @@ def test_a_new_source_whose_first_load_was_killed_is_loaded_by_the_next_run(
     owned = "SELECT source FROM ownership.objects WHERE name = 'more'"
     assert asked(both, owned) == [("more",)]
     assert asked(both, "SELECT kind FROM ownership.objects WHERE schema = ''") == []
+
+
+MONTHLY = """MODEL (
+  name serving.monthly,
+  kind INCREMENTAL_BY_TIME_RANGE (time_column month),
+  description 'The lines of each month.',
+  columns (month DATE, value INT)
+);
+
+SELECT month, value FROM serving.fct_line WHERE month BETWEEN @start_date AND @end_date
+"""
+
+
+def test_a_run_of_one_source_does_not_publish_what_a_killed_run_loaded_of_another(
+    both: Workshop,
+) -> None:
+    both.write("mine/models/monthly.sql", MONTHLY)
+    ran(both)
+    both.write("in/2024-01.csv", "apples,7\n")
+    both.write("rates/2024-02.csv", "#load-hang\n")
+    process = both.start("run")
+    wait_until((both.directory / "rates/hanging-in-load").exists, "the load")
+    process.kill()
+    process.communicate()
+    both.write("rates/2024-02.csv", "euro,100\n")
+
+    ran(both, "--source", "rates")
+
+    assert asked(both, "SELECT value FROM raw.lines ORDER BY month") == [(1,), (2,)]
+    assert asked(both, WORTH) == [(10,), (200,)]
+    ran(both)
+    assert asked(both, "SELECT value FROM serving.monthly ORDER BY month") == [(7,), (2,)]

@@ -12,11 +12,12 @@ import re
 import sqlite3
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from materia.compute import Money
 from materia.forms import Form
 
-from materia_runner.codec import MalformedError, decode, parse, plain
+from materia_runner.codec import LONGEST_TEXT, MalformedError, decode, parse, plain
 from materia_runner.ledger.columns import insert
 from materia_runner.ledger.rows import MachineRow, Note, RunRow, StageRow
 
@@ -51,8 +52,20 @@ class RunCopy:
 
 
 def encoded(copy: RunCopy) -> bytes:
-    """The text of a copy."""
-    return (json.dumps({"format": FORMAT, **plain(copy)}, default=str) + "\n").encode()
+    """The text of a copy; texts in it are cut to what `decoded` takes."""
+    values = {"format": FORMAT, **_cut(plain(copy))}
+    return (json.dumps(values, default=str) + "\n").encode()
+
+
+def _cut(value: Any) -> Any:
+    match value:
+        case str():
+            return value[:LONGEST_TEXT]
+        case dict():
+            return {name: _cut(item) for name, item in value.items()}
+        case list():
+            return [_cut(item) for item in value]
+    return value
 
 
 def decoded(content: bytes, *, run: str) -> RunCopy:

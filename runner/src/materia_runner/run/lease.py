@@ -42,6 +42,8 @@ def hold_lease(context: RunContext, plan: Plan) -> None:
 
     def is_dead(run: str) -> bool:
         ledger, state = context.recorder.ledger, context.state
+        if state.is_elsewhere(run) and not _is_refreshed(context):
+            return False
         if state.is_alive(run) or not ledger.knows(run):
             return False
         # Of another computer: what it left is destroyed first.
@@ -52,6 +54,20 @@ def hold_lease(context: RunContext, plan: Plan) -> None:
     except ArtifactError as error:
         warning = f"no lease, so another computer may run this pipeline, too: {error}"
         context.recorder.say(pipeline.stages[0].name, warning, warning=True)
+
+
+def _is_refreshed(context: RunContext) -> bool:
+    """Whether the ledger here has what the runs of other computers wrote to the bucket by now.
+
+    What it read when this run began may be hours old.
+    """
+    if context.copies is None:
+        return False
+    try:
+        context.copies.restore(now=datetime.now(UTC))
+    except MateriaError:
+        return False
+    return True
 
 
 def _may_exist(ledger: Ledger, run: str) -> bool:

@@ -125,7 +125,8 @@ def load_sources(
     """Load the files of the sources that this run fetches into the working copy *database*.
 
     A source that was never published is loaded too: the models need its tables. A copy that a
-    failed run of another pipeline left behind is replaced by a new one.
+    failed run of another pipeline left behind is replaced by a new one, and so is one with rows of
+    a source that this run does not fetch.
 
     Raises:
         SinkError: the sink no longer has the files of published partitions.
@@ -134,8 +135,8 @@ def load_sources(
     own = [claim.pipeline for claim in here.own]
     claims = (*here.own, *here.others)
     record = read_record(database, claims, published_names(database))
-    if _is_of_another(record, [*own, request.pipeline]):
-        # It would be published with raw rows that no model of the other pipeline was built from.
+    if _is_of_another(record, [*own, request.pipeline], request.fetched):
+        # It would be published with raw rows that no model was built from.
         database.unlink()
         database = sink.checkout()
         record = read_record(database, claims, published_names(database))
@@ -146,12 +147,14 @@ def load_sources(
         drop_states(database, surplus)
     state = record.state_of(request.pipeline)
     record = replace(record, states=tuple({**dict(record.states), request.pipeline: state}.items()))
-    mark = Owned(pipeline=request.pipeline, source="", kind=WORKING, schema="", name="")
-    record = record.noting([mark])
     hashes = {name: content for claim in here.own for name, content in claim.sources.items()}
     known = _published_sources(sink, here, before)
     there = set(request.sources) if known is None else known
     todo = [name for name in request.sources if name in request.fetched or name not in there]
+    record = record.noting(
+        Owned(pipeline=request.pipeline, source=name, kind=WORKING, schema="", name="")
+        for name in todo
+    )
     loaded = Loaded(
         database=database,
         pipeline=request.pipeline,
@@ -245,9 +248,12 @@ def _published_sources(sink: Sink, here: Standing, before: Sequence[str]) -> set
     return {one.source for one in record.owned if one.kind in KINDS and one.pipeline in pipelines}
 
 
-def _is_of_another(record: Record, names: Sequence[str]) -> bool:
-    """Whether the copy is one that a failed run of another pipeline left behind."""
-    return any(one.kind == WORKING and one.pipeline not in names for one in record.owned)
+def _is_of_another(record: Record, names: Sequence[str], sources: Sequence[str]) -> bool:
+    """Whether a failed run left the copy behind that was of another pipeline or more *sources*."""
+    return any(
+        one.kind == WORKING and (one.pipeline not in names or one.source not in sources)
+        for one in record.owned
+    )
 
 
 def _interrupted(record: Record, database: Path) -> Record:

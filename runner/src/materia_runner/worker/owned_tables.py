@@ -52,7 +52,7 @@ class Owned:
         pipeline: Name of the pipeline.
         source: Name of the source that it belongs to; empty for the pipeline's own project.
         kind: `model` for a published table; what DROP calls it for an object of the raw layer;
-            `working` and `loading` for marks: whose the working copy is, and which load began.
+            `working` and `loading` for marks: what the working copy is for, and which load began.
         schema: Name of its schema.
         name: Name of it.
     """

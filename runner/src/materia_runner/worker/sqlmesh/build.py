@@ -18,12 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from materia.errors import StageError
-from materia.kit.sql import literal
 
 from materia_runner.worker.sqlmesh.state import STATE
 
 if TYPE_CHECKING:
-    from sqlglot.expressions import Literal
     from sqlmesh import Context
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
@@ -165,6 +163,7 @@ def _recorded(
 def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
+    from materia_runner.worker.sqlmesh.catalog_names import detach_from_catalog
     from materia_runner.worker.sqlmesh.check_models import check_models, finished_tables
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
@@ -197,7 +196,7 @@ def _transform(request: TransformRequest) -> TransformReport:
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
-                _detach_from_catalog(context)
+                detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
                 recorded = _recorded(context, request, fingerprint, made_in)
@@ -304,57 +303,6 @@ def _unreported(method: C) -> C:
 
 def _after(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-
-
-def _detach_from_catalog(context: Context) -> None:
-    """Remove the catalog from the names in the database's views.
-
-    SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
-    views would break in a file of another name; without the catalog they work in any file.
-    """
-    from materia_sqlmesh.duckdb_settings import CATALOG
-    from sqlglot import exp, parse_one
-
-    adapter = context.engine_adapter
-    views = adapter.fetchall(
-        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE NOT internal "
-        f"AND database_name = current_database() AND contains(sql, {literal(CATALOG)})"
-    )
-    comments = _column_comments(context)
-    for schema, view, sql, comment in views:
-        statement = parse_one(sql, dialect="duckdb")
-        qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
-        if not qualified:
-            continue
-        for table in qualified:
-            table.set("catalog", None)
-        statement.set(arg_key="replace", value=True)
-        name = exp.table_(view, db=schema, quoted=True)
-        columns = comments.get((schema, view), {})
-        adapter.execute(statement)
-        if comment:
-            adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
-        for column, text in columns.items():
-            column_name = exp.column(column, table=view, db=schema, quoted=True)
-            adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
-
-
-def _column_comments(context: Context) -> dict[tuple[str, str], dict[str, str]]:
-    """The comments on columns, by schema and view or table."""
-    rows = context.engine_adapter.fetchall(
-        "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
-        "WHERE comment IS NOT NULL AND database_name = current_database()"
-    )
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, comment in rows:
-        found.setdefault((schema, table), {})[column] = comment
-    return found
-
-
-def _text(text: str) -> Literal:
-    from sqlglot import exp
-
-    return exp.Literal.string(text)
 
 
 def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:

@@ -19,6 +19,11 @@ NEIGHBOURS = timedelta(days=31)
 ALWAYS = (date(1970, 1, 1), date(2999, 12, 31))
 
 
+def since_yesterday() -> tuple[date, date]:
+    """Days of which a model that was built has the first one, or lacks all and is built anyway."""
+    return datetime.now(UTC).date() - timedelta(days=1), ALWAYS[1]
+
+
 def spans(days: Sequence[date]) -> list[tuple[date, date]]:
     """Group days into spans of consecutive months, oldest first; each is rebuilt in one step."""
     found: list[tuple[date, date]] = []
@@ -48,11 +53,10 @@ def forget(context: Context, affected: Sequence[date], models: Sequence[str]) ->
     # One missing day is enough to rebuild these; SQLMesh would take seconds to list ten thousand.
     at_once = [one for one in versions if one.is_full or one.is_view]
     others = [one for one in versions if one not in by_time + at_once]
-    *_, newest = affected_spans = spans(affected)
     changes = [
-        (at_once, (newest[1], newest[1])),
+        (at_once, since_yesterday()),
         ([one for one in others if one.model_kind_name not in kept], ALWAYS),
-        *((by_time, span) for span in affected_spans),
+        *((by_time, span) for span in spans(affected)),
     ]
     for some, (first, last) in changes:
         interval = (milliseconds(first), milliseconds(last + timedelta(days=1)))

@@ -13,13 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duckdb import Error as DuckDBError
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlmesh.core.dialect import MacroFunc
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.model import SeedModel, SqlModel
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotEvaluator
-from sqlmesh.utils.errors import SQLMeshError
 
 from materia_runner.worker.sqlmesh.audit_rows import columns_of_conditions
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
@@ -36,11 +34,13 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
 if TYPE_CHECKING:
     from sqlmesh import Context
 
-# First and last day of intervals that no project names.
-INTERVALS = (("1811-05-17", "1823-08-28"), ("1834-01-26", "1845-10-13"))
+# First and last day of intervals that no project names. They are far apart: a text that depends on
+# how a day compares with one of the project differs.
+INTERVALS = (("1811-05-17", "1823-08-28"), ("2134-01-26", "2145-10-13"))
 # Times of execution, one for each interval.
-CLOCKS = ("1851-02-03", "1862-11-19")
-OF_TIME = re.compile(r"@\W*(start|end|execution|latest)_|@(eval|sql|def|macro)\b", re.IGNORECASE)
+CLOCKS = ("1851-02-03", "2162-11-19")
+TIME = re.compile(r"@\W*(start|end|execution|latest)_", re.IGNORECASE)
+OF_TIME = re.compile(rf"{TIME.pattern}|@(eval|sql|def|macro)\b", re.IGNORECASE)
 WRITES = re.compile(
     r"(/\*.*?\*/\s*)?(CREATE|INSERT|DELETE|COMMENT|ALTER|DROP|UPDATE|MERGE)\b", re.DOTALL
 )
@@ -80,7 +80,7 @@ def record(context: Context, path: Path, made_in: Mapping[str, int]) -> Recorded
     """
     if path.exists():
         return None
-    with suppress(NotRecordedError, SQLMeshError, SqlglotError, DuckDBError):
+    with suppress(Exception):  # the build is done, and the next one does without
         return _Recorder(context).build(made_in)
     return None
 
@@ -116,7 +116,7 @@ class _Recorder:
             part
             for one in self._snapshots.values()
             if one.is_model and not one.is_external
-            for part in (_plain(one.table_name()), _plain(one.model.name))
+            for part in (_plain(one.table_name()), _plain(one.name))
         }
         return RecordedBuild(
             models=tuple(models),
@@ -128,6 +128,8 @@ class _Recorder:
     def _model(self, snapshot: Snapshot) -> RecordedModel:
         model = snapshot.model
         if not isinstance(model, SqlModel) or not _is_plain(snapshot):
+            raise NotRecordedError(model.name)
+        if not all(map(_is_open, (model.query, *(one.query for one, _ in model.audits_with_args)))):
             raise NotRecordedError(model.name)
         by_time = str(model.kind.name) == BY_TIME
         texts = [
@@ -197,7 +199,7 @@ def _is_plain(snapshot: Snapshot) -> bool:
             for name in ("lookback", "batch_size", "auto_restatement_cron", "forward_only")
         )
     )
-    of_code = model.python_env or not isinstance(model.query, exp.Query)
+    of_code = model.python_env
     more = (
         model.pre_statements
         or model.post_statements
@@ -206,6 +208,8 @@ def _is_plain(snapshot: Snapshot) -> bool:
         or model.depends_on_self
         or model.jinja_macros.root_macros
         or model.gateway
+        or model.end
+        or model.allow_partials
         or model.session_properties_
         or model.physical_properties_
         or not model.enabled
@@ -217,6 +221,12 @@ def _is_plain(snapshot: Snapshot) -> bool:
         and not of_code
         and not more
     )
+
+
+def _is_open(query: Any) -> bool:
+    """Whether days stay as they are in the SQL of a query: no macro decides by them."""
+    macros = query.find_all(MacroFunc) if isinstance(query, exp.Query) else [None]
+    return not any(one is None or TIME.search(str(one)) for one in macros)
 
 
 def _open(

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any
 from materia.kit.sql import literal
 
 from materia_runner.worker.sqlmesh.audit_rows import Finding, found_sentence, with_rows
-from materia_runner.worker.sqlmesh.intervals import ALWAYS, milliseconds, spans
+from materia_runner.worker.sqlmesh.intervals import (
+    ALWAYS,
+    milliseconds,
+    since_yesterday,
+    spans,
+)
 from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
@@ -77,7 +82,8 @@ def keep(database: Path, path: Path, build: RecordedBuild) -> None:
     """Write *build*, which just made *database*, for later runs; without a cache, do nothing."""
     with _opened(database) as connection:
         found = definitions_of(_fetching(connection))
-    save(path, replace(build, definitions={name: found[name] for name in build.definitions}))
+    if build.definitions.keys() <= found.keys():
+        save(path, replace(build, definitions={name: found[name] for name in build.definitions}))
 
 
 def is_recorded(database: Path, folder: Path | None, projects: Sequence[Path]) -> bool:
@@ -184,17 +190,18 @@ class _Replay:
     recorded: RecordedBuild
     affected: Sequence[date]
     progress: Callable[[str, int, int], None]
+    recent: tuple[date, date] = field(default_factory=since_yesterday)
     audits: int = 0
     findings: list[tuple[RecordedModel, Finding, tuple[str, ...]]] = field(default_factory=list)
 
     def run(self) -> Replayed:
         now = max([datetime.now(tz=UTC), *(_midnight(day) + DAY for day in self.affected)])
-        until = milliseconds(now.date())
-        ends = self._ends()
+        until = now.date()
+        bounds = self._bounds()
         self._forget()
         models = self.recorded.models
         for done, model in enumerate(models, 1):
-            built = ends.get((model.node, model.identifier))
+            built = bounds.get((model.node, model.identifier))
             if built is None:
                 raise CannotReplayError(model.name)
             days = self._days(model, built, until)
@@ -216,23 +223,28 @@ class _Replay:
             made_in=self.recorded.made_in,
         )
 
-    def _ends(self) -> dict[tuple[str, str], int]:
-        """End of what is built of each version, in milliseconds."""
+    def _bounds(self) -> dict[tuple[str, str], tuple[date, date]]:
+        """The first day that is built of each version, and the day after the last one.
+
+        SQLMesh has built all days from the first one on, which is the start of the model.
+        """
         rows = self.connection.execute(
-            f"SELECT name, identifier, max(end_ts) FROM {STATE}._intervals "
+            f"SELECT name, identifier, min(start_ts), max(end_ts) FROM {STATE}._intervals "
             "WHERE NOT is_dev AND NOT is_removed GROUP BY ALL"
         ).fetchall()
-        return {(name, identifier): end for name, identifier, end in rows}
+        try:
+            return {(name, one): (_day(start), _day(end)) for name, one, start, end in rows}
+        except (OverflowError, ValueError, OSError) as error:  # of a database from elsewhere
+            raise CannotReplayError from error
 
     def _forget(self) -> None:
         """Mark in SQLMesh's state what is affected as not built, for every version of a model."""
-        *_, newest = affected = spans(self.affected)
         at_once = f"{literal(FULL)}, {literal(VIEW)}"
         kept = ", ".join(map(literal, sorted(KEPT)))
         changes = [
-            (f"kind_name IN ({at_once})", (newest[1], newest[1])),
+            (f"kind_name IN ({at_once})", self.recent),
             (f"kind_name NOT IN ({at_once}, {literal(BY_TIME)}, {kept})", ALWAYS),
-            *((f"kind_name = {literal(BY_TIME)}", span) for span in affected),
+            *((f"kind_name = {literal(BY_TIME)}", span) for span in spans(self.affected)),
         ]
         self.connection.execute("BEGIN")
         self.connection.execute(f"DROP TABLE {ENDED}")
@@ -248,18 +260,19 @@ class _Replay:
             )
         self.connection.execute("COMMIT")
 
-    def _days(self, model: RecordedModel, built: int, until: int) -> list[tuple[date, date]]:
+    def _days(
+        self, model: RecordedModel, built: tuple[date, date], until: date
+    ) -> list[tuple[date, date]]:
         """The intervals to build, from the first day until before the last, oldest first."""
-        affected = spans(self.affected) if model.kind == BY_TIME else spans(self.affected)[-1:]
-        if model.kind != BY_TIME:
-            affected = [(affected[0][1], affected[0][1])]
-        found = [(first, last + DAY) for first, last in affected]
-        if built < until:
-            rest = (_day(built), _day(until))
-            if found[-1][1] >= rest[0]:
-                found[-1] = (found[-1][0], max(found[-1][1], rest[1]))
-            else:
-                found.append(rest)
+        forgotten = spans(self.affected) if model.kind == BY_TIME else [self.recent]
+        lacking = [(first, last + DAY) for first, last in forgotten] + [(built[1], until)]
+        start, _ = built
+        found: list[tuple[date, date]] = []
+        for first, end in sorted((max(first, start), min(end, until)) for first, end in lacking):
+            if found and first <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], end))
+            elif first < end:
+                found.append((first, end))
         return found
 
     def _build(self, model: RecordedModel, first: date, end: date) -> None:

@@ -1,0 +1,62 @@
+"""Names of the catalog in views: SQLMesh writes them, and in a file of another name they break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from materia.kit.sql import literal
+
+if TYPE_CHECKING:
+    from sqlglot.expressions import Literal
+    from sqlmesh import Context
+
+
+def detach_from_catalog(context: Context) -> None:
+    """Remove the catalog from the names in the database's views.
+
+    SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
+    views would break in a file of another name; without the catalog they work in any file.
+    """
+    from materia_sqlmesh.duckdb_settings import CATALOG
+    from sqlglot import exp, parse_one
+
+    adapter = context.engine_adapter
+    views = adapter.fetchall(
+        "SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE NOT internal "
+        f"AND database_name = current_database() AND contains(sql, {literal(CATALOG)})"
+    )
+    comments = _column_comments(context)
+    for schema, view, sql, comment in views:
+        statement = parse_one(sql, dialect="duckdb")
+        qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
+        if not qualified:
+            continue
+        for table in qualified:
+            table.set("catalog", None)
+        statement.set(arg_key="replace", value=True)
+        name = exp.table_(view, db=schema, quoted=True)
+        columns = comments.get((schema, view), {})
+        adapter.execute(statement)
+        if comment:
+            adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
+        for column, text in columns.items():
+            column_name = exp.column(column, table=view, db=schema, quoted=True)
+            adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
+
+
+def _column_comments(context: Context) -> dict[tuple[str, str], dict[str, str]]:
+    """The comments on columns, by schema and view or table."""
+    rows = context.engine_adapter.fetchall(
+        "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE comment IS NOT NULL AND database_name = current_database()"
+    )
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, comment in rows:
+        found.setdefault((schema, table), {})[column] = comment
+    return found
+
+
+def _text(text: str) -> Literal:
+    from sqlglot import exp
+
+    return exp.Literal.string(text)

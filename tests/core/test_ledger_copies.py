@@ -21,6 +21,7 @@ from fakes.s3 import SECRET, Fault, S3Server
 from fakes.workshop import wait_until
 from materia.errors import ArtifactError
 from materia_runner.ledger.rows import MachineRow
+from materia_runner.ledger.run_copy import LONGEST
 from materia_runner.schedule.ledger_copies import copy_of
 
 KEY = f"m/ledger/coffee/{RUN}.json"
@@ -265,6 +266,7 @@ def changed(part: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (lambda _: b"<html>", "it is not JSON"),
         (lambda _: b"\xff", "can't decode"),
         (lambda _: b"[" * 100_000, "nested too deeply"),
+        (lambda _: b" " * (LONGEST + 1), "it is too large"),
         (lambda copy: {**copy, "format": 2}, "its format is unknown"),
         (changed("run", run="20261130T120000-other1"), "a part of the run"),
         (changed("run", state="great"), "is not running or ok"),

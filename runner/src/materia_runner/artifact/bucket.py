@@ -46,6 +46,10 @@ class Pushed:
     pushed_at: datetime
 
 
+class TooLargeError(ArtifactError):
+    """An object is longer than anything that materia writes there."""
+
+
 class ArtifactBucket:
     """The artifacts in *bucket*.
 
@@ -162,14 +166,15 @@ class ArtifactBucket:
         """The bytes and the ETag of a small object; None and None when it does not exist.
 
         Raises:
-            ArtifactError: the bucket cannot be read, or the object is longer than *longest* bytes.
+            ArtifactError: the bucket cannot be read.
+            TooLargeError: the object is longer than *longest* bytes.
         """
         import obstore
 
         def get() -> tuple[bytes, str | None]:
             result = obstore.get(self.client.store, path)
             if result.meta["size"] > longest:
-                raise ArtifactError(f"{self}/{path} is damaged: it is too large; delete it")
+                raise TooLargeError(f"{self}/{path} is damaged: it is too large; delete it")
             return bytes(result.bytes()), result.meta["e_tag"]
 
         try:

@@ -147,6 +147,8 @@ class LedgerCopies:
             ConfigError: the state folder cannot be written.
             LedgerError: the ledger failed.
         """
+        from materia_runner.artifact.bucket import TooLargeError
+
         name = re.compile(rf"{re.escape(self._folder)}/({RUN.pattern})\.json")
         found = (name.fullmatch(path) for path in self._bucket.listed(self._folder))
         runs = sorted((match[1] for match in found if match), reverse=True)
@@ -154,11 +156,14 @@ class LedgerCopies:
         for run in runs[:NEWEST]:
             if len(run) > LONGEST_NAME or not self._is_wanted(run):
                 continue
-            content, _ = self._bucket.read(self._path(run), longest=LONGEST)
-            if content is None:
-                continue
             try:
+                content, _ = self._bucket.read(self._path(run), longest=LONGEST)
+                if content is None:
+                    continue
                 copy = decoded(content, run=run)
+            except TooLargeError as error:
+                problems.append(f"{error} when the run is over; it is missing in the ledger here")
+                continue
             except MalformedError as error:
                 problems.append(
                     f"{self._bucket}/{self._path(run)} is damaged, and that run is missing in the "

@@ -43,9 +43,11 @@ class Runs:
         self.endpoint = server.endpoint
         self.bucket = server.new_bucket()
         self.heard: list[Event] = []
+        self.computers: list[Computer] = []
 
     def begin(self, run: str, *, schedule: Schedule | None = None) -> tuple[Computer, RunContext]:
         computer = Computer(self.endpoint, self.bucket, self.folder / run)
+        self.computers.append(computer)
         computer.begin(run)
         pipeline = Pipeline(
             directory=self.folder,
@@ -85,8 +87,11 @@ class Runs:
 
 
 @pytest.fixture
-def runs(server: S3Server, tmp_path: Path) -> Runs:
-    return Runs(server, tmp_path)
+def runs(server: S3Server, tmp_path: Path) -> Iterator[Runs]:
+    runs = Runs(server, tmp_path)
+    yield runs
+    for computer in runs.computers:
+        computer.ledger.close()
 
 
 OTHER = "20261130T130000-def456"

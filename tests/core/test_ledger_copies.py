@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from fakes.computers import KILLED, RUN, Computer, rental_of
 from fakes.rental import Rental, offer
 from fakes.s3 import SECRET, Fault, S3Server
 from fakes.workshop import wait_until
+from materia.compute import Instance
 from materia.errors import ArtifactError
 from materia_runner.ledger.rows import MachineRow
 from materia_runner.ledger.run_copy import LONGEST
@@ -44,13 +45,22 @@ class World:
         self.name = server.new_bucket()
         self.folder = folder
         self.machines = folder / "machines"
-        self.kept_open: list[object] = []
+        self.kept_open: list[AbstractContextManager[Instance]] = []
+        self.computers: list[Computer] = []
         self._count = 0
 
     def computer(self, **more: Any) -> Computer:
         self._count += 1
         folder = self.folder / f"computer {self._count}"
-        return Computer(self.server.endpoint, self.name, folder, **more)
+        self.computers.append(Computer(self.server.endpoint, self.name, folder, **more))
+        return self.computers[-1]
+
+    def close(self) -> None:
+        for renting in self.kept_open:
+            with suppress(Exception):  # the bucket of the test may be one that fails
+                renting.__exit__(None, None, None)
+        for computer in self.computers:
+            computer.ledger.close()
 
     def rental(self) -> Rental:
         return Rental(self.machines, sold=[offer("small", hourly="0.02")])
@@ -72,8 +82,10 @@ class World:
 
 
 @pytest.fixture
-def world(server: S3Server, tmp_path: Path) -> World:
-    return World(server, tmp_path)
+def world(server: S3Server, tmp_path: Path) -> Iterator[World]:
+    world = World(server, tmp_path)
+    yield world
+    world.close()
 
 
 def abandoned(world: World) -> Rental:

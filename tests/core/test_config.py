@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ from materia.errors import ConfigError, MateriaError, PluginError
 from materia.plugins import Registry
 from materia_runner.config.load import load_config
 from materia_runner.config.parse import parse_providers
-from materia_runner.config.pipeline import Bucket, Budget, narrowed
+from materia_runner.config.pipeline import Bucket, Budget
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -383,41 +382,3 @@ def test_what_a_plugin_says_of_its_settings_comes_with_the_file(workshop: Worksh
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"materia: {path}: sources.psdonline.first_release must be ")
     assert len(ended.stderr.splitlines()) == 1
-
-
-def test_one_source_or_a_list_of_them_each_once(tmp_path: Path) -> None:
-    registry = replace(REGISTRY, found=(*REGISTRY.found, plugin("source", "ecb")))
-
-    def sources(text: str) -> tuple[str, ...]:
-        (tmp_path / "materia.toml").write_text(text)
-        pipeline = load_config(registry, path=None, start=tmp_path)
-        assert pipeline.name == pipeline.sources[0]
-        return pipeline.sources
-
-    assert sources("source = 'ecb'") == ("ecb",)
-    assert sources("source = ['ecb', 'acme', 'ecb']") == ("ecb", "acme")
-    assert sources("sources = ['acme', 'ecb']") == ("acme", "ecb")
-    assert sources("source = ['acme', 'ecb']\n[sources.ecb]\nfolder = 'x'") == ("acme", "ecb")
-
-
-def test_a_list_called_like_the_tables_of_settings_is_refused_with_the_right_key(
-    tmp_path: Path,
-) -> None:
-    said = refusal(tmp_path, "sources = ['acme']\n[sources.acme]\nfolder = 'in'\n")
-
-    assert said.startswith("is not valid TOML: ")
-    assert said.endswith(
-        'sources is both a list and the tables [sources.NAME]: call the list "source"'
-    )
-
-
-def test_a_run_is_narrowed_to_sources_of_the_pipeline_in_their_order(tmp_path: Path) -> None:
-    pipeline = replace(
-        load_config(REGISTRY, path=None, start=tmp_path), sources=("acme", "ecb", "cot")
-    )
-
-    assert narrowed(pipeline, ["cot", "acme"]).fetched == ("acme", "cot")
-    assert narrowed(pipeline, ["cot", "ecb", "acme"]).only == ()
-    assert narrowed(pipeline, []).fetched == pipeline.sources
-    with pytest.raises(ConfigError, match=r"--source ebc: no source of this pipeline .*'ecb'"):
-        narrowed(pipeline, ["ebc"])

@@ -115,7 +115,7 @@ def test_cloud_init_finds_no_fault_in_the_user_data(tmp_path: Path) -> None:
 def test_the_environment_has_no_secret_and_names_where_each_one_is(*, catalog: bool) -> None:
     values = yaml.safe_load(environment_text(replace(SETTINGS, catalog=catalog)))
 
-    # All values of an import are in the answer to whoever opens the environment.
+    # Anyone who opens the environment also gets every value that it imports.
     stack = yaml.safe_load((ROOT / "infra/Pulumi.prod.yaml").read_text())
     assert stack["environment"] == ["beanflows/accounts"]
     assert values["imports"] == ["beanflows/workers"]

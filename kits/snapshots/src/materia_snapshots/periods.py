@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -36,7 +37,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class _Dated:
+class _Dated(ABC):
     """A file for each period.
 
     Attributes:
@@ -63,9 +64,9 @@ class _Dated:
         except ValueError:
             return None
 
+    @abstractmethod
     def after(self, first: date) -> date:
         """The first day of the next period."""
-        raise NotImplementedError
 
     def periods(self, since: str, today: date) -> Iterator[Period]:
         """Every period that has begun, oldest first."""

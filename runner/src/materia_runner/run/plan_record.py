@@ -1,10 +1,11 @@
-"""Record the plan of a run in the ledger, with the release that its machines run."""
+"""Record the plan of a run in the ledger and in its log: the release, and the chosen machines."""
 
 from __future__ import annotations
 
 from materia_runner.codec import plain
+from materia_runner.figures import money_text
 from materia_runner.planning.available_offers import AvailableOffers
-from materia_runner.planning.plan import Plan
+from materia_runner.planning.plan import Placement, Plan
 from materia_runner.planning.plan_json import plan_values
 from materia_runner.run.context import RunContext
 
@@ -25,3 +26,14 @@ def save_plan(context: RunContext, plan: Plan, available: AvailableOffers, *, ow
     if context.pinned is not None:
         values["release"] = context.pinned.release.id
     context.recorder.ledger.save_plan(context.run, values)
+
+
+def chosen_text(placement: Placement) -> str:
+    """The machine of a placement and what it costs, as one line of the log."""
+    quote = placement.chosen
+    offer = quote.offer
+    names = " and ".join(stage.name for stage in placement.stages)
+    return (
+        f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
+        f"about {money_text(quote.shown)}, at most {money_text(placement.worst)}"
+    )

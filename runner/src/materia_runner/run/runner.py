@@ -26,7 +26,6 @@ from materia_providers.clock import provider_time
 
 from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
-from materia_runner.figures import money_text
 from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
@@ -34,7 +33,7 @@ from materia_runner.messages.events import Event, Observe
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
-from materia_runner.planning.plan import Placement, Plan, make_plan
+from materia_runner.planning.plan import Plan, make_plan
 from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
@@ -44,7 +43,7 @@ from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
 from materia_runner.run.other_sweeps import notice_of_sweeps
 from materia_runner.run.placement import PlacementRun, artifacts_of
-from materia_runner.run.plan_record import save_plan
+from materia_runner.run.plan_record import chosen_text, save_plan
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
@@ -233,7 +232,7 @@ def _run_stages(
                 _before_renting(context, plan, available, approval)
             notices.tried()
             if not owned:
-                recorder.say(placement.stages[0].name, _chosen(placement))
+                recorder.say(placement.stages[0].name, chosen_text(placement))
             number += 1
             attempt = PlacementRun(context, placement, available.providers[provider], number=number)
             try:
@@ -339,17 +338,6 @@ def _plan(
             raise
         head = f"no machine can run the stage {stages[0].name}"
         raise NoOfferError("\n  ".join([head, *failover.lines(), INSTEAD])) from error
-
-
-def _chosen(placement: Placement) -> str:
-    quote = placement.chosen
-    offer = quote.offer
-    names = " and ".join(stage.name for stage in placement.stages)
-    return (
-        f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
-        f"about {money_text(quote.shown)}, "
-        f"at most {money_text(placement.worst)}"
-    )
 
 
 def _check_budget(context: RunContext, plan: Plan) -> None:

@@ -157,6 +157,14 @@ def served_files(
         leave_out=leave_out,
         lacks=lacks,
     )
+    with serving(world) as address:
+        world.settings[setting] = address
+        yield world
+
+
+@contextmanager
+def serving(world: ServedFiles) -> Iterator[str]:
+    """Serve the files of *world* on this machine; its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -166,11 +174,10 @@ def served_files(
             """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        world.settings[setting] = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield world
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

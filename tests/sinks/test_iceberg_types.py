@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from materia.kit.sql import literal
 from materia_iceberg.tables.columns import Column, schema_for
+from materia_iceberg.tables.export import exporting
 from materia_iceberg.tables.schema import StructOf, highest_id, ids_of
 from materia_iceberg.tables.statistics import bound
 from pyiceberg.conversions import from_bytes
@@ -91,6 +93,50 @@ def texts(sql: str) -> list[list[str | None]]:
             "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM serving.types"
         ).fetchall()
     return sorted((list(row) for row in found), key=lambda row: [str(one) for one in row])
+
+
+def test_the_hash_of_an_exported_file_is_that_of_its_table(tmp_path: Path) -> None:
+    """For each type, with NULL, and in another order of the rows."""
+    database = tmp_path / "materia.duckdb"
+    names = []
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE SCHEMA serving")
+        for kind, values in VALUES.items():
+            for order in (values, tuple(reversed(values))):
+                names.append(f"serving.t{len(names)}")
+                sql = table_sql([kind], [[None], *([value] for value in order)])
+                connection.execute(sql.replace(TABLE, names[-1]))
+    with exporting(database, tmp_path) as export:
+        found = []
+        for name in names:
+            columns = export.columns(name)
+            of_table = export.content(name, columns, "")
+            exported = export.write(name, columns, schema_for(columns))
+            found.append((of_table, export.content(name, columns, "", of=exported)))
+    kinds = list(VALUES)
+    differing = [kinds[at // 2] for at, (table, file) in enumerate(found) if table != file]
+    ordered = [kinds[at // 2] for at in range(0, len(found), 2) if found[at] != found[at + 1]]
+
+    assert differing == []
+    assert ordered == []
+    assert len({content for (_, content), _ in found}) == len(kinds)
+
+
+def test_an_enum_is_written_as_its_texts_and_no_bound_is_that_of_its_numbers(
+    machine: Machine, reader: Reader
+) -> None:
+    kind = "ENUM('m', 'z', 'a', 'b', 'y')"
+    run(machine("one"), "1", table_sql([kind], [["z"], ["b"], ["m"]]), TABLE)
+    (file,) = reader.files(TABLE)
+
+    assert file.value_counts[1] == 3
+    assert file.lower_bounds.get(1, b"") <= b"b"
+    assert file.upper_bounds.get(1, b"z") >= b"z"
+    assert reader.rows(TABLE, "SELECT typeof(c0), c0 FROM it ORDER BY c0") == [
+        ("VARCHAR", "b"),
+        ("VARCHAR", "m"),
+        ("VARCHAR", "z"),
+    ]
 
 
 @pytest.fixture

@@ -81,11 +81,11 @@ class TableFiles:
 
     def _at(self, location: str) -> tuple[Objects, str]:
         """The bucket with a key that has not expired, and the object name of *location*."""
-        if self._objects is None or (
-            self._until is not None and datetime.now(UTC) > self._until - SOON
-        ):
-            if self._objects is not None:
-                self._state = self._reload() or self._state
+        if self._objects is None:
+            self._objects = self._opened()
+        # Also before the first use: exports and uploads of other tables come between.
+        if self._until is not None and datetime.now(UTC) > self._until - SOON:
+            self._state = self._reload() or self._state
             self._objects = self._opened()
         split = urlsplit(location)
         bucket, name = split.netloc, split.path.lstrip("/")

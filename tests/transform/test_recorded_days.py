@@ -138,7 +138,8 @@ def test_an_incremental_model_has_the_rows_of_a_history_that_is_older_than_the_c
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_rows_from_before_the_first_day_of_a_model_are_refused_until_it_names_a_start(
-    place: Place, recorded: bool
+    place: Place,
+    recorded: bool,  # noqa: FBT001 -- pytest names it
 ) -> None:
     place.run("INSERT INTO raw.line VALUES ('1850-01-01', 'apples', 2)")
 

@@ -173,7 +173,9 @@ def build_config(
     return Config(
         gateways=gateways,
         default_gateway=default_gateway,
-        model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START.isoformat(), cron="@daily"),
+        model_defaults=ModelDefaultsConfig(
+            dialect="duckdb", start=START.isoformat(), cron="@daily"
+        ),
         loader=ProjectsLoader,
         loader_kwargs={
             "beside": [str(folder) for folder in beside],

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import ClassVar
 from urllib.parse import quote, unquote
 
-from materia.data import Known
+from materia.data import Known, RawFile
 
 __all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Runs", "Weeks", "Years"]
 
@@ -158,6 +159,9 @@ class Runs:
 
     The first one begins at the start, each other one where the one before it ended. The records
     of a partition never change: a record that comes again is a row of a later partition.
+
+    A partition whose file was refused is asked for again from its own begin, and then also has the
+    records of all runs since. The files of these are kept, but out of use.
     """
 
     def following(self, base: str, known: Mapping[str, Known]) -> tuple[str, str]:
@@ -166,10 +170,33 @@ class Runs:
         An earlier one is never asked for again: the API would give the records of all later ones
         with its own, and they would be in two partitions.
         """
-        number, cursor = 1, ""
-        while (before := known.get(f"{number:06}")) is not None and before.raw is not None:
-            number, cursor = number + 1, cursor_of(before.raw.content)
-        return f"{number:06}", with_cursor(base, cursor)
+        files = [one.raw for one in known.values() if one.raw is not None]
+        there = {raw.partition for raw in files}
+        key = next(key for key in map("{:06}".format, count(1)) if key not in there)
+        before = [raw for raw in self.in_use(files) if raw.partition < key]
+        return key, with_cursor(base, cursor_of(before[-1].content) if before else "")
+
+    def in_use(self, files: Iterable[RawFile]) -> list[RawFile]:
+        """The files in order, without those whose records an earlier run has by now.
+
+        A run begins where the one before it ended, unless that one was fetched again later. Behind
+        a run without a file only the times can say so.
+        """
+        used: list[RawFile] = []
+        number, gap = 0, False
+        for raw in sorted(files, key=lambda one: one.partition):
+            if self.of(raw.partition) is None:
+                continue
+            number, gap = int(raw.partition), gap or int(raw.partition) > number + 1
+            last = used[-1] if used else None
+            if (
+                last is None
+                or cursor_of(raw.url) == cursor_of(last.content)
+                or (gap and raw.fetched_at > last.fetched_at)
+            ):
+                used.append(raw)
+                gap = False
+        return used
 
     def of(self, key: str) -> Period | None:
         """The period of a partition key, which has no days."""

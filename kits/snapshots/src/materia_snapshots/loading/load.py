@@ -22,7 +22,7 @@ from materia_snapshots.loading.releases import Releases
 from materia_snapshots.loading.rows import Incoming, read_rows
 from materia_snapshots.loading.slices import Moved, Slices
 from materia_snapshots.loading.tables import Tables, transaction
-from materia_snapshots.periods import Period
+from materia_snapshots.periods import Period, Runs
 
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
@@ -48,7 +48,10 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
     removed: list[str] = []
     refused: dict[str, str] = {}
     came = ended = 0
-    wanted = {raw.partition: raw for raw in request.files}
+    files_in_use = request.files
+    if isinstance(source.partitions, Runs):
+        files_in_use = source.partitions.in_use(request.files)
+    wanted = {raw.partition: raw for raw in files_in_use}
     with _connect(request.database, request.directory) as connection:
         tables = Tables(source, connection)
         tables.create()

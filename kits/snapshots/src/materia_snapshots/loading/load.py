@@ -16,6 +16,7 @@ from materia.kit.sql import literal
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.contract import marked
+from materia_snapshots.declaration import odd_text
 from materia_snapshots.forms import Form
 from materia_snapshots.loading.history import history_views
 from materia_snapshots.loading.releases import Releases
@@ -33,12 +34,13 @@ MEMORY_LIMIT = "400MB"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """A loaded file: its days, its rows, and what they are compared with."""
+    """A loaded file: its days, its rows, its own columns, and what it is compared with."""
 
     first: date
     last: date
     rows: int
     content: str
+    extras: tuple[str, ...]
     before: str | None
 
 
@@ -160,12 +162,19 @@ def _files(tables: Tables) -> dict[str, _File]:
     """The loaded files by key, each with the content that its rows are compared with."""
     before = "lag(content) OVER (ORDER BY partition)" if tables.source.each == "release" else "NULL"
     rows = tables.connection.execute(
-        f"SELECT partition, first_day, last_day, rows, content, {before} FROM {tables.file} "
-        "ORDER BY partition"
+        f"SELECT partition, first_day, last_day, rows, content, extras, {before} "
+        f"FROM {tables.file} ORDER BY partition"
     ).fetchall()
     return {
-        key: _File(first=first, last=last, rows=number, content=content, before=compared)
-        for key, first, last, number, content, compared in rows
+        key: _File(
+            first=first,
+            last=last,
+            rows=number,
+            content=content,
+            extras=tuple(extras),
+            before=compared,
+        )
+        for key, first, last, number, content, extras, compared in rows
     }
 
 
@@ -203,9 +212,11 @@ def _remarks(
 ) -> dict[str, list[str]]:
     """A warning for each file with less than half of the rows that it, or the one before it, had.
 
-    A period that is not over yet has fewer rows than the one before it.
+    A period that is not over yet has fewer rows than the one before it. Another warning is for the
+    first file with a column that is not declared, when the published database has none with it.
     """
     keys = list(files)
+    seen = {name for one in published.values() for name in one.extras}
     found: dict[str, list[str]] = {}
     for key in (one for one in changed if one in files):
         here, place = files[key], keys.index(key)
@@ -219,7 +230,25 @@ def _remarks(
             for before, name in compared
             if before is not None and 2 * here.rows < before.rows
         ]
+        found[key] += [_undeclared(source, name) for name in here.extras if name not in seen]
+        seen.update(here.extras)
     return {key: said for key, said in found.items() if said}
+
+
+def _undeclared(source: Snapshots, name: str) -> str:
+    """Where the values of a column are that the declaration does not have."""
+    place = f"raw.{source.name}_row"
+    staging = "" if source.models else f", and staging.stg_{source.name} does not"
+    for one, column in source.table.items():
+        if name == odd_text(one):
+            return (
+                f"has values of {one} that are no {column.type}: {place} has them as texts in "
+                f"{name}{staging}"
+            )
+    return (
+        f"has the column {name}, which is not declared: {place} has it{staging}; read it from "
+        "there, or declare it"
+    )
 
 
 @contextmanager

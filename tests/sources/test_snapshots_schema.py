@@ -120,7 +120,7 @@ def test_a_new_column_comes_with_a_word_on_where_it_is_until_it_is_published(
     shelf.put("2026-02", "item,Unit Name,price\nnails,kg,cheap\n")
     shelf.put("2026-03", MORE)
     first, again = shelf.load(), shelf.load()
-    published = shelf.load(published=shutil.copy(shelf.database, tmp_path / "published.duckdb"))
+    published = shelf.load(published=Path(shutil.copy(shelf.database, tmp_path / "published")))
 
     odd = "texts in price_text, and staging.stg_prices does not"
     new = "it, and staging.stg_prices does not; read it from there, or declare it"

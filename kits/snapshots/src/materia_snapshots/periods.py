@@ -1,4 +1,4 @@
-"""Partitions by date: a file for each day, week, month or year, or a list of files."""
+"""Partitions by date: a file for each day, week, month, quarter or year, or a list of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from materia.data import Known, RawFile
 
-__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Runs", "Weeks", "Years"]
+__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Quarters", "Runs", "Weeks", "Years"]
 
 # Older partitions, and those that never existed, are checked again this often, so that a late
 # correction or a temporary fault of the server is noticed.
@@ -42,10 +42,11 @@ class _Dated(ABC):
     """A file for each period.
 
     Attributes:
-        path: Path of a file below the source's address. `{year}`, `{month:02}`, `{day:02}`, and
-            `{date:%Y%m%d}` stand for the first day of its period, and `{last:%Y%m%d}` for the
-            last one.
-        since: The oldest period: `2024`, `2024-01` or `2024-01-31`. Users can change it.
+        path: Path of a file below the source's address. `{year}`, `{quarter}`, `{month:02}`,
+            `{day:02}`, and `{date:%Y%m%d}` stand for the first day of its period, and
+            `{last:%Y%m%d}` for the last one.
+        since: The oldest period: `2024`, `2024-Q1`, `2024-01` or `2024-01-31`. Users can change
+            it.
     """
 
     path: str
@@ -65,6 +66,10 @@ class _Dated(ABC):
         except ValueError:
             return None
 
+    def key(self, first: date) -> str:
+        """The partition key of the period that begins on a day."""
+        return first.strftime(self.TEXT)
+
     @abstractmethod
     def after(self, first: date) -> date:
         """The first day of the next period."""
@@ -76,9 +81,14 @@ class _Dated(ABC):
             after = self.after(first)
             last = after - timedelta(days=1)
             path = self.path.format(
-                date=first, last=last, year=first.year, month=first.month, day=first.day
+                date=first,
+                last=last,
+                year=first.year,
+                quarter=_quarter(first),
+                month=first.month,
+                day=first.day,
             )
-            yield Period(key=first.strftime(self.TEXT), path=path, first=first, last=last)
+            yield Period(key=self.key(first), path=path, first=first, last=last)
             first = after
 
     def of(self, key: str) -> Period | None:
@@ -118,6 +128,31 @@ class Months(_Dated):
     def after(self, first: date) -> date:
         """The first day of the next month."""
         return (first + timedelta(days=32)).replace(day=1)
+
+
+class Quarters(_Dated):
+    """A file for each quarter of a year; `since` is a quarter such as 2024-Q1."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE = "quarter", r"\d{4}-Q[1-4]", "2024-Q1"
+
+    def first(self, since: str) -> date | None:
+        """The first day of the quarter *since*; None when it is no such quarter."""
+        year, _, number = since.partition("-Q")
+        in_form = re.fullmatch(self.FORM, since, re.ASCII) and int(year) > 0
+        return date(int(year), 3 * int(number) - 2, 1) if in_form else None
+
+    def key(self, first: date) -> str:
+        """The year and the quarter of a day."""
+        return f"{first.year:04}-Q{_quarter(first)}"
+
+    def after(self, first: date) -> date:
+        """The first day of the next quarter."""
+        return (first + timedelta(days=95)).replace(day=1)
+
+
+def _quarter(day: date) -> int:
+    return (day.month + 2) // 3
 
 
 class Years(_Dated):
@@ -216,7 +251,8 @@ def cursor_of(text: str) -> str:
     return unquote(text.partition(AFTER)[2])
 
 
-Partitions = Days | Weeks | Months | Years | Listed | Runs
+Dated = Days | Weeks | Months | Quarters | Years
+Partitions = Dated | Listed | Runs
 
 
 def due(

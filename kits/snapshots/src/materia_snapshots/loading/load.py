@@ -50,10 +50,9 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
     removed: list[str] = []
     refused: dict[str, str] = {}
     came = ended = 0
-    files_in_use = request.files
-    if isinstance(source.partitions, Runs):
-        files_in_use = source.partitions.in_use(request.files)
-    wanted = {raw.partition: raw for raw in files_in_use}
+    runs = source.partitions if isinstance(source.partitions, Runs) else None
+    files = request.files if runs is None else runs.in_use(request.files)
+    wanted = {raw.partition: raw for raw in files}
     with _connect(request.database, request.directory) as connection:
         tables = Tables(source, connection)
         tables.create()
@@ -81,16 +80,16 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
         tables.drop_extras()
         for statement in history_views(tables):
             connection.execute(statement)
-        files, published = _files(tables), _published(source, request.published)
-    changed = sorted(key for key in {*files, *published} if files.get(key) != published.get(key))
+        here, published = _files(tables), _published(source, request.published)
+    changed = sorted(key for key in {*here, *published} if here.get(key) != published.get(key))
     return LoadReport(
         loaded=tuple(loaded),
         removed=tuple(sorted(removed)),
-        affected=_affected(source, changed, files, published),
+        affected=_affected(source, changed, here, published),
         rows_added=came,
         rows_ended=ended,
         refused=refused,
-        remarks=_remarks(source, changed, files, published),
+        remarks=_remarks(source, changed, here, published),
     )
 
 

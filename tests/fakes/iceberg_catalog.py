@@ -196,6 +196,8 @@ class IcebergCatalog:
         body: Mapping[str, Any],
     ) -> Answer:
         if method == "GET" and not rest:
+            if namespace not in self.namespaces:
+                raise Refused(404, "NoSuchNamespaceException", f"no {namespace}")
             names = [one for space, one in sorted(self.tables) if space == namespace]
             named = [{"namespace": [namespace], "name": name} for name in names]
             return 200, {"identifiers": named}

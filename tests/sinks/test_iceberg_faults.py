@@ -30,7 +30,7 @@ PASSING = {
 QUESTIONS = [
     ("GET", "/v1/config$"),
     ("GET", "tables/run$"),
-    ("GET", "tables/prices$"),
+    ("GET", "serving/tables$"),
     ("POST", "/namespaces$"),
     ("POST", "/tables$"),
 ]
@@ -60,6 +60,18 @@ def test_any_request_is_retried_after_a_temporary_fault(
     assert machine("two").fingerprint() == "1"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,), (2,)]
     assert len(catalog.metadata(TABLE)["snapshots"]) == 1, "it was published twice"
+
+
+def test_loading_a_published_table_is_retried_after_a_temporary_fault(
+    machine: Machine, catalog: IcebergCatalog
+) -> None:
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    late = Fault(method="GET", name="tables/prices$", status=503, code="slow", times=2)
+    with catalog.failing(late):
+        run(machine("one"), "2", SOME.format(3), TABLE)
+
+    assert late.happened == 2
+    assert len(catalog.metadata(TABLE)["snapshots"]) == 1
 
 
 @pytest.mark.usefixtures("kind")

@@ -59,6 +59,18 @@ class Catalog:
         answer = self._ask("GET", path, doing=doing, params=params, fine={HTTPStatus.NOT_FOUND})
         return None if answer is None else self._table(name, answer, doing)
 
+    def tables(self, namespace: str) -> frozenset[str] | None:
+        """The names of all tables of a namespace; None if there is no such namespace."""
+        doing = f"list the tables of {namespace}"
+        path = f"/namespaces/{quote(namespace, safe='')}/tables"
+        answer = self._ask("GET", path, doing=doing, fine={HTTPStatus.NOT_FOUND})
+        if answer is None:
+            return None
+        try:
+            return frozenset(str(one["name"]) for one in answer["identifiers"])
+        except (LookupError, TypeError):
+            raise not_iceberg(catalog=self.where, doing=doing) from None
+
     def create_namespace(self, namespace: str) -> None:
         """Create a namespace, unless it exists."""
         self._ask(

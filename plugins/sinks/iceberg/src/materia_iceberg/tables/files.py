@@ -6,18 +6,15 @@ the bucket.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from materia.errors import SinkError
 from materia_store.bucket.address import Address
 from materia_store.bucket.objects import ListedObject, Objects
 from materia_store.object_store import Patience
-from pyiceberg.io import FileIO, InputFile, OutputFile
 
 from materia_iceberg.catalog.table_state import TableState
 from materia_iceberg.settings import Settings
@@ -129,75 +126,3 @@ def _moment(milliseconds: str) -> datetime | None:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None  # as if the key did not expire: the store refuses it when it has
-
-
-class FilesIO(FileIO):
-    """FileIO of pyiceberg for the files of a table: it reads and writes manifests."""
-
-    def __init__(self, files: TableFiles) -> None:
-        """Read and write *files*."""
-        super().__init__()
-        self._files = files
-
-    def new_input(self, location: str) -> InputFile:
-        """A file to read."""
-        return _Input(location, self._files)
-
-    def new_output(self, location: str) -> OutputFile:
-        """A file to write."""
-        return _Output(location, self._files)
-
-    def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
-        """Refuse: no file is deleted but by the rule in `cleaning`."""
-        raise SinkError(f"{location}: files of tables are deleted by the rule of expiry alone")
-
-
-class _Input(InputFile):
-    def __init__(self, location: str, files: TableFiles) -> None:
-        super().__init__(location)
-        self._files = files
-
-    def __len__(self) -> int:
-        return len(self._files.read(self.location))
-
-    def exists(self) -> bool:
-        return True
-
-    def open(self, seekable: bool = True) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
-        return io.BytesIO(self._files.read(self.location))
-
-
-class _Output(OutputFile):
-    """A file that is uploaded when it is closed."""
-
-    def __init__(self, location: str, files: TableFiles) -> None:
-        super().__init__(location)
-        self._files = files
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def exists(self) -> bool:
-        return False
-
-    def to_input_file(self) -> InputFile:
-        return _Input(self.location, self._files)
-
-    def create(self, overwrite: bool = False) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
-        return _Body(self)
-
-    def written(self, content: bytes) -> None:
-        self._size = len(content)
-        self._files.write(self.location, content)
-
-
-class _Body(io.BytesIO):
-    def __init__(self, output: _Output) -> None:
-        super().__init__()
-        self._output = output
-
-    def close(self) -> None:
-        if not self.closed:
-            self._output.written(self.getvalue())
-        super().close()

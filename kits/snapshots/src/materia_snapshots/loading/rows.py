@@ -18,6 +18,7 @@ from materia_http.verified import UnusableFileError
 from materia_snapshots.check import LONGEST_HEADER, split_head
 from materia_snapshots.contract import new_columns
 from materia_snapshots.declaration import OURS, Column, odd_text
+from materia_snapshots.exact_numbers import exact
 from materia_snapshots.forms import Csv, Excel, Form, JsonLines, Parquet
 from materia_snapshots.loading.tables import count, quoted
 from materia_snapshots.unpack import decoded, unpacked
@@ -115,7 +116,7 @@ def _opened(
                     headers, lines, rest = split_head(head, form)
                     # Empty lines in place of the head, as quotes in it have no meaning.
                     file.write("\n" * lines + rest)
-                file.writelines(texts)
+                file.writelines(texts if isinstance(form, Csv) else exact(texts))
         else:
             with unpacked_to.open("wb") as file_of_bytes:
                 file_of_bytes.writelines(chunks)

@@ -164,7 +164,11 @@ def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
     from materia_runner.worker.sqlmesh.catalog_names import detach_from_catalog
-    from materia_runner.worker.sqlmesh.check_models import check_models, finished_tables
+    from materia_runner.worker.sqlmesh.check_models import (
+        check_models,
+        check_starts,
+        finished_tables,
+    )
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
         SKIPPED,
@@ -190,6 +194,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
+                check_starts(context, request.affected)
                 tests = 0 if skip else _test(context)
                 with _with_rows(context, quiet):
                     _build(context, all_days(request.affected))

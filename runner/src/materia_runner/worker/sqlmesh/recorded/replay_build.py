@@ -111,11 +111,12 @@ def replay(
     After an error the affected intervals count as not built, so that SQLMesh builds them.
     """
     import duckdb
+    from materia_sqlmesh.model_start import START
 
     try:
         with _opened(database) as connection:
             recorded = _fitting(connection, folder, fingerprint)
-            if recorded is None or not affected:
+            if recorded is None or not affected or min(affected) < START:
                 return None
             return _Replay(connection, recorded, affected, progress).run()
     except (duckdb.Error, CannotReplayError):

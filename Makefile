@@ -37,8 +37,8 @@ test-coverage:  ## As test-cli, with the coverage of the processes that tests ru
 test-sqlmesh:  ## Run the tests of the SQLMesh project.
 	$(RUN) pytest tests/transform
 
-test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi.
-	$(RUN) --group infra pytest tests/infra
+test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi, and its engine where it is on PATH.
+	$(RUN) --group infra pytest -m "not campaign or engine" tests/infra
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
@@ -76,7 +76,7 @@ infra:  ## Make what infra/ describes: `pulumi up` of STACK.
 	$(UV) run --group infra pulumi -C infra up --yes --stack $(STACK)
 
 infra-preview:  ## Show what `make infra` would change in STACK, and change nothing.
-	$(UV) run --group infra pulumi -C infra preview --diff --stack $(STACK)
+	$(UV) run --group infra pulumi -C infra preview --diff --refresh --stack $(STACK)
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py

@@ -18,8 +18,9 @@ from materia.forms import FILE_NAME, Range
 from materia_runner.codec import decode, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from materia_runner.ledger.rows import StageRow
-    from materia_runner.ledger.state import State
 
 LONGEST_PLAN = 1 << 20  # characters; a usual one has 25,000
 # Of one log: its beginning, and its end, where a failure is.
@@ -120,12 +121,19 @@ def plan_to_copy(plan: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return plan if plan is not None and len(json.dumps(plain(plan))) <= LONGEST_PLAN else None
 
 
-def logs_to_copy(state: State, run: str, stages: Sequence[StageRow]) -> tuple[LogCopy, ...]:
-    """The logs of a run for its copy, in the order of *stages*; the newest when they are long."""
+def logs_to_copy(
+    stages: Sequence[StageRow], path: Callable[[StageRow], Path]
+) -> tuple[LogCopy, ...]:
+    """The logs of a run for its copy, in the order of *stages*; the newest when they are long.
+
+    Args:
+        stages: The attempts at its stages, in the order of their starts.
+        path: Where the log of an attempt is, if there is one.
+    """
     logs: list[LogCopy] = []
     left = LONGEST_LOGS
     for row in reversed(stages):
-        text = _cut_log(state.log_file(run, row.stage, row.attempt))
+        text = _cut_log(path(row))
         if text and FILE_NAME.fits(row.stage) and len(text) <= left:
             left -= len(text)
             logs.append(LogCopy(stage=row.stage, attempt=row.attempt, text=text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from materia_runner.signals import Interrupts
 
 if TYPE_CHECKING:
     from materia_runner.artifact.channel.pinned import PinnedRelease
+    from materia_runner.artifact.channel.release import Release
     from materia_runner.artifact.find import Artifact
     from materia_runner.schedule.lease import LeaseKeeper
     from materia_runner.schedule.ledger_copies import LedgerCopies
@@ -130,6 +132,21 @@ class RunContext:
                 self.pipeline.stages[0].name,
                 f"workers run the release {release.id} of {self.pinned.where}, pushed "
                 f"{moment_text(release.pushed_at)}",
+            )
+            self._warn_of_older_command_line(release)
+
+    def _warn_of_older_command_line(self, release: Release) -> None:
+        """On a supervisor, say when its own update to *release* has failed."""
+        from materia_runner.schedule.update import command_line, release_in_use
+
+        current, found = release_in_use(os.environ), command_line(release)
+        if current is not None and (found is None or found.sha256 != current.name):
+            name = self.pipeline.name
+            self.recorder.say(
+                self.pipeline.stages[0].name,
+                f"this supervisor could not take over the release {release.id}, and starts its "
+                f"runs with the one before: journalctl -u materia-{name}-update",
+                warning=True,
             )
 
     def home_sink(self) -> Sink | None:

@@ -292,7 +292,10 @@ class LedgerCopies:
             raise self._unwritable(error, path) from error
 
     def _copy(self, run: str, *, alive_at: datetime | None) -> RunCopy:
-        logs = logs_to_copy(self._state, run, self._ledger.stages(run))
+        logs = logs_to_copy(
+            self._ledger.stages(run),
+            lambda row: self._state.log_file(run, row.stage, row.attempt),
+        )
         return copy_of(self._ledger, run, alive_at=alive_at, logs=logs)
 
     def _marked(self, run: str) -> Path:

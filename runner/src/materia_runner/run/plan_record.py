@@ -32,8 +32,8 @@ def chosen_text(placement: Placement) -> str:
     """The machine of a placement and what it costs, as one line of the log."""
     quote = placement.chosen
     offer = quote.offer
-    names = " and ".join(stage.name for stage in placement.stages)
+    place = offer.zone or offer.region
     return (
-        f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
+        f"{placement.name} on {offer.provider} {offer.instance_type} in {place}: "
         f"about {money_text(quote.shown)}, at most {money_text(placement.worst)}"
     )

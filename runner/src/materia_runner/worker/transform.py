@@ -94,6 +94,31 @@ def up_to_date(
     return _current(sink, request, _with_sources(models, versions))
 
 
+def changed_projects(
+    sources: Mapping[str, Source],
+    sink: Sink,
+    request: WorkerRequest,
+    *,
+    versions: Mapping[str, str],
+    models: str | None = None,
+) -> tuple[tuple[Path, ...], Standing] | None:
+    """The projects whose models are not those that are published, and what is published.
+
+    None when no model changed, or when this pipeline has published nothing yet. It only reads, and
+    imports no SQLMesh. The arguments are those of `up_to_date`.
+
+    Raises:
+        ConfigError: there is no model to run.
+    """
+    projects = _projects(sources, request)
+    here = standing(sink.fingerprint(), pipeline=request.pipeline, sources=request.sources)
+    text = _with_sources(models or models_fingerprint(projects.values()), versions)
+    now = _models_hash(text)
+    if not here.own or [claim.models for claim in here.own] == [now]:
+        return None
+    return tuple(projects.values()), here
+
+
 def refuse_to_remove(sink: Sink, request: WorkerRequest) -> tuple[Standing, tuple[str, ...]]:
     """What is published, and the published sources that the run removes.
 
@@ -163,8 +188,12 @@ def _claim(
     return Claim(
         pipeline=request.pipeline,
         sources={**contents, **(unread or {})},
-        models=hashlib.sha256(models.encode()).hexdigest(),
+        models=_models_hash(models),
     )
+
+
+def _models_hash(models: str) -> str:
+    return hashlib.sha256(models.encode()).hexdigest()
 
 
 def _left_alone(here: Standing) -> dict[str, object]:

@@ -23,6 +23,7 @@ from materia_runner.worker.sqlmesh.state import STATE
 
 if TYPE_CHECKING:
     from sqlmesh import Context
+    from sqlmesh.core.plan import Plan
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
     from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild
@@ -192,7 +193,7 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
-            with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
+            with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
                 check_starts(context, request.affected)
                 tests = 0 if skip else _test(context)
@@ -221,7 +222,7 @@ def _transform(request: TransformRequest) -> TransformReport:
 
 
 @contextmanager
-def _context(
+def open_context(
     request: TransformRequest, cache: Path, upgraded: list[str], *, with_tests: bool
 ) -> Iterator[Context]:
     """A context whose state has only the project's own models; *upgraded* gets a message."""
@@ -291,9 +292,14 @@ def _test(context: Context) -> int:
 
 def _build(context: Context, affected: Sequence[date]) -> None:
     """Build new models, changed models and affected releases in one plan."""
+    context.apply(plan_of(context, affected))
+
+
+def plan_of(context: Context, affected: Sequence[date]) -> Plan:
+    """The plan for new models, changed models and affected releases; nothing is applied."""
     now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
-    plan = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
-    context.apply(plan.build())
+    builder = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
+    return builder.build()
 
 
 def _unreported(method: C) -> C:

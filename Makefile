@@ -6,7 +6,7 @@ RUN = $(UV) run --group dev
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
 .PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-campaigns test-alone iceberg-parts \
-	build build-artifact sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
+	build build-artifact recorded-build sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -57,6 +57,9 @@ iceberg-parts:  ## Get what tests of the sink iceberg need: pyiceberg, Apache's 
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist
+
+recorded-build:  ## Record the first build of the SQLMesh project anew, after a change of its models or libraries.
+	$(RUN) python tools/record_build.py
 
 sqlmesh-plan:  ## Write to sqlmesh-plan.txt what this branch changes in the tables, against the sample of BASE.
 	git worktree add --force --detach .plan $(BASE)

@@ -38,7 +38,7 @@ from materia_runner.worker.ownership import (
     write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
 Files = Mapping[str, tuple[RawFile, ...]]
 

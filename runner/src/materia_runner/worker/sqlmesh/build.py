@@ -50,7 +50,7 @@ class TransformRequest:
             reads from them is rebuilt. Empty when the raw layer has not changed; models with a
             changed definition are built all the same.
         progress: Callback after each model: its name, the number of models done, and of all.
-        recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
+        recordings: Folder of this user for recorded builds; None to keep none.
         state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
         taken: Tables that another pipeline publishes in this database.
     """
@@ -64,10 +64,9 @@ class TransformRequest:
     taken: frozenset[str] = frozenset()
 
     @property
-    def recorded_in(self) -> Path | None:
-        """The folder of recorded builds, for a database with one pipeline and one source."""
-        alone = self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
-        return self.recordings if alone else None
+    def may_be_recorded(self) -> bool:
+        """Whether the database has one pipeline, and one source with models."""
+        return self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +113,15 @@ def transform(request: TransformRequest) -> TransformReport:
 
 def _replayed(request: TransformRequest) -> TransformReport | None:
     """The report of a build without SQLMesh, when the last one of this database was recorded."""
-    from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
     from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.recorded.replay_build import replay
 
-    if (folder := request.recorded_in) is None:
+    if not request.may_be_recorded:
         return None
     done = replay(
         request.database,
-        folder,
-        fingerprint_of_tests(request.projects),
+        request.recordings,
+        request.projects,
         all_days(request.affected),
         request.progress,
     )
@@ -134,30 +132,35 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
         models=done.models,
         audits=done.audits,
         tests=0,
-        skipped=SKIPPED,
+        skipped=done.skipped,
         warnings=done.warnings,
         made_in={name: request.projects[place] for name, place in done.made_in.items()},
     )
 
 
 def _recorded(
-    context: Context, request: TransformRequest, fingerprint: str, made_in: Mapping[str, Path]
+    context: Context,
+    request: TransformRequest,
+    fingerprint: str,
+    made_in: Mapping[str, Path],
+    as_made: Mapping[str, str],
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
     from materia_runner.worker.sqlmesh.recorded.record_build import record
-    from materia_runner.worker.sqlmesh.recorded.recorded_build import path_of
-    from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
+    from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, path_of
 
     # A file that was edited meanwhile may have been read before or after that.
-    folder = request.recorded_in
-    if folder is None or fingerprint_of_tests(request.projects) != fingerprint:
+    if not request.may_be_recorded or fingerprint_of_tests(request.projects) != fingerprint:
         return None
     fetchall = context.engine_adapter.fetchall
     note_ended(fetchall, context.engine_adapter.execute)
-    path = path_of(folder, fingerprint, fetchall)
+    if (folder := request.recordings) is None:
+        return None
+    path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
-    build = record(context, path, places)
+    build = record(context, places, as_made)
     return None if build is None else (path, build)
 
 
@@ -202,10 +205,10 @@ def _transform(request: TransformRequest) -> TransformReport:
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
-                detach_from_catalog(context)
+                as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
-                recorded = _recorded(context, request, fingerprint, made_in)
+                recorded = _recorded(context, request, fingerprint, made_in, as_made)
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:

@@ -208,6 +208,19 @@ def test_vended_credentials_are_used_and_renewed_before_they_expire(
     assert len(reader.rows(TABLE)) == 4
 
 
+def test_vended_credentials_that_expire_before_their_first_use_are_renewed(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    catalog.lending = Lending(seconds=30)
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    created = catalog.requests.index("POST /v1/acme/namespaces/serving/tables")
+    committed = catalog.requests.index("POST /v1/acme/transactions/commit")
+
+    table = "GET /v1/acme/namespaces/serving/tables/prices"
+    assert catalog.requests[created:committed].count(table) == 3, "one for each file"
+    assert len(reader.rows(TABLE)) == 3
+
+
 @pytest.mark.parametrize("ends", ["9" * 18, "9" * 400, "soon", "²", "-1"])
 def test_vended_credentials_with_an_odd_time_of_expiry_are_used(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, ends: str

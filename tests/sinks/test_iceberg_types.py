@@ -98,13 +98,15 @@ def texts(sql: str) -> list[list[str | None]]:
 def test_the_hash_of_an_exported_file_is_that_of_its_table(tmp_path: Path) -> None:
     """For each type, with NULL, and in another order of the rows."""
     database = tmp_path / "materia.duckdb"
-    names = []
+    names: list[str] = []
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE SCHEMA serving")
         for kind, values in VALUES.items():
             for order in (values, tuple(reversed(values))):
                 names.append(f"serving.t{len(names)}")
-                sql = table_sql([kind], [[None], *([value] for value in order)])
+                rows: list[list[str | None]] = [[None]]
+                rows += [[value] for value in order]
+                sql = table_sql([kind], rows)
                 connection.execute(sql.replace(TABLE, names[-1]))
     with exporting(database, tmp_path) as export:
         found = []

@@ -21,14 +21,15 @@ OPEN: tuple[MachineState, ...] = get_args(Literal["intent", "created", "ready", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run, or the creation of one manual worker.
+    """One run, one rollback of published tables, or the creation of one manual worker.
 
     Attributes:
         run: Identity of the run; identities sort by time.
         started_at: When it began.
         ended_at: When it ended, or None.
         state: State of the run; `running` also when its process was killed: see `State.is_alive`.
-        source: Names of the sources, with commas between them; empty for a manual worker.
+        source: Names of the sources, with commas between them; empty for a rollback and a manual
+            worker.
         sink: Name of the sink; empty for a manual worker.
         providers: Names of the providers that it used.
         directory: Folder of the pipeline.

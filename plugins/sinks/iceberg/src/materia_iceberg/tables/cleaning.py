@@ -9,6 +9,7 @@ deletes the files of a dropped table some time after the drop.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -22,6 +23,8 @@ from materia_iceberg.tables.manifests import files_in, manifests_in
 
 UNIQUE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DATA = re.compile(rf"data/([^/]+)-{UNIQUE}\.parquet")
+# What a catalog writes beside them, such as 00001-7c2e...-.metadata.json.
+METADATA = re.compile(r"metadata/[^/]+\.metadata\.json(?:\.gz)?")
 MANIFEST = re.compile(rf"metadata/(?:{UNIQUE}-m\d+|snap-\d+-\d+-{UNIQUE})\.avro")
 READERS = 8
 
@@ -69,19 +72,21 @@ class Cleaning:
         files.delete([place for place in old.values() if place not in needed])
 
     def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
-        """Delete the remaining files of a dropped table, unless the drop is recent."""
-        limit = datetime.now(UTC) - self._keeping.young
-        if dropped.since < limit:
-            files.delete(
-                [
-                    place
-                    for place, found in files.listed(dropped.location).items()
-                    if found.modified < limit
-                ]
-            )
+        """Delete the remaining files of a dropped table, unless the drop is recent.
 
-    def _old_files(self, location: str, files: TableFiles) -> dict[str, str]:
-        """Addresses of files, by name, that materia named and that are not young."""
+        The catalog says where they are, so only names in the form of such files are deleted.
+        """
+        if dropped.since < datetime.now(UTC) - self._keeping.young:
+            forms = (DATA, MANIFEST, METADATA)
+            files.delete(list(self._old_files(dropped.location, files, forms).values()))
+
+    def _old_files(
+        self,
+        location: str,
+        files: TableFiles,
+        forms: Sequence[re.Pattern[str]] = (DATA, MANIFEST),
+    ) -> dict[str, str]:
+        """Addresses of files, by name, that have one of the *forms* and are not young."""
         limit = datetime.now(UTC) - self._keeping.young
         found = {
             place.removeprefix(f"{location}/"): place
@@ -91,7 +96,7 @@ class Cleaning:
         return {
             name: place
             for name, place in found.items()
-            if DATA.fullmatch(name) or MANIFEST.fullmatch(name)
+            if any(form.fullmatch(name) for form in forms)
         }
 
 

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from materia.errors import SinkError
 from materia_store.bucket.address import Address
 from materia_store.bucket.objects import ListedObject, Objects
-from materia_store.object_store import Patience
+from materia_store.object_store import Patience, check_endpoint
 
 from materia_iceberg.catalog.table_state import TableState
-from materia_iceberg.settings import Settings
+from materia_iceberg.settings import TABLE, Settings
 
 KEY = "s3.access-key-id"
 SCHEMES = {"s3", "s3a", "s3n"}
+LONGEST = 16_000_000  # bytes of a manifest
 SOON = timedelta(minutes=2)  # a request may take that long
 
 
@@ -57,10 +58,10 @@ class TableFiles:
         """Read a small file.
 
         Raises:
-            SinkError: it is missing, or cannot be read.
+            SinkError: it is missing, is no small file, or cannot be read.
         """
         objects, name = self._at(location)
-        found = objects.read(name)
+        found = objects.read(name, longest=LONGEST)
         if found is None:
             raise SinkError(f"{location}: is missing, though the table {self._state.name} needs it")
         return found.content
@@ -80,11 +81,11 @@ class TableFiles:
 
     def _at(self, location: str) -> tuple[Objects, str]:
         """The bucket with a key that has not expired, and the object name of *location*."""
-        if self._objects is None or (
-            self._until is not None and datetime.now(UTC) > self._until - SOON
-        ):
-            if self._objects is not None:
-                self._state = self._reload() or self._state
+        if self._objects is None:
+            self._objects = self._opened()
+        # Also before the first use: exports and uploads of other tables come between.
+        if self._until is not None and datetime.now(UTC) > self._until - SOON:
+            self._state = self._reload() or self._state
             self._objects = self._opened()
         split = urlsplit(location)
         bucket, name = split.netloc, split.path.lstrip("/")
@@ -99,7 +100,7 @@ class TableFiles:
         split = urlsplit(self._state.location)
         config, own = self._state.config, self._settings
         lent = KEY in config
-        endpoint = config.get("s3.endpoint") if lent else None
+        endpoint = self._lent_endpoint() if lent else None
         region = (config.get("s3.region") or config.get("client.region")) if lent else None
         ends = config.get("s3.session-token-expires-at-ms", "") if lent else ""
         self._until = _moment(ends)
@@ -118,6 +119,24 @@ class TableFiles:
             token=config.get("s3.session-token") if lent else None,
             patience=self._patience,
         )
+
+    def _lent_endpoint(self) -> str | None:
+        """The address of the store that the catalog lends a key for; None for that of the settings.
+
+        Raises:
+            SinkError: it is another one that is not encrypted.
+        """
+        endpoint = self._state.config.get("s3.endpoint", "").rstrip("/")
+        if endpoint in {"", self._settings.address.endpoint}:
+            return None
+        table = f"the catalog's s3.endpoint of the table {self._state.name}"
+        check_endpoint(endpoint, table)
+        if not endpoint.startswith("https://"):
+            raise SinkError(
+                f"{table} is {endpoint}, which is neither https nor {TABLE}.endpoint; the sink "
+                f"sends no table there: if it is right, set {TABLE}.endpoint to it"
+            )
+        return endpoint
 
 
 def _moment(milliseconds: str) -> datetime | None:

@@ -6,10 +6,6 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from materia_http.verified import UnusableFileError
-
-# DuckDB reads no longer object.
-LONGEST_LINE = 1 << 24  # characters
 # A float holds every number of so many digits.
 FLOAT_DIGITS = 15
 # A number with more places is not written out: no DECIMAL has so many.
@@ -26,9 +22,6 @@ def exact(texts: Iterator[str]) -> Iterator[str]:
     """JSON lines in which each number with a point or an exponent is a text with its digits.
 
     In an object or a list within a line, only numbers that a float does not hold are texts.
-
-    Raises:
-        UnusableFileError: a line is too long for one record.
     """
     depth = 0
 
@@ -52,10 +45,6 @@ def exact(texts: Iterator[str]) -> Iterator[str]:
             yield TOKEN.sub(written, f"{rest}{lines}{end}")
             rest = ""
         rest += begun
-        if len(rest) > LONGEST_LINE:
-            raise UnusableFileError(
-                f"has a line of more than {LONGEST_LINE:,} characters, expected one JSON object"
-            )
     yield TOKEN.sub(written, f"{rest}\n")
 
 

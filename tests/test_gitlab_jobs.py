@@ -6,6 +6,7 @@ one secret that a job gets is PULUMI_ACCESS_TOKEN; the addresses of the fakes ar
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -170,8 +171,9 @@ def test_a_job_that_checks_passes_on_what_is_committed(clone: Clone, name: str, 
 
 
 def test_coverage_is_reported_in_the_way_that_gitlab_reads(clone: Clone) -> None:
+    here = {"UV_PYTHON": platform.python_version(), "COVERAGE_CORE": "ctrace"}
     said = clone.passes(
-        "test:cli: [3.13,test-coverage]", PYTEST_ADDOPTS="tests/core/test_figures.py"
+        "test:cli: [3.13,test-coverage]", PYTEST_ADDOPTS="tests/core/test_figures.py", **here
     )
 
     assert (clone.folder / "coverage.xml").is_file()
@@ -231,7 +233,10 @@ def test_the_schedule_of_checks_fails_until_the_schedule_of_runs_has_run(
 ) -> None:
     folder = clone.folder / SAMPLE
     assert folder.is_dir()
-    pipeline = f'[sources.psdonline]\nbase_url = "{folder}"\n'
+    pipeline = (
+        f'[sources.psdonline]\nbase_url = "{folder}"\nfirst_release = "2018-12"\n'
+        'files = ["psd_alldata_csv.zip"]\n'
+    )
     clone.commit({"materia.toml": world.config() + pipeline})
     schedule = {"CI_PIPELINE_SOURCE": "schedule", **world.variables}
 

@@ -5,7 +5,7 @@ RUN = $(UV) run --group dev
 # What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
-.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-campaigns test-alone iceberg-parts \
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-gitlab test-campaigns test-alone iceberg-parts \
 	build build-artifact recorded-build sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,9 @@ test-sqlmesh:  ## Run the tests of the SQLMesh project.
 
 test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi, and its engine where it is on PATH.
 	$(RUN) --group infra pytest -m "not campaign or engine" tests/infra
+
+test-gitlab:  ## Run the jobs of the CI file by gitlab-ci-local (npm), from a clone of the last commit.
+	$(RUN) --group infra pytest -m campaign tests/test_gitlab_jobs.py tests/test_ci.py
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
@@ -97,7 +100,7 @@ check:  ## Fail when the last good run is too old.
 	$(UV) run $(RENTING) materia schedule check
 
 docs:  ## Build the pages as a site into OUT, or public/; a broken link fails.
-	$(UV) run --group docs --extra s3 python tools/build_docs.py $(or $(OUT),public)
+	$(UV) run --group docs --extra ecb --extra s3 python tools/build_docs.py $(or $(OUT),public)
 
 clean:  ## Remove what tools leave behind; raw files and databases stay.
 	rm -rf dist public coverage.xml .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.esc import TOKEN, Secret
 from fakes.infra_settings import KEY
-from fakes.pulumi_engine.engine import PASSPHRASE, PULUMI, Ended, Engine, new_engine
+from fakes.pulumi_engine.cloud import PulumiCloud
+from fakes.pulumi_engine.engine import PULUMI, Ended, Engine, fill, new_engine
 from hcloud import Client
 from materia_hetzner.emulator.service import Hetzner
 from materia_providers.cloud_init import generate_key
 from materia_runner.cli.commands.machines.emulator import toml
+from materia_runner.secrets.pulumi_esc import read_variables
 from materia_testing.emulation import Behaviour, Clock
 
 pytestmark = [
@@ -32,14 +36,16 @@ pytest.importorskip(
     reason="the dependency group infra is not installed: uv sync --inexact --group infra",
 )
 QUICK = timedelta(milliseconds=20)
+CLOUDFLARE, WORKERS = "planted-token-of-cloudflare", "planted-token-of-the-workers-project"
 USUAL = {"serverType": "cpx22", "location": "fsn1"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A stack, and the project at Hetzner that it is for."""
+    """A stack, the Pulumi Cloud that keeps it, and the project at Hetzner that it is for."""
 
     cloud: Hetzner
+    pulumi: PulumiCloud
     engine: Engine
 
     @property
@@ -53,9 +59,13 @@ class Place:
     def billed(self) -> list[str]:
         return sorted(line.kind for line in self.cloud.still_billed())
 
-    def account(self, provider: str) -> dict[str, Any]:
-        """What a stand-in has made, by its kind and name."""
-        file = self.engine.folder / f"accounts/{provider}.json"
+    def state(self) -> str:
+        """The state as it is stored."""
+        return json.dumps(self.pulumi.states["acme/materia-infra/prod"])
+
+    def account(self) -> dict[str, Any]:
+        """What there is at Cloudflare, by its kind and name."""
+        file = self.engine.folder / "account.json"
         made = json.loads(file.read_text()).values() if file.exists() else ()
         return {f"{one['kind']} {one['inputs'].get('name', '')}": one["inputs"] for one in made}
 
@@ -63,12 +73,13 @@ class Place:
 @contextmanager
 def opened(folder: Path, **settings: str) -> Iterator[Place]:
     behaviour = Behaviour(boot=QUICK, delete=QUICK)
-    with Hetzner(clock=Clock(), behaviour=behaviour) as cloud:
-        endpoint = f"{cloud.url}/v1"
-        engine = new_engine(
-            folder, token=cloud.token, endpoint=endpoint, settings={**USUAL, **settings}
-        )
-        yield Place(cloud, engine)
+    with Hetzner(clock=Clock(), behaviour=behaviour) as cloud, PulumiCloud() as pulumi:
+        tokens = {"hcloud:token": Secret(cloud.token), "cloudflare:apiToken": Secret(CLOUDFLARE)}
+        pulumi.environments["acme/beanflows/accounts"] = {"pulumiConfig": tokens}
+        pulumi.environments["acme/beanflows/workers"] = {"hetzner": Secret(WORKERS)}
+        engine = new_engine(folder, pulumi, endpoint=f"{cloud.url}/v1")
+        fill(engine, **{**USUAL, **settings})
+        yield Place(cloud, pulumi, engine)
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +126,10 @@ def test_the_supervisor_is_behind_its_firewall_at_the_address_that_is_put_out(ma
 
 def test_the_state_and_what_is_shown_hold_no_secret(made: Place) -> None:
     key = KEY.private.splitlines()[1]
-    state, said = made.engine.state(), made.engine.must("preview", "--diff")
+    state, said = made.state(), made.engine.must("preview", "--diff")
 
     assert "materia-supervisor-prod" in state
-    for secret in (key, "planted-AccountToken", made.cloud.token, PASSPHRASE):
+    for secret in (key, "planted-AccountToken", made.cloud.token, CLOUDFLARE, TOKEN):
         assert secret not in state, secret
         assert secret not in said, secret
     stack = (made.engine.folder / "infra/Pulumi.prod.yaml").read_text()
@@ -126,11 +137,33 @@ def test_the_state_and_what_is_shown_hold_no_secret(made: Place) -> None:
     assert made.cloud.token not in stack
 
 
-def test_the_environment_of_esc_is_made_and_names_the_stack(made: Place) -> None:
-    (text,) = (one["yaml"] for one in made.account("pulumiservice").values())
+def test_a_run_reads_from_the_environment_what_the_stack_made_and_no_token_of_the_accounts(
+    made: Place,
+) -> None:
+    read = read_variables("acme/beanflows/prod", token=TOKEN, url=made.pulumi.url)
 
-    assert "stack: materia-infra/prod" in text
-    assert "planted" not in text
+    artifacts = made.engine.outputs()["artifactsKeyId"]
+    assert dict(read.values) == {
+        "HCLOUD_TOKEN": WORKERS,
+        "AWS_ACCESS_KEY_ID": artifacts,
+        "AWS_SECRET_ACCESS_KEY": hashlib.sha256(f"planted-{artifacts}".encode()).hexdigest(),
+        "ICEBERG_TOKEN": f"planted-{made.engine.outputs()['catalogKeyId']}",
+        "ICEBERG_BUCKET_KEY": made.engine.outputs()["catalogKeyId"],
+    }
+    assert "planted" not in made.pulumi.definitions["acme/beanflows/prod"]
+    # Whoever opens an environment gets all of its values, not only the variables.
+    whole = json.dumps(made.pulumi.environments["acme/beanflows/prod"], default=lambda one: one.of)
+    assert made.cloud.token not in whole
+    assert CLOUDFLARE not in whole
+
+
+def test_pulumi_s_own_client_reads_the_same_from_the_emulated_esc(made: Place) -> None:
+    opened = made.engine.must("env", "open", "acme/beanflows/prod", "--format", "json")
+
+    variables = json.loads(opened)["environmentVariables"]
+    assert variables == dict(
+        read_variables("acme/beanflows/prod", token=TOKEN, url=made.pulumi.url).values
+    )
 
 
 def test_materia_sweeps_around_the_supervisor_and_does_not_list_it(
@@ -170,9 +203,7 @@ def test_a_bucket_is_not_destroyed_with_the_rest_while_it_is_protected(made: Pla
     assert refused.code != 0
     assert "because it is protected" in refused.said
     assert made.billed() == before
-    assert {"R2Bucket materia-data", "R2Bucket materia-artifacts"} <= set(
-        made.account("cloudflare")
-    )
+    assert {"R2Bucket materia-data", "R2Bucket materia-artifacts"} <= set(made.account())
 
 
 def test_what_was_changed_behind_its_back_is_seen_and_mended_and_all_of_it_goes(
@@ -199,7 +230,8 @@ def test_what_was_changed_behind_its_back_is_seen_and_mended_and_all_of_it_goes(
 
         succeeded(engine.run("destroy", "--yes"))
         assert place.billed() == []
-        assert place.account("cloudflare") == {}
+        assert place.account() == {}
+        assert place.pulumi.definitions.keys().isdisjoint({"acme/beanflows/prod"})
 
 
 def test_a_type_that_is_sold_out_leaves_no_server_and_another_type_completes_the_stack(
@@ -224,7 +256,7 @@ def test_another_host_key_or_login_key_makes_another_supervisor_after_the_old_on
     with opened(tmp_path, catalog="false") as place:
         engine = place.engine
         succeeded(engine.up())
-        first, buckets = place.client.servers.get_all()[0].id, place.account("cloudflare")
+        first, buckets = place.client.servers.get_all()[0].id, place.account()
         other = generate_key()
         engine.must("config", "set", "--secret", "hostKey", text=other.private)
         engine.set(loginKey=f"{generate_key().public} somebody-else")
@@ -235,4 +267,4 @@ def test_another_host_key_or_login_key_makes_another_supervisor_after_the_old_on
         assert server.id != first
         assert other.private.splitlines()[1] in place.cloud.user_data(str(server.id))
         assert engine.outputs()["supervisorHostKey"] == other.public
-        assert place.account("cloudflare") == buckets
+        assert place.account() == buckets

@@ -1,7 +1,8 @@
 """The real Pulumi engine on the program of infra/, with providers of our own behind it.
 
-It works on a copy of the folder. Its state is a folder, too, as Pulumi Cloud is not here: so the
-copy names no environment of ESC, and the provider's token is a secret in the stack's settings.
+It works on a copy of the folder, and has its state in an emulated Pulumi Cloud. The only secret in
+its environment is PULUMI_ACCESS_TOKEN: the providers' tokens come from the environment of ESC that
+the settings of the stack name.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fakes.infra_settings import ACCOUNT, KEY, SUPERVISOR
+from fakes.pulumi_engine.cloud import PulumiCloud
 
 PULUMI = shutil.which("pulumi")
 TESTS = Path(__file__).parents[2]
 INFRA = TESTS.parent / "infra"
 PLUGINS = {
-    "resource-hcloud-v1.43.3": ["hetzner"],
-    "resource-cloudflare-v6.23.1": ["accounts", "cloudflare"],
-    "resource-pulumiservice-v1.5.0": ["accounts", "pulumiservice"],
+    "resource-hcloud-v1.43.3": "hetzner",
+    "resource-cloudflare-v6.23.1": "cloudflare",
+    "resource-pulumiservice-v1.5.0": "pulumiservice",
 }
-PASSPHRASE = "planted passphrase"  # noqa: S105 -- made up here
 LIMIT_SECONDS = 300
 
 
@@ -40,10 +41,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A stack with a state and accounts of its own.
+    """A stack of its own, `acme/prod`.
 
     Attributes:
-        folder: Where all of it is.
+        folder: Where the copy of infra/, the plugins and Cloudflare's account are.
         environment: What the commands see.
     """
 
@@ -84,10 +85,6 @@ class Engine:
         for name, value in settings.items():
             self.must("config", "set", name, value)
 
-    def state(self) -> str:
-        """The state as it is stored."""
-        return next(self.folder.glob("state/.pulumi/stacks/*/prod.json")).read_text()
-
     def made(self) -> dict[str, Any]:
         """The resources in the state, by `Kind name`; without the providers and the stack."""
         exported = json.loads(self.must("stack", "export"))["deployment"].get("resources", [])
@@ -103,44 +100,42 @@ class Engine:
         return shown
 
 
-def new_engine(folder: Path, *, token: str, endpoint: str, settings: Mapping[str, str]) -> Engine:
-    """A stack `prod` that nothing was made of, for a project at Hetzner."""
+def new_engine(folder: Path, cloud: PulumiCloud, *, endpoint: str) -> Engine:
+    """A program that nobody has run: the copy, and the settings of `Pulumi.prod.yaml`.
+
+    Args:
+        folder: An empty one.
+        cloud: Pulumi Cloud.
+        endpoint: Address of Hetzner's API.
+    """
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(INFRA, folder / "infra", ignore=ignored)
-    stack = folder / "infra/Pulumi.prod.yaml"
-    begin = "environment:\n  - beanflows/accounts\n"
-    assert begin in stack.read_text()
-    stack.write_text(stack.read_text().replace(begin, ""))
-    for part in ("state", "accounts", "path"):
-        (folder / part).mkdir()
-    for name, words in PLUGINS.items():
-        _script(folder / "home/plugins" / name / f"pulumi-{name.rpartition('-')[0]}", words)
-    _script(folder / "path/pulumi-language-python", ["language"])
+    for name, module in PLUGINS.items():
+        _script(folder / "home/plugins" / name / f"pulumi-{name.rpartition('-')[0]}", module)
+    _script(folder / "path/pulumi-language-python", "language")
     environment = {
         "PATH": f"{folder / 'path'}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PULUMI_HOME": str(folder / "home"),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **cloud.secrets(),
         "HCLOUD_ENDPOINT": endpoint,
-        "STAND_IN_ACCOUNTS": str(folder / "accounts"),
+        "STAND_IN_ACCOUNT": str(folder / "account.json"),
     }
-    engine = Engine(folder, environment)
-    engine.must("stack", "init", "prod")
-    secrets = {"hcloud:token": token, "hostKey": KEY.private}
-    for name, value in secrets.items():
-        engine.must("config", "set", "--secret", name, text=value)
-    usual = {"cloudflareAccount": ACCOUNT, "loginKey": SUPERVISOR.login_key, **settings}
-    engine.set(**usual)
+    return Engine(folder, environment)
+
+
+def fill(engine: Engine, **settings: str) -> None:
+    """Make the stack, and give it what `infra/README.md` says, beside *settings*."""
+    engine.must("stack", "init", "acme/prod")
+    engine.must("config", "set", "--secret", "hostKey", text=KEY.private)
+    engine.set(cloudflareAccount=ACCOUNT, loginKey=SUPERVISOR.login_key, **settings)
     engine.must("config", "set", "--path", "sshFrom[0]", SUPERVISOR.ssh_from[0])
-    return engine
 
 
-def _script(path: Path, words: Sequence[str]) -> None:
+def _script(path: Path, module: str) -> None:
     """A program that the engine finds, for a stand-in of ours."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    name, *more = words
-    command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.{name}", *more]
-    path.write_text(f'#!/bin/sh\nPYTHONPATH={TESTS} exec {" ".join(command)} "$@"\n')
+    command = f"{sys.executable} -W ignore -m {__package__}.{module}"
+    path.write_text(f'#!/bin/sh\nPYTHONPATH={TESTS} exec {command} "$@"\n')
     path.chmod(0o755)

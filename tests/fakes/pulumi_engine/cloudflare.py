@@ -1,14 +1,12 @@
-"""Stand-ins for the providers `cloudflare` and `pulumiservice`: an account as a JSON file.
+"""Stand-in for the provider `cloudflare`: an account as a JSON file.
 
-The first argument is the provider's name. The file is `<name>.json` in the folder that
-STAND_IN_ACCOUNTS names: ids, with the kind and inputs of each resource.
+The file that STAND_IN_ACCOUNT names has ids, with the kind and inputs of each resource.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,20 +15,18 @@ from typing import Any
 
 from fakes.pulumi_engine.plugin import Kind, serve
 
-VERSIONS = {"cloudflare": "6.23.1", "pulumiservice": "1.5.0"}
+VERSION = "6.23.1"
 REPLACES = {
     "R2Bucket": frozenset({"accountId", "name", "jurisdiction", "location"}),
     "R2BucketLifecycle": frozenset({"accountId", "bucketName", "jurisdiction"}),
     "R2DataCatalog": frozenset({"accountId", "bucketName"}),
     "AccountToken": frozenset({"accountId"}),
-    "Environment": frozenset({"organization", "project", "name"}),
 }
 TOKENS = {
     "R2Bucket": "cloudflare:index/r2Bucket:R2Bucket",
     "R2BucketLifecycle": "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle",
     "R2DataCatalog": "cloudflare:index/r2DataCatalog:R2DataCatalog",
     "AccountToken": "cloudflare:index/accountToken:AccountToken",
-    "Environment": "pulumiservice:index:Environment",
 }
 GROUPS = ("Workers R2 Storage Bucket Item Write", "Workers R2 Data Catalog Write")
 LOCK = threading.Lock()
@@ -39,7 +35,7 @@ LOCK = threading.Lock()
 @contextmanager
 def account() -> Iterator[dict[str, Any]]:
     """What is in the account; a change is kept."""
-    file = Path(os.environ["STAND_IN_ACCOUNTS"], f"{sys.argv[1]}.json")
+    file = Path(os.environ["STAND_IN_ACCOUNT"])
     with LOCK:
         content = json.loads(file.read_text()) if file.exists() else {}
         yield content
@@ -96,4 +92,4 @@ def call(function: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(VERSIONS[sys.argv[1]], configure, call)
+    serve(VERSION, configure, call)

@@ -1,6 +1,6 @@
 """Recorded build of the SQLMesh project: make the file that is shipped with it anew.
 
-    uv run --group dev python tools/record_build.py [FILE]
+    uv run --group dev python tools/record_build.py [RECORDED_BUILD]
 
 SQLMesh tests and builds the models once, on the source's sample. Run it (`make recorded-build`)
 after a change of a model, a seed, an audit, a unit test, SQLMesh, DuckDB, or the code that builds.
@@ -19,7 +19,7 @@ from materia_runner.worker.sqlmesh.recorded.find_build import fetching, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, load
 from materia_runner.worker.sqlmesh.recorded.shipped_build import (
-    FILE,
+    RECORDED_BUILD,
     ShippedBuild,
     shipped_fingerprint,
     write,
@@ -27,6 +27,7 @@ from materia_runner.worker.sqlmesh.recorded.shipped_build import (
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = Path("transform/sqlmesh_materia")
+LEFT_OUT = shutil.ignore_patterns(RECORDED_BUILD, ".cache", "logs", "__pycache__", "*.duckdb*")
 SOURCE = ROOT / "plugins/sources/psdonline/src/materia_psdonline/models"
 
 
@@ -52,13 +53,15 @@ def shipped_build(database: Path, builds: Path) -> ShippedBuild:
 
 def main() -> None:
     """Build the sample without a recorded build, and write the file."""
-    target = Path(sys.argv[1]) if sys.argv[1:] else ROOT / PROJECT / FILE
+    target = Path(sys.argv[1]) if sys.argv[1:] else ROOT / PROJECT / RECORDED_BUILD
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(
             ROOT / PROJECT,
             folder / PROJECT,
-            ignore=shutil.ignore_patterns(FILE, ".cache", "logs", "__pycache__", "*.duckdb*"),
+            ignore=shutil.ignore_patterns(
+                RECORDED_BUILD, ".cache", "logs", "__pycache__", "*.duckdb*"
+            ),
         )
         subprocess.run(
             [Path(sys.executable).with_name("materia"), "run", "--sample", "--quiet"],

@@ -25,7 +25,7 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     load,
 )
 from materia_runner.worker.sqlmesh.recorded.shipped_build import (
-    FILE,
+    RECORDED_BUILD,
     ShippedBuild,
     read,
     shipped_fingerprint,
@@ -61,7 +61,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, TransformRep
             first=first_build_of(fetchall, build),
             build=build,
         )
-    write(place.project / FILE, shipped)
+    write(place.project / RECORDED_BUILD, shipped)
     return place, report
 
 
@@ -191,7 +191,7 @@ def test_an_edited_test_runs_and_stops_the_first_build(place: Place) -> None:
     [b"", b"{}", gzip.compress(b"{}"), gzip.compress(b"[]"), gzip.compress(b'{"first": {}}')[:-9]],
 )
 def test_a_damaged_file_counts_as_missing(place: Place, content: bytes) -> None:
-    (place.project / FILE).write_bytes(content)
+    (place.project / RECORDED_BUILD).write_bytes(content)
 
     assert not place.is_recorded
 
@@ -265,7 +265,7 @@ def test_a_blocking_audit_stops_the_first_build_with_the_words_of_sqlmesh(place:
 
 
 def test_the_shipped_build_is_one_of_todays_models() -> None:
-    found = read(ROOT / PROJECT / FILE)
+    found = read(ROOT / PROJECT / RECORDED_BUILD)
 
     assert found is not None
     assert found.fingerprint == shipped_fingerprint(PROJECTS), (
@@ -281,7 +281,10 @@ def test_the_shipped_build_is_the_one_that_sqlmesh_makes_today(
     copy = tmp_path / "copy.duckdb"
     shutil.copyfile(releases.database, copy)
 
-    found, made = read(ROOT / PROJECT / FILE), shipped_build(copy, releases.directory / "builds")
+    found, made = (
+        read(ROOT / PROJECT / RECORDED_BUILD),
+        shipped_build(copy, releases.directory / "builds"),
+    )
 
     assert found is not None
     places = {name: 1 - place for name, place in made.build.made_in.items()}  # the other way round
@@ -291,7 +294,7 @@ def test_the_shipped_build_is_the_one_that_sqlmesh_makes_today(
 
 
 def test_the_shipped_build_has_no_path_and_no_time_of_its_making() -> None:
-    text = gzip.decompress((ROOT / PROJECT / FILE).read_bytes()).decode()
+    text = gzip.decompress((ROOT / PROJECT / RECORDED_BUILD).read_bytes()).decode()
 
     assert str(Path.home()) not in text
     assert str(ROOT) not in text
@@ -311,7 +314,7 @@ def test_the_first_build_of_psd_online_is_the_same_without_sqlmesh(
     assert is_recorded(releases.database, None, PROJECTS)
     without = tmp_path / "project"
     shutil.copytree(ROOT / PROJECT, without)
-    (without / FILE).unlink()
+    (without / RECORDED_BUILD).unlink()
 
     replayed = transform(
         TransformRequest(database=releases.database, projects=PROJECTS, affected=affected)

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from materia.kit.files import replacing
 
-from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD, models_fingerprint
 from materia_runner.worker.sqlmesh.recorded.first_build import FirstBuild
 from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild, build_from
 
-FILE = "recorded_build.json.gz"  # at the top of a project; no suffix of a file of models
 LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 SKIPPED = "unit tests skipped (the models are as shipped, and passed them when they were recorded)"
 
@@ -65,7 +64,7 @@ def shipped_fingerprint(projects: Sequence[Path]) -> str:
 def shipped_with(projects: Sequence[Path]) -> ShippedBuild | None:
     """The build of *projects* that comes with one of them; None without one that fits."""
     for project in projects:
-        path = project / FILE
+        path = project / RECORDED_BUILD
         if path.is_file() and (found := read(path)) is not None:
             return found if found.fingerprint == shipped_fingerprint(projects) else None
     return None

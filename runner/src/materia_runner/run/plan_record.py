@@ -37,3 +37,14 @@ def chosen_text(placement: Placement) -> str:
         f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
         f"about {money_text(quote.shown)}, at most {money_text(placement.worst)}"
     )
+
+
+def say_left_out(context: RunContext, available: AvailableOffers) -> None:
+    """Name providers and offers that take no part; an error that there is no plan has them, too."""
+    pipeline, say = context.pipeline, context.recorder.say
+    first = pipeline.stages[0].name
+    for unanswered in available.unanswered:
+        expected = unanswered.lacking and not pipeline.providers
+        say(first, f"left out: {unanswered.reason}", warning=not expected)
+    for line in available.left_out:
+        say(first, line, warning=True)

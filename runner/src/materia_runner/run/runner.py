@@ -43,7 +43,7 @@ from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
 from materia_runner.run.other_sweeps import notice_of_sweeps
 from materia_runner.run.placement import PlacementRun, artifacts_of
-from materia_runner.run.plan_record import chosen_text, save_plan
+from materia_runner.run.plan_record import chosen_text, save_plan, say_left_out
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.secrets.redaction import all_to_hide
@@ -190,15 +190,9 @@ def _run_row(context: RunContext) -> RunRow:
 
 
 def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
-    pipeline, recorder = context.pipeline, context.recorder
-    first = pipeline.stages[0].name
+    pipeline = context.pipeline
     refuse_folders(pipeline, context.registry)
     available = collect_offers(pipeline, context.registry, context.environment)
-    for unanswered in available.unanswered:
-        expected = unanswered.lacking and not pipeline.providers
-        recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
-    for line in available.left_out:
-        recorder.say(first, line, warning=True)
     if pipeline.sample and available.providers.keys() <= available.owned:
         return _run_stages(context, available, approval)
     with copied_ledger(context):
@@ -218,6 +212,8 @@ def _run_stages(
         while remaining:
             context.signals.let_through()
             plan = _plan(pipeline, remaining, available, failover)
+            if not (number or reports):
+                say_left_out(context, available)
             placement = plan.placements[0]
             provider = placement.chosen.offer.provider
             owned = provider in available.owned

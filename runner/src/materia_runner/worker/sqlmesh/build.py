@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
+# `LINE 1: ... FROM "materia"."serving"...` and a caret below: SQL that SQLMesh rendered.
+QUOTED = re.compile(r"^LINE \d+: .*\n?(?: *\^ *$)?", re.MULTILINE)
+DIFFERENT = "Data mismatch"
 ENVIRONMENT = {
     # A pool of processes takes longer to start than a few dozen models to load.
     "MAX_FORK_WORKERS": "1",
@@ -280,8 +284,9 @@ def _test(context: Context) -> int:
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
-        lines = [f"{test}: {_last_lines(text)}" for test, text in failed]
-        raise StageError(f"{len(failed)} unit tests of models failed\n" + "\n".join(lines))
+        lines = [f"{test}: {_outcome(text)}" for test, text in failed]
+        tests = "1 unit test" if len(failed) == 1 else f"{len(failed)} unit tests"
+        raise StageError(f"{tests} of models failed\n" + "\n".join(lines))
     return result.testsRun
 
 
@@ -323,9 +328,19 @@ def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:
 
 
 def _message(console: QuietConsole, error: Exception) -> str:
-    return "\n".join(dict.fromkeys(console.failures)) or str(error)
+    return "\n".join(map(without_sql, dict.fromkeys(console.failures))) or without_sql(str(error))
 
 
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    return "; ".join(lines[-3:])
+def without_sql(message: str) -> str:
+    """*message* without empty lines, and without the line that DuckDB quotes of rendered SQL."""
+    lines = (line.rstrip() for line in QUOTED.sub("", message).splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _outcome(text: str) -> str:
+    """What a failed unit test says in the end: SQLMesh's table of differences, or its error."""
+    _, found, table = str(text).rpartition(DIFFERENT)
+    lines = [line for line in (f"{found}{table}" if found else str(text)).splitlines() if line]
+    if found:
+        return "\n  ".join(line.rstrip() for line in lines if line.strip())
+    return "; ".join([line.strip() for line in lines if line.strip()][-3:])

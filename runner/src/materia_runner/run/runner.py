@@ -192,6 +192,7 @@ def _run_row(context: RunContext) -> RunRow:
 def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
     pipeline = context.pipeline
     refuse_folders(pipeline, context.registry)
+    context.recorder.doing("ask for offers", stage=pipeline.stages[0].name)
     available = collect_offers(pipeline, context.registry, context.environment)
     if pipeline.sample and available.providers.keys() <= available.owned:
         return _run_stages(context, available, approval)
@@ -366,6 +367,7 @@ def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
 def _sweep(context: RunContext, available: AvailableOffers) -> None:
     """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
     first = context.pipeline.stages[0].name
+    context.recorder.doing("look for machines left behind", stage=first)
 
     def sweep(name: str) -> Swept | MateriaError:
         try:

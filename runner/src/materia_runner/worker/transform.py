@@ -245,13 +245,13 @@ def _build_new(
             f"{' and '.join(unusable)}: no file can be used\n{listing(loaded.problems)}"
         )
 
+    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     ahead.join()  # a second import in this thread could see half-imported modules
     from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
     def progress(phase: str, done: int, total: int) -> None:
-        emit(Progress(phase=phase, done=done, total=total, unit="models"))
+        emit(Progress(phase=phase, done=done, total=total or None, unit="models"))
 
-    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     asking = TransformRequest(
         database=loaded.database,
         projects=tuple(projects.values()),

@@ -53,7 +53,8 @@ class TransformRequest:
             are rebuilt for these, all others whole. By the folder of a source's models, only what
             reads from them is rebuilt. Empty when the raw layer has not changed; models with a
             changed definition are built all the same.
-        progress: Callback after each model: its name, the number of models done, and of all.
+        progress: Callback after each model: its name, the number of models done, and of all. With
+            zero of zero it names a step that begins.
         recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
         state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
         taken: Tables that another pipeline publishes in this database.
@@ -195,7 +196,10 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
+                if not skip:
+                    request.progress("run the unit tests", 0, 0)
                 tests = 0 if skip else _test(context)
+                request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
                     _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
@@ -204,6 +208,7 @@ def _transform(request: TransformRequest) -> TransformReport:
                 detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
+                request.progress("record the build", 0, 0)
                 recorded = _recorded(context, request, fingerprint, made_in)
             if recorded is not None:
                 keep(request.database, *recorded)

@@ -60,7 +60,7 @@ class RunContext:
         copies: Copies of the ledger in the bucket, if there is one; see `ledger_copy`.
         lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
         pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
-        said: Messages about artifacts that were already shown.
+        said: Messages that are shown once in a run, and were.
     """
 
     run: str

@@ -103,10 +103,13 @@ class PlacementRun:
             self._running.signals.released(),
             _worker(instance, access) as worker,
         ):
-            artifacts = self._prepare(worker, artifacts)
-            for stage, artifact in zip(self._placement.stages, artifacts, strict=True):
-                worker.prepare(artifact)
-                self._remote_stage(stage, worker)
+            try:
+                artifacts = self._prepare(worker, artifacts)
+                for stage, artifact in zip(self._placement.stages, artifacts, strict=True):
+                    worker.prepare(artifact)
+                    self._remote_stage(stage, worker)
+            finally:
+                self._running.recorder.doing("destroy the machine")
 
     @contextmanager
     def _machine(self, access: Access | None) -> Iterator[Instance]:
@@ -160,6 +163,7 @@ class PlacementRun:
 
     def _local_stage(self, stage: Stage, instance: Instance) -> None:
         context = self._running
+        context.recorder.doing("start the worker", stage=stage.name)
         with self._recorded(stage) as record:
             request = context.request(stage, workspace=Path(instance.directory), at_home=False)
             environment = without_secrets(context.environment, context.registry)
@@ -172,6 +176,7 @@ class PlacementRun:
     def _remote_stage(self, stage: Stage, worker: RemoteWorker) -> None:
         context = self._running
         sink = context.home_sink()
+        context.recorder.doing("start the worker", stage=stage.name)
         with self._recorded(stage) as record, TemporaryDirectory(prefix="materia-") as passing:
             record(
                 worker.run(
@@ -283,6 +288,7 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
             context.said.add(message)
             context.recorder.say(placement.stages[0].name, message)
 
+    context.recorder.doing("build the worker artifact", stage=placement.stages[0].name)
     found = []
     for stage in placement.stages:
         key = (stage.name, facts)

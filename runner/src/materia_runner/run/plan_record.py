@@ -37,3 +37,17 @@ def chosen_text(placement: Placement) -> str:
         f"{placement.name} on {offer.provider} {offer.instance_type} in {place}: "
         f"about {money_text(quote.shown)}, at most {money_text(placement.worst)}"
     )
+
+
+def say_left_out(context: RunContext, available: AvailableOffers) -> None:
+    """Name providers and offers that take no part, each once in a run.
+
+    Not to be called before there is a plan: an error that there is none has them, too.
+    """
+    named = bool(context.pipeline.providers)
+    lines = [(f"left out: {u.reason}", named or not u.lacking) for u in available.unanswered]
+    lines += [(line, True) for line in available.left_out]
+    for line, warning in lines:
+        if line not in context.said:
+            context.said.add(line)
+            context.recorder.say(context.pipeline.stages[0].name, line, warning=warning)

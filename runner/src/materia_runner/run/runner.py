@@ -42,7 +42,7 @@ from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
 from materia_runner.run.placement import PlacementRun, artifacts_of
-from materia_runner.run.plan_record import chosen_text, save_plan
+from materia_runner.run.plan_record import chosen_text, save_plan, say_left_out
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.run.sweeps import notice_of_sweeps, sweep_earlier_runs
@@ -188,15 +188,10 @@ def _run_row(context: RunContext) -> RunRow:
 
 
 def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
-    pipeline, recorder = context.pipeline, context.recorder
-    first = pipeline.stages[0].name
+    pipeline = context.pipeline
     refuse_folders(pipeline, context.registry)
+    context.recorder.doing("ask for offers", stage=pipeline.stages[0].name)
     available = collect_offers(pipeline, context.registry, context.environment)
-    for unanswered in available.unanswered:
-        expected = unanswered.lacking and not pipeline.providers
-        recorder.say(first, f"left out: {unanswered.reason}", warning=not expected)
-    for line in available.left_out:
-        recorder.say(first, line, warning=True)
     if pipeline.sample and available.providers.keys() <= available.owned:
         return _run_stages(context, available, approval)
     with copied_ledger(context):
@@ -216,6 +211,7 @@ def _run_stages(
         while stages := remaining.stages():
             context.signals.let_through()
             plan = _plan(pipeline, stages, available, failover)
+            say_left_out(context, available)
             placement = plan.placements[0]
             provider = placement.chosen.offer.provider
             owned = provider in available.owned

@@ -52,6 +52,7 @@ def _one_sweeps(context: RunContext) -> bool:
 def sweep_earlier_runs(context: RunContext, available: AvailableOffers) -> None:
     """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
     first = context.pipeline.stages[0].name
+    context.recorder.doing("look for machines left behind", stage=first)
 
     def sweep(name: str) -> Swept | MateriaError:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
+# `LINE 1: ... FROM "materia"."serving"...` and a caret below: SQL that SQLMesh rendered.
+QUOTED = re.compile(r"^LINE \d+: .*\n?(?: *\^ *$)?", re.MULTILINE)
+DIFFERENT = "Data mismatch"
 ENVIRONMENT = {
     # A pool of processes takes longer to start than a few dozen models to load.
     "MAX_FORK_WORKERS": "1",
@@ -49,7 +53,8 @@ class TransformRequest:
             are rebuilt for these, all others whole. By the folder of a source's models, only what
             reads from them is rebuilt. Empty when the raw layer has not changed; models with a
             changed definition are built all the same.
-        progress: Callback after each model: its name, the number of models done, and of all.
+        progress: Callback after each model: its name, the number of models done, and of all. With
+            zero of zero it names a step that begins.
         recordings: Folder of this user for recorded builds; None to keep none.
         state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
         taken: Tables that another pipeline publishes in this database.
@@ -199,7 +204,10 @@ def _transform(request: TransformRequest) -> TransformReport:
             with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
                 check_starts(context, request.affected)
+                if not skip:
+                    request.progress("run the unit tests", 0, 0)
                 tests = 0 if skip else _test(context)
+                request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
                     _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
@@ -208,6 +216,7 @@ def _transform(request: TransformRequest) -> TransformReport:
                 as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
+                request.progress("record the build", 0, 0)
                 recorded = _recorded(context, request, fingerprint, made_in, as_made)
             if recorded is not None:
                 keep(request.database, *recorded)
@@ -288,8 +297,9 @@ def _test(context: Context) -> int:
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
-        lines = [f"{test}: {_last_lines(text)}" for test, text in failed]
-        raise StageError(f"{len(failed)} unit tests of models failed\n" + "\n".join(lines))
+        lines = [f"{test}: {_outcome(text)}" for test, text in failed]
+        tests = "1 unit test" if len(failed) == 1 else f"{len(failed)} unit tests"
+        raise StageError(f"{tests} of models failed\n" + "\n".join(lines))
     return result.testsRun
 
 
@@ -331,9 +341,19 @@ def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:
 
 
 def _message(console: QuietConsole, error: Exception) -> str:
-    return "\n".join(dict.fromkeys(console.failures)) or str(error)
+    return "\n".join(map(without_sql, dict.fromkeys(console.failures))) or without_sql(str(error))
 
 
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    return "; ".join(lines[-3:])
+def without_sql(message: str) -> str:
+    """*message* without empty lines, and without the line that DuckDB quotes of rendered SQL."""
+    lines = (line.rstrip() for line in QUOTED.sub("", message).splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _outcome(text: str) -> str:
+    """What a failed unit test says in the end: SQLMesh's table of differences, or its error."""
+    _, found, table = str(text).rpartition(DIFFERENT)
+    lines = [line for line in (f"{found}{table}" if found else str(text)).splitlines() if line]
+    if found:
+        return "\n  ".join(line.rstrip() for line in lines if line.strip())
+    return "; ".join([line.strip() for line in lines if line.strip()][-3:])

@@ -27,7 +27,7 @@ SCHEDULE = '[schedule]\nrun = "*-*-* 17:30 UTC"\nsweep = 15\n'
 ANALYZE = shutil.which("systemd-analyze")
 
 
-def place(folder: Path, user: str | None = None) -> Installation:
+def place(folder: Path, user: str | None = None, *, updated_by: Path | None = None) -> Installation:
     python = folder / "bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")
@@ -41,6 +41,7 @@ def place(folder: Path, user: str | None = None) -> Installation:
         state=folder / "state",
         user=user,
         variables=(("MATERIA_STATE_DIR", f"{folder}/state"),),
+        updated_by=updated_by,
     )
 
 
@@ -64,6 +65,21 @@ def test_a_schedule_is_a_timer_and_a_service_for_runs_and_for_sweeps(tmp_path: P
         assert "TimeoutStartSec=infinity\n" in service
 
 
+def test_a_supervisor_takes_over_what_its_channel_names_before_each_run_and_each_sweep(
+    tmp_path: Path,
+) -> None:
+    made = units(BOTH, place(tmp_path, "root", updated_by=Path("/etc/materia/coffee.toml")))
+
+    update = made["materia-coffee-update.service"]
+    assert "-m materia_runner schedule update --config /etc/materia/coffee.toml\n" in update
+    assert "User=" not in update  # units are root's
+    for what in ("run", "sweep"):
+        service = made[f"materia-coffee-{what}.service"]
+        # Wants, not Requires: when it fails, the release before is used.
+        assert "Wants=materia-coffee-update.service\nAfter=materia-coffee-update.s" in service
+    assert len(made) == 5
+
+
 def test_only_what_is_scheduled_gets_units(tmp_path: Path) -> None:
     here = place(tmp_path / "p")
 
@@ -79,7 +95,9 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path, user: str | None, f
     assert ANALYZE is not None
     written = tmp_path / "units"
     written.mkdir()
-    for name, text in units(BOTH, place(tmp_path / folder, user)).items():
+    config = user and tmp_path / folder / "coffee.toml"
+    here = place(tmp_path / folder, user, updated_by=config or None)
+    for name, text in units(BOTH, here).items():
         (written / name).write_text(text)
 
     done = subprocess.run(
@@ -238,6 +256,10 @@ case "$*" in
     printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
   *"show materia-psdonline-run.service"*)
     printf 'ActiveState=inactive\\nResult=exit-code\\nExecMainStatus=4\\n' ;;
+  *"show materia-psdonline-update.service"*)
+    if [ -e "$HOME/follows" ]; then
+      printf 'LoadState=loaded\\nResult=exit-code\\nExecMainStatus=1\\n'
+    fi ;;
   *show*) printf 'LoadState=not-found\\n' ;;
   *enable*) if [ -e "$HOME/broken" ]; then echo "Unit is masked." >&2; exit 1; fi ;;
 esac
@@ -350,6 +372,23 @@ def test_status_shows_the_timers_and_how_the_run_ended(desk: Desk) -> None:
     assert [timer["installed"] for timer in timers] == [True, False]
     assert (timers[0]["result"], timers[0]["exit_code"]) == ("exit-code", 4)
     assert timers[0]["next_at"] == "Mon 17:30"
+
+
+def test_status_of_a_supervisor_says_that_its_update_failed(desk: Desk) -> None:
+    without = json.loads(desk.run("status", "--json").stdout)
+    (desk.workshop.home / "follows").touch()
+    shown, values = desk.run("status"), json.loads(desk.run("status", "--json").stdout)
+
+    assert without["update"] is None
+    assert values["update"]["exit_code"] == 1
+    assert "the one before is in use: journalctl -u materia-psdonline-update" in shown.stdout
+
+
+def test_an_update_elsewhere_than_on_a_supervisor_is_refused(desk: Desk) -> None:
+    done = desk.run("update")
+
+    assert done.returncode == 2
+    assert "`materia schedule enroll HOST` makes one" in done.stderr
 
 
 def test_without_a_bucket_the_check_reads_the_ledger_of_whole_runs(folders: Workshop) -> None:

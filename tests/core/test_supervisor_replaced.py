@@ -89,6 +89,15 @@ class Site:
             one["run"]: one for one in json.loads(self.run(supervisor, "runs", "--json").stdout)
         }
 
+    def shown(self, supervisor: str, run: str) -> dict[str, Any]:
+        """What it shows of a run, but for its own folder: plan, machines, stages, logs."""
+        text = self.run(supervisor, "runs", "show", run, "--json").stdout
+        values: dict[str, Any] = json.loads(text.replace(str(self.folder / supervisor), ""))
+        for stage in values["stages"]:
+            log = Path(f"{self.folder / supervisor}{stage['log']}")
+            stage["lines"] = log.read_text().splitlines()
+        return values
+
     def close(self) -> None:
         self.rented.__exit__()
         self.server.close()
@@ -124,7 +133,9 @@ def test_a_supervisor_deleted_in_mid_run_and_made_again_has_its_history_and_swee
     assert site.rented.left() == []
     known = site.runs("new")
     assert {known[good]["state"], known[dead]["state"]} == {"ok", "interrupted"}
-    assert known[good]["cost"] == site.runs("old")[good]["cost"]
+    assert site.shown("new", good) == site.shown("old", good)
+    assert site.shown("new", dead)["plan"] == site.shown("old", dead)["plan"]
+    assert site.shown("new", dead)["plan"]["placements"]
     site.sweeps_of("runner-1")
     again = site.run("new", *EXTRACT)  # the lease of the dead run is free
     assert again.returncode == 0, again.stderr

@@ -64,7 +64,7 @@ class MachineRow:
     Attributes:
         name: Name from the request; only one open machine has it at a time.
         run: Identity of the run.
-        stages: Names of the stages it is for.
+        stages: Labels of the stages it is for.
         provider: Name of the provider.
         region: The provider's name of the region.
         zone: Zone in the region; may be empty.
@@ -136,7 +136,7 @@ class StageRow:
 
     Attributes:
         run: Identity of the run.
-        stage: Name of the stage.
+        stage: Label of the stage: its name, and the sources of a worker that has not all of them.
         attempt: Number of the attempt; 1 for the first.
         machine: Name of the machine it ran on.
         provider: Name of the machine's provider.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
+from fakes.gitlab_local import PROGRAM, listed, repository
 from fakes.gitlab_rules import Event, evaluate, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,6 +93,24 @@ TABLE = {
 @pytest.mark.parametrize(("started", "expected"), TABLE.values(), ids=TABLE)
 def test_an_event_starts_these_jobs_and_no_others(started: Event, expected: list[str]) -> None:
     assert jobs(DOCUMENT, started) == expected
+
+
+# gitlab-ci-local lists jobs without regard to `workflow`.
+LISTED = {
+    name: row for name, row in TABLE.items() if "CI_OPEN_MERGE_REQUESTS" not in row[0].variables
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(PROGRAM is None, reason="gitlab-ci-local is not on PATH")
+@pytest.mark.parametrize(("started", "expected"), LISTED.values(), ids=LISTED)
+def test_gitlab_ci_local_starts_the_same_jobs(
+    tmp_path: Path, started: Event, expected: list[str]
+) -> None:
+    folder = tmp_path / "materia"
+    repository(folder, (ROOT / ".gitlab-ci.yml").read_text(), started)
+
+    assert listed(folder, started) == set(expected)
 
 
 GUARDED = [name for name in DOCUMENT if "rules" in DOCUMENT[name]]

@@ -15,7 +15,7 @@ from materia.protocols import Source
 
 from materia_snapshots.forms import Form
 from materia_snapshots.pages import Pages
-from materia_snapshots.periods import Days, Listed, Months, Partitions, Runs, Weeks, Years
+from materia_snapshots.periods import Dated, Listed, Partitions, Runs
 
 __all__ = ["Column", "Snapshots", "declare"]
 
@@ -66,8 +66,8 @@ class Snapshots:
         summary: One line for `materia plugins`.
         url: Address that all paths are below, without a slash at the end. Users can set another
             one, or a folder, in materia.toml.
-        partitions: Which files there are: `Days`, `Weeks`, `Months`, `Years`, `Listed`, or
-            `Runs` of an API.
+        partitions: Which files there are: `Days`, `Weeks`, `Months`, `Quarters`, `Years`,
+            `Listed`, or `Runs` of an API.
         each: What a file holds: a `slice`, only rows of its own period, and the table has the rows
             of all files; or a `release`, everything as it was published then, and the table has
             the rows of the newest file, with the history of all.
@@ -205,9 +205,7 @@ def _wrong_partitions(source: Snapshots) -> Iterator[str]:
         yield from _wrong_path(source, partitions)
 
 
-def _wrong_path(
-    source: Snapshots, partitions: Days | Weeks | Months | Years | Listed
-) -> Iterator[str]:
+def _wrong_path(source: Snapshots, partitions: Dated | Listed) -> Iterator[str]:
     since = "" if isinstance(partitions, Listed) else partitions.since
     try:
         some = list(islice(partitions.periods(since, date.max), 8))

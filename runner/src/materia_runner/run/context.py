@@ -55,12 +55,12 @@ class RunContext:
         recorder: Records and shows events.
         cost_meter: Cost of the run's machines.
         signals: Signals, held back while a machine is created or destroyed.
-        attempts: Number of attempts at each stage.
+        attempts: Number of attempts at each stage, by its label.
         artifacts: Artifacts built for this run, by stage and machine facts.
         copies: Copies of the ledger in the bucket, if there is one; see `ledger_copy`.
         lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
         pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
-        said: Messages about artifacts that were already shown.
+        said: Messages that are shown once in a run, and were.
     """
 
     run: str
@@ -212,7 +212,7 @@ class RunContext:
             project=pipeline.project and pipeline.project.absolute(),
             sample=pipeline.sample,
             everything=self.everything,
-            only=pipeline.only,
+            only=stage.sources or pipeline.only,
             drop=pipeline.drop,
             bundled_only=self.bundled_only,
         )

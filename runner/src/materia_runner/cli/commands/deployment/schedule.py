@@ -197,7 +197,7 @@ def status(
     if last is not None:
         ended = moment_text(last.ended_at)
         echo(f"last run: ended {ended} UTC, exit code {last.exit_code}")
-    if update.installed and update.result != "success":
+    if update.installed and update.result not in {"", "success"}:
         echo(
             f"the release of the channel could not be used, the one before is in use: "
             f"journalctl -u {update.service.removesuffix('.service')}"

@@ -73,3 +73,22 @@ def test_parquet_that_holds_more_than_the_limit_is_refused(kind: str, tmp_path: 
 
     assert report.loaded == ("2026-02",)
     assert "has values of more than 1,000 bytes when it is unpacked" in report.refused["2026-01"]
+
+
+DECLARED: dict[str, dict[str, object]] = {
+    "at most 38 digits, .*, is 'DECIMAL\\(40, 2\\)'": {
+        "columns": {"item": "TEXT", "price": "DECIMAL(40, 2)"}
+    },
+    "is 'DECIMAL\\(4, 5\\)'": {"columns": {"item": "TEXT", "price": "DECIMAL(4, 5)"}},
+    "is 'DECIMAL\\(0, 0\\)'": {"columns": {"item": "TEXT", "price": "DECIMAL(0, 0)"}},
+    "must be TEXT, INTEGER, BIGINT, .* or BOOLEAN, is 'FLOAT'": {
+        "columns": {"item": "TEXT", "price": "FLOAT"}
+    },
+    "the delimiter must be one character, is '||'": {"form": Csv(delimiter="||")},
+}
+
+
+@pytest.mark.parametrize("said", DECLARED)
+def test_a_declaration_that_no_table_can_have_says_what_can_be_written(said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("||", r"\|\|")):
+        with_(PRICES, **DECLARED[said])

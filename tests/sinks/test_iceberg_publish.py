@@ -1,8 +1,10 @@
 """Publish to an Iceberg catalog: snapshots, schemas, unchanged tables, parallel writers."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
 from fakes.iceberg_runs import Machine, Reader, build, machines, run, settings_of
@@ -165,6 +167,20 @@ def test_publication_run_has_source_run_and_snapshots(
     snapshot = catalog.metadata(TABLE)["current-snapshot-id"]
 
     assert rows == [("acme", "run 1", "published", "acme:1", TABLE, 3, "Prices.", snapshot)]
+
+
+def test_a_manifest_list_has_what_the_metadata_tables_of_spark_require(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    (snapshot,) = catalog.metadata(TABLE)["snapshots"]
+    (listed,) = fastavro.reader(io.BytesIO(reader.content(snapshot["manifest-list"])))
+
+    assert isinstance(listed, dict)
+    assert listed["partitions"] == [], "NULL is a NullPointerException in `table.manifests`"
+    assert listed["added_snapshot_id"] == snapshot["snapshot-id"]
+    assert (listed["added_files_count"], listed["added_rows_count"]) == (1, 3)
+    assert listed["manifest_length"] == len(reader.content(str(listed["manifest_path"])))
 
 
 @both_kinds

@@ -112,9 +112,10 @@ def new_engine(folder: Path, cloud: PulumiCloud, *, endpoint: str) -> Engine:
     shutil.copytree(INFRA, folder / "infra", ignore=ignored)
     for name, module in PLUGINS.items():
         _script(folder / "home/plugins" / name / f"pulumi-{name.rpartition('-')[0]}", module)
-    _script(folder / "path/pulumi-language-python", "language")
+    # The program runs in the Python that comes first on PATH, as with the real language host.
+    _script(folder / "path/pulumi-language-python", "language", python="python3")
     environment = {
-        "PATH": f"{folder / 'path'}:{os.environ['PATH']}",
+        "PATH": f"{folder / 'path'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -133,9 +134,9 @@ def fill(engine: Engine, **settings: str) -> None:
     engine.must("config", "set", "--path", "sshFrom[0]", SUPERVISOR.ssh_from[0])
 
 
-def _script(path: Path, module: str) -> None:
+def _script(path: Path, module: str, python: str = sys.executable) -> None:
     """A program that the engine finds, for a stand-in of ours."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = f"{sys.executable} -W ignore -m {__package__}.{module}"
+    command = f"{python} -W ignore -m {__package__}.{module}"
     path.write_text(f'#!/bin/sh\nPYTHONPATH={TESTS} exec {command} "$@"\n')
     path.chmod(0o755)

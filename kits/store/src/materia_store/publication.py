@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "REMEDY",
     "Publication",
-    "check",
     "quoted",
     "read",
     "write",

@@ -57,6 +57,21 @@ DATA_FILE = {
         _map(128, "upper_bounds", "bytes", key_id=129, value_id=130),
     ],
 }
+# Of partitions, which materia does not write; Spark's metadata tables need the empty list.
+SUMMARIES = {
+    "type": "array",
+    "element-id": 508,
+    "items": {
+        "type": "record",
+        "name": "r508",
+        "fields": [
+            _field(509, "contains_null", "boolean"),
+            _optional(518, "contains_nan", "boolean"),
+            _optional(510, "lower_bound", "bytes"),
+            _optional(511, "upper_bound", "bytes"),
+        ],
+    },
+}
 ENTRY = fastavro.parse_schema(
     {
         "type": "record",
@@ -88,6 +103,7 @@ MANIFEST = fastavro.parse_schema(
             _field(512, "added_rows_count", "long"),
             _field(513, "existing_rows_count", "long"),
             _field(514, "deleted_rows_count", "long"),
+            _optional(507, "partitions", SUMMARIES),
         ],
     }
 )
@@ -166,6 +182,7 @@ def manifest_list(
             "added_rows_count": rows,
             "existing_rows_count": 0,
             "deleted_rows_count": 0,
+            "partitions": [],
         }
         for location, size in manifests.items()
     ]

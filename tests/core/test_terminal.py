@@ -76,13 +76,35 @@ def test_every_event_in_json_is_ascii(folders: Workshop) -> None:
     assert all("event" in json.loads(line) for line in events)
 
 
-def on_a_terminal(workshop: Workshop, *arguments: str) -> str:
+def test_a_terminal_shows_each_step_of_a_run_with_the_time_it_takes(folders: Workshop) -> None:
+    shown = on_a_terminal(folders, "run")
+
+    lines = re.findall(r"(extract|transform)(?:\x1b\[0m)?  ([a-z ]+?)  (\d+ s)", shown)
+    steps = [step for _, step, _ in lines]
+    assert "start the worker" in steps
+    assert {"prepare the models", "plan the build"} & set(steps)
+
+
+def test_a_terminal_shows_that_the_worker_artifact_is_built(workshop: Workshop) -> None:
+    """With a uv that takes its time, and then has no network."""
+    workshop.install("stubborn", "fakes.stubborn")
+    slow = workshop.write("bin/uv", "#!/bin/sh\nsleep 1\necho no network >&2\nexit 2\n")
+    slow.chmod(0o755)
+
+    path = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
+    shown = on_a_terminal(workshop, "run", "--sample", "--provider", "stubborn", PATH=path)
+
+    assert re.search(r"extract(?:\x1b\[0m)?  build the worker artifact  \d s", shown), shown
+    assert shown.count("materia: ") == 1
+
+
+def on_a_terminal(workshop: Workshop, *arguments: str, **environment: str) -> str:
     """What a terminal is sent, when it is standard output and standard error."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         workshop.command(*arguments),
         cwd=workshop.directory,
-        env=workshop.environment(TERM="xterm"),
+        env=workshop.environment(TERM="xterm", **environment),
         stdout=theirs,
         stderr=theirs,
         stdin=subprocess.DEVNULL,

@@ -34,6 +34,32 @@ def test_opening_it_makes_nothing_and_does_not_import_duckdb(tmp_path: Path) -> 
     assert files(tmp_path) == []
 
 
+def test_what_was_published_is_known_without_duckdb_until_another_program_writes(
+    folder: Path, sink: DuckDBSink
+) -> None:
+    publish_version(sink, 1)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from materia_duckdb.sink import DuckDBSink\n"
+        "folder = Path(sys.argv[1])\n"
+        "sink = DuckDBSink(database=folder / 'materia.duckdb', raw=folder / 'raw')\n"
+        "print(sink.fingerprint(), 'duckdb' in sys.modules)\n"
+    )
+
+    def asked() -> str:
+        command = [sys.executable, "-c", code, str(folder)]
+        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+    assert asked() == "stamp 1 False\n"
+    with duckdb.connect(str(folder / "materia.duckdb")) as connection:
+        connection.execute("UPDATE publication.run SET stamp = 'another'")
+    assert asked() == "another True\n"
+    publish_version(sink, 2)
+    (folder / ".materia.duckdb.work/published.json").write_text('{"state": []')
+    assert asked() == "stamp 2 True\n"
+
+
 def test_an_empty_database_is_nothing_to_protect(folder: Path, sink: DuckDBSink) -> None:
     """`duckdb materia.duckdb` before the first run makes one."""
     folder.mkdir()

@@ -85,7 +85,7 @@ def test_a_changed_macro_that_breaks_a_unit_test_stops_the_run(run: Run, project
     (project / "macros/plus.py").write_text(MACRO.replace("+ {other}", "- {other}"))
 
     for _ in range(2):  # a failed run leaves nothing behind that a later one believes
-        with pytest.raises(StageError, match="1 unit tests of models failed"):
+        with pytest.raises(StageError, match="1 unit test of models failed"):
             run()
 
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from fakes.recorded_place import BUILT, FILES, SHOWN, Place, made
 from materia.errors import StageError
-from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
+from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
 
 JINJA_AUDIT = """AUDIT (name is_small, blocking FALSE);
 JINJA_QUERY_BEGIN;

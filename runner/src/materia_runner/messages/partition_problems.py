@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from materia_runner.messages.events import Event, Log
 
 SHOWN = 20
+ALIKE = 3  # more partitions with one reason are one line
+ATTEMPTS = re.compile(r" \(\d+ attempts?\)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +44,30 @@ def _order(problem: Problem) -> tuple[str, str]:
 
 
 def listing(problems: Sequence[Problem]) -> str:
-    """One line per problem, for the first twenty, and the number of the others."""
-    shown = sorted(problems, key=_order)[:SHOWN]
-    lines = [f"  {problem.place}: {problem}" for problem in shown]
-    if (more := len(problems) - SHOWN) > 0:
-        lines.append(f"  and {more} more; --json lists all")
-    return "\n".join(lines)
+    """One line per problem, or for many of one reason, and the number of those after twenty lines.
+
+    A server that is down is named once, and not for every month that it could not send.
+    """
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for problem in sorted(problems, key=_order):
+        groups.setdefault((problem.source, _cause(problem)), []).append(problem)
+    lines: list[tuple[int, str]] = []
+    for same in groups.values():
+        first = same[0]
+        if len(same) > ALIKE:
+            span = f"{first.place} to {same[-1].partition}, {len(same)} partitions"
+            lines.append((len(same), f"  {span}: {first}"))
+        else:
+            lines += [(1, f"  {problem.place}: {problem}") for problem in same]
+    shown = [line for _, line in lines[:SHOWN]]
+    if more := sum(count for count, _ in lines[SHOWN:]):
+        shown.append(f"  and {more} more; --json lists all")
+    return "\n".join(shown)
+
+
+def _cause(problem: Problem) -> str:
+    """The reason without what differs from one partition to the next."""
+    return ATTEMPTS.sub("", problem.reason.replace(problem.url, ""))
 
 
 def warn(remarks: Sequence[Problem], emit: Callable[[Event], None]) -> None:

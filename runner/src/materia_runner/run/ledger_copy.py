@@ -89,6 +89,7 @@ def _restore(context: RunContext, copies: LedgerCopies) -> None:
 def _try(context: RunContext, call: Callable[[LedgerCopies], None]) -> None:
     if context.copies is None:
         return
+    context.recorder.doing("copy the ledger to the bucket")
     try:
         call(context.copies)
     except MateriaError as error:

@@ -67,7 +67,7 @@ class PlacementRun:
 
     @property
     def _stages(self) -> tuple[str, ...]:
-        return tuple(stage.name for stage in self._placement.stages)
+        return tuple(stage.label for stage in self._placement.stages)
 
     @property
     def _name(self) -> str:
@@ -103,10 +103,13 @@ class PlacementRun:
             self._running.signals.released(),
             _worker(instance, access) as worker,
         ):
-            artifacts = self._prepare(worker, artifacts)
-            for stage, artifact in zip(self._placement.stages, artifacts, strict=True):
-                worker.prepare(artifact)
-                self._remote_stage(stage, worker)
+            try:
+                artifacts = self._prepare(worker, artifacts)
+                for stage, artifact in zip(self._placement.stages, artifacts, strict=True):
+                    worker.prepare(artifact)
+                    self._remote_stage(stage, worker)
+            finally:
+                self._running.recorder.doing("destroy the machine")
 
     @contextmanager
     def _machine(self, access: Access | None) -> Iterator[Instance]:
@@ -120,7 +123,7 @@ class PlacementRun:
             expires_at=self._expires_at,
             access=access,
         )
-        reports = InstanceReports(context.recorder, self._stages[0])
+        reports = InstanceReports(context.recorder, placement.stages[0].name)
         with context.renter.rent(self._provider, wanted, reports) as instance:
             self.reached = True
             yield instance
@@ -160,6 +163,7 @@ class PlacementRun:
 
     def _local_stage(self, stage: Stage, instance: Instance) -> None:
         context = self._running
+        context.recorder.doing("start the worker", stage=stage.name)
         with self._recorded(stage) as record:
             request = context.request(stage, workspace=Path(instance.directory), at_home=False)
             environment = without_secrets(context.environment, context.registry)
@@ -172,12 +176,13 @@ class PlacementRun:
     def _remote_stage(self, stage: Stage, worker: RemoteWorker) -> None:
         context = self._running
         sink = context.home_sink()
+        context.recorder.doing("start the worker", stage=stage.name)
         with self._recorded(stage) as record, TemporaryDirectory(prefix="materia-") as passing:
             record(
                 worker.run(
                     context.request(stage, workspace=Path(passing), at_home=sink is not None),
                     sink=sink,
-                    attempt=context.attempts[stage.name],
+                    attempt=context.attempts[stage.label],
                     limit=stage.deadline,
                     observe=context.recorder.observe,
                     partitions=context.partitions(stage),
@@ -188,11 +193,11 @@ class PlacementRun:
     def _recorded(self, stage: Stage) -> Iterator[Any]:
         """Record the start and end of a stage in the ledger, and write its log."""
         context, ledger = self._running, self._running.recorder.ledger
-        attempt = context.attempts[stage.name] = context.attempts.get(stage.name, 0) + 1
+        attempt = context.attempts[stage.label] = context.attempts.get(stage.label, 0) + 1
         ledger.begin_stage(
             StageRow(
                 run=context.run,
-                stage=stage.name,
+                stage=stage.label,
                 attempt=attempt,
                 machine=self._name,
                 provider=self.offer.provider,
@@ -204,7 +209,7 @@ class PlacementRun:
         state: StageState = "failed"
         error = None
         try:
-            with context.recorder.log_of(stage.name, attempt):
+            with context.recorder.log_of(stage.label, attempt):
                 try:
                     yield results.append
                 except MateriaError as failure:
@@ -224,7 +229,7 @@ class PlacementRun:
         finally:
             ledger.end_stage(
                 context.run,
-                stage.name,
+                stage.label,
                 attempt,
                 state=state,
                 at=datetime.now(UTC),
@@ -283,6 +288,7 @@ def artifacts_of(context: RunContext, placement: Placement) -> list[Artifact]:
             context.said.add(message)
             context.recorder.say(placement.stages[0].name, message)
 
+    context.recorder.doing("build the worker artifact", stage=placement.stages[0].name)
     found = []
     for stage in placement.stages:
         key = (stage.name, facts)

@@ -52,6 +52,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._log: StageLog | None = None
         self._phase = ""
+        self._stage = ""
 
     def clean(self, text: str) -> str:
         """*text* without secrets and control characters."""
@@ -63,12 +64,22 @@ class Recorder:
         self.ledger.note(self.run, at=datetime.now(UTC), stage=stage, text=message)
         self.observe(stage, Log(level="warning" if warning else "info", message=message))
 
+    def doing(self, what: str, *, stage: str = "") -> None:
+        """Show what the runner does now, which may take a while; it is neither logged nor kept.
+
+        It is for *stage*, or for the stage of the last event.
+        """
+        if stage := stage or self._stage:
+            self._stage = stage
+            self._observe(stage, Progress(phase=what, done=0, total=None, unit="steps"))
+
     def observe(self, stage: str, event: Event) -> None:
         """Show an event, and log its text."""
         event = without(event, self._hidden)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
                 self._log.write(datetime.now(UTC), text)
+        self._stage = stage
         self._observe(stage, event)
 
     def _words(self, event: Event) -> str:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from textwrap import indent
 
 from materia.data import Known, PublishRequest, RawFile
-from materia.errors import ConfigError, PluginError, SourceError
+from materia.errors import ConfigError, PluginError, SourceError, StageError
 from materia.protocols import Sink, Source
 
 from materia_runner.bundled import bundled
@@ -38,8 +39,12 @@ from materia_runner.worker.ownership import (
     write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
+UNPUBLISHED = (
+    "the tables were not built, and nothing was published: readers keep those of the last run. "
+    "Correct the model, the test or the data, and run again"
+)
 Files = Mapping[str, tuple[RawFile, ...]]
 
 
@@ -92,6 +97,31 @@ def up_to_date(
     if models is None:
         models = models_fingerprint(_projects(sources, request).values())
     return _current(sink, request, _with_sources(models, versions))
+
+
+def changed_projects(
+    sources: Mapping[str, Source],
+    sink: Sink,
+    request: WorkerRequest,
+    *,
+    versions: Mapping[str, str],
+    models: str | None = None,
+) -> tuple[tuple[Path, ...], Standing] | None:
+    """The projects whose models are not those that are published, and what is published.
+
+    None when no model changed, or when this pipeline has published nothing yet. It only reads, and
+    imports no SQLMesh. The arguments are those of `up_to_date`.
+
+    Raises:
+        ConfigError: there is no model to run.
+    """
+    projects = _projects(sources, request)
+    here = standing(sink.fingerprint(), pipeline=request.pipeline, sources=request.sources)
+    text = _with_sources(models or models_fingerprint(projects.values()), versions)
+    now = _models_hash(text)
+    if not here.own or [claim.models for claim in here.own] == [now]:
+        return None
+    return tuple(projects.values()), here
 
 
 def refuse_to_remove(sink: Sink, request: WorkerRequest) -> tuple[Standing, tuple[str, ...]]:
@@ -163,8 +193,12 @@ def _claim(
     return Claim(
         pipeline=request.pipeline,
         sources={**contents, **(unread or {})},
-        models=hashlib.sha256(models.encode()).hexdigest(),
+        models=_models_hash(models),
     )
+
+
+def _models_hash(models: str) -> str:
+    return hashlib.sha256(models.encode()).hexdigest()
 
 
 def _left_alone(here: Standing) -> dict[str, object]:
@@ -211,24 +245,26 @@ def _build_new(
             f"{' and '.join(unusable)}: no file can be used\n{listing(loaded.problems)}"
         )
 
+    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     ahead.join()  # a second import in this thread could see half-imported modules
     from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
     def progress(phase: str, done: int, total: int) -> None:
-        emit(Progress(phase=phase, done=done, total=total, unit="models"))
+        emit(Progress(phase=phase, done=done, total=total or None, unit="models"))
 
-    emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
-    report = transform(
-        TransformRequest(
-            database=loaded.database,
-            projects=tuple(projects.values()),
-            affected=_affected(loaded, projects),
-            progress=progress,
-            recordings=request.recordings,
-            state=loaded.record.state_of(request.pipeline),
-            taken=loaded.of_others,
-        )
+    asking = TransformRequest(
+        database=loaded.database,
+        projects=tuple(projects.values()),
+        affected=_affected(loaded, projects),
+        progress=progress,
+        recordings=request.recordings,
+        state=loaded.record.state_of(request.pipeline),
+        taken=loaded.of_others,
     )
+    try:
+        report = transform(asking)
+    except StageError as error:
+        raise StageError(f"{UNPUBLISHED}\n{indent(str(error), '  ')}") from error
     gone = set(loaded.models_of(removed))
     before = [name for name in loaded.before if name not in {*loaded.of_others, *gone}]
     unbuilt = check_removed(before, report.tables, project=request.project, sink=request.sink)

@@ -2,12 +2,14 @@
 
 materia.duckdb                         the published database; only the swap changes it
 .materia.duckdb.work/                  the lock and the working copy (`materia_store.folder`)
+.materia.duckdb.work/published.json    the fingerprint of the publication, to read without DuckDB
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from materia.data import PublishRequest, Table
@@ -19,6 +21,8 @@ from materia_store.publication import Publication
 
 REMEDY = f"{publication.REMEDY}, or name another file as sinks.duckdb.path in materia.toml"
 
+LOCKS = Path("/proc/locks")
+
 
 class Database:
     """One published DuckDB file, replaced atomically."""
@@ -29,6 +33,7 @@ class Database:
         self._target = path.resolve()
         work = self._target.parent / f".{self._target.name}.work"
         self._work = WorkingCopy(work, path.name, shown=path, remedy=REMEDY)
+        self._note = work / "published.json"
         self._read: tuple[list[int], Publication | None] | None = None
 
     def publication(self) -> Publication | None:
@@ -38,13 +43,26 @@ class Database:
             BusyError: another process writes to the file.
             SinkError: the file is damaged, or materia did not make it.
         """
-        state = self._fingerprint()
+        state = self._state()
         if state is None:
             return None
         with opened(self._target, read_only=True, shown=self._path, remedy=REMEDY) as connection:
             found = publication.read(connection, self._path, remedy=REMEDY)
         self._read = state, found
         return found
+
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the publication, or None; raises as `publication`.
+
+        It does not open the file, nor import DuckDB, when no process has written to the file since
+        this computer published it, and none has it open to write.
+        """
+        state = self._state()
+        noted = None if state is None else self._noted(state)
+        if state is not None and noted is not None and not _is_held(inode=state[0]):
+            return noted
+        found = self.publication()
+        return found.fingerprint if found else None
 
     def published(self) -> Path | None:
         """The path of the published file, or None; raises as `publication`."""
@@ -61,7 +79,7 @@ class Database:
             self._work.take_lock()
             self._fold()
             with self._held():
-                state = self._fingerprint()
+                state = self._state()
                 return self._work.start(state, None if state is None else self._target)
 
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
@@ -80,16 +98,17 @@ class Database:
             if published is not None and published.run == request.run:
                 self._work.finish()
                 return published.tables
-            self._work.refuse_changed(self._fingerprint())
+            self._work.refuse_changed(self._state())
             # No connection of this process is open when it returns: DuckDB's lock stays ours.
             tables = self._work.seal(request)
             self._swap()
+            self._take_note(request.fingerprint)
             self._work.finish()
             return tables
 
     def _known_publication(self) -> Publication | None:
         """The publication; opens the file only when it has changed since the last read."""
-        if self._read is not None and self._read[0] == self._fingerprint():
+        if self._read is not None and self._read[0] == self._state():
             return self._read[1]
         return self.publication()
 
@@ -105,9 +124,23 @@ class Database:
     def _swap(self) -> None:
         # Closing another descriptor of the published file here would release DuckDB's lock.
         with self._held():
-            self._work.refuse_changed(self._fingerprint())
+            self._work.refuse_changed(self._state())
             self._work.path.replace(self._target)
         durable.sync(self._target.parent)
+
+    def _take_note(self, fingerprint: str) -> None:
+        note = {"state": self._state(), "fingerprint": fingerprint}
+        with suppress(OSError):  # the tables are published, and can be asked instead
+            durable.write(self._note, json.dumps(note))
+
+    def _noted(self, state: list[int]) -> str | None:
+        """The fingerprint that was noted of the published file in this *state*, or None."""
+        try:
+            note = json.loads(self._note.read_bytes())
+            noted = note["fingerprint"] if note["state"] == state else None
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return noted if isinstance(noted, str) else None
 
     def _fold(self) -> None:
         """Check the published file, and apply the write-ahead log of a killed writer."""
@@ -120,7 +153,7 @@ class Database:
             ) as connection:
                 connection.execute("CHECKPOINT")
 
-    def _fingerprint(self) -> list[int] | None:
+    def _state(self) -> list[int] | None:
         """A value that changes when any process writes to the published file or replaces it."""
         try:
             status = self._target.stat()
@@ -129,3 +162,19 @@ class Database:
         unfolded = log(self._target)
         written = unfolded.stat().st_size if unfolded.exists() else 0
         return [status.st_ino, status.st_size, status.st_mtime_ns, written]
+
+
+def _is_held(*, inode: int) -> bool:
+    """Whether a process may have a file of that number open to write, as Linux lists its locks.
+
+    To open the file here and ask for the lock would release this process's own, when closed.
+    """
+    try:
+        locks = LOCKS.read_text()
+    except OSError:
+        return False
+    # 1: POSIX  ADVISORY  WRITE 4711 fd:00:14680079 0 EOF
+    return any(
+        "WRITE" in line and line.split()[-3].rpartition(":")[2] == str(inode)
+        for line in locks.splitlines()
+    )

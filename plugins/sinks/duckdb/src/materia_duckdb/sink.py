@@ -37,8 +37,7 @@ class DuckDBSink:
 
     def fingerprint(self) -> str | None:
         """The fingerprint in the published database, or None."""
-        publication = self._database.publication()
-        return publication.fingerprint if publication else None
+        return self._database.fingerprint()
 
     def published(self) -> Path | None:
         """The path of the published database, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from materia.compute import Money
 from materia.text import duration_text
@@ -26,6 +26,9 @@ from materia_runner.planning.plan import Placement, Plan
 from materia_runner.planning.plan_json import LIMIT, plan_values
 from materia_runner.pricing.cost import Line, Quote
 from materia_runner.pricing.offer_query import NoAnswer
+
+if TYPE_CHECKING:
+    from materia_runner.planning.changed_models import ChangedModels
 
 HEAD = (
     "",
@@ -53,6 +56,7 @@ class Shown:
         budget: The caps.
         month: Cost of this calendar month in the ledger, or None when the month has no cap.
         left_out: Invalid offers that were left out, a line each.
+        models: Models that differ from the published ones, if any do.
     """
 
     plan: Plan
@@ -60,6 +64,7 @@ class Shown:
     budget: Budget
     month: Money | None = None
     left_out: Sequence[str] = ()
+    models: ChangedModels | None = None
 
 
 def as_json(shown: Shown) -> dict[str, Any]:
@@ -71,6 +76,7 @@ def as_json(shown: Shown) -> dict[str, Any]:
         "max_cost": plain(shown.budget.max_cost),
         "monthly": plain(shown.budget.monthly),
         "month_so_far": plain(shown.month),
+        "models": plain(shown.models),
     }
 
 
@@ -88,7 +94,31 @@ def as_text(shown: Shown) -> str:
         blocks.append(f"left out:\n{lines}")
     blocks.append("\n".join(_sharing(plan)))
     blocks.append("\n".join(_sums(shown)))
+    if shown.models is not None:
+        blocks.append("\n".join(changed_lines(shown.models)))
     return "\n\n".join(blocks)
+
+
+def changed_lines(models: ChangedModels) -> list[str]:
+    """What changed models would rebuild, under SQLMesh's own headings."""
+    if models.changes is None:
+        return [f"models: not compared with the published ones: {models.reason}"]
+    found = models.changes
+    lists = {
+        "Added": found.added,
+        "Removed": found.removed,
+        "Directly Modified": found.directly_modified,
+        "Indirectly Modified": found.indirectly_modified,
+        "Metadata Updated": found.metadata_updated,
+        "Models needing backfill": [f"{one.model}: [{one.what}]" for one in found.backfill],
+    }
+    if not any(lists.values()) and not found.notices:
+        return ["models: files changed, but no model did: SQLMesh has no changes to plan"]
+    lines = ["models differ from the published ones; SQLMesh plans for the next run:"]
+    lines += [f"  {notice}" for notice in found.notices]
+    for head, names in lists.items():
+        lines += [f"  {head}:", *(f"    {name}" for name in names)] if names else []
+    return lines
 
 
 def _placement(number: int, placement: Placement) -> str:
@@ -112,8 +142,8 @@ def _stages(placement: Placement) -> str:
 def _stage(stage: Stage) -> str:
     length = duration_text(stage.requirements.expected)
     if stage.minutes_configured:
-        return f"{stage.name} {length} (materia.toml)"
-    return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
+        return f"{stage.label} {length} (materia.toml)"
+    return f"{stage.label} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
 
 
 def _table(placement: Placement) -> str:
@@ -141,7 +171,7 @@ def _alike(quote: Quote) -> tuple[object, ...]:
 
 def _row(placement: Placement, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
     offer = quote.offer
-    added = placement.arrival.added(offer) if placement.arrival else None
+    added = placement.added(offer)
     retires = f", until {offer.retires_on}" if offer.retires_on else ""
     return (
         mark,

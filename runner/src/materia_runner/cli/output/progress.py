@@ -126,7 +126,8 @@ class ProgressDisplay:
             return
         where = f"{machine.provider} {machine.instance_type} in {machine.place}"
         self._where = where if machine.state in {"created", "ready"} else ""
-        self._doing = DOING.get(machine.state, self._doing)
+        if machine.state in DOING:
+            self._newest, self._doing = {}, DOING[machine.state]
         if self._quiet:
             return
         if machine.state == "created":

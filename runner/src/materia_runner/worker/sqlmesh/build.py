@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +24,16 @@ from materia_runner.worker.sqlmesh.state import STATE
 
 if TYPE_CHECKING:
     from sqlmesh import Context
+    from sqlmesh.core.plan import Plan
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
     from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
+# `LINE 1: ... FROM "materia"."serving"...` and a caret below: SQL that SQLMesh rendered.
+QUOTED = re.compile(r"^LINE \d+: .*\n?(?: *\^ *$)?", re.MULTILINE)
+DIFFERENT = "Data mismatch"
 ENVIRONMENT = {
     # A pool of processes takes longer to start than a few dozen models to load.
     "MAX_FORK_WORKERS": "1",
@@ -48,8 +53,9 @@ class TransformRequest:
             are rebuilt for these, all others whole. By the folder of a source's models, only what
             reads from them is rebuilt. Empty when the raw layer has not changed; models with a
             changed definition are built all the same.
-        progress: Callback after each model: its name, the number of models done, and of all.
-        recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
+        progress: Callback after each model: its name, the number of models done, and of all. With
+            zero of zero it names a step that begins.
+        recordings: Folder of this user for recorded builds; None to keep none.
         state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
         taken: Tables that another pipeline publishes in this database.
     """
@@ -63,10 +69,9 @@ class TransformRequest:
     taken: frozenset[str] = frozenset()
 
     @property
-    def recorded_in(self) -> Path | None:
-        """The folder of recorded builds, for a database with one pipeline and one source."""
-        alone = self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
-        return self.recordings if alone else None
+    def may_be_recorded(self) -> bool:
+        """Whether the database has one pipeline, and one source with models."""
+        return self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +118,15 @@ def transform(request: TransformRequest) -> TransformReport:
 
 def _replayed(request: TransformRequest) -> TransformReport | None:
     """The report of a build without SQLMesh, when the last one of this database was recorded."""
-    from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
     from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.recorded.replay_build import replay
 
-    if (folder := request.recorded_in) is None:
+    if not request.may_be_recorded:
         return None
     done = replay(
         request.database,
-        folder,
-        fingerprint_of_tests(request.projects),
+        request.recordings,
+        request.projects,
         all_days(request.affected),
         request.progress,
     )
@@ -133,30 +137,35 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
         models=done.models,
         audits=done.audits,
         tests=0,
-        skipped=SKIPPED,
+        skipped=done.skipped,
         warnings=done.warnings,
         made_in={name: request.projects[place] for name, place in done.made_in.items()},
     )
 
 
 def _recorded(
-    context: Context, request: TransformRequest, fingerprint: str, made_in: Mapping[str, Path]
+    context: Context,
+    request: TransformRequest,
+    fingerprint: str,
+    made_in: Mapping[str, Path],
+    as_made: Mapping[str, str],
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
     from materia_runner.worker.sqlmesh.recorded.record_build import record
-    from materia_runner.worker.sqlmesh.recorded.recorded_build import path_of
-    from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
+    from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, path_of
 
     # A file that was edited meanwhile may have been read before or after that.
-    folder = request.recorded_in
-    if folder is None or fingerprint_of_tests(request.projects) != fingerprint:
+    if not request.may_be_recorded or fingerprint_of_tests(request.projects) != fingerprint:
         return None
     fetchall = context.engine_adapter.fetchall
     note_ended(fetchall, context.engine_adapter.execute)
-    path = path_of(folder, fingerprint, fetchall)
+    if (folder := request.recordings) is None:
+        return None
+    path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
-    build = record(context, path, places)
+    build = record(context, places, as_made)
     return None if build is None else (path, build)
 
 
@@ -192,19 +201,23 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
-            with _context(request, Path(cache), upgraded, with_tests=not skip) as context:
+            with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
                 check_starts(context, request.affected)
+                if not skip:
+                    request.progress("run the unit tests", 0, 0)
                 tests = 0 if skip else _test(context)
+                request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
                     _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
-                detach_from_catalog(context)
+                as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
-                recorded = _recorded(context, request, fingerprint, made_in)
+                request.progress("record the build", 0, 0)
+                recorded = _recorded(context, request, fingerprint, made_in, as_made)
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:
@@ -221,7 +234,7 @@ def _transform(request: TransformRequest) -> TransformReport:
 
 
 @contextmanager
-def _context(
+def open_context(
     request: TransformRequest, cache: Path, upgraded: list[str], *, with_tests: bool
 ) -> Iterator[Context]:
     """A context whose state has only the project's own models; *upgraded* gets a message."""
@@ -284,16 +297,22 @@ def _test(context: Context) -> int:
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
-        lines = [f"{test}: {_last_lines(text)}" for test, text in failed]
-        raise StageError(f"{len(failed)} unit tests of models failed\n" + "\n".join(lines))
+        lines = [f"{test}: {_outcome(text)}" for test, text in failed]
+        tests = "1 unit test" if len(failed) == 1 else f"{len(failed)} unit tests"
+        raise StageError(f"{tests} of models failed\n" + "\n".join(lines))
     return result.testsRun
 
 
 def _build(context: Context, affected: Sequence[date]) -> None:
     """Build new models, changed models and affected releases in one plan."""
+    context.apply(plan_of(context, affected))
+
+
+def plan_of(context: Context, affected: Sequence[date]) -> Plan:
+    """The plan for new models, changed models and affected releases; nothing is applied."""
     now = max([datetime.now(tz=UTC), *(_after(day) for day in affected)])
-    plan = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
-    context.apply(plan.build())
+    builder = _unreported(context.plan_builder)(PROD, skip_tests=True, execution_time=now)
+    return builder.build()
 
 
 def _unreported(method: C) -> C:
@@ -322,9 +341,19 @@ def _made_in(context: Context, projects: Sequence[Path]) -> dict[str, Path]:
 
 
 def _message(console: QuietConsole, error: Exception) -> str:
-    return "\n".join(dict.fromkeys(console.failures)) or str(error)
+    return "\n".join(map(without_sql, dict.fromkeys(console.failures))) or without_sql(str(error))
 
 
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    return "; ".join(lines[-3:])
+def without_sql(message: str) -> str:
+    """*message* without empty lines, and without the line that DuckDB quotes of rendered SQL."""
+    lines = (line.rstrip() for line in QUOTED.sub("", message).splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _outcome(text: str) -> str:
+    """What a failed unit test says in the end: SQLMesh's table of differences, or its error."""
+    _, found, table = str(text).rpartition(DIFFERENT)
+    lines = [line for line in (f"{found}{table}" if found else str(text)).splitlines() if line]
+    if found:
+        return "\n  ".join(line.rstrip() for line in lines if line.strip())
+    return "; ".join([line.strip() for line in lines if line.strip()][-3:])

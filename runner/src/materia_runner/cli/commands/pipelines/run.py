@@ -199,7 +199,8 @@ def run_stages(
         if problems := problems_of(report):
             many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
             raise SourceError(
-                f"{many} of {pipeline.reads} could not be used; everything else was done\n"
+                f"{many} of {pipeline.reads} could not be used; everything else was done; "
+                "run again later\n"
                 f"{listing(problems)}"
             )
 

@@ -17,6 +17,7 @@ from fakes.psd import balances
 from fakes.recorded_place import BUILT, COMMENTS, FILES, FORGOTTEN, SHOWN, Place, made
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
 from materia_runner.worker.sqlmesh.recorded.find_build import fetching, is_recorded, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
@@ -25,7 +26,6 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     load,
 )
 from materia_runner.worker.sqlmesh.recorded.shipped_build import (
-    RECORDED_BUILD,
     ShippedBuild,
     read,
     shipped_fingerprint,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -216,6 +217,17 @@ def test_another_version_of_a_library_is_for_sqlmesh(place: Place) -> None:
     ]
 
     assert said == ["True", "False"]
+
+
+def test_several_sources_with_models_are_for_sqlmesh(place: Place) -> None:
+    request = TransformRequest(
+        database=place.database,
+        projects=(place.project,),
+        affected={place.project: (date(2024, 1, 1),)},
+    )
+
+    assert transform(request).tests == 1
+    assert place.run("FROM serving.total") == [("apples", 31)]
 
 
 @pytest.mark.parametrize("schema", ["sqlmesh", "sqlmesh__serving"])

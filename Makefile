@@ -5,8 +5,8 @@ RUN = $(UV) run --group dev
 # What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
-.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-campaigns test-alone iceberg-parts \
-	build build-artifact sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-gitlab test-campaigns test-alone iceberg-parts \
+	build build-artifact recorded-build sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -37,8 +37,11 @@ test-coverage:  ## As test-cli, with the coverage of the processes that tests ru
 test-sqlmesh:  ## Run the tests of the SQLMesh project.
 	$(RUN) pytest tests/transform
 
-test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi.
-	$(RUN) --group infra pytest tests/infra
+test-infra:  ## Run the tests of infra/, with the SDKs of Pulumi, and its engine where it is on PATH.
+	$(RUN) --group infra pytest -m "not campaign or engine" tests/infra
+
+test-gitlab:  ## Run the jobs of the CI file by gitlab-ci-local (npm), from a clone of the last commit.
+	$(RUN) --group infra pytest -m campaign tests/test_gitlab_jobs.py tests/test_ci.py
 
 test-campaigns:  ## Run the tests that take minutes: every fault at every request, every lie of a worker.
 	$(RUN) pytest -m campaign
@@ -58,6 +61,9 @@ iceberg-parts:  ## Get what tests of the sink iceberg need: pyiceberg, Apache's 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist
 
+recorded-build:  ## Record the first build of the SQLMesh project anew, after a change of its models or libraries.
+	$(RUN) python tools/record_build.py
+
 sqlmesh-plan:  ## Write to sqlmesh-plan.txt what this branch changes in the tables, against the sample of BASE.
 	git worktree add --force --detach .plan $(BASE)
 	cd .plan && $(UV) run materia run --sample --quiet
@@ -76,7 +82,7 @@ infra:  ## Make what infra/ describes: `pulumi up` of STACK.
 	$(UV) run --group infra pulumi -C infra up --yes --stack $(STACK)
 
 infra-preview:  ## Show what `make infra` would change in STACK, and change nothing.
-	$(UV) run --group infra pulumi -C infra preview --diff --stack $(STACK)
+	$(UV) run --group infra pulumi -C infra preview --diff --refresh --stack $(STACK)
 
 bench:  ## Measure against peers and limits, and print the table.
 	$(RUN) python benchmarks/run.py
@@ -94,7 +100,7 @@ check:  ## Fail when the last good run is too old.
 	$(UV) run $(RENTING) materia schedule check
 
 docs:  ## Build the pages as a site into OUT, or public/; a broken link fails.
-	$(UV) run --group docs --extra s3 python tools/build_docs.py $(or $(OUT),public)
+	$(UV) run --group docs --extra ecb --extra s3 python tools/build_docs.py $(or $(OUT),public)
 
 clean:  ## Remove what tools leave behind; raw files and databases stay.
 	rm -rf dist public coverage.xml .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

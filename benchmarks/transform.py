@@ -2,8 +2,9 @@
 
     uv run --all-extras --group dev python benchmarks/transform.py --other CHECKOUT [--rows R]
 
-Cases: the sample in an empty folder of a user who never ran materia, a new month on top of two,
-models unchanged, and the transform stage of that month alone. *CHECKOUT* is a folder with another
+Cases: the sample in an empty folder of a user who never ran materia, a first month there, the same
+after the sample, a new month on top of two, models unchanged, and the transform stage of that month
+alone. *CHECKOUT* is a folder with another
 version of this repository and its `.venv`. The cases of both alternate, and the least of each
 counts: another program on the machine only ever adds to it. The floor of the transform is plain
 DuckDB that runs the statements and audits of the same models.
@@ -71,15 +72,22 @@ class Version:
         shutil.copytree(self.project, folder / PROJECT, ignore=left_behind)
         return folder
 
-    def prepare(self, archives: Sequence[Path]) -> None:
-        """Publish all months but the newest, and put that one into the mirror."""
-        before = self.fresh("before")
-        mirror = self.folder / "mirror"
-        year, month = archives[0].parts[-3:-1]
-        (before / "materia.toml").write_text(
+    def reading(self, name: str, mirror: Path, archive: Path) -> Path:
+        """A fresh folder with a pipeline that reads *mirror*, where *archive* is the oldest."""
+        folder = self.fresh(name)
+        year, month = archive.parts[-3:-1]
+        (folder / "materia.toml").write_text(
             f'[sources.psdonline]\nbase_url = "{mirror.as_uri()}"\n'
             f'first_release = "{year}-{month}"\n'
         )
+        return folder
+
+    def prepare(self, archives: Sequence[Path]) -> None:
+        """Publish all months but the newest, and put that one into the mirror."""
+        self.oldest = archives[0]
+        put(self.oldest, self.folder / "one month")
+        mirror = self.folder / "mirror"
+        before = self.reading("before", mirror, self.oldest)
         for archive in archives[:-1]:
             put(archive, mirror)
         cpu_seconds(before, self.materia, "run")
@@ -87,9 +95,20 @@ class Version:
 
     def sample(self) -> float:
         """The sample, in an empty folder, for a new user."""
-        home = self.folder / "new user"
-        shutil.rmtree(home, ignore_errors=True)
+        home = self._new_user()
         return cpu_seconds(self.fresh("sample"), self.materia, "run", "--sample", home=home)
+
+    def first_month(self) -> float:
+        """One month, in an empty folder, for a new user."""
+        folder = self.reading("first", self.folder / "one month", self.oldest)
+        return cpu_seconds(folder, self.materia, "run", home=self._new_user())
+
+    def after_sample(self) -> float:
+        """One month in a folder, for a user who has run the sample there."""
+        folder = self.reading("first", self.folder / "one month", self.oldest)
+        home = self._new_user()
+        cpu_seconds(folder, self.materia, "run", "--sample", home=home)
+        return cpu_seconds(folder, self.materia, "run", home=home)
 
     def month(self) -> float:
         """A new month on top of the others."""
@@ -101,6 +120,11 @@ class Version:
         cpu_seconds(after, self.materia, "pipeline", "run", "extract")
         return cpu_seconds(after, self.materia, "pipeline", "run", "transform")
 
+    def _new_user(self) -> Path:
+        home = self.folder / "new user"
+        shutil.rmtree(home, ignore_errors=True)
+        return home
+
     def _after(self) -> Path:
         """The folder before the month was fetched."""
         after = self.folder / "after"
@@ -109,11 +133,8 @@ class Version:
         return after
 
     def floor(self) -> float:
-        """Models and audits of the month in plain DuckDB, from the statements of the last run."""
-        recorded = max(
-            (self.folder / "home/.cache/materia/builds").glob("*.json"),
-            key=lambda path: path.stat().st_mtime,
-        )
+        """Models and audits of the month in plain DuckDB, from the shipped statements."""
+        recorded = self.project / "recorded_build.json.gz"
         database = self.folder / "floor.duckdb"
         shutil.copyfile(self.folder / "after/materia.duckdb", database)
         case = HERE / "cases/models_alone.py"
@@ -154,6 +175,8 @@ def main() -> None:
         print("| CPU | other | this | ratio |\n| --- | ---: | ---: | ---: |")
         cases = {
             "the sample": Version.sample,
+            "a first month": Version.first_month,
+            "the same after the sample": Version.after_sample,
             "a month": Version.month,
             "its transform": Version.transform,
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
+from fakes.gitlab_local import PROGRAM, listed, repository
 from fakes.gitlab_rules import Event, evaluate, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,6 +95,24 @@ def test_an_event_starts_these_jobs_and_no_others(started: Event, expected: list
     assert jobs(DOCUMENT, started) == expected
 
 
+# gitlab-ci-local lists jobs without regard to `workflow`.
+LISTED = {
+    name: row for name, row in TABLE.items() if "CI_OPEN_MERGE_REQUESTS" not in row[0].variables
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(PROGRAM is None, reason="gitlab-ci-local is not on PATH")
+@pytest.mark.parametrize(("started", "expected"), LISTED.values(), ids=LISTED)
+def test_gitlab_ci_local_starts_the_same_jobs(
+    tmp_path: Path, started: Event, expected: list[str]
+) -> None:
+    folder = tmp_path / "materia"
+    repository(folder, (ROOT / ".gitlab-ci.yml").read_text(), started)
+
+    assert listed(folder, started) == set(expected)
+
+
 GUARDED = [name for name in DOCUMENT if "rules" in DOCUMENT[name]]
 
 
@@ -140,6 +159,13 @@ def test_every_job_is_a_target_of_make() -> None:
         assert target in targets or target == "$TARGET", script
     matrix = DOCUMENT["test:cli"]["parallel"]["matrix"]
     assert {row["TARGET"] for row in matrix} <= targets
+
+
+def test_core_and_every_plugin_is_tested_alone() -> None:
+    ((row,),) = [DOCUMENT["test:plugin"]["parallel"]["matrix"]]
+    plugins = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
+
+    assert set(row["ONLY"]) == {"core", *plugins}
 
 
 def test_every_stage_has_a_job_and_every_job_a_stage() -> None:

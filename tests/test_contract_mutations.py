@@ -106,6 +106,8 @@ SINKS: Mapping[str, str] = {
     "KeepsTheOldTag": "unchanged_takes_the_newest_etag_and_keeps_the_file",
     "UnchangedOfNothing": "unchanged_of_something_never_kept_is_an_error",
     "NeverRefuses": "a_kept_file_that_cannot_be_loaded_gives_way_to_the_one_before_it",
+    "LosesWhatItRefuses": "a_file_in_quarantine_is_there_to_be_looked_at",
+    "LosesWhatIsNoFile": "a_file_in_quarantine_is_there_to_be_looked_at",
     "PublishesHalf": "a_missing_table_publishes_none_of_them",
     "CountsNothing": "publish_returns_its_tables_in_order_with_rows_and_description",
     "PublishesAgain": "publishing_the_same_run_twice_changes_nothing",
@@ -129,6 +131,7 @@ PROVIDERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "RoundsToHours": ("an_instance_costs_what_its_offer_says", {}),
     "PricesOfLastYear": ("prices_are_as_old_as_the_answer", {}),
     "OffersOnceMore": ("offers_of_one_answer_differ_in_what_can_be_asked_for", {}),
+    "OffersWhatIsSoldOut": ("a_type_that_is_sold_out_is_not_offered_as_available", {}),
     "ListsEverything": ("a_copy_of_our_labels_on_another_machine_makes_nothing_ours", {}),
     "ListsNothingOnError": ("a_list_that_cannot_be_read_is_an_error_and_never_a_shorter_list", {}),
     "DestroysAndForgets": ("nothing_is_left_when_destroy_returns", {}),
@@ -226,6 +229,8 @@ def test_a_wrong_sink_breaks_a_named_promise(
         "tmp_path": tmp_path,
         "folder": tmp_path / "in",
         "reading": read,
+        "when": "fetched" if name == "LosesWhatIsNoFile" else "loaded",
+        "stored": lambda: [one.read_bytes() for one in directory.rglob("*") if one.is_file()],
         "monkeypatch": monkeypatch,
     }
     note = broken(Sinks(), SINKS[name], given)

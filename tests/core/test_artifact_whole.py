@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,7 @@ from materia_runner.config.parse import parse_config
 from materia_runner.config.pipeline import Bucket
 from materia_runner.messages import stage_request as worker_request
 from materia_runner.messages.stage_request import WorkerRequest
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "transform/sqlmesh_materia"
@@ -121,6 +123,21 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(machine: Path) -> No
     transformed = _run(machine, "transform")
 
     assert (extracted["fetched"], extracted["problems"]) == (3, [])
+    assert "as shipped" in transformed["tests_skipped"]
+    assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
+
+
+def test_a_stage_runs_from_it_with_sqlmesh_where_no_recorded_build_fits(
+    machine: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(machine, tmp_path / "machine", symlinks=True)
+    (other / "project" / RECORDED_BUILD).unlink()
+    shutil.rmtree(other / "data")
+    (other / "data").mkdir()
+
+    _run(other, "extract")
+    transformed = _run(other, "transform")
+
     assert transformed["tests"] > 0
     assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
 

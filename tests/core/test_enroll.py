@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -25,10 +26,12 @@ from materia_runner.config.pipeline import Pipeline
 from materia_runner.config.stages import STAGES
 from materia_runner.ledger.state import State
 from materia_runner.schedule import enroll as enrolling
+from materia_runner.schedule import enroll_script
 from materia_runner.schedule.enroll import Enrolment, KnownHosts, enroll
 from materia_runner.ssh.command import SshTarget
 
 CONFIG = 'name = "coffee"\n[schedule]\nrun = "*-*-* 17:30 UTC"\nsweep = 15\n'
+HOME = "var/lib/materia/coffee"
 SHORT = timedelta(seconds=1)
 SECRET = 'planted "secret" $HOME `id` \\n'  # noqa: S105 -- it opens nothing
 ENROLMENT = Enrolment(
@@ -169,20 +172,59 @@ def test_a_second_enrolment_replaces_release_configuration_and_secrets_and_keeps
     assert len(list(releases.iterdir())) == 2
 
 
+def state_of(machine: OwnSupervisor) -> list[str]:
+    """What its runs would use: settings, secrets, the release, and the rest of that folder."""
+    root = machine.root()
+    texts = [
+        (root / name).read_text() for name in (f"{HOME}/materia.toml", "etc/materia/coffee.env")
+    ]
+    folder = sorted(one.name for one in (root / HOME).iterdir())
+    return [*texts, str((root / "opt/materia/current").readlink()), *folder]
+
+
 @pytest.mark.slow
 @needs_systemd
-def test_what_fails_there_is_said_here_without_a_secret(
+def test_what_fails_there_is_said_here_without_a_secret_and_changes_nothing_there(
     machine: OwnSupervisor, desk: Desk, first_key: str
 ) -> None:
     target = replace(machine.target, host_key=first_key)
-    broken = replace(ENROLMENT, config="[schedule]\nrun = 5\n")
+    desk.enroll(target)
+    before = state_of(machine)
+    broken = Enrolment(name="coffee", config="[schedule]\nrun = 5\n", secrets={"PEM": "three"})
 
     with pytest.raises(StageError, match="materia schedule install failed there: ") as raised:
         desk.enroll(target, broken)
 
     assert "schedule.run" in str(raised.value)
     assert "planted" not in str(raised.value)
-    desk.enroll(target)  # as it was
+    assert "/var/lib/materia/coffee/materia.toml" in str(raised.value)
+    assert state_of(machine) == before
+
+
+def test_supervisors_behind_one_address_have_a_host_key_each(tmp_path: Path) -> None:
+    state, keys = State(tmp_path), [generate_key().public for _ in range(3)]
+    places = [("gate.example", 22), ("gate.example", 2022), ("gate.example_2022", 22)]
+    for (host, port), key in zip(places, keys, strict=True):
+        KnownHosts(state, host, port).write(key)
+
+    assert [KnownHosts(state, *place).read() for place in places] == keys
+    assert KnownHosts(state, "gate.example").read() == keys[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as another user")
+def test_a_python_that_the_user_of_the_runs_cannot_start_is_named_before_anything_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "private/python3"
+    python.parent.mkdir(mode=0o700)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", str(python.parent))
+
+    done = enroll_script.check_release(tmp_path, "nobody", tmp_path / "materia.toml")
+
+    assert done.returncode
+    assert f"the user nobody cannot run {python}: Permission denied" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["", "ssh-rsa AAAA", "ssh-ed25519 AAAA", "ssh-ed25519"])

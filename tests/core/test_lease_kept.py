@@ -21,8 +21,8 @@ from materia_runner.pricing.currency import Exchange
 from materia_runner.rental.cost_meter import CostMeter
 from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
-from materia_runner.run.other_sweeps import NOTICE, notice_of_sweeps
 from materia_runner.run.recorder import Recorder
+from materia_runner.run.sweeps import NOTICE, notice_of_sweeps
 from materia_runner.signals import interrupts
 
 NOTHING = Registry(found=(), failures=())

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.computers import KILLED, RUN, Computer, rental_of
-from fakes.rental import Rental, offer
+from fakes.bucket_world import KEY, LATER, World, abandoned
+from fakes.computers import KILLED, RUN, rental_of
+from fakes.rental import Rental
 from fakes.s3 import SECRET, Fault, S3Server
 from fakes.workshop import wait_until
-from materia.compute import Instance
 from materia.errors import ArtifactError
 from materia_runner.ledger.rows import MachineRow
 from materia_runner.ledger.run_copy import LONGEST
 from materia_runner.schedule.ledger_copies import copy_of
 
-KEY = f"m/ledger/coffee/{RUN}.json"
-LATER = timedelta(minutes=16)  # than a copy is a sign of life
+LOG = {"stage": "extract", "attempt": 1, "text": "hello"}
 FAKES = Path(__file__).parents[1]
 
 
@@ -37,66 +35,11 @@ def server() -> Iterator[S3Server]:
     server.close()
 
 
-class World:
-    """A bucket, computers that use it, and the machines that they rented."""
-
-    def __init__(self, server: S3Server, folder: Path) -> None:
-        self.server = server
-        self.name = server.new_bucket()
-        self.folder = folder
-        self.machines = folder / "machines"
-        self.kept_open: list[AbstractContextManager[Instance]] = []
-        self.computers: list[Computer] = []
-        self._count = 0
-
-    def computer(self, **more: Any) -> Computer:
-        self._count += 1
-        folder = self.folder / f"computer {self._count}"
-        self.computers.append(Computer(self.server.endpoint, self.name, folder, **more))
-        return self.computers[-1]
-
-    def close(self) -> None:
-        for renting in self.kept_open:
-            with suppress(Exception):  # the bucket of the test may be one that fails
-                renting.__exit__(None, None, None)
-        for computer in self.computers:
-            computer.ledger.close()
-
-    def rental(self) -> Rental:
-        return Rental(self.machines, sold=[offer("small", hourly="0.02")])
-
-    def kept(self) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(self.server.content(self.name, KEY))
-        return values
-
-    def age(self) -> None:
-        """Let sixteen minutes pass since the copy was written."""
-        copy = self.kept()
-        if copy["alive_at"] is not None:
-            moment = datetime.fromisoformat(copy["alive_at"]) - LATER
-            self.write({**copy, "alive_at": moment.isoformat()})
-
-    def write(self, content: bytes | dict[str, Any], key: str = KEY) -> None:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.server.client().put_object(Bucket=self.name, Key=key, Body=body)
-
-
 @pytest.fixture
 def world(server: S3Server, tmp_path: Path) -> Iterator[World]:
     world = World(server, tmp_path)
     yield world
     world.close()
-
-
-def abandoned(world: World) -> Rental:
-    """Rent, and vanish without a teardown: the copy has the intent."""
-    old, rental = world.computer(), world.rental()
-    old.begin()
-    renting = old.rent(rental)
-    instance = renting.__enter__()
-    assert rental.created == [instance.name]
-    world.kept_open.append(renting)  # or Python would end it, with a teardown
-    return rental
 
 
 def test_an_intent_is_in_the_bucket_before_the_machine_is_created(world: World) -> None:
@@ -122,7 +65,7 @@ def test_nothing_is_rented_when_the_intent_cannot_be_written(world: World) -> No
     down = Fault(status=503, code="SlowDown", times=10_000)
     with (
         world.server.failing(down),
-        pytest.raises(ArtifactError, match="cannot write to s3://"),
+        pytest.raises(ArtifactError, match="cannot read s3://"),
         old.rent(rental),
     ):
         pass
@@ -289,6 +232,10 @@ def changed(part: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (changed("machines", worst={"amount": "-9", "currency": "EUR"}), "no amount of money"),
         (changed("machines", worst={"amount": "9", "currency": "E R"}), "no amount of money"),
         (lambda copy: {**copy, "machines": copy["machines"] * 2}, "twice"),
+        (lambda copy: {**copy, "plan": {"placements": [{"quotes": "all"}]}}, "quotes: "),
+        (lambda copy: {**copy, "plan": {"total": {"amount": "1 EUR"}}}, "total: amount: "),
+        (lambda copy: {**copy, "logs": [LOG]}, "a log of an attempt that it does not have"),
+        (lambda copy: {**copy, "logs": [{**LOG, "stage": "../x"}]}, "is not a plain file name"),
     ],
 )
 def test_a_damaged_copy_is_named_left_out_and_hides_no_other(

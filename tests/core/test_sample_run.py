@@ -56,7 +56,7 @@ def test_the_sample_is_built_shown_and_not_built_again(
     assert left == [".materia", ".materia.duckdb.work", "materia.duckdb", "raw", "transform"]
     assert sorted(path.name for path in workshop.directory.iterdir()) == left
     kept = sorted(path.name for path in workshop.home.iterdir())
-    assert kept == [".cache", ".local"]  # the recorded build; the ledger and the logs
+    assert kept == [".local"]  # the ledger and the logs
 
 
 @pytest.mark.campaign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shlex
@@ -16,10 +17,18 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
+from materia_hetzner.provider import Hetzner
+from materia_oracle.provider import Oracle
+from materia_ovh.provider import Ovh
+from materia_runner.artifact.bucket import RETRY_LIMIT
 from materia_runner.config.pipeline import Schedule
+from materia_runner.notify.webhook import LIMIT as WEBHOOK_LIMIT
+from materia_runner.rental.lifecycle import DESTROY_PATIENCE
+from materia_runner.run.ledger_copy import LIMIT as COPY_LIMIT
 from materia_runner.schedule.cron import cron_time, crontab, gitlab
 from materia_runner.schedule.status import RunStatus, after_run, problem_of
-from materia_runner.schedule.units import Installation, units
+from materia_runner.schedule.units import STOP, Installation, units
+from materia_scaleway.provider import Scaleway
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BOTH = Schedule(run="*-*-* 17:30 UTC", sweep=timedelta(minutes=15))
@@ -27,7 +36,7 @@ SCHEDULE = '[schedule]\nrun = "*-*-* 17:30 UTC"\nsweep = 15\n'
 ANALYZE = shutil.which("systemd-analyze")
 
 
-def place(folder: Path, user: str | None = None) -> Installation:
+def place(folder: Path, user: str | None = None, *, updated_by: Path | None = None) -> Installation:
     python = folder / "bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")
@@ -41,6 +50,7 @@ def place(folder: Path, user: str | None = None) -> Installation:
         state=folder / "state",
         user=user,
         variables=(("MATERIA_STATE_DIR", f"{folder}/state"),),
+        updated_by=updated_by,
     )
 
 
@@ -60,8 +70,37 @@ def test_a_schedule_is_a_timer_and_a_service_for_runs_and_for_sweeps(tmp_path: P
     assert "-m materia_runner sweep --all-providers --config " in sweep
     # systemd's own limit of 90 s would kill a run that destroys its machines.
     for service in (run, sweep):
-        assert "KillMode=mixed\nKillSignal=SIGTERM\nTimeoutStopSec=20min\n" in service
+        assert "KillMode=mixed\nKillSignal=SIGTERM\nTimeoutStopSec=30min\n" in service
         assert "TimeoutStartSec=infinity\n" in service
+
+
+def test_a_supervisor_takes_over_what_its_channel_names_before_each_run_and_each_sweep(
+    tmp_path: Path,
+) -> None:
+    made = units(BOTH, place(tmp_path, "root", updated_by=Path("/etc/materia/coffee.toml")))
+
+    update = made["materia-coffee-update.service"]
+    assert "-m materia_runner schedule update --config /etc/materia/coffee.toml\n" in update
+    assert "User=" not in update  # units are root's
+    for what in ("run", "sweep"):
+        service = made[f"materia-coffee-{what}.service"]
+        # Wants, not Requires: when it fails, the release before is used.
+        assert "Wants=materia-coffee-update.service\nAfter=materia-coffee-update.s" in service
+    assert len(made) == 5
+
+
+def test_a_stop_gives_more_time_than_the_longest_teardown_takes() -> None:
+    patiences = [
+        inspect.signature(one).parameters["patience"].default
+        for one in (Hetzner, Oracle, Ovh, Scaleway)
+    ]
+    longest = max(patiences)
+    # A create under way; destroy calls until the patience ends, and the last of them.
+    machines = longest + DESTROY_PATIENCE + longest
+    # The copy of the run; its lease and its status, each read and written; the webhook.
+    reports = COPY_LIMIT + 4 * RETRY_LIMIT + WEBHOOK_LIMIT
+
+    assert machines + reports <= STOP
 
 
 def test_only_what_is_scheduled_gets_units(tmp_path: Path) -> None:
@@ -79,7 +118,9 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path, user: str | None, f
     assert ANALYZE is not None
     written = tmp_path / "units"
     written.mkdir()
-    for name, text in units(BOTH, place(tmp_path / folder, user)).items():
+    config = user and tmp_path / folder / "coffee.toml"
+    here = place(tmp_path / folder, user, updated_by=config or None)
+    for name, text in units(BOTH, here).items():
         (written / name).write_text(text)
 
     done = subprocess.run(
@@ -238,6 +279,10 @@ case "$*" in
     printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
   *"show materia-psdonline-run.service"*)
     printf 'ActiveState=inactive\\nResult=exit-code\\nExecMainStatus=4\\n' ;;
+  *"show materia-psdonline-update.service"*)
+    if [ -e "$HOME/follows" ]; then
+      printf 'LoadState=loaded\\nResult=exit-code\\nExecMainStatus=1\\n'
+    fi ;;
   *show*) printf 'LoadState=not-found\\n' ;;
   *enable*) if [ -e "$HOME/broken" ]; then echo "Unit is masked." >&2; exit 1; fi ;;
 esac
@@ -350,6 +395,23 @@ def test_status_shows_the_timers_and_how_the_run_ended(desk: Desk) -> None:
     assert [timer["installed"] for timer in timers] == [True, False]
     assert (timers[0]["result"], timers[0]["exit_code"]) == ("exit-code", 4)
     assert timers[0]["next_at"] == "Mon 17:30"
+
+
+def test_status_of_a_supervisor_says_that_its_update_failed(desk: Desk) -> None:
+    without = json.loads(desk.run("status", "--json").stdout)
+    (desk.workshop.home / "follows").touch()
+    shown, values = desk.run("status"), json.loads(desk.run("status", "--json").stdout)
+
+    assert without["update"] is None
+    assert values["update"]["exit_code"] == 1
+    assert "the one before is in use: journalctl -u materia-psdonline-update" in shown.stdout
+
+
+def test_an_update_elsewhere_than_on_a_supervisor_is_refused(desk: Desk) -> None:
+    done = desk.run("update")
+
+    assert done.returncode == 2
+    assert "`materia schedule enroll HOST` makes one" in done.stderr
 
 
 def test_without_a_bucket_the_check_reads_the_ledger_of_whole_runs(folders: Workshop) -> None:

@@ -80,11 +80,13 @@ class Computer:
             self.copies.push(run, alive=False)
 
     @contextmanager
-    def rent(self, provider: Rental, run: str = RUN) -> Iterator[Instance]:
+    def rent(
+        self, provider: Rental, run: str = RUN, *, stage: str = "extract"
+    ) -> Iterator[Instance]:
         key = KeyPair(public="", private="")
         wanted = Wanted(
-            name=instance_name(run, "extract"),
-            stages=("extract",),
+            name=instance_name(run, stage),
+            stages=(stage,),
             offer=provider.sold[0],
             estimate=PRICE,
             worst=PRICE,

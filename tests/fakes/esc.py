@@ -122,6 +122,13 @@ class Esc(Service):
     def open_sessions(self) -> int:
         return len(self._sessions)
 
+    @route("GET", "/api/user")
+    def user(self, request: Request) -> Answer:
+        """Who has the token; Pulumi's own client asks for it first."""
+        name = self.organization
+        mine = [{"githubLogin": name, "name": name}]
+        return Answer(body={"githubLogin": name, "name": name, "organizations": mine})
+
     @route("GET", "/api/user/organizations/default")
     def default_organization(self, request: Request) -> Answer:
         if not self.organization:

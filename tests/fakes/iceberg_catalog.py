@@ -60,6 +60,7 @@ class Lending:
 
     seconds: float = 3600
     milliseconds: str | None = None  # the time of expiry as it is sent, instead of `seconds`
+    endpoint: str | None = None  # instead of that of the store
     count: int = field(default=0, init=False)
 
 
@@ -77,6 +78,7 @@ class IcebergCatalog:
         self.namespaces: set[str] = set()
         self.tables: dict[Name, Table] = {}
         self.conflicts = 0
+        self.altered: Callable[[str, bytes], bytes] = lambda _, text: text  # of a hostile catalog
         self._store = store
         self._prefix = prefix
         self._numbers = itertools.count(1)
@@ -147,7 +149,7 @@ class IcebergCatalog:
             content: object = {"error": {"message": f"{fault.code} {TOKEN}", "code": status}}
         else:
             status, content = self._answer(environ, path, body)
-        text = b"" if content is None else json.dumps(content).encode()
+        text = self.altered(request, b"" if content is None else json.dumps(content).encode())
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(text)))]
         start(f"{status} -", headers)
         return [text]
@@ -196,6 +198,8 @@ class IcebergCatalog:
         body: Mapping[str, Any],
     ) -> Answer:
         if method == "GET" and not rest:
+            if namespace not in self.namespaces:
+                raise Refused(404, "NoSuchNamespaceException", f"no {namespace}")
             names = [one for space, one in sorted(self.tables) if space == namespace]
             named = [{"namespace": [namespace], "name": name} for name in names]
             return 200, {"identifiers": named}
@@ -237,7 +241,7 @@ class IcebergCatalog:
                 "s3.access-key-id": KEY,
                 "s3.secret-access-key": SECRET,
                 "s3.session-token": f"{LENT}-{self.lending.count}",
-                "s3.endpoint": self._store.endpoint,
+                "s3.endpoint": self.lending.endpoint or self._store.endpoint,
                 "client.region": "us-east-1",
                 "s3.session-token-expires-at-ms": self.lending.milliseconds
                 or str(int((time.time() + self.lending.seconds) * 1000)),

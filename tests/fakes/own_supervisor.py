@@ -17,7 +17,11 @@ from materia_runner.ssh.command import SshTarget
 
 # The command line of this environment, for the Python of that machine.
 MAIN = """
-import runpy, site, sys
+import os, runpy, site, sys
+if os.path.exists({calls!r}):
+    with open({calls!r}, "a") as calls:
+        print(os.environ["PYTHONPATH"].split("/")[-2], *sys.argv[1:3], file=calls)
+{more}
 del sys.modules["materia_runner"]
 sys.path[:] = [one for one in sys.path if not one.startswith("/opt/materia")]
 site.addsitedir({packages!r})
@@ -56,6 +60,8 @@ class OwnSupervisor:
         )
         machine = folder / "machine"
         self.systemd = OwnSystemd(machine, {"ssh.service": unit}, bound=[self.folder])
+        # Its Python is that of the tests, which may be in the home folder of root.
+        (self.root() / "root").chmod(0o711)
         started = self.systemd.systemctl("start", "ssh")
         assert started.returncode == 0, started.stderr
         self.target = SshTarget(
@@ -70,13 +76,16 @@ class OwnSupervisor:
         self.systemd.close()
 
 
-def command_line(folder: Path, *, mark: str = "") -> Artifact:
-    """An artifact whose command line is that of this environment; *mark* makes it another one."""
+def command_line(
+    folder: Path, *, mark: str = "", calls: Path = Path("/nowhere"), more: str = ""
+) -> Artifact:
+    """An artifact whose command line is that of this environment; *mark* makes it another one.
+
+    It notes its release and its command in the file *calls*, if that exists, and runs *more* first.
+    """
     packages = next(one for one in site.getsitepackages() if os.path.isdir(one))  # noqa: PTH112
-    files = {
-        "lib/materia_runner/__init__.py": mark,
-        "lib/materia_runner/__main__.py": MAIN.format(packages=packages),
-    }
+    main = MAIN.format(packages=packages, calls=str(calls), more=more)
+    files = {"lib/materia_runner/__init__.py": mark, "lib/materia_runner/__main__.py": main}
     path = folder / f"supervisor{mark[2:]}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name, text in files.items():

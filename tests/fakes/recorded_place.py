@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
-from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
 EXTERNAL = """- name: raw.line
   columns: {month: DATE, name: TEXT, value: INT}

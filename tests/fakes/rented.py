@@ -87,12 +87,12 @@ class Rented:
         """Run to the end, with *more* variables."""
         return self.workshop.run(*arguments, environment={**self.environment(), **more})
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start and go on."""
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start and go on, with *more* variables."""
         return subprocess.Popen(
             self.workshop.command(*arguments),
             cwd=self.workshop.directory,
-            env=self.workshop.environment(**self.environment()),
+            env=self.workshop.environment(**self.environment(), **more),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

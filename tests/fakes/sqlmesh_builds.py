@@ -45,7 +45,12 @@ def built_once(
         publish(releases)
         affected = releases.load().affected
         report = transform(
-            TransformRequest(database=releases.database, projects=projects, affected=affected)
+            TransformRequest(
+                database=releases.database,
+                projects=projects,
+                affected=affected,
+                recordings=folder / "builds",
+            )
         )
         (folder / "made").write_bytes(pickle.dumps((releases, report)))
 

@@ -1,6 +1,7 @@
 """Two sources in one module of their own, which can be packed for a worker; their months are equal.
 
-Each needs a secret, and writes what it got of it into its table: whether it is the right one.
+Each needs a secret, and writes what it got of it into its table: whether it is the right one. A
+twin whose secret is BROKEN cannot be fetched.
 """
 
 from __future__ import annotations
@@ -22,20 +23,25 @@ from materia.data import (
     RawFile,
     Unchanged,
 )
+from materia.errors import SourceError
 
 NAMES = ("ones", "twos")
+BROKEN = "broken-server"
 KEY, FILE = "2024-01", "month.txt"
 
 
 class Twin:
     def __init__(self, name: str, secret: str) -> None:
         self._name = name
+        self._broken = secret == BROKEN
         self._content = f"{name} {secret}".encode()
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
         return [Partition(key=KEY, url=f"https://{self._name}.example/{KEY}", file=FILE)]
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
+        if self._broken:
+            raise SourceError(f"{request.partition.url}: the server answers 503")
         sha256 = hashlib.sha256(self._content).hexdigest()
         if request.known is not None and request.known.etag == sha256:
             return Unchanged(etag=sha256, last_modified=None)

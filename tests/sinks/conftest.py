@@ -139,14 +139,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Skipped(pytest.Module):
-    """A test module whose sink is not installed."""
+    """A test module whose sink, or the reader of its tables, is not installed."""
 
     def collect(self) -> NoReturn:
-        pytest.skip("the sink iceberg is not installed: uv sync --inexact --group iceberg")
+        pytest.skip("materia-iceberg or pyiceberg is missing: uv sync --inexact --group iceberg")
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> Skipped | None:
-    """Skip the tests of the sink `iceberg` without it: the group `dev` leaves pyiceberg out."""
-    if module_path.name.startswith("test_iceberg_") and find_spec("materia_iceberg") is None:
+    """Skip the tests of the sink `iceberg` without the group of that name."""
+    needed = ("materia_iceberg", "pyiceberg")
+    if module_path.name.startswith("test_iceberg_") and not all(map(find_spec, needed)):
         return Skipped.from_parent(parent, path=module_path)
     return None

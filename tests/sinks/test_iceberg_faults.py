@@ -30,7 +30,7 @@ PASSING = {
 QUESTIONS = [
     ("GET", "/v1/config$"),
     ("GET", "tables/run$"),
-    ("GET", "tables/prices$"),
+    ("GET", "serving/tables$"),
     ("POST", "/namespaces$"),
     ("POST", "/tables$"),
 ]
@@ -60,6 +60,18 @@ def test_any_request_is_retried_after_a_temporary_fault(
     assert machine("two").fingerprint() == "1"
     assert reader.rows(TABLE, snapshot=reader.published()[TABLE]) == [(0,), (1,), (2,)]
     assert len(catalog.metadata(TABLE)["snapshots"]) == 1, "it was published twice"
+
+
+def test_loading_a_published_table_is_retried_after_a_temporary_fault(
+    machine: Machine, catalog: IcebergCatalog
+) -> None:
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    late = Fault(method="GET", name="tables/prices$", status=503, code="slow", times=2)
+    with catalog.failing(late):
+        run(machine("one"), "2", SOME.format(3), TABLE)
+
+    assert late.happened == 2
+    assert len(catalog.metadata(TABLE)["snapshots"]) == 1
 
 
 @pytest.mark.usefixtures("kind")
@@ -194,6 +206,19 @@ def test_vended_credentials_are_used_and_renewed_before_they_expire(
     assert len(lasting) == 2, "one for each table"
     assert len(short) > 2
     assert len(reader.rows(TABLE)) == 4
+
+
+def test_vended_credentials_that_expire_before_their_first_use_are_renewed(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    catalog.lending = Lending(seconds=30)
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    created = catalog.requests.index("POST /v1/acme/namespaces/serving/tables")
+    committed = catalog.requests.index("POST /v1/acme/transactions/commit")
+
+    table = "GET /v1/acme/namespaces/serving/tables/prices"
+    assert catalog.requests[created:committed].count(table) == 3, "one for each file"
+    assert len(reader.rows(TABLE)) == 3
 
 
 @pytest.mark.parametrize("ends", ["9" * 18, "9" * 400, "soon", "²", "-1"])

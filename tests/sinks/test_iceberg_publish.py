@@ -1,8 +1,10 @@
 """Publish to an Iceberg catalog: snapshots, schemas, unchanged tables, parallel writers."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
 from fakes.iceberg_runs import Machine, Reader, build, machines, run, settings_of
@@ -72,6 +74,52 @@ def test_an_unchanged_table_is_not_written_again(
     assert after["serving.other"] != before["serving.other"]
 
 
+@pytest.mark.parametrize("names", [(TABLE, "serving.other"), ("serving.other", TABLE)])
+def test_of_two_views_the_unchanged_one_is_not_written_again_before_or_after_the_other(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader, names: tuple[str, str]
+) -> None:
+    sql = (
+        "CREATE OR REPLACE TABLE serving.base AS SELECT {} AS i, j FROM range(9) AS t(j);"
+        "CREATE OR REPLACE VIEW serving.prices AS SELECT j FROM serving.base ORDER BY j * {};"
+        "CREATE OR REPLACE VIEW serving.other AS SELECT DISTINCT i FROM serving.base"
+    )
+    run(machine("one"), "1", sql.format(1, 1), *names)
+    tables = run(machine("two"), "2", sql.format(2, -1), *names)
+
+    assert {table.name: table.rows for table in tables} == {TABLE: 9, "serving.other": 1}
+    assert len(summaries(catalog, TABLE)) == 1
+    assert len(summaries(catalog, "serving.other")) == 2
+    assert reader.rows("serving.other") == [(2,)]
+
+
+def test_a_first_publication_lists_each_namespace_and_asks_for_no_table_before_it_creates_it(
+    machine: Machine, catalog: IcebergCatalog
+) -> None:
+    names = [f"serving.t{at}" for at in range(5)]
+    sink = machine("one")
+    sink.checkout()
+    before = len(catalog.requests)
+    run(sink, "1", "; ".join(f"CREATE TABLE {name} AS SELECT 1 AS i" for name in names), *names)
+    sent = [one.removeprefix("/v1/acme/") for one in catalog.requests[before:]]
+    assert len([one for one in sent if one.endswith("namespaces/serving/tables")]) == 1 + len(names)
+    assert not [one for one in sent if "/tables/t" in one]
+
+    before = len(catalog.requests)
+    run(sink, "2", "CREATE TABLE serving.t5 AS SELECT 1 AS i", *names, "serving.t5")
+    assert len(catalog.requests[before:]) == len(names) + 3 + len(["list", "create", "commit"])
+
+
+def test_a_table_that_the_catalog_does_not_list_is_found_all_the_same(
+    machine: Machine, catalog: IcebergCatalog
+) -> None:
+    run(machine("one"), "1", SOME.format(1), TABLE)
+    del catalog.tables["publication", "run"]
+    with catalog.failing(Fault(method="GET", name="serving/tables$", status=404, code="none")):
+        run(machine("two"), "2", SOME.format(2), TABLE)
+
+    assert [one["materia.run"] for one in summaries(catalog, TABLE)] == ["1", "2"]
+
+
 def test_a_run_without_new_rows_writes_only_publication_run_and_the_database(
     machine: Machine, s3_server: S3Server, bucket: str
 ) -> None:
@@ -119,6 +167,20 @@ def test_publication_run_has_source_run_and_snapshots(
     snapshot = catalog.metadata(TABLE)["current-snapshot-id"]
 
     assert rows == [("acme", "run 1", "published", "acme:1", TABLE, 3, "Prices.", snapshot)]
+
+
+def test_a_manifest_list_has_what_the_metadata_tables_of_spark_require(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    run(machine("one"), "1", SOME.format(3), TABLE)
+    (snapshot,) = catalog.metadata(TABLE)["snapshots"]
+    (listed,) = fastavro.reader(io.BytesIO(reader.content(snapshot["manifest-list"])))
+
+    assert isinstance(listed, dict)
+    assert listed["partitions"] == [], "NULL is a NullPointerException in `table.manifests`"
+    assert listed["added_snapshot_id"] == snapshot["snapshot-id"]
+    assert (listed["added_files_count"], listed["added_rows_count"]) == (1, 3)
+    assert listed["manifest_length"] == len(reader.content(str(listed["manifest_path"])))
 
 
 @both_kinds

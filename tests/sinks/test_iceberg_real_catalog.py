@@ -111,6 +111,8 @@ def statuses(uri: str, prefix: str, state: dict[str, Any]) -> list[int]:
         return [
             client.get(f"{base}/namespaces/serving/tables/nothing").status_code,
             client.get(f"{base}/namespaces/nothing/tables/nothing").status_code,
+            client.get(f"{base}/namespaces/serving/tables").status_code,
+            client.get(f"{base}/namespaces/nothing/tables").status_code,
             post("/namespaces", {"namespace": ["serving"], "properties": {}}),
             post("/namespaces/serving/tables", {"name": "prices", "schema": schema}),
             commit(main | {"snapshot-id": head}),

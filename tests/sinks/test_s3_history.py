@@ -269,7 +269,19 @@ def test_a_rollback_of_the_command_stays_over_runs_without_news_and_ends_with_a_
     assert "until a run builds\na new partition or a changed model" in told
     assert names() == ["apples"]
     assert names("--run", newest["run"]) == ["apples", "pears"]
+    in_force, *_ = json.loads(materia("tables", "history", "--json"))
+    recorded = json.loads(materia("runs", "show", "--json", in_force["run"]))
+    shown = materia("runs", "show", in_force["run"])
+    assert in_force["restores"] == first["run"]
+    assert (recorded["state"], recorded["sink"], recorded["source"]) == ("ok", "s3", "")
+    assert "what       rollback -> s3" in shown
+    assert f"publishes the tables of the run {first['run']} (" in shown
+    assert f"in place of those of the run {newest['run']}" in shown
+    assert len(json.loads(materia("runs", "--json"))) == 4
+    materia("report", "report.html")
+    assert "rollback -&gt; s3" in (home / "report.html").read_text()
     assert "are in force already" in materia("tables", "rollback", "--to", first["run"])
+    assert len(json.loads(materia("runs", "--json"))) == 4, "nothing was published"
     assert first["run"] in materia("tables", "history").splitlines()[1]
     listed = json.loads(materia("tables", "list", "--json", "--run", newest["run"]))
     assert {"table": "serving.fct_line", "rows": 2, "source": "folder"} in listed

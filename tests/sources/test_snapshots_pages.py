@@ -218,6 +218,48 @@ def test_a_run_that_has_its_records_is_not_asked_for_again_even_with_everything(
     assert [number for _, number, _ in pipeline.rows()] == ["0", "1", "2", "3", "4", "5"]
 
 
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_refused_run_that_is_fetched_again_has_the_records_of_the_later_ones_alone(
+    api: GaugeApi, tmp_path: Path, more: int
+) -> None:
+    pipeline = Pipeline(api, tmp_path)
+    for number in range(4):
+        api.readings += [{"id": str(5 + number), "level": 1}]
+        pipeline.run()
+    assert len(pipeline.rows()) == 9
+    pipeline.known["000002"] = replace(pipeline.known["000002"], raw=None, refused="is odd")
+    api.readings += [{"id": str(9 + number), "level": 1} for number in range(more)]
+    for _ in range(2):
+        pipeline.run()
+        assert [(key, name) for key, name, _ in sorted(pipeline.rows(), key=by_number)] == [
+            *(("000001", str(number)) for number in range(6)),
+            *(("000002", str(number)) for number in range(6, 9 + more)),
+        ]
+    api.readings += [{"id": "20", "level": 1}]
+    pipeline.run()
+
+    assert [row[:2] for row in pipeline.rows() if row[1] == "20"] == [("000005", "20")]
+    assert len(pipeline.rows()) == 10 + more
+
+
+def test_two_refused_runs_lose_no_record_and_have_none_twice(api: GaugeApi, tmp_path: Path) -> None:
+    pipeline = Pipeline(api, tmp_path)
+    for number in range(5):
+        api.readings += [{"id": str(5 + number), "level": 1}]
+        pipeline.run()
+    for key in ("000002", "000004"):
+        pipeline.known[key] = replace(pipeline.known[key], raw=None, refused="is odd")
+    numbers = [
+        sorted(int(str(name)) for _, name, _ in pipeline.rows()) for _ in range(3) if pipeline.run()
+    ]
+
+    assert numbers == [[*range(10)]] * 3
+
+
+def by_number(row: tuple[object, ...]) -> int:
+    return int(str(row[1]))
+
+
 def answered(api: Api) -> Iterator[Page]:
     """Whatever the API says."""
     answer = api.get("readings?limit=9", after=api.cursor or 0, until=None)
@@ -230,7 +272,7 @@ ODD_ANSWERS: dict[str, tuple[bytes, str]] = {
     "a number": (b'{"readings": [], "next": 2}', "cursor of a Page must be text, is 2"),
     "null": (b'{"readings": [], "next": null}', "cursor of a Page must be text, is None"),
     "half a character": (b'{"readings": [], "next": "\\ud800"}', "another form than expected"),
-    "infinity": (b'{"readings": [{"id": 1e999}], "next": "1"}', "another form than expected"),
+    "infinity": (b'{"readings": [{"id": Infinity}], "next": "1"}', "another form than expected"),
     "no end of brackets": (b"[" * 200_000, "which is no JSON"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,6 +110,28 @@ def test_a_value_of_another_type_is_kept_as_text_beside_its_column(tmp_path: Pat
         ("nails", "1.00", None),
         ("screws", None, "about 2"),
     ]
+
+
+def test_a_new_column_comes_with_a_word_on_where_it_is_until_it_is_published(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path, EVOLVES)
+    shelf.put("2026-01", PLAIN)
+    shelf.put("2026-02", "item,Unit Name,price\nnails,kg,cheap\n")
+    shelf.put("2026-03", MORE)
+    first, again = shelf.load(), shelf.load()
+    published = shelf.load(published=Path(shutil.copy(shelf.database, tmp_path / "published")))
+
+    odd = "texts in price_text, and staging.stg_prices does not"
+    new = "it, and staging.stg_prices does not; read it from there, or declare it"
+    assert first.remarks == {
+        "2026-02": [
+            f"has values of price that are no DECIMAL(18, 2): raw.prices_row has them as {odd}",
+            f"has the column unit_name, which is not declared: raw.prices_row has {new}",
+        ]
+    }
+    assert again.remarks == first.remarks
+    assert published.remarks == {}
 
 
 def test_releases_evolve_too_and_keep_their_history(tmp_path: Path) -> None:

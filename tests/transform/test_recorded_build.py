@@ -22,7 +22,7 @@ from fakes.recorded_place import (
 from fakes.releases import Releases
 from materia.errors import StageError
 from materia_runner.worker.sqlmesh.build import TransformRequest, transform
-from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
 
 @pytest.fixture(scope="module")

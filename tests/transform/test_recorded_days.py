@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from fakes.recorded_place import BUILT, FILES, SHOWN, Place, made
-from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
+from materia.errors import StageError
+from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
 
 JINJA_AUDIT = """AUDIT (name is_small, blocking FALSE);
 JINJA_QUERY_BEGIN;
@@ -116,3 +117,39 @@ def test_an_audit_of_jinja_that_knows_the_day_is_for_sqlmesh(tmp_path: Path) -> 
 
     assert place.build(2).warnings == ()
     assert not place.is_recorded
+
+
+LONG_AGO = (date(1961, 3, 1), date(2024, 2, 1))
+
+
+def test_an_incremental_model_has_the_rows_of_a_history_that_is_older_than_the_century(
+    tmp_path: Path,
+) -> None:
+    place = made(tmp_path / "place", FILES)
+    place.run("INSERT INTO raw.line VALUES ('1961-03-01', 'apples', 2)")
+
+    place.build(1, *LONG_AGO)
+
+    assert place.run("SELECT month, value FROM cleaned.by_month ORDER BY month") == [
+        (date(1961, 3, 1), 2),
+        (date(2024, 1, 1), 1),
+    ]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_rows_from_before_the_first_day_of_a_model_are_refused_until_it_names_a_start(
+    place: Place,
+    recorded: bool,  # noqa: FBT001 -- pytest names it
+) -> None:
+    place.run("INSERT INTO raw.line VALUES ('1850-01-01', 'apples', 2)")
+
+    with pytest.raises(StageError) as refused:
+        place.build(date(1850, 1, 1), recorded=recorded)
+    place.edit("models/by_month.sql", "grain", "start '1850-01-01', grain")
+    place.build(date(1850, 1, 1), recorded=recorded)
+
+    assert str(refused.value) == (
+        "cleaned.by_month: it begins on 1900-01-01, and would lack the rows of 1850-01-01; write "
+        "start '1850-01-01' into its MODEL (...), or another day to leave older rows out"
+    )
+    assert place.run("SELECT min(month) FROM cleaned.by_month") == [(date(1850, 1, 1),)]

@@ -9,7 +9,7 @@ transaction a partition, change-only history, and SQLMesh models with column com
 from materia_snapshots.declaration import Column, Snapshots, declare
 from materia_snapshots.forms import Csv, Excel, JsonLines, Parquet
 from materia_snapshots.pages import Api, Page, Pages
-from materia_snapshots.periods import Days, Listed, Months, Runs, Weeks, Years
+from materia_snapshots.periods import Days, Listed, Months, Quarters, Runs, Weeks, Years
 
 __all__ = [
     "Api",
@@ -23,6 +23,7 @@ __all__ = [
     "Page",
     "Pages",
     "Parquet",
+    "Quarters",
     "Runs",
     "Snapshots",
     "Weeks",

@@ -15,6 +15,10 @@ from materia_snapshots.pages import Pages
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
 
+# DuckDB takes minutes for a statement with very many columns.
+MOST_COLUMNS = 2_000
+# More of them make a message no clearer.
+NAMED_COLUMNS = 20
 MARK = re.compile(r"\(declaration ([0-9a-f]{8})\)$")
 
 
@@ -61,6 +65,8 @@ def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]
         UnusableFileError: the schema is refused; the message names the columns, and the setting
             that accepts them.
     """
+    if len(headers) > MOST_COLUMNS:
+        raise UnusableFileError(f"has more than {MOST_COLUMNS:,} columns; {expected(source)}")
     plain = [one.strip().casefold() for one in headers]
     if twice := sorted({one for one in plain if plain.count(one) > 1}):
         raise UnusableFileError(f"has the column {twice[0]} more than once")
@@ -97,8 +103,14 @@ def _setting(source: Snapshots) -> str:
 
 def _difference(new: Sequence[str], missing: Sequence[str]) -> str:
     parts = [
-        f"{verb} the column{'s' if len(names) > 1 else ''} {together(list(names))}"
+        f"{verb} the column{'s' if len(names) > 1 else ''} {_together(names)}"
         for verb, names in (("has also", new), ("lacks", missing))
         if names
     ]
     return " and ".join(parts)
+
+
+def _together(names: Sequence[str]) -> str:
+    more = len(names) - NAMED_COLUMNS
+    shown = [name or "'' (it has no name)" for name in names[:NAMED_COLUMNS]]
+    return together([*shown, *([f"{more:,} more"] if more > 0 else [])])

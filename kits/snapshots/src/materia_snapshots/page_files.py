@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from materia.kit.http_dates import retry_after
 from materia_http.client import client
 from materia_http.download import Patience
 
+from materia_snapshots.exact_numbers import plain
 from materia_snapshots.pages import Api, Page, Pages
 from materia_snapshots.periods import Period, cursor_of, with_cursor
 
@@ -35,6 +37,10 @@ class _TooLongError(Exception):
     """There are more bytes than the limit."""
 
 
+class _WrongRecordError(Exception):
+    """A page has a record that is of no use."""
+
+
 @dataclass(slots=True)
 class _Written:
     """The pages that arrived so far."""
@@ -46,7 +52,10 @@ class _Written:
 
     def add(self, records: Any) -> int:
         """Append records; returns their number of bytes."""
-        lines = [json.dumps(dict(one), sort_keys=True, allow_nan=False) for one in records]
+        lines = [
+            json.dumps(_record(one), sort_keys=True, allow_nan=False, default=_exact)
+            for one in records
+        ]
         text = "".join(f"{line}\n" for line in lines).encode()
         if self.size + len(text) > self.limit:
             raise _TooLongError
@@ -142,6 +151,8 @@ class PageFiles:
             except SourceError:
                 if written.cursor == began:  # no page came, so another attempt would not help
                     raise
+            except _WrongRecordError as error:
+                raise SourceError(f"{url}: {error}") from error
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise SourceError(
                     f"{url}: the API's answer has another form than expected: "
@@ -179,7 +190,7 @@ class PageFiles:
                 if len(content) > self._limit:
                     raise _TooLongError
         try:
-            return json.loads(content)
+            return json.loads(content, parse_float=Decimal)
         except (ValueError, RecursionError) as error:
             begin = bytes(content[:40])
             raise SourceError(f"{url}: answers {begin!r}, which is no JSON") from error
@@ -190,6 +201,24 @@ class PageFiles:
             asked = retry_after(error.response.headers.get("Retry-After"))
         usual = self._patience.first_wait * 2 ** (attempt - 1)
         return min(usual if asked is None else asked.total_seconds(), self._patience.longest_wait)
+
+
+def _record(one: Any) -> dict[str, Any]:
+    if not isinstance(one, Mapping):
+        raise _WrongRecordError(
+            f"a record must be a mapping from column names to values, is {one!r:.60}"
+        )
+    return dict(one)
+
+
+def _exact(value: object) -> str:
+    """The text of a number that JSON's floats would round; rows are read from it as well."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return plain(str(value))
+    raise _WrongRecordError(
+        f"a record has {value!s:.60}, a {type(value).__name__}; give text, a number, a boolean or "
+        "None"
+    )
 
 
 def _check_cursor(page: Page, before: str, url: str) -> None:

@@ -16,7 +16,8 @@ class Page:
     """A page of records.
 
     Attributes:
-        records: The rows, each a mapping from column names to text, numbers, booleans or None.
+        records: The rows, each a mapping from column names to text, numbers (`Decimal` for those
+            with many digits), booleans or None.
         cursor: Where the next page begins, as the API calls it; after the last page, where the
             records begin that are not there yet. materia keeps it with the records.
     """
@@ -34,7 +35,8 @@ class Api:
         cursor: Cursor of the last page that arrived; empty at the start.
         secrets: Values of the variables that the declaration names, such as a key for the API.
         get: Function that gets a path below the source's address, with query parameters by name,
-            and returns the decoded JSON; `headers` are sent along. It tries a request again that
+            and returns the decoded JSON, in which a number with a point is a `Decimal`, as a float
+            would round it; `headers` are sent along. It tries a request again that
             fails for a moment, and waits as the server asks. With secrets it follows no redirect.
     """
 

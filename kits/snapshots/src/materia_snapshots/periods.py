@@ -1,4 +1,4 @@
-"""Partitions by date: a file for each day, week, month or year, or a list of files."""
+"""Partitions by date: a file for each day, week, month, quarter or year, or a list of files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import ClassVar
 from urllib.parse import quote, unquote
 
-from materia.data import Known
+from materia.data import Known, RawFile
 
-__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Runs", "Weeks", "Years"]
+__all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Quarters", "Runs", "Weeks", "Years"]
 
 # Older partitions, and those that never existed, are checked again this often, so that a late
 # correction or a temporary fault of the server is noticed.
@@ -41,10 +42,11 @@ class _Dated(ABC):
     """A file for each period.
 
     Attributes:
-        path: Path of a file below the source's address. `{year}`, `{month:02}`, `{day:02}`, and
-            `{date:%Y%m%d}` stand for the first day of its period, and `{last:%Y%m%d}` for the
-            last one.
-        since: The oldest period: `2024`, `2024-01` or `2024-01-31`. Users can change it.
+        path: Path of a file below the source's address. `{year}`, `{quarter}`, `{month:02}`,
+            `{day:02}`, and `{date:%Y%m%d}` stand for the first day of its period, and
+            `{last:%Y%m%d}` for the last one.
+        since: The oldest period: `2024`, `2024-Q1`, `2024-01` or `2024-01-31`. Users can change
+            it.
     """
 
     path: str
@@ -64,6 +66,10 @@ class _Dated(ABC):
         except ValueError:
             return None
 
+    def key(self, first: date) -> str:
+        """The partition key of the period that begins on a day."""
+        return first.strftime(self.TEXT)
+
     @abstractmethod
     def after(self, first: date) -> date:
         """The first day of the next period."""
@@ -75,9 +81,14 @@ class _Dated(ABC):
             after = self.after(first)
             last = after - timedelta(days=1)
             path = self.path.format(
-                date=first, last=last, year=first.year, month=first.month, day=first.day
+                date=first,
+                last=last,
+                year=first.year,
+                quarter=_quarter(first),
+                month=first.month,
+                day=first.day,
             )
-            yield Period(key=first.strftime(self.TEXT), path=path, first=first, last=last)
+            yield Period(key=self.key(first), path=path, first=first, last=last)
             first = after
 
     def of(self, key: str) -> Period | None:
@@ -119,6 +130,31 @@ class Months(_Dated):
         return (first + timedelta(days=32)).replace(day=1)
 
 
+class Quarters(_Dated):
+    """A file for each quarter of a year; `since` is a quarter such as 2024-Q1."""
+
+    __slots__ = ()
+    NAME, FORM, EXAMPLE = "quarter", r"\d{4}-Q[1-4]", "2024-Q1"
+
+    def first(self, since: str) -> date | None:
+        """The first day of the quarter *since*; None when it is no such quarter."""
+        year, _, number = since.partition("-Q")
+        in_form = re.fullmatch(self.FORM, since, re.ASCII) and int(year) > 0
+        return date(int(year), 3 * int(number) - 2, 1) if in_form else None
+
+    def key(self, first: date) -> str:
+        """The year and the quarter of a day."""
+        return f"{first.year:04}-Q{_quarter(first)}"
+
+    def after(self, first: date) -> date:
+        """The first day of the next quarter."""
+        return (first + timedelta(days=95)).replace(day=1)
+
+
+def _quarter(day: date) -> int:
+    return (day.month + 2) // 3
+
+
 class Years(_Dated):
     """A file for each year; `since` is a year such as 2024."""
 
@@ -158,6 +194,9 @@ class Runs:
 
     The first one begins at the start, each other one where the one before it ended. The records
     of a partition never change: a record that comes again is a row of a later partition.
+
+    A partition whose file was refused is asked for again from its own begin, and then also has the
+    records of all runs since. The files of these are kept, but out of use.
     """
 
     def following(self, base: str, known: Mapping[str, Known]) -> tuple[str, str]:
@@ -166,10 +205,33 @@ class Runs:
         An earlier one is never asked for again: the API would give the records of all later ones
         with its own, and they would be in two partitions.
         """
-        number, cursor = 1, ""
-        while (before := known.get(f"{number:06}")) is not None and before.raw is not None:
-            number, cursor = number + 1, cursor_of(before.raw.content)
-        return f"{number:06}", with_cursor(base, cursor)
+        files = [one.raw for one in known.values() if one.raw is not None]
+        there = {raw.partition for raw in files}
+        key = next(key for key in map("{:06}".format, count(1)) if key not in there)
+        before = [raw for raw in self.in_use(files) if raw.partition < key]
+        return key, with_cursor(base, cursor_of(before[-1].content) if before else "")
+
+    def in_use(self, files: Iterable[RawFile]) -> list[RawFile]:
+        """The files in order, without those whose records an earlier run has by now.
+
+        A run begins where the one before it ended, unless that one was fetched again later. Behind
+        a run without a file only the times can say so.
+        """
+        used: list[RawFile] = []
+        number, gap = 0, False
+        for raw in sorted(files, key=lambda one: one.partition):
+            if self.of(raw.partition) is None:
+                continue
+            number, gap = int(raw.partition), gap or int(raw.partition) > number + 1
+            last = used[-1] if used else None
+            if (
+                last is None
+                or cursor_of(raw.url) == cursor_of(last.content)
+                or (gap and raw.fetched_at > last.fetched_at)
+            ):
+                used.append(raw)
+                gap = False
+        return used
 
     def of(self, key: str) -> Period | None:
         """The period of a partition key, which has no days."""
@@ -189,7 +251,8 @@ def cursor_of(text: str) -> str:
     return unquote(text.partition(AFTER)[2])
 
 
-Partitions = Days | Weeks | Months | Years | Listed | Runs
+Dated = Days | Weeks | Months | Quarters | Years
+Partitions = Dated | Listed | Runs
 
 
 def due(

@@ -18,6 +18,10 @@ CHUNK = 1 << 20
 # Text shrinks some 5 to 20 times; more than this is a zip bomb, once it is also large.
 MAX_RATIO = 200
 BOMB_BYTES = 1 << 26
+# DuckDB reads no longer ones; of lines that are longer still it loses rows without an error.
+LONGEST_LINE = {Csv: 2_000_000, JsonLines: 1 << 24}  # characters
+# Encodings that take nearly every file for a text. Text beyond ASCII in them is hardly ever UTF-8.
+ANY_BYTES = {"latin-1", "windows-1252"}
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
@@ -43,12 +47,15 @@ def decoded(chunks: Iterator[bytes], form: Csv | JsonLines) -> Iterator[str]:
     """The text of a file, without a byte order mark.
 
     Raises:
-        UnusableFileError: a byte does not fit the encoding, or the text has NUL characters.
+        UnusableFileError: a byte does not fit the encoding, the text is UTF-8 all through and
+            another encoding is declared, it has NUL characters, or a line is too long for a row.
     """
     encoding = form.encoding if isinstance(form, Csv) else "utf-8"
+    if encoding in ANY_BYTES:
+        chunks = _not_utf8(chunks, encoding)
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     decoder = codecs.getincrementaldecoder(codec)()
-    line = 1
+    line, length = 1, 0
     for chunk, last in _with_last(chunks):
         try:
             text = decoder.decode(chunk, last)
@@ -62,8 +69,38 @@ def decoded(chunks: Iterator[bytes], form: Csv | JsonLines) -> Iterator[str]:
         if "\0" in text:
             at = line + text[: text.index("\0")].count("\n")
             raise UnusableFileError(f"has a NUL character in line {at:,}: it is not {encoding}")
+        begin, end = _ends(text)
+        if length + begin > LONGEST_LINE[type(form)]:
+            most = f"{LONGEST_LINE[type(form)]:,}"
+            raise UnusableFileError(f"line {line:,} has more than {most} characters")
+        length = len(text) - end if end else length + len(text)
         line += text.count("\n")
         yield text
+
+
+def _not_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same chunks; an error at the end when letters beyond ASCII are all those of UTF-8."""
+    decoder, fits, beyond = codecs.getincrementaldecoder("utf-8")(), True, False
+    for chunk in chunks:
+        yield chunk
+        beyond = beyond or not chunk.isascii()
+        fits = fits and _fits(decoder, chunk)
+    if beyond and fits and _fits(decoder, b"", last=True):
+        raise UnusableFileError(f"is utf-8, and not {encoding}: its letters would come out wrong")
+
+
+def _fits(decoder: codecs.IncrementalDecoder, chunk: bytes, *, last: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, last)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ends(text: str) -> tuple[int, int]:
+    """Length of a text up to its first line end, and up to behind its last one; 0 without one."""
+    places = [place for mark in "\r\n" if (place := text.find(mark)) >= 0]
+    return min(places, default=len(text)), max(text.rfind("\r"), text.rfind("\n")) + 1
 
 
 def damaged(path: Path, form: Form, *, limit: int) -> bool:

@@ -37,14 +37,13 @@ from sqlmesh.utils.errors import ConfigError
 
 from materia_sqlmesh.as_written import ENGINE, as_written
 from materia_sqlmesh.duckdb_settings import CATALOG, connector_settings
+from materia_sqlmesh.model_start import START
 
 if TYPE_CHECKING:
     from sqlmesh.core.model import Model
 
 PROD_VARIABLE = "MATERIA_DATABASE"
 DEV_VARIABLE = "MATERIA_DEV_DATABASE"
-# Earlier than the oldest release of any bundled source; only a bound for intervals.
-START = "2000-01-01"
 
 
 class ProjectsLoader(SqlMeshLoader):
@@ -174,7 +173,9 @@ def build_config(
     return Config(
         gateways=gateways,
         default_gateway=default_gateway,
-        model_defaults=ModelDefaultsConfig(dialect="duckdb", start=START, cron="@daily"),
+        model_defaults=ModelDefaultsConfig(
+            dialect="duckdb", start=START.isoformat(), cron="@daily"
+        ),
         loader=ProjectsLoader,
         loader_kwargs={
             "beside": [str(folder) for folder in beside],

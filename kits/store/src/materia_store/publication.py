@@ -6,6 +6,7 @@ The schema is not called `materia`: DuckDB finds that ambiguous in a database of
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,14 +70,13 @@ def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) ->
     )
 
 
-def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Table, ...]:
-    """Write the publication metadata into the database, and return its tables.
+def check(connection: DuckDBPyConnection, request: PublishRequest) -> Mapping[str, str]:
+    """Check that the database can be published; the descriptions of its tables and views.
 
     Raises:
         SinkError: a table is missing, or a view reads something outside the database.
     """
     refuse_reaching_out(connection, request.database)
-    catalog = _catalog(connection)
     comments: dict[str, str | None] = dict(
         connection.execute(
             "SELECT schema_name || '.' || table_name, comment FROM duckdb_tables() "
@@ -89,11 +89,30 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
         raise SinkError(
             f"{request.database}: has no table {', '.join(missing)}, so it cannot be published"
         )
+    return {name: comment or "" for name, comment in comments.items()}
+
+
+def write(
+    connection: DuckDBPyConnection,
+    request: PublishRequest,
+    *,
+    rows: Mapping[str, int] | None = None,
+) -> tuple[Table, ...]:
+    """Write the publication metadata into the database, and return its tables.
+
+    *rows* has the numbers of rows that are known already; the other tables are counted.
+
+    Raises:
+        SinkError: a table is missing, or a view reads something outside the database.
+    """
+    descriptions = check(connection, request)
+    catalog = _catalog(connection)
+    known = rows or {}
     tables = tuple(
         Table(
             name=name,
-            rows=_count(connection, f"{catalog}.{quoted(*name.split('.', 1))}"),
-            description=comments[name] or "",
+            rows=known[name] if name in known else _count(connection, catalog, name),
+            description=descriptions[name],
         )
         for name in request.tables
     )
@@ -124,13 +143,15 @@ def write(connection: DuckDBPyConnection, request: PublishRequest) -> tuple[Tabl
     return tables
 
 
-def _count(connection: DuckDBPyConnection, table: str) -> int:
+def _count(connection: DuckDBPyConnection, catalog: str, name: str) -> int:
     """Count the rows of a table; a view that takes too long is interrupted."""
     late = threading.Timer(COUNT_SECONDS, connection.interrupt)
     late.daemon = True
     late.start()
     try:
-        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        row = connection.execute(
+            f"SELECT count(*) FROM {catalog}.{quoted(*name.split('.', 1))}"
+        ).fetchone()
     finally:
         late.cancel()
     return int(row[0]) if row else 0

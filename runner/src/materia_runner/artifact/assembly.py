@@ -21,7 +21,7 @@ from materia_runner.artifact.own_packages import own_files
 from materia_runner.artifact.target import SUPERVISOR, WHOLE, Artifact, Target
 from materia_runner.artifact.uv import Uv
 from materia_runner.config.pipeline import Pipeline
-from materia_runner.worker.sqlmesh.fingerprint import project_files
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD, project_files
 
 # Part of every cache key: another format packs the same files into other bytes.
 FORMAT = 2
@@ -164,7 +164,8 @@ def _code_files(own: tuple[Own, ...], project: Path | None) -> Iterator[tuple[st
         for path, content in one.files.items():
             yield f"lib/{path}", content
     if project is not None:
-        for file in project_files(project):
+        recorded = project / RECORDED_BUILD
+        for file in [*project_files(project), *([recorded] if recorded.is_file() else [])]:
             path = file.relative_to(project).as_posix()
             yield f"project/{path}", file.read_bytes()
 

@@ -10,7 +10,7 @@ from materia.compute import Money
 from materia.errors import ConfigError
 from materia.plugins import KINDS, Kind, Registry
 
-from materia_runner.config.pipeline import Bucket, Budget, Pipeline
+from materia_runner.config.pipeline import Bucket, Budget, Pipeline, SourceNeeds
 from materia_runner.config.production import (
     default_cap,
     parse_channel,
@@ -19,12 +19,14 @@ from materia_runner.config.production import (
     parse_schedule,
 )
 from materia_runner.config.project import find_project
-from materia_runner.config.stages import STAGES, parse_stage
+from materia_runner.config.stages import STAGES, parse_source_needs, parse_stage
 from materia_runner.config.table import Findings, Mistake, Table, in_order, is_currency
 from materia_runner.pricing.currency import DEFAULT, Exchange, Rate
 from materia_runner.secrets.redaction import OWN
 
 AUTO = "auto"
+# The table of a source with the needs of its own extract, unless it has a setting of that name.
+OWN_STAGE = "extract"
 
 
 def parse_config(
@@ -71,7 +73,7 @@ def parse(
     esc = _esc(top.table("secrets"), variables)
     notify = parse_notify(top.table("notify"), variables)
     schedule = parse_schedule(top.table("schedule"))
-    settings = _settings(top, registry)
+    settings, source_needs = _settings(top, registry)
     pipeline_name = parse_name(top, sources[0])
     top.finish(variables)
     pipeline = Pipeline(
@@ -90,6 +92,7 @@ def parse(
         name=pipeline_name,
         notify=notify,
         schedule=schedule,
+        source_needs=source_needs,
     )
     return pipeline, in_order(findings.mistakes, document)
 
@@ -236,8 +239,12 @@ def _esc(table: Table, variables: tuple[str, ...]) -> str | None:
     return name or None
 
 
-def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[str, object]]:
+def _settings(
+    top: Table, registry: Registry
+) -> tuple[dict[tuple[str, str], Mapping[str, object]], dict[str, SourceNeeds]]:
+    """The settings of every plugin, and what sources say of their own extract."""
     settings: dict[tuple[str, str], Mapping[str, object]] = {}
+    needs: dict[str, SourceNeeds] = {}
     for kind in KINDS:
         is_list = kind == "source" and isinstance(top.values.get("sources"), list)
         tables = Table(top.findings, "sources.", {}) if is_list else top.table(f"{kind}s")
@@ -250,9 +257,13 @@ def _settings(top: Table, registry: Registry) -> dict[tuple[str, str], Mapping[s
             settings[kind, plugin.name] = {
                 setting.name: table.setting(setting) for setting in plugin.settings
             }
+            if kind == "source" and OWN_STAGE not in settings[kind, plugin.name]:
+                stated = table.table(OWN_STAGE)
+                if stated.values:
+                    needs[plugin.name] = parse_source_needs(stated)
             table.finish(plugin.secrets)
         for name in tables.values:
             if (kind, name) not in settings:
                 tables.installed(name, kind, name, registry)
         tables.finish()
-    return settings
+    return settings, needs

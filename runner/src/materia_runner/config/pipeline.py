@@ -8,11 +8,13 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from materia.compute import Money, Requirements
+from materia.compute import Architecture, Money, Requirements
 from materia.errors import ConfigError
 from materia.text import suggestion
 
 from materia_runner.pricing.currency import Exchange
+
+LONGEST_LABEL = 100  # characters; a label is also part of the name of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,10 @@ class Stage:
         minutes_learnt: Whether the duration comes from earlier runs.
         deadline_configured: Whether materia.toml sets the deadline; otherwise it follows from the
             expected duration.
+        sources: The sources that it fetches, when others are fetched by another worker; empty for
+            all of the run.
+        ways: Ways to share its sources among several workers, each with a stage for each worker;
+            empty when one worker has all of them. The last way has the most workers.
     """
 
     name: str
@@ -38,12 +44,49 @@ class Stage:
     minutes_configured: bool = False
     minutes_learnt: bool = False
     deadline_configured: bool = False
+    sources: tuple[str, ...] = ()
+    ways: tuple[tuple[Stage, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name, and the sources of a worker that has not all of them: `extract of acme`."""
+        if not self.sources:
+            return self.name
+        label = f"{self.name} ({', '.join(self.sources)})"
+        if len(label) <= LONGEST_LABEL:
+            return label
+        return f"{self.name} ({self.sources[0]}, and {len(self.sources) - 1} more sources)"
 
     def expecting(self, expected: timedelta) -> Stage:
         """The stage with a learnt duration; its deadline follows unless it is configured."""
         deadline = self.deadline if self.deadline_configured else default_deadline(expected)
         requirements = replace(self.requirements, expected=expected)
         return replace(self, requirements=requirements, deadline=deadline, minutes_learnt=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceNeeds:
+    """What one source says of its extract, in `[sources.NAME.extract]`; None where it says nothing.
+
+    Attributes:
+        vcpus: Hardware threads.
+        memory_gib: Main memory in GiB.
+        disk_gib: Disk in GiB.
+        architectures: Processors that it can use.
+        dedicated: Whether to refuse shared and burstable processors.
+        expected: Expected duration, when it is fetched alone.
+        deadline: How long it may take at most.
+        output_gib: Data that the next stage reads of it, in GiB.
+    """
+
+    vcpus: int | None = None
+    memory_gib: Decimal | None = None
+    disk_gib: int | None = None
+    architectures: tuple[Architecture, ...] | None = None
+    dedicated: bool | None = None
+    expected: timedelta | None = None
+    deadline: timedelta | None = None
+    output_gib: Decimal | None = None
 
 
 def default_deadline(expected: timedelta) -> timedelta:
@@ -124,6 +167,7 @@ class Pipeline:
         esc: Pulumi ESC environment for secrets, for example `acme/beanflows/prod`, or None.
         file: The materia.toml it was read from, or None.
         name: Name that tells it from other pipelines, in a bucket that they share.
+        source_needs: What sources say of their own extract, by their names.
         schedule: When its runs and sweeps start by themselves.
         notify: What a webhook is notified of: `run`, `sweep`.
     """
@@ -146,6 +190,7 @@ class Pipeline:
     file: Path | None = None
     name: str = "pipeline"
     notify: tuple[str, ...] = ()
+    source_needs: Mapping[str, SourceNeeds] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=Schedule)
 
     @property

@@ -74,6 +74,7 @@ HEAD = f"""\
 # Run what `materia artifact push --channel NAME` pushed, instead of what is installed here:
 # channel = "prod"  # not set
 """
+ALSO = {"extract": " A source may have its own: [sources.NAME.extract], with the same keys."}
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}
 
 
@@ -90,7 +91,7 @@ def template(registry: Registry, *, project: str | None = None) -> str:
         needs = stage.requirements
         parts.append(
             f"# Requirements of the stage {stage.name} on a rented machine; this machine is used\n"
-            f"# as it is.\n"
+            f"# as it is.{ALSO.get(stage.name, '')}\n"
             f"[stages.{stage.name}]\n"
             f"# vcpus = {needs.vcpus}\n"
             f"# memory_gib = {needs.memory_gib}\n"

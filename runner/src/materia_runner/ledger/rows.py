@@ -21,14 +21,15 @@ OPEN: tuple[MachineState, ...] = get_args(Literal["intent", "created", "ready", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run, or the creation of one manual worker.
+    """One run, one rollback of published tables, or the creation of one manual worker.
 
     Attributes:
         run: Identity of the run; identities sort by time.
         started_at: When it began.
         ended_at: When it ended, or None.
         state: State of the run; `running` also when its process was killed: see `State.is_alive`.
-        source: Names of the sources, with commas between them; empty for a manual worker.
+        source: Names of the sources, with commas between them; empty for a rollback and a manual
+            worker.
         sink: Name of the sink; empty for a manual worker.
         providers: Names of the providers that it used.
         directory: Folder of the pipeline.
@@ -63,7 +64,7 @@ class MachineRow:
     Attributes:
         name: Name from the request; only one open machine has it at a time.
         run: Identity of the run.
-        stages: Names of the stages it is for.
+        stages: Labels of the stages it is for.
         provider: Name of the provider.
         region: The provider's name of the region.
         zone: Zone in the region; may be empty.
@@ -135,7 +136,7 @@ class StageRow:
 
     Attributes:
         run: Identity of the run.
-        stage: Name of the stage.
+        stage: Label of the stage: its name, and the sources of a worker that has not all of them.
         attempt: Number of the attempt; 1 for the first.
         machine: Name of the machine it ran on.
         provider: Name of the machine's provider.

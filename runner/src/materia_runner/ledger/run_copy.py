@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,8 @@ from materia.compute import Money
 from materia.forms import Form
 
 from materia_runner.codec import LONGEST_TEXT, MalformedError, decode, parse, plain
-from materia_runner.ledger.columns import insert
+from materia_runner.ledger.columns import column, insert
+from materia_runner.ledger.plan_and_logs import LogCopy, check_plan
 from materia_runner.ledger.rows import MachineRow, Note, RunRow, StageRow
 
 FORMAT = 1
@@ -29,7 +31,7 @@ _CURRENCY = re.compile("[A-Z]{3}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCopy:
-    """A run with its machines, stages and notes.
+    """A run with its machines, stages, notes, plan and logs.
 
     Attributes:
         run: The run.
@@ -37,6 +39,8 @@ class RunCopy:
         stages: The attempts at its stages, in the order of their starts.
         notes: Its newest notes, the oldest first.
         alive_at: When its own process wrote this copy, in UTC; None when another one did.
+        plan: Its plan, ready for JSON, or None.
+        logs: The logs of its stages; the middle of a long one is missing.
     """
 
     run: RunRow
@@ -44,6 +48,8 @@ class RunCopy:
     stages: tuple[StageRow, ...] = ()
     notes: tuple[Note, ...] = ()
     alive_at: datetime | None = None
+    plan: Mapping[str, Any] | None = None
+    logs: tuple[LogCopy, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -52,9 +58,15 @@ class RunCopy:
 
 
 def encoded(copy: RunCopy) -> bytes:
-    """The text of a copy; texts in it are cut to what `decoded` takes."""
+    """The text of a copy; texts in it are cut to what `decoded` takes.
+
+    When it is too long for `decoded`, it has the machines and the stages alone.
+    """
     values = {"format": FORMAT, **_cut(plain(copy))}
-    return (json.dumps(values, default=str) + "\n").encode()
+    text = (json.dumps(values, default=str) + "\n").encode()
+    if len(text) > LONGEST and (copy.plan or copy.logs or copy.notes):
+        return encoded(replace(copy, plan=None, logs=(), notes=()))
+    return text
 
 
 def _cut(value: Any) -> Any:
@@ -91,6 +103,10 @@ def decoded(content: bytes, *, run: str) -> RunCopy:
     attempts = [(one.stage, one.attempt) for one in copy.stages]
     if len(set(open_names)) != len(open_names) or len(set(attempts)) != len(attempts):
         raise MalformedError("it has a machine or an attempt twice")
+    if not {(one.stage, one.attempt) for one in copy.logs} <= set(attempts):
+        raise MalformedError("it has a log of an attempt that it does not have")
+    if copy.plan is not None:
+        check_plan(copy.plan)
     return replace(copy, machines=machines)
 
 
@@ -120,3 +136,5 @@ def replace_run(connection: sqlite3.Connection, copy: RunCopy) -> None:
     ):
         for row in rows:
             insert(connection, table, row)
+    update = "UPDATE runs SET plan = ? WHERE run = ?"
+    connection.execute(update, (column(copy.plan), copy.run.run))

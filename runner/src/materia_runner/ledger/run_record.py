@@ -1,6 +1,6 @@
 """Record the start and the end of a run in the ledger.
 
-The same record serves a run of a pipeline and the creation of a manual worker.
+The same record serves a run of a pipeline, a rollback, and the creation of a manual worker.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from materia_runner.install_hints import install_command
 from materia_runner.opening import open_plugin
 from materia_runner.planning.plan import offer_key
 from materia_runner.planning.search import join
+from materia_runner.planning.source_workers import planned_stages
 from materia_runner.pricing.offer_cache import Answer, PriceCache, neutral
 from materia_runner.pricing.offer_check import checked
 from materia_runner.pricing.offer_query import NoAnswer, OfferQuery, ask_all, named, one_line
@@ -98,7 +99,7 @@ def collect_offers(
         NoOfferError: no provider has an offer; the message has a line for each.
     """
     found = who_takes_part(pipeline, registry)
-    needs = asked_for(pipeline.stages)
+    needs = asked_for(planned_stages(pipeline))
     if len(found) == 1:
         return _ask_only(found[0], pipeline, environment, needs)
     lacking = {one.plugin.name: reason for one in found if (reason := _lacking(one, environment))}
@@ -153,10 +154,13 @@ def asked_for(stages: Sequence[Stage]) -> tuple[Requirements, ...]:
 
     Each is a separate question, as some providers build a machine to size.
     """
+    first, *later = stages
+    chains = [tuple(stages), *((worker, *later) for way in first.ways for worker in way)]
     joined = [
-        join(stages[begin:end])
-        for begin in range(len(stages))
-        for end in range(begin + 1, len(stages) + 1)
+        join(chain[begin:end])
+        for chain in chains
+        for begin in range(len(chain))
+        for end in range(begin + 1, len(chain) + 1)
     ]
     needs = [neutral(one) for one in joined if isinstance(one, Requirements)]
     return tuple(dict.fromkeys(needs))

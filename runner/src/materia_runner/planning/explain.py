@@ -23,7 +23,7 @@ Cut = tuple[tuple[Stage, ...], ...]
 
 def names(stages: Sequence[Stage]) -> str:
     """`extract`, `extract and transform`, `a, b and c`."""
-    return together([stage.name for stage in stages])
+    return together([stage.label for stage in stages])
 
 
 def machine_text(offer: Offer) -> str:

@@ -1,13 +1,15 @@
 """Find the cheapest plan: which stages share a machine, and which offer each machine uses. Pure.
 
 Tries every way to cut the chain of stages into consecutive placements: the cost of a placement
-depends on its start, and the start on how the stages before it are cut. `search.py` finds the
-machines of one cut by dynamic programming over places.
+depends on its start, and the start on how the stages before it are cut. The first stage may have
+ways to share its sources among several workers (`source_workers.py`): each way is one more chain,
+whose workers follow one another. `search.py` finds the machines of one cut by dynamic programming
+over places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,11 +22,14 @@ from materia.text import duration_text
 from materia_runner.config.pipeline import Stage
 from materia_runner.figures import money_text, unit_price_text
 from materia_runner.planning.budget import worst_case
+from materia_runner.planning.cuts import all_cuts, apart_count, different, source_workers
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
     Arrival,
     Candidate,
     Chain,
+    SourceWorker,
+    added_by,
     arrival_from,
     candidates,
     cheapest,
@@ -75,7 +80,7 @@ class Placement:
         deadline: How long it may exist at most.
         ranking: The offers, ordered by the cost of the whole plan with each. A quote includes the
             traffic out of its machine; traffic to it is in the quote of the placement before.
-        arrival: Data that it reads from the placement before, or None.
+        arrivals: Data that it reads from the placements before, one for each machine of them.
         worst: Cost of the chosen offer until the deadline, for any start.
     """
 
@@ -84,13 +89,22 @@ class Placement:
     start: datetime
     deadline: timedelta
     ranking: Ranking
-    arrival: Arrival | None
+    arrivals: tuple[Arrival, ...]
     worst: Money
 
     @property
     def chosen(self) -> Quote:
         """The quote to rent at."""
         return self.ranking.quotes[0]
+
+    @property
+    def arrival(self) -> Arrival | None:
+        """The data that it reads from the placement before, when that is one; otherwise None."""
+        return self.arrivals[0] if len(self.arrivals) == 1 else None
+
+    def added(self, offer: Offer) -> Decimal | None:
+        """Cost of moving its data to *offer*; None when that has no price."""
+        return added_by(self.arrivals, offer)
 
     @property
     def name(self) -> str:
@@ -134,7 +148,9 @@ class Plan:
         total: Their expected cost, in the currency of the comparison.
         worst: Their worst-case cost, each until its hard deadline.
         why: One sentence: why these stages share a machine, or do not.
-        alternatives: Other ways to share machines, the cheapest first.
+        alternatives: Other ways to share machines, the cheapest first. Of sources that could have
+            several workers, the plans with one worker come first when the plan has several, and
+            those with several when it has one.
     """
 
     placements: tuple[Placement, ...]
@@ -178,7 +194,7 @@ def make_plan(
         NoOfferError: no offer fits a stage; the message has one line for each provider.
     """
     planning = _Planning(offers, start=start, exchange=exchange, excluded=excluded, owned=owned)
-    found = {cut: planning.best(cut) for cut in _cuts(tuple(stages))}
+    found = {cut: planning.best(cut) for cut in all_cuts(tuple(stages))}
     ordered = sorted(
         ((chain.amount, len(cut), cut, chain) for cut, chain in found.items() if chain),
         key=lambda one: (one[0], one[1]),
@@ -188,27 +204,26 @@ def make_plan(
         raise NoOfferError("\n  ".join(reasons))
     _, _, cut, chain = ordered[0]
     placements = planning.placements(cut, chain)
-    others = [planning.alternative(one, other) for _, _, one, other in ordered[1:]]
-    others += [planning.alternative(one, None) for one, other in found.items() if other is None]
+    compared: list[tuple[Cut, Chain | None]] = [(one, other) for _, _, one, other in ordered]
+    compared += [(one, other) for one, other in found.items() if other is None]
+    others = [planning.alternative(one, other) for one, other in different(compared, cut)]
     worst = sum((placement.worst.amount for placement in placements), Decimal(0))
     total = Money(chain.amount, exchange.shown)
     return Plan(
         placements=placements,
         total=total,
         worst=Money(worst, exchange.shown),
-        why=_why(cut, total, others),
+        why=_why(cut, total, others) + _in_turn(placements),
         alternatives=tuple(others),
     )
 
 
-def _cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
-    """Every way to cut the chain into consecutive placements, the one without a cut first."""
-    if not stages:
-        return
-    yield (stages,)
-    for length in range(len(stages) - 1, 0, -1):
-        for rest in _cuts(stages[length:]):
-            yield (stages[:length], *rest)
+def _in_turn(placements: Sequence[Placement]) -> str:
+    """That the workers of several sources follow one another, and how long all stages take."""
+    if len(source_workers(tuple(placement.stages for placement in placements))) < 2:
+        return ""
+    length = sum((one.requirements.expected for one in placements), timedelta(0))
+    return f"; these machines run one after the other, for {duration_text(length)} in all"
 
 
 def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
@@ -218,7 +233,8 @@ def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
     if best.total is None:
         return f"{sharing(cut)}, because no other plan is possible: {best.reason}"
     if best.total == total:
-        return f"{sharing(cut)}, because more machines would cost the same"
+        which = "more" if len(best.machines) > len(cut) else "other"
+        return f"{sharing(cut)}, because {which} machines would cost the same"
     return (
         f"{sharing(cut)}: expected cost {money_text(total)}, "
         f"instead of {money_text(best.total)} if {best.sharing}"
@@ -232,6 +248,7 @@ class _Span:
     needs: Requirements
     ranking: Ranking
     candidates: tuple[Candidate, ...]
+    worker: SourceWorker
 
 
 class _Planning:
@@ -266,12 +283,8 @@ class _Planning:
         ranking = rank_all(
             self._offers, needs, start=start, exchange=self._exchange, owned=self._owned
         )
-        output_gib = stages[-1].output_gib
-        return _Span(
-            needs=needs,
-            ranking=ranking,
-            candidates=candidates(ranking, output_gib, self._exchange),
-        )
+        found = candidates(ranking, stages[-1].output_gib, self._exchange)
+        return _Span(needs=needs, ranking=ranking, candidates=found, worker=SourceWorker(found))
 
     def _spans_of(self, cut: Cut) -> list[_Span] | str:
         """A span for each placement, or the reason why no machine fits one of them."""
@@ -289,7 +302,13 @@ class _Planning:
 
     def best(self, cut: Cut) -> Chain | None:
         spans = self._spans_of(cut)
-        return None if isinstance(spans, str) else cheapest([span.candidates for span in spans])
+        if isinstance(spans, str):
+            return None
+        apart = apart_count(cut)
+        return cheapest(
+            [span.candidates for span in spans[apart:]],
+            [span.worker for span in spans[:apart]],
+        )
 
     def alternative(self, cut: Cut, chain: Chain | None) -> Alternative:
         if chain is None:
@@ -304,24 +323,34 @@ class _Planning:
 
     def nothing(self, stages: tuple[Stage, ...]) -> list[str]:
         """Why no plan is possible: the first stage without a machine, and each provider."""
+        first, *later = stages
+        stages = (*(first.ways[-1] if first.ways else (first,)), *later)
         for stage in stages:
             span = self._span((stage,), self._start)
             if isinstance(span, str) or span.candidates:
                 continue
             passed = (*span.ranking.passed_over, *self._tried)
-            return [f"no machine can run the stage {stage.name}", *reason_lines(passed)]
+            return [f"no machine can run the stage {stage.label}", *reason_lines(passed)]
         return [f"no machines can run {names(stages)}: their output cannot be moved"]
 
     def placements(self, cut: Cut, chain: Chain) -> tuple[Placement, ...]:
         spans = self._spans_of(cut)
         if isinstance(spans, str):
             raise TypeError(f"a chain of no machines: {spans}")
-        placements = []
+        placements: list[Placement] = []
         start = self._start
-        arrival: Arrival | None = None
-        following = (*(pick.place for pick in chain.picks[1:]), None)
-        for stages, span, pick, place in zip(cut, spans, chain.picks, following, strict=True):
-            found = in_plan(span.candidates, pick, arrival=arrival, following=place)
+        arrivals: tuple[Arrival, ...] = ()
+        places = [pick.place for pick in chain.picks]
+        apart = apart_count(cut)
+        for number, (stages, span, pick) in enumerate(zip(cut, spans, chain.picks, strict=True)):
+            is_apart = number < apart  # its data goes past the other workers of its stage
+            following = (*places, None)[apart if is_apart else number + 1]
+            found = in_plan(
+                span.candidates,
+                pick,
+                arrivals=() if is_apart else arrivals,
+                following=following,
+            )
             passed_over = (*found.passed_over, *span.ranking.passed_over, *self._tried)
             ranking = Ranking(
                 quotes=found.quotes, passed_over=in_order(passed_over, passed_over_order)
@@ -336,10 +365,12 @@ class _Planning:
                     start=start,
                     deadline=deadline,
                     ranking=ranking,
-                    arrival=arrival,
+                    arrivals=() if is_apart else arrivals,
                     worst=self._exchange.convert(worst.cost)[0],
                 )
             )
             start += span.needs.expected
             arrival = arrival_from(pick, stages[-1].output_gib)
+            its = () if arrival is None else (arrival,)
+            arrivals = (*arrivals, *its) if is_apart else its
         return tuple(placements)

@@ -44,6 +44,7 @@ def _placement(placement: Placement) -> Mapping[str, Any]:
         "worst": plain(placement.worst),
         "worst_case": placement.worst_case,
         "arrival": plain(placement.arrival),
+        **({"arrivals": plain(placement.arrivals)} if len(placement.arrivals) > 1 else {}),
         "chosen": _key(placement.chosen.offer),
         "quotes": [quote_values(quote) for quote in quotes[:LIMIT]],
         "more_quotes": max(len(quotes) - LIMIT, 0),
@@ -58,6 +59,7 @@ def _stage(stage: Stage) -> Mapping[str, Any]:
     says = "materia.toml" if stage.minutes_configured else "default"
     return {
         "name": stage.name,
+        **({"sources": list(stage.sources)} if stage.sources else {}),
         "expected": plain(stage.requirements.expected),
         "expected_from": "earlier runs" if stage.minutes_learnt else says,
         "deadline": plain(stage.deadline),

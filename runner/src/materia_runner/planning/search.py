@@ -38,6 +38,8 @@ def join(stages: Sequence[Stage]) -> Requirements | str:
     """
     first, *others = (stage.requirements for stage in stages)
     needs = first
+    if not needs.architectures:
+        return "the sources need different processors"
     for one in others:
         regions = _both(needs.regions, one.regions)
         needs = replace(
@@ -171,8 +173,15 @@ class Chain:
         return (self.amount, self.order)
 
 
-def cheapest(placements: Sequence[Sequence[Candidate]]) -> Chain | None:
-    """The cheapest choice of one candidate for each placement, or None when there is no choice."""
+def cheapest(
+    placements: Sequence[Sequence[Candidate]], before: Sequence[SourceWorker] = ()
+) -> Chain | None:
+    """The cheapest choice of one candidate for each placement, or None when there is no choice.
+
+    Args:
+        placements: Candidates of placements, each of which reads what the one before it writes.
+        before: Placements before them, which all write for the first of *placements*.
+    """
     nothing = Chain(amount=Decimal(0), order=(), picks=())
     following: Mapping[Place | None, Chain] = {None: nothing}
     for choices in reversed(placements):
@@ -184,7 +193,51 @@ def cheapest(placements: Sequence[Sequence[Candidate]]) -> Chain | None:
                     best[candidate.place] = chain
         # Best first: a chain that leaves a place continues at the first other one.
         following = dict(sorted(best.items(), key=lambda item: item[1].key))
-    return next(iter(following.values()), None)
+    for worker in reversed(before):
+        following = {
+            place: _chain(candidate, place, rest)
+            for place, rest in following.items()
+            for candidate in worker.best(place)
+        }
+    return min(following.values(), key=lambda chain: chain.key, default=None)
+
+
+class SourceWorker:
+    """The candidates of a worker that fetches some sources, each with the place of its output."""
+
+    def __init__(self, choices: Sequence[Candidate]) -> None:
+        inside = sorted(choices, key=lambda one: quote_order(one.quote))
+        self._staying = {one.place: one for one in reversed(inside)}
+        self._first = inside[:1]
+        priced = [(quote_order(one.leaving), one) for one in choices if one.leaving is not None]
+        leaving = [one for _, one in sorted(priced, key=lambda pair: pair[0])]
+        # The best, and the best of another place, which serves the place of the first.
+        others = (one for one in leaving if one.place != leaving[0].place)
+        self._leaving = [*leaving[:1], *islice(others, 1)]
+
+    def best(self, place: Place | None) -> Sequence[Candidate]:
+        """The best candidate when its output is read at *place*, or nowhere; or none."""
+        if place is None:
+            return self._first
+        some = [one for one in self._leaving if one.place != place][:1]
+        some += [self._staying[place]] if place in self._staying else []
+        return sorted(some, key=lambda one: quote_order(_towards(one, place)))[:1]
+
+
+def _towards(candidate: Candidate, place: Place | None) -> Quote:
+    quote = candidate.towards(place)
+    if quote is None:
+        raise TypeError("a candidate without a price to leave was chosen to leave")
+    return quote
+
+
+def _chain(candidate: Candidate, place: Place | None, rest: Chain) -> Chain:
+    quote = _towards(candidate, place)
+    return Chain(
+        amount=quote.shown.amount + rest.amount,
+        order=(quote_order(quote)[1:], *rest.order),
+        picks=(candidate, *rest.picks),
+    )
 
 
 def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]) -> list[Chain]:
@@ -193,20 +246,11 @@ def _continuations(candidate: Candidate, following: Mapping[Place | None, Chain]
     places = [place for place in ours if place in following]
     # `following` is sorted: the first other place is the best one.
     places += islice((place for place in following if place not in ours), 1)
-    chains = []
-    for place in places:
-        quote = candidate.towards(place)
-        if quote is None:
-            continue
-        rest = following[place]
-        chains.append(
-            Chain(
-                amount=quote.shown.amount + rest.amount,
-                order=(quote_order(quote)[1:], *rest.order),
-                picks=(candidate, *rest.picks),
-            )
-        )
-    return chains
+    return [
+        _chain(candidate, place, following[place])
+        for place in places
+        if candidate.towards(place) is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,11 +286,18 @@ def arrival_from(pick: Candidate, output_gib: Decimal) -> Arrival | None:
     return Arrival(place=pick.place, gib=output_gib, cost=moving)
 
 
+def added_by(arrivals: Sequence[Arrival], offer: Offer) -> Decimal | None:
+    """Cost of moving all *arrivals* to *offer*; None when one of them has no price."""
+    costs = [arrival.added(offer) for arrival in arrivals]
+    known = [one for one in costs if one is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
 def in_plan(
     choices: Sequence[Candidate],
     pick: Candidate,
     *,
-    arrival: Arrival | None,
+    arrivals: Sequence[Arrival],
     following: Place | None,
 ) -> Ranking:
     """A placement's offers by the cost of the whole plan with each, other machines unchanged."""
@@ -254,7 +305,7 @@ def in_plan(
     passed_over = []
     for one in choices:
         quote = one.towards(following)
-        added = arrival.added(one.quote.offer) if arrival else Decimal(0)
+        added = added_by(arrivals, one.quote.offer)
         if quote is None or added is None:
             reason = "no price is known for moving data between it and the other machines"
             passed_over.append(PassedOver(offer=one.quote.offer, reason=reason))

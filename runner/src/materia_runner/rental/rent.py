@@ -52,7 +52,7 @@ class Wanted:
 
     Attributes:
         name: Unique name of the instance.
-        stages: Names of its stages.
+        stages: Labels of its stages.
         offer: The offer to rent.
         estimate: Its expected cost.
         worst: Its cost at most, until its deadline.
@@ -178,8 +178,8 @@ class Renter:
 
 
 def label_of(stages: tuple[str, ...]) -> str:
-    """The stages, as written in labels and names of instances."""
-    return "-".join(stages)
+    """The stages, as written in labels and names of instances: without the names of sources."""
+    return "-".join(stage.partition(" ")[0] for stage in stages)
 
 
 def new_access(expires_at: datetime) -> Access:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from materia_runner.signals import Interrupts
 
 if TYPE_CHECKING:
     from materia_runner.artifact.channel.pinned import PinnedRelease
+    from materia_runner.artifact.channel.release import Release
     from materia_runner.artifact.find import Artifact
     from materia_runner.schedule.lease import LeaseKeeper
     from materia_runner.schedule.ledger_copies import LedgerCopies
@@ -53,12 +55,12 @@ class RunContext:
         recorder: Records and shows events.
         cost_meter: Cost of the run's machines.
         signals: Signals, held back while a machine is created or destroyed.
-        attempts: Number of attempts at each stage.
+        attempts: Number of attempts at each stage, by its label.
         artifacts: Artifacts built for this run, by stage and machine facts.
         copies: Copies of the ledger in the bucket, if there is one; see `ledger_copy`.
         lease: The lease of the pipeline, once the run has asked for it; see `lease.hold_lease`.
         pinned: The release that its workers run, when the pipeline has a channel; see `pin`.
-        said: Messages about artifacts that were already shown.
+        said: Messages that are shown once in a run, and were.
     """
 
     run: str
@@ -131,6 +133,21 @@ class RunContext:
                 f"workers run the release {release.id} of {self.pinned.where}, pushed "
                 f"{moment_text(release.pushed_at)}",
             )
+            self._warn_of_older_command_line(release)
+
+    def _warn_of_older_command_line(self, release: Release) -> None:
+        """On a supervisor, say when its own update to *release* has failed."""
+        from materia_runner.schedule.update import command_line, release_in_use
+
+        current, found = release_in_use(os.environ), command_line(release)
+        if current is not None and (found is None or found.sha256 != current.name):
+            name = self.pipeline.name
+            self.recorder.say(
+                self.pipeline.stages[0].name,
+                f"this supervisor could not take over the release {release.id}, and starts its "
+                f"runs with the one before: journalctl -u materia-{name}-update",
+                warning=True,
+            )
 
     def home_sink(self) -> Sink | None:
         """The sink, opened here once for the run; None when workers open it themselves."""
@@ -195,7 +212,7 @@ class RunContext:
             project=pipeline.project and pipeline.project.absolute(),
             sample=pipeline.sample,
             everything=self.everything,
-            only=pipeline.only,
+            only=stage.sources or pipeline.only,
             drop=pipeline.drop,
             bundled_only=self.bundled_only,
         )

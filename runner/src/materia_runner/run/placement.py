@@ -67,7 +67,7 @@ class PlacementRun:
 
     @property
     def _stages(self) -> tuple[str, ...]:
-        return tuple(stage.name for stage in self._placement.stages)
+        return tuple(stage.label for stage in self._placement.stages)
 
     @property
     def _name(self) -> str:
@@ -123,7 +123,7 @@ class PlacementRun:
             expires_at=self._expires_at,
             access=access,
         )
-        reports = InstanceReports(context.recorder, self._stages[0])
+        reports = InstanceReports(context.recorder, placement.stages[0].name)
         with context.renter.rent(self._provider, wanted, reports) as instance:
             self.reached = True
             yield instance
@@ -182,7 +182,7 @@ class PlacementRun:
                 worker.run(
                     context.request(stage, workspace=Path(passing), at_home=sink is not None),
                     sink=sink,
-                    attempt=context.attempts[stage.name],
+                    attempt=context.attempts[stage.label],
                     limit=stage.deadline,
                     observe=context.recorder.observe,
                     partitions=context.partitions(stage),
@@ -193,11 +193,11 @@ class PlacementRun:
     def _recorded(self, stage: Stage) -> Iterator[Any]:
         """Record the start and end of a stage in the ledger, and write its log."""
         context, ledger = self._running, self._running.recorder.ledger
-        attempt = context.attempts[stage.name] = context.attempts.get(stage.name, 0) + 1
+        attempt = context.attempts[stage.label] = context.attempts.get(stage.label, 0) + 1
         ledger.begin_stage(
             StageRow(
                 run=context.run,
-                stage=stage.name,
+                stage=stage.label,
                 attempt=attempt,
                 machine=self._name,
                 provider=self.offer.provider,
@@ -209,7 +209,7 @@ class PlacementRun:
         state: StageState = "failed"
         error = None
         try:
-            with context.recorder.log_of(stage.name, attempt):
+            with context.recorder.log_of(stage.label, attempt):
                 try:
                     yield results.append
                 except MateriaError as failure:
@@ -229,7 +229,7 @@ class PlacementRun:
         finally:
             ledger.end_stage(
                 context.run,
-                stage.name,
+                stage.label,
                 attempt,
                 state=state,
                 at=datetime.now(UTC),

@@ -32,19 +32,22 @@ def chosen_text(placement: Placement) -> str:
     """The machine of a placement and what it costs, as one line of the log."""
     quote = placement.chosen
     offer = quote.offer
-    names = " and ".join(stage.name for stage in placement.stages)
+    place = offer.zone or offer.region
     return (
-        f"{names} on {offer.provider} {offer.instance_type} in {offer.zone or offer.region}: "
+        f"{placement.name} on {offer.provider} {offer.instance_type} in {place}: "
         f"about {money_text(quote.shown)}, at most {money_text(placement.worst)}"
     )
 
 
 def say_left_out(context: RunContext, available: AvailableOffers) -> None:
-    """Name providers and offers that take no part; an error that there is no plan has them, too."""
-    pipeline, say = context.pipeline, context.recorder.say
-    first = pipeline.stages[0].name
-    for unanswered in available.unanswered:
-        expected = unanswered.lacking and not pipeline.providers
-        say(first, f"left out: {unanswered.reason}", warning=not expected)
-    for line in available.left_out:
-        say(first, line, warning=True)
+    """Name providers and offers that take no part, each once in a run.
+
+    Not to be called before there is a plan: an error that there is none has them, too.
+    """
+    named = bool(context.pipeline.providers)
+    lines = [(f"left out: {u.reason}", named or not u.lacking) for u in available.unanswered]
+    lines += [(line, True) for line in available.left_out]
+    for line, warning in lines:
+        if line not in context.said:
+            context.said.add(line)
+            context.recorder.say(context.pipeline.stages[0].name, line, warning=warning)

@@ -19,12 +19,11 @@ from materia.errors import (
     OtherMachineError,
     ProviderError,
     ReadyTimeoutError,
+    SourceError,
     WorkerLostError,
 )
 from materia.plugins import Registry
-from materia_providers.clock import provider_time
 
-from materia_runner.concurrency import ask_each
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
@@ -33,26 +32,25 @@ from materia_runner.messages.events import Event, Observe
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
-from materia_runner.planning.plan import Plan, make_plan
+from materia_runner.planning.plan import Placement, Plan, make_plan
+from materia_runner.planning.remaining import Remaining
+from materia_runner.planning.source_workers import Learnt, planned_stages
 from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
-from materia_runner.rental.sweep import Swept, sweep_provider
 from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
-from materia_runner.run.other_sweeps import notice_of_sweeps
 from materia_runner.run.placement import PlacementRun, artifacts_of
 from materia_runner.run.plan_record import chosen_text, save_plan, say_left_out
 from materia_runner.run.recorder import Recorder, meter_shown
 from materia_runner.run.report import RunReport, StageReport
+from materia_runner.run.sweeps import notice_of_sweeps, sweep_earlier_runs
 from materia_runner.secrets.redaction import all_to_hide
 from materia_runner.signals import interrupts
 
 if TYPE_CHECKING:
     from materia_runner.ledger.ledger import Ledger
-
-SWEEP_PATIENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +110,7 @@ def plan_run(
     """
     refuse_folders(pipeline, registry)
     available = collect_offers(pipeline, registry, environment)
-    stages = _with_experience(pipeline, ledger)
+    stages = planned_stages(pipeline, learnt=_experience(pipeline, ledger))
     return Planned(
         plan=_plan(pipeline, stages, available, Failover(offers=available.offers)),
         unanswered=available.unanswered,
@@ -204,27 +202,26 @@ def _run_stages(
     context: RunContext, available: AvailableOffers, approval: Approval
 ) -> list[StageReport]:
     pipeline, recorder = context.pipeline, context.recorder
-    _sweep(context, available)
-    remaining: Sequence[Stage] = _with_experience(pipeline, recorder.ledger)
+    sweep_earlier_runs(context, available)
+    remaining = Remaining(pipeline, learnt=_experience(pipeline, recorder.ledger))
     reports: list[StageReport] = []
     failover = Failover(offers=available.offers)
     with FailoverNotices(partial(recorder.say, warning=True)) as notices:
         number = 0
-        while remaining:
+        while stages := remaining.stages():
             context.signals.let_through()
-            plan = _plan(pipeline, remaining, available, failover)
-            if not (number or reports):
-                say_left_out(context, available)
+            plan = _plan(pipeline, stages, available, failover)
+            say_left_out(context, available)
             placement = plan.placements[0]
             provider = placement.chosen.offer.provider
             owned = provider in available.owned
             if not number:
                 save_plan(context, plan, available, owned=owned)
             if not owned:
-                if (result := context.needs_no_machine(remaining[0])) is not None:
-                    recorder.say(remaining[0].name, "nothing new to do; no machine is rented")
-                    reports.append(_unrented(remaining[0], result))
-                    remaining = remaining[1:]
+                if (result := context.needs_no_machine(stages[0])) is not None:
+                    recorder.say(stages[0].name, "nothing new to do; no machine is rented")
+                    reports.append(_unrented(stages[0], result))
+                    remaining.done(stages[0])
                     continue
                 _before_renting(context, plan, available, approval)
             notices.tried()
@@ -238,12 +235,37 @@ def _run_stages(
             except OrphanError:
                 raise
             except (ConfigError, ProviderError, WorkerLostError) as error:
-                stage = placement.stages[min(len(attempt.reports), len(placement.stages) - 1)].name
-                notices.hold(stage, error, _next_try(failover, error, attempt, stage=stage))
+                stage = placement.stages[min(len(attempt.reports), len(placement.stages) - 1)]
+                next_try = _next_try(failover, error, attempt, stage=stage.label)
+                notices.hold(stage.label, error, next_try)
+            except SourceError as error:
+                _go_on_without(remaining, error, attempt, placement, recorder)
             finally:
                 reports += attempt.reports
-            remaining = remaining[len(attempt.reports) :]
+                for stage in placement.stages[: len(attempt.reports)]:
+                    remaining.done(stage)
+    remaining.raise_failures()
     return reports
+
+
+def _go_on_without(
+    remaining: Remaining,
+    error: SourceError,
+    attempt: PlacementRun,
+    placement: Placement,
+    recorder: Recorder,
+) -> None:
+    """Go on to fetch the other sources, after a worker that had some of them.
+
+    Raises:
+        SourceError: *error*, when one worker had all sources, or a later stage failed.
+    """
+    failed = placement.stages[len(attempt.reports) :]
+    if not failed or not remaining.failed(failed[0], error):
+        raise error
+    if remaining.stages():
+        message = f"{error}; fetching the other sources"
+        recorder.say(failed[0].name, message, warning=True)
 
 
 def _next_try(
@@ -353,40 +375,10 @@ def _check_budget(context: RunContext, plan: Plan) -> None:
     )
 
 
-def _with_experience(pipeline: Pipeline, ledger: Ledger) -> tuple[Stage, ...]:
-    """The stages with durations learnt from earlier runs, unless materia.toml sets them."""
-    stages = []
-    for stage in pipeline.stages:
-        known = None
-        if not stage.minutes_configured and not pipeline.sample:
-            known = ledger.expected(pipeline.reads, stage.name)
-        stages.append(stage if known is None else stage.expecting(known))
-    return tuple(stages)
+def _experience(pipeline: Pipeline, ledger: Ledger) -> Learnt:
+    """The durations of stages in earlier runs of the same sources; none for the sample."""
 
+    def learnt(label: str) -> timedelta | None:
+        return None if pipeline.sample else ledger.expected(pipeline.reads, label)
 
-def _sweep(context: RunContext, available: AvailableOffers) -> None:
-    """Sweep orphaned machines of earlier runs at the providers in use; warn of failures."""
-    first = context.pipeline.stages[0].name
-    context.recorder.doing("look for machines left behind", stage=first)
-
-    def sweep(name: str) -> Swept | MateriaError:
-        try:
-            provider = available.providers[name]
-            now = provider_time(provider).now
-            return sweep_provider(provider, name=name, state=context.state, now=now)
-        except MateriaError as error:
-            return error
-
-    names = sorted(available.providers)
-    results = ask_each([(name, partial(sweep, name)) for name in names], patience=SWEEP_PATIENCE)
-    for name, result in zip(names, results, strict=True):
-        if isinstance(result, Swept):
-            for line in result.unseen:
-                context.recorder.say(first, f"not swept: {line}", warning=True)
-            for left in result.found:
-                if left.instance.name not in result.left:
-                    message = f"destroyed {left.instance.name}, left behind by an earlier run"
-                    context.recorder.say(first, message, warning=True)
-            continue
-        reason = result or f"{name}: no answer; run `materia sweep` later"
-        context.recorder.say(first, f"not swept: {reason}", warning=True)
+    return learnt

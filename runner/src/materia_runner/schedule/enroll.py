@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from materia_runner.ledger.state import State
 
 USER = "materia"
+SSH_PORT = 22
 LOGIN_TIMEOUT = timedelta(minutes=5)  # a machine may be booting
 LIMIT = timedelta(minutes=10)
 HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{60,100}={0,2}")
@@ -47,10 +48,14 @@ class Enrolment:
 
 
 class KnownHosts:
-    """Host keys of supervisors that made one themselves, in the state folder."""
+    """Host keys of supervisors that made one themselves, in the state folder.
 
-    def __init__(self, state: State, host: str) -> None:
-        self._file = state.folder / "supervisors" / f"{re.sub('[^A-Za-z0-9.-]', '_', host)}.pub"
+    Behind one address there may be several, each on a port of its own.
+    """
+
+    def __init__(self, state: State, host: str, port: int = SSH_PORT) -> None:
+        name = re.sub("[^A-Za-z0-9.-]", "_", host) + (f"@{port}" if port != SSH_PORT else "")
+        self._file = state.folder / "supervisors" / f"{name}.pub"
 
     def read(self) -> str | None:
         """The host key, as one line; None before the first enrolment."""

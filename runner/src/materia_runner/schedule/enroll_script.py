@@ -20,6 +20,7 @@ RELEASES = Path("/opt/materia/releases")
 CURRENT = Path("/opt/materia/current")
 SECRETS = Path("/etc/materia")
 STATE = Path("/var/lib/materia")
+UNITS = Path("/etc/systemd/system")
 HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key")
 KEPT_RELEASES = 2
 
@@ -32,7 +33,10 @@ def main() -> None:
 
 
 def install(order: dict[str, Any]) -> dict[str, Any]:
-    """Unpacked release, configuration and secrets in their places, and the timers started."""
+    """Unpacked release, configuration and secrets in their places, and the timers started.
+
+    The release checks the configuration first: when it refuses it, the one before stays in use.
+    """
     user, name = order["user"], order["name"]
     make_user(user)
     release = place_release(Path.home() / order["unpacked"], order["sha256"])
@@ -42,27 +46,75 @@ def install(order: dict[str, Any]) -> dict[str, Any]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The user of the runs could have put a link there, to have another folder given to it.
         os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-    config = directory / "materia.toml"
-    write(config, order["config"], mode=0o644)
     SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = directory / "materia.toml"
+    candidate = config.with_name(".next.toml")
+    write(candidate, order["config"], mode=0o644)
+    try:
+        checked = check_release(release, user, candidate)
+    finally:
+        candidate.unlink(missing_ok=True)
+    if checked.returncode:
+        return {
+            "code": checked.returncode,
+            "said": checked.stderr.replace(candidate.name, config.name),
+        }
+    write(config, order["config"], mode=0o644)
+    # What root obeys is root's: the user of the runs owns the folder of the other one.
+    write(update_config(name), order["config"], mode=0o600)
     write(SECRETS / f"{name}.env", order["secrets"], mode=0o600)
-    done = subprocess.run(
-        [
-            *(shutil.which("python3") or "python3", "-P", "-m", "materia_runner"),
-            *("schedule", "install", "--system", "--user", user, "--config", str(config)),
-        ],
-        # Not `current`: a run imports modules until its end, and must find those of its release.
-        env={"PATH": os.environ["PATH"], "HOME": "/root", "PYTHONPATH": str(release / "lib")},
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = use_release(release, user, name)
+    return {"code": done.returncode, "said": done.stderr if done.returncode else done.stdout}
+
+
+def check_release(release: Path, user: str, config: Path) -> subprocess.CompletedProcess[str]:
+    """Whether the user can run a release, and it understands the configuration."""
+    return materia(release, config.parent, "schedule", "show", *as_user(user, config), user=user)
+
+
+def use_release(release: Path, user: str, name: str) -> subprocess.CompletedProcess[str]:
+    """Install the units of a release, and start its timers; a run under way keeps its own."""
+    config = STATE / name / "materia.toml"
+    done = materia(release, config.parent, "schedule", "install", *as_user(user, config))
     if done.returncode == 0:  # else the units still run the release before
         swap_link(release)
         remove_old_releases(release)
-    said = done.stderr if done.returncode else done.stdout
-    return {"code": done.returncode, "said": said}
+    return done
+
+
+def as_user(user: str, config: Path) -> tuple[str, ...]:
+    """The options of units of the whole machine that run as a user."""
+    return ("--system", "--user", user, "--config", str(config))
+
+
+def materia(
+    release: Path, folder: Path, *arguments: str, user: str = "root"
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line of a release, as a user; an error when that user cannot start it."""
+    command = [shutil.which("python3") or "python3", "-P", "-m", "materia_runner", *arguments]
+    account = pwd.getpwnam(user)
+    # Not `current`: a run imports modules until its end, and must find those of its release.
+    variables = {"HOME": account.pw_dir, "PYTHONPATH": f"{release}/lib"}
+    try:
+        return subprocess.run(
+            command,
+            env={"PATH": os.environ["PATH"], **variables},
+            cwd=folder,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        said = f"the user {user} cannot run {command[0]}: {error.strerror}"
+        return subprocess.CompletedProcess(command, 126, stdout="", stderr=said)
+
+
+def update_config(name: str) -> Path:
+    """The configuration by which root updates the release of a pipeline."""
+    return SECRETS / f"{name}.toml"
 
 
 def make_user(user: str) -> None:
@@ -98,8 +150,8 @@ def swap_link(release: Path) -> None:
 
 
 def remove_old_releases(current: Path) -> None:
-    """Keep the current release, the one before it, and those of runs under way."""
-    others = [one for one in RELEASES.iterdir() if one != current]
+    """Keep the current release, the one before it, and those of units and of runs under way."""
+    others = [one for one in RELEASES.iterdir() if one != current and one.is_dir()]
     others.sort(key=lambda one: one.stat().st_mtime, reverse=True)
     for one in others[KEPT_RELEASES - 1 :]:
         if not is_in_use(one):
@@ -107,8 +159,9 @@ def remove_old_releases(current: Path) -> None:
 
 
 def is_in_use(release: Path) -> bool:
-    """Whether a process here was started with the modules of that release."""
-    for file in Path("/proc").glob("[0-9]*/environ"):
+    """Whether a process or a unit here was started with the modules of that release."""
+    users = [*Path("/proc").glob("[0-9]*/environ"), *UNITS.glob("materia-*.service")]
+    for file in users:
         with suppress(OSError):  # the process has ended
             if f"={release}/lib".encode() in file.read_bytes():
                 return True

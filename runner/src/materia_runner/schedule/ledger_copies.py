@@ -3,23 +3,30 @@
 A run's own process writes its copy, before each machine and after each stage. While it is alive it
 writes again every two minutes, so a run whose copy is older than that by far is dead: then any
 computer may destroy its machines, before their deadline.
+
+A run may only have slept. So another computer writes a run's copy only in place of the very one
+that it read, and a run whose copy another computer has written rents nothing more: each intent is
+in the bucket as long as its machine may exist.
 """
 
 from __future__ import annotations
 
+import fcntl
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from materia.errors import ArtifactError, ConfigError, MateriaError
+from materia.kit.files import PART, write_whole
 
 from materia_runner.codec import MalformedError
+from materia_runner.ledger.plan_and_logs import LogCopy, logs_to_copy, plan_to_copy
 from materia_runner.ledger.run_copy import LONGEST, RunCopy, decoded, encoded
-from materia_runner.ledger.state import RUN
+from materia_runner.ledger.state import KEPT_RUNS, RUN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +42,10 @@ LIFE = timedelta(minutes=15)
 NEWEST = 1000  # runs that a new supervisor reads
 NEWEST_NOTES = 300  # of a run
 LONGEST_NAME = 100
+TRIES = 5
+# In the mark of another computer's run; the ETag of the copy that the ledger here has follows.
+ELSEWHERE = "elsewhere "
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +75,7 @@ class LedgerCopies:
         self._lock = threading.Lock()
 
     def push(self, run: str, *, alive: bool) -> None:
-        """Write the copy of *run*, in place of an older one.
+        """Write the copy of *run*, which was started here, in place of an older one.
 
         A run whose copy is not complete in the bucket is marked here, for `push_left`.
 
@@ -73,21 +84,57 @@ class LedgerCopies:
             alive: Whether this process carries it out.
 
         Raises:
-            ArtifactError: the bucket cannot be written.
+            ArtifactError: the bucket cannot be written; or another computer has taken the run,
+                which is alive, for dead.
             ConfigError: the state folder cannot be written.
             LedgerError: the ledger failed.
         """
+        from materia_runner.artifact.bucket import TooLargeError
+
         with self._lock:  # an older copy must not replace a newer one
             mark = self._marked(run)
-            now = datetime.now(UTC)
-            copy = copy_of(self._ledger, run, alive_at=now if alive else None)
-            try:
-                self._bucket.write(self._path(run), encoded(copy))
-            except FileNotFoundError as error:
-                reason = self._bucket.reason(error)
-                raise ArtifactError(f"cannot write to {self._bucket}{reason}") from error
+            for _ in range(TRIES):
+                copy = self._copy(run, alive_at=datetime.now(UTC) if alive else None)
+                if not alive:
+                    self._overwrite(run, copy)
+                    break
+                try:
+                    before, etag = self._bucket.read(self._path(run), longest=LONGEST)
+                except TooLargeError:  # no computer can use it
+                    self._overwrite(run, copy)
+                    break
+                self._refuse_taken_for_dead(run, before)
+                if self._bucket.swap(self._path(run), encoded(copy), etag, longest=LONGEST):
+                    break
+            else:
+                raise ArtifactError(
+                    f"cannot write {self._bucket}/{self._path(run)}: others go on writing it"
+                )
             if copy.is_settled:
                 mark.unlink(missing_ok=True)
+
+    def _overwrite(self, run: str, copy: RunCopy) -> None:
+        try:
+            self._bucket.write(self._path(run), encoded(copy))
+        except FileNotFoundError as error:
+            reason = self._bucket.reason(error)
+            raise ArtifactError(f"cannot write to {self._bucket}{reason}") from error
+
+    def _refuse_taken_for_dead(self, run: str, content: bytes | None) -> None:
+        """Refuse to go on with a living run whose copy another computer has written.
+
+        Raises:
+            ArtifactError: one has.
+        """
+        if content is None:
+            return
+        with suppress(MalformedError):  # a damaged copy is replaced
+            if decoded(content, run=run).alive_at is None:
+                raise ArtifactError(
+                    f"another computer took {run} for dead, as its signs of life in "
+                    f"{self._bucket} had ended for {LIFE // timedelta(minutes=1)} minutes (this "
+                    "computer slept, or could not reach it), and destroyed its machines; run again"
+                )
 
     @contextmanager
     def beating(
@@ -120,18 +167,45 @@ class LedgerCopies:
     def push_left(self) -> None:
         """Write the copies that are not complete yet, of runs that are over.
 
-        A second call writes those again whose machines may still exist.
+        That of another computer's run is only replaced when it is still the one that the ledger
+        here was read from; else the newer one is read. A second call writes those again whose
+        machines may still exist.
 
         Raises:
-            ArtifactError: the bucket cannot be written.
+            ArtifactError: the bucket cannot be read or written.
+            ConfigError: the state folder cannot be written.
             LedgerError: the ledger failed.
         """
         with suppress(FileNotFoundError):
             for mark in sorted(self._unsent.iterdir()):
-                if not self._ledger.knows(mark.name):
+                run = mark.name
+                if not RUN.fullmatch(run) or mark.suffix == PART:
+                    continue
+                if not self._ledger.knows(run):
                     mark.unlink(missing_ok=True)
-                elif not self._state.is_alive(mark.name):
-                    self.push(mark.name, alive=False)
+                elif not self._state.is_alive(run):
+                    with self._one_process():
+                        read_from = mark.read_text()
+                        copy = self._copy(run, alive_at=None)
+                    if read_from.startswith(ELSEWHERE):
+                        self._push_for_another(run, copy, read_from.removeprefix(ELSEWHERE))
+                    else:
+                        self.push(run, alive=False)
+
+    def _push_for_another(self, run: str, copy: RunCopy, etag: str) -> None:
+        """Write the copy of another computer's run if the one in the bucket has this ETag."""
+        path = self._path(run)
+        written = etag and self._bucket.swap(path, encoded(copy), etag, longest=LONGEST)
+        if written:
+            if copy.is_settled:
+                self._marked(run).unlink(missing_ok=True)
+            return
+        with suppress(MalformedError):  # `restore` names a damaged copy
+            content, now = self._bucket.read(path, longest=LONGEST)
+            if content is not None:  # its run goes on, or another computer was faster
+                self._keep(decoded(content, run=run), now, datetime.now(UTC), shown=True)
+            elif self._bucket.swap(path, encoded(copy), None, longest=LONGEST):
+                self._marked(run).unlink(missing_ok=True)
 
     def restore(self, *, now: datetime) -> Restored:
         """Add the runs of other computers to the ledger here, and what is new of them.
@@ -153,11 +227,11 @@ class LedgerCopies:
         found = (name.fullmatch(path) for path in self._bucket.listed(self._folder))
         runs = sorted((match[1] for match in found if match), reverse=True)
         restored, problems = [], []
-        for run in runs[:NEWEST]:
+        for place, run in enumerate(runs[:NEWEST]):
             if len(run) > LONGEST_NAME or not self._is_wanted(run):
                 continue
             try:
-                content, _ = self._bucket.read(self._path(run), longest=LONGEST)
+                content, etag = self._bucket.read(self._path(run), longest=LONGEST)
                 if content is None:
                     continue
                 copy = decoded(content, run=run)
@@ -170,7 +244,7 @@ class LedgerCopies:
                     f"ledger here: {error}; delete it when the run is over"
                 )
                 continue
-            self._keep(copy, now)
+            self._keep(copy, etag, now, shown=place < KEPT_RUNS)
             restored.append(run)
         return Restored(runs=tuple(restored), problems=tuple(problems))
 
@@ -180,16 +254,49 @@ class LedgerCopies:
             return True
         return self._state.is_elsewhere(run)
 
-    def _keep(self, copy: RunCopy, now: datetime) -> None:
-        run, began = copy.run.run, self._state.was_left(copy.run.run)
-        if not copy.is_settled:
-            self._marked(run)
+    def _keep(self, copy: RunCopy, etag: str | None, now: datetime, *, shown: bool) -> None:
+        """Write a copy into the ledger here, and its plan and logs if they are *shown*."""
+        run = copy.run.run
+        with self._one_process():
+            began = self._state.was_left(run)
             # Not with a ledger that was lost here: the run was started here, and is dead.
-            if not began or self._state.is_elsewhere(run):
-                self._state.keep_elsewhere(run, _alive_until(copy, now))
-        self._ledger.replace_run(copy)
+            elsewhere = not began or self._state.is_elsewhere(run)
+            if not copy.is_settled:
+                mark = self._marked(run)
+                if elsewhere:
+                    # Killed between these lines, the mark has no ETag: the copy is read again.
+                    write_whole(mark, ELSEWHERE, mode=0o600)
+                    self._state.keep_elsewhere(run, _alive_until(copy, now))
+            self._ledger.replace_run(copy if shown else replace(copy, plan=None))
+            if not copy.is_settled and elsewhere:
+                write_whole(mark, f"{ELSEWHERE}{etag}", mode=0o600)
         if copy.is_settled:
+            self._marked(run).unlink(missing_ok=True)
             self._state.settle(run)
+        for log in copy.logs if shown else ():
+            self._state.run_folder(run)
+            file = self._state.log_file(run, log.stage, log.attempt)
+            with suppress(OSError):  # a full disk: the ledger has the rest
+                if elsewhere or not file.exists():
+                    write_whole(file, log.text, mode=0o600)
+
+    @contextmanager
+    def _one_process(self) -> Iterator[None]:
+        """Keep other processes from changing a mark and the ledger's entries of a run apart."""
+        path = self._marked(LOCK)
+        try:
+            with path.open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise self._unwritable(error, path) from error
+
+    def _copy(self, run: str, *, alive_at: datetime | None) -> RunCopy:
+        logs = logs_to_copy(
+            self._ledger.stages(run),
+            lambda row: self._state.log_file(run, row.stage, row.attempt),
+        )
+        return copy_of(self._ledger, run, alive_at=alive_at, logs=logs)
 
     def _marked(self, run: str) -> Path:
         mark = self._unsent / run
@@ -197,17 +304,22 @@ class LedgerCopies:
             self._unsent.mkdir(mode=0o700, parents=True, exist_ok=True)
             mark.touch(mode=0o600)
         except OSError as error:
-            raise ConfigError(
-                f"cannot write to the state folder, {mark}: {error.strerror or error}"
-            ) from error
+            raise self._unwritable(error, mark) from error
         return mark
+
+    def _unwritable(self, error: OSError, path: Path) -> ConfigError:
+        return ConfigError(
+            f"cannot write to the state folder, {error.filename or path}: {error.strerror or error}"
+        )
 
     def _path(self, run: str) -> str:
         return f"{self._folder}/{run}.json"
 
 
-def copy_of(ledger: Ledger, run: str, *, alive_at: datetime | None) -> RunCopy:
-    """The copy of a run that *ledger* knows.
+def copy_of(
+    ledger: Ledger, run: str, *, alive_at: datetime | None, logs: tuple[LogCopy, ...] = ()
+) -> RunCopy:
+    """The copy of a run that *ledger* knows, with these *logs*.
 
     Raises:
         ConfigError: the ledger does not know it.
@@ -219,6 +331,8 @@ def copy_of(ledger: Ledger, run: str, *, alive_at: datetime | None) -> RunCopy:
         stages=ledger.stages(run),
         notes=ledger.notes(run)[-NEWEST_NOTES:],
         alive_at=alive_at,
+        plan=plan_to_copy(ledger.plan(run)),
+        logs=logs,
     )
 
 

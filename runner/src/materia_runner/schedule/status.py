@@ -80,7 +80,10 @@ def status_of_rows(rows: Iterable[RunRow], *, directory: str) -> RunStatus | Non
     ended = [
         row
         for row in rows
-        if row.ended_at is not None and row.directory == directory and not row.sample
+        if row.ended_at is not None
+        and row.directory == directory
+        and row.source  # else it is a rollback or a manual worker
+        and not row.sample
     ]
     if not ended:
         return None

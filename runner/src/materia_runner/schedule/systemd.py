@@ -12,6 +12,8 @@ from pathlib import Path
 from materia.errors import ConfigError
 from materia.kit.files import write_whole
 
+from materia_runner.schedule.units import WHAT
+
 SYSTEM_UNITS = Path("/etc/systemd/system")
 LIMIT_SECONDS = 60
 
@@ -34,6 +36,25 @@ class TimerState:
     installed: bool
     next_at: str = ""
     last_at: str = ""
+    running: bool = False
+    result: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """What systemd says of a service.
+
+    Attributes:
+        service: Name of the service.
+        installed: Whether systemd knows it.
+        running: Whether it runs now.
+        result: How it ended last: `success`, `exit-code`, `signal`, `timeout` ...
+        exit_code: Exit code of its last run, or None.
+    """
+
+    service: str
+    installed: bool
     running: bool = False
     result: str = ""
     exit_code: int | None = None
@@ -92,7 +113,7 @@ class Systemd:
     def _installed(self, name: str) -> list[Path]:
         return [
             file
-            for what in ("run", "sweep")
+            for what in WHAT
             for kind in ("timer", "service")
             if (file := self.folder / f"materia-{name}-{what}.{kind}").is_file()
         ]
@@ -117,17 +138,30 @@ class Systemd:
         about = self._show(timer, "LoadState", "NextElapseUSecRealtime", "LastTriggerUSec")
         if about.get("LoadState") != "loaded":
             return TimerState(timer=timer, installed=False)
-        service = self._show(
-            timer.removesuffix(".timer") + ".service", "ActiveState", "Result", "ExecMainStatus"
-        )
-        code = service.get("ExecMainStatus", "")
+        service = self.ended(timer.removesuffix(".timer") + ".service")
         return TimerState(
             timer=timer,
             installed=True,
             next_at=about.get("NextElapseUSecRealtime", ""),
             last_at=about.get("LastTriggerUSec", ""),
-            running=service.get("ActiveState") in {"activating", "active", "deactivating"},
-            result=service.get("Result", ""),
+            running=service.running,
+            result=service.result,
+            exit_code=service.exit_code,
+        )
+
+    def ended(self, service: str) -> ServiceState:
+        """What systemd says of *service*.
+
+        Raises:
+            ConfigError: systemctl failed.
+        """
+        about = self._show(service, "LoadState", "ActiveState", "Result", "ExecMainStatus")
+        code = about.get("ExecMainStatus", "")
+        return ServiceState(
+            service=service,
+            installed=about.get("LoadState") == "loaded",
+            running=about.get("ActiveState") in {"activating", "active", "deactivating"},
+            result=about.get("Result", ""),
             exit_code=int(code) if code.isdigit() else None,
         )
 

@@ -11,9 +11,12 @@ from materia.errors import ConfigError
 
 from materia_runner.config.pipeline import Schedule
 
-# A stopped run destroys its machines first: a provider may take minutes to confirm that.
-STOP = timedelta(minutes=20)
+# A stopped run destroys its machine first: a create may be under way, providers answer late, and
+# the end is written to the bucket.
+STOP = timedelta(minutes=30)
+UPDATE = timedelta(minutes=15)  # a run waits that long for a slow download
 BOOT_MINUTES = 2
+WHAT = ("run", "sweep", "update")
 # systemd takes some of them for its own in some places, and refuses others in a program's path.
 _UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]""")
 
@@ -31,6 +34,8 @@ class Installation:
         state: The state folder of the user who runs this command.
         user: User of system units; None for units of the user's own systemd.
         variables: More environment variables; no secrets, as everybody can read units.
+        updated_by: On a supervisor, the materia.toml by which root updates its release; None
+            elsewhere.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Installation:
     state: Path
     user: str | None
     variables: tuple[tuple[str, str], ...] = ()
+    updated_by: Path | None = None
 
     @property
     def secrets(self) -> str:
@@ -50,7 +56,7 @@ class Installation:
         return f"/etc/materia/{self.name}.env"
 
     def unit(self, what: str, kind: str) -> str:
-        """Name of a unit: *what* is `run` or `sweep`, *kind* `service` or `timer`."""
+        """Name of a unit: *what* is one of WHAT, *kind* `service` or `timer`."""
         return f"materia-{self.name}-{what}.{kind}"
 
 
@@ -81,6 +87,8 @@ def units(schedule: Schedule, place: Installation) -> dict[str, str]:
             'nothing is scheduled; set [schedule] run = "*-*-* 17:30 UTC" and sweep = 15 (minutes) '
             "in materia.toml"
         )
+    if place.updated_by is not None:
+        made[place.unit("update", "service")] = _update(place, place.updated_by)
     return made
 
 
@@ -92,8 +100,9 @@ def _service(place: Installation, what: str, command: tuple[str, ...]) -> str:
     lines = [
         "[Unit]",
         f"Description=materia: {what} of {place.name}",
-        "Wants=network-online.target",
-        "After=network-online.target",
+        *_waits_for("network-online.target"),
+        # Before each run and sweep; when it fails, they run the release before.
+        *(_waits_for(place.unit("update", "service")) if place.updated_by else ()),
         "",
         "[Service]",
         "Type=oneshot",
@@ -120,6 +129,31 @@ def _service(place: Installation, what: str, command: tuple[str, ...]) -> str:
             "Environment=MATERIA_STATE_DIR=%S/materia XDG_CACHE_HOME=%C",
         ]
     return "\n".join([*lines, ""])
+
+
+def _update(place: Installation, config: Path) -> str:
+    """The service that takes over what the channel names, as root: units are root's."""
+    words = [str(place.python), "-P", "-m", "materia_runner", "schedule", "update"]
+    variables = [("PATH", place.path), ("HOME", "/root"), *place.variables]
+    lines = [
+        "[Unit]",
+        f"Description=materia: release of {place.name}",
+        *_waits_for("network-online.target"),
+        "",
+        "[Service]",
+        "Type=oneshot",
+        f"ExecStart={' '.join(_quoted(word) for word in [*words, '--config', str(config)])}",
+        *(f"Environment={_quoted(f'{name}={value}')}" for name, value in variables),
+        f"EnvironmentFile=-{place.secrets}",
+        f"TimeoutStartSec={UPDATE // timedelta(minutes=1)}min",
+        "NoNewPrivileges=yes",
+        "PrivateTmp=yes",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _waits_for(unit: str) -> tuple[str, str]:
+    return f"Wants={unit}", f"After={unit}"
 
 
 def _timer(what: str, when: str) -> str:

@@ -39,7 +39,7 @@ from materia_runner.worker.ownership import (
     write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-from materia_runner.worker.sqlmesh.recorded.replay_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
 UNPUBLISHED = (
     "the tables were not built, and nothing was published: readers keep those of the last run. "

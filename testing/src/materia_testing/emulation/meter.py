@@ -22,7 +22,7 @@ class Metered:
     """One resource on the bill.
 
     Attributes:
-        kind: `instance`, `volume`, `address` or `key`.
+        kind: `instance`, `volume`, `address`, `key` or `firewall`.
         id: The service's id of it.
         name: Its name, or empty.
         region: Its region.

@@ -16,13 +16,14 @@ from materia.kit.sql import literal
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.contract import marked
+from materia_snapshots.declaration import odd_text
 from materia_snapshots.forms import Form
 from materia_snapshots.loading.history import history_views
 from materia_snapshots.loading.releases import Releases
 from materia_snapshots.loading.rows import Incoming, read_rows
 from materia_snapshots.loading.slices import Moved, Slices
 from materia_snapshots.loading.tables import Tables, transaction
-from materia_snapshots.periods import Period
+from materia_snapshots.periods import Period, Runs
 
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
@@ -33,12 +34,13 @@ MEMORY_LIMIT = "400MB"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """A loaded file: its days, its rows, and what they are compared with."""
+    """A loaded file: its days, its rows, its own columns, and what it is compared with."""
 
     first: date
     last: date
     rows: int
     content: str
+    extras: tuple[str, ...]
     before: str | None
 
 
@@ -48,7 +50,9 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
     removed: list[str] = []
     refused: dict[str, str] = {}
     came = ended = 0
-    wanted = {raw.partition: raw for raw in request.files}
+    runs = source.partitions if isinstance(source.partitions, Runs) else None
+    files = request.files if runs is None else runs.in_use(request.files)
+    wanted = {raw.partition: raw for raw in files}
     with _connect(request.database, request.directory) as connection:
         tables = Tables(source, connection)
         tables.create()
@@ -76,16 +80,16 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
         tables.drop_extras()
         for statement in history_views(tables):
             connection.execute(statement)
-        files, published = _files(tables), _published(source, request.published)
-    changed = sorted(key for key in {*files, *published} if files.get(key) != published.get(key))
+        here, published = _files(tables), _published(source, request.published)
+    changed = sorted(key for key in {*here, *published} if here.get(key) != published.get(key))
     return LoadReport(
         loaded=tuple(loaded),
         removed=tuple(sorted(removed)),
-        affected=_affected(source, changed, files, published),
+        affected=_affected(source, changed, here, published),
         rows_added=came,
         rows_ended=ended,
         refused=refused,
-        remarks=_remarks(source, changed, files, published),
+        remarks=_remarks(source, changed, here, published),
     )
 
 
@@ -157,12 +161,19 @@ def _files(tables: Tables) -> dict[str, _File]:
     """The loaded files by key, each with the content that its rows are compared with."""
     before = "lag(content) OVER (ORDER BY partition)" if tables.source.each == "release" else "NULL"
     rows = tables.connection.execute(
-        f"SELECT partition, first_day, last_day, rows, content, {before} FROM {tables.file} "
-        "ORDER BY partition"
+        f"SELECT partition, first_day, last_day, rows, content, extras, {before} "
+        f"FROM {tables.file} ORDER BY partition"
     ).fetchall()
     return {
-        key: _File(first=first, last=last, rows=number, content=content, before=compared)
-        for key, first, last, number, content, compared in rows
+        key: _File(
+            first=first,
+            last=last,
+            rows=number,
+            content=content,
+            extras=tuple(extras),
+            before=compared,
+        )
+        for key, first, last, number, content, extras, compared in rows
     }
 
 
@@ -200,9 +211,11 @@ def _remarks(
 ) -> dict[str, list[str]]:
     """A warning for each file with less than half of the rows that it, or the one before it, had.
 
-    A period that is not over yet has fewer rows than the one before it.
+    A period that is not over yet has fewer rows than the one before it. Another warning is for the
+    first file with a column that is not declared, when the published database has none with it.
     """
     keys = list(files)
+    seen = {name for one in published.values() for name in one.extras}
     found: dict[str, list[str]] = {}
     for key in (one for one in changed if one in files):
         here, place = files[key], keys.index(key)
@@ -216,7 +229,25 @@ def _remarks(
             for before, name in compared
             if before is not None and 2 * here.rows < before.rows
         ]
+        found[key] += [_undeclared(source, name) for name in here.extras if name not in seen]
+        seen.update(here.extras)
     return {key: said for key, said in found.items() if said}
+
+
+def _undeclared(source: Snapshots, name: str) -> str:
+    """Where the values of a column are that the declaration does not have."""
+    place = f"raw.{source.name}_row"
+    staging = "" if source.models else f", and staging.stg_{source.name} does not"
+    for one, column in source.table.items():
+        if name == odd_text(one):
+            return (
+                f"has values of {one} that are no {column.type}: {place} has them as texts in "
+                f"{name}{staging}"
+            )
+    return (
+        f"has the column {name}, which is not declared: {place} has it{staging}; read it from "
+        "there, or declare it"
+    )
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Releases:
 
     def remove(self, key: str) -> Moved:
         """Remove a release from the history; all others stay as they are."""
-        release = date.fromisoformat(f"{key}-01-01"[:10])
+        release = self._first_day(key)
         before, after = self._around(release)
         self._gather(BEFORE, before)
         self._gather(AFTER, after)
@@ -64,6 +64,13 @@ class Releases:
     def first_seen(self, key: str) -> datetime:
         """The current time, in UTC without a time zone: a release keeps no other."""
         return datetime.now(UTC).replace(tzinfo=None)
+
+    def _first_day(self, key: str) -> date:
+        """The day of a loaded release, whose key may be of another kind of partitions."""
+        found = self._tables.connection.execute(
+            f"SELECT first_day FROM {self._tables.file} WHERE partition = {literal(key)}"
+        ).fetchone()
+        return found[0] if found is not None else date.min
 
     def _around(self, release: date) -> tuple[date | None, date | None]:
         """The loaded releases next before and next after."""

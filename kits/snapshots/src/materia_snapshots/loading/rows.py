@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from materia.kit.text import on_one_line
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.check import LONGEST_HEADER, split_head
-from materia_snapshots.contract import new_columns
+from materia_snapshots.contract import MOST_COLUMNS, new_columns
 from materia_snapshots.declaration import OURS, Column, odd_text
+from materia_snapshots.exact_numbers import exact
 from materia_snapshots.forms import Csv, Excel, Form, JsonLines, Parquet
 from materia_snapshots.loading.tables import count, quoted
 from materia_snapshots.unpack import decoded, unpacked
@@ -115,7 +117,7 @@ def _opened(
                     headers, lines, rest = split_head(head, form)
                     # Empty lines in place of the head, as quotes in it have no meaning.
                     file.write("\n" * lines + rest)
-                file.writelines(texts)
+                file.writelines(texts if isinstance(form, Csv) else exact(texts))
         else:
             with unpacked_to.open("wb") as file_of_bytes:
                 file_of_bytes.writelines(chunks)
@@ -124,7 +126,7 @@ def _opened(
             yield _csv(form, name, headers, lines), headers
             return
         with _reading():
-            read = _relation(connection, form, name, unpacked_to)
+            read = _relation(connection, form, name, unpacked_to, limit=source.most_bytes)
         yield read
     finally:
         unpacked_to.unlink(missing_ok=True)
@@ -155,8 +157,14 @@ def _begin(texts: Iterator[str]) -> str:
 
 
 def _relation(
-    connection: duckdb.DuckDBPyConnection, form: JsonLines | Parquet | Excel, name: str, path: Path
+    connection: duckdb.DuckDBPyConnection,
+    form: JsonLines | Parquet | Excel,
+    name: str,
+    path: Path,
+    *,
+    limit: int,
 ) -> tuple[str, list[str]]:
+    """The same as `_opened`; the SQL is empty when there are more columns than are ever read."""
     if isinstance(form, JsonLines):
         objects = f"read_json_objects({name}, format = 'newline_delimited')"
         odd = connection.execute(
@@ -167,9 +175,11 @@ def _relation(
             what = "has a name twice" if found[1] else "is no JSON object"
             raise UnusableFileError(f"has a line that {what}: {str(found[0])[:80]}")
         listed = connection.execute(
-            f"SELECT DISTINCT unnest(json_keys(json)) AS k FROM {objects} ORDER BY k"
+            f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects} LIMIT {MOST_COLUMNS + 1}"
         )
-        headers = [key for (key,) in listed.fetchall()]
+        headers = sorted(key for (key,) in listed.fetchall())
+        if len(headers) > MOST_COLUMNS:
+            return "", headers
         columns = ", ".join(
             f"json ->> {literal(_pointer(key))} AS c{place}" for place, key in enumerate(headers)
         )
@@ -183,11 +193,37 @@ def _relation(
         return _csv(plain, literal(str(text)), headers, 1), headers
     described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({name})").fetchall()
     headers = [str(row[0]) for row in described]
-    columns = ", ".join(
-        f"{quoted([header.replace(chr(34), chr(34) * 2)])}::VARCHAR AS c{place}"
-        for place, header in enumerate(headers)
-    )
+    if len(headers) > MOST_COLUMNS:
+        return "", headers
+    _refuse_large(connection, name, headers, limit)
+    columns = ", ".join(f"{_cell(header)} AS c{place}" for place, header in enumerate(headers))
     return f"(SELECT {columns} FROM read_parquet({name}))", headers
+
+
+def _refuse_large(
+    connection: duckdb.DuckDBPyConnection, name: str, headers: Sequence[str], limit: int
+) -> None:
+    """Refuse a Parquet file whose values are longer than *limit* as text.
+
+    A few kilobytes of it may hold a value a billion times.
+    """
+    rows = connection.execute(f"""
+        SELECT coalesce(sum(rows), 0) FROM (
+            SELECT DISTINCT row_group_id, row_group_num_rows AS rows FROM parquet_metadata({name})
+        )
+    """).fetchone()
+    size = int(rows[0]) * len(headers) if rows else 0
+    if size <= limit:
+        lengths = ", ".join(f"sum(strlen({_cell(header)}))" for header in headers)
+        found = connection.execute(f"SELECT {lengths} FROM read_parquet({name})").fetchone()
+        size += sum(int(one or 0) for one in found or ())
+    if size > limit:
+        raise UnusableFileError(f"has values of more than {limit:,} bytes when it is unpacked")
+
+
+def _cell(header: str) -> str:
+    """SQL for the text of a value in a Parquet file."""
+    return f"{quoted([header.replace(chr(34), chr(34) * 2)])}::VARCHAR"
 
 
 def _csv(form: Csv, name: str, headers: Sequence[str], lines: int) -> str:
@@ -317,7 +353,8 @@ def _reason(error: Exception) -> str:
     found = re.search(r"CSV Error on Line: (\d+)", parts[0]) if parts else None
     if found is None:
         return f"cannot be read: {parts[0].rstrip('.') if parts else type(error).__name__}"
-    named = [part for part in parts[1:] if part != "Original Line:"]
-    line, problem, *_ = [*named, "", ""]
+    told = list(takewhile(lambda part: not part.startswith("Possible "), parts[1:]))
+    named = [part for part in told if part != "Original Line:"]
+    line, problem = (named[0], named[-1]) if len(named) > 1 else ("", "".join(named))
     line = line.removeprefix("Original Line:").strip()
     return f"line {int(found[1]):,} cannot be read: {problem.rstrip('.')}: {line[:200]!r}"

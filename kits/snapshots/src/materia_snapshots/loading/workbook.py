@@ -12,6 +12,7 @@ from pathlib import Path
 from materia.errors import SourceError
 from materia_http.verified import UnusableFileError
 
+from materia_snapshots.exact_numbers import plain
 from materia_snapshots.forms import Excel
 from materia_snapshots.unpack import BROKEN
 
@@ -115,6 +116,8 @@ def _text(value: object) -> str:
             return "true" if value else "false"
         case float() if value.is_integer() and abs(value) < 2**53:
             return str(int(value))
+        case float():
+            return plain(str(value))
         case datetime() if value.time() == time():
             return value.date().isoformat()
         case datetime() | date():

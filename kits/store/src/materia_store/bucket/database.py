@@ -152,9 +152,9 @@ class Database:
     def publish(self, request: PublishRequest) -> tuple[Table, ...]:
         """Publish the working copy; when this raises, the published database is unchanged.
 
-        Order: write the publication into the working copy, close it, read it again to verify it,
-        upload it under its hash, then swap the pointer if it is unchanged: the swap fails if
-        another run has published since `checkout`.
+        Order: prepare the swap, write the publication into the working copy, close it, read it
+        again to verify it, upload it under its hash, then swap the pointer if it is unchanged: the
+        swap fails if another run has published since `checkout`.
 
         Raises:
             BusyError: another run has published since `checkout`.
@@ -171,17 +171,22 @@ class Database:
             if self._remembered() != [etag]:
                 self._give_lock()
                 raise self._overtaken(before)
-            with self._open(read_only=False) as connection:
-                tables = publication.write(connection, request)
-                connection.execute("CHECKPOINT")
             with self._open(read_only=True) as connection:
-                publication.read(connection, self._copy)
-            new = self._upload(request, tables, before)
-            try:
-                swapped = self._pointer.swap(new, self._copy, expected=etag)
-            except BusyError:
-                self._give_lock()
-                raise
+                publication.check(connection, request)
+            with self._pointer.prepared(
+                self._copy, run=request.run, tables=request.tables
+            ) as counted:
+                with self._open(read_only=False) as connection:
+                    tables = publication.write(connection, request, rows=counted)
+                    connection.execute("CHECKPOINT")
+                with self._open(read_only=True) as connection:
+                    publication.read(connection, self._copy)
+                new = self._upload(request, tables, before)
+                try:
+                    swapped = self._pointer.swap(new, self._copy, expected=etag)
+                except BusyError:
+                    self._give_lock()
+                    raise
             if not swapped:
                 self._give_lock()
                 raise self._overtaken(self.pointer())

@@ -82,11 +82,21 @@ class Objects:
         )
         self._checked = False
 
-    def read(self, name: str) -> ListedObject | None:
-        """A small object with its bytes; None when no object has that name."""
+    def read(self, name: str, *, longest: int | None = None) -> ListedObject | None:
+        """A small object with its bytes; None when no object has that name.
+
+        Raises:
+            MateriaError: the request failed (see `errors.explain`), or the object has more than
+                *longest* bytes.
+        """
 
         def get() -> ListedObject:
             result = obstore.get(self._client.store, name)
+            if longest is not None and result.meta["size"] > longest:
+                raise SinkError(
+                    f"{self.address.url(name)}: has {result.meta['size']:,} bytes, and this kind "
+                    f"of file has at most {longest:,}; delete it if no program needs it"
+                )
             return _found(result.meta, _plain(bytes(result.bytes()), result.meta["size"]))
 
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -102,6 +103,18 @@ class Published(Protocol):
 
         Raises:
             SinkError: the pointer is damaged, or cannot be read.
+        """
+        ...
+
+    def prepared(
+        self, database: Path, *, run: str, tables: Sequence[str]
+    ) -> AbstractContextManager[Mapping[str, int]]:
+        """Do what a `swap` within the block needs of *database*, and that nobody else sees yet.
+
+        Gives the numbers of rows that it counted on the way, by table; *tables* are finished.
+
+        Raises:
+            SinkError: a table cannot be published.
         """
         ...
 

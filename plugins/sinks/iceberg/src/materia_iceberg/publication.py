@@ -8,7 +8,8 @@ old snapshots, for readers that need a consistent state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from materia_iceberg.settings import Settings
 
 if TYPE_CHECKING:
     from materia_iceberg.catalog.client import Change
-    from materia_iceberg.tables.prepared import Prepared
+    from materia_iceberg.tables.prepared import Prepared, Ready, Tables
 
 TRIES = 3  # attempts: each time, others changed tables but published nothing
 
@@ -42,6 +43,7 @@ class Publication:
         self._catalog = catalog
         self._settings = settings
         self._patience = patience
+        self._ready: Ready | None = None
         self._table = TableName.of(NAME, settings.prefix)
         self.name = NAME
         self.where = f"the table {self._table} of {catalog.where}"
@@ -56,23 +58,41 @@ class Publication:
             return None, _version(state)
         return replace(found.pointer, begun=_unfinished(state)), _version(state)
 
+    @contextmanager
+    def prepared(
+        self, database: Path, *, run: str, tables: Sequence[str]
+    ) -> Iterator[Mapping[str, int]]:
+        """Export the tables that changed, for a `swap` within the block; their rows by table."""
+        from materia_iceberg.tables.export import scratch
+
+        with scratch(database) as folder:
+            state = self._catalog.load(self._table)
+            # That run may still be committing: a new snapshot of every table stops it.
+            anew = _unfinished(state) not in {None, run}
+            self._ready = self._tables().ready(database, folder, tables, state, anew=anew)
+            try:
+                yield self._ready.rows
+            finally:
+                self._ready = None
+
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
         """Publish the tables of *database* if the version of `read` is still *expected*."""
-        # Importing pyiceberg takes half a second.
-        from materia_iceberg.tables.prepared import Tables
-
-        begun = unfinished = False
-        for _ in range(TRIES):
-            state = self._catalog.load(self._table)
+        finished = [table.name for table in new.tables]
+        ready = self._ready
+        if ready is None:
+            with self.prepared(database, run=new.run, tables=finished):
+                return self.swap(new, database, expected=expected)
+        tables = self._tables()
+        anew = _unfinished(ready.publication) not in {None, new.run}
+        for attempt in range(TRIES):
+            state = self._catalog.load(self._table) if attempt else ready.publication
             if _is_published(state, new.run):
                 return True
-            if _version(state) != expected and not (begun and _run(state) == new.run):
+            if _version(state) != expected and not (attempt and _run(state) == new.run):
                 return False
-            if not begun:
-                # That run may still be committing: a new snapshot of every table stops it.
-                begun, unfinished = True, _unfinished(state) not in {None, new.run}
-            tables = Tables(self._catalog, self._settings, self._keeping, self._patience)
-            with tables.prepared(new, database, state, all_anew=unfinished) as prepared:
+            if attempt:
+                ready = tables.ready(database, ready.folder, finished, state, anew=anew)
+            with tables.prepared(ready, new, database) as prepared:
                 try:
                     if self._catalog.commits_several:
                         self._commit_at_once(prepared)
@@ -92,6 +112,12 @@ class Publication:
         state = self._catalog.load(self._table)
         runs = published_runs(state) if state else {}
         return {run: f"{NAME} {snapshot}" for run, snapshot in runs.items()}
+
+    def _tables(self) -> Tables:
+        # DuckDB is needed only here, and not by a run that finds nothing new.
+        from materia_iceberg.tables.prepared import Tables
+
+        return Tables(self._catalog, self._settings, self._keeping, self._patience)
 
     def _commit_at_once(self, prepared: Prepared) -> None:
         # `publication.run` last: if the catalog fails half way, it still names the old state.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from materia_store.bucket.objects import Objects
@@ -25,6 +27,12 @@ class PublishedObject:
         if found is None:
             return None, None
         return decode(found.content, self.where), found.etag
+
+    def prepared(
+        self, database: Path, *, run: str, tables: Sequence[str]
+    ) -> AbstractContextManager[Mapping[str, int]]:
+        """Nothing: an object needs no preparation."""
+        return nullcontext({})
 
     def swap(self, new: Pointer, database: Path, *, expected: str | None) -> bool:
         """Write *new* with If-Match: it fails if another run has published."""

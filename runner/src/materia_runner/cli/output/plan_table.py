@@ -142,8 +142,8 @@ def _stages(placement: Placement) -> str:
 def _stage(stage: Stage) -> str:
     length = duration_text(stage.requirements.expected)
     if stage.minutes_configured:
-        return f"{stage.name} {length} (materia.toml)"
-    return f"{stage.name} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
+        return f"{stage.label} {length} (materia.toml)"
+    return f"{stage.label} {length} ({'earlier runs' if stage.minutes_learnt else 'default'})"
 
 
 def _table(placement: Placement) -> str:
@@ -171,7 +171,7 @@ def _alike(quote: Quote) -> tuple[object, ...]:
 
 def _row(placement: Placement, quote: Quote, *, mark: str, more: int) -> tuple[str, ...]:
     offer = quote.offer
-    added = placement.arrival.added(offer) if placement.arrival else None
+    added = placement.added(offer)
     retires = f", until {offer.retires_on}" if offer.retires_on else ""
     return (
         mark,

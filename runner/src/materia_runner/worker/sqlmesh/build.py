@@ -55,7 +55,7 @@ class TransformRequest:
             changed definition are built all the same.
         progress: Callback after each model: its name, the number of models done, and of all. With
             zero of zero it names a step that begins.
-        recordings: Folder of this user for recorded builds; None to leave everything to SQLMesh.
+        recordings: Folder of this user for recorded builds; None to keep none.
         state: Schema of SQLMesh's state; tables of the models are in schemas that begin with it.
         taken: Tables that another pipeline publishes in this database.
     """
@@ -69,10 +69,9 @@ class TransformRequest:
     taken: frozenset[str] = frozenset()
 
     @property
-    def recorded_in(self) -> Path | None:
-        """The folder of recorded builds, for a database with one pipeline and one source."""
-        alone = self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
-        return self.recordings if alone else None
+    def may_be_recorded(self) -> bool:
+        """Whether the database has one pipeline, and one source with models."""
+        return self.state == STATE and not self.taken and not isinstance(self.affected, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +118,15 @@ def transform(request: TransformRequest) -> TransformReport:
 
 def _replayed(request: TransformRequest) -> TransformReport | None:
     """The report of a build without SQLMesh, when the last one of this database was recorded."""
-    from materia_runner.worker.sqlmesh.passed_tests import SKIPPED, fingerprint_of_tests
     from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.recorded.replay_build import replay
 
-    if (folder := request.recorded_in) is None:
+    if not request.may_be_recorded:
         return None
     done = replay(
         request.database,
-        folder,
-        fingerprint_of_tests(request.projects),
+        request.recordings,
+        request.projects,
         all_days(request.affected),
         request.progress,
     )
@@ -139,30 +137,35 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
         models=done.models,
         audits=done.audits,
         tests=0,
-        skipped=SKIPPED,
+        skipped=done.skipped,
         warnings=done.warnings,
         made_in={name: request.projects[place] for name, place in done.made_in.items()},
     )
 
 
 def _recorded(
-    context: Context, request: TransformRequest, fingerprint: str, made_in: Mapping[str, Path]
+    context: Context,
+    request: TransformRequest,
+    fingerprint: str,
+    made_in: Mapping[str, Path],
+    as_made: Mapping[str, str],
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
     from materia_runner.worker.sqlmesh.recorded.record_build import record
-    from materia_runner.worker.sqlmesh.recorded.recorded_build import path_of
-    from materia_runner.worker.sqlmesh.recorded.replay_build import note_ended
+    from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, path_of
 
     # A file that was edited meanwhile may have been read before or after that.
-    folder = request.recorded_in
-    if folder is None or fingerprint_of_tests(request.projects) != fingerprint:
+    if not request.may_be_recorded or fingerprint_of_tests(request.projects) != fingerprint:
         return None
     fetchall = context.engine_adapter.fetchall
     note_ended(fetchall, context.engine_adapter.execute)
-    path = path_of(folder, fingerprint, fetchall)
+    if (folder := request.recordings) is None:
+        return None
+    path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
-    build = record(context, path, places)
+    build = record(context, places, as_made)
     return None if build is None else (path, build)
 
 
@@ -170,7 +173,11 @@ def _transform(request: TransformRequest) -> TransformReport:
     from sqlmesh.utils.errors import SQLMeshError
 
     from materia_runner.worker.sqlmesh.catalog_names import detach_from_catalog
-    from materia_runner.worker.sqlmesh.check_models import check_models, finished_tables
+    from materia_runner.worker.sqlmesh.check_models import (
+        check_models,
+        check_starts,
+        finished_tables,
+    )
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
         SKIPPED,
@@ -196,6 +203,7 @@ def _transform(request: TransformRequest) -> TransformReport:
         try:
             with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
                 check_models(context, request.projects, taken=request.taken)
+                check_starts(context, request.affected)
                 if not skip:
                     request.progress("run the unit tests", 0, 0)
                 tests = 0 if skip else _test(context)
@@ -205,11 +213,11 @@ def _transform(request: TransformRequest) -> TransformReport:
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
-                detach_from_catalog(context)
+                as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
                 request.progress("record the build", 0, 0)
-                recorded = _recorded(context, request, fingerprint, made_in)
+                recorded = _recorded(context, request, fingerprint, made_in, as_made)
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
 
-def detach_from_catalog(context: Context) -> None:
-    """Remove the catalog from the names in the database's views.
+def detach_from_catalog(context: Context) -> dict[str, str]:
+    """Remove the catalog from the names in the database's views; returns the SQL of these.
 
     SQLMesh writes the catalog into every view. DuckDB names the catalog after the file, so the
     views would break in a file of another name; without the catalog they work in any file.
@@ -26,6 +26,7 @@ def detach_from_catalog(context: Context) -> None:
         f"AND database_name = current_database() AND contains(sql, {literal(CATALOG)})"
     )
     comments = _column_comments(context)
+    made = {}
     for schema, view, sql, comment in views:
         statement = parse_one(sql, dialect="duckdb")
         qualified = [table for table in statement.find_all(exp.Table) if table.catalog]
@@ -36,12 +37,14 @@ def detach_from_catalog(context: Context) -> None:
         statement.set(arg_key="replace", value=True)
         name = exp.table_(view, db=schema, quoted=True)
         columns = comments.get((schema, view), {})
+        made[f"{schema}.{view}"] = statement.sql("duckdb")
         adapter.execute(statement)
         if comment:
             adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
         for column, text in columns.items():
             column_name = exp.column(column, table=view, db=schema, quoted=True)
             adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
+    return made
 
 
 def _column_comments(context: Context) -> dict[tuple[str, str], dict[str, str]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from materia.errors import StageError
+
+from materia_runner.worker.sqlmesh.reach import Affected, reached
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -22,6 +25,31 @@ def check_models(context: Context, projects: Sequence[Path], *, taken: frozenset
     _check_taken(context, taken)
     _check_columns(context)
     _check_seeds(context, projects)
+
+
+def check_starts(context: Context, affected: Affected) -> None:
+    """Refuse releases from before the first day of an incremental model that names none.
+
+    SQLMesh builds no such day, so their rows would be missing without a word. A model with a
+    `start` of its own leaves them out on purpose.
+
+    Raises:
+        StageError: there is one; the message names the models, the day, and what to write.
+    """
+    from materia_sqlmesh.model_start import START
+
+    first: dict[str, date] = {}
+    for days, names in reached(context, affected):
+        for model in (context.models[name] for name in names):
+            if model.kind.is_incremental_by_time_range and model.start == START.isoformat():
+                first[model.name] = min([*days, first.get(model.name, START)])
+    if early := [
+        f"{name}: it begins on {START}, and would lack the rows of {day}; write "
+        f"start '{day}' into its MODEL (...), or another day to leave older rows out"
+        for name, day in sorted(first.items())
+        if day < START
+    ]:
+        raise StageError("\n".join(early))
 
 
 def finished_tables(context: Context) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from pathlib import Path
 # Folders at the top of a project that do not belong to the models: SQLMesh leaves the first two
 # there, and the third has queries for `materia report`.
 BESIDE_MODELS = frozenset({".cache", "logs", "report"})
+# What SQLMesh ran for these files, at the top of a project; it defines nothing.
+RECORDED_BUILD = "recorded_build.json.gz"
 COMPILED = "__pycache__"
 SUFFIXES = frozenset({".csv", ".py", ".sql", ".yaml", ".yml"})
 

@@ -1,9 +1,8 @@
-"""JSON bodies, pages and label selectors of the emulated Hetzner Cloud."""
+"""JSON bodies and pages of the emulated Hetzner Cloud."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,11 @@ from materia_hetzner.emulator.catalog import (
     Price,
     ServerType,
 )
-from materia_hetzner.emulator.formats import stamp
+from materia_hetzner.emulator.formats import selects, stamp
 
 if TYPE_CHECKING:
     from materia_hetzner.emulator.project import HetznerProject
-    from materia_hetzner.emulator.things import Address, Key, Server, Volume
+    from materia_hetzner.emulator.things import Address, Firewall, Key, Server, Volume
 
 # For keys and values; a key may have a DNS prefix.
 LABEL_PATTERN = re.compile(
@@ -49,33 +48,6 @@ def page(key: str, bodies: list[Any], request: Request) -> Answer:
     }
     shown = bodies[(number - 1) * size : number * size]
     return Answer(body={key: shown, "meta": {"pagination": pagination}})
-
-
-def selects(selector: str, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector holds: `a`, `!a`, `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin ()`.
-
-    A comma means `and`.
-    """
-    for part in re.split(r",(?![^(]*\))", selector):
-        term = part.strip()
-        if not term:
-            continue
-        if found := re.fullmatch(r"(\S+) +(in|notin) +\((.*)\)", term):
-            among = labels.get(found[1]) in [value.strip() for value in found[3].split(",")]
-            holds = among == (found[2] == "in")
-        elif "!=" in term:
-            key, value = term.split("!=")
-            holds = labels.get(key) != value
-        elif "=" in term:
-            key, value = re.split("==?", term)
-            holds = labels.get(key) == value
-        elif term.startswith("!"):
-            holds = term[1:] not in labels
-        else:
-            holds = term in labels
-        if not holds:
-            return False
-    return True
 
 
 def _money(net: Decimal) -> dict[str, str]:
@@ -224,12 +196,37 @@ def volume_body(volume: Volume) -> dict[str, Any]:
         "size": volume.size_gb,
         "server": volume.server,
         "status": "available",
-        "format": "ext4",
+        "format": volume.format,
         "linux_device": f"/dev/disk/by-id/scsi-0HC_Volume_{volume.id}",
         "labels": volume.labels,
         "created": stamp(volume.created),
         "location": location_body(volume.location),
-        "protection": {"delete": False},
+        "protection": {"delete": volume.protected},
+    }
+
+
+def firewall_body(firewall: Firewall, cloud: HetznerProject) -> dict[str, Any]:
+    """A firewall, with the servers that it applies to."""
+
+    def target(given: int | str) -> dict[str, Any]:
+        if isinstance(given, int):
+            return {"type": "server", "server": {"id": given}}
+        servers = [each.id for each in cloud.servers.values() if selects(given, each.labels)]
+        return {
+            "type": "label_selector",
+            "label_selector": {"selector": given},
+            "applied_to_resources": [
+                {"type": "server", "server": {"id": number}} for number in servers
+            ],
+        }
+
+    return {
+        "id": firewall.id,
+        "name": firewall.name,
+        "labels": firewall.labels,
+        "created": stamp(firewall.created),
+        "rules": firewall.rules,
+        "applied_to": [target(given) for given in firewall.targets],
     }
 
 
@@ -255,7 +252,11 @@ def server_body(server: Server, cloud: HetznerProject, now: datetime) -> dict[st
             },
             "ipv6": ipv6 and {"id": ipv6.id, "ip": ipv6.ip, "blocked": False, "dns_ptr": []},
             "floating_ips": [],
-            "firewalls": [],
+            "firewalls": [
+                {"id": each.id, "status": "applied"}
+                for each in cloud.firewalls.values()
+                if each.applies(server)
+            ],
         },
         "private_net": [],
         "volumes": [each.id for each in cloud.volumes.values() if each.server == server.id],
@@ -264,7 +265,7 @@ def server_body(server: Server, cloud: HetznerProject, now: datetime) -> dict[st
         "iso": None,
         "rescue_enabled": False,
         "locked": False,
-        "protection": {"delete": False, "rebuild": False},
+        "protection": {"delete": server.protected, "rebuild": server.protected},
         "backup_window": None,
         "included_traffic": server.type.prices[server.location].included_traffic,
         "ingoing_traffic": 0,

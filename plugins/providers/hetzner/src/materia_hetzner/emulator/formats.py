@@ -1,9 +1,11 @@
-"""Timestamps, key fingerprints and images in the format of Hetzner's API."""
+"""Timestamps, key fingerprints, images and label selectors in the format of Hetzner's API."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -47,3 +49,30 @@ def image_body(number: int, image: tuple[str, str, str, str], architecture: str)
         "deleted": None,
         "labels": {},
     }
+
+
+def selects(selector: str, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector holds: `a`, `!a`, `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin ()`.
+
+    A comma means `and`.
+    """
+    for part in re.split(r",(?![^(]*\))", selector):
+        term = part.strip()
+        if not term:
+            continue
+        if found := re.fullmatch(r"(\S+) +(in|notin) +\((.*)\)", term):
+            among = labels.get(found[1]) in [value.strip() for value in found[3].split(",")]
+            holds = among == (found[2] == "in")
+        elif "!=" in term:
+            key, value = term.split("!=")
+            holds = labels.get(key) != value
+        elif "=" in term:
+            key, value = re.split("==?", term)
+            holds = labels.get(key) == value
+        elif term.startswith("!"):
+            holds = term[1:] not in labels
+        else:
+            holds = term in labels
+        if not holds:
+            return False
+    return True

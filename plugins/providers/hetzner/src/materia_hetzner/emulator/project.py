@@ -21,7 +21,7 @@ from materia_hetzner.emulator.catalog import (
     VOLUME_GB_MONTHLY,
 )
 from materia_hetzner.emulator.formats import fingerprint_of, image_body
-from materia_hetzner.emulator.things import Action, Address, Key, Server, Volume
+from materia_hetzner.emulator.things import Action, Address, Firewall, Key, Server, Volume
 
 HOURS_A_MONTH = Decimal(730)
 
@@ -49,6 +49,7 @@ class HetznerProject(Service):
         self.keys: dict[int, Key] = {}
         self.addresses: dict[int, Address] = {}
         self.volumes: dict[int, Volume] = {}
+        self.firewalls: dict[int, Firewall] = {}
         self.actions: dict[int, Action] = {}
         self.images = [
             image_body(number, image, architecture)
@@ -73,6 +74,8 @@ class HetznerProject(Service):
             for volume in self.volumes.values():
                 if volume.server == server.id:
                     volume.server = None
+            for firewall in self.firewalls.values():
+                firewall.targets = [each for each in firewall.targets if each != server.id]
 
     def add_volume(self, server: Server | None, *, foreign: bool = False) -> Volume:
         """Add a volume of 10 GB, attached to *server* or to nothing."""
@@ -85,7 +88,13 @@ class HetznerProject(Service):
             server=server.id if server else None,
             labels=dict(server.labels) if server else {},
         )
+        self._bill_volume(volume, foreign=foreign)
+        return volume
+
+    def _bill_volume(self, volume: Volume, *, foreign: bool = False) -> None:
+        """Keep the volume, and bill its size from now on."""
         self.volumes[volume.id] = volume
+        server = self.servers.get(volume.server or 0)
         hourly = VOLUME_GB_MONTHLY * volume.size_gb / HOURS_A_MONTH
         self.meter.start(
             Metered(
@@ -94,11 +103,10 @@ class HetznerProject(Service):
                 name=server.name if server else volume.name,
                 region=volume.location,
                 hourly=Money(hourly, self.currency),
-                started_at=volume.created,
+                started_at=self.now(),
                 foreign=foreign,
             )
         )
-        return volume
 
     def add_foreign(self) -> None:
         """Add foreign servers and their resources, with names and labels close to materia's."""
@@ -252,10 +260,23 @@ class HetznerProject(Service):
     def _act(
         self, command: str, server: Server, ends_at: datetime | None, failure: str | None = None
     ) -> dict[str, Any]:
+        return self._action(command, (("server", server.id),), ends_at, failure)
+
+    def _done(self, command: str, *resources: tuple[str, int]) -> dict[str, Any]:
+        """An action that takes no time."""
+        return self._action(command, resources, self.now())
+
+    def _action(
+        self,
+        command: str,
+        resources: tuple[tuple[str, int], ...],
+        ends_at: datetime | None,
+        failure: str | None = None,
+    ) -> dict[str, Any]:
         action = Action(
             id=self.number() + 1_000_000,
             command=command,
-            server=server.id,
+            resources=resources,
             started=self.now(),
             ends_at=ends_at,
             error=failure,

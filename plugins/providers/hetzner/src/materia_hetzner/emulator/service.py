@@ -1,4 +1,4 @@
-"""HTTP API of the emulated Hetzner Cloud: servers, SSH keys, IPs, volumes, actions, prices.
+"""HTTP API of the emulated Hetzner Cloud: servers, SSH keys, IPs, actions, prices.
 
 API v1 as of 2026-08. Follows the published API reference (docs.hetzner.cloud) and its changelog: no
 `datacenter` any more, availability under `server_types[].locations[]`. A server is billed from its
@@ -15,27 +15,23 @@ from typing import Any, ClassVar
 from materia_testing.emulation.exchange import Answer, BadBody, Refusal, Request, route
 
 from materia_hetzner.emulator.bodies import (
-    LABEL_PATTERN,
     address_body,
     key_body,
-    location_body,
     page,
-    pricing_body,
-    selects,
     server_body,
-    type_body,
-    volume_body,
 )
-from materia_hetzner.emulator.catalog import LOCATIONS, SERVER_TYPES, ServerType
+from materia_hetzner.emulator.catalog import SERVER_TYPES, ServerType
 from materia_hetzner.emulator.errors import ERRORS, refusal
+from materia_hetzner.emulator.firewalls import Firewalls
 from materia_hetzner.emulator.formats import fingerprint_of
-from materia_hetzner.emulator.project import HetznerProject
+from materia_hetzner.emulator.places import Places
 from materia_hetzner.emulator.things import Key, Server
+from materia_hetzner.emulator.volumes import Volumes
 
 USER_DATA_LIMIT = 32 * 1024
 
 
-class Hetzner(HetznerProject):
+class Hetzner(Places, Firewalls, Volumes):
     """The API, with one project and its token."""
 
     create_call = ("POST", "/v1/servers")
@@ -86,48 +82,6 @@ class Hetzner(HetznerProject):
         """As it was sent."""
         return self.servers[int(identity)].user_data
 
-    # Prices and places ---------------------------------------------------------------------
-
-    @route("GET", "/v1/server_types")
-    def list_types(self, request: Request) -> Answer:
-        """Types with prices and availability by location."""
-        names = request.all("name")
-        bodies = [
-            type_body(each, self.behaviour.sold_out)
-            for each in SERVER_TYPES
-            if not names or each.name in names
-        ]
-        return page("server_types", bodies, request)
-
-    @route("GET", "/v1/pricing")
-    def pricing(self, request: Request) -> Answer:
-        """Prices of everything else."""
-        return Answer(body={"pricing": pricing_body(self.currency)})
-
-    @route("GET", "/v1/locations")
-    def list_locations(self, request: Request) -> Answer:
-        """The locations that have servers."""
-        names = request.all("name")
-        bodies = [location_body(name) for name, *_ in LOCATIONS if not names or name in names]
-        return page("locations", bodies, request)
-
-    @route("GET", "/v1/datacenters")
-    def list_datacenters(self, request: Request) -> Answer:
-        """Removed on 2026-10-01."""
-        return self.errors["removed"]
-
-    @route("GET", "/v1/images")
-    def list_images(self, request: Request) -> Answer:
-        """System images; each name has one for each architecture."""
-        names, architectures = request.all("name"), request.all("architecture")
-        found = [
-            body
-            for body in self.images
-            if (not names or body["name"] in names)
-            and (not architectures or body["architecture"] in architectures)
-        ]
-        return page("images", found, request)
-
     # SSH keys ------------------------------------------------------------------------------
 
     @route("GET", "/v1/ssh_keys")
@@ -146,12 +100,10 @@ class Hetzner(HetznerProject):
         """Name and key are unique in a project."""
         name, public_key = request.field("name", str), request.field("public_key", str)
         fingerprint = fingerprint_of(public_key)
-        for key in self.keys.values():
-            if key.name == name:
-                return refusal(409, "uniqueness_error", "SSH key name is already used")
-            if key.fingerprint == fingerprint:
-                message = "SSH key with the same fingerprint already exists"
-                return refusal(409, "uniqueness_error", message)
+        self._check_name(self.keys, name, "SSH key")
+        if any(key.fingerprint == fingerprint for key in self.keys.values()):
+            message = "SSH key with the same fingerprint already exists"
+            return refusal(409, "uniqueness_error", message)
         key = self._add_key(name, public_key, fingerprint, self._labels(request))
         return Answer(status=201, body={"ssh_key": key_body(key)})
 
@@ -159,6 +111,11 @@ class Hetzner(HetznerProject):
     def get_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """One key."""
         return Answer(body={"ssh_key": key_body(self._find(self.keys, id))})
+
+    @route("PUT", "/v1/ssh_keys/{id}")
+    def update_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Change the name or the labels."""
+        return Answer(body={"ssh_key": key_body(self._update(self.keys, id, request, "SSH key"))})
 
     @route("DELETE", "/v1/ssh_keys/{id}")
     def delete_key(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
@@ -184,10 +141,8 @@ class Hetzner(HetznerProject):
     def create_server(self, request: Request) -> Answer:
         """Check the request as the API reference says, place the server, and bill it at once."""
         name, labels = request.field("name", str), self._labels(request)
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", name):
-            raise BadBody("name", "must be a valid hostname")
-        if any(server.name == name for server in self.servers.values()):
-            return self.errors["name_taken"]
+        _check_hostname(name)
+        self._check_name(self.servers, name, "server")
         user_data = request.json.get("user_data") or ""
         if len(user_data.encode()) > USER_DATA_LIMIT:
             raise BadBody("user_data", "must not be longer than 32768 bytes")
@@ -196,6 +151,7 @@ class Hetzner(HetznerProject):
         if location not in kind.prices:
             return refusal(422, "invalid_input", "unsupported location for server type")
         image = self._image(request, kind)
+        firewalls = self._given_firewalls(request)
         keys = tuple(self._key(given).public_key for given in request.json.get("ssh_keys") or ())
         if kind.withdrawn:
             return refusal(422, "invalid_input", "server type is deprecated")
@@ -215,6 +171,8 @@ class Hetzner(HetznerProject):
             boots=not (self.behaviour.never_boots or self.behaviour.boot_fails),
         )
         self._place(server, request.json.get("public_net") or {})
+        for firewall in firewalls:
+            firewall.targets.append(server.id)
         failure = "action_failed" if self.behaviour.boot_fails else None
         ends_at = None if self.behaviour.never_boots else server.created + server.boot
         return Answer(
@@ -235,10 +193,32 @@ class Hetzner(HetznerProject):
             return self.errors["not_found"]
         return Answer(body={"server": server_body(server, self, self.now())})
 
+    @route("PUT", "/v1/servers/{id}")
+    def update_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Change the name or the labels."""
+        if isinstance(name := request.json.get("name"), str):
+            _check_hostname(name)
+        server = self._update(self.servers, id, request, "server")
+        return Answer(body={"server": server_body(server, self, self.now())})
+
+    @route("POST", "/v1/servers/{id}/actions/change_protection")
+    def protect_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Against a delete and a rebuild, which the API couples."""
+        server = self._find(self.servers, id)
+        wanted = {request.json.get(key, server.protected) for key in ("delete", "rebuild")}
+        if len(wanted) > 1:
+            raise BadBody("rebuild", "must have the value of delete")
+        server.protected = bool(wanted.pop())
+        return Answer(
+            status=201, body={"action": self._act("change_protection", server, self.now())}
+        )
+
     @route("DELETE", "/v1/servers/{id}")
     def delete_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Delete a server with its implicit addresses; its volumes stay."""
         server = self._find(self.servers, id)
+        if server.protected:
+            return self.errors["protected"]
         now = self.now()
         if self.behaviour.never_deletes:
             return Answer(body={"action": self._act("delete_server", server, None)})
@@ -262,7 +242,7 @@ class Hetzner(HetznerProject):
         bodies = [each.body(self.now()) for each in self.actions.values() if str(each.id) in ids]
         return page("actions", bodies, request)
 
-    # Addresses and volumes -----------------------------------------------------------------
+    # Addresses -----------------------------------------------------------------------------
 
     @route("GET", "/v1/primary_ips")
     def list_addresses(self, request: Request) -> Answer:
@@ -283,11 +263,8 @@ class Hetzner(HetznerProject):
     @route("PUT", "/v1/primary_ips/{id}")
     def update_address(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Change the name, the labels, or whether the address is deleted with its server."""
-        address = self._find(self.addresses, id)
-        if "labels" in request.json:
-            address.labels = self._labels(request)
+        address = self._update(self.addresses, id, request, "Primary IP")
         address.auto_delete = request.json.get("auto_delete", address.auto_delete)
-        address.name = request.json.get("name", address.name)
         return Answer(body={"primary_ip": address_body(address)})
 
     @route("DELETE", "/v1/primary_ips/{id}")
@@ -299,43 +276,7 @@ class Hetzner(HetznerProject):
         self._drop_address(address, self.now())
         return Answer(status=204)
 
-    @route("GET", "/v1/volumes")
-    def list_volumes(self, request: Request) -> Answer:
-        """By name or label."""
-        bodies = [volume_body(volume) for volume in self._named(self.volumes, request)]
-        return page("volumes", bodies, request)
-
-    @route("DELETE", "/v1/volumes/{id}")
-    def delete_volume(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
-        """Refused while a server uses it."""
-        volume = self._find(self.volumes, id)
-        if volume.server is not None:
-            return refusal(423, "locked", "volume is attached to a server")
-        del self.volumes[volume.id]
-        self.meter.stop("volume", id, self.now())
-        return Answer(status=204)
-
     # Reading a request ---------------------------------------------------------------------
-
-    def _find(self, things: Mapping[int, Any], identity: str) -> Any:
-        if not identity.isdecimal() or int(identity) not in things:
-            raise Refusal(self.errors["not_found"])
-        return things[int(identity)]
-
-    def _named(self, things: Mapping[int, Any], request: Request) -> list[Any]:
-        names, selector = request.all("name"), request.first("label_selector")
-        return [
-            thing
-            for thing in things.values()
-            if (not names or thing.name in names) and selects(selector, thing.labels)
-        ]
-
-    def _labels(self, request: Request) -> dict[str, str]:
-        labels = request.json.get("labels") or {}
-        for key, value in labels.items():
-            if not LABEL_PATTERN.fullmatch(key) or (value and not LABEL_PATTERN.fullmatch(value)):
-                raise BadBody("labels", f"label {key}={value} is not correctly formatted")
-        return dict(labels)
 
     def _type(self, request: Request) -> ServerType:
         wanted = str(request.json.get("server_type"))
@@ -359,3 +300,8 @@ class Hetzner(HetznerProject):
             if str(given) in (key.name, str(key.id)):
                 return key
         raise Refusal(refusal(404, "not_found", f"SSH key '{given}' not found"))
+
+
+def _check_hostname(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", name):
+        raise BadBody("name", "must be a valid hostname")

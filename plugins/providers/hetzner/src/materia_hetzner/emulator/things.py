@@ -1,4 +1,4 @@
-"""Resources of the emulated Hetzner Cloud: servers, SSH keys, primary IPs, volumes, actions."""
+"""Resources of the emulated Hetzner Cloud: servers, keys, IPs, volumes, firewalls, actions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from materia_hetzner.emulator.catalog import ServerType
-from materia_hetzner.emulator.formats import stamp
+from materia_hetzner.emulator.formats import selects, stamp
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class Server:
     ipv4: int | None = None
     ipv6: int | None = None
     host: str | None = None
+    protected: bool = False
 
     def status(self, now: datetime) -> str:
         """The status that the API reports."""
@@ -78,6 +79,26 @@ class Volume:
     created: datetime
     server: int | None
     labels: dict[str, str] = field(default_factory=dict)
+    format: str | None = "ext4"
+    protected: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Firewall:
+    """A firewall; `targets` are ids of servers, and label selectors."""
+
+    id: int
+    name: str
+    labels: dict[str, str]
+    created: datetime
+    rules: list[dict[str, Any]]
+    targets: list[int | str] = field(default_factory=list)
+
+    def applies(self, server: Server) -> bool:
+        """Whether it applies to the server, by its id or by its labels."""
+        return server.id in self.targets or any(
+            selects(target, server.labels) for target in self.targets if isinstance(target, str)
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +107,7 @@ class Action:
 
     id: int
     command: str
-    server: int
+    resources: tuple[tuple[str, int], ...]
     started: datetime
     ends_at: datetime | None
     error: str | None = None
@@ -102,6 +123,6 @@ class Action:
             "progress": 100 if over else 0,
             "started": stamp(self.started),
             "finished": stamp(self.ends_at) if over and self.ends_at else None,
-            "resources": [{"id": self.server, "type": "server"}],
+            "resources": [{"id": number, "type": kind} for kind, number in self.resources],
             "error": {"code": self.error, "message": "Action failed"} if failed else None,
         }

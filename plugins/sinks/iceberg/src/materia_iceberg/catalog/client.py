@@ -6,13 +6,14 @@ reading the published state needs no import but httpx.
 
 from __future__ import annotations
 
+import json
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from materia.errors import MateriaError
 from materia_store.object_store import Patience, Waiting
 
 from materia_iceberg.catalog.errors import (
@@ -20,9 +21,10 @@ from materia_iceberg.catalog.errors import (
     UnclearError,
     answered,
     not_iceberg,
+    too_long,
     unanswered,
 )
-from materia_iceberg.catalog.table_state import TableName, TableState
+from materia_iceberg.catalog.table_state import TableName, TableState, check_metadata
 from materia_iceberg.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 DELEGATION = {"X-Iceberg-Access-Delegation": "vended-credentials"}
 SEVERAL = "POST /v1/{prefix}/transactions/commit"
+LONGEST = 64_000_000  # bytes of an answer; the metadata of a table has some 100,000
 Change = Mapping[str, Any]  # of one table: `identifier`, `requirements` and `updates`
 
 
@@ -58,6 +61,18 @@ class Catalog:
         params = {"snapshots": "refs" if heads else "all"}
         answer = self._ask("GET", path, doing=doing, params=params, fine={HTTPStatus.NOT_FOUND})
         return None if answer is None else self._table(name, answer, doing)
+
+    def tables(self, namespace: str) -> frozenset[str] | None:
+        """The names of all tables of a namespace; None if there is no such namespace."""
+        doing = f"list the tables of {namespace}"
+        path = f"/namespaces/{quote(namespace, safe='')}/tables"
+        answer = self._ask("GET", path, doing=doing, fine={HTTPStatus.NOT_FOUND})
+        if answer is None:
+            return None
+        try:
+            return frozenset(str(one["name"]) for one in answer["identifiers"])
+        except (LookupError, TypeError):
+            raise not_iceberg(catalog=self.where, doing=doing) from None
 
     def create_namespace(self, namespace: str) -> None:
         """Create a namespace, unless it exists."""
@@ -140,13 +155,14 @@ class Catalog:
 
     def _table(self, name: TableName, answer: Any, doing: str) -> TableState:
         try:
-            metadata, config = answer["metadata"], dict(answer.get("config") or {})
+            metadata = answer["metadata"]
+            check_metadata(metadata)
+            config = {**(answer.get("config") or {}), **_of_storage(answer, metadata["location"])}
             state = TableState(
                 name=name,
                 metadata=metadata,
-                config=config | _of_storage(answer, str(metadata["location"])),
+                config={str(key): str(value) for key, value in config.items()},
             )
-            state.line(state.head)
         except (LookupError, TypeError, ValueError, AttributeError):
             raise not_iceberg(catalog=self.where, doing=doing) from None
         return state
@@ -176,29 +192,45 @@ class Catalog:
 
         url = f"{self._base() if prefixed else f'{self.where}/v1'}{path}"
         try:
-            answer = self._http().request(method, url, **options)
-        except httpx.HTTPError as error:
+            with self._http().stream(method, url, **options) as answer:
+                content = self._content(answer)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise unanswered(error, catalog=self.where, doing=doing, token=self._token) from None
         self._answered = self._answered or answer.status_code not in PASSING
         if answer.status_code in (fine or ()):
             return None
+        if content is None:
+            raise too_long(catalog=self.where, doing=doing, longest=LONGEST)
         if not answer.is_success:
-            raise self._refused(answer, doing)
-        if answer.status_code == HTTPStatus.NO_CONTENT or not answer.content:
+            raise answered(
+                answer.status_code,
+                content.decode(errors="replace"),
+                catalog=self.where,
+                doing=doing,
+                token=self._token,
+            )
+        if answer.status_code == HTTPStatus.NO_CONTENT or not content:
             return None
         try:
-            return answer.json()
-        except ValueError:
+            return json.loads(content)
+        except (ValueError, RecursionError):
             raise not_iceberg(catalog=self.where, doing=doing) from None
 
-    def _refused(self, answer: httpx.Response, doing: str) -> MateriaError:
-        return answered(
-            answer.status_code,
-            answer.text,
-            catalog=self.where,
-            doing=doing,
-            token=self._token,
-        )
+    def _content(self, answer: httpx.Response) -> bytes | None:
+        """The body of an answer; None if it is too long.
+
+        Raises:
+            TimeoutError: it comes too slowly; the time-out of httpx begins anew with each byte.
+        """
+        until = time.monotonic() + self._patience.request.total_seconds()
+        content = bytearray()
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > LONGEST:
+                return None
+            if time.monotonic() > until:
+                raise TimeoutError("the answer has no end")
+        return bytes(content)
 
     def _http(self) -> httpx.Client:
         if self._client is None:

@@ -68,6 +68,14 @@ def unanswered(error: Exception, *, catalog: str, doing: str, token: str) -> Unc
     )
 
 
+def too_long(*, catalog: str, doing: str, longest: int) -> SinkError:
+    """The error for an answer of more than *longest* bytes."""
+    return SinkError(
+        f"{catalog}: cannot {doing}: the answer has more than {longest // 1_000_000} MB; correct "
+        "sinks.iceberg.catalog, or drop the table if its metadata has grown that large"
+    )
+
+
 def not_iceberg(*, catalog: str, doing: str) -> ConfigError:
     """The error for an answer that does not follow the Iceberg REST specification."""
     return ConfigError(

@@ -36,6 +36,30 @@ class TableName:
         return f"{self.namespace}.{self.table}"
 
 
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Check the parts of "table metadata" that materia reads, since a catalog may send anything.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: a part is missing or of another type.
+    """
+    texts = [metadata["table-uuid"], metadata["location"]]
+    numbers = [metadata["last-column-id"], metadata.get("last-sequence-number") or 0]
+    numbers += [metadata.get("last-updated-ms") or 0, metadata.get("current-snapshot-id") or 0]
+    for ref in (metadata.get("refs") or {}).values():
+        numbers.append(ref["snapshot-id"])
+    for name, value in (metadata.get("properties") or {}).items():
+        texts += [name, value]
+    for one in metadata.get("snapshots") or ():
+        numbers += [one["snapshot-id"], one["timestamp-ms"], one.get("parent-snapshot-id") or 0]
+        texts.append(one.get("manifest-list") or "")
+        for name, value in (one.get("summary") or {}).items():
+            texts += [name, value]
+    if not all(isinstance(one, str) for one in texts) or not all(
+        type(one) is int for one in numbers
+    ):
+        raise TypeError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableState:
     """The state of a table when it was loaded.

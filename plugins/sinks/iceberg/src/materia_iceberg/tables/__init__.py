@@ -1,1 +1,1 @@
-"""Write Iceberg tables: export, upload, snapshot, cleanup; only this package needs pyiceberg."""
+"""Write Iceberg tables: compare, export, upload, snapshot, cleanup."""

@@ -9,21 +9,22 @@ deletes the files of a dropped table some time after the drop.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import unquote
-
-from pyiceberg.manifest import ManifestFile, read_manifest_list
 
 from materia_iceberg.catalog.client import Catalog
 from materia_iceberg.catalog.table_state import RUN, TableState
 from materia_iceberg.catalogued import Dropped
 from materia_iceberg.keeping import Keeping
-from materia_iceberg.tables.files import FilesIO, TableFiles
+from materia_iceberg.tables.files import TableFiles
+from materia_iceberg.tables.manifests import files_in, manifests_in
 
 UNIQUE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DATA = re.compile(rf"data/([^/]+)-{UNIQUE}\.parquet")
+# What a catalog writes beside them, such as 00001-7c2e...-.metadata.json.
+METADATA = re.compile(r"metadata/[^/]+\.metadata\.json(?:\.gz)?")
 MANIFEST = re.compile(rf"metadata/(?:{UNIQUE}-m\d+|snap-\d+-\d+-{UNIQUE})\.avro")
 READERS = 8
 
@@ -71,19 +72,21 @@ class Cleaning:
         files.delete([place for place in old.values() if place not in needed])
 
     def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
-        """Delete the remaining files of a dropped table, unless the drop is recent."""
-        limit = datetime.now(UTC) - self._keeping.young
-        if dropped.since < limit:
-            files.delete(
-                [
-                    place
-                    for place, found in files.listed(dropped.location).items()
-                    if found.modified < limit
-                ]
-            )
+        """Delete the remaining files of a dropped table, unless the drop is recent.
 
-    def _old_files(self, location: str, files: TableFiles) -> dict[str, str]:
-        """Addresses of files, by name, that materia named and that are not young."""
+        The catalog says where they are, so only names in the form of such files are deleted.
+        """
+        if dropped.since < datetime.now(UTC) - self._keeping.young:
+            forms = (DATA, MANIFEST, METADATA)
+            files.delete(list(self._old_files(dropped.location, files, forms).values()))
+
+    def _old_files(
+        self,
+        location: str,
+        files: TableFiles,
+        forms: Sequence[re.Pattern[str]] = (DATA, MANIFEST),
+    ) -> dict[str, str]:
+        """Addresses of files, by name, that have one of the *forms* and are not young."""
         limit = datetime.now(UTC) - self._keeping.young
         found = {
             place.removeprefix(f"{location}/"): place
@@ -93,7 +96,7 @@ class Cleaning:
         return {
             name: place
             for name, place in found.items()
-            if DATA.fullmatch(name) or MANIFEST.fullmatch(name)
+            if any(form.fullmatch(name) for form in forms)
         }
 
 
@@ -103,20 +106,13 @@ def reachable(state: TableState, files: TableFiles) -> set[str]:
     Raises:
         MateriaError: a manifest cannot be read; then no file may be deleted.
     """
-    output = FilesIO(files)
     lists = {str(one["manifest-list"]) for one in state.snapshots.values()}
-
-    def manifests(place: str) -> list[ManifestFile]:
-        return list(read_manifest_list(output.new_input(place)))
-
-    def data(manifest: ManifestFile) -> Iterable[str]:
-        entries = manifest.fetch_manifest_entry(output, discard_deleted=True)
-        return [entry.data_file.file_path for entry in entries]
-
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
-        found = {one.manifest_path: one for some in pool.map(manifests, lists) for one in some}
-        places = {place for some in pool.map(data, found.values()) for place in some}
-    return lists | found.keys() | places
+        listed = pool.map(lambda place: manifests_in(files.read(place)), lists)
+        manifests = {place for some in listed for place in some}
+        named = pool.map(lambda place: files_in(files.read(place)), manifests)
+        places = {place for some in named for place in some}
+    return lists | manifests | places
 
 
 def _gone(state: TableState, name: str) -> bool:

@@ -17,13 +17,14 @@ from materia.errors import SinkError
 from materia.kit.sql import LOCKED, literal
 from materia_store.publication import quoted
 
-from materia_iceberg.tables.columns import Column, field_ids, selected
+from materia_iceberg.tables.columns import Column, field_ids, selected, written
 from materia_iceberg.tables.statistics import Statistics, read_statistics
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from duckdb.sqltypes import DuckDBPyType
-    from pyiceberg.schema import Schema
+
+    from materia_iceberg.tables.schema import Schema
 
 RAW = "raw"
 FOLDER = "publish."  # prefix of the folder for exported files
@@ -103,21 +104,32 @@ class Export:
             columns.setdefault(table, {})[column] = comment
         return dict(tables), columns
 
-    def content(self, name: str, columns: Sequence[Column], description: str) -> str:
-        """A hash of a table's rows in any order, its columns and its descriptions.
+    def content(
+        self,
+        name: str,
+        columns: Sequence[Column],
+        description: str,
+        *,
+        of: Exported | None = None,
+    ) -> tuple[int, str]:
+        """The number of rows, and a hash of rows in any order, columns and descriptions.
 
-        It uses two sums of 64-bit hashes. Another version of DuckDB may hash differently: then
-        the sink writes the table again although it is the same.
+        It reads the table, or its exported file *of*, which is faster for a view: the hash is the
+        same. It uses two sums of 64-bit hashes. Another version of DuckDB may hash differently:
+        then the sink writes the table again although it is the same.
         """
         import duckdb
 
-        table = _sql(name)
+        rows = (
+            f"read_parquet({literal(str(of.path))})" if of else f"({selected(columns, _sql(name))})"
+        )
         row = self._connection.execute(
             "SELECT count(*), sum(found), sum(hash(found, 1)) "
-            f"FROM (SELECT hash(one) AS found FROM {table} AS one)"
+            f"FROM (SELECT hash(one) AS found FROM {rows} AS one)"
         ).fetchone()
+        found = list(map(str, row or (0,)))
         what = [duckdb.__version__, description, [[c.name, str(c.kind), c.doc] for c in columns]]
-        return hashlib.sha256(json.dumps([what, list(map(str, row or ()))]).encode()).hexdigest()
+        return int(found[0]), hashlib.sha256(json.dumps([what, found]).encode()).hexdigest()
 
     def write(self, name: str, columns: Sequence[Column], schema: Schema) -> Exported:
         """Export the rows of a table to a Parquet file.
@@ -125,7 +137,7 @@ class Export:
         Raises:
             SinkError: a value does not fit a type of Iceberg, or the disk is full.
         """
-        return self.write_query(name, selected(columns, _sql(name)), schema)
+        return self.write_query(name, written(columns, _sql(name)), schema)
 
     def write_query(self, name: str, query: str, schema: Schema) -> Exported:
         """Export the rows of a query to a Parquet file; raises like `write`."""
@@ -156,32 +168,42 @@ class Export:
 
 
 @contextmanager
-def exporting(database: Path) -> Iterator[Export]:
-    """Open *database* read-only; the end of the block removes the exported files."""
-    import duckdb
-
+def scratch(database: Path) -> Iterator[Path]:
+    """A folder beside *database* for exported files; it is removed at the end of the block."""
     for left in database.parent.glob(f"{FOLDER}*"):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=FOLDER, dir=database.parent) as folder:
-        connection = duckdb.connect()
-        try:
-            # Views contain this name of their database.
-            name = quoted(database.stem)
-            connection.execute(f"ATTACH {literal(str(database))} AS {name} (READ_ONLY)")
-            connection.execute(f"USE {name}")
-            connection.execute(f"SET allowed_directories = [{literal(folder)}]")
-            connection.execute("SET TimeZone = 'UTC'")
-            for setting, value in LOCKED.items():
-                connection.execute(f"SET {setting} = {value}")
-            yield Export(connection, Path(folder))
-        except duckdb.Error as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise SinkError(
-                f"{database}: DuckDB cannot read it for Iceberg ({reason}); the published tables "
-                "are unharmed: correct that and run again"
-            ) from error
-        finally:
-            connection.close()
+        yield Path(folder)
+
+
+@contextmanager
+def exporting(database: Path, folder: Path) -> Iterator[Export]:
+    """Open *database* read-only, and export its tables into *folder*.
+
+    Raises:
+        SinkError: DuckDB cannot read it.
+    """
+    import duckdb
+
+    connection = duckdb.connect()
+    try:
+        # Views contain this name of their database.
+        name = quoted(database.stem)
+        connection.execute(f"ATTACH {literal(str(database))} AS {name} (READ_ONLY)")
+        connection.execute(f"USE {name}")
+        connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+        connection.execute("SET TimeZone = 'UTC'")
+        for setting, value in LOCKED.items():
+            connection.execute(f"SET {setting} = {value}")
+        yield Export(connection, folder)
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise SinkError(
+            f"{database}: DuckDB cannot read it for Iceberg ({reason}); the published tables "
+            "are unharmed: correct that and run again"
+        ) from error
+    finally:
+        connection.close()
 
 
 def _sql(name: str) -> str:

@@ -6,24 +6,22 @@ the bucket.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from materia.errors import SinkError
 from materia_store.bucket.address import Address
 from materia_store.bucket.objects import ListedObject, Objects
-from materia_store.object_store import Patience
-from pyiceberg.io import FileIO, InputFile, OutputFile
+from materia_store.object_store import Patience, check_endpoint
 
 from materia_iceberg.catalog.table_state import TableState
-from materia_iceberg.settings import Settings
+from materia_iceberg.settings import TABLE, Settings
 
 KEY = "s3.access-key-id"
 SCHEMES = {"s3", "s3a", "s3n"}
+LONGEST = 16_000_000  # bytes of a manifest
 SOON = timedelta(minutes=2)  # a request may take that long
 
 
@@ -60,10 +58,10 @@ class TableFiles:
         """Read a small file.
 
         Raises:
-            SinkError: it is missing, or cannot be read.
+            SinkError: it is missing, is no small file, or cannot be read.
         """
         objects, name = self._at(location)
-        found = objects.read(name)
+        found = objects.read(name, longest=LONGEST)
         if found is None:
             raise SinkError(f"{location}: is missing, though the table {self._state.name} needs it")
         return found.content
@@ -83,11 +81,11 @@ class TableFiles:
 
     def _at(self, location: str) -> tuple[Objects, str]:
         """The bucket with a key that has not expired, and the object name of *location*."""
-        if self._objects is None or (
-            self._until is not None and datetime.now(UTC) > self._until - SOON
-        ):
-            if self._objects is not None:
-                self._state = self._reload() or self._state
+        if self._objects is None:
+            self._objects = self._opened()
+        # Also before the first use: exports and uploads of other tables come between.
+        if self._until is not None and datetime.now(UTC) > self._until - SOON:
+            self._state = self._reload() or self._state
             self._objects = self._opened()
         split = urlsplit(location)
         bucket, name = split.netloc, split.path.lstrip("/")
@@ -102,7 +100,7 @@ class TableFiles:
         split = urlsplit(self._state.location)
         config, own = self._state.config, self._settings
         lent = KEY in config
-        endpoint = config.get("s3.endpoint") if lent else None
+        endpoint = self._lent_endpoint() if lent else None
         region = (config.get("s3.region") or config.get("client.region")) if lent else None
         ends = config.get("s3.session-token-expires-at-ms", "") if lent else ""
         self._until = _moment(ends)
@@ -122,6 +120,24 @@ class TableFiles:
             patience=self._patience,
         )
 
+    def _lent_endpoint(self) -> str | None:
+        """The address of the store that the catalog lends a key for; None for that of the settings.
+
+        Raises:
+            SinkError: it is another one that is not encrypted.
+        """
+        endpoint = self._state.config.get("s3.endpoint", "").rstrip("/")
+        if endpoint in {"", self._settings.address.endpoint}:
+            return None
+        table = f"the catalog's s3.endpoint of the table {self._state.name}"
+        check_endpoint(endpoint, table)
+        if not endpoint.startswith("https://"):
+            raise SinkError(
+                f"{table} is {endpoint}, which is neither https nor {TABLE}.endpoint; the sink "
+                f"sends no table there: if it is right, set {TABLE}.endpoint to it"
+            )
+        return endpoint
+
 
 def _moment(milliseconds: str) -> datetime | None:
     """The time that a catalog gave in milliseconds since 1970; None if it gave none we can use."""
@@ -129,75 +145,3 @@ def _moment(milliseconds: str) -> datetime | None:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None  # as if the key did not expire: the store refuses it when it has
-
-
-class FilesIO(FileIO):
-    """FileIO of pyiceberg for the files of a table: it reads and writes manifests."""
-
-    def __init__(self, files: TableFiles) -> None:
-        """Read and write *files*."""
-        super().__init__()
-        self._files = files
-
-    def new_input(self, location: str) -> InputFile:
-        """A file to read."""
-        return _Input(location, self._files)
-
-    def new_output(self, location: str) -> OutputFile:
-        """A file to write."""
-        return _Output(location, self._files)
-
-    def delete(self, location: str | InputFile | OutputFile) -> NoReturn:
-        """Refuse: no file is deleted but by the rule in `cleaning`."""
-        raise SinkError(f"{location}: files of tables are deleted by the rule of expiry alone")
-
-
-class _Input(InputFile):
-    def __init__(self, location: str, files: TableFiles) -> None:
-        super().__init__(location)
-        self._files = files
-
-    def __len__(self) -> int:
-        return len(self._files.read(self.location))
-
-    def exists(self) -> bool:
-        return True
-
-    def open(self, seekable: bool = True) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
-        return io.BytesIO(self._files.read(self.location))
-
-
-class _Output(OutputFile):
-    """A file that is uploaded when it is closed."""
-
-    def __init__(self, location: str, files: TableFiles) -> None:
-        super().__init__(location)
-        self._files = files
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def exists(self) -> bool:
-        return False
-
-    def to_input_file(self) -> InputFile:
-        return _Input(self.location, self._files)
-
-    def create(self, overwrite: bool = False) -> io.BytesIO:  # noqa: FBT001, FBT002 -- as inherited
-        return _Body(self)
-
-    def written(self, content: bytes) -> None:
-        self._size = len(content)
-        self._files.write(self.location, content)
-
-
-class _Body(io.BytesIO):
-    def __init__(self, output: _Output) -> None:
-        super().__init__()
-        self._output = output
-
-    def close(self) -> None:
-        if not self.closed:
-            self._output.written(self.getvalue())
-        super().close()

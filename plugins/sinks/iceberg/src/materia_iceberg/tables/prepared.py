@@ -1,15 +1,13 @@
-"""Incremental publish: upload only changed tables, and prepare their Iceberg commits."""
+"""Incremental publish: upload changed tables, and prepare their Iceberg commits."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from materia.errors import SinkError
 from materia_store.bucket.pointer import Pointer
 from materia_store.object_store import Patience
 
@@ -38,14 +36,35 @@ from materia_iceberg.keeping import Keeping
 from materia_iceberg.settings import TABLE, Settings
 from materia_iceberg.tables.cleaning import Cleaning, expired
 from materia_iceberg.tables.columns import Column, schema_for
-from materia_iceberg.tables.export import Export, exporting
+from materia_iceberg.tables.compared import Compared, InTheCatalog, compared
+from materia_iceberg.tables.export import Export, Exported, exporting
 from materia_iceberg.tables.files import TableFiles
-from materia_iceberg.tables.snapshot import COMMENT, PROPERTIES, current_schema, new_snapshot
-
-if TYPE_CHECKING:
-    from pyiceberg.schema import Schema
+from materia_iceberg.tables.schema import Schema
+from materia_iceberg.tables.snapshot import current_schema, new_snapshot
 
 warnings = logging.getLogger(f"materia.{TABLE}")  # the run reports them as its warnings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Tables of a database that are exported as far as they changed.
+
+    Attributes:
+        publication: `publication.run` as it was loaded or created.
+        before: The published state.
+        folder: Folder of the exported files.
+        tables: The tables, in the order of publication.
+    """
+
+    publication: TableState
+    before: Catalogued | None
+    folder: Path
+    tables: tuple[Compared, ...]
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Number of rows by table."""
+        return {one.name: one.rows for one in self.tables}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,40 +134,58 @@ class Tables:
         self._settings = settings
         self._patience = patience
         self._keeping = keeping
-        self._namespaces: set[str] = set()  # those that exist
 
-    @contextmanager
-    def prepared(
-        self, new: Pointer, database: Path, publication: TableState | None, *, all_anew: bool
-    ) -> Iterator[Prepared]:
-        """Upload the tables of *database* that changed, without a commit to the catalog.
+    def ready(
+        self,
+        database: Path,
+        folder: Path,
+        finished: Sequence[str],
+        publication: TableState | None,
+        *,
+        anew: bool,
+    ) -> Ready:
+        """Export the tables of *database* that changed into *folder*, with *anew* the others too.
 
-        With *all_anew* it uploads the others too.
+        This creates missing tables in the catalog, without rows.
 
         Raises:
             MateriaError: a table cannot be published.
         """
-        with exporting(database) as export:
+        before = read_catalogued(publication, str(publication.name)) if publication else None
+        published = [table.name for table in before.tables] if before else []
+        there = InTheCatalog(self._catalog, self._settings, published=published)
+        with exporting(database, folder) as export:
+            names = export.tables(finished, self._settings.layers)
             if publication is None:
-                publication = self._made(NAME, _columns_of_publication(export), DESCRIPTION)
-            before = read_catalogued(publication, str(publication.name))
+                publication = there.made(NAME, _columns_of_publication(export), DESCRIPTION)
+                before = read_catalogued(publication, str(publication.name))
+            tables = tuple(compared(export, names, there, anew=anew))
+        return Ready(publication=publication, before=before, folder=folder, tables=tables)
+
+    @contextmanager
+    def prepared(self, ready: Ready, new: Pointer, database: Path) -> Iterator[Prepared]:
+        """Upload the changed tables of *ready*, without a commit to the catalog.
+
+        Raises:
+            MateriaError: a table cannot be uploaded.
+        """
+        with exporting(database, ready.folder) as export:
             prepared = Prepared(
                 run=new.run,
-                publication=publication,
-                before=before,
+                publication=ready.publication,
+                before=ready.before,
                 after=Catalogued(pointer=new, tables=()),
                 tables=self,
                 export=export,
-                kept=kept_snapshots(publication, self._keeping.publications - 1),  # and the new one
+                # With the new one.
+                kept=kept_snapshots(ready.publication, self._keeping.publications - 1),
             )
-            finished = [table.name for table in new.tables]
-            names = export.tables(finished, self._settings.layers)
-            published = tuple(self._prepare(prepared, name, anew=all_anew) for name in names)
+            published = tuple(self._prepare(prepared, one) for one in ready.tables)
             prepared.after = Catalogued(
                 pointer=new,
                 tables=published,
                 dropped=dropped_after(
-                    before, published, now=new.published_at, kept_for=self._keeping.young
+                    ready.before, published, now=new.published_at, kept_for=self._keeping.young
                 ),
             )
             yield prepared
@@ -184,51 +221,40 @@ class Tables:
     ) -> Change:
         """The change that writes the rows of *query*, and the text *said*, to `publication.run`."""
         columns = _columns_of_publication(prepared.export)
-        schema = self._schema(state, columns)
+        last = int(state.metadata["last-column-id"])
+        schema = schema_for(columns, current_schema(state), last)
         exported = prepared.export.write_query(NAME, query, schema)
-        files = self._files(state)
-        pointer = prepared.after.pointer
-        old = expired(state, prepared.kept, self._keeping, now=pointer.published_at)
-        new = new_snapshot(
-            state,
-            files,
-            exported,
-            schema,
-            run=prepared.run,
-            description=DESCRIPTION,
-            summary={
-                RUN: pointer.run,
-                FINGERPRINT: pointer.fingerprint,
-                **({PUBLICATION: said} if said else {}),
-            },
-            expired=old,
-        )
-        prepared.changed.append(Changed(state=state, files=files, expired=old))
-        return new.change
+        summary = {PUBLICATION: said} if said else {}
+        return self._change(prepared, state, exported, schema, DESCRIPTION, summary)[1]
 
-    def _prepare(self, prepared: Prepared, name: str, *, anew: bool) -> InCatalog:
-        export, pointer = prepared.export, prepared.after.pointer
-        columns, description = export.columns(name), export.description(name)
-        content = export.content(name, columns, description)
-        found = self._catalog.load(TableName.of(name, self._settings.prefix))
-        state = found or self._made(name, columns, description)
-        schema = self._schema(state, columns)
-        ours = state.ours()
-        if ours is not None and state.head is not None and not anew:
-            # The hash covers columns and descriptions, but not changes that others made to them.
-            same = schema.fields == current_schema(state).fields
-            if ours["summary"].get(CONTENT) == content and same:
-                rows = int(ours["summary"]["total-records"])
-                return InCatalog(
-                    name=name,
-                    uuid=state.uuid,
-                    snapshot=state.head,
-                    location=state.location,
-                    rows=rows,
-                    description=description,
-                )
-        exported = export.write(name, columns, schema)
-        files = self._files(state)
+    def _prepare(self, prepared: Prepared, one: Compared) -> InCatalog:
+        snapshot = one.state.head or 0
+        if one.exported is not None:
+            summary = {CONTENT: one.content}
+            snapshot, change = self._change(
+                prepared, one.state, one.exported, one.schema, one.description, summary
+            )
+            prepared.changes.append(change)
+        return InCatalog(
+            name=one.name,
+            uuid=one.state.uuid,
+            snapshot=snapshot,
+            location=one.state.location,
+            rows=one.rows,
+            description=one.description,
+        )
+
+    def _change(  # noqa: PLR0917 -- of one call for each kind of table
+        self,
+        prepared: Prepared,
+        state: TableState,
+        exported: Exported,
+        schema: Schema,
+        description: str,
+        summary: Mapping[str, str],
+    ) -> tuple[int, Change]:
+        """Upload a file, and note its table as changed; the new snapshot and the change."""
+        files, pointer = self._files(state), prepared.after.pointer
         old = expired(state, prepared.kept, self._keeping, now=pointer.published_at)
         new = new_snapshot(
             state,
@@ -237,41 +263,12 @@ class Tables:
             schema,
             run=prepared.run,
             description=description,
-            summary={RUN: pointer.run, FINGERPRINT: pointer.fingerprint, CONTENT: content},
+            summary={RUN: pointer.run, FINGERPRINT: pointer.fingerprint, **summary},
             expired=old,
         )
         exported.path.unlink()
-        prepared.changes.append(new.change)
         prepared.changed.append(Changed(state=state, files=files, expired=old))
-        return InCatalog(
-            name=name,
-            uuid=state.uuid,
-            snapshot=new.snapshot,
-            location=state.location,
-            rows=exported.rows,
-            description=description,
-        )
-
-    def _made(self, name: str, columns: tuple[Column, ...], description: str) -> TableState:
-        """Create a table without rows, or load the one that another writer has just created."""
-        table = TableName.of(name, self._settings.prefix)
-        if table.namespace not in self._namespaces:
-            self._catalog.create_namespace(table.namespace)
-            self._namespaces.add(table.namespace)
-        schema = schema_for(columns).model_dump(mode="json")
-        comment = {COMMENT: description} if description else {}
-        made = self._catalog.create(table, schema, {**PROPERTIES, **comment})
-        made = made or self._catalog.load(table)
-        if made is None:
-            raise SinkError(
-                f"{self._catalog.where}: answers that the table {table} exists and that it does "
-                "not exist; run again"
-            )
-        return made
-
-    def _schema(self, state: TableState, columns: tuple[Column, ...]) -> Schema:
-        last = int(state.metadata["last-column-id"])
-        return schema_for(columns, current_schema(state), last)
+        return new.snapshot, new.change
 
     def _files(self, state: TableState) -> TableFiles:
         return TableFiles(

@@ -15,24 +15,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from materia.errors import SinkError
-from pyiceberg.manifest import (
-    DataFile,
-    DataFileContent,
-    FileFormat,
-    ManifestEntry,
-    ManifestEntryStatus,
-    write_manifest,
-    write_manifest_list,
-)
-from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
-from pyiceberg.schema import Schema
-from pyiceberg.typedef import Record
 
 from materia_iceberg.catalog.client import Change
 from materia_iceberg.catalog.table_state import MAIN, TableState
-from materia_iceberg.tables.columns import highest_id
 from materia_iceberg.tables.export import Exported
-from materia_iceberg.tables.files import FilesIO, TableFiles
+from materia_iceberg.tables.files import TableFiles
+from materia_iceberg.tables.manifests import NewFile, manifest, manifest_list
+from materia_iceberg.tables.schema import Schema, highest_id, schema_from_json, schema_to_json
 
 VERSION: Final = 2  # of the table format
 COMMENT = "comment"  # the property that engines show as the description of a table
@@ -42,7 +31,6 @@ PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
 }
-NO_COMPRESSION: Final = "null"  # manifests have only a kilobyte or two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +58,22 @@ def current_schema(state: TableState) -> Schema:
             f"{state.name}: has the format version {metadata.get('format-version')}, and materia "
             f"writes {VERSION}; drop the table, and the next run creates it again"
         )
-    specs = {one["spec-id"]: one for one in metadata["partition-specs"]}
-    if specs[metadata["default-spec-id"]].get("fields"):
+    try:
+        specs = {one["spec-id"]: one for one in metadata["partition-specs"]}
+        partitions = specs[metadata["default-spec-id"]].get("fields")
+        found = {one["schema-id"]: one for one in metadata["schemas"]}
+        schema = schema_from_json(found[metadata["current-schema-id"]])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise SinkError(
+            f"{state.name}: the catalog describes it in a form that materia cannot read "
+            f"({type(error).__name__}); drop the table, and the next run creates it again"
+        ) from error
+    if partitions:
         raise SinkError(
             f"{state.name}: was partitioned by another program, and materia writes no partitions; "
             "drop the table, and the next run creates it again"
         )
-    found = {one["schema-id"]: one for one in metadata["schemas"]}
-    return Schema.model_validate(found[metadata["current-schema-id"]])
+    return schema
 
 
 def new_snapshot(
@@ -98,46 +94,46 @@ def new_snapshot(
     """
     snapshot = secrets.randbits(62) + 1
     unique = uuid.uuid4()
-    manifests = f"{state.location}/metadata"
-    output = FilesIO(files)
+    folder = f"{state.location}/metadata"
     sequence = int(state.metadata.get("last-sequence-number") or 0) + 1
-    written = []
+    spec = int(state.metadata["default-spec-id"])
+    schema_id, updates = _schema_updates(state, schema)
+    manifests = {}
     if exported.rows:
         location = f"{state.location}/data/{quote(run, safe='')}-{unique}.parquet"
         files.upload(location, exported.path)
-        entry = ManifestEntry.from_args(
-            status=ManifestEntryStatus.ADDED,
-            snapshot_id=snapshot,
-            sequence_number=None,
-            file_sequence_number=None,
-            data_file=_data_file(location, exported, state),
+        file = NewFile(
+            location=location,
+            rows=exported.rows,
+            size=exported.size,
+            statistics=exported.statistics,
         )
-        with write_manifest(
-            VERSION,
-            UNPARTITIONED_PARTITION_SPEC,
-            schema,
-            output.new_output(f"{manifests}/{unique}-m0.avro"),
-            snapshot,
-            NO_COMPRESSION,
-        ) as writer:
-            writer.add_entry(entry)
-        written.append(writer.to_manifest_file())
-    listed = f"{manifests}/snap-{snapshot}-0-{unique}.avro"
-    with write_manifest_list(
-        VERSION, output.new_output(listed), snapshot, state.head, sequence, NO_COMPRESSION
-    ) as writer_of_list:
-        writer_of_list.add_manifests(written)
+        content = manifest(file, schema, snapshot=snapshot, schema_id=schema_id, spec=spec)
+        files.write(f"{folder}/{unique}-m0.avro", content)
+        manifests = {f"{folder}/{unique}-m0.avro": len(content)}
+    listed = f"{folder}/snap-{snapshot}-0-{unique}.avro"
+    files.write(
+        listed,
+        manifest_list(
+            manifests,
+            rows=exported.rows,
+            snapshot=snapshot,
+            parent=state.head,
+            sequence=sequence,
+            spec=spec,
+        ),
+    )
     now = int(datetime.now(UTC).timestamp() * 1000)
     made: dict[str, Any] = {
         "snapshot-id": snapshot,
         "sequence-number": sequence,
         "timestamp-ms": max(now, int(state.metadata.get("last-updated-ms") or 0)),
         "manifest-list": listed,
+        "schema-id": schema_id,
         "summary": {**_counts(state, exported), **summary},
     }
     if state.head is not None:
         made["parent-snapshot-id"] = state.head
-    updates = [*_schema_updates(state, schema, made)]
     if (state.metadata.get("properties") or {}).get(COMMENT, "") != description:
         updates.append({"action": "set-properties", "updates": {COMMENT: description}})
     updates += [
@@ -174,52 +170,32 @@ def _change(state: TableState, updates: Sequence[Mapping[str, Any]]) -> Change:
     }
 
 
-def _schema_updates(
-    state: TableState, schema: Schema, made: dict[str, Any]
-) -> list[Mapping[str, Any]]:
-    """The updates that make *schema* current; this sets its id in the snapshot *made*."""
+def _schema_updates(state: TableState, schema: Schema) -> tuple[int, list[Mapping[str, Any]]]:
+    """The id that *schema* has or gets, and the updates that make it current."""
     metadata = state.metadata
-    schemas = {one["schema-id"]: Schema.model_validate(one) for one in metadata["schemas"]}
-    same = next((number for number, one in schemas.items() if one.fields == schema.fields), None)
-    if same == metadata["current-schema-id"]:
-        made["schema-id"] = same
-        return []
-    if same is not None:
-        made["schema-id"] = same
-        return [{"action": "set-current-schema", "schema-id": same}]
-    made["schema-id"] = max(schemas) + 1
-    text = Schema(*schema.fields, schema_id=made["schema-id"]).model_dump(mode="json")
-    return [
+    current = int(metadata["current-schema-id"])
+    same = {int(one["schema-id"]) for one in metadata["schemas"] if _fields_of(one) == schema}
+    if current in same:
+        return current, []
+    if same:
+        return min(same), [{"action": "set-current-schema", "schema-id": min(same)}]
+    number = max(int(one["schema-id"]) for one in metadata["schemas"]) + 1
+    return number, [
         {
             "action": "add-schema",
-            "schema": text,
+            "schema": schema_to_json(schema, number=number),
             "last-column-id": max(highest_id(schema), int(metadata["last-column-id"])),
         },
         {"action": "set-current-schema", "schema-id": -1},
     ]
 
 
-def _data_file(location: str, exported: Exported, state: TableState) -> DataFile:
-    statistics = exported.statistics
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=location,
-        file_format=FileFormat.PARQUET,
-        partition=Record(),
-        record_count=exported.rows,
-        file_size_in_bytes=exported.size,
-        column_sizes=statistics.sizes,
-        value_counts=statistics.values,
-        null_value_counts=statistics.nulls,
-        nan_value_counts={},
-        lower_bounds=statistics.lower,
-        upper_bounds=statistics.upper,
-        key_metadata=None,
-        split_offsets=None,
-        equality_ids=None,
-        sort_order_id=None,
-        spec_id=int(state.metadata["default-spec-id"]),
-    )
+def _fields_of(found: Mapping[str, Any]) -> Schema | None:
+    """The fields of an older schema; None for one that materia cannot read."""
+    try:
+        return schema_from_json(found)
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _counts(state: TableState, exported: Exported) -> dict[str, str]:

@@ -6,32 +6,22 @@ a text that this module cannot read gives no bound.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from materia.errors import SinkError
-from pyiceberg.conversions import to_bytes
-from pyiceberg.schema import Schema
-from pyiceberg.types import (
-    BooleanType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IntegerType,
-    LongType,
-    PrimitiveType,
-    StringType,
-    TimestampType,
-    TimestamptzType,
-)
+
+from materia_iceberg.tables.schema import Schema, decimal_of
 
 LONGEST = 16  # characters of a bound, the default of Iceberg's own writers
 HIGHEST = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 EPOCH = date(1970, 1, 1)
+DATED = {"date", "timestamp", "timestamptz"}
+DIGITS = 80  # more than a decimal has
 Returned = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
 
 
@@ -53,12 +43,12 @@ def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str
         SinkError: a column contains an infinite date or timestamp, which Iceberg lacks.
     """
     found = Statistics()
-    for column in schema.fields:
+    for column in schema:
         name = '"' + column.name.replace('"', '""') + '"'
         of_column = returned.get(name)
-        if of_column is None or not isinstance(column.field_type, PrimitiveType):
+        if of_column is None or not isinstance(column.kind, str):
             continue
-        number = column.field_id
+        number = column.number
         found.sizes[number] = int(of_column["column_size_bytes"])
         found.values[number] = rows
         if "null_count" in of_column:
@@ -66,50 +56,61 @@ def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str
         low, high = of_column.get("min"), of_column.get("max")
         if low is None or high is None or of_column.get("has_nan") == "true":
             continue
-        if isinstance(column.field_type, DateType | TimestampType | TimestamptzType):
+        if column.kind in DATED:
             _refuse_infinite(low, high, table, column.name)
-        lower = bound(column.field_type, low, upper=False)
-        upper = bound(column.field_type, high, upper=True)
+        lower = bound(column.kind, low, upper=False)
+        upper = bound(column.kind, high, upper=True)
         if lower is not None and upper is not None:
             found.lower[number], found.upper[number] = lower, upper
     return found
 
 
-def bound(kind: PrimitiveType, text: str, *, upper: bool) -> bytes | None:
-    """Iceberg's bytes for DuckDB's text of a smallest or largest value; None for no bound."""
+def bound(kind: str, text: str, *, upper: bool) -> bytes | None:
+    """Iceberg's bytes for DuckDB's text of a smallest or largest value; None for no bound.
+
+    Their form is "Binary single-value serialization" in the specification.
+    """
     try:
-        value = _value(kind, text, upper=upper)
-        return None if value is None else to_bytes(kind, value)
+        return _bytes(kind, text, upper=upper)
     except (ValueError, OverflowError, ArithmeticError):
         return None
 
 
-def _value(  # noqa: PLR0911 -- one for each type
-    kind: PrimitiveType, text: str, *, upper: bool
-) -> bool | int | float | Decimal | str | None:
+def _bytes(kind: str, text: str, *, upper: bool) -> bytes | None:  # noqa: PLR0911 -- one for each type
     match kind:
-        case BooleanType():
+        case "boolean":
             # DuckDB 1.5 writes 0 and 1.
-            return {"0": False, "false": False, "1": True, "true": True}.get(text)
-        case IntegerType() | LongType():
-            return int(text)
-        case FloatType() | DoubleType():
+            return {"0": b"\0", "false": b"\0", "1": b"\1", "true": b"\1"}.get(text)
+        case "int":
+            return int(text).to_bytes(4, "little", signed=True)
+        case "long":
+            return int(text).to_bytes(8, "little", signed=True)
+        case "float" | "double":
             number = float(text)
             if number == 0:  # DuckDB does not say which of the two zeros is the smaller one
-                return 0.0 if upper else -0.0
-            return number
-        case DecimalType():
-            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale))
-        case DateType():
-            return (date.fromisoformat(text) - EPOCH).days
-        case TimestampType() | TimestamptzType():
+                number = 0.0 if upper else -0.0
+            return struct.pack("<f" if kind == "float" else "<d", number)
+        case "date":
+            return (date.fromisoformat(text) - EPOCH).days.to_bytes(4, "little", signed=True)
+        case "timestamp" | "timestamptz":
             moment = datetime.fromisoformat(text)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-            return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
-        case StringType():
-            return _above(text) if upper else text[:LONGEST]
-    return None
+            microseconds = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+            return microseconds.to_bytes(8, "little", signed=True)
+        case "string":
+            shown = _above(text) if upper else text[:LONGEST]
+            return None if shown is None else shown.encode()
+    numbers = decimal_of(kind)
+    return None if numbers is None else _decimal(text, scale=numbers[1])
+
+
+def _decimal(text: str, *, scale: int) -> bytes:
+    """The unscaled value in as few bytes as hold it."""
+    with localcontext(prec=DIGITS):
+        unscaled = int(Decimal(text).scaleb(scale))
+    bits = (unscaled if unscaled >= 0 else ~unscaled).bit_length()
+    return unscaled.to_bytes(bits // 8 + 1, "big", signed=True)
 
 
 def _above(text: str) -> str | None:

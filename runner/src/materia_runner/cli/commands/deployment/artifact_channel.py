@@ -168,14 +168,16 @@ def workers_targets(registry: Registry, pipeline: Pipeline) -> list[Target]:
     from materia_runner.artifact.find import Target
     from materia_runner.folders import state_folder
     from materia_runner.ledger.state import State
+    from materia_runner.planning.source_workers import planned_stages
     from materia_runner.run.machine_facts import expected
 
     state = State(state_folder(os.environ))
     found = {
         expected(state, name, pipeline.settings["provider", name], architecture)
         for name in _providers(registry, pipeline)
-        for stage in pipeline.stages
-        for architecture in stage.requirements.architectures
+        for stage in planned_stages(pipeline)
+        for worker in (stage, *(one for way in stage.ways for one in way))
+        for architecture in worker.requirements.architectures
     }
     known = sorted({(one.python, one.architecture) for one in found})
     return [Target.of(python, architecture) for python, architecture in known]

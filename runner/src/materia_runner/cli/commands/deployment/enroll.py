@@ -26,8 +26,9 @@ The supervisor gets, over SSH as root:
   - materia.toml, and the secrets that it needs: PULUMI_ACCESS_TOKEN alone where [secrets]
     esc is set
   - the timers of `materia schedule install --system`, which run as the user materia
-Then it makes a new host key, and this computer keeps the public part. A second enrolment
-replaces everything; do it after a push of another release, and to rotate a secret.
+Then it makes a new host key, and this computer keeps the public part. Before each run and
+sweep it takes over what the channel names then. A second enrolment replaces everything; do it
+after a change of materia.toml, and to rotate a secret.
 
 \b
 Examples:
@@ -84,7 +85,7 @@ def enroll(
             "a supervisor runs what was pushed to a channel; set [artifacts] channel in "
             "materia.toml, and run `materia artifact push --channel NAME`"
         )
-    known = enrolling.KnownHosts(State(state_folder(os.environ)), host)
+    known = enrolling.KnownHosts(State(state_folder(os.environ)), host, port)
     expected = enrolling.checked_host_key(host_key) if host_key else known.read()
     if expected is None:
         raise ConfigError(

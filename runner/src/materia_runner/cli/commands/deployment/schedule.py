@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from materia_runner.cli.commands.deployment.enroll import ENROLL_EPILOG, enroll
+from materia_runner.cli.commands.deployment.update import UPDATE_EPILOG, update
 from materia_runner.cli.context import (
     load_environment,
     load_pipeline,
@@ -48,7 +49,7 @@ Examples:
 INSTALL_EPILOG = """\
 \b
 A run that was missed while the machine was off is made up. systemd never starts a run
-beside a run. A stopped run gets 20 minutes to destroy its machines. Secrets are read from
+beside a run. A stopped run gets 30 minutes to destroy its machines. Secrets are read from
 .env beside materia.toml, from Pulumi ESC, or from the file that the units name, which may be
 missing. Installing again replaces the units. Sweeps on the machine that also starts the
 runs help after a crash; while it sleeps, only a sweep on another computer does.
@@ -111,6 +112,7 @@ def show(
     """Print the units of the schedule, and change nothing."""
     from materia_runner.schedule.cron import crontab
     from materia_runner.schedule.cron import gitlab as gitlab_jobs
+    from materia_runner.schedule.systemd import check_calendar
     from materia_runner.schedule.units import units
 
     registry, pipeline = _loaded(context, config)
@@ -123,6 +125,8 @@ def show(
         made = {"crontab": crontab(pipeline.schedule, place)}
     else:
         found = units(pipeline.schedule, place)
+        if pipeline.schedule.run is not None:
+            check_calendar(pipeline.schedule.run)
         made = {f"{folder}/{name}": text for name, text in found.items()}
     if json:
         echo(to_json(made))
@@ -176,12 +180,14 @@ def status(
     systemd = Systemd(user=not system)
     names = [f"materia-{pipeline.name}-{what}.timer" for what in ("run", "sweep")]
     timers = [systemd.state(name) for name in names]
+    update = systemd.ended(f"materia-{pipeline.name}-update.service")
     last = _status(registry, pipeline)
     if json:
         echo(
             to_json(
                 {
                     "timers": [asdict(timer) for timer in timers],
+                    "update": asdict(update) if update.installed else None,
                     "last_run": None if last is None else asdict(last),
                 }
             )
@@ -191,6 +197,11 @@ def status(
     if last is not None:
         ended = moment_text(last.ended_at)
         echo(f"last run: ended {ended} UTC, exit code {last.exit_code}")
+    if update.installed and update.result not in {"", "success"}:
+        echo(
+            f"the release of the channel could not be used, the one before is in use: "
+            f"journalctl -u {update.service.removesuffix('.service')}"
+        )
 
 
 @app.command("check", cls=Command, epilog=CHECK_EPILOG)
@@ -245,6 +256,7 @@ def remove(
 
 
 app.command("enroll", cls=Command, epilog=ENROLL_EPILOG)(enroll)
+app.command("update", cls=Command, epilog=UPDATE_EPILOG)(update)
 
 
 def _loaded(context: typer.Context, config: Path | None) -> tuple[Registry, Pipeline]:
@@ -283,7 +295,17 @@ def _installation(pipeline: Pipeline, *, system: bool, user: str | None) -> Inst
         state=state_folder(os.environ),
         user=_system_user(user, directory) if system else None,
         variables=tuple(variables),
+        updated_by=_updated_by(pipeline) if system else None,
     )
+
+
+def _updated_by(pipeline: Pipeline) -> Path | None:
+    """The configuration by which a supervisor follows its channel."""
+    from materia_runner.schedule.enroll_script import update_config
+    from materia_runner.schedule.update import release_in_use
+
+    follows = pipeline.artifacts is not None and pipeline.artifacts.channel is not None
+    return update_config(pipeline.name) if follows and release_in_use(os.environ) else None
 
 
 def _system_user(name: str | None, directory: Path) -> str:

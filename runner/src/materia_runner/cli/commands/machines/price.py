@@ -253,8 +253,10 @@ def _needs(pipeline: Pipeline, changes: dict[str, Any]) -> dict[Requirements, st
     """Each distinct requirement, with the names of the stages that have it."""
     from dataclasses import replace
 
+    from materia_runner.planning.source_workers import planned_stages
+
     needs: dict[Requirements, str] = {}
-    for stage in pipeline.stages:
+    for stage in planned_stages(pipeline):
         wanted = replace(stage.requirements, **changes)
         needs[wanted] = f"{needs[wanted]} and {stage.name}" if wanted in needs else stage.name
     return needs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,15 +15,17 @@ from materia_runner.cli.commands.tables.query import (
     sink_in_use,
     with_history,
 )
-from materia_runner.cli.context import to_json
+from materia_runner.cli.context import load_environment, load_pipeline, load_registry, to_json
 from materia_runner.cli.echo import echo
 from materia_runner.cli.options import Config, Json
 from materia_runner.figures import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from materia.data import PublishedState
+    from materia.protocols import HasHistory
 
 LIST_EPILOG = """\
 \b
@@ -55,10 +56,10 @@ Examples:
 
 \b
 A rollback is a publication of its own: readers see all tables of that run at once, and
-`materia tables history` lists it. It stays in force while runs find nothing new, those of
-a schedule too. It ends when a run builds a new partition or a changed model: that run
-publishes all tables anew, with every raw file in use. So remove the cause first. To go
-forward again, roll back to the newest run.
+`materia tables history` and `materia runs` list it. It stays in force while runs find
+nothing new, those of a schedule too. It ends when a run builds a new partition or a
+changed model: that run publishes all tables anew, with every raw file in use. So remove
+the cause first. To go forward again, roll back to the newest run.
 """
 Yes = Annotated[
     bool,
@@ -116,33 +117,59 @@ def rollback(
     context: typer.Context, *, to: To, config: Config = None, yes: Yes = False, json: Json = False
 ) -> None:
     """Publish the tables of an earlier run again."""
-    from materia_runner.ledger.run_record import new_run
-
     name, sink = sink_in_use(context, config)
     keeper = with_history(name, sink)
     kept = keeper.publications()
     target = _chosen(kept, to)
-    built = target.restores or target.run
-    if built == (kept[0].restores or kept[0].run):
+    built, replaced = target.restores or target.run, kept[0].restores or kept[0].run
+    if built == replaced:
         _tell(f"the tables of the run {built} are in force already; nothing was changed", json=json)
         run = None
     else:
-        echo(
+        said = (
             f"publishes the tables of the run {built} ({moment_text(target.published_at)} UTC, "
-            f"{target.rows:,} rows)\n"
-            f"in place of those of the run {kept[0].restores or kept[0].run}.\n"
+            f"{target.rows:,} rows)\nin place of those of the run {replaced}."
+        )
+        echo(
+            f"{said}\n"
             "They stay in force while runs find nothing new, those of a schedule too, until a run "
             "builds\na new partition or a changed model.",
             err=True,
         )
         if not (yes or json) and on_terminal(os.environ):
             typer.confirm("Publish them?", err=True, abort=True)
-        run = f"rollback-{new_run(datetime.now(UTC))}"
-        keeper.roll_back(target.run, run=run)
+        run = _recorded(context, config, keeper, target.run, said.replace("\n", " ").rstrip("."))
         _tell(f"the tables of the run {built} are in force, published as {run}", json=json)
     if json:
         result: dict[str, Any] = {"run": run, "restores": built, "published": run is not None}
         echo(to_json(result))
+
+
+def _recorded(
+    context: typer.Context, config: Path | None, keeper: HasHistory, to: str, said: str
+) -> str:
+    """Roll back to the run *to*, and record that in the ledger; the identity of the rollback."""
+    from materia_runner.folders import state_folder
+    from materia_runner.ledger.state import State
+    from materia_runner.secrets.redaction import all_to_hide, redact
+    from materia_runner.tables.rollback import roll_back
+
+    registry = load_registry(context)
+    pipeline = load_pipeline(registry, config)
+    environment = load_environment(
+        registry, pipeline, using=(), bucket=pipeline.artifacts is not None
+    )
+    hidden = all_to_hide(environment, registry)
+    return roll_back(
+        keeper,
+        to,
+        pipeline=pipeline,
+        environment=environment,
+        state=State(state_folder(os.environ)),
+        said=said,
+        clean=lambda text: redact(text, hidden),
+        warn=lambda text: echo(f"materia: warning: {text}", err=True),
+    )
 
 
 def _tell(text: str, *, json: bool) -> None:

@@ -45,7 +45,7 @@ def _others(alternatives: Sequence[Values]) -> Iterator[str]:
 def _placement(placement: Values) -> Iterator[str]:
     quotes = placement.get("quotes") or ()
     count = len(quotes) + placement.get("more_quotes", 0)
-    stages = " and ".join(stage["name"] for stage in placement.get("stages") or ())
+    stages = " and ".join(map(_stage, placement.get("stages") or ()))
     chosen = f"the first of {count:,} offers that fit" if count > 1 else "the only offer that fits"
     yield f"{stages}: chose {chosen}" if count else f"{stages}: no offer was kept"
     rows = [_quote(number, quote) for number, quote in enumerate(quotes[:SHOWN], start=1)]
@@ -58,6 +58,11 @@ def _placement(placement: Values) -> Iterator[str]:
     if len(passed) > SHOWN:
         left = sum(one["count"] for one in passed[SHOWN:])
         yield f"  passed over {many(left, 'more offer')}; --json has why"
+
+
+def _stage(stage: Values) -> str:
+    sources = stage.get("sources")
+    return f"{stage['name']} ({', '.join(sources)})" if sources else stage["name"]
 
 
 def _quote(number: int, quote: Values) -> tuple[str, ...]:

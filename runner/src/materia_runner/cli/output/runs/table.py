@@ -87,7 +87,7 @@ def ended_word(one: Values) -> str:
 def what(one: Values) -> str:
     """Source and sink of a run: `psdonline -> duckdb`."""
     if not one["source"]:
-        return "a worker by hand"
+        return f"rollback -> {one['sink']}" if one["sink"] else "a worker by hand"
     return f"{one['source']} -> {one['sink']}{' (sample)' if one['sample'] else ''}"
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -25,7 +24,9 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     FIRST_DAY,
     FULL,
     LAST_DAY,
+    SEED,
     VIEW,
+    NotRecordedError,
     RecordedAudit,
     RecordedBuild,
     RecordedModel,
@@ -45,10 +46,6 @@ WRITES = re.compile(
     r"(/\*.*?\*/\s*)?(CREATE|INSERT|DELETE|COMMENT|ALTER|DROP|UPDATE|MERGE)\b", re.DOTALL
 )
 DIALECT = "duckdb"
-
-
-class NotRecordedError(Exception):
-    """A model is of a form that only SQLMesh can build."""
 
 
 class DryAdapter(DuckDBEngineAdapter):
@@ -73,15 +70,18 @@ class DryAdapter(DuckDBEngineAdapter):
         return (0,) if counts else super().fetchone(query, *settings, **options)
 
 
-def record(context: Context, path: Path, made_in: Mapping[str, int]) -> RecordedBuild | None:
-    """The build of *context*, whose tables are built; None if it cannot be, or is, at *path*.
+def record(
+    context: Context, made_in: Mapping[str, int], as_made: Mapping[str, str]
+) -> RecordedBuild | None:
+    """The build of *context*, whose tables are built; None if it cannot be recorded.
 
-    *made_in* has the place of the project of each model, by its name.
+    Args:
+        context: The context.
+        made_in: Place of the project of each model, by its name.
+        as_made: SQL that made the views, by their names.
     """
-    if path.exists():
-        return None
     with suppress(Exception):  # the build is done, and the next one does without
-        return _Recorder(context).build(made_in)
+        return _Recorder(context).build(made_in, as_made)
     return None
 
 
@@ -101,8 +101,8 @@ class _Recorder:
         self._evaluator = SnapshotEvaluator({"": dry})
         self._snapshots = {one.name: one for one in context.snapshots.values()}
 
-    def build(self, made_in: Mapping[str, int]) -> RecordedBuild:
-        models, names = [], []
+    def build(self, made_in: Mapping[str, int], as_made: Mapping[str, str]) -> RecordedBuild:
+        models, names, definitions = [], [], []
         for node in self._context.dag.sorted:
             snapshot = self._snapshots.get(node)
             if snapshot is None or snapshot.is_external:
@@ -110,30 +110,26 @@ class _Recorder:
             if not snapshot.is_model:
                 raise NotRecordedError(node)
             names.append(snapshot.model.name)
-            if not isinstance(snapshot.model, SeedModel):
-                models.append(self._model(snapshot))
-        tables = {
-            part
-            for one in self._snapshots.values()
-            if one.is_model and not one.is_external
-            for part in (_plain(one.table_name()), _plain(one.name))
-        }
+            models.append(self._model(snapshot))
+            definitions += [_plain(snapshot.table_name()), _plain(snapshot.name)]
         return RecordedBuild(
             models=tuple(models),
             tables=tuple(sorted(names)),
             made_in={name: made_in[name] for name in sorted(names)},
-            definitions=dict.fromkeys(sorted(tables), ""),
+            definitions=dict.fromkeys(definitions, ""),
+            as_made={name: as_made[name] for name in definitions if name in as_made},
         )
 
     def _model(self, snapshot: Snapshot) -> RecordedModel:
         model = snapshot.model
-        if not isinstance(model, SqlModel) or not _is_plain(snapshot):
+        if not isinstance(model, (SeedModel, SqlModel)) or not _is_plain(snapshot):
             raise NotRecordedError(model.name)
-        if not all(map(_is_open, (model.query, *(one.query for one, _ in model.audits_with_args)))):
+        queries = [] if isinstance(model, SeedModel) else [model.query]
+        if not all(map(_is_open, (*queries, *(one.query for one, _ in model.audits_with_args)))):
             raise NotRecordedError(model.name)
         by_time = str(model.kind.name) == BY_TIME
         texts = [
-            str(model.query),
+            *map(str, queries),
             *(f"{audit.query} {args}" for audit, args in model.audits_with_args),
         ]
         statements, audits = self._texts(snapshot, 0)
@@ -149,7 +145,7 @@ class _Recorder:
             identifier=snapshot.identifier,
             version=str(snapshot.version),
             kind=str(model.kind.name),
-            statements=() if snapshot.is_view else tuple(statements),
+            statements=tuple(statements),
             audits=tuple(audits),
             grain=tuple(
                 column.name for grain in model.grains for column in grain.find_all(exp.Column)
@@ -168,7 +164,7 @@ class _Recorder:
             "deployability_index": DeployabilityIndex.all_deployable(),
         }
         self._written.clear()
-        if not snapshot.is_view:
+        if not (snapshot.is_view or snapshot.is_seed):
             self._evaluator.evaluate(snapshot, target_table_exists=True, **options)
         results = self._evaluator.audit(snapshot, **options)
         audits = []
@@ -191,13 +187,13 @@ def _is_plain(snapshot: Snapshot) -> bool:
     """Whether nothing but its query makes a model, and its intervals are days."""
     model: Any = snapshot.model
     kind = model.kind
+    spread = {"lookback", "batch_size", "auto_restatement_cron", "forward_only"}
+    if snapshot.is_seed:
+        spread.remove("batch_size")  # rows that SQLMesh inserts at once
     usual_times = (
         model.cron == "@daily"
         and not model.interval_unit_
-        and not any(
-            getattr(kind, name, None)
-            for name in ("lookback", "batch_size", "auto_restatement_cron", "forward_only")
-        )
+        and not any(getattr(kind, name, None) for name in spread)
     )
     of_code = model.python_env
     more = (
@@ -215,7 +211,7 @@ def _is_plain(snapshot: Snapshot) -> bool:
         or not model.enabled
     )
     return (
-        str(kind.name) in {FULL, VIEW, BY_TIME}
+        str(kind.name) in {FULL, VIEW, BY_TIME, SEED}
         and not getattr(kind, "materialized", False)
         and usual_times
         and not of_code

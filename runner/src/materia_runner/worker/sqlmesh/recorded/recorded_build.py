@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,14 +20,21 @@ from materia.kit.files import write_whole
 
 from materia_runner.worker.sqlmesh.state import STATE
 
-FORMAT = 1
+FORMAT = 2
 # The first and the last day of an interval in the statements of a model that is built by time.
 FIRST_DAY, LAST_DAY = "{first day}", "{last day}"
 FULL, VIEW, BY_TIME = "FULL", "VIEW", "INCREMENTAL_BY_TIME_RANGE"
+SEED = "SEED"
 # Kinds whose rows come from files of the project, or that SQLMesh does not build at all.
-KEPT = frozenset({"SEED", "EXTERNAL"})
+KEPT = frozenset({SEED, "EXTERNAL"})
+# Builds in the folder of a user: a few pipelines, each with the models before an edit.
+KEPT_BUILDS = 16
 
 FetchAll = Callable[[str], list[tuple[Any, ...]]]
+
+
+class NotRecordedError(Exception):
+    """Part of a build is of a form that only SQLMesh can build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +63,9 @@ class RecordedModel:
         node: Name in the SQLMesh state, quoted and with the catalog.
         identifier: Hash of its definition.
         version: Version of its table.
-        kind: FULL, VIEW or BY_TIME.
-        statements: SQL that builds it; none for a view, whose definition is compared instead.
+        kind: FULL, VIEW, BY_TIME or SEED.
+        statements: SQL that builds it; none for a view, whose definition is compared instead, and
+            for a seed, which SQLMesh builds once.
         audits: Its audits, in their order.
         grain: Columns of its key.
     """
@@ -79,25 +88,37 @@ class RecordedBuild:
         models: Models, parents before children.
         tables: Names of all finished tables and views, sorted.
         made_in: Place of the project that has the model, in the order of the request, by table.
-        definitions: SQL of the tables and views that the statements write to, by name.
+        definitions: SQL of the tables and views that the statements write to, by name; parents
+            before children.
+        as_made: SQL that made the views among them. What DuckDB writes in its place is nested more
+            deeply each time, and for some joins it is not what DuckDB reads.
     """
 
     models: tuple[RecordedModel, ...]
     tables: tuple[str, ...]
     made_in: dict[str, int]
     definitions: dict[str, str]
+    as_made: dict[str, str]
 
 
-def path_of(folder: Path, fingerprint: str, fetchall: FetchAll) -> Path:
-    """The file of the build for *fingerprint* and the definitions in a database's state."""
+def path_of(folder: Path, fingerprint: str, definitions: str) -> Path:
+    """The file of the build for *fingerprint* and the *definitions* in a database's state."""
+    return folder / f"{_hash([FORMAT, fingerprint, definitions])}.json"
+
+
+def hash_of_state(fetchall: FetchAll) -> str:
+    """Hash of the definitions in the SQLMesh state of a database, in hex."""
     rows = fetchall(
         "SELECT name, identifier, version, dev_version, kind_name, snapshot "
         f"FROM {STATE}._snapshots"
     )
     nodes = sorted([*map(str, row[:5]), _node_text(json.loads(row[5])["node"])] for row in rows)
     versions = fetchall(f"SELECT * FROM {STATE}._versions")
-    said = json.dumps([FORMAT, fingerprint, nodes, [list(map(str, row)) for row in versions]])
-    return folder / f"{hashlib.sha256(said.encode()).hexdigest()}.json"
+    return _hash([nodes, [list(map(str, row)) for row in versions]])
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _node_text(node: dict[str, Any]) -> str:
@@ -121,22 +142,43 @@ def definitions_of(fetchall: FetchAll) -> dict[str, str]:
 
 
 def save(path: Path, build: RecordedBuild) -> None:
-    """Write *build* for later runs of this user; without a writable cache, do nothing."""
+    """Write *build* for later runs of this user; without a writable cache, do nothing.
+
+    It takes the place of a build that no longer fits. Of many builds the latest are kept.
+    """
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, json.dumps(asdict(build)), mode=0o600)
+        builds = [(one.stat().st_mtime_ns, one) for one in path.parent.glob("*.json")]
+        for _, old in sorted(builds, reverse=True)[KEPT_BUILDS:]:
+            old.unlink(missing_ok=True)
 
 
 def load(path: Path) -> RecordedBuild | None:
     """The build in a file; None without a file that can be read."""
     try:
-        values = json.loads(path.read_text())
-        models = tuple(_model(model) for model in values["models"])
-        tables, definitions = tuple(values["tables"]), dict(values["definitions"])
-        made_in = {table: int(values["made_in"][table]) for table in tables}
+        build = build_from(json.loads(path.read_text()))
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return RecordedBuild(models=models, tables=tables, made_in=made_in, definitions=definitions)
+    with suppress(OSError):
+        os.utime(path)  # in use
+    return build
+
+
+def build_from(values: dict[str, Any]) -> RecordedBuild:
+    """The build of which *values* are the fields, read from JSON.
+
+    Raises:
+        ValueError, LookupError, TypeError: they are not.
+    """
+    tables = tuple(values["tables"])
+    return RecordedBuild(
+        models=tuple(_model(model) for model in values["models"]),
+        tables=tables,
+        made_in={table: int(values["made_in"][table]) for table in tables},
+        definitions=dict(values["definitions"]),
+        as_made=dict(values["as_made"]),
+    )
 
 
 def _model(values: dict[str, Any]) -> RecordedModel:

@@ -1,19 +1,19 @@
 """Replay a recorded build with plain DuckDB: no SQLMesh import, no parsing, no plan.
 
-It is for a database whose last build ended well and whose models have not changed since: the
-affected intervals are built by SQLMesh's own statements, all audits run, and SQLMesh's state gets
-the same records. For anything else, and after any error, SQLMesh builds as usual.
+It is for a database whose last build ended well and whose models have not changed since, and with
+a shipped build for one without models: the affected intervals are built by SQLMesh's own
+statements, all audits run, and SQLMesh's state gets the same records. For anything else, and after
+any error, SQLMesh builds as usual.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from materia.kit.sql import literal
 
@@ -24,7 +24,15 @@ from materia_runner.worker.sqlmesh.intervals import (
     since_yesterday,
     spans,
 )
-from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+from materia_runner.worker.sqlmesh.recorded.find_build import (
+    ENDED,
+    FoundBuild,
+    fetching,
+    fitting_build,
+    note_ended,
+    opened,
+)
+from materia_runner.worker.sqlmesh.recorded.first_build import FirstBuild
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
     FIRST_DAY,
@@ -35,17 +43,13 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     RecordedBuild,
     RecordedModel,
     definitions_of,
-    load,
-    path_of,
     save,
 )
-from materia_runner.worker.sqlmesh.state import STATE, is_there
+from materia_runner.worker.sqlmesh.state import STATE
 
 if TYPE_CHECKING:
     import duckdb
 
-# A text of SQLMesh's state when a build ended well; it goes with the state.
-ENDED = f"{STATE}._materia_ended_build"
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
 
@@ -64,6 +68,7 @@ class Replayed:
         audits: Number of audits that ran.
         warnings: Findings of audits, one sentence each.
         made_in: Place of the project of each model, in the order of the request, by table.
+        skipped: Sentence with the reason why the unit tests did not run.
     """
 
     tables: tuple[str, ...]
@@ -71,123 +76,46 @@ class Replayed:
     audits: int
     warnings: tuple[str, ...]
     made_in: dict[str, int]
-
-
-def note_ended(fetchall: Callable[[str], Any], execute: Callable[[str], object]) -> None:
-    """Keep in a database that all its models are built; any change of its state undoes that."""
-    execute(f"CREATE OR REPLACE TABLE {ENDED} AS SELECT {literal(_state_text(fetchall))} AS state")
+    skipped: str
 
 
 def keep(database: Path, path: Path, build: RecordedBuild) -> None:
     """Write *build*, which just made *database*, for later runs; without a cache, do nothing."""
-    with _opened(database) as connection:
-        found = definitions_of(_fetching(connection))
+    with opened(database) as connection:
+        found = definitions_of(fetching(connection))
     if build.definitions.keys() <= found.keys():
         save(path, replace(build, definitions={name: found[name] for name in build.definitions}))
 
 
-def is_recorded(database: Path, folder: Path | None, projects: Sequence[Path]) -> bool:
-    """Whether a build of *projects* is recorded for *database* as it is now."""
-    import duckdb
-
-    if folder is None or not folder.exists() or not database.exists():
-        return False
-    try:
-        with _opened(database) as connection:
-            return _fitting(connection, folder, fingerprint_of_tests(projects)) is not None
-    except duckdb.Error:
-        return False
-
-
 def replay(
     database: Path,
-    folder: Path,
-    fingerprint: str,
+    folder: Path | None,
+    projects: Sequence[Path],
     affected: Sequence[date],
     progress: Callable[[str, int, int], None],
 ) -> Replayed | None:
-    """Build what is *affected* as recorded in *folder*; None when SQLMesh has to build.
+    """Build what is *affected* as recorded; None when SQLMesh has to build.
 
-    After an error the affected intervals count as not built, so that SQLMesh builds them.
+    The build is one in *folder*, or one that comes with a project. After an error the affected
+    intervals count as not built, so that SQLMesh builds them.
     """
     import duckdb
+    from materia_sqlmesh.model_start import START
 
     try:
-        with _opened(database) as connection:
-            recorded = _fitting(connection, folder, fingerprint)
-            if recorded is None or not affected:
+        with opened(database) as connection:
+            found = fitting_build(connection, folder, projects)
+            if found is None or not affected or min(affected) < START:
                 return None
-            return _Replay(connection, recorded, affected, progress).run()
+            return _Replay(connection, found, affected, progress).run()
     except (duckdb.Error, CannotReplayError):
         return None
-
-
-@contextmanager
-def _opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the settings and the catalog that SQLMesh's own has."""
-    import duckdb
-    from materia_sqlmesh.duckdb_settings import CATALOG, connector_settings
-
-    with duckdb.connect(config=dict(connector_settings(str(database)))) as connection:
-        connection.execute(f"ATTACH {literal(str(database))} AS {CATALOG}")
-        connection.execute(f"USE {CATALOG}")
-        yield connection
-
-
-def _fetching(connection: duckdb.DuckDBPyConnection) -> Callable[[str], list[tuple[Any, ...]]]:
-    def fetchall(sql: str) -> list[tuple[Any, ...]]:
-        return connection.execute(sql).fetchall()
-
-    return fetchall
-
-
-def _state_text(fetchall: Callable[[str], Any]) -> str:
-    """A hash of SQLMesh's state."""
-    tables = fetchall(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() "
-        f"AND schema_name = {literal(STATE)} AND NOT starts_with(table_name, '_materia_') "
-        "ORDER BY table_name"
-    )
-    hashes = [
-        fetchall(
-            f"SELECT md5(coalesce(string_agg(line, chr(10) ORDER BY line), '')) "
-            f'FROM (SELECT one::VARCHAR AS line FROM {STATE}."{name}" AS one)'
-        )[0][0]
-        for (name,) in tables
-    ]
-    return " ".join(hashes)
-
-
-def _fitting(
-    connection: duckdb.DuckDBPyConnection, folder: Path, fingerprint: str
-) -> RecordedBuild | None:
-    """The recorded build that fits a database, which may come from anywhere; None without one."""
-    try:
-        return _recorded(_fetching(connection), folder, fingerprint)
-    except Exception:  # noqa: BLE001 -- a state in no form that SQLMesh has, which it deals with
-        return None
-
-
-def _recorded(
-    fetchall: Callable[[str], list[tuple[Any, ...]]], folder: Path, fingerprint: str
-) -> RecordedBuild | None:
-    """The recorded build that fits a database; None without one."""
-    if not is_there(fetchall) or fetchall(f"SELECT 1 FROM {STATE}._environment_statements LIMIT 1"):
-        return None
-    if fetchall(f"SELECT state FROM {ENDED}") != [(_state_text(fetchall),)]:
-        return None
-    recorded = load(path_of(folder, fingerprint, fetchall))
-    if recorded is None:
-        return None
-    found = definitions_of(fetchall)
-    fits = all(found.get(name) == sql for name, sql in recorded.definitions.items())
-    return recorded if fits else None
 
 
 @dataclass
 class _Replay:
     connection: duckdb.DuckDBPyConnection
-    recorded: RecordedBuild
+    found: FoundBuild
     affected: Sequence[date]
     progress: Callable[[str, int, int], None]
     recent: tuple[date, date] = field(default_factory=since_yesterday)
@@ -197,9 +125,13 @@ class _Replay:
     def run(self) -> Replayed:
         now = max([datetime.now(tz=UTC), *(_midnight(day) + DAY for day in self.affected)])
         until = now.date()
-        bounds = self._bounds()
-        self._forget()
-        models = self.recorded.models
+        if self.found.first is None:
+            bounds = self._bounds()
+            self._forget()
+            models = [one for one in self.found.build.models if one.kind not in KEPT]
+        else:
+            bounds = self._begun(self.found.first)
+            models = list(self.found.build.models)
         for done, model in enumerate(models, 1):
             built = bounds.get((model.node, model.identifier))
             if built is None:
@@ -214,14 +146,27 @@ class _Replay:
             with_rows(finding, model.grain, self._asked, conditions=columns)
             for model, finding, columns in self.findings
         ]
-        note_ended(_fetching(self.connection), self.connection.execute)
+        note_ended(fetching(self.connection), self.connection.execute)
         return Replayed(
-            tables=self.recorded.tables,
+            tables=self.found.build.tables,
             models=len(models),
             audits=self.audits,
             warnings=tuple(dict.fromkeys(sentences)),
-            made_in=self.recorded.made_in,
+            made_in=self.found.build.made_in,
+            skipped=self.found.skipped,
         )
+
+    def _begun(self, first: FirstBuild) -> dict[tuple[str, str], tuple[date, date]]:
+        """Make all tables and views, and SQLMesh's state, which has no day of any model yet."""
+        self.connection.execute("BEGIN")
+        for statement in first.filled(_now()):
+            self.connection.execute(statement)
+        self.connection.execute("COMMIT")
+        starts = {node: _day(start) for node, start in first.starts.items()}
+        return {
+            (one.node, one.identifier): (starts[one.node], starts[one.node])
+            for one in self.found.build.models
+        }
 
     def _bounds(self) -> dict[tuple[str, str], tuple[date, date]]:
         """The first day that is built of each version, and the day after the last one.

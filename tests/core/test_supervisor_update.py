@@ -1,0 +1,147 @@
+"""A supervisor keeps itself current: a real sshd and a real systemd, in namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fakes import own_systemd
+from fakes.own_supervisor import OwnSupervisor, command_line
+from fakes.s3 import KEY, SECRET, S3Server
+from materia_runner.artifact.bucket import ArtifactBucket, object_name
+from materia_runner.artifact.channel.publish import Content, move_back, push_release
+from materia_runner.artifact.target import Artifact
+from materia_runner.config.pipeline import Bucket
+from materia_runner.ledger.state import State
+from materia_runner.schedule.enroll import Enrolment, KnownHosts, enroll
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(own_systemd.why_not()), reason=str(own_systemd.why_not())),
+]
+KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+CONTENT = Content(commit="", source="psdonline", sink="duckdb", versions={}, models="")
+RUN = "materia-coffee-run.service"
+UPDATE = "materia-coffee-update.service"
+
+
+class Supervised:
+    """A supervisor, its channel in a bucket, and what its command lines note of their calls."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = S3Server()
+        self.name = self.server.new_bucket()
+        address = Bucket(url=f"s3://{self.name}/m", endpoint=self.server.endpoint)
+        self.bucket = ArtifactBucket(address, KEYS)
+        self.machine = OwnSupervisor(folder / "supervisor")
+        self.calls = self.machine.root() / "srv/calls"  # its services have a /tmp of their own
+        self.calls.touch()
+        self.calls.chmod(0o666)
+        self.config = (
+            'name = "coffee"\nprovider = "hetzner"\n'
+            '[schedule]\nrun = "*-*-* 03:00 UTC"\n'
+            f'[artifacts]\nbucket = "{address.url}"\nendpoint = "{address.endpoint}"\n'
+            'channel = "prod"\n'
+        )
+
+    def push(self, mark: str, *, more: str = "") -> Artifact:
+        artifact = command_line(self.folder, mark=f"# {mark}", calls=Path("/srv/calls"), more=more)
+        push_release(
+            self.bucket, [artifact], CONTENT, pipeline="coffee", channel="prod", say=lambda _: None
+        )
+        return artifact
+
+    def enroll(self, artifact: Artifact) -> None:
+        enroll(
+            self.machine.target,
+            Enrolment(name="coffee", config=self.config, secrets=KEYS),
+            known=KnownHosts(State(self.folder / "state"), "127.0.0.1"),
+            artifact=lambda _python, _machine: artifact,
+            say=lambda _: None,
+            timeout=timedelta(seconds=20),
+        )
+
+    def run(self) -> str:
+        """Start a run as its timer does; the release that it ran from, by its hash."""
+        before = len(self.calls.read_text().splitlines())
+        self.machine.systemd.systemctl("start", RUN)
+        calls = [line.split() for line in self.calls.read_text().splitlines()[before:]]
+        (release,) = (one[0] for one in calls if one[1] == "run")
+        return release
+
+    def update_ended(self) -> str:
+        shown = self.machine.systemd.systemctl("show", UPDATE, "--property=Result", "--value")
+        return shown.stdout.strip()
+
+    def releases(self) -> set[str]:
+        return {one.name for one in (self.machine.root() / "opt/materia/releases").iterdir()}
+
+    def close(self) -> None:
+        self.machine.close()
+        self.server.close()
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    made = Supervised(tmp_path_factory.mktemp("supervised"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def first(supervised: Supervised) -> Artifact:
+    """The release that it was enrolled with."""
+    artifact = supervised.push("1")
+    supervised.enroll(artifact)
+    return artifact
+
+
+def test_the_next_run_is_of_the_release_that_the_channel_names_and_of_the_one_before_again(
+    supervised: Supervised, first: Artifact
+) -> None:
+    assert supervised.run() == first.sha256
+    second = supervised.push("2")
+    assert supervised.run() == second.sha256
+    units = supervised.machine.systemd.systemctl("cat", RUN, UPDATE).stdout
+    assert units.count(f"PYTHONPATH=/opt/materia/releases/{second.sha256}/lib\n") == 2
+
+    move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")
+    assert supervised.run() == first.sha256
+    assert supervised.update_ended() == "success"
+    assert supervised.releases() == {first.sha256, second.sha256}
+    third = supervised.push("3")
+    assert supervised.run() == third.sha256
+    assert len(supervised.releases()) == 2
+    move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")
+    assert supervised.run() == first.sha256
+
+
+CAMPAIGN = pytest.mark.campaign
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["gone", pytest.param("damaged", marks=CAMPAIGN), pytest.param("broken", marks=CAMPAIGN)],
+)
+def test_a_release_that_cannot_be_fetched_or_run_leaves_the_one_before_in_use(
+    supervised: Supervised, first: Artifact, fault: str
+) -> None:
+    more = "raise SystemExit('it is broken')" if fault == "broken" else ""
+    bad = supervised.push(fault, more=more)
+    key = f"m/{object_name(bad.sha256)}"
+    if fault == "gone":
+        supervised.bucket.delete(object_name(bad.sha256))
+    if fault == "damaged":
+        body = b"x" * bad.size
+        supervised.server.client().put_object(Bucket=supervised.name, Key=key, Body=body)
+
+    assert supervised.run() == first.sha256
+    assert supervised.update_ended() == "exit-code"
+    assert not [one for one in supervised.releases() if one.startswith(".")]
+
+    move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")
+    assert supervised.run() == first.sha256
+    assert supervised.update_ended() == "success"

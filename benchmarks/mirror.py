@@ -17,12 +17,12 @@ import argparse
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
-ATTRIBUTES = 13
 COMMODITIES = 60
 FIRST = date(2006, 8, 1)
 HEADER = (
@@ -33,11 +33,50 @@ HEADER = (
 CHANCE = "('0x' || left(md5(concat_ws('/', {})), 7))::INTEGER / 268435456"
 
 
-def build(directory: Path, *, releases: int, rows: int, seed: int) -> list[Path]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """Codes of the balances.
+
+    Attributes:
+        commodities: Their codes as numbers.
+        countries: Two letters each; as many of them are used as the number of rows needs.
+        attributes: Their ids.
+    """
+
+    commodities: tuple[int, ...]
+    countries: tuple[str, ...]
+    attributes: tuple[int, ...]
+
+
+INVENTED = Codes(
+    commodities=tuple(11000 * (one + 1) for one in range(COMMODITIES)),
+    countries=tuple(chr(65 + one // 26) + chr(65 + one % 26) for one in range(26 * 26)),
+    attributes=tuple(7 * one + 4 for one in range(13)),
+)
+# With these, models have figures in columns that they compute with, and in groups that they add up.
+USDA = Codes(
+    commodities=(
+        *(410000, 422110, 430000, 440000, 451000, 452000, 459100, 459200, 459900, 612000, 711100),
+        *(813100, 813101, 813300, 2222000, 2222001, 2223000, 2631000, 4232000, 4232001, 4233000),
+        *(11000, 111000, 224200, 230000, 574000, 577400, 585100, 4236000),
+        *range(5000000, 5000000 + 1000 * (COMMODITIES - 29), 1000),
+    ),
+    countries=(
+        *("US", "CH", "E2", "E3", "E4", "UK", "FR", "GM", "IT", "HR", "BR", "AR", "PA", "UY", "IN"),
+        *("CA", "AS", "RS", "UP", "RO", "BU", "SP", "PO", "EG", "MO", "TU", "AG", "TS", "IR", "IZ"),
+        *("SA", "JA", "KS", "TW", "ID", "MX", "NI", "SF", "VM", "TH", "NA", "UR", "YO", "EZ"),
+    ),
+    attributes=(4, 20, 28, 57, 81, 86, 88, 125, 130, 176, 178, 184, 192),
+)
+
+
+def build(
+    directory: Path, *, releases: int, rows: int, seed: int, codes: Codes = INVENTED
+) -> list[Path]:
     """The archives, oldest first; those that are there already are kept as they are."""
     directory.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection, tempfile.TemporaryDirectory(dir=directory) as scratch:
-        _balances(connection, rows, seed)
+        _balances(connection, rows, seed, codes)
         paths = []
         with ThreadPoolExecutor(1) as packer:
             month = FIRST
@@ -53,20 +92,38 @@ def build(directory: Path, *, releases: int, rows: int, seed: int) -> list[Path]
     return paths
 
 
-def _balances(connection: duckdb.DuckDBPyConnection, rows: int, seed: int) -> None:
+def _balances(connection: duckdb.DuckDBPyConnection, rows: int, seed: int, codes: Codes) -> None:
     years = 60
-    countries = max(1, round(rows / ATTRIBUTES / COMMODITIES / years))
-    connection.execute(f"""
+    attributes, commodities = len(codes.attributes), len(codes.commodities)
+    countries = max(1, round(rows / attributes / commodities / years))
+    connection.execute(
+        f"""
         CREATE TABLE balance AS
         SELECT c, k, {FIRST.year - years + 1} + y AS year,
             {FIRST.year - years + 1} + y AS stamp_year, 0 AS stamp_month, 0 AS version
-        FROM range({COMMODITIES}) AS c (c), range({countries}) AS k (k), range({years}) AS y (y)
+        FROM range({commodities}) AS c (c), range({countries}) AS k (k), range({years}) AS y (y)
         ORDER BY c, k, y;
-        CREATE TABLE attribute AS
-        SELECT a, format('{{:03d}},"Attribute {{:02d}}",08,"(1000 MT)",', 7 * a + 4, a) AS text
-        FROM range({ATTRIBUTES}) AS a (a);
         SET VARIABLE seed = {seed};
-    """)
+        """
+    )
+    connection.execute(
+        """CREATE TABLE commodity AS
+        SELECT c, format('{:07d},"Commodity {:02d}",', $codes[c + 1], c) AS commodity
+        FROM range(len($codes)) AS c (c)""",
+        {"codes": list(codes.commodities)},
+    )
+    connection.execute(
+        """CREATE TABLE country AS
+        SELECT k, format('{},"Country, {:03d}",', $codes[k + 1], k) AS country
+        FROM range(len($codes)) AS k (k)""",
+        {"codes": list(codes.countries)},
+    )
+    connection.execute(
+        """CREATE TABLE attribute AS
+        SELECT a, format('{:03d},"Attribute {:02d}",08,"(1000 MT)",', $ids[a + 1], a) AS attribute
+        FROM range(len($ids)) AS a (a)""",
+        {"ids": list(codes.attributes)},
+    )
 
 
 def _next_release(
@@ -92,13 +149,12 @@ def _write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     value = CHANCE.format("getvariable('seed'), c, k, year, a, if(a % 3 = 0, version, 0)")
     connection.execute(f"""
         COPY (
-            SELECT format('{{:07d}},"Commodity {{:02d}}",', 11000 * (c + 1), c)
-                || chr((65 + k // 26)::INTEGER) || chr((65 + k % 26)::INTEGER)
-                || format(',"Country, {{:03d}}",', k)
+            SELECT commodity || country
                 || format('{{}},{{}},{{:02d}},', year, stamp_year, stamp_month)
-                || text || format('{{}}.0000', greatest(0, ({value} * 29000)::INTEGER - 9000))
+                || attribute || format('{{}}.0000', greatest(0, ({value} * 29000)::INTEGER - 9000))
                 || chr(13)
-            FROM balance, attribute ORDER BY c, k, year, a
+            FROM balance JOIN commodity USING (c) JOIN country USING (k), attribute
+            ORDER BY c, k, year, a
         ) TO '{path}' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01')
     """)
 
@@ -124,9 +180,14 @@ def main() -> None:
     parser.add_argument("--releases", type=int, default=2)
     parser.add_argument("--rows", type=int, default=2_060_000, help="of the oldest release")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--usda-codes", action="store_true", help="some of USDA's, none invented")
     options = parser.parse_args()
     for path in build(
-        options.directory, releases=options.releases, rows=options.rows, seed=options.seed
+        options.directory,
+        releases=options.releases,
+        rows=options.rows,
+        seed=options.seed,
+        codes=USDA if options.usda_codes else INVENTED,
     ):
         print(path, f"{path.stat().st_size:,} bytes")
 

@@ -1,4 +1,4 @@
-"""What a declaration costs beside a source with a loader of its own: psdonline on the kit and as is.
+"""What a declaration costs beside a loader of its own: psdonline on the kit, and as it is.
 
     uv run --all-extras --group dev python benchmarks/snapshots.py [--rows R] [--repeat N]
 
@@ -71,7 +71,7 @@ def main() -> None:
                 home.mkdir()
                 database = home / "materia.duckdb"
                 for month, place in (("first month", one), ("second month", both)):
-                    command = [sys.executable, OURS, place, home, which]
+                    command: list[str | Path] = [sys.executable, OURS, place, home, which]
                     found.setdefault((side, month), []).append(measure(command, database))
                 with duckdb.connect(str(database), read_only=True) as connection:
                     seen[side] = connection.execute(CURRENT[side]).fetchone()

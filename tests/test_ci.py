@@ -161,6 +161,13 @@ def test_every_job_is_a_target_of_make() -> None:
     assert {row["TARGET"] for row in matrix} <= targets
 
 
+def test_core_and_every_plugin_is_tested_alone() -> None:
+    ((row,),) = [DOCUMENT["test:plugin"]["parallel"]["matrix"]]
+    plugins = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
+
+    assert set(row["ONLY"]) == {"core", *plugins}
+
+
 def test_every_stage_has_a_job_and_every_job_a_stage() -> None:
     stages = {job["stage"] for job in DOCUMENT.values() if "stage" in job}
 

@@ -95,6 +95,24 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "NoReason": ("a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other", {}),
     "NoRowsAdded": ("a_load_says_after_each_partition_how_many_are_left", {}),
     "RemarksOnOthers": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "RoundsMoney": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "MixesUpCapitals": ("every_row_is_loaded_as_it_is_written", {"edition": 1}),
+    "MergesRows": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "DropsTheLastRow": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "LeavesOneOut": ("partitions_are_listed_oldest_first_and_each_once", {}),
+    "AnotherOrderEachTime": ("partitions_are_the_same_when_asked_again", {}),
+    "LeavesTheRefused": ("what_was_refused_or_denied_is_asked_for_again", {}),
+    "LoadsTheNewestAlone": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "NeverReplaces": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "SaysItLoadedAll": ("loading_twice_does_nothing_the_second_time", {}),
+    "DeletesTheRawFile": ("a_load_changes_nothing_but_its_database_and_its_own_folder", {}),
+    "OutageIsNoChange": ("a_place_that_cannot_be_reached_is_an_error_and_not_an_absence", {}),
+    "NeverChanges": ("a_changed_file_is_fetched_with_another_content", {}),
+    "WrongSize": ("a_fetched_file_is_what_is_said_of_it", {}),
+    "OfAnotherPartition": ("a_fetched_file_is_what_is_said_of_it", {}),
+    "TakesHalf": ("an_answer_that_breaks_off_never_stays_under_its_final_name", {}),
+    "TrustsTheClock": ("partitions_are_listed_oldest_first_and_each_once", {}),
+    "NamesNoFile": ("partitions_are_listed_oldest_first_and_each_once", {}),
     "NoModels": ("models_are_a_folder_of_sqlmesh_models_or_none", {}),
 }
 SINKS: Mapping[str, str] = {
@@ -106,6 +124,8 @@ SINKS: Mapping[str, str] = {
     "KeepsTheOldTag": "unchanged_takes_the_newest_etag_and_keeps_the_file",
     "UnchangedOfNothing": "unchanged_of_something_never_kept_is_an_error",
     "NeverRefuses": "a_kept_file_that_cannot_be_loaded_gives_way_to_the_one_before_it",
+    "LosesWhatItRefuses": "a_file_in_quarantine_is_there_to_be_looked_at",
+    "LosesWhatIsNoFile": "a_file_in_quarantine_is_there_to_be_looked_at",
     "PublishesHalf": "a_missing_table_publishes_none_of_them",
     "CountsNothing": "publish_returns_its_tables_in_order_with_rows_and_description",
     "PublishesAgain": "publishing_the_same_run_twice_changes_nothing",
@@ -129,6 +149,7 @@ PROVIDERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "RoundsToHours": ("an_instance_costs_what_its_offer_says", {}),
     "PricesOfLastYear": ("prices_are_as_old_as_the_answer", {}),
     "OffersOnceMore": ("offers_of_one_answer_differ_in_what_can_be_asked_for", {}),
+    "OffersWhatIsSoldOut": ("a_type_that_is_sold_out_is_not_offered_as_available", {}),
     "ListsEverything": ("a_copy_of_our_labels_on_another_machine_makes_nothing_ours", {}),
     "ListsNothingOnError": ("a_list_that_cannot_be_read_is_an_error_and_never_a_shorter_list", {}),
     "DestroysAndForgets": ("nothing_is_left_when_destroy_returns", {}),
@@ -165,6 +186,10 @@ def world() -> Iterator[ServedFiles]:
             "letters": (b"item,price\nnails,cheap\n", "price"),
         },
         table="raw.acme_row",
+        rows=(
+            [{"item": "nails", "price": "1.50"}],
+            [{"item": "nails", "price": "1.75"}, {"item": "bolts", "price": "0.20"}],
+        ),
     ) as world:
         yield world
 
@@ -226,6 +251,8 @@ def test_a_wrong_sink_breaks_a_named_promise(
         "tmp_path": tmp_path,
         "folder": tmp_path / "in",
         "reading": read,
+        "when": "fetched" if name == "LosesWhatIsNoFile" else "loaded",
+        "stored": lambda: [one.read_bytes() for one in directory.rglob("*") if one.is_file()],
         "monkeypatch": monkeypatch,
     }
     note = broken(Sinks(), SINKS[name], given)

@@ -138,6 +138,24 @@ def test_the_questions_that_analysts_ask_have_answers_in_the_sample(sample: Path
     assert page_of_wasde[-1] == ("United States", 29.91, 51.27, 3.95, 1.36, 29.28, 25.17, 30.67)
 
 
+def test_questions_of_public_forums_have_answers_in_the_sample(sample: Path) -> None:
+    page = (ROOT / "docs/data.md").read_text()
+    asked = page.partition("## More questions, one query each\n")[2].partition("\n## ")[0]
+    with duckdb.connect(str(sample), read_only=True) as connection:
+        answers = [connection.sql(query).fetchall() for query in blocks(asked, "sql")]
+
+    assert len(answers) == asked.count("\n**") == 10
+    assert all(answers)
+    days, ratio, yields, exporters, _, changed, first, *_ = answers
+    assert days[0] == (2019, 62)
+    assert ratio[0] == ("United States", 2019, 16.9, 20.0)
+    # WASDE of 2019-05-10: 176.0 bushels an acre, and for the year before 176.4.
+    assert yields[:2] == [(2019, 176.0), (2018, 176.5)]
+    assert exporters[0][0] == "United States"
+    assert changed[0][:4] == ("Corn", "United States", 2018, "Ending Stocks")
+    assert first[0][-1] == -1.4
+
+
 @pytest.mark.parametrize("words", sorted(set(re.findall(r"`materia ([a-z][a-z -]*)`", README))))
 def test_every_command_that_the_readme_names_has_help(words: str, workshop: Workshop) -> None:
     done = workshop.run(*shlex.split(words), "--help")

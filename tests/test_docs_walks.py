@@ -163,3 +163,4 @@ def test_production_is_walked_and_undone(production: Desk) -> None:
 
     assert "uv run materia run --sample --yes" in done
     assert production.rented.left() == []
+    assert list(production.workshop.directory.iterdir()) == []

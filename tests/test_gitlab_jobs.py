@@ -6,6 +6,8 @@ one secret that a job gets is PULUMI_ACCESS_TOKEN; the addresses of the fakes ar
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import platform
 import shutil
 import subprocess
@@ -19,6 +21,9 @@ import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from fakes.gitlab_local import ORIGIN, PROGRAM, git, run
 from fakes.hetzner_open import offer_of, opened
+from fakes.infra_settings import KEY as HOST_KEY
+from fakes.pulumi_engine.cloud import PulumiCloud
+from fakes.pulumi_engine.engine import PULUMI, fill, new_engine
 from fakes.renting import request_for
 from fakes.s3 import KEY, SECRET, S3Server
 from materia_hetzner.emulator.service import Hetzner
@@ -35,6 +40,7 @@ pytestmark = [
 ]
 NAME = "acme/beanflows/prod"
 QUICK = timedelta(milliseconds=20)
+KEY_LINE = HOST_KEY.private.splitlines()[1]
 SAMPLE = "plugins/sources/psdonline/src/materia_psdonline/sample"
 
 
@@ -196,10 +202,13 @@ def test_a_merge_request_gets_the_plan_of_what_it_changes(clone: Clone) -> None:
 
 def test_what_was_tested_is_pushed_with_one_token(clone: Clone, world: World) -> None:
     clone.commit({"materia.toml": world.config()})
+    clone.passes("build:cli")
+    (built,) = clone.folder.glob("dist/cli/*.tar.gz")
 
     said = clone.passes("deploy:r2", **world.variables)
 
     names = world.s3.names(world.bucket)
+    assert hashlib.sha256(built.read_bytes()).hexdigest() in " ".join(names)
     assert [name for name in names if "/channels/" in name]
     assert len([name for name in names if name.endswith(".tar.gz")]) > 1
     world.tells_nothing(said)
@@ -243,3 +252,34 @@ def test_the_schedule_of_checks_fails_until_the_schedule_of_runs_has_run(
     assert clone.job("check", TASK="check", **schedule).returncode != 0
     world.tells_nothing(clone.passes("run", TASK="run", **schedule))
     world.tells_nothing(clone.passes("check", TASK="check", **schedule))
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(
+    PULUMI is None or importlib.util.find_spec("pulumi") is None,
+    reason="the program pulumi is not on PATH, or the group infra is not installed",
+)
+def test_the_infrastructure_is_made_with_one_token(clone: Clone, tmp_path: Path) -> None:
+    behaviour = Behaviour(boot=QUICK, delete=QUICK)
+    with Hetzner(clock=Clock(), behaviour=behaviour) as cloud, PulumiCloud() as pulumi:
+        tokens = {"hcloud:token": Secret(cloud.token), "cloudflare:apiToken": Secret("planted-c")}
+        pulumi.environments["acme/beanflows/accounts"] = {"pulumiConfig": tokens}
+        (tmp_path / "engine").mkdir()
+        engine = new_engine(tmp_path / "engine", pulumi, endpoint=f"{cloud.url}/v1")
+        fill(engine, serverType="cpx22", location="fsn1", catalog="false")
+        stack = "infra/Pulumi.prod.yaml"
+        settings = (engine.folder / stack).read_text()
+        clone.commit({"materia.toml": "", stack: settings})
+        place = {
+            name: engine.environment[name]
+            for name in ("PULUMI_HOME", "PULUMI_SKIP_UPDATE_CHECK", "HCLOUD_ENDPOINT")
+        }
+        place["STAND_IN_ACCOUNT"] = engine.environment["STAND_IN_ACCOUNT"]
+        job = Clone(clone.folder, (engine.folder / "path", *clone.path))
+
+        said = job.passes("deploy:infra", **pulumi.secrets(), **place)
+
+        assert [one.name for one in cloud.servers.values()] == ["materia-supervisor-prod"]
+        assert {status for _, status in pulumi.ended} == {"succeeded"}
+        for secret in (TOKEN, cloud.token, "planted-c", KEY_LINE):
+            assert secret not in said

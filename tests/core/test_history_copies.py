@@ -77,6 +77,15 @@ def test_a_new_supervisor_shows_the_plan_and_the_logs_of_an_older_run(world: Wor
     assert shown(new) == shown(old)
 
 
+def test_an_empty_log_is_shown_as_one(world: World) -> None:
+    old, new = world.computer(), world.computer()
+    ended(old, world, "")
+
+    new.restore()
+
+    assert shown(new) == shown(old)
+
+
 def test_of_a_long_log_a_copy_has_the_beginning_and_the_end_in_whole_lines(world: World) -> None:
     old, new = world.computer(), world.computer()
     lines = [f"line {number} of a log with an ä\n" for number in range(40_000)]

@@ -86,7 +86,7 @@ def test_a_pipeline_on_a_rented_machine_gives_the_tables_of_one_at_home(
 
 # What is on standard error when the runner is killed, and so how far it has come. A machine that
 # was asked for and never answered is in test_sweep.py: there a sweep waits.
-POINTS = ('"state": "created"', '"event": "progress"', '"event": "result"')
+POINTS = ('"state": "created"', '"phase": "fetch"', '"event": "result"')
 
 
 def kill_at(rented: Rented, word: str, *arguments: str) -> None:

@@ -110,6 +110,9 @@ def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(
     ]
     costs = [Decimal(one["cost"]["amount"]) for one in ledger["instances"]]
     assert round(sum(costs), 2) == round(rented.billed(), 2)
+    shown = rented.run("runs", "show", report["run"]).stdout
+    assert "extract (ones): chose the first of" in shown
+    assert "extract (twos): ok" in shown
     # The plan of the run chose the machines that the run rented, and what it would cost on one.
     chosen = [one["chosen"]["instance_type"] for one in planned["placements"]]
     assert chosen == [one["instance_type"] for one in ledger["instances"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shlex
@@ -16,10 +17,18 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types
 from fakes.workshop import Workshop
 from materia.errors import ConfigError
+from materia_hetzner.provider import Hetzner
+from materia_oracle.provider import Oracle
+from materia_ovh.provider import Ovh
+from materia_runner.artifact.bucket import RETRY_LIMIT
 from materia_runner.config.pipeline import Schedule
+from materia_runner.notify.webhook import LIMIT as WEBHOOK_LIMIT
+from materia_runner.rental.lifecycle import DESTROY_PATIENCE
+from materia_runner.run.ledger_copy import LIMIT as COPY_LIMIT
 from materia_runner.schedule.cron import cron_time, crontab, gitlab
 from materia_runner.schedule.status import RunStatus, after_run, problem_of
-from materia_runner.schedule.units import Installation, units
+from materia_runner.schedule.units import STOP, Installation, units
+from materia_scaleway.provider import Scaleway
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BOTH = Schedule(run="*-*-* 17:30 UTC", sweep=timedelta(minutes=15))
@@ -61,7 +70,7 @@ def test_a_schedule_is_a_timer_and_a_service_for_runs_and_for_sweeps(tmp_path: P
     assert "-m materia_runner sweep --all-providers --config " in sweep
     # systemd's own limit of 90 s would kill a run that destroys its machines.
     for service in (run, sweep):
-        assert "KillMode=mixed\nKillSignal=SIGTERM\nTimeoutStopSec=20min\n" in service
+        assert "KillMode=mixed\nKillSignal=SIGTERM\nTimeoutStopSec=30min\n" in service
         assert "TimeoutStartSec=infinity\n" in service
 
 
@@ -78,6 +87,20 @@ def test_a_supervisor_takes_over_what_its_channel_names_before_each_run_and_each
         # Wants, not Requires: when it fails, the release before is used.
         assert "Wants=materia-coffee-update.service\nAfter=materia-coffee-update.s" in service
     assert len(made) == 5
+
+
+def test_a_stop_gives_more_time_than_the_longest_teardown_takes() -> None:
+    patiences = [
+        inspect.signature(one).parameters["patience"].default
+        for one in (Hetzner, Oracle, Ovh, Scaleway)
+    ]
+    longest = max(patiences)
+    # A create under way; destroy calls until the patience ends, and the last of them.
+    machines = longest + DESTROY_PATIENCE + longest
+    # The copy of the run; its lease and its status, each read and written; the webhook.
+    reports = COPY_LIMIT + 4 * RETRY_LIMIT + WEBHOOK_LIMIT
+
+    assert machines + reports <= STOP
 
 
 def test_only_what_is_scheduled_gets_units(tmp_path: Path) -> None:

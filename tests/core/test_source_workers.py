@@ -17,6 +17,7 @@ from materia.errors import NoOfferError
 from materia.kit.fit import misfit
 from materia_runner.cli.output.plan_table import Shown, as_json, as_text
 from materia_runner.config.pipeline import NO_BUDGET, Pipeline, SourceNeeds
+from materia_runner.planning.available_offers import asked_for
 from materia_runner.planning.plan import Plan, make_plan
 from materia_runner.planning.search import BOOT
 from materia_runner.planning.source_workers import planned_stages
@@ -148,6 +149,15 @@ def test_of_equal_costs_one_worker_wins() -> None:
     ]
 
 
+def test_this_machine_fetches_all_sources_on_one_worker_whatever_they_need() -> None:
+    mine = replace(SMALL, provider="mine", hourly=replace(SMALL.hourly, amount=Decimal(0)))
+    stages = planned_stages(pipeline("slow", "wide", slow=SLOW, wide=WIDE))
+
+    found = make_plan(stages, [mine, LARGE], start=NOON, exchange=Exchange(), owned={"mine"})
+
+    assert workers(found) == [("extract and transform", "small")]
+
+
 def test_short_sources_share_the_hour_that_one_worker_pays() -> None:
     needs = {"a": SourceNeeds(expected=5 * MINUTE), "b": SourceNeeds(expected=5 * MINUTE)}
 
@@ -189,6 +199,21 @@ def test_each_worker_learns_from_its_own_runs_and_never_from_what_is_set_by_hand
     assert (a.requirements.expected, a.minutes_configured) == (600 * MINUTE, True)
     assert (b.requirements.expected, b.minutes_learnt) == (20 * MINUTE, True)
     assert by_hand.requirements.expected == 600 * MINUTE
+
+
+def test_providers_are_asked_for_machines_of_the_size_of_each_worker() -> None:
+    """Some of them build a machine to size."""
+    asked = asked_for(planned_stages(pipeline("slow", "wide", slow=SLOW, wide=WIDE)))
+
+    # All sources, with the transform, the transform alone, and each source without and with it.
+    assert [(one.vcpus, int(one.memory_gib)) for one in asked] == [
+        (2, 66),
+        (4, 66),
+        (4, 16),
+        (2, 2),
+        (2, 64),
+        (4, 64),
+    ]
 
 
 def test_no_machine_for_one_source_is_said_of_that_source() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,15 +50,7 @@ class Site:
 
         The request to write the copy after the stage is the last thing that it does.
         """
-        workshop = self.rented.workshop
-        variables = {**self.rented.environment(), **self.variables(supervisor)}
-        process = subprocess.Popen(
-            workshop.command(*EXTRACT),
-            cwd=workshop.directory,
-            env=workshop.environment(**variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = self.start(supervisor, *EXTRACT)
         last = Fault(method="PUT", name="/ledger/", skip=1, act=process.kill, drop=True)
         with self.server.failing(last):
             _, said = process.communicate(timeout=120)
@@ -67,6 +60,17 @@ class Site:
     def ledgers(self) -> list[str]:
         names = self.server.names(self.bucket)
         return [Path(name).stem for name in names if name.startswith("m/ledger/psdonline/")]
+
+    def start(self, supervisor: str, *arguments: str) -> subprocess.Popen[bytes]:
+        workshop = self.rented.workshop
+        variables = {**self.rented.environment(), **self.variables(supervisor)}
+        return subprocess.Popen(
+            workshop.command(*arguments),
+            cwd=workshop.directory,
+            env=workshop.environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def age(self, run: str) -> None:
         """Let sixteen minutes pass since the last sign of life of a run."""
@@ -145,3 +149,27 @@ def test_a_supervisor_deleted_in_mid_run_and_made_again_has_its_history_and_swee
         if not name.endswith(".tar.gz"):
             content = site.server.content(site.bucket, name).decode()
             assert not [secret for secret in secrets if secret in content], name
+
+
+@pytest.mark.campaign
+def test_of_two_supervisors_that_start_at_once_one_rents_and_the_other_rents_nothing(
+    site: Site,
+) -> None:
+    """Both have read that there is no lease before one of them writes it."""
+    site.server.client().delete_object(Bucket=site.bucket, Key="m/leases/psdonline.json")
+    both = threading.Barrier(2, timeout=60)
+    asked = Fault(method="GET", name="/leases/", act=both.wait, times=2)
+    with site.server.failing(asked):
+        processes = {name: site.start(name, *EXTRACT) for name in ("one", "other")}
+        said = {name: one.communicate(timeout=240) for name, one in processes.items()}
+
+    codes = {name: one.returncode for name, one in processes.items()}
+    assert sorted(codes.values()) == [0, 5], said
+    (loser,) = (name for name, code in codes.items() if code)
+    assert b"may rent machines now" in said[loser][1]
+    copies = [
+        json.loads(site.server.content(site.bucket, f"m/ledger/psdonline/{run}.json"))
+        for run in site.ledgers()[-2:]
+    ]
+    assert sorted(len(copy["machines"]) for copy in copies) == [0, 1]
+    assert site.rented.left() == []

@@ -43,6 +43,7 @@ class FailingFolder:
         "slow": "no call to the file system is given up",
         "never_boots": "this machine is running already",
         "late_to_list": "a folder is there as soon as it is made",
+        "sell_out": "this machine is always there",
         "user_data": "this machine is not set up for a worker",
         "ssh": "this machine is not reached over SSH",
         "look_alike": "a folder carries no labels",
@@ -108,6 +109,9 @@ class FailingFolder:
 
     def add_look_alike(self, instance_id: str) -> str:
         raise NotImplementedError(self.lacks["look_alike"])
+
+    def sell_out(self, instance_type: str) -> None:
+        raise NotImplementedError(self.lacks["sell_out"])
 
     def user_data(self, instance_id: str) -> str:
         raise NotImplementedError(self.lacks["user_data"])

@@ -139,14 +139,13 @@ class OwnSystemd:
 
     def systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run systemctl inside."""
+        return self.inside("/usr/bin/systemctl", *arguments)
+
+    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a program inside, as root."""
         first = self._first()
         enter = ["nsenter", "--target", str(first), "--mount", "--pid", "--cgroup", "--root"]
-        return subprocess.run(
-            [*enter, "/usr/bin/systemctl", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
 
     def close(self) -> None:
         """Switch it off at once, as a power cut does."""

@@ -14,6 +14,8 @@ with catch_warnings(action="ignore"):
 
 Sign = Callable[[Expr], bool]
 
+# Of two DECIMALs Spark makes a longer one than DuckDB does: a view would have another type there.
+COMPUTING = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Sum)
 # Not types of Iceberg, or none that Spark has.
 TYPES = {
     exp.DataType.Type[name]
@@ -52,7 +54,48 @@ SIGNS: dict[str, Sign] = {
 
 def only_duckdb(text: str) -> list[str]:
     """What is wrong in the text of a model, an audit or a query; empty when Spark reads it."""
-    return sorted({found for statement in parse(text, "duckdb") for found in _found(statement)})
+    statements = parse(text, "duckdb")
+    found = {found for statement in statements for found in _found(statement)}
+    match statements:
+        case [Model() as head, *rest]:
+            found.update(_of_the_whole(head, rest))
+    return sorted(found)
+
+
+def _of_the_whole(head: Model, rest: list[Expr]) -> Iterator[str]:
+    """What a model says in its head that Spark does not make of its query."""
+    said = {part.name: part.args["value"] for part in head.expressions}
+    decimals = {
+        column.name
+        for column in (said["columns"].expressions if "columns" in said else ())
+        if column.args["kind"].this is exp.DataType.Type.DECIMAL
+    }
+    if said["kind"].name == "SEED":
+        # SQLMesh reads the file with pandas: a number is a float, which is no DECIMAL for Spark.
+        yield from (f"a DECIMAL of a file: {name}" for name in decimals)
+    if said["kind"].name == "VIEW":
+        # A table has the types of its head.
+        parts = [_computed(part) & decimals for query in rest for part in _parts(query)]
+        yield from (f"a computed DECIMAL: {name}" for name in set.intersection(*parts or [set()]))
+
+
+def _parts(query: Expr) -> list[exp.Select]:
+    """The queries of a union, which has the longest type of them."""
+    if isinstance(query, exp.SetOperation):
+        return [part for side in (query.left, query.right) for part in _parts(side)]
+    return [query] if isinstance(query, exp.Select) else []
+
+
+def _computed(query: exp.Select) -> set[str]:
+    """The columns that are a sum, a difference and so on, and not cast afterwards."""
+    return {
+        column.alias_or_name
+        for column in query.selects
+        if any(
+            isinstance(node, COMPUTING)
+            for node in column.walk(prune=lambda node: isinstance(node, exp.Cast))
+        )
+    }
 
 
 def _found(statement: Expr) -> Iterator[str]:

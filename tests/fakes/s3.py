@@ -109,6 +109,10 @@ class S3Server:
             aws_secret_access_key=SECRET,
         )
 
+    def contents(self, bucket: str) -> list[bytes]:
+        """The bytes of every object in a bucket."""
+        return [self.content(bucket, name) for name in self.names(bucket)]
+
     def names(self, bucket: str) -> list[str]:
         """The names of all objects in a bucket, sorted."""
         answer = self.client().list_objects_v2(Bucket=bucket)

@@ -99,6 +99,11 @@ class OffersOnceMore(Nameless):
         return [*super().types(requirements), *super().types(requirements)]
 
 
+class OffersWhatIsSoldOut(Nameless):
+    def offer(self, entry: Entry, now: datetime) -> Offer:
+        return replace(super().offer(entry, now), availability="available")
+
+
 class ListsEverything(Nameless):
     """The labels are enough for it, whatever a machine is called."""
 

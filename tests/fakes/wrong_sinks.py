@@ -17,6 +17,7 @@ from materia.data import (
     Partition,
     PublishRequest,
     RawFile,
+    Refused,
     Table,
     Unchanged,
 )
@@ -88,6 +89,24 @@ class UnchangedOfNothing(Right):
 class NeverRefuses(Right):
     def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
         """Keep on using it."""
+
+
+class LosesWhatItRefuses(Right):
+    """A file that could not be loaded is gone."""
+
+    def refuse(self, source: str, raw: RawFile, reason: str, /) -> None:
+        super().refuse(source, raw, reason)
+        for path in self._folder.rglob("quarantine/*"):
+            path.unlink()
+
+
+class LosesWhatIsNoFile(Right):
+    """What a source refused is never kept."""
+
+    def record(self, source: str, partition: Partition, result: FetchResult, /) -> None:
+        if isinstance(result, Refused) and result.path is not None:
+            result = replace(result, path=None)
+        super().record(source, partition, result)
 
 
 class PublishesHalf(Right):

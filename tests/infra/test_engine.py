@@ -19,7 +19,7 @@ from fakes.esc import TOKEN, Secret
 from fakes.infra_settings import KEY
 from fakes.pulumi_engine.cloud import PulumiCloud
 from fakes.pulumi_engine.engine import PULUMI, Ended, Engine, fill, new_engine
-from hcloud import Client
+from hcloud import APIException, Client
 from materia_hetzner.emulator.service import Hetzner
 from materia_providers.cloud_init import generate_key
 from materia_runner.cli.commands.machines.emulator import toml
@@ -151,6 +151,10 @@ def test_a_run_reads_from_the_environment_what_the_stack_made_and_no_token_of_th
         "ICEBERG_BUCKET_KEY": made.engine.outputs()["catalogKeyId"],
     }
     assert "planted" not in made.pulumi.definitions["acme/beanflows/prod"]
+    # A project of its own: what workers have cannot delete the supervisor.
+    leaked = Client(str(read.values["HCLOUD_TOKEN"]), f"{made.cloud.url}/v1")
+    with pytest.raises(APIException, match="unable to authenticate"):
+        leaked.servers.get_all()
     # Whoever opens an environment gets all of its values, not only the variables.
     whole = json.dumps(made.pulumi.environments["acme/beanflows/prod"], default=lambda one: one.of)
     assert made.cloud.token not in whole

@@ -8,6 +8,7 @@ from fakes.iceberg_runs import SECRETS, Reader, settings_of
 from fakes.s3 import S3Server
 from materia.protocols import Sink
 from materia_testing.contracts.sink import SinkContract
+from materia_testing.contracts.sinks.care import Stored
 from materia_testing.contracts.sinks.publish import TABLES, Reading
 
 
@@ -45,6 +46,10 @@ class OfIceberg:
             return prices[0][0], totals[0][0]
 
         return read
+
+    @pytest.fixture
+    def stored(self, s3_server: S3Server, bucket: str) -> Stored:
+        return lambda: s3_server.contents(bucket)
 
 
 class TestSeveralTablesInOneCommit(OfIceberg, SinkContract):

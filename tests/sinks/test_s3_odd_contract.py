@@ -5,6 +5,7 @@ from fakes.odd_store import Habits, OddStore
 from fakes.patience import APART
 from fakes.s3 import KEY, SECRET
 from materia_testing.contracts.sink import SinkContract
+from materia_testing.contracts.sinks.care import Stored
 
 HABITS = Habits(
     apart=APART.total_seconds(),
@@ -21,10 +22,18 @@ class TestS3SinkAtAnOddStore(SinkContract):
     plugin = "s3"
 
     @pytest.fixture
-    def settings(self) -> Iterator[Mapping[str, object]]:
+    def odd(self) -> Iterator[OddStore]:
         store = OddStore(HABITS)
-        yield {"bucket": "s3://acme/some/where", "endpoint": store.endpoint}
+        yield store
         store.close()
+
+    @pytest.fixture
+    def settings(self, odd: OddStore) -> Mapping[str, object]:
+        return {"bucket": "s3://acme/some/where", "endpoint": odd.endpoint}
+
+    @pytest.fixture
+    def stored(self, odd: OddStore) -> Stored:
+        return lambda: [one.content for one in odd.state.objects.values()]
 
     @pytest.fixture
     def secrets(self) -> Mapping[str, str]:

@@ -56,6 +56,34 @@ def test_many_new_columns_are_named_in_part(tmp_path: Path) -> None:
     assert "c18, c19 and 79 more; expected" in said.reason
 
 
+def test_a_column_without_a_name_is_named_so_and_can_be_ignored(tmp_path: Path) -> None:
+    trailing = "item,price,\nnails,1,\n"
+    said = Shelf(tmp_path, PRICES).put("2026-01", trailing)
+    shelf = Shelf(tmp_path, with_(PRICES, ignore=("",)))
+    shelf.put("2026-01", trailing)
+
+    assert isinstance(said, Refused)
+    assert said.reason.startswith("has also the column '' (it has no name); expected the columns")
+    assert shelf.load().refused == {}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "windows-1252"])
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+def test_a_file_in_utf_8_is_not_read_in_another_encoding(
+    encoding: str, begin: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, form=Csv(encoding=encoding)))  # type: ignore[arg-type]
+    row = "nails,1" if begin else "N\u00e4gel,1"
+    refused = shelf.put("2026-01", f"{begin}item,price\n{row}\n".encode())
+    shelf.put("2026-02", "item,price\nnails,1\n")
+    shelf.put("2026-03", "item,price\nN\u00e4gel,1\n".encode(encoding))
+
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith(f"is utf-8, and not {encoding}: its letters would come out")
+    assert shelf.load().loaded == ("2026-02", "2026-03")
+    assert shelf.rows("SELECT item FROM raw.prices_row ORDER BY 1") == [("N\u00e4gel",), ("nails",)]
+
+
 BOMBS = {
     "rows": "SELECT 'a' AS item, 1 AS price FROM range(600)",
     "values": "SELECT repeat('a', 100) AS item, 1 AS price FROM range(10)",
@@ -73,3 +101,22 @@ def test_parquet_that_holds_more_than_the_limit_is_refused(kind: str, tmp_path: 
 
     assert report.loaded == ("2026-02",)
     assert "has values of more than 1,000 bytes when it is unpacked" in report.refused["2026-01"]
+
+
+DECLARED: dict[str, dict[str, object]] = {
+    "at most 38 digits, .*, is 'DECIMAL\\(40, 2\\)'": {
+        "columns": {"item": "TEXT", "price": "DECIMAL(40, 2)"}
+    },
+    "is 'DECIMAL\\(4, 5\\)'": {"columns": {"item": "TEXT", "price": "DECIMAL(4, 5)"}},
+    "is 'DECIMAL\\(0, 0\\)'": {"columns": {"item": "TEXT", "price": "DECIMAL(0, 0)"}},
+    "must be TEXT, INTEGER, BIGINT, .* or BOOLEAN, is 'FLOAT'": {
+        "columns": {"item": "TEXT", "price": "FLOAT"}
+    },
+    "the delimiter must be one character, is '||'": {"form": Csv(delimiter="||")},
+}
+
+
+@pytest.mark.parametrize("said", DECLARED)
+def test_a_declaration_that_no_table_can_have_says_what_can_be_written(said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("||", r"\|\|")):
+        with_(PRICES, **DECLARED[said])

@@ -63,6 +63,36 @@ def test_a_type_that_only_duckdb_knows_is_found_among_the_columns_of_a_model() -
     assert only_duckdb(model) == ["a type: INT128"]
 
 
+DECIMALS = {
+    "a difference": ("VIEW", "SELECT CASE WHEN c > 0 THEN b - c END AS a, b FROM t", ["a"]),
+    "a sum": ("VIEW", "SELECT SUM(b) AS a FROM t UNION ALL SELECT b + 1 AS a FROM t", ["a"]),
+    "a cast": ("VIEW", "SELECT (b - c)::DECIMAL(38, 4) AS a, b + c AS d FROM t", []),
+    "a union with a longer one": (
+        "VIEW",
+        "SELECT SUM(b) AS a FROM t UNION ALL SELECT a FROM u",
+        [],
+    ),
+    "a table": ("FULL", "SELECT b - c AS a FROM t", []),
+}
+
+
+@pytest.mark.parametrize(("kind", "query", "found"), DECIMALS.values(), ids=DECIMALS)
+def test_a_decimal_that_a_view_computes_must_be_cast(
+    kind: str, query: str, found: list[str]
+) -> None:
+    columns = "a DECIMAL(38, 4), b DECIMAL(18, 4), d DOUBLE"
+    model = f"MODEL (name serving.some, kind {kind}, columns ({columns}));\n\n{query}"
+
+    assert only_duckdb(model) == [f"a computed DECIMAL: {name}" for name in found]
+
+
+def test_a_file_has_no_decimal() -> None:
+    kind = "kind SEED (path 'a.csv')"
+    model = f"MODEL (name raw.bad, {kind}, columns (a DECIMAL(18, 8), b DOUBLE))"
+
+    assert only_duckdb(model) == ["a DECIMAL of a file: a"]
+
+
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
 def test_a_whole_number_of_a_seed_is_never_missing(path: Path) -> None:
     text = path.read_text()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]  # it has no types
 from fakes.infra_settings import ACCOUNT, KEY, SUPERVISOR
 from fakes.pulumi_engine.cloud import PulumiCloud
 
@@ -112,7 +113,10 @@ def new_engine(folder: Path, cloud: PulumiCloud, *, endpoint: str) -> Engine:
     shutil.copytree(INFRA, folder / "infra", ignore=ignored)
     for name, module in PLUGINS.items():
         _script(folder / "home/plugins" / name / f"pulumi-{name.rpartition('-')[0]}", module)
-    _script(folder / "path/pulumi-language-python", "language")
+    (folder / ".venv").symlink_to(sys.prefix)  # beside infra/, as in a clone
+    project = yaml.safe_load((INFRA / "Pulumi.yaml").read_text())
+    python = f"{project['runtime']['options']['virtualenv']}/bin/python"
+    _script(folder / "path/pulumi-language-python", "language", python=python)
     environment = {
         "PATH": f"{folder / 'path'}:{os.environ['PATH']}",
         "HOME": str(folder),
@@ -133,9 +137,9 @@ def fill(engine: Engine, **settings: str) -> None:
     engine.must("config", "set", "--path", "sshFrom[0]", SUPERVISOR.ssh_from[0])
 
 
-def _script(path: Path, module: str) -> None:
+def _script(path: Path, module: str, python: str = sys.executable) -> None:
     """A program that the engine finds, for a stand-in of ours."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = f"{sys.executable} -W ignore -m {__package__}.{module}"
+    command = f"{python} -W ignore -m {__package__}.{module}"
     path.write_text(f'#!/bin/sh\nPYTHONPATH={TESTS} exec {command} "$@"\n')
     path.chmod(0o755)

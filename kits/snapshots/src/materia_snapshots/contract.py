@@ -112,4 +112,5 @@ def _difference(new: Sequence[str], missing: Sequence[str]) -> str:
 
 def _together(names: Sequence[str]) -> str:
     more = len(names) - NAMED_COLUMNS
-    return together([*names[:NAMED_COLUMNS], *([f"{more:,} more"] if more > 0 else [])])
+    shown = [name or "'' (it has no name)" for name in names[:NAMED_COLUMNS]]
+    return together([*shown, *([f"{more:,} more"] if more > 0 else [])])

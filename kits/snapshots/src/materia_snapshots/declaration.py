@@ -13,7 +13,7 @@ from typing import Any, Literal
 from materia.hookspecs import Opening, Plugin, Setting, hookimpl
 from materia.protocols import Source
 
-from materia_snapshots.forms import Form
+from materia_snapshots.forms import Csv, Form
 from materia_snapshots.pages import Pages
 from materia_snapshots.periods import Dated, Listed, Partitions, Runs
 
@@ -21,6 +21,8 @@ __all__ = ["Column", "Snapshots", "declare"]
 
 # The types of DuckDB that a file's values can be read as without a loss.
 TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}), ?(\d{1,2})\)")
+TYPE_NAMES = "TEXT, INTEGER, BIGINT, DOUBLE, DECIMAL(18, 4), DATE or BOOLEAN"
+MOST_DIGITS = 38  # of a DECIMAL
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Columns of the kit's own tables.
 OURS = frozenset(
@@ -128,9 +130,8 @@ class Snapshots:
             yield f"key must name columns, is {self.key!r}"
         if taken := OURS & set(self.columns):
             yield f"the columns {sorted(taken)} are materia's own; give them other names"
+        yield from _wrong_form(self)
         for name, column in self.table.items():
-            if not TYPES.fullmatch(column.type):
-                yield f"the type of {name} must be TEXT, INTEGER, ..., is {column.type!r}"
             odd = odd_text(name) if self.schema == "evolve" and column.type != "TEXT" else ""
             if odd in self.table:
                 yield f"{odd} is the column of odd values of {name}; rename it"
@@ -186,6 +187,20 @@ class Snapshots:
         from materia_snapshots.settings import read_settings
 
         read_settings(self, opening)
+
+
+def _wrong_form(source: Snapshots) -> Iterator[str]:
+    if isinstance(source.form, Csv) and len(source.form.delimiter) != 1:
+        yield f"the delimiter must be one character, is {source.form.delimiter!r}"
+    for name, column in source.table.items():
+        found = TYPES.fullmatch(column.type)
+        if found is None:
+            yield f"the type of {name} must be {TYPE_NAMES}, is {column.type!r}"
+        elif found[1] and not max(int(found[2]), 1) <= int(found[1]) <= MOST_DIGITS:
+            yield (
+                f"the type of {name} must be DECIMAL(digits, decimals) with at most {MOST_DIGITS} "
+                f"digits, of which some are decimals, is {column.type!r}"
+            )
 
 
 def _wrong_partitions(source: Snapshots) -> Iterator[str]:

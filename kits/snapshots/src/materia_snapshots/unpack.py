@@ -20,6 +20,8 @@ MAX_RATIO = 200
 BOMB_BYTES = 1 << 26
 # DuckDB reads no longer ones; of lines that are longer still it loses rows without an error.
 LONGEST_LINE = {Csv: 2_000_000, JsonLines: 1 << 24}  # characters
+# Encodings that take nearly every file for a text. Text beyond ASCII in them is hardly ever UTF-8.
+ANY_BYTES = {"latin-1", "windows-1252"}
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
@@ -45,10 +47,12 @@ def decoded(chunks: Iterator[bytes], form: Csv | JsonLines) -> Iterator[str]:
     """The text of a file, without a byte order mark.
 
     Raises:
-        UnusableFileError: a byte does not fit the encoding, the text has NUL characters, or a line
-            is too long for a row.
+        UnusableFileError: a byte does not fit the encoding, the text is UTF-8 all through and
+            another encoding is declared, it has NUL characters, or a line is too long for a row.
     """
     encoding = form.encoding if isinstance(form, Csv) else "utf-8"
+    if encoding in ANY_BYTES:
+        chunks = _not_utf8(chunks, encoding)
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     decoder = codecs.getincrementaldecoder(codec)()
     line, length = 1, 0
@@ -72,6 +76,25 @@ def decoded(chunks: Iterator[bytes], form: Csv | JsonLines) -> Iterator[str]:
         length = len(text) - end if end else length + len(text)
         line += text.count("\n")
         yield text
+
+
+def _not_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same chunks; an error at the end when letters beyond ASCII are all those of UTF-8."""
+    decoder, fits, beyond = codecs.getincrementaldecoder("utf-8")(), True, False
+    for chunk in chunks:
+        yield chunk
+        beyond = beyond or not chunk.isascii()
+        fits = fits and _fits(decoder, chunk)
+    if beyond and fits and _fits(decoder, b"", last=True):
+        raise UnusableFileError(f"is utf-8, and not {encoding}: its letters would come out wrong")
+
+
+def _fits(decoder: codecs.IncrementalDecoder, chunk: bytes, *, last: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, last)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _ends(text: str) -> tuple[int, int]:

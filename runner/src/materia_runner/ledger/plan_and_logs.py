@@ -134,14 +134,14 @@ def logs_to_copy(
     left = LONGEST_LOGS
     for row in reversed(stages):
         text = _cut_log(path(row))
-        if text and FILE_NAME.fits(row.stage) and len(text) <= left:
+        if text is not None and FILE_NAME.fits(row.stage) and len(text) <= left:
             left -= len(text)
             logs.append(LogCopy(stage=row.stage, attempt=row.attempt, text=text))
     return tuple(reversed(logs))
 
 
-def _cut_log(log: Path) -> str:
-    """The text of a log, without its middle when it is long; empty when it cannot be read."""
+def _cut_log(log: Path) -> str | None:
+    """The text of a log, without its middle when it is long; None when it cannot be read."""
     longest = BEGINNING + END
     try:
         with log.open("rb") as file:
@@ -153,7 +153,7 @@ def _cut_log(log: Path) -> str:
             file.seek(size - END)
             tail = file.read(END)
     except OSError:
-        return ""
+        return None
     # Whole lines, so that none begins or ends within a character.
     first = head[: head.rfind(b"\n") + 1].decode(errors="replace")
     last = tail[tail.find(b"\n") + 1 :].decode(errors="replace")

@@ -11,8 +11,9 @@ from materia.errors import ConfigError
 
 from materia_runner.config.pipeline import Schedule
 
-# A stopped run destroys its machines first: a provider may take minutes to confirm that.
-STOP = timedelta(minutes=20)
+# A stopped run destroys its machine first: a create may be under way, providers answer late, and
+# the end is written to the bucket.
+STOP = timedelta(minutes=30)
 UPDATE = timedelta(minutes=15)  # a run waits that long for a slow download
 BOOT_MINUTES = 2
 WHAT = ("run", "sweep", "update")

@@ -59,6 +59,10 @@ class LiveWorld:
         """Not supported: only the provider creates resources here."""
         raise NotImplementedError(f"a real account gets no look-alike of {instance_id}")
 
+    def sell_out(self, instance_type: str) -> None:
+        """Not supported: only customers of a provider use up its stock."""
+        raise NotImplementedError(f"a real account cannot use up all {instance_type}")
+
     def user_data(self, instance_id: str) -> str:
         """Not supported: not every API returns the user data."""
         raise NotImplementedError("a real account does not show user data")

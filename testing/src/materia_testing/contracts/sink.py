@@ -7,8 +7,8 @@
         plugin = "acme"             # the name that a user types
 
 That is enough for a sink that keeps everything in the directory it is opened with. A sink that uses
-a service overrides the fixtures `settings` and `secrets` to reach a fake of the service, and
-`reading` if its published tables are not in a DuckDB file.
+a service overrides the fixtures `settings` and `secrets` to reach a fake of the service, `stored`
+to read all files in it, and `reading` if its published tables are not in a DuckDB file.
 
 Many tests run the sink in a separate process and kill it: before each line of the plugin's own
 code, and after a while, when other code is running. The plugin's own code is `module`, or `package`

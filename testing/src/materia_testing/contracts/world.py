@@ -28,6 +28,7 @@ ABILITIES: Mapping[str, str] = {
     "user_data": "an instance is given the user data of its request",
     "ssh": "an instance answers over SSH with the host key of its user data",
     "foreign": "there are resources that materia did not make",
+    "sell_out": "a type can be without stock while the others have some",
     "look_alike": "a machine that materia did not make can carry a copy of a worker's labels",
 }
 
@@ -110,6 +111,10 @@ class World(Protocol):
         The machine and its attachments have the labels of that instance, and names of their own.
         `foreign` then contains them.
         """
+        ...
+
+    def sell_out(self, instance_type: str) -> None:
+        """Leave no stock of a type, in any region, until `heal`."""
         ...
 
     def user_data(self, instance_id: str) -> str:

@@ -124,6 +124,10 @@ class CloudWorld:
         """Add a foreign machine with a copy of the labels."""
         return self.service.add_look_alike(instance_id)
 
+    def sell_out(self, instance_type: str) -> None:
+        """Leave no stock of a type; see `World.sell_out`."""
+        self.service.behaviour.sold_out |= {instance_type}
+
     def user_data(self, instance_id: str) -> str:
         """The decoded user data of the machine."""
         return self.service.user_data(instance_id)

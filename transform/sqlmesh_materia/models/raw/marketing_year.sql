@@ -13,7 +13,7 @@ MODEL (
   ),
   column_descriptions (
     commodity_code = 'Code without its leading zeros, which pandas drops: pad it to seven digits',
-    country_code = 'USDA country code',
+    country_code = 'USDA country code; * for every country without a line of its own',
     first_month = 'First month, 1 to 12, in the year that labels the marketing year',
     source = 'Document that says so, with its date or the date of reading'
   ),

@@ -1,3 +1,5 @@
+/* The weight is a DOUBLE: SQLMesh reads the file with pandas, which makes it one, and Spark takes no other for a DECIMAL.
+serving.dim_unit has it exactly. */
 MODEL (
   name raw.unit_weight,
   kind SEED (
@@ -9,13 +11,13 @@ MODEL (
   columns (
     unit TEXT,
     commodity_code TEXT,
-    kilograms DECIMAL(18, 8),
+    kilograms DOUBLE,
     source TEXT
   ),
   column_descriptions (
     unit = 'Name of the unit',
     commodity_code = 'Commodity that the weight is for; empty when it is the same for all',
-    kilograms = 'Its weight in kg, exactly',
+    kilograms = 'Its weight in kg',
     source = 'Where the factor is from'
   ),
   audits (

@@ -27,6 +27,22 @@ MODEL (
   )
 );
 
+WITH calendar AS (
+  SELECT
+    LPAD(commodity_code, 7, '0') AS commodity_code,
+    country_code,
+    first_month,
+    source
+  FROM raw.marketing_year
+), of_all AS (
+  SELECT
+    commodity_code,
+    first_month,
+    source
+  FROM calendar
+  WHERE
+    country_code = '*'
+)
 SELECT
   balance.commodity_code,
   balance.country_code,
@@ -47,25 +63,27 @@ SELECT
   CASE
     WHEN commodity.is_calendar_year
     THEN MAKE_DATE(balance.market_year, 1, 1)
-    WHEN NOT calendar.first_month IS NULL
-    THEN MAKE_DATE(balance.market_year, calendar.first_month, 1)
+    WHEN NOT COALESCE(calendar.first_month, of_all.first_month) IS NULL
+    THEN MAKE_DATE(balance.market_year, COALESCE(calendar.first_month, of_all.first_month), 1)
   END AS begins_on,
   CASE
     WHEN commodity.is_calendar_year
     THEN MAKE_DATE(balance.market_year, 12, 31)
-    WHEN NOT calendar.first_month IS NULL
+    WHEN NOT COALESCE(calendar.first_month, of_all.first_month) IS NULL
     THEN (
-      MAKE_DATE(balance.market_year + 1, calendar.first_month, 1) - INTERVAL '1' DAY
+      MAKE_DATE(balance.market_year + 1, COALESCE(calendar.first_month, of_all.first_month), 1) - INTERVAL '1' DAY
     )::DATE
   END AS ends_on,
   CASE
     WHEN commodity.is_calendar_year
     THEN 'PSD Online: livestock, meat and dairy are by calendar year'
-    ELSE calendar.source
+    ELSE COALESCE(calendar.source, of_all.source)
   END AS source
 FROM serving.fct_balance AS balance
 JOIN serving.dim_commodity AS commodity
   USING (commodity_code)
-LEFT JOIN raw.marketing_year AS calendar
-  ON LPAD(calendar.commodity_code, 7, '0') = balance.commodity_code
+LEFT JOIN calendar
+  ON calendar.commodity_code = balance.commodity_code
   AND calendar.country_code = balance.country_code
+LEFT JOIN of_all
+  ON of_all.commodity_code = balance.commodity_code

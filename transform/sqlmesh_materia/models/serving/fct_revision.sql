@@ -93,14 +93,18 @@ SELECT
   first_value,
   previous_value,
   current_value,
-  CASE WHEN same_unit THEN current_value - previous_value END AS change,
+  (
+    CASE WHEN same_unit THEN current_value - previous_value END
+  )::DECIMAL(18, 4) AS change,
   CASE
     WHEN same_unit
     THEN 100 * (
       current_value - previous_value
     )::DOUBLE / NULLIF(ABS(previous_value), 0)::DOUBLE
   END AS change_percent,
-  CASE WHEN same_first_unit THEN current_value - first_value END AS change_from_first,
+  (
+    CASE WHEN same_first_unit THEN current_value - first_value END
+  )::DECIMAL(18, 4) AS change_from_first,
   CASE
     WHEN same_first_unit
     THEN 100 * (

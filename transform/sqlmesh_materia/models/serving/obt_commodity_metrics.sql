@@ -154,12 +154,24 @@ SELECT
   100 * balance.exports::DOUBLE / NULLIF(world.exports, 0)::DOUBLE AS world_share_of_exports_percent,
   100 * balance.domestic_use::DOUBLE / NULLIF(world.domestic_use, 0)::DOUBLE AS world_share_of_domestic_use_percent,
   100 * balance.ending_stocks::DOUBLE / NULLIF(world.ending_stocks, 0)::DOUBLE AS world_share_of_ending_stocks_percent,
-  balance.area_harvested - last_year.area_harvested AS area_harvested_change,
-  balance.production - last_year.production AS production_change,
-  balance.imports - last_year.imports AS imports_change,
-  balance.exports - last_year.exports AS exports_change,
-  balance.domestic_use - last_year.domestic_use AS domestic_use_change,
-  balance.ending_stocks - last_year.ending_stocks AS ending_stocks_change,
+  (
+    balance.area_harvested - last_year.area_harvested
+  )::DECIMAL(18, 4) AS area_harvested_change,
+  (
+    balance.production - last_year.production
+  )::DECIMAL(18, 4) AS production_change,
+  (
+    balance.imports - last_year.imports
+  )::DECIMAL(18, 4) AS imports_change,
+  (
+    balance.exports - last_year.exports
+  )::DECIMAL(18, 4) AS exports_change,
+  (
+    balance.domestic_use - last_year.domestic_use
+  )::DECIMAL(18, 4) AS domestic_use_change,
+  (
+    balance.ending_stocks - last_year.ending_stocks
+  )::DECIMAL(18, 4) AS ending_stocks_change,
   100 * (
     balance.area_harvested - last_year.area_harvested
   )::DOUBLE / NULLIF(last_year.area_harvested, 0)::DOUBLE AS area_harvested_change_percent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,45 @@ from materia_testing.contracts.sinks.publish import (
     publish_elsewhere,
     publish_version,
 )
-from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched
+from materia_testing.contracts.sinks.raw import JANUARY, NEW, OLD, SOURCE, fetched, refused
+
+Stored = Callable[[], Iterable[bytes]]
 
 
 class CareContract(Contract):
     """What a sink keeps to beside its answers."""
 
     section = "a-sink"
+
+    @pytest.fixture
+    def stored(self, declared: Declared) -> Stored:
+        """A function that gives the bytes of each file that the sink has, whatever it is for.
+
+        Override it for a sink that keeps its files elsewhere than in the directory it is opened
+        with.
+        """
+
+        def read() -> Iterable[bytes]:
+            return [one.read_bytes() for one in declared.directory.rglob("*") if one.is_file()]
+
+        return read
+
+    @pytest.mark.parametrize("when", ["fetched", "loaded"])
+    def test_a_file_in_quarantine_is_there_to_be_looked_at(
+        self, sink: Sink, stored: Stored, tmp_path: Path, when: str
+    ) -> None:
+        """It deletes a refused file, so no one can find out what the server sent."""
+        good = fetched(tmp_path / "in", JANUARY, OLD)
+        sink.record(SOURCE, JANUARY, good)
+        if when == "fetched":
+            sink.record(SOURCE, JANUARY, refused(tmp_path / "in", NEW))
+        else:
+            bad = fetched(tmp_path / "in", JANUARY, NEW)
+            sink.record(SOURCE, JANUARY, bad)
+            sink.refuse(SOURCE, bad.raw, "has the wrong columns")
+
+        assert NEW in set(stored())
+        assert OLD in set(stored())
 
     def test_a_raw_file_is_found_by_its_hash_and_never_another(
         self, sink: Sink, declared: Declared, tmp_path: Path

@@ -49,7 +49,7 @@ Examples:
 INSTALL_EPILOG = """\
 \b
 A run that was missed while the machine was off is made up. systemd never starts a run
-beside a run. A stopped run gets 20 minutes to destroy its machines. Secrets are read from
+beside a run. A stopped run gets 30 minutes to destroy its machines. Secrets are read from
 .env beside materia.toml, from Pulumi ESC, or from the file that the units name, which may be
 missing. Installing again replaces the units. Sweeps on the machine that also starts the
 runs help after a crash; while it sleeps, only a sweep on another computer does.
@@ -197,7 +197,7 @@ def status(
     if last is not None:
         ended = moment_text(last.ended_at)
         echo(f"last run: ended {ended} UTC, exit code {last.exit_code}")
-    if update.installed and update.result != "success":
+    if update.installed and update.result not in {"", "success"}:
         echo(
             f"the release of the channel could not be used, the one before is in use: "
             f"journalctl -u {update.service.removesuffix('.service')}"

@@ -93,10 +93,11 @@ def test_remove_deletes_its_own_units_alone(desk: Desk) -> None:
     desk.run("install")
     other = desk.folder / "materia-cocoa-run.timer"
     other.write_text("of another pipeline")
+    (desk.folder / "materia-psdonline-update.service").write_text("of a supervisor")
     done, again = desk.run("remove"), desk.run("remove")
 
     assert [file.name for file in desk.folder.iterdir()] == [other.name]
-    assert done.stdout.count("deleted ") == 4
+    assert done.stdout.count("deleted ") == 5
     assert "no schedule of psdonline is installed" in again.stdout
     assert any("disable --now materia-psdonline-run.timer" in line for line in desk.asked())
 

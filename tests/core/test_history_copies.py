@@ -119,6 +119,7 @@ def test_what_makes_a_copy_too_long_is_left_out_of_it_and_the_machines_are_not(
     assert (read.plan, read.notes) == (None, ())
 
 
+@pytest.mark.campaign
 def test_plans_and_logs_are_kept_of_the_newest_runs_alone(world: World) -> None:
     old, new = world.computer(), world.computer()
     ended(old, world, "a line\n")

@@ -107,7 +107,7 @@ def test_what_makes_a_copy_too_long_is_left_out_of_it_and_the_machines_are_not(
 ) -> None:
     old = world.computer()
     ended(old, world, "a line\n")
-    for _ in range(3 * LONGEST // (1 << 16)):
+    for _ in range(LONGEST // (1 << 16) + 1):
         old.ledger.note(RUN, at=NOW, stage="extract", text="x" * (1 << 16))
     copy = copy_of(old.ledger, RUN, alive_at=NOW)
 

@@ -58,6 +58,54 @@ def test_json_has_every_digit_and_no_value_that_json_lacks(desk: Workshop) -> No
     assert json.loads(desk.run("query", "FROM serving.large LIMIT 0", "--json").stdout) == []
 
 
+def test_a_number_keeps_its_digits_beside_one_that_json_lacks(desk: Workshop) -> None:
+    sql = "SELECT 1234567890123456.78::DECIMAL(18,2) AS n, 'NaN'::DOUBLE AS x, 'a \"NaN\"' AS t"
+
+    done = desk.run("query", sql, "--json")
+
+    assert '"n":1234567890123456.78' in done.stdout
+    assert json.loads(done.stdout) == [{"n": 1234567890123456.78, "x": None, "t": 'a "NaN"'}]
+
+
+COMMENTED = "-- how many?\nSELECT 1 AS n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (COMMENTED, "--csv"),
+        ("--csv", "--how many?\nSELECT 1 AS n"),
+        ("--csv", "--", COMMENTED),
+        ("--csv", "/* - */ SELECT 1 AS n"),
+    ],
+)
+def test_a_query_may_begin_with_a_comment(desk: Workshop, words: tuple[str, ...]) -> None:
+    done = desk.run("query", *words)
+
+    assert done.stdout == "n\n1\n", done.stderr
+
+
+def test_an_option_with_a_typo_is_no_query(desk: Workshop) -> None:
+    done = desk.run("query", "--cvs", "SELECT 1")
+
+    assert done.returncode == 2
+    assert "No such option: --cvs" in done.stderr
+
+
+def test_nested_values_are_json_in_csv(desk: Workshop) -> None:
+    sql = (
+        "SELECT {'a': 1, 'b': [1, NULL]} AS s, MAP{'k': DATE '2024-01-01'} AS m, true AS t, "
+        "170141183460469231731687303715884105727::HUGEINT AS h, NULL AS n"
+    )
+
+    done = desk.run("query", sql, "--csv")
+
+    assert list(csv.reader(done.stdout.splitlines()))[1] == [
+        *('{"a": 1, "b": [1, null]}', '{"k": "2024-01-01"}', "true"),
+        *("170141183460469231731687303715884105727", ""),
+    ]
+
+
 def test_csv_has_all_rows_and_a_header(desk: Workshop) -> None:
     done = desk.run("query", "SELECT * EXCLUDE share FROM serving.fct_crop", "--csv")
 

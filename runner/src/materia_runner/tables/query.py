@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 BATCH = 10_000  # rows that are read at once
+EXPORT = "; to write a table to a file, use `materia tables export`"
+INSTEAD = {"COPY": EXPORT, "CREATE": EXPORT, "EXPORT": EXPORT}
+# A text, which stays as it is, or a number that JSON lacks.
+NUMBERLESS = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b')
 
 
 def run_query(connection: DuckDBPyConnection, sql: str) -> DuckDBPyRelation:
@@ -33,10 +38,8 @@ def run_query(connection: DuckDBPyConnection, sql: str) -> DuckDBPyRelation:
         raise ConfigError(f"the SQL has {many}; give one query")
     reading = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
     if statements[0].type not in reading:
-        raise ConfigError(
-            f"a query only reads, and {str(statements[0].type).rpartition('.')[2]} does not; "
-            "to write a table to a file, use `materia tables export`"
-        )
+        kind = str(statements[0].type).rpartition(".")[2]
+        raise ConfigError(f"a query only reads, and {kind} does not{INSTEAD.get(kind, '')}")
     with refusals():
         return connection.sql(sql)
 
@@ -106,7 +109,7 @@ def as_json(rows: DuckDBPyRelation) -> Iterator[str]:
 def _finite(line: str) -> str:
     if "NaN" not in line and "Infinity" not in line:
         return line
-    return json.dumps(json.loads(line, parse_constant=lambda _: None), ensure_ascii=False)
+    return NUMBERLESS.sub(lambda found: found[0] if found[0][0] == '"' else "null", line)
 
 
 def batched(lines: Iterable[str], count: int = 1000) -> Iterator[list[str]]:
@@ -117,17 +120,28 @@ def batched(lines: Iterable[str], count: int = 1000) -> Iterator[list[str]]:
 
 
 def as_csv(rows: DuckDBPyRelation) -> Iterator[str]:
-    """Lines of CSV (RFC 4180, with a header), without line ends; NULL is an empty field."""
+    """Lines of CSV (RFC 4180, with a header), without line ends; NULL is an empty field.
+
+    Lists, structs and maps are JSON, truth values `true` and `false`.
+    """
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
 
     def written(values: Any) -> str:
         line.seek(0)
         line.truncate()
-        writer.writerow(values)
+        writer.writerow(map(_cell, values))
         return line.getvalue().removesuffix("\n")
 
     yield written(rows.columns)
     with refusals():
         while found := rows.fetchmany(BATCH):
             yield from map(written, found)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return value

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from materia_runner.cli.context import load_environment, load_pipeline, load_registry
 from materia_runner.cli.echo import echo
-from materia_runner.cli.fast_typer import command_app
+from materia_runner.cli.fast_typer import Command, command_app
 from materia_runner.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -38,8 +39,21 @@ changes nothing, and files, addresses and extensions are closed to it. On a term
 shows 40 rows, as many columns as fit, and the number of all; --json and --csv print
 every row and column, decimals with all their digits.
 """
+# An option, and not a query that begins with a comment.
+OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)
 ROWS = 40
 WIDTH = 200  # where the output is no terminal
+
+
+class Query(Command):
+    """The command, which takes SQL that begins with a comment for SQL."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Put a word that begins with `--` and is no option behind the end of the options."""
+        if "--" not in args:
+            sql = [one for one in args if one.startswith("--") and not OPTION.fullmatch(one)]
+            args = [*(one for one in args if one not in sql), *(["--", *sql] if sql else [])]
+        return super().parse_args(ctx, args)
 
 
 def query(
@@ -133,4 +147,4 @@ def published_database(
     return database
 
 
-app = command_app("query", query, epilog=EPILOG)
+app = command_app("query", query, epilog=EPILOG, cls=Query)

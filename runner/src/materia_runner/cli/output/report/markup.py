@@ -128,7 +128,7 @@ def table(
     ]
     drawn = tag(
         "table",
-        tag("caption", caption),
+        tag("caption", tag("span", caption)),
         tag("thead", head),
         tag("tbody", *body),
         data_filter=filter_words,

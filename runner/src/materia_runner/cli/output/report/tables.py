@@ -130,7 +130,7 @@ def _overview(catalog: Catalog) -> Html:
             ),
             Cell(shown=f"{len(one.columns)}", number=True),
             Cell(shown=_audits(_model(catalog, one.name)), number=True),
-            one.description.partition(". ")[0].partition(": ")[0],
+            one.description.partition(". ")[0].removesuffix("."),
         ]
         for one in catalog.tables
     ]

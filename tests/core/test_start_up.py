@@ -143,6 +143,7 @@ def test_a_plan_imports_nothing_that_rents_fetches_runs_or_builds(workshop: Work
     lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip() for line in lines}
     assert {"materia_runner.planning.plan_run", "sqlite3"} <= names
+    assert names & {"materia_runner.ledger.run_copy", "statistics"} == set()
     asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
     assert {name.partition(".")[0] for name in names} & (
         asking | HEAVY - {"pluggy", "tomllib"}

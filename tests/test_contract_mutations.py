@@ -95,6 +95,24 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "NoReason": ("a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other", {}),
     "NoRowsAdded": ("a_load_says_after_each_partition_how_many_are_left", {}),
     "RemarksOnOthers": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "RoundsMoney": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "MixesUpCapitals": ("every_row_is_loaded_as_it_is_written", {"edition": 1}),
+    "MergesRows": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "DropsTheLastRow": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
+    "LeavesOneOut": ("partitions_are_listed_oldest_first_and_each_once", {}),
+    "AnotherOrderEachTime": ("partitions_are_the_same_when_asked_again", {}),
+    "LeavesTheRefused": ("what_was_refused_or_denied_is_asked_for_again", {}),
+    "LoadsTheNewestAlone": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "NeverReplaces": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
+    "SaysItLoadedAll": ("loading_twice_does_nothing_the_second_time", {}),
+    "DeletesTheRawFile": ("a_load_changes_nothing_but_its_database_and_its_own_folder", {}),
+    "OutageIsNoChange": ("a_place_that_cannot_be_reached_is_an_error_and_not_an_absence", {}),
+    "NeverChanges": ("a_changed_file_is_fetched_with_another_content", {}),
+    "WrongSize": ("a_fetched_file_is_what_is_said_of_it", {}),
+    "OfAnotherPartition": ("a_fetched_file_is_what_is_said_of_it", {}),
+    "TakesHalf": ("an_answer_that_breaks_off_never_stays_under_its_final_name", {}),
+    "TrustsTheClock": ("partitions_are_listed_oldest_first_and_each_once", {}),
+    "NamesNoFile": ("partitions_are_listed_oldest_first_and_each_once", {}),
     "NoModels": ("models_are_a_folder_of_sqlmesh_models_or_none", {}),
 }
 SINKS: Mapping[str, str] = {
@@ -168,6 +186,10 @@ def world() -> Iterator[ServedFiles]:
             "letters": (b"item,price\nnails,cheap\n", "price"),
         },
         table="raw.acme_row",
+        rows=(
+            [{"item": "nails", "price": "1.50"}],
+            [{"item": "nails", "price": "1.75"}, {"item": "bolts", "price": "0.20"}],
+        ),
     ) as world:
         yield world
 

@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
 from materia_runner.worker.sqlmesh.recorded.find_build import fetching, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, load
 from materia_runner.worker.sqlmesh.recorded.shipped_build import (
-    RECORDED_BUILD,
     ShippedBuild,
     shipped_fingerprint,
     write,

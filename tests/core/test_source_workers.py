@@ -149,6 +149,15 @@ def test_of_equal_costs_one_worker_wins() -> None:
     ]
 
 
+def test_this_machine_fetches_all_sources_on_one_worker_whatever_they_need() -> None:
+    mine = replace(SMALL, provider="mine", hourly=replace(SMALL.hourly, amount=Decimal(0)))
+    stages = planned_stages(pipeline("slow", "wide", slow=SLOW, wide=WIDE))
+
+    found = make_plan(stages, [mine, LARGE], start=NOON, exchange=Exchange(), owned={"mine"})
+
+    assert workers(found) == [("extract and transform", "small")]
+
+
 def test_short_sources_share_the_hour_that_one_worker_pays() -> None:
     needs = {"a": SourceNeeds(expected=5 * MINUTE), "b": SourceNeeds(expected=5 * MINUTE)}
 
@@ -197,7 +206,7 @@ def test_providers_are_asked_for_machines_of_the_size_of_each_worker() -> None:
     asked = asked_for(planned_stages(pipeline("slow", "wide", slow=SLOW, wide=WIDE)))
 
     # All sources, with the transform, the transform alone, and each source without and with it.
-    assert [(one.vcpus, one.memory_gib) for one in asked] == [
+    assert [(one.vcpus, int(one.memory_gib)) for one in asked] == [
         (2, 66),
         (4, 66),
         (4, 16),

@@ -114,6 +114,22 @@ def test_kept_prices_are_shown_without_what_asking_for_them_needs(workshop: Work
     assert names & (asking | finding | HEAVY - {"pluggy"}) == set()
 
 
+def test_a_plan_imports_nothing_that_rents_fetches_runs_or_builds(workshop: Workshop) -> None:
+    ended = workshop.run("plan", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    assert ended.returncode == 0, ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    names = {line.rpartition("|")[2].strip() for line in lines}
+    assert {"materia_runner.planning.plan_run", "sqlite3"} <= names
+    asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
+    assert {name.partition(".")[0] for name in names} & (
+        asking | HEAVY - {"pluggy", "tomllib"}
+    ) == (set())
+    rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("materia_runner.")}
+    unused = {"execution", "messages", "run", "worker"}
+    assert rooms & {f"materia_runner.{room}" for room in unused} == set()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

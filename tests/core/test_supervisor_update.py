@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fakes import own_systemd
 from fakes.own_supervisor import OwnSupervisor, command_line
 from fakes.s3 import KEY, SECRET, S3Server
+from materia.compute import Architecture
 from materia_runner.artifact.bucket import ArtifactBucket, object_name
 from materia_runner.artifact.channel.publish import Content, move_back, push_release
+from materia_runner.artifact.channel.release import Release, ReleasedArtifact
 from materia_runner.artifact.target import Artifact
 from materia_runner.config.pipeline import Bucket
 from materia_runner.ledger.state import State
 from materia_runner.schedule.enroll import Enrolment, KnownHosts, enroll
+from materia_runner.schedule.update import is_behind
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(own_systemd.why_not()), reason=str(own_systemd.why_not())),
-]
+needs_systemd = pytest.mark.skipif(bool(own_systemd.why_not()), reason=str(own_systemd.why_not()))
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+PYTHON = f"3.{sys.version_info.minor}"
+HERE: Architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 CONTENT = Content(commit="", source="psdonline", sink="duckdb", versions={}, models="")
 RUN = "materia-coffee-run.service"
 UPDATE = "materia-coffee-update.service"
@@ -84,6 +89,45 @@ class Supervised:
         self.server.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "behind"),
+    [
+        ("/opt/materia/releases/{sha256}/lib", False),
+        ("/opt/materia/releases/{other}/lib", True),
+        ("/work/tests:/work/site", False),  # no supervisor
+        ("", False),
+    ],
+)
+def test_a_supervisor_knows_that_its_channel_is_ahead_of_it(
+    tmp_path: Path, path: str, *, behind: bool
+) -> None:
+    artifact = replace(command_line(tmp_path), python=PYTHON, architecture=HERE)
+    release = Release(
+        id="0" * 12,
+        pushed_at=datetime.now(UTC),
+        commit="",
+        source="psdonline",
+        sink="duckdb",
+        versions={},
+        models="",
+        artifacts=(
+            ReleasedArtifact(
+                sha256=artifact.sha256,
+                size=artifact.size,
+                python=PYTHON,  # type: ignore[arg-type]  # one of those that materia runs on
+                architecture=HERE,
+                stages=artifact.stages,
+            ),
+        ),
+    )
+    lib = path.format(sha256=artifact.sha256, other="0" * 64)
+
+    assert is_behind(release, {"PYTHONPATH": lib}) is behind
+    # Nothing for the Python of this machine: it stays behind.
+    empty = replace(release, artifacts=())
+    assert is_behind(empty, {"PYTHONPATH": lib}) is lib.startswith("/opt")
+
+
 @pytest.fixture(scope="module")
 def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
     made = Supervised(tmp_path_factory.mktemp("supervised"))
@@ -99,6 +143,8 @@ def first(supervised: Supervised) -> Artifact:
     return artifact
 
 
+@pytest.mark.slow
+@needs_systemd
 def test_the_next_run_is_of_the_release_that_the_channel_names_and_of_the_one_before_again(
     supervised: Supervised, first: Artifact
 ) -> None:
@@ -122,6 +168,8 @@ def test_the_next_run_is_of_the_release_that_the_channel_names_and_of_the_one_be
 CAMPAIGN = pytest.mark.campaign
 
 
+@pytest.mark.slow
+@needs_systemd
 @pytest.mark.parametrize(
     "fault",
     ["gone", pytest.param("damaged", marks=CAMPAIGN), pytest.param("broken", marks=CAMPAIGN)],

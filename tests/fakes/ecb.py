@@ -50,6 +50,22 @@ class EcbServer(ServedFiles):
             table="raw.ecb_row",
         )
 
+        self.lacks = {"rewrap": "these files have no wrapping"}
+
+    def expected(self, key: str, edition: int) -> list[dict[str, str | None]]:
+        """The rates of `EDITIONS`; NaN is what the service gives for a rate that is missing."""
+        return [
+            {
+                "currency": currency,
+                "rate": None if rate == "NaN" else rate.rstrip("0"),
+                "rate_on": f"{key}-{day}",
+            }
+            for (currency, day), rate in sorted(EDITIONS[edition].items())
+        ]
+
+    def _columns(self) -> list[str]:
+        return ["currency", "rate", "rate_on"]
+
     def publish(self, key: str, edition: int) -> None:
         self._files[self._paths[key]] = csv(key, edition).encode()
 

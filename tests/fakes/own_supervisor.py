@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import site
 import socket
+import sys
 import tarfile
 from hashlib import sha256
 from io import BytesIO
@@ -96,8 +98,8 @@ def command_line(
     return Artifact(
         path=path,
         sha256=sha256(content).hexdigest(),
-        python="3.11",
-        architecture="x86_64",
+        python=f"3.{sys.version_info.minor}",
+        architecture="arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
         size=len(content),
         stages=SUPERVISOR,
     )

@@ -40,6 +40,18 @@ class WeeklyServer(ServedFiles):
         )
         self.lacks = {}
 
+    def expected(self, key: str, edition: int) -> list[str]:
+        """The rows of `EDITIONS`, with the day of a year first."""
+        rows = [line.split(";") for line in f"{EDITIONS[edition]}{key};1;".split("\n")[1:]]
+        days = ("-".join(reversed(day.split("/"))) for _, _, day in rows)
+        return sorted(f"{row[0]} {row[1]} {day}" for row, day in zip(rows, days, strict=True))
+
+    def found(self, database: Path) -> list[str]:
+        """The rows that are loaded, in the same form."""
+        sql = "SELECT concat(place, ' ', stock, ' ', stated_on) FROM raw.stocks_row ORDER BY ALL"
+        with duckdb.connect(str(database), read_only=True) as connection:
+            return [row for (row,) in connection.execute(sql).fetchall()]
+
     def publish(self, key: str, edition: int) -> None:
         self._files[self._paths[key]] = self._zip(key, edition, zipfile.ZIP_DEFLATED)
 

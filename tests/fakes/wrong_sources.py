@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 from materia.data import (
     Absent,
     Fetched,
@@ -18,6 +19,7 @@ from materia.data import (
     LoadRequest,
     Partition,
     PartitionsRequest,
+    RawFile,
     Refused,
     Unchanged,
 )
@@ -356,6 +358,166 @@ class RemarksOnOthers(Wrong):
 class NoModels(Wrong):
     def models(self) -> Path | None:
         return Path(__file__).parent / "nothing"
+
+
+class RoundsMoney(Wrong):
+    """Floats are close enough for it."""
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        return _changed(self.right.load(request), request, "SET price = round(price, 1)")
+
+
+class MixesUpCapitals(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        return _changed(self.right.load(request), request, "SET item = upper(item)")
+
+
+class MergesRows(Wrong):
+    """Its key is too short, and the last row wins."""
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = self.right.load(request)
+        with duckdb.connect(str(request.database)) as connection:
+            connection.execute("""
+                DELETE FROM raw.acme_row AS one WHERE EXISTS (
+                    FROM raw.acme_row AS other
+                    WHERE other.partition = one.partition AND other.item < one.item
+                )
+            """)
+        return report
+
+
+class DropsTheLastRow(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        def find(partition: str, file: str, sha256: str) -> Path | None:
+            path = request.find(partition, file, sha256)
+            if path is None:
+                return None
+            lines = path.read_bytes().splitlines(keepends=True)
+            short = request.directory / f"{sha256}.short"
+            short.write_bytes(b"".join(lines[:2]))
+            return short
+
+        return self.right.load(replace(request, find=find))
+
+
+class LeavesOneOut(Wrong):
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        first, _, *others = self.right.partitions(request)
+        return [first, *others]
+
+
+class AnotherOrderEachTime(Wrong):
+    times = 0
+
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        self.times += 1
+        return sorted(
+            self.right.partitions(request), key=lambda one: one.key, reverse=self.times % 2 == 0
+        )
+
+
+class LeavesTheRefused(Wrong):
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        bad = {key for key, one in request.known.items() if one.refused is not None}
+        return [one for one in self.right.partitions(request) if one.key not in bad]
+
+
+class LoadsTheNewestAlone(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        return self.right.load(replace(request, files=request.files[-1:]))
+
+
+class NeverReplaces(Wrong):
+    """A partition that is loaded stays as it was."""
+
+    def __init__(self, right: Source) -> None:
+        super().__init__(right)
+        self.first: dict[tuple[Path, str], RawFile] = {}
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        files = tuple(
+            self.first.setdefault((request.database, raw.partition), raw) for raw in request.files
+        )
+        return self.right.load(replace(request, files=files))
+
+
+class SaysItLoadedAll(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = self.right.load(request)
+        return replace(report, loaded=tuple(raw.partition for raw in request.files))
+
+
+class DeletesTheRawFile(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = self.right.load(request)
+        for raw in request.files:
+            if path := request.find(raw.partition, raw.file, raw.sha256):
+                path.unlink()
+        return report
+
+
+class OutageIsNoChange(Wrong):
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        try:
+            return self.right.fetch(request)
+        except SourceError:
+            return Unchanged(etag=None, last_modified=None)
+
+
+class NeverChanges(Wrong):
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        known = request.known
+        if known is not None and known.raw is not None and known.etag:
+            return Unchanged(etag=known.etag, last_modified=known.last_modified)
+        return self.right.fetch(request)
+
+
+class WrongSize(Wrong):
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        result = self.right.fetch(request)
+        if isinstance(result, Fetched):
+            return replace(result, raw=replace(result.raw, size=result.raw.size + 1))
+        return result
+
+
+class OfAnotherPartition(Wrong):
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        result = self.right.fetch(request)
+        if isinstance(result, Fetched):
+            return replace(result, raw=replace(result.raw, partition="2026-03"))
+        return result
+
+
+class TakesHalf(Wrong):
+    """What broke off is the file."""
+
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        try:
+            return self.right.fetch(request)
+        except SourceError:
+            path = request.directory / "half.csv"
+            path.write_bytes(b"item,price\n")
+            return Refused(reason="is cut short", etag='"whole"', last_modified=None, path=path)
+
+
+class TrustsTheClock(Wrong):
+    """What is due depends on the day of the computer, and not on that of the run."""
+
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        return self.right.partitions(replace(request, now=datetime(2026, 2, 1, tzinfo=UTC)))
+
+
+class NamesNoFile(Wrong):
+    def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
+        return [replace(one, file="") for one in self.right.partitions(request)]
+
+
+def _changed(report: LoadReport, request: LoadRequest, change: str) -> LoadReport:
+    """Change the loaded rows behind the back of the right source."""
+    with duckdb.connect(str(request.database)) as connection:
+        connection.execute(f"UPDATE raw.acme_row {change}")
+    return report
 
 
 WRONG: Sequence[type[Wrong]] = [

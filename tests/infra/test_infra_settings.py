@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,16 @@ def test_cloud_init_finds_no_fault_in_the_user_data(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("Valid")
+
+
+def test_pulumi_runs_in_the_environment_of_the_clone_and_finds_pip_there() -> None:
+    """The environments of uv have no pip, and Pulumi's language host fails without it."""
+    project = yaml.safe_load((ROOT / "infra/Pulumi.yaml").read_text())
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+    environment = ROOT / "infra" / project["runtime"]["options"]["virtualenv"]
+    assert environment.resolve() == ROOT.resolve() / ".venv"
+    assert [one for one in groups["infra"] if one.startswith("pip>")]
 
 
 @pytest.mark.parametrize("catalog", [False, True])

@@ -49,6 +49,13 @@ class TestMonthlyApi(SourceContract):
             editions=(answer(1, 2.5), answer(3, 4, 5)),
             damaged={"letters": (answer("cheap"), "total")},
             table="raw.orders_row",
+            rows=tuple(
+                [
+                    {"number": str(number), "total": f"{total:.2f}"}
+                    for number, total in enumerate(totals)
+                ]
+                for totals in ((1, 2.5), (3, 4, 5))
+            ),
             lacks={"validators": "the API gives no ETag"},
         ) as world:
             yield world

@@ -105,3 +105,56 @@ def test_what_is_no_workbook_is_refused_when_it_is_fetched(content: bytes, tmp_p
 
     assert isinstance(result, Refused)
     assert "not a file of Excel" in result.reason
+
+
+OPEN = """<?xml version="1.0"?><office:document-content
+ xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">
+<office:body><office:spreadsheet><table:table table:name="Prices">{rows}</table:table>
+</office:spreadsheet></office:body></office:document-content>"""
+MANIFEST = (
+    '<?xml version="1.0"?><manifest:manifest '
+    'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+)
+
+
+def open_document(*rows: str) -> bytes:
+    """A workbook of OpenDocument with these rows of XML."""
+    return zipped(
+        {
+            "mimetype": b"application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": MANIFEST.encode(),
+            "content.xml": OPEN.format(rows="".join(rows)).encode(),
+        }
+    )
+
+
+def open_row(*texts: str, times: int = 1, across: int = 1) -> str:
+    """A row of texts that stands for many, each for many columns; an empty one has no value."""
+    cells = (
+        f'<table:table-cell table:number-columns-repeated="{across}"'
+        + (f' office:value-type="string"><text:p>{text}</text:p>' if text else ">")
+        + "</table:table-cell>"
+        for text in texts
+    )
+    row = f'<table:table-row table:number-rows-repeated="{times}">'
+    return f"{row}{''.join(cells)}</table:table-row>"
+
+
+def test_a_sheet_of_open_document_is_read_and_one_that_stands_for_millions_of_cells_is_refused(
+    tmp_path: Path,
+) -> None:
+    columns = {"code": "TEXT", "price": "DECIMAL(18, 2)"}
+    shelf = Shelf(tmp_path, with_(YEARLY, form=Excel(), columns=columns), since="2024")
+    head, row = open_row("code", "price"), open_row("0410", "1.50")
+    empty = open_row("", times=1_048_576, across=16_384)
+    shelf.put("2024", open_document(head, row, empty))
+    shelf.put("2025", open_document(head, row, open_row("a", times=1_000_000, across=99)))
+    shelf.put("2026", open_document(head, row, open_row("", times=99_000_000), row))
+    report = shelf.load()
+
+    assert report.loaded == ("2024",)
+    assert shelf.rows("SELECT code, price::VARCHAR FROM raw.prices_row") == [("0410", "1.50")]
+    assert "has a sheet of 99,000,198 cells" in report.refused["2025"]
+    assert "has a sheet of 198,000,006 cells" in report.refused["2026"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,12 @@ from fakes.releases import Releases
 from materia.errors import StageError
 from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
+from materia_runner.worker.sqlmesh.recorded.recorded_build import (
+    KEPT_BUILDS,
+    RecordedBuild,
+    load,
+    save,
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +202,32 @@ def test_a_build_that_was_stopped_is_finished_by_sqlmesh(place: Place) -> None:
     assert not place.is_recorded
     assert place.build().models == 1
     assert place.run("FROM serving.total") == [("apples", 2)]
+
+
+def test_a_recording_that_does_not_fit_is_replaced_after_the_next_build(place: Place) -> None:
+    (recording,) = place.recordings.iterdir()
+    recording.write_text(recording.read_text().replace("CREATE VIEW", "CREATE  VIEW"))
+    assert not place.is_recorded
+
+    place.add(2)
+    place.build(2)
+
+    assert list(place.recordings.iterdir()) == [recording]
+    assert place.is_recorded
+
+
+def test_of_many_recordings_the_latest_used_are_kept(tmp_path: Path) -> None:
+    build = RecordedBuild(models=(), tables=(), made_in={}, definitions={}, as_made={})
+    paths = [tmp_path / "builds" / f"{number:02}.json" for number in range(KEPT_BUILDS + 2)]
+    for path in paths[:-2]:
+        save(path, build)
+        os.utime(path, (int(path.stem), int(path.stem)))
+    assert load(paths[0]) == build
+
+    for path in paths[-2:]:
+        save(path, build)
+
+    assert sorted(paths[0].parent.iterdir()) == [paths[0], *paths[3:]]
 
 
 @pytest.mark.campaign

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from fakes.psd import balances
 from fakes.recorded_place import BUILT, COMMENTS, FILES, FORGOTTEN, SHOWN, Place, made
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
+from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
 from materia_runner.worker.sqlmesh.recorded.find_build import fetching, is_recorded, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
@@ -25,7 +27,6 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     load,
 )
 from materia_runner.worker.sqlmesh.recorded.shipped_build import (
-    RECORDED_BUILD,
     ShippedBuild,
     read,
     shipped_fingerprint,
@@ -216,6 +217,17 @@ def test_another_version_of_a_library_is_for_sqlmesh(place: Place) -> None:
     ]
 
     assert said == ["True", "False"]
+
+
+def test_several_sources_with_models_are_for_sqlmesh(place: Place) -> None:
+    request = TransformRequest(
+        database=place.database,
+        projects=(place.project,),
+        affected={place.project: (date(2024, 1, 1),)},
+    )
+
+    assert transform(request).tests == 1
+    assert place.run("FROM serving.total") == [("apples", 31)]
 
 
 @pytest.mark.parametrize("schema", ["sqlmesh", "sqlmesh__serving"])

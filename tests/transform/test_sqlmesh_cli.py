@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.psd import balances
 from fakes.releases import Releases
+from materia_runner.worker.sqlmesh.build import TransformRequest, transform
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
@@ -63,6 +65,31 @@ def test_a_plan_finds_nothing_to_do_after_a_run_and_dev_is_a_copy(
     assert (tmp_path / "dev.duckdb").exists()
     done = sqlmesh(FOLDERS["workspace"], "--gateway", "prod", "audit", **variables)
     assert "Finished with 0 audit errors" in done.stdout, done.stdout + done.stderr
+    assert releases.database.read_bytes() == published
+
+
+@pytest.mark.campaign
+def test_a_plan_finds_nothing_to_do_after_a_first_build_without_sqlmesh(
+    releases: Releases, tmp_path: Path
+) -> None:
+    releases.publish("2025-09", balances("2025-09"))
+    report = transform(
+        TransformRequest(
+            database=releases.database,
+            projects=(FOLDERS["source"], FOLDERS["workspace"]),
+            affected=releases.load().affected,
+        )
+    )
+    assert "as shipped" in report.skipped
+    published = releases.database.read_bytes()
+    variables = {"MATERIA_DATABASE": str(releases.database), "logs": str(tmp_path / "logs")}
+
+    plan = ("--gateway", "prod", "plan", "--no-prompts", "--auto-apply", "--skip-tests")
+    planned = sqlmesh(FOLDERS["workspace"], *plan, **variables)
+    audited = sqlmesh(FOLDERS["workspace"], "--gateway", "prod", "audit", **variables)
+
+    assert "No changes to plan" in planned.stdout, planned.stdout + planned.stderr
+    assert "Finished with 0 audit errors" in audited.stdout, audited.stdout + audited.stderr
     assert releases.database.read_bytes() == published
 
 

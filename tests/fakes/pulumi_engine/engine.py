@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]  # it has no types
 from fakes.infra_settings import ACCOUNT, KEY, SUPERVISOR
 from fakes.pulumi_engine.cloud import PulumiCloud
 
@@ -112,10 +113,12 @@ def new_engine(folder: Path, cloud: PulumiCloud, *, endpoint: str) -> Engine:
     shutil.copytree(INFRA, folder / "infra", ignore=ignored)
     for name, module in PLUGINS.items():
         _script(folder / "home/plugins" / name / f"pulumi-{name.rpartition('-')[0]}", module)
-    # The program runs in the Python that comes first on PATH, as with the real language host.
-    _script(folder / "path/pulumi-language-python", "language", python="python3")
+    (folder / ".venv").symlink_to(sys.prefix)  # beside infra/, as in a clone
+    project = yaml.safe_load((INFRA / "Pulumi.yaml").read_text())
+    python = f"{project['runtime']['options']['virtualenv']}/bin/python"
+    _script(folder / "path/pulumi-language-python", "language", python=python)
     environment = {
-        "PATH": f"{folder / 'path'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{folder / 'path'}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

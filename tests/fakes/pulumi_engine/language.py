@@ -1,12 +1,15 @@
 """Stand-in for the language host of Pulumi: runs `__main__.py` by the SDK's own inline server.
 
-The host is part of Pulumi's release archive alone, and in no registry of packages.
+The host is part of Pulumi's release archive alone, and in no registry of packages. As the published
+one does (github.com/pulumi/pulumi, sdk/python/toolchain/pip.go), it runs in the Python of the
+virtual environment that Pulumi.yaml names, and lists the packages there with pip.
 """
 
 from __future__ import annotations
 
 import runpy
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +27,8 @@ def program() -> None:
 
 def main() -> None:
     """Serve until the engine ends this process."""
+    packages = [sys.executable, "-m", "pip", "list", "-v", "--format", "json"]
+    subprocess.run(packages, stdout=subprocess.DEVNULL, check=True)
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))  # no traceback at the end
     server = grpc.server(ThreadPoolExecutor(4))
     host: Any = LanguageServer(program)

@@ -27,7 +27,7 @@ from materia_http import mirror_folder
 from materia_http.partial_file import Arrived, TooLargeError
 
 if TYPE_CHECKING:
-    from materia_http.download import Patience
+    from materia_http import download  # the site links `Patience` by it: there is another one
 
 __all__ = ["UnusableFileError", "VerifiedFiles"]
 
@@ -75,14 +75,14 @@ class VerifiedFiles:
         damaged: Callable[[Path], bool],
         agent: str,
         limit: int,
-        patience: Patience | None = None,
+        patience: download.Patience | None = None,
         shows_its_end: bool = True,
     ) -> None:
         self._check = check
         self._damaged = damaged
         self._shows_its_end = shows_its_end
         self._bring: _Bring
-        self._patience: Patience | None = None  # with a folder
+        self._patience: download.Patience | None = None  # with a folder
         if folder is not None:
             self._bring = partial(mirror_folder.copy, root=folder, limit=limit)
         else:

@@ -96,15 +96,18 @@ def _compare(
     released: ReleasedModels | None,
 ) -> ChangedModels | tuple[Path, tuple[Path, ...], Standing] | None:
     """The published database, the changed projects, and what is published; or why not."""
-    from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-    from materia_runner.worker.transform import changed_projects
 
     def opened(found: InstalledPlugin[Any]) -> Any:
         settings = pipeline.settings[found.kind, found.plugin.name]
         return open_plugin(found, environment, settings=settings, directory=pipeline.directory)
 
-    sources = {name: registry.source(name) for name in pipeline.sources}
     sink = opened(registry.sink(pipeline.sink))
+    if sink.fingerprint() is None:  # nothing is published, so no source need be opened
+        return None
+    from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
+    from materia_runner.worker.transform import changed_projects
+
+    sources = {name: registry.source(name) for name in pipeline.sources}
     changed = changed_projects(
         {name: opened(found) for name, found in sources.items()},
         sink,

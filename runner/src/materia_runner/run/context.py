@@ -136,16 +136,15 @@ class RunContext:
             self._warn_of_older_command_line(release)
 
     def _warn_of_older_command_line(self, release: Release) -> None:
-        """On a supervisor, say when its own update to *release* has failed."""
-        from materia_runner.schedule.update import command_line, release_in_use
+        """On a supervisor, say when its own command line is not that of *release*."""
+        from materia_runner.schedule.update import is_behind
 
-        current, found = release_in_use(os.environ), command_line(release)
-        if current is not None and (found is None or found.sha256 != current.name):
+        if is_behind(release, os.environ):
             name = self.pipeline.name
             self.recorder.say(
                 self.pipeline.stages[0].name,
-                f"this supervisor could not take over the release {release.id}, and starts its "
-                f"runs with the one before: journalctl -u materia-{name}-update",
+                f"this supervisor has not taken over the release {release.id}, and starts this run "
+                f"with the one before: journalctl -u materia-{name}-update says why",
                 warning=True,
             )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,10 +31,9 @@ from materia_runner.messages.events import Event, Observe
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
 from materia_runner.planning.explain import INSTEAD
-from materia_runner.planning.plan import Placement, Plan, make_plan
+from materia_runner.planning.plan import Placement, Plan
+from materia_runner.planning.plan_run import Planned, experience, plan_now
 from materia_runner.planning.remaining import Remaining
-from materia_runner.planning.source_workers import Learnt, planned_stages
-from materia_runner.pricing.offer_query import NoAnswer
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
 from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.run.context import RunContext
@@ -50,22 +48,7 @@ from materia_runner.secrets.redaction import all_to_hide
 from materia_runner.signals import interrupts
 
 if TYPE_CHECKING:
-    from materia_runner.ledger.ledger import Ledger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """What a run would do now.
-
-    Attributes:
-        plan: The machines of its stages.
-        unanswered: Providers that sent no offers, with the reason.
-        left_out: Invalid offers that were left out, a line each.
-    """
-
-    plan: Plan
-    unanswered: tuple[NoAnswer, ...]
-    left_out: tuple[str, ...] = ()
+    pass
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -93,29 +76,6 @@ class Approval:
         if not self._given and not self._ask(planned):
             raise BudgetError("the plan was declined; no machine was rented")
         self._given = True
-
-
-def plan_run(
-    pipeline: Pipeline,
-    registry: Registry,
-    environment: Mapping[str, str],
-    *,
-    ledger: Ledger,
-) -> Planned:
-    """Plan what `run` would do now: asks for offers, and creates nothing.
-
-    Raises:
-        NoOfferError: no provider can run a stage.
-        MateriaError: the only provider raised it.
-    """
-    refuse_folders(pipeline, registry)
-    available = collect_offers(pipeline, registry, environment)
-    stages = planned_stages(pipeline, learnt=_experience(pipeline, ledger))
-    return Planned(
-        plan=_plan(pipeline, stages, available, Failover(offers=available.offers)),
-        unanswered=available.unanswered,
-        left_out=available.left_out,
-    )
 
 
 def run(
@@ -203,7 +163,7 @@ def _run_stages(
 ) -> list[StageReport]:
     pipeline, recorder = context.pipeline, context.recorder
     sweep_earlier_runs(context, available)
-    remaining = Remaining(pipeline, learnt=_experience(pipeline, recorder.ledger))
+    remaining = Remaining(pipeline, learnt=experience(pipeline, recorder.ledger))
     reports: list[StageReport] = []
     failover = Failover(offers=available.offers)
     with FailoverNotices(partial(recorder.say, warning=True)) as notices:
@@ -343,15 +303,7 @@ def _plan(
     pipeline: Pipeline, stages: Sequence[Stage], available: AvailableOffers, failover: Failover
 ) -> Plan:
     try:
-        return make_plan(
-            stages,
-            available.offers,
-            start=datetime.now(UTC),
-            exchange=pipeline.exchange,
-            excluded=failover.excluded,
-            owned=available.owned,
-            unanswered=[*(one.reason for one in available.unanswered), *available.left_out],
-        )
+        return plan_now(pipeline, stages, available, excluded=failover.excluded)
     except NoOfferError as error:
         if not failover.reasons:
             raise
@@ -373,12 +325,3 @@ def _check_budget(context: RunContext, plan: Plan) -> None:
         month=month_so_far(context.recorder.ledger, context.pipeline.exchange, now),
         made_of=plan.worst_case,
     )
-
-
-def _experience(pipeline: Pipeline, ledger: Ledger) -> Learnt:
-    """The durations of stages in earlier runs of the same sources; none for the sample."""
-
-    def learnt(label: str) -> timedelta | None:
-        return None if pipeline.sample else ledger.expected(pipeline.reads, label)
-
-    return learnt

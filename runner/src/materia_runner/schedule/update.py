@@ -126,6 +126,12 @@ def command_line(release: Release) -> ReleasedArtifact | None:
     return release.find(SUPERVISOR[0], python, machine)
 
 
+def is_behind(release: Release, environment: Mapping[str, str]) -> bool:
+    """Whether this process runs from a release, and from another one than *release*."""
+    current, found = release_in_use(environment), command_line(release)
+    return current is not None and (found is None or found.sha256 != current.name)
+
+
 def _here() -> tuple[str, str]:
     machine = platform.machine()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

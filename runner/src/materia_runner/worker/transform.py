@@ -17,6 +17,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from materia.data import Known, PublishRequest, RawFile
 from materia.errors import ConfigError, PluginError, SourceError, StageError
@@ -27,7 +28,6 @@ from materia_runner.install_hints import install_command
 from materia_runner.messages.events import Event, Log, Progress
 from materia_runner.messages.partition_problems import listing, warn
 from materia_runner.messages.stage_request import WorkerRequest
-from materia_runner.worker.load_sources import Loaded, load_sources
 from materia_runner.worker.ownership import (
     Claim,
     Standing,
@@ -39,12 +39,14 @@ from materia_runner.worker.ownership import (
     write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
 UNPUBLISHED = (
     "the tables were not built, and nothing was published: readers keep those of the last run. "
     "Correct the model, the test or the data, and run again"
 )
+if TYPE_CHECKING:
+    from materia_runner.worker.load_sources import Loaded
+
 Files = Mapping[str, tuple[RawFile, ...]]
 
 
@@ -229,6 +231,8 @@ def _build_new(
     database = sink.checkout()
     ahead = _import_ahead(request, database, tuple(projects.values()))
     here, removed = refuse_to_remove(sink, request)  # no other run publishes from here on
+    from materia_runner.worker.load_sources import load_sources
+
     loaded = load_sources(
         sources,
         _files_of(sink, request),
@@ -352,6 +356,7 @@ def _import_ahead(
             + install_command("materia-runner[transform]")
         )
     from materia_runner.worker.sqlmesh.build import ENVIRONMENT
+    from materia_runner.worker.sqlmesh.recorded.find_build import is_recorded
 
     # SQLMesh reads both on import. Without them it would write to the user's home, and read a
     # configuration from there.

@@ -66,6 +66,14 @@ class AcmeServer:
         with duckdb.connect(str(database), read_only=True) as connection:
             return connection.execute("FROM raw.acme_row ORDER BY ALL").fetchall()
 
+    def expected(self, key: str, edition: int) -> object:
+        return sorted(EDITIONS[edition].split())
+
+    def found(self, database: Path) -> object:
+        sql = "SELECT item || ',' || price FROM raw.acme_row ORDER BY ALL"
+        with duckdb.connect(str(database), read_only=True) as connection:
+            return [row for (row,) in connection.execute(sql).fetchall()]
+
     def answer(self, path: str, etag: str | None) -> tuple[int, str, bytes]:
         """Status, ETag and content."""
         self._count += 1

@@ -25,6 +25,10 @@ MAX_CELLS = 48 << 20
 PLACED = re.compile(
     rb"""<(?:\w+:)?(?:c|row)\s(?:[^<>]*?\s)?r=["']([A-Z]{0,3})(\d{1,7})[^<>]*(?<!/)>"""
 )
+# A table, a row or a cell of an OpenDocument sheet, which may stand for many: `<table:table-cell
+# table:number-columns-repeated="9" office:value-type="float">`. Cells without a value have no type.
+OPEN = re.compile(rb"<(?:\w+:)?(table|table-row|table-cell|covered-table-cell)(\s[^<>]*)?>")
+REPEATED = re.compile(rb"""number-(?:rows|columns)-repeated=["'](\d{1,9})["']""")
 LONGEST_TAG = 512
 
 
@@ -91,6 +95,8 @@ def _cells(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """The number of cells of a sheet up to the last one with a value; 0 for other members."""
     if not member.filename.endswith(".xml"):
         return 0
+    if member.filename == "content.xml":
+        return _open_cells(archive, member)
     columns, rows, rest = {b""}, {b"0"}, b""
     with archive.open(member) as sheet:
         while chunk := sheet.read(1 << 20):
@@ -100,6 +106,30 @@ def _cells(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
                 rows.add(row)
             rest = text[-LONGEST_TAG:]
     return max(map(_number, columns)) * max(map(int, rows))
+
+
+def _open_cells(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """The number of cells of the largest OpenDocument sheet up to the last one with a value."""
+    most = rows = last_row = columns = column = 0
+    rest = b""
+    with archive.open(member) as content:
+        while chunk := content.read(1 << 20):
+            text = rest + chunk
+            end = text.rfind(b">") + 1
+            for kind, attributes in OPEN.findall(text[:end]):
+                found = REPEATED.search(attributes)
+                times = int(found[1]) if found else 1
+                if kind == b"table":
+                    rows = last_row = columns = 0
+                elif kind == b"table-row":
+                    rows, column = rows + times, 0
+                else:
+                    column += times
+                    if b"value-type=" in attributes:
+                        last_row, columns = rows, max(columns, column)
+                        most = max(most, last_row * columns)
+            rest = text[max(end, len(text) - (1 << 16)) :]
+    return most
 
 
 def _number(column: bytes) -> int:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from materia.errors import MateriaError
 from materia.protocols import Source
 
 from materia_testing.contracts.contract import Contract
 from materia_testing.contracts.crash import Elsewhere, elsewhere, kill_points
 from materia_testing.contracts.opened import Declared
+from materia_testing.contracts.sources.transfer import needs
 from materia_testing.contracts.sources.world import (
     Kept,
     World,
@@ -54,6 +56,18 @@ class LoadContract(Contract):
 
         assert states[0] != states[1]
         assert states[0] != states[2]
+
+    @pytest.mark.parametrize("edition", [1, 2])
+    def test_every_row_is_loaded_as_it_is_written(
+        self, source: Source, world: World, tmp_path: Path, edition: int
+    ) -> None:
+        """It rounds a number, mixes up columns, or drops or merges rows."""
+        needs(world, "rows")
+        key = world.keys[1]
+        file = keep_edition(source, world, key, edition, tmp_path)
+        load(source, tmp_path / "new.duckdb", [file], tmp_path / "scratch")
+
+        assert world.found(tmp_path / "new.duckdb") == world.expected(key, edition)
 
     def test_load_brings_the_raw_layer_to_exactly_the_files_given(
         self, source: Source, world: World, tmp_path: Path

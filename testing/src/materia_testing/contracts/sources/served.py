@@ -10,6 +10,9 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+# Rows of a file: texts by column, None for what is missing.
+Rows = Sequence[Mapping[str, str | None]]
+
 
 class ServedFiles:
     """A `materia_testing.contracts.source.World` of one file a partition; see `served_files`."""
@@ -23,6 +26,7 @@ class ServedFiles:
         rewrapped: Sequence[bytes] = (),
         damaged: Mapping[str, tuple[bytes, str]],
         table: str,
+        rows: Sequence[Rows] = (),
         leave_out: Sequence[str] = (),
         lacks: Mapping[str, str] | None = None,
     ) -> None:
@@ -30,10 +34,11 @@ class ServedFiles:
         self.now = now
         self.damages = {how: word for how, (_, word) in damaged.items()}
         wrapped = {} if rewrapped else {"rewrap": "these files have no wrapping"}
-        self.lacks = {**wrapped, **(lacks or {})}
+        unknown = {} if rows else {"rows": "the test gives no rows of an edition"}
+        self.lacks = {**wrapped, **unknown, **(lacks or {})}
         self.settings: dict[str, object] = {}
         self._paths = {key: f"/{path}" for key, path in paths.items()}
-        self._editions, self._rewrapped = editions, rewrapped
+        self._editions, self._rewrapped, self._rows = editions, rewrapped, rows
         self._damaged = {how: content for how, (content, _) in damaged.items()}
         self._read = f"SELECT * EXCLUDE ({', '.join(leave_out)})" if leave_out else "SELECT *"
         self._table = table
@@ -93,6 +98,25 @@ class ServedFiles:
         with duckdb.connect(str(database), read_only=True) as connection:
             return connection.execute(f"{self._read} FROM {self._table} ORDER BY ALL").fetchall()
 
+    def expected(self, key: str, edition: int) -> object:
+        """The rows of an edition, sorted."""
+        columns = self._columns()
+        return sorted(self._rows[edition - 1], key=lambda row: [str(row[one]) for one in columns])
+
+    def found(self, database: Path) -> object:
+        """The rows of the raw table in the columns of `expected`, as texts, sorted."""
+        import duckdb
+
+        columns = self._columns()
+        chosen = ", ".join(f'"{name}"::VARCHAR' for name in columns)
+        with duckdb.connect(str(database), read_only=True) as connection:
+            found = connection.execute(f"SELECT {chosen} FROM {self._table}").fetchall()
+        rows = sorted(found, key=lambda row: [*map(str, row)])
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def _columns(self) -> list[str]:
+        return sorted({name for rows in self._rows for row in rows for name in row})
+
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
         self._requests += 1
@@ -129,6 +153,7 @@ def served_files(
     rewrapped: Sequence[bytes] = (),
     damaged: Mapping[str, tuple[bytes, str]],
     table: str,
+    rows: Sequence[Rows] = (),
     leave_out: Sequence[str] = (),
     lacks: Mapping[str, str] | None = None,
     setting: str = "url",
@@ -143,6 +168,8 @@ def served_files(
         rewrapped: Both editions with the same rows in other bytes; none when that is impossible.
         damaged: Bytes of a damaged file and a word that the reason must contain, by a name.
         table: The table that `load` fills, with its schema.
+        rows: The rows of editions 1 and 2 as they must be loaded, written by hand: the text of each
+            value by its column, with every digit, or None.
         leave_out: Its columns that differ between two loads of the same files.
         lacks: What the source cannot use, with the reason: `{"validators": "an API has none"}`.
         setting: The setting of the source that has the address.
@@ -154,6 +181,7 @@ def served_files(
         rewrapped=rewrapped,
         damaged=damaged,
         table=table,
+        rows=rows,
         leave_out=leave_out,
         lacks=lacks,
     )

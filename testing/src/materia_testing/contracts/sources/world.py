@@ -33,6 +33,7 @@ ABILITIES: Mapping[str, str] = {
     "validators": "the server gives ETags, and sends no bytes while the one in a request matches",
     "break_off": "an answer can end before its file does",
     "tear": "an answer without a length can end before its file does",
+    "rows": "`expected` has the rows of an edition as they must be loaded",
     "dates": "`affected` of a load names the dates whose rows changed",
     "contradict": 'an answer can say "not modified" about another file than the requested one',
 }
@@ -121,6 +122,17 @@ class World(Protocol):
 
         Leave out values that differ between two loads of the same files, such as load times.
         """
+        ...
+
+    def expected(self, key: str, edition: int) -> object:
+        """The rows that a partition must have when an edition of it alone is loaded.
+
+        Write them by hand, with every digit as text, so that a rounded number differs.
+        """
+        ...
+
+    def found(self, database: Path) -> object:
+        """The rows that are loaded, in the form of `expected`."""
         ...
 
 

@@ -110,8 +110,8 @@ def show_plan(
     from materia_runner.ledger.state import State
     from materia_runner.planning.budget import check
     from materia_runner.planning.changed_models import ChangedModels, changed_models
+    from materia_runner.planning.plan_run import plan_run
     from materia_runner.rental.cost_meter import month_so_far
-    from materia_runner.run import runner
 
     registry = load_registry(context)
     warn_of_failures(registry)
@@ -127,7 +127,7 @@ def show_plan(
     environment = load_environment(registry, pipeline)
     exchange, budget = pipeline.exchange, pipeline.budget
     with file_named(pipeline), State(state_folder(os.environ)).ledger() as ledger:
-        planned = runner.plan_run(pipeline, registry, environment, ledger=ledger)
+        planned = plan_run(pipeline, registry, environment, ledger=ledger)
         month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
         wrong, models = None, None
         with Waiting() as line:

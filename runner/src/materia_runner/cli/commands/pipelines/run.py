@@ -41,7 +41,7 @@ from materia_runner.cli.options import (
 if TYPE_CHECKING:
     from materia_runner.cli.output.progress import ProgressDisplay
     from materia_runner.config.pipeline import Pipeline, Stage
-    from materia_runner.run.runner import Planned
+    from materia_runner.planning.plan_run import Planned
 
 EPILOG = """\
 \b

@@ -190,6 +190,7 @@ def test_an_edited_test_runs_and_stops_the_first_build(place: Place) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", gzip.compress(b"{}"), gzip.compress(b"[]"), gzip.compress(b'{"first": {}}')[:-9]],
+    ids=["empty", "plain", "no keys", "a list", "cut"],  # the bytes have the time of compression
 )
 def test_a_damaged_file_counts_as_missing(place: Place, content: bytes) -> None:
     (place.project / RECORDED_BUILD).write_bytes(content)

@@ -180,12 +180,13 @@ def test_three_mays_of_wasde_agree_with_the_groups_of_the_models(built: Releases
 
 
 def test_stocks_to_use_of_the_world_is_that_of_wasdes_figures(built: Releases) -> None:
-    ratios = dict(
-        built.ask(
+    ratios = {
+        str(key): float(str(percent))
+        for key, percent in built.ask(
             "SELECT commodity_code || market_year, stocks_to_use_percent "
             "FROM serving.agg_world_balance"
         )
-    )
+    }
     for (commodity, year), table in printed().items():
         _, world = table["World"]
         ratio = 100 * world["ending_stocks"] / world["domestic_use"]

@@ -16,7 +16,7 @@ from materia.printable import printable_all
 from materia_runner import codec
 from materia_runner.secrets.redaction import redact_all
 
-Unit = Literal["partitions", "bytes", "models"]
+Unit = Literal["partitions", "bytes", "models", "steps"]
 Level = Literal["info", "warning"]
 MachineState = Literal["asked", "created", "ready", "gone", "refused"]
 

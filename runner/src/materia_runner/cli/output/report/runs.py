@@ -138,7 +138,7 @@ def _row(one: Values, *, linked: bool) -> list[Cell | Child]:
         ),
         state(ended_word(values)),
         Cell(shown=_took(one), sort=-1 if one["seconds"] is None else one["seconds"], number=True),
-        what(values),
+        tag("span", what(values), class_="day"),
         tag("span", PurePath(one["directory"]).name, title=one["directory"]),
         ", ".join(dict.fromkeys(where or one["providers"])),
         _money(one["estimate"], amounts(one["estimate"])),

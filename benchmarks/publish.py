@@ -32,16 +32,21 @@ def measured(case: str, *arguments: str | Path, given: object = None) -> tuple[f
         SystemExit: it failed.
     """
     process = subprocess.Popen(
-        [sys.executable, str(CASE), case, *map(str, arguments)], stdin=subprocess.PIPE
+        [sys.executable, str(CASE), case, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps(given).encode())
     process.stdin.close()
+    said = process.stdout.read().split()
+    process.stdout.close()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{case} failed")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    return used.ru_utime + used.ru_stime, int(said[-1]) / 1000
 
 
 def published_tables(database: Path) -> list[str]:

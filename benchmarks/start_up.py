@@ -24,6 +24,7 @@ CASES = {
     "materia run --help": (MATERIA, "run", "--help"),
     "materia plugins": (MATERIA, "plugins"),
     "materia runs": (MATERIA, "runs"),
+    "materia plan": (MATERIA, "plan"),
 }
 LIMITS = {"materia --help": 1.5}
 

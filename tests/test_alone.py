@@ -17,10 +17,11 @@ PLUGINS = {
     path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/*/pyproject.toml"))
 }
 OTHERS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("kits/*/pyproject.toml"))]
-DEV = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
-# What the tests of a plugin need beside materia-testing, in the versions of the group `dev`.
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+TOOLS = [*GROUPS["dev"], *GROUPS["iceberg"]]
+# What the tests of a plugin need beside materia-testing, in the versions of these groups.
 S3 = ("flask>", "flask-cors>", "moto[s3]>")
-WRITTEN_WITH = {"iceberg": S3, "s3": S3}
+WRITTEN_WITH = {"iceberg": (*S3, "pyiceberg>"), "s3": S3}
 LOAD = """
 import json
 from materia.plugins import load_plugins
@@ -111,7 +112,7 @@ def test_a_plugin_alone_is_found_imports_and_keeps_its_contract(alone: Stranger,
     found = json.loads(alone.run(alone.program("python"), "-c", LOAD))
     assert found == [[kind, name]]
 
-    tools = [one for one in DEV if one.startswith(WRITTEN_WITH.get(name, ()))]
+    tools = [one for one in TOOLS if one.startswith(WRITTEN_WITH.get(name, ()))]
     alone.install(whole(folder), "materia-testing", *tools)
     assert import_all(alone, folder) == modules_of(folder)
 

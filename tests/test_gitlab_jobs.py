@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # it has no types
 from fakes.esc import TOKEN, Esc, Secret
 from fakes.gitlab_local import ORIGIN, PROGRAM, git, run
 from fakes.hetzner_open import offer_of, opened
@@ -165,7 +167,7 @@ def test_a_job_leaves_what_it_builds(clone: Clone, name: str, file: str) -> None
 CHECKED = {
     "lint": "",
     "test:cli: [3.11,test-cli]": "tests/core/test_figures.py",
-    "test:sqlmesh": "-k test_model_names",
+    "test:sqlmesh": "-k as_written",
     "test:plugin: [ecb]": "",
     "test:infra": "-k settings",
 }
@@ -182,8 +184,11 @@ def test_coverage_is_reported_in_the_way_that_gitlab_reads(clone: Clone) -> None
         "test:cli: [3.13,test-coverage]", PYTEST_ADDOPTS="tests/core/test_figures.py", **here
     )
 
-    assert (clone.folder / "coverage.xml").is_file()
-    assert any(" TOTAL " in line and line.rstrip().endswith("%") for line in said.splitlines())
+    lines = "\n".join(line.partition(" > ")[2] for line in said.splitlines())
+    document = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text())
+    assert re.search(document["test:cli"]["coverage"].strip("/"), lines, re.MULTILINE)
+    report = document["test:cli"]["artifacts"]["reports"]["coverage_report"]["path"]
+    assert f"XML written to file {report}" in lines
 
 
 def test_a_merge_request_gets_the_plan_of_what_it_changes(clone: Clone) -> None:

@@ -1,5 +1,7 @@
 """One process of `publish.py`: copy the tables of a database to Parquet, or publish them.
 
+It prints its peak memory in kB. (`ru_maxrss` begins with that of its parent.)
+
 python publish_tables.py copy DATABASE FOLDER TABLE...
 python publish_tables.py publish DATABASE FOLDER TABLE... < settings as JSON
 """
@@ -7,6 +9,7 @@ python publish_tables.py publish DATABASE FOLDER TABLE... < settings as JSON
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -46,3 +49,5 @@ def publish(database: Path, folder: Path, tables: list[str]) -> None:
 if __name__ == "__main__":
     case, database, folder, *tables = sys.argv[1:]
     {"copy": copy, "publish": publish}[case](Path(database), Path(folder), tables)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(peak)

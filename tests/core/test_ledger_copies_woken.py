@@ -12,6 +12,7 @@ from fakes.bucket_world import KEY, LATER, World, abandoned
 from fakes.computers import RUN
 from fakes.s3 import Fault, S3Server
 from materia.errors import ArtifactError
+from materia_runner.ledger.run_copy import LONGEST
 
 A_COPY = Fault(method="PUT", name="/ledger/")
 
@@ -124,6 +125,24 @@ def test_a_computer_that_was_killed_while_it_read_a_copy_reads_it_again_before_i
 
     assert world.kept() == newer
     assert new.state.is_alive(RUN)
+
+
+def test_a_copy_that_is_damaged_meanwhile_hides_no_other(world: World) -> None:
+    rental = abandoned(world)
+    world.age()
+    new, other = world.computer(), "20261130T120001-def456"
+    new.restore()
+    new.begin(other)
+    new.ledger.end_run(other, "ok", at=datetime.now(UTC))
+    with pytest.raises(ArtifactError), world.server.failing(Fault(status=403, times=99)):
+        new.copies.push(other, alive=False)  # it is left for later
+    world.write(b" " * (LONGEST + 1))
+
+    new.sweep(rental)
+
+    assert f"m/ledger/coffee/{other}.json" in world.server.names(world.name)
+    (problem,) = world.computer().restore().problems
+    assert "it is too large" in problem
 
 
 def test_a_copy_that_somebody_deleted_is_written_again(world: World) -> None:

@@ -35,9 +35,13 @@ def imported(code: str) -> set[str]:
 
 
 def modules(code: str) -> set[str]:
-    """The modules that a fresh interpreter has after *code*."""
+    """The modules that a fresh interpreter has after *code*, but those that are kept out."""
     ended = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        [
+            sys.executable,
+            "-c",
+            f"{code}\nimport sys; print(*(key for key, value in sys.modules.items() if value))",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -84,6 +88,24 @@ def test_the_list_of_plugins_opens_none() -> None:
     assert {"pluggy", "materia_psdonline", "materia_duckdb", "materia_local"} <= names
 
 
+def test_a_download_imports_no_command_of_httpx() -> None:
+    assert imported("import materia_http.download") & {"click", "rich", "pygments"} == set()
+
+
+def test_a_source_on_a_server_imports_no_client_before_it_fetches() -> None:
+    code = """
+import os
+from datetime import date
+for name in [one for one in os.environ if one.lower().endswith("_proxy")]:
+    del os.environ[name]  # the address of a proxy is checked by making a client
+from materia_psdonline.settings import Settings
+from materia_psdonline.source import PsdOnline
+PsdOnline(Settings(base="https://psd.example.test", folder=None, first=date(2006, 8, 1), files=()))
+"""
+
+    assert "httpx" not in imported(code)
+
+
 def test_importing_materia_imports_almost_nothing() -> None:
     names = imported("import materia")
 
@@ -121,6 +143,7 @@ def test_a_plan_imports_nothing_that_rents_fetches_runs_or_builds(workshop: Work
     lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip() for line in lines}
     assert {"materia_runner.planning.plan_run", "sqlite3"} <= names
+    assert names & {"materia_runner.ledger.run_copy", "statistics"} == set()
     asking = {"concurrent", "http", "pydantic", "requests", "ssl", "urllib3"}
     assert {name.partition(".")[0] for name in names} & (
         asking | HEAVY - {"pluggy", "tomllib"}

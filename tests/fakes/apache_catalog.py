@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fakes.iceberg_catalog import Answer, IcebergCatalog, Name, Table
 from fakes.s3 import KEY, SECRET, S3Server
 
 FOLDER = Path(__file__).resolve().parents[1] / "iceberg_catalog"
@@ -73,3 +75,43 @@ class ApacheCatalog:
                 stream.close()
         self._process.wait()
         self._log.close()
+
+
+class GatedApache(IcebergCatalog):
+    """Apache's catalog behind the gate of the fake one, which injects faults and lists requests."""
+
+    def __init__(self, store: S3Server, bucket: str, folder: Path) -> None:
+        folder.mkdir()
+        self._apache = ApacheCatalog(store, bucket, folder)
+        self._client = httpx.Client(base_url=self._apache.uri, timeout=60)
+        super().__init__(store, bucket)
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+        self._apache.close()
+
+    def metadata(self, name: str) -> Table:
+        return self._apache.metadata(name)
+
+    @property
+    def tables(self) -> dict[Name, Table]:
+        """The tables of the namespace that tests look for."""
+        try:
+            names = self._apache.tables("publication")
+        except httpx.HTTPStatusError:
+            return {}
+        return {("publication", name): self.metadata(f"publication.{name}") for name in names}
+
+    @tables.setter
+    def tables(self, value: dict[Name, Table]) -> None:
+        """Nothing: Apache's catalog keeps them."""
+
+    def _answer(self, environ: Mapping[str, Any], path: str, body: bytes) -> Answer:
+        done = self._client.request(
+            environ["REQUEST_METHOD"],
+            environ["REQUEST_URI"],
+            content=body,
+            headers={"Content-Type": "application/json"},
+        )
+        return done.status_code, done.json() if done.content else None

@@ -81,15 +81,20 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def catalog(
-    request: pytest.FixtureRequest, s3_server: S3Server, bucket: str
+    request: pytest.FixtureRequest, s3_server: S3Server, bucket: str, tmp_path: Path
 ) -> Iterator[IcebergCatalog]:
-    """A fake catalog; the class attribute `several`, or the fixture `kind`, sets its kind."""
+    """A catalog; the class attribute `several`, or the fixture `kind`, sets its kind."""
     from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
 
     several = getattr(request.cls, "several", True)
     if "kind" in request.fixturenames:
         several = request.getfixturevalue("kind") == AT_ONCE
-    catalog = IcebergCatalog(s3_server, bucket, several=several)
+    if "apache" in request.node.name:
+        from fakes.apache_catalog import GatedApache
+
+        catalog: IcebergCatalog = GatedApache(s3_server, bucket, tmp_path / "apache")
+    else:
+        catalog = IcebergCatalog(s3_server, bucket, several=several)
     yield catalog
     catalog.close()
 
@@ -116,6 +121,10 @@ def machine(
 def takes_minutes(file: str, name: str) -> bool:
     """Whether a test repeats at length what another shows of the same kind in the normal run."""
     kills = name.startswith("test_killed")
+    if (
+        "apache" in name.partition("[")[2]
+    ):  # the real catalog answers as the fake one does: one test shows it
+        return not name.startswith("test_a_rollback_gives_readers")
     match file:
         case "test_s3_contract.py":  # test_s3_kills.py kills at each request, duckdb at each line
             return name.startswith("test_killed_before_any_line")
@@ -124,8 +133,9 @@ def takes_minutes(file: str, name: str) -> bool:
         case "test_iceberg_contract.py":  # test_iceberg_kills.py has one, s3 those of raw files
             long = name.startswith(("test_readers_see_one_state", "test_a_full_disk"))
             return kills or (long and "OneTable" in name)
-        case "test_iceberg_kills.py":
-            return "[at once-the first run]" not in name
+        case "test_iceberg_attached.py" | "test_iceberg_kills.py":
+            quick = "[at once]" if file == "test_iceberg_attached.py" else "[at once-the first run]"
+            return quick not in name
         case _:
             return False
 

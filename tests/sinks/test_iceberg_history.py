@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
+from fakes.iceberg_catalog import AT_ONCE, IN_ORDER, IcebergCatalog
 from fakes.iceberg_runs import Machine, Reader, build, run
 from fakes.s3 import Fault
 from materia.data import PublishRequest
@@ -21,6 +21,12 @@ BOTH = (
     "CREATE OR REPLACE TABLE serving.prices AS SELECT {0} AS number;"
     "CREATE OR REPLACE TABLE serving.sorts AS SELECT {0} AS number"
 )
+
+
+@pytest.fixture(params=[AT_ONCE, IN_ORDER, "apache"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Apache's catalog, with the gate of the fake one, has multi-table commits."""
+    return AT_ONCE if request.param == "apache" else str(request.param)
 
 
 def prices(reader: Reader, snapshot: int | None = None) -> int:

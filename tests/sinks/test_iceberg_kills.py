@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fakes.iceberg_catalog import AT_ONCE, IcebergCatalog
+from fakes.iceberg_catalog import AT_ONCE, IN_ORDER, IcebergCatalog
 from fakes.iceberg_runs import SECRETS, Machine, Reader, settings_of
 from fakes.s3 import Fault, S3Server
 from fakes.s3_told import publish_when_told, roll_back_when_told
@@ -26,6 +26,12 @@ from materia_testing.contracts.sinks.publish import (
 )
 
 MOST = 80  # requests of one publication
+
+
+@pytest.fixture(params=[AT_ONCE, IN_ORDER, "apache"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Apache's catalog, with the gate of the fake one, has multi-table commits."""
+    return AT_ONCE if request.param == "apache" else str(request.param)
 
 
 @pytest.fixture

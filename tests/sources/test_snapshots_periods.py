@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, with_
-from materia_snapshots import Months, Quarters
+from materia_snapshots import Listed, Months, Quarters
 
 QUARTERLY = with_(
     PRICES, partitions=Quarters("{year}q{quarter}_{last:%m%d}.csv", since="2025-Q3"), each="release"
@@ -56,3 +56,30 @@ def test_releases_leave_when_the_kind_of_partitions_is_another(tmp_path: Path) -
     assert (report.removed, report.loaded) == (("2025-08",), ("2025-Q3",))
     assert shelf.rows("SELECT item FROM prices_as_of('2026')") == [("screws",)]
     assert shelf.rows("SELECT count(*) FROM raw.prices_history") == [(1,)]
+
+
+def test_a_file_that_its_server_overwrites_has_its_states_by_the_time_of_their_load(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, partitions=Listed("latest.csv", keys=("latest",))))
+    times = []
+    for price in ("1.00", "2.00"):
+        shelf.put("latest", f"item,price\nnails,{price}\n")
+        shelf.load()
+        times.append(datetime.now(UTC).replace(tzinfo=None))
+    found = [shelf.rows(f"SELECT price::VARCHAR FROM prices_as_of('{when}')") for when in times]
+
+    assert found == [[("1.00",)], [("2.00",)]]
+
+
+def test_a_release_that_is_corrected_at_its_address_has_the_corrected_rows(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, QUARTERLY)
+    for key, price in (("2025-Q3", "1.00"), ("2025-Q4", "2.00"), ("2025-Q3", "1.50")):
+        shelf.put(key, f"item,price\nnails,{price}\n")
+        shelf.load()
+    found = [
+        shelf.rows(f"SELECT price::VARCHAR FROM prices_as_of('{when}')")
+        for when in ("2025-07-01", "2025-10-01")
+    ]
+
+    assert found == [[("1.50",)], [("2.00",)]]

@@ -11,11 +11,11 @@ import pytest
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from materia.data import PublishedState
 from materia.errors import SinkError
+from materia_runner.cli.commands.tables.recorded_rollback import roll_back
 from materia_runner.config.pipeline import Bucket, Pipeline
 from materia_runner.ledger.state import State
 from materia_runner.run.ledger_copy import opened
 from materia_runner.schedule.status import status_of_rows
-from materia_runner.tables.rollback import roll_back
 
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 SAID = "publishes the tables of the run 1 in place of those of the run 2"

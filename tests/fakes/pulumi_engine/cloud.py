@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # it has no types
-from fakes.esc import Esc, Secret
+from fakes.esc import TRACE, Esc, Secret
 from materia_testing.emulation import Answer, Request, route
 
 STACK = "/api/stacks/{owner}/{project}/{stack}"
@@ -166,7 +166,11 @@ class PulumiCloud(Esc):
             values: dict[str, Any] = {}
             for name in document.get("imports", ()):
                 if f"{owner}/{name}" not in self.environments:
-                    return self.errors["not_found"]
+                    fault = {"range": TRACE["def"], "summary": f"{name}: not found"}
+                    return Answer(
+                        status=400,
+                        body={"code": 400, "message": "Bad Request", "diagnostics": [fault]},
+                    )
                 values |= self.environments[f"{owner}/{name}"]
             for name, one in document.get("values", {}).items():
                 values[name] = self._value(owner, one, values)

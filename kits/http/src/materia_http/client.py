@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 from materia.errors import VariableError
 
 from materia_http.environment import Proxy, certificates, check_httpx, proxy_for
-
-# httpx also has a command, whose imports (click, rich) take longer than the rest of it: 0.15 s of
-# 0.24. With None in sys.modules Python cannot import that module, and httpx works without it.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
-import httpx  # noqa: E402 -- as above
 
 __all__ = [
     "client",

@@ -54,6 +54,16 @@ def check_httpx(url: str, environ: Mapping[str, str]) -> None:
         certificates(environ)
 
 
+def needs_proxy(url: str) -> bool:
+    """Whether an httpx client in this environment would reach *url* through a proxy.
+
+    Raises:
+        VariableError: a variable for proxies or certificates cannot be used.
+    """
+    check_httpx(url, os.environ)
+    return proxy_for(url, os.environ, socks="socksio") is not None
+
+
 def check_requests(url: str, environ: Mapping[str, str]) -> None:
     """Check the proxy and certificate variables that requests, or an SDK on it, uses for *url*.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from materia.data import (
 from materia.errors import SourceError
 
 from materia_http import mirror_folder
+from materia_http.environment import needs_proxy
 from materia_http.partial_file import Arrived, TooLargeError
 
 if TYPE_CHECKING:
@@ -42,6 +44,15 @@ class _Bring(Protocol):
     def __call__(
         self, request: FetchRequest, part_path: Path, *, again: bool = False
     ) -> Arrived | Unchanged | Absent: ...
+
+
+def _server(
+    base: str, patience: download.Patience | None, *, agent: str, limit: int
+) -> tuple[download.Downloader, download.Patience]:
+    from materia_http.download import Downloader, Patience
+
+    patience = patience or Patience()
+    return Downloader(base, patience, agent=agent, limit=limit), patience
 
 
 class VerifiedFiles:
@@ -81,18 +92,23 @@ class VerifiedFiles:
         self._check = check
         self._damaged = damaged
         self._shows_its_end = shows_its_end
-        self._bring: _Bring
+        self._bring: _Bring | None = None
         self._patience: download.Patience | None = None  # with a folder
+        self._lock = threading.Lock()
+        self._server = partial(_server, base, patience, agent=agent, limit=limit)
         if folder is not None:
             self._bring = partial(mirror_folder.copy, root=folder, limit=limit)
-        else:
-            # A folder needs no HTTP client, and importing one takes time.
-            from materia_http.download import Downloader, Patience
+        elif needs_proxy(base):
+            self._connect()  # which checks the proxy's address
 
-            self._patience = patience or Patience()
-            downloader = Downloader(base, self._patience, agent=agent, limit=limit)
-            self._bring = downloader.download
-            weakref.finalize(self, downloader.close)
+    def _connect(self) -> _Bring:
+        """What fetches a partition, made for the first one: importing a client takes time."""
+        with self._lock:
+            if self._bring is None:
+                downloader, self._patience = self._server()
+                self._bring = downloader.download
+                weakref.finalize(self, downloader.close)
+            return self._bring
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         """Fetch and check one file, as `materia.Source.fetch` promises.
@@ -138,7 +154,7 @@ class VerifiedFiles:
     def _ask(self, request: FetchRequest, *, again: bool) -> Arrived | Unchanged | Absent | Refused:
         """Fetch one file without any check."""
         try:
-            return self._bring(request, _aside(request).with_suffix(".part"), again=again)
+            return self._connect()(request, _aside(request).with_suffix(".part"), again=again)
         except TooLargeError as error:
             return Refused(reason=str(error), etag=None, last_modified=None, path=None)
         except OSError as error:

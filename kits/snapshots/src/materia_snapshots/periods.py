@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import count
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, unquote
 
-from materia.data import Known, RawFile
+if TYPE_CHECKING:
+    from materia.data import Known, RawFile
 
 __all__ = ["Days", "Listed", "Months", "Partitions", "Period", "Quarters", "Runs", "Weeks", "Years"]
 

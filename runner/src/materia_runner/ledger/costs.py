@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from statistics import median
 
 from materia.compute import Money
 
@@ -152,4 +151,6 @@ def time_needed(
         + max(machine.lasted(stage.started_at) - busy[machine.run, machine.name], NOTHING)
         for stage, machine in done
     ]
+    from statistics import median  # a plan without earlier runs does without
+
     return timedelta(seconds=median(length.total_seconds() for length in lengths))

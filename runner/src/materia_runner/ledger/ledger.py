@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError
@@ -33,7 +33,6 @@ from materia_runner.ledger.rows import (
     StageRow,
     StageState,
 )
-from materia_runner.ledger.run_copy import RunCopy, replace_run
 from materia_runner.ledger.schema import open_file, translated_errors
 from materia_runner.ledger.settled_costs import (
     costs_since,
@@ -41,6 +40,9 @@ from materia_runner.ledger.settled_costs import (
     worth_settling,
 )
 from materia_runner.pricing.cost import Line
+
+if TYPE_CHECKING:
+    from materia_runner.ledger.run_copy import RunCopy
 
 T = TypeVar("T")
 NEWEST = 5  # attempts that the expected time of a stage is computed from
@@ -99,6 +101,8 @@ class Ledger:
 
     def replace_run(self, copy: RunCopy) -> None:
         """Write a run of another computer, in place of what this ledger has of it."""
+        from materia_runner.ledger.run_copy import replace_run
+
         with self._writing() as connection:
             replace_run(connection, copy)
 

@@ -11,7 +11,6 @@ in the bucket as long as its machine may exist.
 
 from __future__ import annotations
 
-import fcntl
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -20,17 +19,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from materia.errors import ArtifactError, ConfigError, MateriaError
-from materia.kit.files import PART, write_whole
+from materia.errors import ArtifactError, MateriaError
+from materia.kit.files import write_whole
 
 from materia_runner.codec import MalformedError
 from materia_runner.ledger.plan_and_logs import LogCopy, logs_to_copy, plan_to_copy
 from materia_runner.ledger.run_copy import LONGEST, RunCopy, decoded, encoded
 from materia_runner.ledger.state import KEPT_RUNS, RUN
+from materia_runner.schedule.copy_marks import CopyMarks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from materia_runner.artifact.bucket import ArtifactBucket
     from materia_runner.ledger.ledger import Ledger
     from materia_runner.ledger.state import State
@@ -43,9 +41,6 @@ NEWEST = 1000  # runs that a new supervisor reads
 NEWEST_NOTES = 300  # of a run
 LONGEST_NAME = 100
 TRIES = 5
-# In the mark of another computer's run; the ETag of the copy that the ledger here has follows.
-ELSEWHERE = "elsewhere "
-LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +66,7 @@ class LedgerCopies:
         self._folder = f"{FOLDER}/{pipeline}"
         self._state = state
         self._ledger = ledger
-        self._unsent = state.folder / "copies" / pipeline
+        self._marks = CopyMarks(state.folder / "copies" / pipeline)
         self._lock = threading.Lock()
 
     def push(self, run: str, *, alive: bool) -> None:
@@ -92,7 +87,7 @@ class LedgerCopies:
         from materia_runner.artifact.bucket import TooLargeError
 
         with self._lock:  # an older copy must not replace a newer one
-            mark = self._marked(run)
+            self._marks.mark(run)
             for _ in range(TRIES):
                 copy = self._copy(run, alive_at=datetime.now(UTC) if alive else None)
                 if not alive:
@@ -111,7 +106,7 @@ class LedgerCopies:
                     f"cannot write {self._bucket}/{self._path(run)}: others go on writing it"
                 )
             if copy.is_settled:
-                mark.unlink(missing_ok=True)
+                self._marks.remove(run)
 
     def _overwrite(self, run: str, copy: RunCopy) -> None:
         try:
@@ -176,36 +171,33 @@ class LedgerCopies:
             ConfigError: the state folder cannot be written.
             LedgerError: the ledger failed.
         """
-        with suppress(FileNotFoundError):
-            for mark in sorted(self._unsent.iterdir()):
-                run = mark.name
-                if not RUN.fullmatch(run) or mark.suffix == PART:
-                    continue
-                if not self._ledger.knows(run):
-                    mark.unlink(missing_ok=True)
-                elif not self._state.is_alive(run):
-                    with self._one_process():
-                        read_from = mark.read_text()
-                        copy = self._copy(run, alive_at=None)
-                    if read_from.startswith(ELSEWHERE):
-                        self._push_for_another(run, copy, read_from.removeprefix(ELSEWHERE))
-                    else:
-                        self.push(run, alive=False)
+        for run in self._marks.every():
+            if not self._ledger.knows(run):
+                self._marks.remove(run)
+            elif not self._state.is_alive(run):
+                with self._marks.held():
+                    etag, copy = self._marks.read_from(run), self._copy(run, alive_at=None)
+                if etag is None:
+                    self.push(run, alive=False)
+                else:
+                    self._push_for_another(run, copy, etag)
 
     def _push_for_another(self, run: str, copy: RunCopy, etag: str) -> None:
         """Write the copy of another computer's run if the one in the bucket has this ETag."""
-        path = self._path(run)
-        written = etag and self._bucket.swap(path, encoded(copy), etag, longest=LONGEST)
-        if written:
-            if copy.is_settled:
-                self._marked(run).unlink(missing_ok=True)
-            return
-        with suppress(MalformedError):  # `restore` names a damaged copy
-            content, now = self._bucket.read(path, longest=LONGEST)
-            if content is not None:  # its run goes on, or another computer was faster
-                self._keep(decoded(content, run=run), now, datetime.now(UTC), shown=True)
-            elif self._bucket.swap(path, encoded(copy), None, longest=LONGEST):
-                self._marked(run).unlink(missing_ok=True)
+        from materia_runner.artifact.bucket import TooLargeError
+
+        path, content = self._path(run), encoded(copy)
+        with suppress(MalformedError, TooLargeError):  # `restore` names a damaged copy
+            written = bool(etag) and self._bucket.swap(path, content, etag, longest=LONGEST)
+            if not written:
+                now, now_etag = self._bucket.read(path, longest=LONGEST)
+                if now is not None:  # its run goes on, or another computer was faster
+                    newer = decoded(now, run=run)
+                    self._keep(newer, now_etag, datetime.now(UTC), shown=True)
+                    return
+                written = self._bucket.swap(path, content, None, longest=LONGEST)
+            if written and copy.is_settled:
+                self._marks.remove(run)
 
     def restore(self, *, now: datetime) -> Restored:
         """Add the runs of other computers to the ledger here, and what is new of them.
@@ -257,21 +249,21 @@ class LedgerCopies:
     def _keep(self, copy: RunCopy, etag: str | None, now: datetime, *, shown: bool) -> None:
         """Write a copy into the ledger here, and its plan and logs if they are *shown*."""
         run = copy.run.run
-        with self._one_process():
+        with self._marks.held():
             began = self._state.was_left(run)
             # Not with a ledger that was lost here: the run was started here, and is dead.
             elsewhere = not began or self._state.is_elsewhere(run)
             if not copy.is_settled:
-                mark = self._marked(run)
+                self._marks.mark(run)
                 if elsewhere:
-                    # Killed between these lines, the mark has no ETag: the copy is read again.
-                    write_whole(mark, ELSEWHERE, mode=0o600)
+                    # Killed between these lines, the mark has no ETag.
+                    self._marks.mark_elsewhere(run)
                     self._state.keep_elsewhere(run, _alive_until(copy, now))
             self._ledger.replace_run(copy if shown else replace(copy, plan=None))
             if not copy.is_settled and elsewhere:
-                write_whole(mark, f"{ELSEWHERE}{etag}", mode=0o600)
+                self._marks.mark_elsewhere(run, etag or "")
         if copy.is_settled:
-            self._marked(run).unlink(missing_ok=True)
+            self._marks.remove(run)
             self._state.settle(run)
         for log in copy.logs if shown else ():
             self._state.run_folder(run)
@@ -280,37 +272,12 @@ class LedgerCopies:
                 if elsewhere or not file.exists():
                     write_whole(file, log.text, mode=0o600)
 
-    @contextmanager
-    def _one_process(self) -> Iterator[None]:
-        """Keep other processes from changing a mark and the ledger's entries of a run apart."""
-        path = self._marked(LOCK)
-        try:
-            with path.open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise self._unwritable(error, path) from error
-
     def _copy(self, run: str, *, alive_at: datetime | None) -> RunCopy:
         logs = logs_to_copy(
             self._ledger.stages(run),
             lambda row: self._state.log_file(run, row.stage, row.attempt),
         )
         return copy_of(self._ledger, run, alive_at=alive_at, logs=logs)
-
-    def _marked(self, run: str) -> Path:
-        mark = self._unsent / run
-        try:
-            self._unsent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mark.touch(mode=0o600)
-        except OSError as error:
-            raise self._unwritable(error, mark) from error
-        return mark
-
-    def _unwritable(self, error: OSError, path: Path) -> ConfigError:
-        return ConfigError(
-            f"cannot write to the state folder, {error.filename or path}: {error.strerror or error}"
-        )
 
     def _path(self, run: str) -> str:
         return f"{self._folder}/{run}.json"

@@ -149,10 +149,10 @@ def _recorded(
     context: typer.Context, config: Path | None, keeper: HasHistory, to: str, said: str
 ) -> str:
     """Roll back to the run *to*, and record that in the ledger; the identity of the rollback."""
+    from materia_runner.cli.commands.tables.recorded_rollback import roll_back
     from materia_runner.folders import state_folder
     from materia_runner.ledger.state import State
     from materia_runner.secrets.redaction import all_to_hide, redact
-    from materia_runner.tables.rollback import roll_back
 
     registry = load_registry(context)
     pipeline = load_pipeline(registry, config)

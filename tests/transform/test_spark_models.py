@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fakes.spark_parts import JAVA, SMALL, needs_spark
 from fakes.workshop import TESTS, Workshop
 
 
+@pytest.mark.campaign
 def test_each_model_has_the_same_rows_and_types_on_spark_as_in_duckdb(
     sample_run: Workshop, tmp_path: Path
 ) -> None:

@@ -50,13 +50,16 @@ test-campaigns:  ## Run the tests that take minutes: every fault at every reques
 test-alone:  ## Install core, each kit and each plugin alone, and hold it to its contract; ONLY=name for one.
 	$(RUN) pytest -m campaign --numprocesses=2 tests/test_alone.py $(if $(ONLY),-k "$(ONLY)")
 
-iceberg-parts:  ## Get what tests of the sink iceberg need: pyiceberg, Apache's catalog (Java, Maven), readers.
+iceberg-parts:  ## Get what tests of Iceberg need: pyiceberg, Apache's catalog (Java, Maven), readers, Spark.
 	$(UV) sync --quiet --inexact --group dev --group iceberg
 	$(UV) sync --quiet --project tests/iceberg_readers
 	mvn --quiet --batch-mode --file tests/iceberg_catalog dependency:build-classpath \
 		-Dmdep.outputFile=target/classpath.txt
 	javac -d tests/iceberg_catalog/target/classes \
 		-cp "$$(cat tests/iceberg_catalog/target/classpath.txt)" tests/iceberg_catalog/src/*.java
+	mvn --quiet --batch-mode --file tests/iceberg_readers dependency:build-classpath \
+		-Dmdep.outputFile=target/classpath.txt
+	$(UV) sync --quiet --inexact --group dev --group iceberg --group spark
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

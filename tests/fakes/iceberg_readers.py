@@ -48,6 +48,10 @@ class Readers:
         """The rows of a table that match the condition *only*, as texts and sorted."""
         return self._ask({"engine": engine, "table": table, "filter": only, "snapshot": snapshot})
 
+    def matching(self, table: str, condition: list[str | None]) -> list[list[str | None]]:
+        """The rows that pyiceberg finds for a column, its type, an operator and a value."""
+        return self._ask({"engine": "pyiceberg", "table": table, "condition": condition})
+
     def execute(self, sql: str) -> list[list[str | None]]:
         """The rows of a DuckDB query, as texts and sorted."""
         return self._ask({"sql": sql})

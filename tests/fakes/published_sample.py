@@ -36,6 +36,7 @@ def publish_sample(sample: Workshop, machine: Machine, *, raw_only: bool = False
 def as_of_query(month: str, catalog: str) -> str:
     """The query of docs/spark.md, for another month and for raw tables in a catalog."""
     page = SPARK_PAGE.read_text(encoding="utf-8")
+    query: str
     [query] = re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return query.replace("2018-12", month).replace("FROM raw.", f"FROM {catalog}.raw.")
 

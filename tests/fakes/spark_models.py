@@ -37,7 +37,7 @@ def build(database: Path, folder: Path) -> Any:
             connection.execute(f"COPY raw.{table} TO '{parquet}'")
             spark.sql(f"CREATE TABLE raw.{table} AS SELECT * FROM parquet.`{parquet}`")
     for name in context.dag.sorted:
-        model = context.get_model(name)
+        model: Any = context.get_model(name)
         if model is None:
             continue
         columns = dict(model.columns_to_types or {})

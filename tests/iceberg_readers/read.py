@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,30 @@ class Readers:
             )
         table = self._pyiceberg.load_table(question["table"])
         options = {"row_filter": question["filter"]} if question.get("filter") else {}
+        if "condition" in question:
+            options = {"row_filter": expression(*question["condition"])}
         found = table.scan(snapshot_id=question.get("snapshot"), **options).to_arrow()
         self._duckdb.register("found", found)
         rows = self._duckdb.execute(f"{TEXTS} found").fetchall()
         self._duckdb.unregister("found")
         return rows
+
+
+def expression(column: str, kind: str, operator: str, text: str | None) -> Any:
+    """A condition of pyiceberg, which would read a text in a condition in its own way."""
+    # They take a name by its place, which their types do not say.
+    made: Any = importlib.import_module("pyiceberg.expressions")
+    if text is None:
+        return made.IsNull(column)
+    values: dict[str, Any] = {
+        "BOOLEAN": lambda: text == "true",
+        "INTEGER": lambda: int(text),
+        "BIGINT": lambda: int(text),
+        "DOUBLE": lambda: float(text),
+        "DECIMAL(18,3)": lambda: Decimal(text),
+    }
+    value = values.get(kind, lambda: text)()
+    return (made.EqualTo if operator == "=" else made.LessThan)(column, value)
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ def test_the_duckdb_examples_run(
 def test_the_pyiceberg_example_runs(published: IcebergCatalog, tmp_path: Path) -> None:
     if not PYTHON.exists():
         pytest.skip("no readers of Iceberg here: `make iceberg-parts` gets them")
-    (block,) = blocks(PAGE, "python")
+    block, _ = blocks(PAGE, "python")
     published.lending = Lending()  # as R2 does
     asked = block.replace("https://catalog.cloudflarestorage.com/ACCOUNT/BUCKET", published.uri)
     done = subprocess.run(

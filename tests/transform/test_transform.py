@@ -198,7 +198,7 @@ def test_a_changed_model_is_built_and_the_others_are_left_alone(
     unit_tests = own_projects[0] / "tests/test_serving.yaml"
     before = unit_tests.read_text()
 
-    with pytest.raises(StageError, match=r"unit tests of models failed\n.*test_countries"):
+    with pytest.raises(StageError, match=r"unit tests? of models failed\n.*test_countries"):
         build(own_projects, ())
 
     unit_tests.write_text(

@@ -77,9 +77,9 @@ sqlmesh-plan:  ## Write to sqlmesh-plan.txt what this branch changes in the tabl
 build-artifact:  ## Build what a machine runs into OUT; FOR="--stage extract" or FOR=--supervisor for a part.
 	$(UV) run $(RENTING) materia artifact build $(FOR) --output $(OUT)
 
-push:  ## Check the secrets, then push what runs of CHANNEL use.
+push:  ## Check the secrets, then push what runs of CHANNEL use, with the options FOR.
 	$(UV) run $(RENTING) materia secrets check
-	$(UV) run $(RENTING) materia artifact push --channel $(CHANNEL)
+	$(UV) run $(RENTING) materia artifact push --channel $(CHANNEL) $(FOR)
 
 infra:  ## Make what infra/ describes: `pulumi up` of STACK.
 	$(UV) run --group infra pulumi -C infra up --yes --stack $(STACK)

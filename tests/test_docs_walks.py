@@ -76,10 +76,12 @@ def production(tmp_path: Path) -> Iterator[Desk]:
     server = S3Server()
     webhook = WebhookServer()
     changes = {
-        "acme-materia": server.new_bucket(),
+        "acme-data": server.new_bucket(),
+        "acme-artifacts": server.new_bucket(),
         "https://0123456789abcdef.r2.cloudflarestorage.com": server.endpoint,
         'region = "auto"': 'region = "us-east-1"',
-        "the access key of the bucket": KEY,
+        "the access key of the tables": KEY,
+        "the access key of the artifacts": KEY,
         "its secret": SECRET,
         "https://hc-ping.com/the-check-of-": f"{webhook.address}/",
     }

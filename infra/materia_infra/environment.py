@@ -18,13 +18,19 @@ def environment_text(settings: Settings) -> str:
     """The definition of the environment, as YAML."""
     variables = {
         "HCLOUD_TOKEN": "${hetzner}",  # of the workers' project, never of the supervisor's
-        "AWS_ACCESS_KEY_ID": "${stacks.infra.artifactsKeyId}",
-        "AWS_SECRET_ACCESS_KEY": "${stacks.infra.artifactsKeySecret}",
+        # As [artifacts] own_key = true takes them: they go to no worker.
+        "MATERIA_ARTIFACTS_KEY_ID": "${stacks.infra.artifactsKeyId}",
+        "MATERIA_ARTIFACTS_KEY_SECRET": "${stacks.infra.artifactsKeySecret}",
     }
     if settings.catalog:
         variables |= {
             "ICEBERG_TOKEN": "${stacks.infra.catalogToken}",
             "ICEBERG_BUCKET_KEY": "${stacks.infra.catalogKeyId}",
+        }
+    else:  # of the sink s3
+        variables |= {
+            "AWS_ACCESS_KEY_ID": "${stacks.infra.dataKeyId}",
+            "AWS_SECRET_ACCESS_KEY": "${stacks.infra.dataKeySecret}",
         }
     lines = [
         "imports:",

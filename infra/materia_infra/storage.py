@@ -25,9 +25,9 @@ def make_storage(settings: Settings) -> Mapping[str, pulumi.Output[str]]:
     artifacts = _bucket(settings, "artifacts", settings.artifacts_bucket)
     data = _bucket(settings, "data", settings.data_bucket)
     groups = _Groups(settings)
-    # The sink `s3` uses the same two variables as the bucket of artifacts.
-    used = [artifacts] if settings.catalog else [artifacts, data]
-    token = _token(settings, "artifacts", [groups.policy(ITEM_WRITE, groups.buckets(used))])
+    # Workers get the token of the data alone: artifacts are what the supervisor runs, as root.
+    token = _token(settings, "artifacts", [groups.policy(ITEM_WRITE, groups.bucket(artifacts))])
+    of_data = groups.policy(ITEM_WRITE, groups.bucket(data))
     made = {
         "artifactsBucket": artifacts.name.apply(lambda name: f"s3://{name}/materia"),
         "dataBucket": data.name,
@@ -38,14 +38,16 @@ def make_storage(settings: Settings) -> Mapping[str, pulumi.Output[str]]:
     if settings.catalog:
         cloudflare.R2DataCatalog("catalog", account_id=settings.account, bucket_name=data.name)
         account = pulumi.Output.from_input(f"com.cloudflare.api.account.{settings.account}")
-        policies = [
-            groups.policy(CATALOG_WRITE, account),
-            groups.policy(ITEM_WRITE, groups.buckets([data])),
-        ]
-        catalog = _token(settings, "catalog", policies)
+        catalog = _token(settings, "catalog", [groups.policy(CATALOG_WRITE, account), of_data])
         made |= {
             "catalogToken": _secret(catalog.value),
             "catalogKeyId": catalog.id,
+        }
+    else:
+        sink = _token(settings, "data", [of_data])
+        made |= {
+            "dataKeyId": sink.id,
+            "dataKeySecret": _secret(sink.value.apply(s3_secret)),
         }
     return made
 
@@ -103,10 +105,8 @@ class _Groups:
             account_id=settings.account
         )
 
-    def policy(
-        self, group: str, resources: pulumi.Output[str]
-    ) -> cloudflare.AccountTokenPolicyArgs:
-        """Allow what *group* may on the resource or the resources, names joined by spaces."""
+    def policy(self, group: str, resource: pulumi.Output[str]) -> cloudflare.AccountTokenPolicyArgs:
+        """Allow what *group* may on the resource."""
 
         def identity(
             found: cloudflare.GetAccountApiTokenPermissionGroupsListResult,
@@ -121,15 +121,14 @@ class _Groups:
             permission_groups=[
                 cloudflare.AccountTokenPolicyPermissionGroupArgs(id=self._found.apply(identity))
             ],
-            resources=resources.apply(lambda names: json.dumps(dict.fromkeys(names.split(), "*"))),
+            resources=resource.apply(lambda name: json.dumps({name: "*"})),
         )
 
-    def buckets(self, buckets: Sequence[cloudflare.R2Bucket]) -> pulumi.Output[str]:
-        """The buckets as resources of a policy."""
+    def bucket(self, bucket: cloudflare.R2Bucket) -> pulumi.Output[str]:
+        """The bucket as the resource of a policy."""
         settings = self._settings
         begin = f"com.cloudflare.edge.r2.bucket.{settings.account}_{settings.jurisdiction}_"
-        names = [bucket.name.apply(lambda name: begin + name) for bucket in buckets]
-        return pulumi.Output.all(*names).apply(" ".join)
+        return bucket.name.apply(lambda name: begin + name)
 
 
 def _token(

@@ -95,6 +95,24 @@ def test_credentials_that_are_not_set_are_named(bucket: Bucket) -> None:
         ArtifactBucket(bucket, {"AWS_ACCESS_KEY_ID": KEY})
 
 
+def test_a_bucket_with_a_key_of_its_own_uses_nothing_of_the_key_of_the_sink(
+    bucket: Bucket, artifact: Artifact
+) -> None:
+    own = replace(bucket, own_key=True)
+    sinks = {
+        "AWS_ACCESS_KEY_ID": "AKIASINK",
+        "AWS_SECRET_ACCESS_KEY": "of the sink",
+        "AWS_SESSION_TOKEN": "of the sink",
+    }
+    keys = {"MATERIA_ARTIFACTS_KEY_ID": KEY, "MATERIA_ARTIFACTS_KEY_SECRET": SECRET}
+
+    assert ArtifactBucket(own, {**sinks, **keys}).push(artifact)
+    with pytest.raises(MissingSecretError, match="set MATERIA_ARTIFACTS_KEY_ID and MATERIA_ARTI"):
+        ArtifactBucket(own, sinks)
+    with pytest.raises(ArtifactError, match="MATERIA_ARTIFACTS_KEY_ID and MATERIA_ARTIFACTS_KEY_S"):
+        ArtifactBucket(own, {**keys, "MATERIA_ARTIFACTS_KEY_ID": "AKIAOTHER"}).push(artifact)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [

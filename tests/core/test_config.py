@@ -211,6 +211,7 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         endpoint = "https://s3.example"
         region = "eu"
         channel = "prod"
+        own_key = true
         [secrets]
         esc = "acme/beanflows/prod"
         [sources.acme]
@@ -237,7 +238,11 @@ def test_every_key_is_taken_over(tmp_path: Path) -> None:
         max_cost=Money(Decimal("0.50"), "EUR"), monthly=Money(Decimal(20), "EUR")
     )
     assert pipeline.artifacts == Bucket(
-        url="s3://acme/materia", endpoint="https://s3.example", region="eu", channel="prod"
+        url="s3://acme/materia",
+        endpoint="https://s3.example",
+        region="eu",
+        channel="prod",
+        own_key=True,
     )
     assert pipeline.name == "acme"  # of its source
     assert pipeline.esc == "acme/beanflows/prod"

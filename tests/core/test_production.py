@@ -34,7 +34,7 @@ pytestmark = [
 ]
 PYTHON = f"3.{sys.version_info.minor}"
 HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+KEYS = {"MATERIA_ARTIFACTS_KEY_ID": KEY, "MATERIA_ARTIFACTS_KEY_SECRET": SECRET}
 RUN, SWEEP, UPDATE = (f"materia-psdonline-{what}.service" for what in ("run", "sweep", "update"))
 
 
@@ -92,7 +92,7 @@ class Production:
             "[notify]\nruns = true\nsweeps = true\n"
             f'[sources.psdonline]\nbase_url = "{self.source.address}"\n'
             f'[artifacts]\nbucket = "s3://{self.bucket}/m"\nendpoint = "{self.server.endpoint}"\n'
-            'channel = "prod"\n'
+            'channel = "prod"\nown_key = true\n'
         )
 
     def do(self, *arguments: str) -> str:
@@ -294,7 +294,7 @@ def look_for_secrets(production: Production) -> None:
     assert "materia_runner" in texts["journal"] or "psdonline" in texts["journal"]
     for name, text in texts.items():
         found = [one for one, secret in production.secrets.items() if secret in text]
-        assert found in ([], ["AWS_ACCESS_KEY_ID"]), name
+        assert found in ([], ["MATERIA_ARTIFACTS_KEY_ID"]), name
 
 
 def test_a_production_is_stopped_fails_is_replaced_and_follows_its_channel_and_shows_no_secret(

@@ -128,6 +128,33 @@ def test_a_supervisor_knows_that_its_channel_is_ahead_of_it(
     assert is_behind(empty, {"PYTHONPATH": lib}) is lib.startswith("/opt")
 
 
+def test_a_push_for_one_more_machine_is_named_with_all_that_the_release_is_for(
+    tmp_path: Path,
+) -> None:
+    artifact = command_line(tmp_path)
+    one = ReleasedArtifact(
+        sha256=artifact.sha256,
+        size=artifact.size,
+        python="3.11",
+        architecture="arm64",
+        stages=artifact.stages,
+    )
+    release = Release(
+        id="0" * 12,
+        pushed_at=datetime.now(UTC),
+        commit="",
+        source="psdonline",
+        sink="duckdb",
+        versions={},
+        models="",
+        artifacts=(one,),
+    )
+
+    # A push of the new one alone would leave the workers without theirs.
+    named = release.push_options("3.12", "x86_64")
+    assert named == "--python 3.11,3.12 --arch arm64 --arch x86_64"
+
+
 @pytest.fixture(scope="module")
 def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
     made = Supervised(tmp_path_factory.mktemp("supervised"))

@@ -18,6 +18,8 @@ OUTPUTS = {
     "artifactsKeySecret": "secret of the artifacts",
     "catalogKeyId": "key of the catalog",
     "catalogToken": "token of the catalog",
+    "dataKeyId": "key of the data",
+    "dataKeySecret": "secret of the data",
 }
 
 
@@ -32,14 +34,18 @@ def test_a_run_gets_the_token_of_the_workers_and_what_the_stack_has_put_out() ->
     with PulumiCloud() as pulumi:
         pulumi.environments["acme/beanflows/workers"] = {"hetzner": Secret("token of workers")}
 
-        least = {
+        both = {
             "HCLOUD_TOKEN": "token of workers",
-            "AWS_ACCESS_KEY_ID": "key of the artifacts",
-            "AWS_SECRET_ACCESS_KEY": "secret of the artifacts",
+            "MATERIA_ARTIFACTS_KEY_ID": "key of the artifacts",
+            "MATERIA_ARTIFACTS_KEY_SECRET": "secret of the artifacts",
         }
-        assert opened(pulumi, catalog=False) == least
+        assert opened(pulumi, catalog=False) == {
+            **both,
+            "AWS_ACCESS_KEY_ID": "key of the data",
+            "AWS_SECRET_ACCESS_KEY": "secret of the data",
+        }
         assert opened(pulumi, catalog=True) == {
-            **least,
+            **both,
             "ICEBERG_TOKEN": "token of the catalog",
             "ICEBERG_BUCKET_KEY": "key of the catalog",
         }

@@ -83,7 +83,7 @@ def test_the_program_makes_this_and_nothing_else(
         "Server supervisor",
         "SshKey operator",
     ]
-    assert names(least) == storage
+    assert names(least) == sorted([*storage, "AccountToken data"])
     assert names(everything) == sorted(storage + more)
 
 
@@ -100,10 +100,16 @@ def without_secrets(program: dict[str, Any]) -> Iterator[str]:
     yield json.dumps({name: one for name, one in shown["outputs"].items() if not one["secret"]})
 
 
-def test_each_secret_output_is_marked_as_one(everything: dict[str, Any]) -> None:
+def test_each_secret_output_is_marked_as_one(
+    everything: dict[str, Any], least: dict[str, Any]
+) -> None:
     secret = {name for name, one in everything["outputs"].items() if one["secret"]}
 
     assert secret == {"artifactsKeySecret", "catalogToken"}
+    assert {name for name, one in least["outputs"].items() if one["secret"]} == {
+        "artifactsKeySecret",
+        "dataKeySecret",
+    }
     with without_secrets(everything) as shown:
         assert KEY.private not in shown
         assert "value-of-" not in shown
@@ -140,8 +146,8 @@ def test_a_token_reaches_the_bucket_of_its_use_alone(
         f"{bucket}materia-data",
         f"com.cloudflare.api.account.{ACCOUNT}",
     }
-    # The sink s3 has the same variables as the bucket of artifacts.
-    assert resources(least, "artifacts") == {f"{bucket}materia-artifacts", f"{bucket}materia-data"}
+    assert resources(least, "artifacts") == {f"{bucket}materia-artifacts"}
+    assert resources(least, "data") == {f"{bucket}materia-data"}
 
 
 def test_the_supervisor_is_as_the_settings_say_and_no_worker_of_materia(

@@ -16,13 +16,12 @@ from materia.errors import ArtifactError, MissingSecretError, PluginError
 from materia_runner.artifact.target import Artifact
 from materia_runner.config.pipeline import Bucket
 from materia_runner.install_hints import install_command
-from materia_runner.secrets.redaction import BUCKET_KEYS
 
 if TYPE_CHECKING:
     from materia_store.object_store import Patience, StoreClient
     from obstore import ObjectMeta, PutMode
 
-SESSION = "AWS_SESSION_TOKEN"  # of temporary credentials
+SESSION = "AWS_SESSION_TOKEN"  # of temporary credentials in the usual variables
 VALID = timedelta(minutes=15)  # of a presigned URL; a worker uses it as soon as it is up
 FOLDER = "sha256"
 SUFFIX = ".tar.gz"
@@ -63,7 +62,7 @@ class ArtifactBucket:
         self, bucket: Bucket, environment: Mapping[str, str], patience: Patience | None = None
     ) -> None:
         self._bucket = bucket
-        missing = tuple(name for name in BUCKET_KEYS if not environment.get(name))
+        missing = tuple(name for name in bucket.keys if not environment.get(name))
         if missing:
             raise MissingSecretError(f"the bucket {bucket.url}", missing)
         self.client = _open(bucket, environment, patience)
@@ -316,7 +315,7 @@ class ArtifactBucket:
             ),
             (
                 refused,
-                f"the store refused the credentials in {' and '.join(BUCKET_KEYS)}",
+                f"the store refused the credentials in {' and '.join(self._bucket.keys)}",
             ),
             (
                 status in {301, 307, 308} or code in ELSEWHERE or "without LOCATION" in str(error),
@@ -345,10 +344,11 @@ def _open(bucket: Bucket, environment: Mapping[str, str], patience: Patience | N
         region=bucket.region or environment.get("AWS_REGION") or "us-east-1",
         table="artifacts",
     )
+    identity, secret = bucket.keys
     key = Key(
-        identity=environment[BUCKET_KEYS[0]],
-        secret=environment[BUCKET_KEYS[1]],
-        token=environment.get(SESSION) or None,
+        identity=environment[identity],
+        secret=environment[secret],
+        token=None if bucket.own_key else environment.get(SESSION) or None,
     )
     usual = Patience(request=UPLOAD_LIMIT, reach=REACH_LIMIT, overall=RETRY_LIMIT)
     return StoreClient(place, key, patience or usual)

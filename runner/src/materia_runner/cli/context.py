@@ -100,13 +100,13 @@ def load_environment(
         registry: All plugins.
         pipeline: Names the plugins in use, and where secrets are kept.
         using: Look up the secrets of these plugins only.
-        bucket: Also look up those of the bucket of artifacts, when *using* is given.
+        bucket: Also look up those of the bucket of artifacts, if any, when *using* is given.
     """
     import os
 
     from materia_runner.cli.redact_output import know
     from materia_runner.config.secret_needs import needs_of
-    from materia_runner.secrets.redaction import BUCKET_KEYS, all_to_hide
+    from materia_runner.secrets.redaction import all_to_hide
     from materia_runner.secrets.resolve import resolve
 
     if using is None:
@@ -114,7 +114,7 @@ def load_environment(
         names = [name for need in needs if need.in_use for name in need.names]
     else:
         names = [name for one in using for name in one.plugin.secrets]
-        names += BUCKET_KEYS if bucket else ()
+        names += pipeline.artifacts.keys if bucket and pipeline.artifacts else ()
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
     know(all_to_hide(found.values, registry))
     for problem in found.problems:

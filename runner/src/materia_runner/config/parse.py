@@ -215,9 +215,10 @@ def _artifacts(table: Table) -> Bucket | None:
     endpoint = table.text("endpoint", "")
     region = table.text("region", "")
     channel = parse_channel(table)
+    own_key = table.yes_no("own_key", default=False)
     table.finish()
     named = url.startswith("s3://") and url.removeprefix("s3://").strip("/")
-    if (url or endpoint or region or channel) and not named:
+    if (url or endpoint or region or channel or own_key) and not named:
         table.wrong("bucket", 'an address like "s3://bucket/prefix"')
     if endpoint and not endpoint.startswith(("https://", "http://")):
         table.wrong("endpoint", 'an address that begins with "https://"')
@@ -228,6 +229,7 @@ def _artifacts(table: Table) -> Bucket | None:
         endpoint=endpoint or None,
         region=region or None,
         channel=channel,
+        own_key=own_key,
     )
 
 

@@ -13,6 +13,7 @@ from materia.errors import ConfigError
 from materia.text import suggestion
 
 from materia_runner.pricing.currency import Exchange
+from materia_runner.secrets.redaction import BUCKET_KEYS, OWN_BUCKET_KEYS
 
 LONGEST_LABEL = 100  # characters; a label is also part of the name of a file
 
@@ -103,12 +104,20 @@ class Bucket:
         endpoint: Address of the store, or None for AWS.
         region: Region of the bucket, or None for the region in the environment.
         channel: Channel whose release the workers run; None to build what they run here.
+        own_key: Whether its key is in variables of its own, which no sink shares: workers, which
+            get the key of the sink, cannot write a release then.
     """
 
     url: str
     endpoint: str | None = None
     region: str | None = None
     channel: str | None = None
+    own_key: bool = False
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The variables with its access key and the secret of that."""
+        return OWN_BUCKET_KEYS if self.own_key else BUCKET_KEYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from materia_runner.secrets.redaction import BUCKET_KEYS, WEBHOOKS
+from materia_runner.secrets.redaction import WEBHOOKS
 
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
@@ -47,7 +47,8 @@ def needs_of(registry: Registry, pipeline: Pipeline) -> tuple[Need, ...]:
         for one in registry.of_kind(kind)
     ]
     if pipeline.artifacts is not None:
-        needs.append(Need(kind="artifacts", name=pipeline.artifacts.url, names=BUCKET_KEYS))
+        bucket = pipeline.artifacts
+        needs.append(Need(kind="artifacts", name=bucket.url, names=bucket.keys))
     needs += [Need(kind="notify", name=what, names=(WEBHOOKS[what],)) for what in pipeline.notify]
     return tuple(needs)
 

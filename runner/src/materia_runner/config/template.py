@@ -73,6 +73,9 @@ HEAD = f"""\
 # region = "auto"  # not set
 # Run what `materia artifact push --channel NAME` pushed, instead of what is installed here:
 # channel = "prod"  # not set
+# Take the key from MATERIA_ARTIFACTS_KEY_ID and MATERIA_ARTIFACTS_KEY_SECRET, which no worker gets,
+# instead of the variables of the sink s3:
+# own_key = true  # not set
 """
 ALSO = {"extract": " A source may have its own: [sources.NAME.extract], with the same keys."}
 EXAMPLES = {"text": '""', "number": "1", "yes_no": "false", "texts": "[]"}

@@ -98,7 +98,7 @@ def update(
         python, machine = _here()
         raise ArtifactError(
             f"{where} has no command line for Python {python} on {machine}; push again with "
-            f"--python {python} --arch {machine} added; {KEPT}"
+            f"{release.push_options(python, machine)}; {KEPT}"
         )
     folder = RELEASES / found.sha256
     if folder == current:

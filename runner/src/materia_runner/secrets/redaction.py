@@ -19,11 +19,21 @@ HIDDEN = "***"
 SHORTEST = 4  # characters; a shorter value is also part of ordinary words, and is not redacted
 SHORTEST_INSIDE = 8  # characters of base64 text inside a longer base64 text
 AHEAD = 8  # characters to check before the search for a whole form begins
-BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of the bucket of artifacts
+# Of the bucket of artifacts: the variables of sinks in buckets, or those that no worker gets.
+BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+OWN_BUCKET_KEYS = ("MATERIA_ARTIFACTS_KEY_ID", "MATERIA_ARTIFACTS_KEY_SECRET")
 # Variables with the address of a webhook, by what it is notified of.
 WEBHOOKS: Mapping[str, str] = {"run": "MATERIA_RUN_WEBHOOK", "sweep": "MATERIA_SWEEP_WEBHOOK"}
 # No plugin declares them, and no worker needs them; the first opens every other secret.
-OWN = frozenset({"PULUMI_ACCESS_TOKEN", "AWS_SESSION_TOKEN", *BUCKET_KEYS, *WEBHOOKS.values()})
+OWN = frozenset(
+    {
+        "PULUMI_ACCESS_TOKEN",
+        "AWS_SESSION_TOKEN",
+        *BUCKET_KEYS,
+        *OWN_BUCKET_KEYS,
+        *WEBHOOKS.values(),
+    }
+)
 # Ending of variables that name a region: a message about an orphan must show where it is.
 PLACE = "_REGION"
 

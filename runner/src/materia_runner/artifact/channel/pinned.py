@@ -57,8 +57,8 @@ class PinnedRelease:
             has = sorted({f"{one.python} on {one.architecture}" for one in self.release.artifacts})
             raise ArtifactError(
                 f"{self.where} has no artifact of the stage {stage} for Python {python} on "
-                f"{architecture}, only for {', '.join(has)}; push again with --python {python} "
-                f"--arch {architecture} added"
+                f"{architecture}, only for {', '.join(has)}; push again with "
+                f"{self.release.push_options(python, architecture)}"
             )
         kept = ArtifactCache(cache)
         key = hashlib.sha256(f"release {found.sha256}".encode()).hexdigest()

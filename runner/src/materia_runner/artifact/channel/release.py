@@ -83,6 +83,17 @@ class Release:
         ]
         return min(fitting, key=lambda one: (len(one.stages), one.size), default=None)
 
+    def push_options(self, python: str, architecture: str) -> str:
+        """The options of a push for what this release is for, and for such a machine."""
+        pythons = {python, *(one.python for one in self.artifacts)}
+        architectures = {architecture, *(one.architecture for one in self.artifacts)}
+        return " ".join(
+            [
+                f"--python {','.join(sorted(pythons))}",
+                *(f"--arch {one}" for one in sorted(architectures)),
+            ]
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:

@@ -64,7 +64,8 @@ The bucket is set in materia.toml:
   bucket = "s3://bucket/prefix"
   endpoint = "https://..."      for a store that is not AWS
   region = "eu-central-1"
-Credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (see `materia secrets list`). They
+Credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or with own_key = true
+MATERIA_ARTIFACTS_KEY_ID and MATERIA_ARTIFACTS_KEY_SECRET (see `materia secrets list`). They
 stay on this machine: a worker gets a URL that is valid for 15 minutes. An artifact in the
 bucket is never replaced; pushing it again does nothing.
 

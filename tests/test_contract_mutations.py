@@ -94,6 +94,8 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "RaisesForABadFile": ("a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other", {}),
     "NoReason": ("a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other", {}),
     "NoRowsAdded": ("a_load_says_after_each_partition_how_many_are_left", {}),
+    "CountsWholeFiles": ("the_numbers_of_rows_that_came_and_went_are_those_of_the_rows", {}),
+    "NothingEnds": ("the_numbers_of_rows_that_came_and_went_are_those_of_the_rows", {}),
     "RemarksOnOthers": ("load_brings_the_raw_layer_to_exactly_the_files_given", {}),
     "RoundsMoney": ("every_row_is_loaded_as_it_is_written", {"edition": 2}),
     "MixesUpCapitals": ("every_row_is_loaded_as_it_is_written", {"edition": 1}),

@@ -33,12 +33,16 @@ def refusal(tmp_path: Path, text: str) -> str:
     [
         ("sorce = 'acme'", "unknown key sorce (did you mean 'source'?); known keys: artifacts, "),
         ("source = 3", "source must be text, is 3"),
-        ("source = []", "source must be the names of some sources, is []"),
+        ("source = []", "source must be the name of a source, or a list of names, is []"),
         ("source = ['acme', 3]", "source must be a list of text, is ['acme', 3]"),
         ("source = ['acme', 'acne']", "source: unknown source 'acne' (did you mean 'acme'?); inst"),
         ("sources = ['acne']", "sources: unknown source 'acne' (did you mean 'acme'?); installed"),
         (
             "source = 'acme'\nsources = ['acme']",
+            "source and sources are both given: keep one, source = [...]",
+        ),
+        (
+            "source = ['acme']\nsources = ['acme']",
             "source and sources are both given: keep one, source = [...]",
         ),
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
@@ -65,7 +69,10 @@ def refusal(tmp_path: Path, text: str) -> str:
             "stages.extract.architectures must be a list of x86_64 and arm64, is ['arm']",
         ),
         ("provider = ['local', 3]", "provider must be a list of text, is ['local', 3]"),
-        ("provider = []", 'provider must be the names of some providers, or "auto", is []'),
+        (
+            "provider = []",
+            'provider must be the name of a provider, a list of names, or "auto", is []',
+        ),
         ("provider = ['auto', 'local']", 'provider must be "auto" or a list of names, not both'),
         (
             "provider = ['local', 'locl']",

@@ -115,10 +115,10 @@ class PsdWorld:
         """Bytes of files."""
         return self.usda.sent()
 
-    def expected(self, key: str, edition: int) -> object:
+    def expected(self, key: str, edition: int) -> Sequence[object]:
         raise NotImplementedError(self.lacks["rows"])
 
-    def found(self, database: Path) -> object:
+    def found(self, database: Path) -> Sequence[object]:
         raise NotImplementedError(self.lacks["rows"])
 
     def read(self, database: Path) -> object:

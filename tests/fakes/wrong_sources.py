@@ -350,6 +350,22 @@ class NoRowsAdded(Wrong):
         return replace(self.right.load(request), rows_added=0)
 
 
+class CountsWholeFiles(Wrong):
+    """What stayed counts as gone and come again."""
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = self.right.load(request)
+        kept = 1 if report.rows_ended and report.rows_added else 0
+        return replace(
+            report, rows_added=report.rows_added + kept, rows_ended=report.rows_ended + kept
+        )
+
+
+class NothingEnds(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        return replace(self.right.load(request), rows_ended=0)
+
+
 class RemarksOnOthers(Wrong):
     def load(self, request: LoadRequest, /) -> LoadReport:
         return replace(self.right.load(request), remarks={"1999-01": ["is odd"]})

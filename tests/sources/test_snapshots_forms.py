@@ -212,8 +212,12 @@ LOAD_FAULTS = {
         "item,price\nnails,1\nscrews,cheap\n",
         "row 2: price is 'cheap', which is no number",
     ),
-    "too many decimals": (Csv(), "item,price\nnails,1.005\n", "price is '1.005'"),
-    "too large a number": (Csv(), f"item,price\nnails,{10**17}\n", "which is no number"),
+    "too many decimals": (
+        Csv(),
+        "item,price\nnails,1.005\n",
+        "price is '1.005', which DECIMAL(18, 2) cannot hold exactly",
+    ),
+    "too large a number": (Csv(), f"item,price\nnails,{10**17}\n", "cannot hold exactly"),
     "an underscore": (Csv(), "item,price\nnails,1_0\n", "price is '1_0'"),
     "not a number": (Csv(), "item,price\nnails,nan\n", "price is 'nan'"),
     "the same key twice": (

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, gzipped, with_
 from materia.data import Fetched, Refused
-from materia_snapshots import Csv, JsonLines, Parquet
+from materia_snapshots import Column, Csv, JsonLines, Listed, Parquet, Years
 
 EVOLVES = with_(PRICES, schema="evolve")
 LONG = "x" * (1 << 20)
@@ -111,6 +111,18 @@ DECLARED: dict[str, dict[str, object]] = {
     "is 'DECIMAL\\(0, 0\\)'": {"columns": {"item": "TEXT", "price": "DECIMAL(0, 0)"}},
     "must be TEXT, INTEGER, BIGINT, .* or BOOLEAN, is 'FLOAT'": {
         "columns": {"item": "TEXT", "price": "FLOAT"}
+    },
+    "each must be one of 'slice', 'release', is 'releases'": {"each": "releases"},
+    "schema must be one of 'refuse', 'ask', 'evolve', is 'evolves'": {"schema": "evolves"},
+    "packed must be one of '', 'zip', 'gzip', is 'tar'": {"form": Csv(packed="tar")},  # type: ignore[arg-type]
+    "encoding must be one of .* is 'cp1252'": {"form": Csv(encoding="cp1252")},  # type: ignore[arg-type]
+    "form must be a form such as Csv\\(\\), is <class": {"form": Csv},
+    "skip must be 0 or more, is -1": {"form": Csv(skip=-1)},
+    "since must be text, is 2026": {"partitions": Years("{year}", since=2026)},  # type: ignore[arg-type]
+    "key must be a tuple, as \\('item',\\), is 'item'": {"key": "item"},
+    "keys must be a tuple, as \\('a',\\)": {"partitions": Listed("{key}", keys=("a"))},  # type: ignore[arg-type]
+    "format of day must be that of a DATE, such as %d.%m.%Y, is 'dd.mm.yyyy'": {
+        "columns": {"item": "TEXT", "day": Column(type="DATE", format="dd.mm.yyyy")}
     },
     "the delimiter must be one character, is '||'": {"form": Csv(delimiter="||")},
 }

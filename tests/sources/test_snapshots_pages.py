@@ -287,6 +287,42 @@ def test_an_odd_answer_is_an_error_that_names_it(name: str, api: GaugeApi, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def without_some(api: Api) -> Iterator[Page]:
+    """Pages of which every other one, and the last one, have no cursor."""
+    start = int(api.cursor or 0)
+    while True:
+        answer = api.get("readings", after=start)
+        start = int(answer["next"])
+        more = answer["more"] and start % 4 == 0
+        yield Page(answer["readings"], str(start) if more else "")
+        if not answer["more"]:
+            return
+
+
+def test_a_run_whose_last_page_has_no_cursor_is_an_error_and_no_rows_twice(
+    api: GaugeApi, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(api, tmp_path, replace(declared, form=Pages(without_some)))
+    with pytest.raises(SourceError, match="give each Page its cursor, the last one too"):
+        pipeline.run()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_behind_the_last_cursor_do_not_stay_when_they_come_again(
+    api: GaugeApi, tmp_path: Path
+) -> None:
+    api.readings += [{"id": str(number), "level": 1} for number in range(5, 8)]
+    api.fault, api.faults_at = "page", 4
+    form = Pages(without_some)
+    month = replace(declared, partitions=Months("", since="2026-03"), form=form)
+    pipeline = Pipeline(api, tmp_path, month)
+    pipeline.run()
+
+    assert api.asked == ["0", "2", "4", "6", "4", "6"]
+    assert [row[1] for row in pipeline.rows()] == [*map(str, range(8))]
+
+
 def test_the_query_of_a_path_stays_beside_the_parameters(api: GaugeApi, tmp_path: Path) -> None:
     Pipeline(api, tmp_path, replace(declared, form=Pages(answered))).run()
 

@@ -242,7 +242,7 @@ class LoadReport:
         removed: Keys of the partitions that are no longer among the files.
         affected: Values of the time column whose rows differ from the published ones: incremental
             models are rebuilt for these values only.
-        rows_added: Number of new rows.
+        rows_added: Number of new rows, where a row with another value than before is new.
         rows_ended: Number of rows that are missing from the newest snapshot, or removed.
         refused: Reason by partition key, for files that turned out to be unusable.
         remarks: Warnings by partition key for readers of the tables, a sentence each: rows that

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from materia.hookspecs import Opening, Plugin, Setting, hookimpl
 from materia.protocols import Source
 
-from materia_snapshots.forms import Csv, Form
+from materia_snapshots.forms import Csv, Encoding, Excel, Form, Mark, Packing
 from materia_snapshots.pages import Pages
 from materia_snapshots.periods import Dated, Listed, Partitions, Runs
 
@@ -24,6 +24,8 @@ TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}),
 TYPE_NAMES = "TEXT, INTEGER, BIGINT, DOUBLE, DECIMAL(18, 4), DATE or BOOLEAN"
 MOST_DIGITS = 38  # of a DECIMAL
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+Each = Literal["slice", "release"]
+Rule = Literal["refuse", "ask", "evolve"]
 # Columns of the kit's own tables.
 OURS = frozenset(
     {"partition", "period", "release", "seen", "change", "first_release", "end_release"}
@@ -96,11 +98,11 @@ class Snapshots:
     summary: str
     url: str
     partitions: Partitions
-    each: Literal["slice", "release"]
+    each: Each
     form: Form | Pages
     key: tuple[str, ...]
     columns: Mapping[str, str | Column]
-    schema: Literal["refuse", "ask", "evolve"] = "refuse"
+    schema: Rule = "refuse"
     ignore: tuple[str, ...] = ()
     recheck: int = 2
     most_bytes: int = 1 << 30
@@ -121,7 +123,9 @@ class Snapshots:
             raise ValueError(f"the source {self.name!r}: {fault}")
 
     def _faults(self) -> Iterator[str]:
-        """What is wrong with the declaration, in the order of its fields."""
+        """What is wrong with the declaration: first what the checks behind would stumble over."""
+        yield from _wrong_words(self)
+        yield from _wrong_tuples(self)
         for name in (self.name, *self.columns):
             if not NAME.fullmatch(name):
                 yield f"the name {name!r} must have small letters, digits and _ only"
@@ -189,6 +193,44 @@ class Snapshots:
         read_settings(self, opening)
 
 
+def _wrong_words(source: Snapshots) -> Iterator[str]:
+    """Words that are none of those to choose from, and other kinds of values than expected."""
+    form: object = source.form
+    if not isinstance(form, Form | Pages):
+        yield f"form must be a form such as Csv(), is {form!r}"
+        return
+    choices: list[tuple[str, object, object]] = [
+        ("each", source.each, Each),
+        ("schema", source.schema, Rule),
+    ]
+    if not isinstance(form, Pages):
+        choices.append(("packed", form.packed, Packing))
+    if isinstance(form, Csv):
+        choices += [("encoding", form.encoding, Encoding), ("decimal", form.decimal, Mark)]
+    for name, value, words in choices:
+        if value not in get_args(words):
+            yield f"{name} must be one of {', '.join(map(repr, get_args(words)))}, is {value!r}"
+    if isinstance(form, Csv | Excel) and form.skip < 0:
+        yield f"skip must be 0 or more, is {form.skip}"
+    since: object = getattr(source.partitions, "since", "")
+    if not isinstance(since, str):
+        yield f"since must be text, is {since!r}"
+
+
+def _wrong_tuples(source: Snapshots) -> Iterator[str]:
+    """Texts in place of tuples, of which each letter would count."""
+    several: dict[str, object] = {
+        "key": source.key,
+        "ignore": source.ignore,
+        "secrets": source.secrets,
+        "missing": getattr(source.form, "missing", ()),
+        "keys": getattr(source.partitions, "keys", ()),
+    }
+    for name, value in several.items():
+        if isinstance(value, str):
+            yield f"{name} must be a tuple, as ({value!r},), is {value!r}"
+
+
 def _wrong_form(source: Snapshots) -> Iterator[str]:
     if isinstance(source.form, Csv) and len(source.form.delimiter) != 1:
         yield f"the delimiter must be one character, is {source.form.delimiter!r}"
@@ -200,6 +242,11 @@ def _wrong_form(source: Snapshots) -> Iterator[str]:
             yield (
                 f"the type of {name} must be DECIMAL(digits, decimals) with at most {MOST_DIGITS} "
                 f"digits, of which some are decimals, is {column.type!r}"
+            )
+        if column.format and (column.type != "DATE" or "%" not in column.format):
+            yield (
+                f"the format of {name} must be that of a DATE, such as %d.%m.%Y, "
+                f"is {column.format!r} of {column.type}"
             )
 
 

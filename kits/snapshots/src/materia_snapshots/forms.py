@@ -9,6 +9,7 @@ __all__ = ["Csv", "Excel", "Form", "JsonLines", "Packing", "Parquet"]
 
 Packing = Literal["", "zip", "gzip"]
 Encoding = Literal["utf-8", "latin-1", "windows-1252", "utf-16"]
+Mark = Literal[".", ","]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Csv:
     encoding: Encoding = "utf-8"
     skip: int = 0
     missing: tuple[str, ...] = ()
-    decimal: Literal[".", ","] = "."
+    decimal: Mark = "."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 import weakref
 from collections.abc import Mapping
@@ -43,18 +44,19 @@ class _WrongRecordError(Exception):
 
 @dataclass(slots=True)
 class _Written:
-    """The pages that arrived so far."""
+    """The pages that arrived so far, and the last cursor with the bytes of all pages up to it."""
 
     path: Path
     limit: int
     size: int = 0
     cursor: str = ""
+    up_to_cursor: int = 0
 
-    def add(self, records: Any) -> int:
-        """Append records; returns their number of bytes."""
+    def add(self, page: Page) -> int:
+        """Append the records of a page; returns their number of bytes."""
         lines = [
             json.dumps(_record(one), sort_keys=True, allow_nan=False, default=_exact)
-            for one in records
+            for one in page.records
         ]
         text = "".join(f"{line}\n" for line in lines).encode()
         if self.size + len(text) > self.limit:
@@ -62,7 +64,15 @@ class _Written:
         with self.path.open("ab") as file:
             file.write(text)
         self.size += len(text)
+        if page.cursor:
+            self.cursor, self.up_to_cursor = page.cursor, self.size
         return len(text)
+
+    def go_back(self) -> None:
+        """Remove the pages behind the last cursor, which will come again."""
+        if self.up_to_cursor < self.size:
+            os.truncate(self.path, self.up_to_cursor)
+            self.size = self.up_to_cursor
 
 
 class PageFiles:
@@ -114,11 +124,12 @@ class PageFiles:
         if not written.size:
             part.unlink(missing_ok=True)
             return Absent(reason="the API has no records")
-        if self._runs and written.cursor == cursor_of(url):
+        behind = written.up_to_cursor == written.size and written.cursor != cursor_of(url)
+        if self._runs and not behind:
             part.unlink()
             raise SourceError(
                 f"{url}: the pages have no cursor behind their records, so the next run would get "
-                "the same ones again: give each Page its cursor"
+                "the same ones again: give each Page its cursor, the last one too"
             )
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         return Fetched(
@@ -146,11 +157,11 @@ class PageFiles:
                 )
                 for page in self._form.read(api):
                     _check_cursor(page, written.cursor, url)
-                    request.received(written.add(page.records))
-                    written.cursor = page.cursor or written.cursor
+                    request.received(written.add(page))
             except SourceError:
                 if written.cursor == began:  # no page came, so another attempt would not help
                     raise
+                written.go_back()
             except _WrongRecordError as error:
                 raise SourceError(f"{url}: {error}") from error
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -19,7 +19,8 @@ class Page:
         records: The rows, each a mapping from column names to text, numbers (`Decimal` for those
             with many digits), booleans or None.
         cursor: Where the next page begins, as the API calls it; after the last page, where the
-            records begin that are not there yet. materia keeps it with the records.
+            records begin that are not there yet. materia keeps it with the records, so the last
+            page of `Runs` needs one.
     """
 
     records: Sequence[Mapping[str, Any]]

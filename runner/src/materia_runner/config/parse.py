@@ -146,13 +146,12 @@ def _sources(top: Table, registry: Registry) -> tuple[str, ...]:
     key = "sources" if isinstance(top.values.get("sources"), list) else "source"
     if key == "sources" and "source" in top.values:
         top.mistake("sources", "source and sources are both given: keep one, source = [...]")
-        top.text("source", "")
         key = "source"
     if not isinstance(top.values.get(key), list):
         return (_plugin(top, "source", registry),)
     names = _names(top, key, "source", registry)
     if not names:
-        top.wrong(key, "the names of some sources")
+        top.wrong(key, "the name of a source, or a list of names")
     return names or (registry.default("source"),)
 
 
@@ -166,7 +165,7 @@ def _providers(top: Table, registry: Registry) -> tuple[str, ...]:
         top.wrong("provider", '"auto" or a list of names, not both')
     names = _names(top, "provider", "provider", registry)
     if not names:
-        top.wrong("provider", 'the names of some providers, or "auto"')
+        top.wrong("provider", 'the name of a provider, a list of names, or "auto"')
     return names
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from materia.errors import ConfigError
 from materia.projects import Project
-from materia.text import suggestion
+from materia.text import suggestion, together
 
 from materia_runner.config.table import Table
 from materia_runner.folders import at_or_above
@@ -55,7 +55,7 @@ def find_project(
         if len(found) > 1:
             transform.mistake(
                 "project",
-                f"transform.project: {' and '.join(found)} have an installed SQLMesh project each, "
+                f"transform.project: {together(found)} have an installed SQLMesh project each, "
                 "and materia builds one: set transform.project to its name, or to a folder",
             )
         if len(found) != 1:

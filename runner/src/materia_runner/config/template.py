@@ -6,6 +6,7 @@ import json
 
 from materia.hookspecs import Setting
 from materia.plugins import KINDS, Registry
+from materia.text import together
 
 from materia_runner.config.project import PROJECT
 from materia_runner.config.stages import STAGES, minutes
@@ -117,7 +118,7 @@ def template(registry: Registry, *, project: str | None = None) -> str:
             seen.add(plugin.name)
             head = f"# {plugin.summary}\n"
             if plugin.secrets:
-                head += f"# Needs {' and '.join(plugin.secrets)} in the environment.\n"
+                head += f"# Needs {together(plugin.secrets)} in the environment.\n"
             settings = "".join(_setting(setting) for setting in plugin.settings)
             parts.append(f"{head}[{kind}s.{plugin.name}]\n{settings}")
     return "\n".join(parts)

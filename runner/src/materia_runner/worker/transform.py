@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from materia.data import Known, PublishRequest, RawFile
 from materia.errors import ConfigError, PluginError, SourceError, StageError
 from materia.protocols import Sink, Source
+from materia.text import together
 
 from materia_runner.bundled import bundled
 from materia_runner.install_hints import install_command
@@ -153,7 +154,7 @@ def _projects(sources: Mapping[str, Source], request: WorkerRequest) -> dict[str
     projects = {name: folder for name, folder in folders.items() if folder is not None}
     if not projects:
         raise ConfigError(
-            f"there is nothing to transform: {' and '.join(sources)} "
+            f"there is nothing to transform: {together(list(sources))} "
             f"{'has' if len(sources) == 1 else 'have'} no models, and there is no "
             f"SQLMesh project at {request.directory}; set transform.project in materia.toml"
         )
@@ -213,8 +214,7 @@ def _files_of(sink: Sink, request: WorkerRequest) -> Files:
     files = {name: _files_in_use(sink.known(request.kept_as(name))) for name in request.sources}
     if missing := [name for name, found in files.items() if not found]:
         raise SourceError(
-            f"no files of {' and '.join(missing)} to transform: none was fetched yet; run "
-            "`materia run`"
+            f"no files of {together(missing)} to transform: none was fetched yet; run `materia run`"
         )
     return files
 
@@ -245,9 +245,7 @@ def _build_new(
     warn(loaded.remarks, emit)
     files = {name: _files_in_use(sink.known(request.kept_as(name))) for name in request.sources}
     if unusable := [name for name, found in files.items() if not found]:
-        raise SourceError(
-            f"{' and '.join(unusable)}: no file can be used\n{listing(loaded.problems)}"
-        )
+        raise SourceError(f"{together(unusable)}: no file can be used\n{listing(loaded.problems)}")
 
     emit(Progress(phase="prepare the models", done=0, total=None, unit="models"))
     ahead.join()  # a second import in this thread could see half-imported modules
@@ -333,7 +331,7 @@ def unserved(request: WorkerRequest, tables: Sequence[str]) -> list[str]:
     ours = f"install {PROJECT}, or " if is_ours else ""
     itself = "itself" if len(request.sources) == 1 else "themselves"
     message = (
-        f"no SQLMesh project: materia builds only the tables of {' and '.join(request.sources)} "
+        f"no SQLMesh project: materia builds only the tables of {together(request.sources)} "
         f"{itself}, raw and staging; {ours}set transform.project in materia.toml to the folder of "
         "a project"
     )

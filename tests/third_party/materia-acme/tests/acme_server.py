@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,10 +66,10 @@ class AcmeServer:
         with duckdb.connect(str(database), read_only=True) as connection:
             return connection.execute("FROM raw.acme_row ORDER BY ALL").fetchall()
 
-    def expected(self, key: str, edition: int) -> object:
+    def expected(self, key: str, edition: int) -> Sequence[object]:
         return sorted(EDITIONS[edition].split())
 
-    def found(self, database: Path) -> object:
+    def found(self, database: Path) -> Sequence[object]:
         sql = "SELECT item || ',' || price FROM raw.acme_row ORDER BY ALL"
         with duckdb.connect(str(database), read_only=True) as connection:
             return [row for (row,) in connection.execute(sql).fetchall()]

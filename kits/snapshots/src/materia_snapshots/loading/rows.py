@@ -325,11 +325,17 @@ def _odd(name: str, value: str) -> str:
 def _fault(connection: duckdb.DuckDBPyConnection, name: str, column: Column, row: int) -> str:
     found = connection.execute(f'SELECT "{name}" FROM {TEXTS} WHERE "_row" = {row}').fetchone()
     value = on_one_line(str(found[0] if found else ""))[:60]
-    what = {"DATE": "date", "BOOLEAN": "boolean"}.get(column.type, "number")
     form = f" {column.format}" if column.format else ""
-    return (
-        f"row {row:,}: {column.headers[0]} is {value!r}, which is no {what} ({column.type}{form})"
-    )
+    fault = f"is no {_wanted(column)} ({column.type}{form})"
+    if column.type not in {"DATE", "BOOLEAN", "DOUBLE"} and re.fullmatch(NUMBER, value.strip()):
+        fault = f"{column.type} cannot hold exactly"
+    return f"row {row:,}: {column.headers[0]} is {value!r}, which {fault}"
+
+
+def _wanted(column: Column) -> str:
+    if column.type in {"INTEGER", "BIGINT"}:
+        return "whole number"
+    return {"DATE": "date", "BOOLEAN": "boolean"}.get(column.type, "number")
 
 
 def _check_key(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> None:

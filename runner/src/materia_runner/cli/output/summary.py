@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from materia.forms import TABLE_NAME
+from materia.text import together
 
 from materia_runner.cli.output.text import many, size, table, terminal_columns
 from materia_runner.figures import elapsed_text
@@ -83,7 +84,7 @@ def _more_lines(stage: StageReport) -> list[str]:
     return [
         *(f"{'':<9}    {one['source']}: {_asked(one)}" for one in result.get("sources", [])),
         *(
-            f"{'':<9}    left as they are: the tables of {' and '.join(one['sources'])}, which the "
+            f"{'':<9}    left as they are: the tables of {together(one['sources'])}, which the "
             f"pipeline {one['pipeline']} publishes"
             for one in result.get("others", [])
         ),

@@ -69,6 +69,25 @@ class LoadContract(Contract):
 
         assert world.found(tmp_path / "new.duckdb") == world.expected(key, edition)
 
+    def test_the_numbers_of_rows_that_came_and_went_are_those_of_the_rows(
+        self, source: Source, world: World, tmp_path: Path
+    ) -> None:
+        """It counts the rows of whole files, or only those that came."""
+        needs(world, "rows")
+        key = world.keys[1]
+        database = tmp_path / "new.duckdb"
+        before: Sequence[object] = ()
+        for edition in (1, 2, None):
+            files = [keep_edition(source, world, key, edition, tmp_path)] if edition else []
+            after = world.expected(key, edition) if edition else ()
+            report = load(source, database, files, tmp_path / "scratch")
+            came = sum(row not in before for row in after)
+            went = sum(row not in after for row in before)
+            counts = {"rows_added": report.rows_added, "rows_ended": report.rows_ended}
+
+            assert counts == {"rows_added": came, "rows_ended": went}
+            before = after
+
     def test_load_brings_the_raw_layer_to_exactly_the_files_given(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:

@@ -98,12 +98,12 @@ class ServedFiles:
         with duckdb.connect(str(database), read_only=True) as connection:
             return connection.execute(f"{self._read} FROM {self._table} ORDER BY ALL").fetchall()
 
-    def expected(self, key: str, edition: int) -> object:
+    def expected(self, key: str, edition: int) -> Sequence[object]:
         """The rows of an edition, sorted."""
         columns = self._columns()
         return sorted(self._rows[edition - 1], key=lambda row: [str(row[one]) for one in columns])
 
-    def found(self, database: Path) -> object:
+    def found(self, database: Path) -> Sequence[object]:
         """The rows of the raw table in the columns of `expected`, as texts, sorted."""
         import duckdb
 

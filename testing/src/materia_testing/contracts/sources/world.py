@@ -124,14 +124,14 @@ class World(Protocol):
         """
         ...
 
-    def expected(self, key: str, edition: int) -> object:
+    def expected(self, key: str, edition: int) -> Sequence[object]:
         """The rows that a partition must have when an edition of it alone is loaded.
 
         Write them by hand, with every digit as text, so that a rounded number differs.
         """
         ...
 
-    def found(self, database: Path) -> object:
+    def found(self, database: Path) -> Sequence[object]:
         """The rows that are loaded, in the form of `expected`."""
         ...
 

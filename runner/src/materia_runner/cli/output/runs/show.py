@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from materia.compute import Money
+from materia.text import together
 
 from materia_runner.cli.output.runs.plan import plan_text
 from materia_runner.cli.output.runs.table import amounts, cost_word, ended_word, run_values, what
@@ -189,7 +190,7 @@ def moments(values: Values) -> list[str]:
 
 def _machine(one: Values) -> list[str]:
     place = one["zone"] or one["region"]
-    for_stages = f", for {' and '.join(one['stages'])}" if one["stages"] else ""
+    for_stages = f", for {together(one['stages'])}" if one["stages"] else ""
     lines = [
         f"{one['name']}: {one['provider']} {one['instance_type']} in {place}{for_stages}",
         f"  {_life(one)}",

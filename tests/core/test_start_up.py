@@ -59,6 +59,8 @@ except SystemExit as ended:
     assert ended.code == 0, ended.code
 """
 
+THRESHOLD = "import gc; print(gc.get_threshold()[0])"
+
 
 @pytest.mark.parametrize(
     "arguments", ["'--help'", "'run', '--help'", "'pipeline', 'run', '--help'", "'--version'"]
@@ -86,6 +88,26 @@ def test_the_list_of_plugins_opens_none() -> None:
 
     assert names & (HEAVY - {"pluggy"}) == set()
     assert {"pluggy", "materia_psdonline", "materia_duckdb", "materia_local"} <= names
+
+
+def test_plugins_are_found_without_what_parses_their_whole_metadata() -> None:
+    names = modules(HELP.format(arguments="'plugins'"))
+
+    assert "materia_duckdb" in names
+    assert not names & {"importlib.metadata", "email", "email.message", "zipfile"}
+
+
+def test_the_command_looks_for_garbage_less_often_than_python_does() -> None:
+    code = HELP.replace("materia_runner.cli.main", "materia_runner.__main__")
+
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code.format(arguments=repr('--help'))}\n{THRESHOLD}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert int(ended.stdout.splitlines()[-1]) >= 10_000
 
 
 def test_a_download_imports_no_command_of_httpx() -> None:

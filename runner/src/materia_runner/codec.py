@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -29,6 +28,7 @@ DEEPEST = 16  # nesting depth of fields that take any JSON
 YEARS = range(1990, 2200)
 LONGEST_TIME = timedelta(days=366 * 100)
 SHOWN = 60  # characters of a wrong value in a message
+Read = Callable[[Any], Any]
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?")  # a quotient has 28 digits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -99,12 +99,7 @@ def decode(kind: Any, value: Any, *, newer: bool = False) -> Any:
     Raises:
         MalformedError: the value is not of that type.
     """
-    kind, rules = _bare(kind)
-    found = _decoded(kind, value, newer=newer)
-    for rule in rules:
-        if found is not None:
-            _keep(rule, found)
-    return found
+    return _reader(kind, newer=newer)(value)
 
 
 def decode_parts(kind: Any, value: Any, known: Mapping[str, Any]) -> Any:
@@ -116,25 +111,52 @@ def decode_parts(kind: Any, value: Any, known: Mapping[str, Any]) -> Any:
     return _dataclass(kind, value, newer=False, known=known)
 
 
-def _decoded(kind: Any, value: Any, *, newer: bool) -> Any:  # noqa: PLR0911 -- one return for each kind
-    if get_origin(kind) in {Union, UnionType}:
-        return _one_of(get_args(kind), value, newer=newer)
+def _reader(kind: Any, *, newer: bool) -> Read:
+    """The function that decodes a value as *kind*: made once for each field of a dataclass."""
+    kind, rules = _bare(kind)
+    read = _unruled(kind, newer=newer)
+    return partial(_ruled, read, rules) if rules else read
+
+
+def _unruled(kind: Any, *, newer: bool) -> Read:  # noqa: PLR0911 -- one return for each kind
+    origin = get_origin(kind)
+    if origin in {Union, UnionType}:
+        return _union_reader(get_args(kind), newer=newer)
     if kind in {Any, object}:
-        return _plain(value, DEEPEST)
+        return partial(_plain, depth=DEEPEST)
     if kind in {None, NoneType}:
-        return value if value is None else _wrong(value, "null")
-    if get_origin(kind) is Literal:
-        return value if _in(value, get_args(kind)) else _wrong(value, " or ".join(get_args(kind)))
+        return _nothing
+    if origin is Literal:
+        return partial(_literal, get_args(kind))
     if isinstance(kind, type) and is_dataclass(kind):
-        return _dataclass(kind, value, newer=newer, known={})
-    if get_origin(kind) is tuple:
-        return _tuple(get_args(kind), value, newer=newer)
-    if get_origin(kind) is Mapping or kind is Mapping:
-        return _mapping(get_args(kind) or (str, object), value, newer=newer)
-    read = _SCALARS.get(kind)
-    if read is None:
-        raise TypeError(f"cannot decode {kind} from JSON")
-    return read(value)
+        return partial(_dataclass, kind, newer=newer, known={})
+    if origin is tuple:
+        kinds = get_args(kind)
+        many = len(kinds) == 2 and kinds[1] is Ellipsis
+        reads = tuple(_reader(one, newer=newer) for one in (kinds[:1] if many else kinds))
+        return partial(_tuple, reads, many)
+    if origin is Mapping or kind is Mapping:
+        key, item = get_args(kind) or (str, object)
+        return partial(_mapping, _reader(key, newer=False), _reader(item, newer=newer))
+    return _SCALARS.get(kind) or partial(_refused, f"cannot decode {kind} from JSON")
+
+
+def _ruled(read: Read, rules: tuple[Any, ...], value: Any) -> Any:
+    found = read(value)
+    for rule in rules:
+        if found is not None:
+            _keep(rule, found)
+    return found
+
+
+@cache
+def _fields(kind: Any, *, newer: bool) -> dict[str, tuple[Read, bool]]:
+    """How to decode each field of a dataclass, and whether it must be given."""
+    hints = hints_of(kind)
+    return {
+        field.name: (_reader(hints[field.name], newer=newer), _is_needed(field))
+        for field in fields(kind)
+    }
 
 
 def _dataclass(kind: Any, value: Any, *, newer: bool, known: Mapping[str, Any]) -> Any:
@@ -143,63 +165,91 @@ def _dataclass(kind: Any, value: Any, *, newer: bool, known: Mapping[str, Any]) 
     given = dict(value)
     if given.pop("type", kind.__name__) != kind.__name__:
         _wrong(value["type"], f"the type {kind.__name__}")
-    hints, names = hints_of(kind), {field.name: field for field in fields(kind)}
+    names = _fields(kind, newer=newer)
     unknown = given.keys() - (names.keys() - known.keys())
     if unknown and not newer:
         raise MalformedError(f"a {kind.__name__} has no {_shown(min(unknown))}")
     found = dict(known)
-    for name, field in names.items():
+    for name, (read, needed) in names.items():
         if name in known:
             continue
         if name in given:
-            with _inside(name):
-                found[name] = decode(hints[name], given[name], newer=newer)
-        elif _is_needed(field):
+            try:
+                found[name] = read(given[name])
+            except MalformedError as error:
+                raise _inside(name, error) from error.__cause__
+        elif needed:
             raise MalformedError(f"a {kind.__name__} without {name}")
     return kind(**found)
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> Any:
+def _union_reader(kinds: tuple[Any, ...], *, newer: bool) -> Read:
     """Decode a union: None, the only other kind, or the dataclass that `type` names."""
-    if value is None and NoneType in kinds:
-        return None
     others = [kind for kind in kinds if kind is not NoneType]
+    named = {
+        kind.__name__: _reader(kind, newer=newer)
+        for kind in others
+        if isinstance(kind, type) and is_dataclass(kind)
+    }
     if len(others) == 1:
-        return decode(others[0], value, newer=newer)
-    named: dict[str, Any] = {}
-    for kind in others:
-        if isinstance(kind, type) and is_dataclass(kind):
-            named[kind.__name__] = kind
-    if len(named) != len(others):
-        raise TypeError(f"cannot decode the union {kinds}: only dataclasses have a `type`")
+        read = _reader(others[0], newer=newer)
+    elif len(named) == len(others):
+        read = partial(_named, named)
+    else:
+        reason = f"cannot decode the union {kinds}: only dataclasses have a `type`"
+        read = partial(_refused, reason)
+    return partial(_optional, read) if NoneType in kinds else read
+
+
+def _optional(read: Read, value: Any) -> Any:
+    return None if value is None else read(value)
+
+
+def _named(reads: Mapping[str, Read], value: Any) -> Any:
     name = value.get("type") if isinstance(value, dict) else None
-    if not isinstance(name, str) or name not in named:
-        _wrong(name, " or ".join(named))
-    return decode(named[name], value, newer=newer)
+    if not isinstance(name, str) or name not in reads:
+        _wrong(name, " or ".join(reads))
+    return reads[name](value)
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> tuple[Any, ...]:
+def _tuple(reads: tuple[Read, ...], many: bool, value: Any) -> tuple[Any, ...]:  # noqa: FBT001 -- given by partial
     if not isinstance(value, list):
         _wrong(value, "a list")
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
-        raise MalformedError(f"a list of {len(value)} instead of {len(kinds)}")
+    if many:
+        reads *= len(value)
+    if len(reads) != len(value):
+        raise MalformedError(f"a list of {len(value)} instead of {len(reads)}")
     found = []
-    for number, (kind, item) in enumerate(zip(kinds, value, strict=True)):
-        with _inside(str(number)):
-            found.append(decode(kind, item, newer=newer))
+    for read, item in zip(reads, value, strict=True):
+        try:
+            found.append(read(item))
+        except MalformedError as error:
+            raise _inside(str(len(found)), error) from error.__cause__
     return tuple(found)
 
 
-def _mapping(kinds: tuple[Any, ...], value: Any, *, newer: bool) -> dict[Any, Any]:
+def _mapping(read_key: Read, read: Read, value: Any) -> dict[Any, Any]:
     if not isinstance(value, dict):
         _wrong(value, "an object")
     found = {}
     for key, item in value.items():
-        with _inside(ascii(key)[1 : SHOWN + 1]):
-            found[decode(kinds[0], key)] = decode(kinds[1], item, newer=newer)
+        try:
+            found[read_key(key)] = read(item)
+        except MalformedError as error:
+            raise _inside(ascii(key)[1 : SHOWN + 1], error) from error.__cause__
     return found
+
+
+def _nothing(value: Any) -> None:
+    return value if value is None else _wrong(value, "null")
+
+
+def _literal(choices: tuple[Any, ...], value: Any) -> Any:
+    return value if _in(value, choices) else _wrong(value, " or ".join(choices))
+
+
+def _refused(reason: str, _value: Any) -> NoReturn:
+    raise TypeError(reason)
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -323,13 +373,9 @@ def hints_of(kind: Hashable) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-@contextmanager
-def _inside(name: str) -> Iterator[None]:
-    """Add the name of the part to an error."""
-    try:
-        yield
-    except MalformedError as error:
-        raise MalformedError(f"{name}: {error}") from error.__cause__
+def _inside(name: str, error: MalformedError) -> MalformedError:
+    """The error with the name of the part it is in."""
+    return MalformedError(f"{name}: {error}")
 
 
 def _no_number(_text: str) -> NoReturn:

@@ -144,20 +144,42 @@ def published_runs(state: TableState) -> dict[str, int]:
     return found
 
 
+def gone_after(before: Catalogued | None, tables: Sequence[InCatalog]) -> tuple[InCatalog, ...]:
+    """The tables of *before* that are not among *tables*, nor is another one in their folder."""
+    uuids, folders = _known(tables)
+    return tuple(
+        one
+        for one in (before.tables if before else ())
+        if one.uuid not in uuids and one.location not in folders
+    )
+
+
 def dropped_after(
-    before: Catalogued | None, tables: Iterable[InCatalog], *, now: datetime, kept_for: timedelta
+    before: Catalogued | None,
+    tables: Sequence[InCatalog],
+    gone: Iterable[InCatalog],
+    *,
+    now: datetime,
+    kept_for: timedelta,
 ) -> tuple[Dropped, ...]:
-    """`Catalogued.dropped` for the successor of *before*."""
-    if before is None:
-        return ()
-    there = {table.location for table in tables}
-    gone = (one for one in before.tables if one.location not in there)
+    """`Catalogued.dropped` for the successor of *before*, which drops the tables *gone*."""
+    uuids, folders = _known(tables)
     # Kept that long, so that some run removes their files.
-    late = (one for one in before.dropped if now - one.since < MEMORY * kept_for)
+    late = (
+        one
+        for one in (before.dropped if before else ())
+        if now - one.since < MEMORY * kept_for
+        and one.uuid not in uuids
+        and one.location not in folders
+    )
     return (
         *(Dropped(name=one.name, uuid=one.uuid, location=one.location, since=now) for one in gone),
-        *(one for one in late if one.location not in there),
+        *late,
     )
+
+
+def _known(tables: Sequence[InCatalog]) -> tuple[set[str], set[str]]:
+    return {one.uuid for one in tables}, {one.location for one in tables}
 
 
 def encoded(one: Catalogued) -> str:

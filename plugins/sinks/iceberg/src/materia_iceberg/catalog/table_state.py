@@ -131,3 +131,7 @@ class TableState:
         return next(
             (one for one in self.line(self.head) if RUN in (one.get("summary") or {})), None
         )
+
+    def has_ours(self) -> bool:
+        """Whether materia made any snapshot that is not expired."""
+        return any(RUN in (one.get("summary") or {}) for one in self.snapshots.values())

@@ -18,7 +18,7 @@ from materia_iceberg.catalog.client import Catalog
 from materia_iceberg.catalog.table_state import RUN, TableState
 from materia_iceberg.catalogued import Dropped
 from materia_iceberg.keeping import Keeping
-from materia_iceberg.tables.files import TableFiles
+from materia_iceberg.tables.files import TableFiles, object_of
 from materia_iceberg.tables.manifests import files_in, manifests_in
 
 UNIQUE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -68,8 +68,9 @@ class Cleaning:
         now = self._catalog.load(state.name)
         if now is None:
             return
-        needed = reachable(now, files)
-        files.delete([place for place in old.values() if place not in needed])
+        # An address may begin with s3:// here and with s3a:// there.
+        needed = {object_of(place) for place in reachable(now, files)}
+        files.delete([place for place in old.values() if object_of(place) not in needed])
 
     def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
         """Delete the remaining files of a dropped table, unless the drop is recent.

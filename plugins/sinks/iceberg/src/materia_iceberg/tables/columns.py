@@ -56,6 +56,7 @@ PLAIN: dict[str, tuple[str, str]] = {
 }
 WIDER = {("int", "long"), ("float", "double")}
 ENUM = "enum"
+NESTED = {"list", "array", "map", "struct"}
 Fresh = Callable[[], int]
 
 
@@ -116,6 +117,15 @@ def written(columns: Sequence[Column], table: str) -> str:
         for one in columns
     )
     return f"SELECT {named} FROM {table}"
+
+
+def hashable(column: Column) -> str:
+    """An expression for DuckDB's hash(): nested values as text.
+
+    Their own hashes are equal for different values, such as `[0]` and `[0, 0]`, or `[]` and NULL.
+    """
+    name = quoted(column.name)
+    return f"CAST({name} AS VARCHAR)" if column.kind.id in NESTED else name
 
 
 def field_ids(schema: Schema) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from materia.errors import SinkError
 
 from materia_iceberg.catalog.client import Catalog
 from materia_iceberg.catalog.table_state import CONTENT, TableName, TableState
-from materia_iceberg.settings import Settings
+from materia_iceberg.settings import TABLE, Settings
 from materia_iceberg.tables.columns import Column, schema_for
 from materia_iceberg.tables.schema import Schema, schema_to_json
 from materia_iceberg.tables.snapshot import COMMENT, PROPERTIES, current_schema
@@ -45,14 +45,17 @@ class Compared:
 class InTheCatalog:
     """The tables of a catalog, created where they are missing."""
 
-    def __init__(self, catalog: Catalog, settings: Settings, *, published: Sequence[str]) -> None:
-        """Tables named in *published* are looked up alone, all others by the list of a namespace.
+    def __init__(
+        self, catalog: Catalog, settings: Settings, *, published: Mapping[str, str]
+    ) -> None:
+        """*published* has the UUIDs of the published tables by their names.
 
-        So a first publication sends a request for each namespace instead of one for each table.
+        These are looked up alone, all others by the list of a namespace. So a first publication
+        sends a request for each namespace instead of one for each table.
         """
         self._catalog = catalog
         self._prefix = settings.prefix
-        self._published = frozenset(published)
+        self._published = published
         self._listed: dict[str, frozenset[str]] = {}  # by namespace
         self._namespaces: set[str] = set()  # those that exist
 
@@ -60,12 +63,27 @@ class InTheCatalog:
         """Load a table, or create one without rows.
 
         Raises:
-            MateriaError: neither can be done.
+            MateriaError: neither can be done, or the table is not that of a pipeline.
         """
         table = TableName.of(name, self._prefix)
         listed = name in self._published or table.table in self._names(table.namespace)
         found = self._catalog.load(table) if listed else None
-        return found or self.made(name, columns, description)
+        state = found or self.made(name, columns, description)
+        self.check(state)
+        return state
+
+    def check(self, state: TableState) -> None:
+        """Check that a table is empty or was written by materia, which replaces all its rows.
+
+        Raises:
+            SinkError: it has rows of another program only.
+        """
+        known = state.uuid in self._published.values()
+        if not known and state.head is not None and not state.has_ours():
+            raise SinkError(
+                f"{state.name}: another program made this table, and the sink would replace its "
+                f"rows; set {TABLE}.namespace_prefix, or drop or rename the table"
+            )
 
     def made(self, name: str, columns: tuple[Column, ...], description: str) -> TableState:
         """Create a table without rows, or load the one that another writer has just created.
@@ -83,8 +101,8 @@ class InTheCatalog:
         made = made or self._catalog.load(table)
         if made is None:
             raise SinkError(
-                f"{self._catalog.where}: answers that the table {table} exists and that it does "
-                "not exist; run again"
+                f"{self._catalog.where}: answers that {table} exists and that it does not exist "
+                "as a table; if it is a view, drop or rename it, then run again"
             )
         return made
 

@@ -17,7 +17,7 @@ from materia.errors import SinkError
 from materia.kit.sql import LOCKED, literal
 from materia_store.publication import quoted
 
-from materia_iceberg.tables.columns import Column, field_ids, selected, written
+from materia_iceberg.tables.columns import Column, field_ids, hashable, selected, written
 from materia_iceberg.tables.statistics import Statistics, read_statistics
 
 if TYPE_CHECKING:
@@ -120,12 +120,12 @@ class Export:
         """
         import duckdb
 
-        rows = (
-            f"read_parquet({literal(str(of.path))})" if of else f"({selected(columns, _sql(name))})"
-        )
+        # A folder named `key=value` is no column.
+        file = f"read_parquet({literal(str(of.path))}, hive_partitioning = false)" if of else ""
+        rows = file or f"({selected(columns, _sql(name))})"
         row = self._connection.execute(
             "SELECT count(*), sum(found), sum(hash(found, 1)) "
-            f"FROM (SELECT hash(one) AS found FROM {rows} AS one)"
+            f"FROM (SELECT hash({', '.join(map(hashable, columns))}) AS found FROM {rows})"
         ).fetchone()
         found = list(map(str, row or (0,)))
         what = [duckdb.__version__, description, [[c.name, str(c.kind), c.doc] for c in columns]]
@@ -159,11 +159,16 @@ class Export:
             raise SinkError(
                 f"{name}: DuckDB returned no statistics of the file that it wrote; run again"
             )
+        groups = self._connection.execute(
+            f"SELECT num_row_groups FROM parquet_file_metadata({literal(str(path))})"
+        ).fetchone()
         return Exported(
             path=path,
             rows=int(row[1]),
             size=path.stat().st_size,
-            statistics=read_statistics(row[4], schema, rows=int(row[1]), table=name),
+            statistics=read_statistics(
+                row[4], schema, rows=int(row[1]), table=name, groups=int((groups or (2,))[0])
+            ),
         )
 
 

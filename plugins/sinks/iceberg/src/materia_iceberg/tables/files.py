@@ -87,9 +87,12 @@ class TableFiles:
         if self._until is not None and datetime.now(UTC) > self._until - SOON:
             self._state = self._reload() or self._state
             self._objects = self._opened()
-        split = urlsplit(location)
-        bucket, name = split.netloc, split.path.lstrip("/")
-        if split.scheme not in SCHEMES or bucket != self._objects.address.bucket or not name:
+        bucket, name = object_of(location)
+        if (
+            urlsplit(location).scheme not in SCHEMES
+            or bucket != self._objects.address.bucket
+            or not name
+        ):
             raise SinkError(
                 f"{location}: is not in s3://{self._objects.address.bucket}, the bucket of the "
                 f"table {self._state.name}; the sink uses no file outside it"
@@ -137,6 +140,12 @@ class TableFiles:
                 f"sends no table there: if it is right, set {TABLE}.endpoint to it"
             )
         return endpoint
+
+
+def object_of(location: str) -> tuple[str, str]:
+    """Bucket and name of the object at an address."""
+    bucket, _, name = location.partition("://")[2].partition("/")
+    return bucket, name.lstrip("/")
 
 
 def _moment(milliseconds: str) -> datetime | None:

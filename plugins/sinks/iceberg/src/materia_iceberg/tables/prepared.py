@@ -28,6 +28,7 @@ from materia_iceberg.catalogued import (
     InCatalog,
     dropped_after,
     encoded,
+    gone_after,
     kept_snapshots,
     read_catalogued,
     rows_query,
@@ -152,11 +153,13 @@ class Tables:
             MateriaError: a table cannot be published.
         """
         before = read_catalogued(publication, str(publication.name)) if publication else None
-        published = [table.name for table in before.tables] if before else []
+        published = {table.name: table.uuid for table in before.tables} if before else {}
         there = InTheCatalog(self._catalog, self._settings, published=published)
         with exporting(database, folder) as export:
             names = export.tables(finished, self._settings.layers)
-            if publication is None:
+            if publication is not None:
+                there.check(publication)
+            else:
                 publication = there.made(NAME, _columns_of_publication(export), DESCRIPTION)
                 before = read_catalogued(publication, str(publication.name))
             tables = tuple(compared(export, names, there, anew=anew))
@@ -181,11 +184,16 @@ class Tables:
                 kept=kept_snapshots(ready.publication, self._keeping.publications - 1),
             )
             published = tuple(self._prepare(prepared, one) for one in ready.tables)
+            gone = filter(self._is_there, gone_after(ready.before, published))
             prepared.after = Catalogued(
                 pointer=new,
                 tables=published,
                 dropped=dropped_after(
-                    ready.before, published, now=new.published_at, kept_for=self._keeping.young
+                    ready.before,
+                    published,
+                    gone,
+                    now=new.published_at,
+                    kept_for=self._keeping.young,
                 ),
             )
             yield prepared
@@ -269,6 +277,11 @@ class Tables:
         exported.path.unlink()
         prepared.changed.append(Changed(state=state, files=files, expired=old))
         return new.snapshot, new.change
+
+    def _is_there(self, table: InCatalog) -> bool:
+        """Whether a table still has its name: of a renamed one no file may be deleted."""
+        found = self._catalog.load(TableName.of(table.name, self._settings.prefix))
+        return found is not None and found.uuid == table.uuid
 
     def _files(self, state: TableState) -> TableFiles:
         return TableFiles(

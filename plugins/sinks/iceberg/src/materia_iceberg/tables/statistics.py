@@ -20,6 +20,7 @@ LONGEST = 16  # characters of a bound, the default of Iceberg's own writers
 HIGHEST = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 EPOCH = date(1970, 1, 1)
+FLOATS = {"float", "double"}
 DATED = {"date", "timestamp", "timestamptz"}
 DIGITS = 80  # more than a decimal has
 Returned = Mapping[str, Mapping[str, str]]  # the answer of COPY with RETURN_STATS, by quoted column
@@ -36,8 +37,14 @@ class Statistics:
     upper: dict[int, bytes] = field(default_factory=dict)
 
 
-def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str) -> Statistics:
+def read_statistics(
+    returned: Returned, schema: Schema, *, rows: int, table: str, groups: int
+) -> Statistics:
     """The statistics of a file of *table*, for all columns that are not nested.
+
+    Floating-point columns have no bounds if a value is NaN, which engines take for the largest
+    number. In a file of several row *groups* they never have any: DuckDB reports NaN of the last
+    group alone.
 
     Raises:
         SinkError: a column contains an infinite date or timestamp, which Iceberg lacks.
@@ -54,7 +61,9 @@ def read_statistics(returned: Returned, schema: Schema, *, rows: int, table: str
         if "null_count" in of_column:
             found.nulls[number] = int(of_column["null_count"])
         low, high = of_column.get("min"), of_column.get("max")
-        if low is None or high is None or of_column.get("has_nan") == "true":
+        if low is None or high is None:
+            continue
+        if column.kind in FLOATS and (groups > 1 or of_column.get("has_nan") != "false"):
             continue
         if column.kind in DATED:
             _refuse_infinite(low, high, table, column.name)

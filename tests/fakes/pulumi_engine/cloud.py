@@ -171,9 +171,9 @@ class PulumiCloud(Esc):
                         status=400,
                         body={"code": 400, "message": "Bad Request", "diagnostics": [fault]},
                     )
-                values |= self.environments[f"{owner}/{name}"]
+                values = _merged(values, self.environments[f"{owner}/{name}"])
             for name, one in document.get("values", {}).items():
-                values[name] = self._value(owner, one, values)
+                values = _merged(values, {name: self._value(owner, one, values)})
             self.environments[environment] = values
         return super()._open(environment)
 
@@ -206,6 +206,16 @@ class PulumiCloud(Esc):
             else output
             for name, output in one["outputs"].items()
         }
+
+
+def _merged(known: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """*known* with *more*, as ESC merges imports: objects are merged, other values replaced."""
+    both = {
+        name: _merged(known[name], one)
+        for name, one in more.items()
+        if isinstance(one, dict) and isinstance(known.get(name), dict)
+    }
+    return {**known, **more, **both}
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -6,13 +6,15 @@ It answers with one line of JSON.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,14 @@ def install(order: dict[str, Any]) -> dict[str, Any]:
 
     The release checks the configuration first: when it refuses it, the one before stays in use.
     """
+    make_user(order["user"])
+    with alone():
+        release = place_release(Path.home() / order["unpacked"], order["sha256"])
+        return _set_up(release, order)
+
+
+def _set_up(release: Path, order: dict[str, Any]) -> dict[str, Any]:
     user, name = order["user"], order["name"]
-    make_user(user)
-    release = place_release(Path.home() / order["unpacked"], order["sha256"])
     directory = STATE / name
     owner = pwd.getpwnam(user)
     for folder in (STATE, directory):
@@ -65,6 +72,18 @@ def install(order: dict[str, Any]) -> dict[str, Any]:
     write(SECRETS / f"{name}.env", order["secrets"], mode=0o600)
     done = use_release(release, user, name)
     return {"code": done.returncode, "said": done.stderr if done.returncode else done.stdout}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait for others that change the releases: each pipeline of a machine updates by itself."""
+    RELEASES.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder = os.open(RELEASES, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def check_release(release: Path, user: str, config: Path) -> subprocess.CompletedProcess[str]:
@@ -130,7 +149,6 @@ def place_release(unpacked: Path, sha256: str) -> Path:
     """Move an unpacked release to where all users can read it."""
     release = RELEASES / sha256
     if not release.is_dir():
-        RELEASES.mkdir(mode=0o755, parents=True, exist_ok=True)
         part = RELEASES / f".{sha256}"
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(unpacked, part, symlinks=True)

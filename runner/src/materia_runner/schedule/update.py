@@ -25,6 +25,7 @@ from materia_runner.artifact.target import SUPERVISOR
 from materia_runner.schedule.enroll_script import (
     RELEASES,
     STATE,
+    alone,
     check_release,
     place_release,
     remove_old_releases,
@@ -104,19 +105,21 @@ def update(
     if folder == current:
         return Updated(release=release.id, changed=False)
     try:
-        if not folder.is_dir():
-            say(f"fetching the release {release.id} of {where}")
-            _fetch(bucket, found)
-        _try(check_release(folder, user, STATE / pipeline / "materia.toml"), release)
-        _try(use_release(folder, user, pipeline), release)
+        with alone():
+            try:
+                if not folder.is_dir():
+                    say(f"fetching the release {release.id} of {where}")
+                    _fetch(bucket, found)
+                _try(check_release(folder, user, STATE / pipeline / "materia.toml"), release)
+                _try(use_release(folder, user, pipeline), release)
+            finally:
+                with suppress(OSError):
+                    remove_old_releases(current)
     except OSError as error:
         raise ArtifactError(
             f"cannot keep the release {release.id} here: {error.strerror or error}: "
             f"{error.filename or RELEASES}; {KEPT}"
         ) from error
-    finally:
-        with suppress(OSError):
-            remove_old_releases(current)
     return Updated(release=release.id, changed=True)
 
 
@@ -147,13 +150,16 @@ def _fetch(bucket: ArtifactBucket, found: ReleasedArtifact) -> None:
             bucket.fetch(found.sha256, found.size, content)
             content.seek(0)
             shutil.rmtree(unpacked, ignore_errors=True)
-            unpack(str(unpacked), lambda: content.read(CHUNK), found.sha256)
-        place_release(unpacked, found.sha256)
+            whole = unpack(str(unpacked), lambda: content.read(CHUNK), found.sha256) == found.sha256
+        if whole:
+            place_release(unpacked, found.sha256)
     except UnusableError as error:
         raise ArtifactError(f"{bucket}/{object_name(found.sha256)}: {error}; {KEPT}") from error
     finally:
         file.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
+    if not whole:
+        raise ArtifactError(f"{file} was changed while it was read here; {KEPT}")
 
 
 def _try(done: subprocess.CompletedProcess[str], release: Release) -> None:

@@ -33,7 +33,7 @@ class WeeklyServer(ServedFiles):
                 "a web page": (b"<html>moved", "HTML"),
                 "half of it": (b"", "cut short"),
                 "another column": (b"place;stock;on;colour\nnorth;1;;red\n", "colour"),
-                "letters": (b"place;stock;on\nnorth;many;\n", "no number"),
+                "letters": (b"place;stock;on\nnorth;many;\n", "no whole number"),
                 "a place twice": (b"place;stock;on\nnorth;1;\nnorth;2;\n", "north"),
             },
             table="raw.stocks_row",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 from fakes.snapshot_files import PRICES, Shelf, with_, zipped
 from materia.data import Refused
+from materia_http.verified import UnusableFileError
 from materia_snapshots import Column, Excel, Years
+from materia_snapshots.unpack import COMPOUND, check_end_of_workbook
 
 pytest.importorskip("python_calamine", reason="the group excel has what reads workbooks")
 xlsxwriter = pytest.importorskip("xlsxwriter", reason="the extra xlsx has what writes workbooks")
@@ -105,6 +108,50 @@ def test_what_is_no_workbook_is_refused_when_it_is_fetched(content: bytes, tmp_p
 
     assert isinstance(result, Refused)
     assert "not a file of Excel" in result.reason
+
+
+def test_a_workbook_that_broke_off_is_refused_when_it_is_fetched(tmp_path: Path) -> None:
+    content = workbook(HEADER, ("0410", 1.5, None, 3, True))
+    result = Shelf(tmp_path, YEARLY, since="2024").put("2024", content[:-100])
+
+    assert isinstance(result, Refused)
+    assert "cut short" in result.reason
+
+
+def compound(*tables: int, shift: int = 9) -> bytes:
+    """The sectors of an `.xls` file: a table that says that all six are in use, then five."""
+    header = bytearray(512)
+    header[:8] = COMPOUND
+    header[30] = shift
+    struct.pack_into("<I", header, 68, 0xFFFFFFFE)
+    struct.pack_into("<109I", header, 76, *tables, *[0xFFFFFFFF] * (109 - len(tables)))
+    table = struct.pack("<128I", 0xFFFFFFFD, 2, 3, 4, 5, 0xFFFFFFFE, *[0xFFFFFFFF] * 122)
+    return bytes(header) + table + bytes(5 * 512)
+
+
+BROKEN_OFF = {
+    "its last sectors are missing": compound(0)[:-600],
+    "a table of its sectors is missing": compound(0)[:900],
+    "the header is not whole": compound(0)[:300],
+    "its sectors have an odd size": compound(0, shift=0),
+    "too many tables": compound(0, 0, 0),
+}
+
+
+def test_an_old_workbook_with_its_end_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "2024.xls"
+    path.write_bytes(compound(0))
+
+    check_end_of_workbook(path)
+
+
+@pytest.mark.parametrize("said", BROKEN_OFF)
+def test_an_old_workbook_without_its_end_is_refused(said: str, tmp_path: Path) -> None:
+    path = tmp_path / "2024.xls"
+    path.write_bytes(BROKEN_OFF[said])
+
+    with pytest.raises(UnusableFileError, match=said):
+        check_end_of_workbook(path)
 
 
 OPEN = """<?xml version="1.0"?><office:document-content

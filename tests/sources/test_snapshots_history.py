@@ -161,6 +161,18 @@ def test_only_a_changed_release_and_the_next_one_are_affected(tmp_path: Path) ->
     assert [f"{day:%Y-%m}" for day in report.affected] == ["2025-02", "2025-03"]
 
 
+def test_a_corrected_release_counts_the_rows_that_differ_from_its_own_before(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path, RELEASES)
+    shelf.put("2025-01", text([("nails", "1.00"), ("screws", "2.00")]))
+    assert shelf.load().rows_added == 2
+    shelf.put("2025-01", text([("nails", "1.00"), ("screws", "2.50"), ("bolts", "3.00")]))
+    report = shelf.load()
+
+    assert (report.rows_added, report.rows_ended) == (2, 1)
+
+
 def test_the_revisions_of_a_slice_are_kept_with_the_rows_before(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, PRICES)
     shelf.put("2026-01", text([("nails", "1.00"), ("screws", "2.00")]))

@@ -13,13 +13,13 @@ from materia_http.verified import UnusableFileError
 
 from materia_snapshots.contract import expected, new_columns
 from materia_snapshots.forms import Csv, Form, JsonLines
-from materia_snapshots.unpack import decoded, is_page, unpacked
+from materia_snapshots.unpack import COMPOUND, check_end_of_workbook, decoded, is_page, unpacked
 
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
 
 LONGEST_HEADER = 1 << 20  # characters, with the lines before it
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # xlsx and ods; xls
+WORKBOOKS = (b"PK\x03\x04", COMPOUND)  # xlsx and ods; xls
 
 
 def check(source: Snapshots, form: Form, path: Path, accept: Sequence[str]) -> str:
@@ -38,7 +38,7 @@ def check(source: Snapshots, form: Form, path: Path, accept: Sequence[str]) -> s
         if isinstance(form, Csv):
             new_columns(source, split_head(head, form)[0], accept)
     else:
-        _check_binary(form, chunks)
+        _check_binary(form, path, chunks)
     return digest.hexdigest()
 
 
@@ -78,7 +78,7 @@ def _first_checked(source: Snapshots, chunks: Iterator[bytes]) -> Iterator[bytes
         yield chunk
 
 
-def _check_binary(form: Form, chunks: Iterator[bytes]) -> None:
+def _check_binary(form: Form, path: Path, chunks: Iterator[bytes]) -> None:
     """Compare the first and the last bytes with those of a Parquet file or a workbook."""
     kind = type(form).__name__
     begin = end = b""
@@ -92,6 +92,8 @@ def _check_binary(form: Form, chunks: Iterator[bytes]) -> None:
         raise UnusableFileError(f"is not a file of {kind}: it starts with {begin[:8]!r}")
     if kind == "Parquet" and end != b"PAR1":
         raise UnusableFileError("is cut short: it does not end as a Parquet file does")
+    if kind == "Excel" and not form.packed:
+        check_end_of_workbook(path)
 
 
 def _hashed(chunks: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from materia_http.verified import UnusableFileError
 
-from materia_snapshots.forms import Csv, Form, JsonLines
+from materia_snapshots.forms import Csv, Excel, Form, JsonLines
 
 CHUNK = 1 << 20
 # Text shrinks some 5 to 20 times; more than this is a zip bomb, once it is also large.
@@ -108,14 +111,70 @@ def damaged(path: Path, form: Form, *, limit: int) -> bool:
 
     What is intact and useless for another reason is not damaged.
     """
-    if not form.packed:
+    if not form.packed and not isinstance(form, Excel):
         return False
     try:
+        if not form.packed:
+            check_end_of_workbook(path)
         for _ in unpacked(path, form, limit=limit):
             pass
     except UnusableFileError as error:
         return isinstance(error.__cause__, BROKEN)
     return False
+
+
+def check_end_of_workbook(path: Path) -> None:
+    """Check that a workbook has its end: a zip says where it is, and so does an `.xls` file.
+
+    Raises:
+        UnusableFileError: it is cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(512)
+            if begin.startswith(COMPOUND):
+                _check_end_of_compound(file, begin)
+        if begin.startswith(b"PK"):
+            zipfile.ZipFile(path).close()
+    except BROKEN as error:
+        raise UnusableFileError(f"is cut short or damaged: {error}") from error
+
+
+# The file format of `.xls`: sectors, and tables with the next sector of each. [MS-CFB], 2.2 and 2.3
+# of revision 12.0 (2024-04-23).
+COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+FREE, SPECIAL = 0xFFFFFFFF, 0xFFFFFFFA
+
+
+def _check_end_of_compound(file: BinaryIO, header: bytes) -> None:
+    """Compare the length with the last sector in use; the last one may be shorter."""
+    if len(header) < 512:
+        raise EOFError("the header is not whole")
+    size = {9: 512, 12: 4096}.get(struct.unpack_from("<H", header, 30)[0], 0)
+    if not size:
+        raise ValueError("its sectors have an odd size")
+    sectors = file.seek(0, io.SEEK_END) // size
+    tables = list(struct.unpack_from("<109I", header, 76))
+    more = struct.unpack_from("<I", header, 68)[0]
+    while more < SPECIAL and len(tables) <= 109 + sectors:
+        *others, more = _sector(file, more, size)
+        tables += others
+    tables = [one for one in tables if one < SPECIAL]
+    if len(tables) > 1 + sectors // (size // 4):
+        raise ValueError("it has too many tables of its sectors")
+    last = -1
+    for number, table in enumerate(tables):
+        used = [place for place, one in enumerate(_sector(file, table, size)) if one != FREE]
+        last = max(last, number * (size // 4) + used[-1]) if used else last
+    if file.seek(0, io.SEEK_END) <= (last + 1) * size:
+        raise EOFError("its last sectors are missing")
+
+
+def _sector(file: BinaryIO, number: int, size: int) -> tuple[int, ...]:
+    file.seek((number + 1) * size)
+    if len(found := file.read(size)) < size:
+        raise EOFError("a table of its sectors is missing")
+    return struct.unpack(f"<{size // 4}I", found)
 
 
 # RuntimeError: a zip of a newer version, or with features that Python lacks. ValueError: a name

@@ -16,6 +16,7 @@ from materia_snapshots.loading.tables import Tables, quoted
 from materia_snapshots.periods import Period
 
 BEFORE, AFTER = "snapshots_before", "snapshots_after"
+REPLACED = "snapshots_replaced"
 
 
 class Releases:
@@ -25,7 +26,11 @@ class Releases:
         self._tables = tables
 
     def put(self, period: Period, *, known: bool) -> Moved:
-        """Bring a release to the rows that were read; *known* when it is loaded already."""
+        """Bring a release to the rows that were read; *known* when it is loaded already.
+
+        Returns:
+            What came and went since it was loaded, or since the release before a new one.
+        """
         release = period.first or date.min
         before, after = self._around(release)
         now = incoming(self._tables, None)
@@ -36,8 +41,11 @@ class Releases:
             return moved
         self._gather(BEFORE, before)
         self._gather(AFTER, after)
+        self._gather(REPLACED, release if known else before)
         self._forget(release, after)
-        moved = differences(self._tables, BEFORE, now)
+        moved = differences(self._tables, REPLACED, now)
+        if known:
+            differences(self._tables, BEFORE, now)
         self._record(release)
         if after is None:
             self._replace_newest(now)
@@ -52,11 +60,11 @@ class Releases:
         before, after = self._around(release)
         self._gather(BEFORE, before)
         self._gather(AFTER, after)
-        self._gather("snapshots_removed", release)
+        self._gather(REPLACED, release)
         self._forget(release, after)
         if after is None:
             self._replace_newest(BEFORE)
-            return differences(self._tables, "snapshots_removed", BEFORE)
+            return differences(self._tables, REPLACED, BEFORE)
         differences(self._tables, BEFORE, AFTER)
         self._record(after)
         return Moved(came=0, went=0)

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import importlib.abc
 import importlib.metadata
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,48 +88,6 @@ def test_what_is_in_an_archive_is_found_too(folders: tuple[Path, Path]) -> None:
     sys.path.append(str(archive))
 
     assert {name for name, *_ in found("materia")} == {"plain", "packed"}
-
-
-def test_metadata_in_another_form_are_read_as_python_reads_them(
-    folders: tuple[Path, Path],
-) -> None:
-    install(folders[0], "materia-plain", "1.0", "[materia]\nplain = plain_module\n")
-    install(folders[1], "materia-lower", "1.0", "[materia]\nlower = lower_module\n")
-    metadata = folders[1] / "materia_lower-1.0.dist-info" / "METADATA"
-    metadata.write_text("name:materia-lower\nversion:\n 1.0\n\nName: not this one\n")
-
-    assert {name for name, *_ in found("materia")} == {"plain", "lower"}
-    assert found("materia") == found_by_python("materia")
-
-
-def test_a_finder_of_its_own_is_asked(
-    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(folders[0], "materia-plain", "1.0", "[materia]\nplain = plain_module\n")
-    install(tmp_path / "apart", "materia-apart", "1.0", "[materia]\napart = apart_module\n")
-
-    class Apart(importlib.abc.MetaPathFinder):
-        def find_spec(self, *_: object) -> None:
-            return None
-
-        def find_distributions(
-            self, _context: object = None
-        ) -> Iterator[importlib.metadata.Distribution]:
-            yield importlib.metadata.PathDistribution(
-                tmp_path / "apart" / "materia_apart-1.0.dist-info"
-            )
-
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Apart()])
-
-    assert {name for name, *_ in found("materia")} == {"plain", "apart"}
-
-
-def test_two_spellings_of_a_name_are_one_distribution(folders: tuple[Path, Path]) -> None:
-    install(folders[0], "Materia.Two", "2.0", "[materia]\nnew = new_module\n")
-    install(folders[1], "materia-_two", "1.0", "[materia]\nold = old_module\n")
-
-    assert found("materia") == found_by_python("materia")
-    assert {name for name, *_ in found("materia")} == {"new"}
 
 
 def test_damaged_files_are_passed_over(folders: tuple[Path, Path]) -> None:

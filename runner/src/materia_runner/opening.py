@@ -7,7 +7,6 @@ the middle of a stage, on a machine that is paid for.
 from __future__ import annotations
 
 import inspect
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,7 +33,7 @@ OPTIONAL: Mapping[Kind, type | None] = {
 }
 # Processor time of the thread that opens a plugin. The slowest SDK of ours takes under two.
 SLOW_SECONDS = 5.0
-log = logging.getLogger("materia.plugins")
+LOG = "materia.plugins"
 
 
 def open_plugin(
@@ -59,7 +58,9 @@ def open_plugin(
         found, environment, settings=settings, directory=directory, once=once
     )
     if (seconds := time.thread_time() - started) > SLOW_SECONDS:
-        log.warning(
+        import logging
+
+        logging.getLogger(LOG).warning(
             "the %s %r took %.0f s of processor time to open: %s %s imports or does too much there",
             *(found.kind, found.plugin.name, seconds, found.distribution, found.version),
         )

@@ -12,23 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from materia.data import (
-    Absent,
-    Fetched,
-    FetchRequest,
-    FetchResult,
-    Partition,
-    RawFile,
-    Refused,
-    Unchanged,
-)
 from materia.errors import SourceError
 
-from materia_http import mirror_folder
 from materia_http.environment import needs_proxy
 from materia_http.partial_file import Arrived, TooLargeError
 
 if TYPE_CHECKING:
+    from materia.data import (
+        Absent,
+        Fetched,
+        FetchRequest,
+        FetchResult,
+        Partition,
+        Refused,
+        Unchanged,
+    )
+
     from materia_http import download  # the site links `Patience` by it: there is another one
 
 __all__ = ["UnusableFileError", "VerifiedFiles"]
@@ -97,6 +96,8 @@ class VerifiedFiles:
         self._lock = threading.Lock()
         self._server = partial(_server, base, patience, agent=agent, limit=limit)
         if folder is not None:
+            from materia_http import mirror_folder
+
             self._bring = partial(mirror_folder.copy, root=folder, limit=limit)
         elif needs_proxy(base):
             self._connect()  # which checks the proxy's address
@@ -120,6 +121,8 @@ class VerifiedFiles:
             SourceError: the server or the folder cannot be reached, or the transfer damages the
                 file; the message has the address.
         """
+        from materia.data import Refused
+
         known = request.known
         seen = {known.refused_sha256 if known is not None and known.refused is not None else None}
         attempt = 1
@@ -153,6 +156,8 @@ class VerifiedFiles:
 
     def _ask(self, request: FetchRequest, *, again: bool) -> Arrived | Unchanged | Absent | Refused:
         """Fetch one file without any check."""
+        from materia.data import Refused
+
         try:
             return self._connect()(request, _aside(request).with_suffix(".part"), again=again)
         except TooLargeError as error:
@@ -165,6 +170,8 @@ class VerifiedFiles:
 
     def _judge(self, request: FetchRequest, arrived: Arrived) -> Fetched | Unchanged | Refused:
         """Classify a file that arrived: new, unchanged or refused."""
+        from materia.data import Fetched, RawFile, Refused, Unchanged
+
         partition, known = request.partition, request.known
         before = known.raw if known is not None and known.url == partition.url else None
         if known is not None and before is not None and before.sha256 == arrived.sha256:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.data import PublishRequest, Table
 from materia.errors import SinkError
 from materia.kit.sql import literal
 
@@ -20,6 +19,7 @@ from materia_store.views import refuse_reaching_out
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+    from materia.data import PublishRequest, Table
 
 __all__ = [
     "REMEDY",
@@ -44,6 +44,8 @@ class Publication:
 
 def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) -> Publication | None:
     """Read the publication metadata of *connection*'s database; None when it is empty."""
+    from materia.data import Table
+
     made_by_materia = connection.execute(
         "SELECT count(*) = 2 FROM duckdb_tables() WHERE database_name = current_database() "
         "AND schema_name = 'publication' AND table_name IN ('run', 'tables')"
@@ -105,6 +107,8 @@ def write(
     Raises:
         SinkError: a table is missing, or a view reads something outside the database.
     """
+    from materia.data import Table
+
     descriptions = check(connection, request)
     catalog = _catalog(connection)
     known = rows or {}

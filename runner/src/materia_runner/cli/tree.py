@@ -50,7 +50,11 @@ TREE = (
         "Pipelines",
         (
             Branch("run", "pipelines.run", "Fetch new data, turn it into tables and publish them."),
-            Branch("plan", "pipelines.plan", "Show which machines a run would rent, and why."),
+            Branch(
+                "plan",
+                "pipelines.plan",
+                "Show which machines a run would rent, and which changed models it would rebuild.",
+            ),
             Branch("pipeline", "pipelines.pipeline", "Run a single stage of the pipeline."),
             Branch("runs", "pipelines.runs", "List runs, and show what they did and cost."),
         ),

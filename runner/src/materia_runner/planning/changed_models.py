@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
 
     from materia_runner.config.pipeline import Pipeline
-    from materia_runner.messages.stage_request import WorkerRequest
     from materia_runner.worker.ownership import Standing
     from materia_runner.worker.sqlmesh.planned.model_changes import ModelChanges
 
@@ -105,13 +104,15 @@ def _compare(
     if sink.fingerprint() is None:  # nothing is published, so no source need be opened
         return None
     from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
-    from materia_runner.worker.transform import changed_projects
+    from materia_runner.worker.sqlmesh.planned.changed_projects import changed_projects
 
     sources = {name: registry.source(name) for name in pipeline.sources}
     changed = changed_projects(
         {name: opened(found) for name, found in sources.items()},
         sink,
-        _request(pipeline),
+        pipeline=pipeline.name,
+        project=pipeline.project and pipeline.project.absolute(),
+        directory=pipeline.directory.absolute(),
         versions={name: found.version for name, found in sources.items()},
         models=None if released is None else released.fingerprint,
     )
@@ -142,21 +143,3 @@ def _planned(
         return planned_changes(database, projects, state=record.state_of(pipeline.name))
     except duckdb.Error as error:
         raise SinkError(f"{database} cannot be read: {reason(error)}") from error
-
-
-def _request(pipeline: Pipeline) -> WorkerRequest:
-    """The request of a transform, as far as it says which models there are."""
-    from materia_runner.messages.stage_request import WorkerRequest
-
-    return WorkerRequest(
-        run="",
-        stage="transform",
-        pipeline=pipeline.name,
-        sources=pipeline.sources,
-        sink=pipeline.sink,
-        settings={},
-        secrets={},
-        directory=pipeline.directory.absolute(),
-        workspace=Path(),
-        project=pipeline.project and pipeline.project.absolute(),
-    )

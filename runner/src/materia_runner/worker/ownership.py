@@ -13,9 +13,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from materia.data import RawFile
 from materia.errors import ConfigError
+
+if TYPE_CHECKING:
+    from materia.data import RawFile
 
 SHOWN = 5
 _NAMES = r"\w[\w.-]*"

@@ -7,7 +7,6 @@ are loaded one source after the other, and their models are built together.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -20,7 +19,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from materia.data import Known, PublishRequest, RawFile
-from materia.errors import ConfigError, PluginError, SourceError, StageError
+from materia.errors import PluginError, SourceError, StageError
 from materia.protocols import Sink, Source
 from materia.text import together
 
@@ -40,6 +39,11 @@ from materia_runner.worker.ownership import (
     write_claims,
 )
 from materia_runner.worker.sqlmesh.fingerprint import models_fingerprint
+from materia_runner.worker.sqlmesh.planned.changed_projects import (
+    models_hash,
+    models_of,
+    with_sources,
+)
 
 UNPUBLISHED = (
     "the tables were not built, and nothing was published: readers keep those of the last run. "
@@ -67,8 +71,8 @@ def build(
         BusyError: another process writes to the sink's database.
         StageError: a model, an audit or a test failed.
     """
-    projects = _projects(sources, request)
-    models = _with_sources(models_fingerprint(projects.values()), versions)
+    projects = models_of(sources, project=request.project, directory=request.directory)
+    models = with_sources(models_fingerprint(projects.values()), versions)
     if (current := _current(sink, request, models)) is not None:
         return current
     return _build_new(sources, sink, request, emit, projects=projects, models=models)
@@ -98,33 +102,10 @@ def up_to_date(
         SourceError: there is no file to load.
     """
     if models is None:
-        models = models_fingerprint(_projects(sources, request).values())
-    return _current(sink, request, _with_sources(models, versions))
-
-
-def changed_projects(
-    sources: Mapping[str, Source],
-    sink: Sink,
-    request: WorkerRequest,
-    *,
-    versions: Mapping[str, str],
-    models: str | None = None,
-) -> tuple[tuple[Path, ...], Standing] | None:
-    """The projects whose models are not those that are published, and what is published.
-
-    None when no model changed, or when this pipeline has published nothing yet. It only reads, and
-    imports no SQLMesh. The arguments are those of `up_to_date`.
-
-    Raises:
-        ConfigError: there is no model to run.
-    """
-    projects = _projects(sources, request)
-    here = standing(sink.fingerprint(), pipeline=request.pipeline, sources=request.sources)
-    text = _with_sources(models or models_fingerprint(projects.values()), versions)
-    now = _models_hash(text)
-    if not here.own or [claim.models for claim in here.own] == [now]:
-        return None
-    return tuple(projects.values()), here
+        models = models_fingerprint(
+            models_of(sources, project=request.project, directory=request.directory).values()
+        )
+    return _current(sink, request, with_sources(models, versions))
 
 
 def refuse_to_remove(sink: Sink, request: WorkerRequest) -> tuple[Standing, tuple[str, ...]]:
@@ -145,24 +126,6 @@ def refuse_to_remove(sink: Sink, request: WorkerRequest) -> tuple[Standing, tupl
         here, request.sources, drop=request.drop, sink=request.sink, tables=tables
     )
     return here, removed
-
-
-def _projects(sources: Mapping[str, Source], request: WorkerRequest) -> dict[str, Path]:
-    """The folders of the models by source; that of the pipeline's own project has an empty name."""
-    folders = {name: source.models() for name, source in sources.items()}
-    folders[""] = request.project
-    projects = {name: folder for name, folder in folders.items() if folder is not None}
-    if not projects:
-        raise ConfigError(
-            f"there is nothing to transform: {together(list(sources))} "
-            f"{'has' if len(sources) == 1 else 'have'} no models, and there is no "
-            f"SQLMesh project at {request.directory}; set transform.project in materia.toml"
-        )
-    return projects
-
-
-def _with_sources(models: str, versions: Mapping[str, str]) -> str:
-    return " ".join([models, *(f"{name} {version}" for name, version in versions.items())])
 
 
 def _as_built(models: str, projects: Mapping[str, Path], request: WorkerRequest) -> str:
@@ -196,12 +159,8 @@ def _claim(
     return Claim(
         pipeline=request.pipeline,
         sources={**contents, **(unread or {})},
-        models=_models_hash(models),
+        models=models_hash(models),
     )
-
-
-def _models_hash(models: str) -> str:
-    return hashlib.sha256(models.encode()).hexdigest()
 
 
 def _left_alone(here: Standing) -> dict[str, object]:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from materia.data import PublishRequest, Table
 from materia.errors import BusyError, SinkError
 
 from materia_store import atomic_files as durable
 from materia_store import publication
 from materia_store.connection import opened, remove
 from materia_store.file_lock import Lock
+
+if TYPE_CHECKING:
+    from materia.data import PublishRequest, Table
 
 __all__ = ["WorkingCopy"]
 

@@ -11,13 +11,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from materia.data import PublishRequest, Table
 from materia_store import atomic_files as durable
 from materia_store import publication
 from materia_store.connection import log, naming, opened
 from materia_store.folder.working_copy import WorkingCopy
 from materia_store.publication import Publication
+
+if TYPE_CHECKING:
+    from materia.data import PublishRequest, Table
 
 REMEDY = f"{publication.REMEDY}, or name another file as sinks.duckdb.path in materia.toml"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-
-from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
-from materia_store.folder.raw_files import RawFiles
+from typing import TYPE_CHECKING
 
 from materia_duckdb.database import Database
+
+if TYPE_CHECKING:
+    from materia.data import FetchResult, Known, Partition, PublishRequest, RawFile, Table
+    from materia_store.folder.raw_files import RawFiles
 
 
 class DuckDBSink:
@@ -17,7 +20,14 @@ class DuckDBSink:
     def __init__(self, *, database: Path, raw: Path) -> None:
         """Publish to *database* and keep raw files under *raw*; both may be missing."""
         self._database = Database(database)
-        self._raw = RawFiles(raw, setting="sinks.duckdb.raw")
+        self._raw_folder = raw
+
+    @cached_property
+    def _raw(self) -> RawFiles:
+        """The raw files; a command that only asks what is published does not import them."""
+        from materia_store.folder.raw_files import RawFiles
+
+        return RawFiles(self._raw_folder, setting="sinks.duckdb.raw")
 
     def known(self, source: str, /) -> Mapping[str, Known]:
         """The records of a source by partition key."""

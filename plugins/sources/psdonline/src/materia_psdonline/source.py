@@ -6,24 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from materia.data import (
-    FetchRequest,
-    FetchResult,
-    LoadReport,
-    LoadRequest,
-    Partition,
-    PartitionsRequest,
-)
 from materia.errors import ConfigError, SourceError
-from materia_http import mirror_folder as folder
 from materia_http.verified import VerifiedFiles
 
-from materia_psdonline.release_file.archive import check
-from materia_psdonline.release_file.damage import damaged
-from materia_psdonline.releases import all_partitions, is_due
 from materia_psdonline.settings import Settings
 
 if TYPE_CHECKING:
+    from materia.data import (
+        FetchRequest,
+        FetchResult,
+        LoadReport,
+        LoadRequest,
+        Partition,
+        PartitionsRequest,
+    )
     from materia_http.download import Patience
 
 # The largest real file is about 15 MB. Thirty times that is not a release.
@@ -38,8 +34,8 @@ class PsdOnline:
         self._files = VerifiedFiles(
             settings.base,
             settings.folder,
-            check=lambda path, partition: check(path, partition.file),
-            damaged=damaged,
+            check=_check,
+            damaged=_is_damaged,
             agent="materia-psdonline",
             limit=MAX_FILE_BYTES,
             patience=patience,
@@ -52,6 +48,10 @@ class PsdOnline:
             ConfigError: the oldest month to fetch is in the future.
             SourceError: the folder has no release at all.
         """
+        from materia_http import mirror_folder as folder
+
+        from materia_psdonline.releases import all_partitions, is_due
+
         settings, known = self.settings, request.known
         every = list(
             all_partitions(settings.base, settings.first, settings.files, request.now.date())
@@ -112,6 +112,19 @@ class PsdOnline:
         """The folder of the raw and staging models, which are part of this package."""
         models = Path(__file__).parent / "models"
         return models if models.is_dir() else None
+
+
+# A command that only asks for the models imports nothing that reads an archive.
+def _check(path: Path, partition: Partition) -> str:
+    from materia_psdonline.release_file.archive import check
+
+    return check(path, partition.file)
+
+
+def _is_damaged(path: Path) -> bool:
+    from materia_psdonline.release_file.damage import damaged
+
+    return damaged(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -46,7 +46,9 @@ def main() -> None:
         home, published = Path(folder, "home"), Path(folder, "published")
         published.mkdir()
         cpu_seconds((MATERIA, "run", "--sample"), published, plain(home))
-        places = {name: (home, plain(home)) for name in CASES}
+        places: dict[str, tuple[Path, Mapping[str, str]]] = {
+            name: (home, plain(home)) for name in CASES
+        }
         places[PUBLISHED] = (published, plain(home))
         places[PRICES] = (home, variables)
         times: dict[str, list[float]] = {name: [] for name in CASES}

@@ -35,6 +35,13 @@ pytestmark = [
 PYTHON = f"3.{sys.version_info.minor}"
 HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 KEYS = {"MATERIA_ARTIFACTS_KEY_ID": KEY, "MATERIA_ARTIFACTS_KEY_SECRET": SECRET}
+MODELS = """
+from pathlib import Path
+from materia_sqlmesh.project import project_config, source_project
+
+folder = Path(__file__).parent
+config = project_config(folder, beside=source_project(folder))
+"""
 RUN, SWEEP, UPDATE = (f"materia-psdonline-{what}.service" for what in ("run", "sweep", "update"))
 
 
@@ -75,7 +82,10 @@ class Production:
         self.server, self.source = S3Server(), SourceServer()
         self.bucket = self.server.new_bucket()
         self.runs, self.sweeps = WebhookServer(), WebhookServer()
-        self.rented = Rented(Workshop(folder), ["hetzner"], cache=cache)
+        workshop = Workshop(folder)
+        workshop.write("models/config.py", MODELS)
+        workshop.write("models/models/kept.sql", "MODEL (name serving.kept); SELECT 1 AS one")
+        self.rented = Rented(workshop, ["hetzner"], cache=cache)
         self.secrets = {
             **KEYS,
             **self.rented.clouds["hetzner"].secrets(),
@@ -90,6 +100,7 @@ class Production:
             f"provider = {provider}\n"
             '[schedule]\nrun = "*-*-* 03:00 UTC"\nsweep = 600\n'
             "[notify]\nruns = true\nsweeps = true\n"
+            '[transform]\nproject = "models"\n'  # a folder, which the supervisor does not have
             f'[sources.psdonline]\nbase_url = "{self.source.address}"\n'
             f'[artifacts]\nbucket = "s3://{self.bucket}/m"\nendpoint = "{self.server.endpoint}"\n'
             'channel = "prod"\nown_key = true\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from materia.errors import ConfigError
@@ -42,11 +43,13 @@ def find_project(
     names = sorted({project.name for project in projects})
     if "project" in transform.values:
         if chosen not in names:
-            transform.wrong(
-                "project",
-                "the folder of a SQLMesh project, or the name of an installed one "
-                f"({', '.join(names) or 'none is'}){suggestion(chosen, names)}",
-            )
+            # A supervisor has neither: it builds no models, and its release has them for workers.
+            if names or find_spec("sqlmesh") is not None:
+                transform.wrong(
+                    "project",
+                    "the folder of a SQLMesh project, or the name of an installed one "
+                    f"({', '.join(names) or 'none is'}){suggestion(chosen, names)}",
+                )
             return None, None
     elif (home := above(directory)) is not None:
         return home / PROJECT, None

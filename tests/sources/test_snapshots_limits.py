@@ -124,6 +124,9 @@ DECLARED: dict[str, dict[str, object]] = {
     "format of day must be that of a DATE, such as %d.%m.%Y, is 'dd.mm.yyyy'": {
         "columns": {"item": "TEXT", "day": Column(type="DATE", format="dd.mm.yyyy")}
     },
+    "keys must name at least one file": {"partitions": Listed("{key}", keys=())},
+    "plain name, .*, is '../x'": {"partitions": Listed("{key}", keys=("a", "../x"))},
+    "plain name, .*, is ''": {"partitions": Listed("{key}", keys=("",))},
     "the delimiter must be one character, is '||'": {"form": Csv(delimiter="||")},
 }
 

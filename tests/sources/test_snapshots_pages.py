@@ -323,6 +323,14 @@ def test_pages_behind_the_last_cursor_do_not_stay_when_they_come_again(
     assert [row[1] for row in pipeline.rows()] == [*map(str, range(8))]
 
 
+def test_a_page_that_is_not_there_behind_others_is_an_error(api: GaugeApi, tmp_path: Path) -> None:
+    api.fault, api.faults_at = "gone", 2
+    with pytest.raises(SourceError, match="answers 404 after some pages, so others are missing"):
+        Pipeline(api, tmp_path).run()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_query_of_a_path_stays_beside_the_parameters(api: GaugeApi, tmp_path: Path) -> None:
     Pipeline(api, tmp_path, replace(declared, form=Pages(answered))).run()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from materia.hookspecs import Opening, Plugin, Setting, hookimpl
+from materia.kit.text import FILE_NAME
 from materia.protocols import Source
 
 from materia_snapshots.forms import Csv, Encoding, Excel, Form, Mark, Packing
@@ -263,8 +264,18 @@ def _wrong_partitions(source: Snapshots) -> Iterator[str]:
         expected = f"a {partitions.NAME} such as {partitions.EXAMPLE}"
         yield f"since must be {expected}, is {partitions.since!r}"
         return
+    if isinstance(partitions, Listed):
+        yield from _wrong_keys(partitions)
     if not isinstance(partitions, Runs):
         yield from _wrong_path(source, partitions)
+
+
+def _wrong_keys(partitions: Listed) -> Iterator[str]:
+    if not partitions.keys:
+        yield "keys must name at least one file"
+    for key in partitions.keys:
+        if not all(map(FILE_NAME.fits, key.split("/"))):
+            yield f"each of keys must be a plain name, or several with / between, is {key!r}"
 
 
 def _wrong_path(source: Snapshots, partitions: Dated | Listed) -> Iterator[str]:

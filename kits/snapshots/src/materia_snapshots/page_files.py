@@ -113,6 +113,10 @@ class PageFiles:
             self._read(written, period, request)
         except _AbsentError as error:
             part.unlink(missing_ok=True)
+            if written.size:
+                raise SourceError(
+                    f"{url}: {error} after some pages, so others are missing"
+                ) from error
             return Absent(reason=str(error))
         except _TooLongError:
             part.unlink(missing_ok=True)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from fakes.folder_source import MODELS
 from fakes.workshop import Workshop
+from materia_runner.cli.output.plan_table import UNCHANGED, changed_lines
+from materia_runner.planning.changed_models import ChangedModels
+from materia_runner.worker.sqlmesh.planned.model_changes import ModelChanges
 
 OWN = """
 MODEL (name serving.fct_sum, kind FULL, columns (total BIGINT));
@@ -106,6 +109,7 @@ def test_a_model_with_a_typo_is_named_before_a_run_and_is_exit_code_1(edited: Wo
     assert ended.returncode == 1
     assert ended.stdout.startswith("machine 1 for extract and transform")
     assert "fct_sum.sql" in ended.stderr
+    assert all(line.strip() for line in ended.stderr.splitlines())
     assert "Traceback" not in ended.stderr
 
 
@@ -120,3 +124,7 @@ def test_a_database_that_cannot_be_read_is_a_reason_and_no_error(
     assert ended.returncode == 0, ended.stderr
     assert "models: not compared with the published ones: " in ended.stdout
     assert "out/published.duckdb cannot be read: " in ended.stdout
+
+
+def test_another_file_or_version_without_a_changed_model_is_said_to_rebuild_nothing() -> None:
+    assert changed_lines(ChangedModels(changes=ModelChanges())) == [f"models: {UNCHANGED}"]

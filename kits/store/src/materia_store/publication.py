@@ -57,11 +57,11 @@ def read(connection: DuckDBPyConnection, path: Path, *, remedy: str = REMEDY) ->
         ).fetchone()
         if entries == (0,):
             return None
-        raise SinkError(f"{path}: is a database that materia did not make; {remedy}")
+        raise SinkError(f"{path} is a database that materia did not make; {remedy}")
     catalog = _catalog(connection)
     row = connection.execute(f"SELECT run, stamp FROM {catalog}.publication.run").fetchone()
     if row is None:
-        raise SinkError(f"{path}: does not say which run published it; {remedy}")
+        raise SinkError(f"{path} does not say which run published it; {remedy}")
     tables = connection.execute(
         f"SELECT name, rows, description FROM {catalog}.publication.tables ORDER BY position"
     ).fetchall()

@@ -30,6 +30,7 @@ from materia_runner.pricing.offer_query import NoAnswer
 if TYPE_CHECKING:
     from materia_runner.planning.changed_models import ChangedModels
 
+UNCHANGED = "a file of a project or the version of a source changed; SQLMesh rebuilds no model"
 HEAD = (
     "",
     "provider",
@@ -113,7 +114,7 @@ def changed_lines(models: ChangedModels) -> list[str]:
         "Models needing backfill": [f"{one.model}: [{one.what}]" for one in found.backfill],
     }
     if not any(lists.values()) and not found.notices:
-        return ["models: files changed, but no model did: SQLMesh has no changes to plan"]
+        return [f"models: {UNCHANGED}"]
     lines = ["models differ from the published ones; SQLMesh plans for the next run:"]
     lines += [f"  {notice}" for notice in found.notices]
     for head, names in lists.items():

@@ -105,7 +105,12 @@ def _copy_state(database: Path, copy: Path, state: str) -> None:
 def _planned(copy: Path, projects: Sequence[Path], state: str) -> ModelChanges:
     from sqlmesh.utils.errors import SQLMeshError
 
-    from materia_runner.worker.sqlmesh.build import TransformRequest, open_context, plan_of
+    from materia_runner.worker.sqlmesh.build import (
+        TransformRequest,
+        open_context,
+        plan_of,
+        without_sql,
+    )
     from materia_runner.worker.sqlmesh.check_models import check_models
     from materia_runner.worker.sqlmesh.console import console
 
@@ -117,7 +122,7 @@ def _planned(copy: Path, projects: Sequence[Path], state: str) -> ModelChanges:
                 check_models(context, projects, taken=frozenset())
                 return _changes(context, plan_of(context, ()), notices)
         except SQLMeshError as error:
-            raise StageError(str(error)) from error
+            raise StageError(without_sql(str(error))) from error
 
 
 def _changes(context: Context, plan: Plan, notices: Iterable[str]) -> ModelChanges:

@@ -26,6 +26,7 @@ def test_files_lie_where_the_readme_says(sink: DuckDBSink, folder: Path, tmp_pat
 
     assert files(folder) == [
         ".materia.duckdb.work/lock",
+        ".materia.duckdb.work/published.json",
         "materia.duckdb",
         "raw/acme/2026-01/known.json",
         f"raw/acme/2026-01/prices.{OLD_HASH}.zip",

@@ -53,7 +53,7 @@ TREE = (
             Branch(
                 "plan",
                 "pipelines.plan",
-                "Show which machines a run would rent, and which changed models it would rebuild.",
+                "Show which machines a run rents, and models it rebuilds.",
             ),
             Branch("pipeline", "pipelines.pipeline", "Run a single stage of the pipeline."),
             Branch("runs", "pipelines.runs", "List runs, and show what they did and cost."),

@@ -68,7 +68,7 @@ def plan(
     source: SourceNames = None,
     json: Json = False,
 ) -> None:
-    """Show which machines a run would rent, and which changed models it would rebuild."""
+    """Show which machines a run rents, and models it rebuilds."""
     show_plan(
         context,
         sample=sample,

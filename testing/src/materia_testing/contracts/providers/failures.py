@@ -231,3 +231,17 @@ class Failures(ProviderScene):
     def _requests_of_destroy(provider: Provider, scene: Scene) -> int:
         made = provider.create_instance(scene.request())
         return scene.requests_of(lambda: scene.open().destroy_instance(made))
+
+    def test_a_type_that_is_sold_out_is_not_offered_as_available(
+        self, scene: Scene, needs: Requirements
+    ) -> None:
+        """It calls every type available, or keeps an old answer of what is in stock."""
+        scene.need("sell_out")
+        kind = scene.offer.instance_type
+        scene.world.sell_out(kind)
+        try:
+            offers = scene.open().offers(needs)
+        except MateriaError:  # nothing is left, and it says so
+            return
+
+        assert "available" not in {one.availability for one in offers if one.instance_type == kind}

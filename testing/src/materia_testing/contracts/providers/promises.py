@@ -131,20 +131,6 @@ class OffersPromises(ProviderScene):
 
         assert answer
 
-    def test_a_type_that_is_sold_out_is_not_offered_as_available(
-        self, scene: Scene, needs: Requirements
-    ) -> None:
-        """It calls every type available, or keeps an old answer of what is in stock."""
-        scene.need("sell_out")
-        kind = scene.offer.instance_type
-        scene.world.sell_out(kind)
-        try:
-            offers = scene.open().offers(needs)
-        except MateriaError:  # nothing is left, and it says so
-            return
-
-        assert "available" not in {one.availability for one in offers if one.instance_type == kind}
-
 
 class CreatePromises(ProviderScene):
     """An instance carries its run, stage and expiry; the same name again adopts it."""

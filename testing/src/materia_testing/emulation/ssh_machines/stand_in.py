@@ -77,7 +77,8 @@ async def _serve(folder: Path, order: dict[str, Any]) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cut)
     for command in order["commands"]:
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else command
-        await asyncio.create_subprocess_exec(*words, cwd=_home(folder, "root"))
+        started = await asyncio.create_subprocess_exec(*words, cwd=_home(folder, "root"))
+        await started.wait()  # cloud-init runs one after the other
     if order["power_off_minutes"] is not None:
         await asyncio.sleep(order["power_off_minutes"] * order["minute_seconds"])
         return

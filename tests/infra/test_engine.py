@@ -155,7 +155,7 @@ def test_a_run_reads_from_the_environment_what_the_stack_made_and_no_token_of_th
     leaked = Client(str(read.values["HCLOUD_TOKEN"]), f"{made.cloud.url}/v1")
     with pytest.raises(APIException, match="unable to authenticate"):
         leaked.servers.get_all()
-    # Whoever opens an environment gets all of its values, not only the variables.
+    # Who opens an environment gets all of its values, not only the variables.
     whole = json.dumps(made.pulumi.environments["acme/beanflows/prod"], default=lambda one: one.of)
     assert made.cloud.token not in whole
     assert CLOUDFLARE not in whole

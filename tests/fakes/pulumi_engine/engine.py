@@ -102,7 +102,7 @@ class Engine:
 
 
 def new_engine(folder: Path, cloud: PulumiCloud, *, endpoint: str) -> Engine:
-    """A program that nobody has run: the copy, and the settings of `Pulumi.prod.yaml`.
+    """A program before its first run: the copy, and the settings of `Pulumi.prod.yaml`.
 
     Args:
         folder: An empty one.

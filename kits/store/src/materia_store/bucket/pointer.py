@@ -109,7 +109,7 @@ class Published(Protocol):
     def prepared(
         self, database: Path, *, run: str, tables: Sequence[str]
     ) -> AbstractContextManager[Mapping[str, int]]:
-        """Do what a `swap` within the block needs of *database*, and that nobody else sees yet.
+        """Prepare what a `swap` within the block needs of *database*; no reader sees it before.
 
         Gives the numbers of rows that it counted on the way, by table; *tables* are finished.
 

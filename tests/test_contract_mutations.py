@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import wrong_providers, wrong_sinks, wrong_sources
+from fakes import wrong_loads, wrong_providers, wrong_sinks, wrong_sources
 from fakes.nameless import Nameless, NamelessCloud
 from materia import Opening
 from materia_http.download import Patience
@@ -196,13 +196,16 @@ def world() -> Iterator[ServedFiles]:
         yield world
 
 
+WRONG_SOURCES = [*wrong_sources.WRONG, *wrong_loads.WRONG]
+
+
 def test_every_wrong_plugin_has_its_promise() -> None:
-    assert {one.__name__ for one in wrong_sources.WRONG} == set(SOURCES)
+    assert {one.__name__ for one in WRONG_SOURCES} == set(SOURCES)
     assert set(wrong_sinks.WRONG) - {"Right"} == set(SINKS)
     assert set(wrong_providers.WRONG) == set(PROVIDERS)
 
 
-@pytest.mark.parametrize("kind", wrong_sources.WRONG, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", WRONG_SOURCES, ids=lambda kind: kind.__name__)
 def test_a_wrong_source_breaks_a_named_promise(
     world: ServedFiles,
     tmp_path: Path,

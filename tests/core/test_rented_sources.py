@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from fakes.rented import Rented
+from fakes.twins import CONFIG, MODEL, SECRETS
 from fakes.workshop import TESTS, Workshop
 from materia_testing.emulation.ssh_machines import sandbox
 
@@ -15,25 +16,6 @@ pytestmark = [
     pytest.mark.campaign,
     pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not())),
 ]
-CONFIG = """from pathlib import Path
-
-from materia_sqlmesh.project import project_config, source_project
-
-folder = Path(__file__).parent
-config = project_config(folder, beside=source_project(folder))
-"""
-MODEL = """MODEL (
-  name serving.both,
-  kind FULL,
-  description 'What both sources say.',
-  columns (said TEXT)
-);
-
-SELECT said FROM raw.ones
-UNION ALL
-SELECT said FROM raw.twos
-"""
-SECRETS = {"ONES_TOKEN": "swordfish-one", "TWOS_TOKEN": "swordfish-two"}
 
 
 @pytest.fixture(scope="session")

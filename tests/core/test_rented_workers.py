@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 from fakes.rented import Rented
-from fakes.twins import BROKEN
+from fakes.twins import BROKEN, CONFIG, MODEL, SECRETS
 from fakes.workshop import TESTS, Workshop
 from materia_testing.emulation.ssh_machines import sandbox
 
@@ -33,25 +33,6 @@ minutes = 5
 run = "20"
 """
 TOGETHER = 'source = ["ones", "twos"]\n'
-CONFIG = """from pathlib import Path
-
-from materia_sqlmesh.project import project_config, source_project
-
-folder = Path(__file__).parent
-config = project_config(folder, beside=source_project(folder))
-"""
-MODEL = """MODEL (
-  name serving.both,
-  kind FULL,
-  description 'What both sources say.',
-  columns (said TEXT)
-);
-
-SELECT said FROM raw.ones
-UNION ALL
-SELECT said FROM raw.twos
-"""
-SECRETS = {"ONES_TOKEN": "swordfish-one", "TWOS_TOKEN": "swordfish-two"}
 EXTRACT = ("pipeline", "run", "extract", "--provider", "hetzner", "--json")
 
 

@@ -98,7 +98,7 @@ class Supervised:
     [
         ("/opt/materia/releases/{sha256}/lib", False),
         ("/opt/materia/releases/{other}/lib", True),
-        ("/work/tests:/work/site", False),  # no supervisor
+        ("/srv/tests:/srv/site", False),  # no supervisor
         ("", False),
     ],
 )

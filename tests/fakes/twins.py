@@ -26,6 +26,25 @@ from materia.data import (
 from materia.errors import SourceError
 
 NAMES = ("ones", "twos")
+CONFIG = """from pathlib import Path
+
+from materia_sqlmesh.project import project_config, source_project
+
+folder = Path(__file__).parent
+config = project_config(folder, beside=source_project(folder))
+"""
+MODEL = """MODEL (
+  name serving.both,
+  kind FULL,
+  description 'What both sources say.',
+  columns (said TEXT)
+);
+
+SELECT said FROM raw.ones
+UNION ALL
+SELECT said FROM raw.twos
+"""
+SECRETS = {"ONES_TOKEN": "swordfish-one", "TWOS_TOKEN": "swordfish-two"}
 BROKEN = "broken-server"
 KEY, FILE = "2024-01", "month.txt"
 

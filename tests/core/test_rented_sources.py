@@ -43,6 +43,6 @@ def test_two_sources_run_on_a_rented_machine_as_they_do_at_home(
     assert transform["loaded"] == ["ones/2024-01", "twos/2024-01"]
     with duckdb.connect(str(workshop.directory / "materia.duckdb"), read_only=True) as connection:
         said = connection.execute("SELECT said FROM serving.both ORDER BY 1").fetchall()
-    assert said == [("ones swordfish-one",), ("twos swordfish-two",)]
+    assert said == [("ones halibut-one",), ("twos halibut-two",)]
     assert json.loads(again.stdout)["stages"][1]["result"]["published"] is False
     assert left == []

@@ -81,7 +81,7 @@ def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(
     report = json.loads(done.stdout)
     results = [one["result"]["sources"] for one in report["stages"]]
     assert [[one["source"] for one in some] for some in results] == [["ones"], ["twos"]]
-    assert files(rented) == ["ones swordfish-one", "twos swordfish-two"]
+    assert files(rented) == ["ones halibut-one", "twos halibut-two"]
     assert rented.left() == []
     ledger = rented.ledger(report["run"])
     assert workers_of(ledger) == [("", "extract (ones)"), ("-2", "extract (twos)")]
@@ -114,7 +114,7 @@ def test_a_source_that_fails_on_its_machine_keeps_the_other_from_nothing(
     assert done.returncode == 1
     assert "ones: no file could be fetched" in done.stderr
     assert "the server answers 503; fetching the other sources" in done.stderr
-    assert files(rented) == ["twos swordfish-two"]
+    assert files(rented) == ["twos halibut-two"]
     assert [(one["stage"], one["state"]) for one in ledger["stages"]] == [
         ("extract (ones)", "failed"),
         ("extract (twos)", "ok"),
@@ -148,7 +148,7 @@ def test_what_is_ended_at_the_second_machine_keeps_what_the_first_fetched(
     assert created == 2
     assert process.returncode == (-how if how is signal.SIGKILL else 128 + how)
     assert left == []
-    assert kept == ["ones swordfish-one"]
+    assert kept == ["ones halibut-one"]
     assert again.returncode == 0, again.stderr
     counts = [one["result"]["sources"][0] for one in json.loads(again.stdout)["stages"]]
     assert [(one["source"], one["fetched"], one["unchanged"]) for one in counts] == [
@@ -194,7 +194,7 @@ def test_two_machines_publish_the_tables_of_one_machine_and_of_this_one(
         found.append((stages, said))
         assert rented.left() == []
 
-    both = [("ones swordfish-one",), ("twos swordfish-two",)]
+    both = [("ones halibut-one",), ("twos halibut-two",)]
     assert found == [
         (["extract", "transform"], both),
         (["extract", "transform"], both),

@@ -44,7 +44,7 @@ SELECT said FROM raw.ones
 UNION ALL
 SELECT said FROM raw.twos
 """
-SECRETS = {"ONES_TOKEN": "swordfish-one", "TWOS_TOKEN": "swordfish-two"}
+SECRETS = {"ONES_TOKEN": "halibut-one", "TWOS_TOKEN": "halibut-two"}
 BROKEN = "broken-server"
 KEY, FILE = "2024-01", "month.txt"
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from materia._dataclass import dataclass
 from materia.errors import ConfigError
 from materia.plugins import Registry
 

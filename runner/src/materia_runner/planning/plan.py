@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from materia._dataclass import dataclass
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
 from materia.text import duration_text

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from materia._dataclass import dataclass
 
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders

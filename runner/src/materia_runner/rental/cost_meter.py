@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from materia._dataclass import dataclass
 from materia.compute import Money, Offer
 
 from materia_runner.config.pipeline import Budget

@@ -8,14 +8,18 @@ A package declares a SQLMesh project in its pyproject.toml, under the name of th
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from materia._dataclass import dataclass
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 PROJECTS = "materia.projects"
 
@@ -50,19 +54,23 @@ class EntryPoint:
             ImportError: there is no such module. Errors that the module raises pass unchanged.
             AttributeError: the module has no such attribute.
         """
-        return importlib.metadata.EntryPoint(self.name, self.value, "").load()
+        module = import_module(self.module)
+        attribute = self.value.partition(":")[2].partition("[")[0].strip()
+        return attrgetter(attribute)(module) if attribute else module
 
 
 def find_entry_points(*groups: str) -> list[EntryPoint]:
     """The entry points of every distribution; of two with one name, the first on `sys.path`."""
+    from importlib import metadata  # its import takes as long as a tenth of a short command
+
     try:
-        every: Any = importlib.metadata.entry_points()  # Any: Python 3.11 returns another type
+        every: Any = metadata.entry_points()  # Any: Python 3.11 returns another type
     except UnicodeDecodeError:  # one damaged distribution makes Python fail for all of them
-        every = importlib.metadata.EntryPoints(_readable())
+        every = metadata.EntryPoints(_readable(metadata.distributions()))
     return [_described(point) for group in groups for point in every.select(group=group)]
 
 
-def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
+def _described(point: metadata.EntryPoint) -> EntryPoint:
     # Read once, because `dist.name` reads the file each time; the type is an e-mail message.
     fields: Any = point.dist.metadata if point.dist else {}
     return EntryPoint(
@@ -74,9 +82,11 @@ def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
     )
 
 
-def _readable() -> Iterator[importlib.metadata.EntryPoint]:
+def _readable(
+    distributions: Iterable[metadata.Distribution],
+) -> Iterator[metadata.EntryPoint]:
     seen = set()
-    for distribution in importlib.metadata.distributions():
+    for distribution in distributions:
         with suppress(UnicodeDecodeError, FileNotFoundError):  # no METADATA, for some finders
             if (name := distribution.name) not in seen:
                 seen.add(name)

@@ -131,7 +131,9 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path, user: str | None, f
     assert (done.returncode, ours) == (0, [])
 
 
-@pytest.mark.parametrize("folder", ["two\nlines", 'o"dd', "do$lar", "semi;colon", "back\\slash"])
+@pytest.mark.parametrize(
+    "folder", ["two\nlines", "space at the end ", 'o"dd', "do$lar", "semi;colon", "back\\slash"]
+)
 def test_a_path_that_no_unit_can_have_is_refused(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ConfigError, match="a systemd unit cannot have the path"):
         units(BOTH, place(tmp_path / folder))

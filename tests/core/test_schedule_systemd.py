@@ -119,6 +119,22 @@ def test_a_run_that_was_missed_while_the_machine_was_off_is_made_up_once(
     assert [ping.path for ping in hook.pings] == ["/start", "/1"]
 
 
+def test_a_clock_that_was_ahead_keeps_no_run_from_starting(
+    notified: Workshop, hook: WebhookServer, boot: Boot, tmp_path: Path
+) -> None:
+    notified.write("in/2024-02.csv", "#crash\n")
+    stamps = tmp_path / "systemd/timers"
+    stamps.mkdir(parents=True)
+    (stamps / f"stamp-{RUN}.timer").touch()
+    ahead = (datetime.now(UTC) + timedelta(days=400)).timestamp()
+    os.utime(stamps / f"stamp-{RUN}.timer", (ahead, ahead))
+
+    boot("*:*:0/2")
+    wait_until(lambda: len(hook.pings) >= 2, "a run at the time that the clock shows now")
+
+    assert [ping.path for ping in hook.pings[:2]] == ["/start", "/1"]
+
+
 def test_a_run_goes_on_when_its_schedule_is_removed_and_a_stop_still_gives_it_time(
     notified: Workshop, hook: WebhookServer, boot: Boot
 ) -> None:

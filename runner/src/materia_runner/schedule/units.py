@@ -19,7 +19,7 @@ UPDATE = timedelta(minutes=15)  # a run waits that long for a slow download
 BOOT_MINUTES = 2
 WHAT = ("run", "sweep", "update")
 # systemd takes some of them for its own in some places, and refuses others in a program's path.
-_UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]""")
+_UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]|\s$""")
 
 _DIRECTORY = re.compile(r"^WorkingDirectory=(.+)$", re.MULTILINE)
 _CONFIG = re.compile(r"^ExecStart=.* --config (.+)$", re.MULTILINE)
@@ -210,7 +210,8 @@ def _specifiers(text: str) -> str:
     """*text* with `%` as systemd takes it.
 
     Raises:
-        ConfigError: it has quotes, `$`, `;`, backslashes or control characters.
+        ConfigError: it has quotes, `$`, `;`, backslashes or control characters, or ends in a space,
+            which systemd would drop.
     """
     if _UNUSABLE.search(text):
         raise ConfigError(f"a systemd unit cannot have the path {text!r}; use another folder")

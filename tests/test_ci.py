@@ -157,6 +157,14 @@ def test_the_infrastructure_is_deployed_by_hand_after_a_failure() -> None:
     assert by_hand[0]["allow_failure"]
 
 
+def test_a_push_that_a_newer_one_has_overtaken_deploys_nothing() -> None:
+    deployments = {name: job for name, job in DOCUMENT.items() if name.startswith("deploy:")}
+
+    # One at a time, and as deployments of their own GitLab keeps their order.
+    assert len({job["environment"] for job in deployments.values()}) == len(deployments) == 2
+    assert len({job["resource_group"] for job in deployments.values()}) == len(deployments)
+
+
 def test_every_job_is_a_target_of_make() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = [job["script"] for name, job in DOCUMENT.items() if "script" in job]

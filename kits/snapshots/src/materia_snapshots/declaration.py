@@ -23,6 +23,7 @@ __all__ = ["Column", "Snapshots", "declare"]
 # The types of DuckDB that a file's values can be read as without a loss.
 TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}), ?(\d{1,2})\)")
 TYPE_NAMES = "TEXT, INTEGER, BIGINT, DOUBLE, DECIMAL(18, 4), DATE or BOOLEAN"
+INVISIBLE = re.compile("[\u200b\ufeff]")  # a space without width, and the mark of UTF-8
 MOST_DIGITS = 38  # of a DECIMAL
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 Each = Literal["slice", "release"]
@@ -42,7 +43,7 @@ class Column:
             such as 0410 are TEXT.
         comment: One line for analysts, with the unit.
         header: Its name in the file, when that is another one, or its names, when they differ from
-            file to file; case does not matter.
+            file to file; case, and how wide or of which kind white space is, do not matter.
         format: Form of a date that is not 2024-01-31, as for `strptime`: `%d/%m/%Y`.
     """
 
@@ -55,6 +56,11 @@ class Column:
     def headers(self) -> tuple[str, ...]:
         """Its names in the files."""
         return (self.header,) if isinstance(self.header, str) else self.header
+
+
+def plain_header(text: str) -> str:
+    """The name of a column in a file, as names are compared: any case, any white space."""
+    return " ".join(INVISIBLE.sub("", text).split()).casefold()
 
 
 def odd_text(name: str) -> str:
@@ -140,7 +146,7 @@ class Snapshots:
             odd = odd_text(name) if self.schema == "evolve" and column.type != "TEXT" else ""
             if odd in self.table:
                 yield f"{odd} is the column of odd values of {name}; rename it"
-        headers = [name.casefold() for one in self.table.values() for name in one.headers]
+        headers = [plain_header(name) for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
 

@@ -28,6 +28,8 @@ MOST_DIGITS = 38  # of a DECIMAL
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 Each = Literal["slice", "release"]
 Rule = Literal["refuse", "ask", "evolve"]
+# The column of the generated model with everything that a schema that evolves adds.
+UNDECLARED = "undeclared"
 # Columns of the kit's own tables.
 OURS = frozenset(
     {"partition", "period", "release", "seen", "change", "first_release", "end_release"}
@@ -87,8 +89,9 @@ class Snapshots:
         columns: Type or `Column` by name, in the order of the table.
         schema: What happens with a file whose columns or types differ: `refuse` puts it into
             quarantine; `ask` does so until the user accepts the columns in materia.toml; `evolve`
-            loads it. Then a new column is text, a missing one is empty, and a value of another
-            type is in a column `<name>_text`. A file without a key column is always refused.
+            loads it. Then a new column is text, a missing one is empty, and, with `evolve`, a value
+            of another type is in a column `<name>_text`; the generated model has these columns in
+            one, `undeclared`, as JSON. A file without a key column is always refused.
         ignore: Columns of the files that are not read.
         recheck: How many of the newest files are asked for in every run; each older one is asked
             for once in 30 days. Each file of a list is asked for in every run.
@@ -142,6 +145,8 @@ class Snapshots:
         if taken := OURS & set(self.columns):
             yield f"the columns {sorted(taken)} are materia's own; give them other names"
         yield from _wrong_form(self)
+        if self.grows and UNDECLARED in self.table:
+            yield f"the column {UNDECLARED} is that of all new columns; give it another name"
         for name, column in self.table.items():
             odd = odd_text(name) if self.schema == "evolve" and column.type != "TEXT" else ""
             if odd in self.table:
@@ -149,6 +154,11 @@ class Snapshots:
         headers = [plain_header(name) for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
+
+    @property
+    def grows(self) -> bool:
+        """Whether its files may have other columns than declared."""
+        return self.schema != "refuse"
 
     def plugin(self) -> Plugin[Source]:
         """The declaration that materia reads."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from materia.kit.sql import literal
 
+from materia_snapshots.declaration import UNDECLARED
 from materia_snapshots.loading.tables import Tables, quoted
 
 # The newest release whose date begins at or before the asked text: '2025', '2025-06', a date.
@@ -29,8 +30,31 @@ _RELEASE = """
 
 
 def history_views(tables: Tables) -> Iterator[str]:
-    """Statements that create the macro and the view of a source."""
-    return _of_releases(tables) if tables.source.each == "release" else _of_slices(tables)
+    """Statements that create the macro and the views of a source."""
+    yield from _of_releases(tables) if tables.source.each == "release" else _of_slices(tables)
+    yield from _undeclared(tables)
+
+
+def _undeclared(tables: Tables) -> Iterator[str]:
+    """The rows with one column more, whatever columns the files bring: what the model reads."""
+    source = tables.source
+    view = f"raw.{source.name}_undeclared"
+    if not source.grows:
+        yield f"DROP VIEW IF EXISTS {view}"
+        return
+    names = tables.extras()
+    texts = ", ".join(f'{literal(name)}: "{name}"' for name in names)
+    some = f"coalesce({quoted(names)}) IS NOT NULL" if names else "FALSE"
+    found = f"to_json({{{texts}}})::VARCHAR" if names else "NULL::VARCHAR"
+    columns = quoted([*tables.placed, *source.table])
+    yield (
+        f"CREATE OR REPLACE VIEW {view} AS "
+        f"SELECT {columns}, CASE WHEN {some} THEN {found} END AS {UNDECLARED} FROM {tables.row}"
+    )
+    yield (
+        f"COMMENT ON VIEW {view} IS 'The rows of {tables.row}, with all columns that are not "
+        f"declared in {UNDECLARED}, as JSON.'"
+    )
 
 
 def _of_releases(tables: Tables) -> Iterator[str]:

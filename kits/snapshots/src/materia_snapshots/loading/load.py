@@ -17,7 +17,7 @@ from materia.kit.sql import literal
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.contract import marked
-from materia_snapshots.declaration import odd_text
+from materia_snapshots.declaration import UNDECLARED, odd_text
 from materia_snapshots.forms import Form
 from materia_snapshots.loading.history import history_views
 from materia_snapshots.loading.releases import GATHERED, Releases
@@ -243,18 +243,13 @@ def _remarks(
 
 def _undeclared(source: Snapshots, name: str) -> str:
     """Where the values of a column are that the declaration does not have."""
-    place = f"raw.{source.name}_row"
-    staging = "" if source.models else f", and staging.stg_{source.name} does not"
+    place = f"raw.{source.name}_row has them as texts in {name}"
+    if not source.models:
+        place += f", and staging.stg_{source.name} in {UNDECLARED} ->> {literal(name)}"
     for one, column in source.table.items():
         if name == odd_text(one):
-            return (
-                f"has values of {one} that are no {column.type}: {place} has them as texts in "
-                f"{name}{staging}"
-            )
-    return (
-        f"has the column {name}, which is not declared: {place} has it{staging}; read it from "
-        "there, or declare it"
-    )
+            return f"has values of {one} that are no {column.type}: {place}"
+    return f"has the column {name}, which is not declared: until it is, {place}"
 
 
 @contextmanager

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import duckdb
 import pytest
+from fakes.http_server import QuietServer
 from fakes.snapshot_files import PRICES, Shelf, with_
-from materia.data import Refused
+from materia.data import Fetched, FetchRequest, PartitionsRequest, Refused
 from materia_snapshots import Column, JsonLines, Parquet
 from materia_snapshots.loading import load as loading
+from materia_snapshots.settings import Settings
+from materia_snapshots.source import SnapshotSource
 
 LINES = with_(PRICES, form=JsonLines())
 BINARY = with_(PRICES, form=Parquet())
@@ -117,3 +123,57 @@ def test_a_file_without_the_key_is_refused_with_what_it_has_on_one_line(tmp_path
     assert said.reason.startswith("lacks the key column item; it has 'item;price'; expected the")
     assert isinstance(more, Refused)
     assert more.reason.startswith("has also the column in stock; expected the columns")
+
+
+def test_a_file_that_a_file_of_another_period_equals_comes_with_a_warning(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, PRICES)
+    for key in ("2026-01", "2026-02"):
+        shelf.put(key, "item,price\nnails,1\n")
+    said = shelf.load().remarks
+    shelf.declared = with_(PRICES, each="release")
+
+    same = "has the same rows as the file of 2026-0{}: is it of its own period?"
+    assert said == {"2026-01": [same.format(2)], "2026-02": [same.format(1)]}
+    assert shelf.load().remarks == {}, "a release may well be as the one before it"
+
+
+class _Redirects(BaseHTTPRequestHandler):
+    """January is here, February elsewhere, and for March it sends the file of January."""
+
+    protocol_version = "HTTP/1.1"
+    places: Mapping[str, str] = {
+        "/2026-02.csv": "/elsewhere/2026-02.csv?key=1",
+        "/2026-03.csv": "/2026-01.csv",
+    }
+
+    def do_GET(self) -> None:
+        place = self.places.get(self.path)
+        self.send_response(200 if place is None else 302)
+        body = b"item,price\nnails,1\n" if place is None else b""
+        self.send_header("Content-Length", str(len(body)))
+        if place is not None:
+            self.send_header("Location", place)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_file_of_another_partition_behind_a_redirect_is_refused(tmp_path: Path) -> None:
+    with QuietServer(("127.0.0.1", 0), _Redirects) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        source = SnapshotSource(
+            PRICES, Settings(base=base, folder=None, since="2026-01", accept=())
+        )
+        request = PartitionsRequest(known={}, now=datetime(2026, 3, 20, tzinfo=UTC))
+        found = [
+            source.fetch(FetchRequest(partition=one, known=None, directory=tmp_path))
+            for one in source.partitions(request)
+        ]
+        server.shutdown()
+
+    assert [type(one) for one in found] == [Fetched, Fetched, Refused]
+    assert isinstance(found[2], Refused)
+    assert found[2].reason == f"is the file of 2026-01: the server redirects to {base}/2026-01.csv"

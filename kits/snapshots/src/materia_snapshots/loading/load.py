@@ -219,7 +219,8 @@ def _remarks(
     """A warning for each file with less than half of the rows that it, or the one before it, had.
 
     A period that is not over yet has fewer rows than the one before it. Another warning is for the
-    first file with a column that is not declared, when the published database has none with it.
+    first file with a column that is not declared, when the published database has none with it, and
+    one for a file of a period that is that of another one.
     """
     keys = list(files)
     seen = {name for one in published.values() for name in one.extras}
@@ -236,9 +237,19 @@ def _remarks(
             for before, name in compared
             if before is not None and 2 * here.rows < before.rows
         ]
+        if source.each == "slice" and (twin := _same_rows(files, key)) is not None:
+            found[key].append(f"has the same rows as the file of {twin}: is it of its own period?")
         found[key] += [_undeclared(source, name) for name in here.extras if name not in seen]
         seen.update(here.extras)
     return {key: said for key, said in found.items() if said}
+
+
+def _same_rows(files: Mapping[str, _File], key: str) -> str | None:
+    """The first other partition with the same file, which a server may send for a missing one."""
+    content = files[key].content
+    return next(
+        (one for one, file in files.items() if file.content == content and one != key), None
+    )
 
 
 def _undeclared(source: Snapshots, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ import pytest
 from fakes.http_server import QuietServer
 from fakes.snapshot_files import PRICES, Shelf, with_
 from materia.data import Fetched, FetchRequest, PartitionsRequest, Refused
-from materia_snapshots import Column, JsonLines, Parquet
+from materia.errors import ConfigError
+from materia_snapshots import Column, Excel, JsonLines, Parquet
 from materia_snapshots.loading import load as loading
 from materia_snapshots.settings import Settings
 from materia_snapshots.source import SnapshotSource
@@ -177,3 +179,15 @@ def test_the_file_of_another_partition_behind_a_redirect_is_refused(tmp_path: Pa
     assert [type(one) for one in found] == [Fetched, Fetched, Refused]
     assert isinstance(found[2], Refused)
     assert found[2].reason == f"is the file of 2026-01: the server redirects to {base}/2026-01.csv"
+
+
+def test_a_missing_reader_of_workbooks_is_found_when_the_source_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(tmp_path, with_(PRICES, form=Excel()))
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(ConfigError, match=r"sources\.prices has workbooks, and python-calamine"):
+        shelf.open()
+
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    shelf.open()  # on a machine that only fetches

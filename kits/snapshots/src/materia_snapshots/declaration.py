@@ -242,9 +242,10 @@ def _wrong_tuples(source: Snapshots) -> Iterator[str]:
         "secrets": source.secrets,
         "missing": getattr(source.form, "missing", ()),
         "keys": getattr(source.partitions, "keys", ()),
+        "absent": getattr(source.form, "absent", ()),
     }
     for name, value in several.items():
-        if isinstance(value, str):
+        if isinstance(value, str | int):
             yield f"{name} must be a tuple, as ({value!r},), is {value!r}"
 
 

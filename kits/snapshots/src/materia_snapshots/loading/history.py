@@ -9,7 +9,8 @@ from materia.kit.sql import literal
 from materia_snapshots.declaration import UNDECLARED
 from materia_snapshots.loading.tables import Tables, quoted
 
-# The newest release whose date begins at or before the asked text: '2025', '2025-06', a date.
+# The newest release whose date begins at or before the asked text: '2025', '2025-06', a date. A
+# quarter is its last month.
 _RELEASE = """
     SELECT CASE
         WHEN oldest IS NULL THEN error({none})
@@ -24,7 +25,14 @@ _RELEASE = """
             max(first_day) FILTER (
                 left(first_day::VARCHAR, length(text)) <= left(text, 10)
             ) AS newest
-        FROM (SELECT _wanted::VARCHAR AS text) AS given LEFT JOIN {file} ON TRUE
+        FROM (
+            SELECT CASE
+                WHEN regexp_full_match(_wanted::VARCHAR, '[0-9]{{4}}-Q[1-4]')
+                    THEN left(_wanted::VARCHAR, 5) || CASE right(_wanted::VARCHAR, 1)
+                        WHEN '1' THEN '03' WHEN '2' THEN '06' WHEN '3' THEN '09' ELSE '12' END
+                ELSE _wanted::VARCHAR
+            END AS text
+        ) AS given LEFT JOIN {file} ON TRUE
     ) AS known
 """
 
@@ -76,7 +84,9 @@ def _of_releases(tables: Tables) -> Iterator[str]:
     asked = _RELEASE.format(
         file=tables.file,
         none=literal(f"{name}_as_of: no release is loaded"),
-        form=literal(f"{name}_as_of: give a release such as 2024, 2024-05 or 2024-05-31, not "),
+        form=literal(
+            f"{name}_as_of: give a release such as 2024, 2024-Q2, 2024-05 or 2024-05-31, not "
+        ),
         early=literal(f"{name}_as_of: the oldest release is "),
     )
     yield f"""

@@ -146,12 +146,15 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
 def _recorded(
     context: Context,
     request: TransformRequest,
+    plan: Plan,
+    *,
     fingerprint: str,
     made_in: Mapping[str, Path],
     as_made: Mapping[str, str],
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.recorded.earlier_builds import EarlierModels, earlier_models
     from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
     from materia_runner.worker.sqlmesh.recorded.record_build import record
     from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, path_of
@@ -165,7 +168,9 @@ def _recorded(
         return None
     path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
-    build = record(context, places, as_made)
+    # A build of the same models was recorded and did not fit: nothing of it is believed.
+    earlier = EarlierModels(()) if path.exists() else earlier_models(folder, request.projects)
+    build = record(context, plan, places, as_made, earlier)
     return None if build is None else (path, build)
 
 
@@ -209,7 +214,7 @@ def _transform(request: TransformRequest) -> TransformReport:
                 tests = 0 if skip else _test(context)
                 request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
-                    _build(context, all_days(request.affected))
+                    plan = _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
                 if not skip and fingerprint_of_tests(request.projects) == fingerprint:
                     note_passed(context, fingerprint, request.state)
@@ -217,7 +222,14 @@ def _transform(request: TransformRequest) -> TransformReport:
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
                 request.progress("record the build", 0, 0)
-                recorded = _recorded(context, request, fingerprint, made_in, as_made)
+                recorded = _recorded(
+                    context,
+                    request,
+                    plan,
+                    fingerprint=fingerprint,
+                    made_in=made_in,
+                    as_made=as_made,
+                )
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:
@@ -303,9 +315,11 @@ def _test(context: Context) -> int:
     return result.testsRun
 
 
-def _build(context: Context, affected: Sequence[date]) -> None:
+def _build(context: Context, affected: Sequence[date]) -> Plan:
     """Build new models, changed models and affected releases in one plan."""
-    context.apply(plan_of(context, affected))
+    plan = plan_of(context, affected)
+    context.apply(plan)
+    return plan
 
 
 def plan_of(context: Context, affected: Sequence[date]) -> Plan:

@@ -19,10 +19,10 @@ from pathlib import Path
 from materia.kit.files import replacing
 
 from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD, models_fingerprint
+from materia_runner.worker.sqlmesh.recorded.earlier_builds import made_with
 from materia_runner.worker.sqlmesh.recorded.first_build import FirstBuild
 from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild, build_from
 
-LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 SKIPPED = "unit tests skipped (the models are as shipped, and passed them when they were recorded)"
 
 
@@ -45,20 +45,7 @@ class ShippedBuild:
 
 def shipped_fingerprint(projects: Sequence[Path]) -> str:
     """Hash what a build of *projects* depends on, on any computer and Python; in hex."""
-    from importlib.metadata import version
-
-    import materia_sqlmesh
-
-    code = [
-        *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
-        *Path(__file__).parent.glob("*.py"),
-    ]
-    parts = [
-        models_fingerprint(projects),
-        *(f"{name} {version(name)}" for name in LIBRARIES),
-        *sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256(f"{models_fingerprint(projects)} {made_with()}".encode()).hexdigest()
 
 
 def shipped_with(projects: Sequence[Path]) -> ShippedBuild | None:

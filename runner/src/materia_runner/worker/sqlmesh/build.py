@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
     from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild
+    from materia_runner.worker.sqlmesh.unit_tests.reached_tests import ReachedTests
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
@@ -100,7 +101,7 @@ class TransformReport:
 def transform(request: TransformRequest) -> TransformReport:
     """Test, build and audit the models of the projects.
 
-    The unit tests run when they did not pass before on the same models, with the same packages.
+    A unit test runs when it did not pass before on the same models, with the same packages.
     It is idempotent and crash-safe: after a kill, the next call rebuilds the affected and the
     unfinished models. A second call has nothing to do if nothing is affected.
 
@@ -186,17 +187,21 @@ def _transform(request: TransformRequest) -> TransformReport:
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
         SKIPPED,
+        UNREACHED,
         fingerprint_of_tests,
-        have_passed,
         note_passed,
+        passed_before,
     )
     from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.recorded.replay_build import keep
+    from materia_runner.worker.sqlmesh.recorded.shipped_build import shipped_tests
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
+    from materia_runner.worker.sqlmesh.unit_tests.reached_tests import reached_tests
 
     upgraded = [drop_other_state(request.database, running_versions(), request.state)]
     fingerprint = fingerprint_of_tests(request.projects)
-    skip = have_passed(request.database, fingerprint, request.state)
+    passed = passed_before(request.database, request.state)
+    skipped = SKIPPED if passed.fingerprint == fingerprint else ""
 
     built: set[str] = set()
 
@@ -206,18 +211,22 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
-            with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
+            with open_context(request, Path(cache), upgraded) as context:
                 check_models(context, request.projects, taken=request.taken)
                 check_starts(context, request.affected)
-                if not skip:
+                tests, hashes = 0, passed.hashes
+                if not skipped:
                     request.progress("run the unit tests", 0, 0)
-                tests = 0 if skip else _test(context)
+                    known = passed.hashes | shipped_tests(request.projects)
+                    reached = reached_tests(context, request.projects, known)
+                    tests, hashes = _test(context, reached), frozenset(reached.hashes)
+                    skipped = UNREACHED if hashes and not reached.texts else ""
                 request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
                     plan = _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
-                if not skip and fingerprint_of_tests(request.projects) == fingerprint:
-                    note_passed(context, fingerprint, request.state)
+                if skipped != SKIPPED and fingerprint_of_tests(request.projects) == fingerprint:
+                    note_passed(context, fingerprint, sorted(hashes), request.state)
                 as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
@@ -239,21 +248,19 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=quiet.audits,
         tests=tests,
-        skipped=SKIPPED if skip else "",
+        skipped=skipped,
         warnings=tuple(dict.fromkeys([*filter(None, upgraded), *quiet.warnings])),
         made_in={name: made_in[name] for name in tables},
     )
 
 
 @contextmanager
-def open_context(
-    request: TransformRequest, cache: Path, upgraded: list[str], *, with_tests: bool
-) -> Iterator[Context]:
+def open_context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
     """A context whose state has only the project's own models; *upgraded* gets a message."""
     from materia_runner.worker.sqlmesh.project_definitions import UnusableStateError, keep_own
     from materia_runner.worker.sqlmesh.state import drop_state
 
-    context = _opened(request, cache, with_tests=with_tests)
+    context = _opened(request, cache)
     try:
         try:
             keep_own(context, request.affected, request.state)
@@ -263,13 +270,13 @@ def open_context(
                 drop_state(adapter.execute, adapter.fetchall, str(error), request.state)
             )
             context.close()
-            context = _opened(request, cache, with_tests=with_tests)
+            context = _opened(request, cache)
         yield context
     finally:
         context.close()
 
 
-def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Context:
+def _opened(request: TransformRequest, cache: Path) -> Context:
     from materia_sqlmesh.config import build_config, connection
     from sqlmesh import Context
     from sqlmesh.core.config import GatewayConfig
@@ -288,7 +295,7 @@ def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Cont
         default_gateway=PROD,
         beside=beside,
         cache_dir=str(cache),
-        with_tests=with_tests,
+        with_tests=False,  # `_test` reads those that run
     )
     return Context(paths=[str(project)], config=config)
 
@@ -305,7 +312,10 @@ def _with_rows(context: Context, console: QuietConsole) -> Iterator[None]:
         console.failures += sentences_of(context, console.failed)
 
 
-def _test(context: Context) -> int:
+def _test(context: Context, reached: ReachedTests) -> int:
+    if not reached.texts:
+        return 0
+    context._model_test_metadata.extend(reached.read(context))  # noqa: SLF001 -- as its loaders do
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:

@@ -35,12 +35,14 @@ class ShippedBuild:
         definitions: Hash of the definitions in the SQLMesh state that it makes.
         first: What makes that state.
         build: The build itself.
+        tests: Hashes of the unit tests that passed on its models.
     """
 
     fingerprint: str
     definitions: str
     first: FirstBuild
     build: RecordedBuild
+    tests: tuple[str, ...]
 
 
 def shipped_fingerprint(projects: Sequence[Path]) -> str:
@@ -57,6 +59,18 @@ def shipped_with(projects: Sequence[Path]) -> ShippedBuild | None:
     return None
 
 
+def shipped_tests(projects: Sequence[Path]) -> frozenset[str]:
+    """Hashes of the unit tests that passed when builds of *projects* were recorded to be shipped.
+
+    Those of models and tests that were edited since are of no use any more; the others are.
+    """
+    found = [read(project / RECORDED_BUILD) for project in projects]
+    here = made_with()
+    return frozenset(
+        one for build in found if build and build.build.made_with == here for one in build.tests
+    )
+
+
 def read(path: Path) -> ShippedBuild | None:
     """The build in a file; None without a file that can be read."""
     try:
@@ -67,6 +81,7 @@ def read(path: Path) -> ShippedBuild | None:
             definitions=str(values["definitions"]),
             first=FirstBuild(statements=tuple(first["statements"]), starts=dict(first["starts"])),
             build=build_from(values["build"]),
+            tests=tuple(map(str, values["tests"])),
         )
     except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError):
         return None

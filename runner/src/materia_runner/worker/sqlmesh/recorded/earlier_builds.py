@@ -7,7 +7,6 @@ one that comes with a project, even where that build does not fit as a whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,32 +17,16 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     RecordedBuild,
     RecordedModel,
     build_from,
+    made_with,
 )
+from materia_runner.worker.sqlmesh.recorded.shipped_build import read
 
-LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 # The last one has all models but those that an edit reaches; of one more pipeline, or after an edit
 # that was taken back, the one before that.
 LATEST = 4
 
 # Name in the SQLMesh state, hash of the definition, and version of the table.
 Version = tuple[str, str, str]
-
-
-def made_with() -> str:
-    """Hash of the libraries and the code that write a recorded build, in hex."""
-    from importlib.metadata import version
-
-    import materia_sqlmesh
-
-    code = [
-        *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
-        *Path(__file__).parent.glob("*.py"),
-    ]
-    parts = [
-        *(f"{name} {version(name)}" for name in LIBRARIES),
-        *sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class EarlierModels:
@@ -68,8 +51,6 @@ def earlier_models(folder: Path, projects: Sequence[Path]) -> EarlierModels:
 
 
 def _builds(folder: Path, projects: Sequence[Path], here: str) -> Iterator[RecordedBuild]:
-    from materia_runner.worker.sqlmesh.recorded.shipped_build import read
-
     with suppress(OSError):
         files = [(one.stat().st_mtime_ns, one) for one in folder.glob("*.json")]
         for _, file in sorted(files, reverse=True)[:LATEST]:

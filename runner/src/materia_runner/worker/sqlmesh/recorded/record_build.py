@@ -22,7 +22,6 @@ from materia_runner.worker.sqlmesh.audit_rows import columns_of_conditions
 from materia_runner.worker.sqlmesh.recorded.earlier_builds import (
     EarlierModels,
     Version,
-    made_with,
 )
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
@@ -35,6 +34,7 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     RecordedAudit,
     RecordedBuild,
     RecordedModel,
+    made_with,
 )
 
 if TYPE_CHECKING:

@@ -21,6 +21,8 @@ from materia.kit.files import write_whole
 from materia_runner.worker.sqlmesh.state import STATE
 
 FORMAT = 3
+# What a recording depends on, beside the projects and the code here.
+LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 # The first and the last day of an interval in the statements of a model that is built by time.
 FIRST_DAY, LAST_DAY = "{first day}", "{last day}"
 FULL, VIEW, BY_TIME = "FULL", "VIEW", "INCREMENTAL_BY_TIME_RANGE"
@@ -141,6 +143,23 @@ def definitions_of(fetchall: FetchAll) -> dict[str, str]:
         "WHERE NOT internal AND database_name = current_database()"
     )
     return {f"{schema}.{name}": str(sql) for schema, name, sql in rows}
+
+
+def made_with() -> str:
+    """Hash of the libraries and the code that write a recorded build, in hex."""
+    from importlib.metadata import version
+
+    import materia_sqlmesh
+
+    code = [
+        *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
+        *Path(__file__).parent.glob("*.py"),
+    ]
+    parts = [
+        *(f"{name} {version(name)}" for name in LIBRARIES),
+        *sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def save(path: Path, build: RecordedBuild) -> None:

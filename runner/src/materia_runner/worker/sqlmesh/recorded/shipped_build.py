@@ -19,9 +19,12 @@ from pathlib import Path
 from materia.kit.files import replacing
 
 from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD, models_fingerprint
-from materia_runner.worker.sqlmesh.recorded.earlier_builds import made_with
 from materia_runner.worker.sqlmesh.recorded.first_build import FirstBuild
-from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild, build_from
+from materia_runner.worker.sqlmesh.recorded.recorded_build import (
+    RecordedBuild,
+    build_from,
+    made_with,
+)
 
 SKIPPED = "unit tests skipped (the models are as shipped, and passed them when they were recorded)"
 

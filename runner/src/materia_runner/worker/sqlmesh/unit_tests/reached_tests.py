@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from materia_runner.worker.sqlmesh.fingerprint import project_files
 
@@ -66,7 +66,7 @@ class ReachedTests:
         found = []
         for one in self.texts:
             if JINJA.search(one.text):
-                loader = context._loaders[0]  # noqa: SLF001 -- it alone knows the variables
+                loader: Any = context._loaders[0]  # noqa: SLF001 -- it alone knows the variables
                 found += loader._load_model_test_file(one.path).values()  # noqa: SLF001
                 continue
             contents = load(one.text, render_jinja=False)

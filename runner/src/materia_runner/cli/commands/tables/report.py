@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from materia_runner.cli.output.report.tables import Findings
     from materia_runner.config.pipeline import Pipeline
     from materia_runner.ledger.ledger import Ledger
+    from materia_runner.ledger.rows import RunRow
     from materia_runner.tables.catalog import Catalog
     from materia_runner.tables.report_queries import Answer
 
@@ -46,8 +47,9 @@ It shows
   costs         by month, provider and stage
 
 \b
-An existing file is replaced, whole or not at all. Runs are all in the ledger of this
-machine; the tables are those of the sink in use.
+An existing file is replaced, whole or not at all. Runs are those of this pipeline: of this
+folder, and of other computers whose runs are in the ledger. The tables are those of the
+sink in use.
 """
 DEFAULT = Path("materia-report.html")
 MOST_RUNS = 500
@@ -92,12 +94,18 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
     from materia_runner.cli.output.report.page import Report, page
     from materia_runner.cli.output.runs.show import show_values
     from materia_runner.cli.output.runs.table import cost_values, list_values
+    from materia_runner.ledger.costs import costs_of
 
     pipeline = load_pipeline(registry, config)
     now = datetime.now(UTC)
     known, catalog, answers = _data(registry, pipeline)
     with _ledger() as (state, ledger):
-        rows = ledger.runs() if ledger else ()
+        everything = ledger.runs() if ledger else ()
+        published = catalog.run if catalog else ""
+        rows = [row for row in everything if _belongs(row, pipeline, published)]
+        names = {row.run for row in rows}
+        machines = [one for one in ledger.machines() if one.run in names] if ledger else []
+        stages = (one for run in {one.run for one in machines} for one in ledger.stages(run))
         shown = rows[:MOST_RUNS]
         details = (show_values(row, state, ledger, now) for row in shown if ledger is not None)
         text = page(
@@ -106,10 +114,12 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
                 version=version("materia-runner"),
                 source=", ".join(pipeline.sources),
                 sink=pipeline.sink,
+                folder=pipeline.directory.absolute().name,
                 runs=list_values(shown, state, ledger, now) if ledger else (),
                 details=details,
                 older_runs=len(rows) - len(shown),
-                costs=cost_values(ledger.costs(now=now) if ledger else (), None),
+                other_runs=len(everything) - len(rows),
+                costs=cost_values(costs_of(machines, stages, now), None),
                 catalog=catalog,
                 findings=_findings(ledger, catalog),
                 known=known,
@@ -118,6 +128,25 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
         )
     tables = 0 if catalog is None else len(catalog.tables)
     return text, {"runs": len(rows), "tables": tables, "queries": len(answers)}
+
+
+def _belongs(row: RunRow, pipeline: Pipeline, published: str) -> bool:
+    """Whether a run is one of this pipeline: it published its tables, or it is like its own runs.
+
+    Runs of other computers are in the ledger because they share a bucket; their folder is another.
+    """
+    import socket
+
+    if row.run == published:
+        return True
+    sources = {name.strip() for name in row.source.split(",")} - {""}
+    return (
+        row.sink in ("", pipeline.sink)
+        and (not sources or not sources.isdisjoint(pipeline.sources))
+        and (
+            row.directory == str(pipeline.directory.absolute()) or row.host != socket.gethostname()
+        )
+    )
 
 
 def _data(

@@ -66,9 +66,17 @@ TABLE = {
         event("push", "feature", CI_OPEN_MERGE_REQUESTS="group/materia!1"),
         [],
     ),
+    "main pushed while it is offered to another project": (
+        event("push", CI_OPEN_MERGE_REQUESTS="upstream/materia!1"),
+        [*CODE, "pages", "deploy:r2"],
+    ),
     "a merge request": (event("merge_request_event", None, changed=("README.md",)), ELSEWHERE),
     "a merge request that changes a model": (
         event("merge_request_event", None, changed=("transform/sqlmesh_materia/models/a.sql",)),
+        [*ELSEWHERE[:3], "sqlmesh:plan", *ELSEWHERE[3:]],
+    ),
+    "a merge request that changes how raw tables are loaded": (
+        event("merge_request_event", None, changed=("kits/snapshots/src/m/loading/models.py",)),
         [*ELSEWHERE[:3], "sqlmesh:plan", *ELSEWHERE[3:]],
     ),
     "a merge request with a task": (

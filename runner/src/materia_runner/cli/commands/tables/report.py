@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,13 +21,15 @@ from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from materia.data import Known
     from materia.plugins import Registry
 
     from materia_runner.cli.output.report.tables import Findings
     from materia_runner.config.pipeline import Pipeline
     from materia_runner.ledger.ledger import Ledger
-    from materia_runner.ledger.rows import RunRow
+    from materia_runner.ledger.rows import CostRow, RunRow
     from materia_runner.tables.catalog import Catalog
     from materia_runner.tables.report_queries import Answer
 
@@ -94,7 +96,6 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
     from materia_runner.cli.output.report.page import Report, page
     from materia_runner.cli.output.runs.show import show_values
     from materia_runner.cli.output.runs.table import cost_values, list_values
-    from materia_runner.ledger.costs import costs_of
 
     pipeline = load_pipeline(registry, config)
     now = datetime.now(UTC)
@@ -103,9 +104,7 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
         everything = ledger.runs() if ledger else ()
         published = catalog.run if catalog else ""
         rows = [row for row in everything if _belongs(row, pipeline, published)]
-        names = {row.run for row in rows}
-        machines = [one for one in ledger.machines() if one.run in names] if ledger else []
-        stages = (one for run in {one.run for one in machines} for one in ledger.stages(run))
+        costs = _costs(ledger, {row.run for row in rows}, now) if ledger else ()
         shown = rows[:MOST_RUNS]
         details = (show_values(row, state, ledger, now) for row in shown if ledger is not None)
         text = page(
@@ -119,7 +118,7 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
                 details=details,
                 older_runs=len(rows) - len(shown),
                 other_runs=len(everything) - len(rows),
-                costs=cost_values(costs_of(machines, stages, now), None),
+                costs=cost_values(costs, None),
                 catalog=catalog,
                 findings=_findings(ledger, catalog),
                 known=known,
@@ -128,6 +127,14 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
         )
     tables = 0 if catalog is None else len(catalog.tables)
     return text, {"runs": len(rows), "tables": tables, "queries": len(answers)}
+
+
+def _costs(ledger: Ledger, runs: Collection[str], now: datetime) -> tuple[CostRow, ...]:
+    from materia_runner.ledger.costs import costs_of
+
+    machines = [one for one in ledger.machines() if one.run in runs]
+    stages = (one for run in {one.run for one in machines} for one in ledger.stages(run))
+    return costs_of(machines, stages, now)
 
 
 def _belongs(row: RunRow, pipeline: Pipeline, published: str) -> bool:

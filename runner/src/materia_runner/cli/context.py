@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
@@ -190,8 +190,8 @@ def warn_of_failures(registry: Registry) -> None:
         )
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any) -> Whole:
     """*value* as JSON: dates and decimals as text."""
     import json
 
-    return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")
+    return Whole(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))

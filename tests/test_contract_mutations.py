@@ -50,6 +50,16 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "TrustsAnyAddress": ("an_etag_is_never_sent_to_another_address", {}),
     "OutageIsAbsence": ("a_place_that_cannot_be_reached_is_an_error_and_not_an_absence", {}),
     "AbsenceIsAnError": ("a_partition_that_is_not_there_is_absent", {}),
+    "AbsenceIsARemoval": ("a_partition_that_is_not_there_is_absent", {}),
+    "WritesIntoThePublished": (
+        "what_differs_from_what_is_published_is_affected_until_it_is_published",
+        {},
+    ),
+    "DropsOthers": ("a_load_changes_nothing_but_its_database_and_its_own_folder", {}),
+    "SaysItLoadedTheRefused": (
+        "a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other",
+        {},
+    ),
     "KeepsACopy": ("a_fetch_writes_into_its_own_folder_alone", {}),
     "WritesBeside": ("a_fetch_writes_into_its_own_folder_alone", {}),
     "LeavesRubbish": ("a_fetched_file_is_what_is_said_of_it", {}),

@@ -152,6 +152,7 @@ SINKS: Mapping[str, str] = {
 PROVIDERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "ForgetsALabel": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
     "ForgetsTheExpiry": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
+    "CreatedWhenItIsAsked": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
     "LeaksOnFailure": ("a_create_that_fails_leaves_nothing", {}),
     "LeavesItsKey": ("nothing_is_left_when_destroy_returns", {}),
     "MakesNoMark": ("an_instance_that_is_late_to_be_listed_is_adopted_too", {}),

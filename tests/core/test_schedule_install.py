@@ -17,6 +17,10 @@ ANALYZE = shutil.which("systemd-analyze")
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$@" >> "$HOME/systemctl.log"
+if [ -e "$HOME/away" ]; then
+  echo "Failed to connect to bus: No medium found" >&2
+  exit 1
+fi
 case "$*" in
   *"show materia-psdonline-run.timer"*)
     printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
@@ -69,7 +73,8 @@ def test_install_writes_what_show_shows_and_starts_the_timers(desk: Desk) -> Non
     assert len(files) == 4
     for file in files:
         assert f"# ~/.config/systemd/user/{file.name}\n{file.read_text()}" in shown.stdout
-    assert desk.asked()[:3] == [
+    assert desk.asked()[:4] == [
+        "--user show --property=Version",
         "--user daemon-reload",
         "--user enable materia-psdonline-run.timer materia-psdonline-sweep.timer",
         "--user restart materia-psdonline-run.timer materia-psdonline-sweep.timer",
@@ -140,6 +145,16 @@ def test_what_systemctl_refuses_is_an_error_with_its_words(desk: Desk) -> None:
     assert "systemctl enable failed: Unit is masked." in done.stderr
 
 
+def test_a_systemd_out_of_reach_is_named_with_the_way_on_and_nothing_is_written(desk: Desk) -> None:
+    (desk.workshop.home / "away").touch()
+
+    done = desk.run("install")
+
+    assert done.returncode == 2
+    assert "Failed to connect to bus: No medium found; log in as the user" in done.stderr
+    assert not desk.folder.exists()
+
+
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_a_calendar_that_systemd_does_not_know_is_refused_before_anything_is_written(
     desk: Desk,
@@ -177,7 +192,7 @@ def test_status_of_a_supervisor_says_that_its_update_failed(desk: Desk) -> None:
 
     assert without["update"] is None
     assert values["update"]["exit_code"] == 1
-    assert "the one before is in use: journalctl -u materia-psdonline-update" in shown.stdout
+    assert "the one before is in use: `journalctl -u materia-psdonline-update`" in shown.stdout
 
 
 def test_an_update_elsewhere_than_on_a_supervisor_is_refused(desk: Desk) -> None:

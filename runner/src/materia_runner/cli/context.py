@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,14 @@ def load_environment(
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
     know(all_to_hide(found.values, registry))
     for problem in found.problems:
-        echo(f"warning: {problem}", err=True)
+        _warn(problem)
     return found.values
+
+
+@cache
+def _warn(problem: str) -> None:
+    """Once: a command may look up secrets several times, each for something else."""
+    echo(f"warning: {problem}", err=True)
 
 
 def open_sources(

@@ -93,7 +93,7 @@ def test_a_plan_finds_nothing_to_do_after_a_first_build_without_sqlmesh(
     assert releases.database.read_bytes() == published
 
 
-@pytest.mark.parametrize("command", ["info", "test"])
+@pytest.mark.parametrize("command", ["info", pytest.param("test", marks=pytest.mark.campaign)])
 def test_before_the_first_run_dev_is_empty_and_leaves_no_file(tmp_path: Path, command: str) -> None:
     done = sqlmesh(
         FOLDERS["workspace"],

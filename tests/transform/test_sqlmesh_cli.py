@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import balances
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformRequest, transform
@@ -33,7 +34,8 @@ def sqlmesh(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+# Each first build runs those of the workspace.
+@pytest.mark.parametrize("folder", of_each_kind(FOLDERS.values(), FOLDERS["source"]), ids=FOLDERS)
 def test_unit_tests_pass(folder: Path, tmp_path: Path) -> None:
     done = sqlmesh(folder, "test", logs=str(tmp_path))
 

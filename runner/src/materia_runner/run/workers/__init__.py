@@ -1,0 +1,1 @@
+"""Several workers of one run at the same time, each with a thread and a machine of its own."""

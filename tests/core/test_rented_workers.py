@@ -74,7 +74,8 @@ def workers_of(ledger: dict[str, Any]) -> list[tuple[str, str]]:
 def overlap(ledger: dict[str, Any]) -> bool:
     """Whether all machines that were there were there at the same time."""
     there = [one for one in ledger["instances"] if one["created_at"]]
-    return max(one["created_at"] for one in there) < min(one["gone_at"] for one in there)
+    last, first = max(one["created_at"] for one in there), min(one["gone_at"] for one in there)
+    return bool(last < first)
 
 
 def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(

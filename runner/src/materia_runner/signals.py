@@ -9,10 +9,12 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 # Raises what is to end a wait.
@@ -129,6 +131,8 @@ class ThreadInterrupts(Interrupts):
         """
         if self._held:
             return call()
+        from concurrent.futures import Future  # most commands wait for nothing
+
         future: Future[T] = Future()
 
         def answer() -> None:
@@ -149,6 +153,8 @@ def result_of(future: Future[T], check: Check) -> T:
     """The result of *future*, or its error, or what *check* raises meanwhile."""
     if check is unchecked:
         return future.result()
+    from concurrent.futures import wait
+
     while not future.done():
         check()
         wait([future], LOOK_SECONDS)

@@ -1,1 +1,1 @@
-"""Several workers of one run at the same time, each with a thread and a machine of its own."""
+"""Attempts at the stages of a run: one machine at a time, or several workers side by side."""

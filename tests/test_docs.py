@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -120,12 +121,16 @@ def test_the_questions_that_analysts_ask_have_answers_in_the_sample(sample: Path
     with duckdb.connect(str(sample), read_only=True) as connection:
         answers = [connection.sql(query).fetchall() for query in blocks(asked, "sql")]
 
-    groups, members, world, grains, as_of, forecast, years, bushels, page_of_wasde = answers
+    groups, members, world, grains, coarse, older, *rest = answers
+    as_of, forecast, years, bushels, page_of_wasde = rest
     assert {row[0] for row in groups} >= {"World", "Total foreign", "Major exporters", "EU-28"}
     assert len(members) == 28
     assert members[-1][0] == "HRV"
     assert len(world) == 5
     assert {row[0] for row in grains} == {"Coarse grains", "Total grains"}
+    assert coarse[1][:3] == ("World", 54.36, 366.29)
+    # Wheat of Argentina, Australia, Canada and the European Union, not that of Brazil.
+    assert older[0] == (date(2018, 12, 1), 2018, Decimal(20220))
     assert len(as_of) == 3
     # 2019-01 had no release: the forecast of 2018-12 is carried forward.
     assert [row[1] for row in forecast] == [371518, 371518, *[366285] * 4]

@@ -44,6 +44,7 @@ def make_supervisor(settings: Settings, wanted: Supervisor) -> Mapping[str, pulu
         "supervisor",
         name=f"materia-supervisor-{settings.stack}",
         server_type=wanted.server_type,
+        keep_disk=True,  # with a larger disk, no smaller type would be possible any more
         image=wanted.image,
         location=wanted.location,
         labels=LABELS,

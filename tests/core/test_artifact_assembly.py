@@ -154,6 +154,10 @@ def test_one_for_fetching_has_neither_the_extra_nor_the_project(workbench: Workb
     assert (small.stages, whole.stages) == (("extract",), ("extract", "transform"))
     assert contents(whole).keys() > files.keys() | {"lib/thing/__init__.py"}
     assert workbench.build(stages=EXTRACT) == small
+    assert [line.partition(" for ")[0] for line in workbench.said] == [
+        "building the worker artifact of extract alone",
+        "building the worker artifact",
+    ]
 
 
 def test_it_is_named_by_the_hash_of_its_bytes_and_the_same_twice(workbench: Workbench) -> None:

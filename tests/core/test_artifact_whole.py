@@ -127,6 +127,7 @@ def test_a_stage_runs_from_it_with_nothing_else_than_python(machine: Path) -> No
     assert "serving.obt_commodity_metrics" in {one["name"] for one in transformed["tables"]}
 
 
+@pytest.mark.campaign  # test_rented_run.py builds with SQLMesh on a machine
 def test_a_stage_runs_from_it_with_sqlmesh_where_no_recorded_build_fits(
     machine: Path, tmp_path: Path
 ) -> None:

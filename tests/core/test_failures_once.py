@@ -56,7 +56,9 @@ def test_the_sql_that_sqlmesh_rendered_is_left_out_of_an_error() -> None:
     ]
 
 
-@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("--json",), marks=pytest.mark.campaign)], ids=["text", "json"]
+)
 def test_a_model_that_cannot_be_read_is_one_error_that_says_what_to_do(
     run_folders: Workshop, more: tuple[str, ...]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import balances, zip_rows
 from fakes.usda import UsdaServer
 from fakes.workshop import Workshop
@@ -76,7 +77,7 @@ def test_secrets_check_says_why_esc_cannot_be_asked(
     assert f"Pulumi ESC acme/beans/prod cannot be read: {variable} is " in told(ended)
 
 
-@pytest.mark.parametrize(("name", "variable", "value"), READ)
+@pytest.mark.parametrize(("name", "variable", "value"), of_each_kind(READ, "hetzner"))
 def test_prices_are_refused_with_the_variable_that_cannot_be_used(
     workshop: Workshop, name: str, variable: str, value: str
 ) -> None:

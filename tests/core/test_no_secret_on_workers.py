@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.rented import Rented
 from fakes.workshop import Workshop
 from materia_testing.emulation.ssh_machines import sandbox
@@ -122,7 +123,7 @@ def _files(folder: Path) -> list[Path]:
         return []
 
 
-@pytest.mark.parametrize("kind", ["SourceError", "KeyError"])
+@pytest.mark.parametrize("kind", of_each_kind(["SourceError", "KeyError"], "KeyError"))
 def test_secrets_are_nowhere_but_in_the_memory_of_who_needs_them(
     workshop: Workshop, tmp_path_factory: pytest.TempPathFactory, kind: str
 ) -> None:

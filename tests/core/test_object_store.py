@@ -11,6 +11,7 @@ from pathlib import Path
 
 import obstore
 import pytest
+from fakes.examples import of_each_kind
 from fakes.odd_store import OddStore
 from fakes.own_authority import own_authority
 from fakes.patience import QUICK
@@ -108,7 +109,9 @@ def plain(
     return shapes(store), set(store.headers)
 
 
-@pytest.mark.parametrize("value", [*VALUES, "another store"])
+@pytest.mark.parametrize(
+    "value", of_each_kind([*VALUES, "another store"], "true", "garbage", "another store")
+)
 def test_no_variable_of_the_client_changes_a_request(
     plain: tuple[list[str], set[str]],
     tmp_path: Path,

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.rented import Rented
 from fakes.workshop import Workshop
 from materia_duckdb.sink import DuckDBSink
@@ -160,7 +161,8 @@ def test_what_a_refused_machine_costs_all_the_same_is_in_the_books(
     assert round(paid(rented, json.loads(done.stdout)["run"]), 2) == round(rented.billed(), 2)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+# A contract of each provider loses the answer; here it is the run that is shown.
+@pytest.mark.parametrize("provider", of_each_kind(PROVIDERS, "hetzner"))
 def test_a_machine_whose_create_failed_after_it_was_made_is_removed_and_in_the_books(
     rent: Callable[..., Rented], provider: str
 ) -> None:

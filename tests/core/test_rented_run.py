@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from fakes.examples import of_each_kind
 from fakes.rented import Rented, events
 from fakes.workshop import Workshop
 from materia_runner.ledger.state import State
@@ -113,7 +114,7 @@ def assert_young(rented: Rented) -> None:
     assert state.age(row.run, now=row.intended_at) < timedelta(seconds=0.1)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", of_each_kind(POINTS, '"phase": "fetch"'))
 def test_what_a_killed_run_leaves_is_told_and_swept_and_the_next_run_is_as_if_nothing_was(
     rent: Callable[..., Rented], point: str
 ) -> None:

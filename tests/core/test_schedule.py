@@ -24,7 +24,7 @@ from materia_runner.rental.lifecycle import DESTROY_PATIENCE
 from materia_runner.run.ledger_copy import LIMIT as COPY_LIMIT
 from materia_runner.schedule.cron import cron_time, crontab, gitlab
 from materia_runner.schedule.status import RunStatus, after_run, problem_of
-from materia_runner.schedule.units import STOP, Installation, units
+from materia_runner.schedule.units import STOP, Installation, refuse_others, units
 from materia_scaleway.provider import Scaleway
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -131,7 +131,9 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path, user: str | None, f
     assert (done.returncode, ours) == (0, [])
 
 
-@pytest.mark.parametrize("folder", ["two\nlines", 'o"dd', "do$lar", "semi;colon", "back\\slash"])
+@pytest.mark.parametrize(
+    "folder", ["two\nlines", "space at the end ", 'o"dd', "do$lar", "semi;colon", "back\\slash"]
+)
 def test_a_path_that_no_unit_can_have_is_refused(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ConfigError, match="a systemd unit cannot have the path"):
         units(BOTH, place(tmp_path / folder))
@@ -207,6 +209,21 @@ def test_jobs_for_gitlab_start_in_their_own_schedule_alone() -> None:
         assert install == "pip install --quiet 'materia-pipelines[s3]' acme-cloud"
         assert command.endswith(" --config 'a b.toml'")
     assert "#   30 17 * * *      TASK=run" in text
+
+
+def test_units_of_two_users_do_not_share_the_state_folder_of_the_machine(tmp_path: Path) -> None:
+    first = units(BOTH, place(tmp_path / "a b 100%", "alice"))
+    second = {
+        name.replace("coffee", "cocoa"): text
+        for name, text in units(BOTH, place(tmp_path / "c", "bob")).items()
+    }
+
+    # systemd would give all of it to bob, also while a run of alice has a machine.
+    with pytest.raises(ConfigError, match=r"materia-coffee-\w+.service runs as alice"):
+        refuse_others(second, first)
+    refuse_others(second, {name: text.replace("alice", "bob") for name, text in first.items()})
+    run = {"materia-coffee-run.service": first["materia-coffee-run.service"]}
+    refuse_others({"materia-coffee-run.service": run.popitem()[1].replace("alice", "bob")}, first)
 
 
 @pytest.mark.parametrize("name", ["no-such-user", "root\nExecStartPre=/bin/sh"])

@@ -17,11 +17,16 @@ ANALYZE = shutil.which("systemd-analyze")
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$@" >> "$HOME/systemctl.log"
+if [ -e "$HOME/away" ]; then
+  echo "Failed to connect to bus: No medium found" >&2
+  exit 1
+fi
 case "$*" in
   *"show materia-psdonline-run.timer"*)
     printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
   *"show materia-psdonline-run.service"*)
-    printf 'ActiveState=inactive\\nResult=exit-code\\nExecMainStatus=4\\n' ;;
+    if [ -e "$HOME/runs" ]; then printf 'ActiveState=activating\\n'; fi
+    printf 'Result=exit-code\\nExecMainStatus=4\\n' ;;
   *"show materia-psdonline-update.service"*)
     if [ -e "$HOME/follows" ]; then
       printf 'LoadState=loaded\\nResult=exit-code\\nExecMainStatus=1\\n'
@@ -68,7 +73,8 @@ def test_install_writes_what_show_shows_and_starts_the_timers(desk: Desk) -> Non
     assert len(files) == 4
     for file in files:
         assert f"# ~/.config/systemd/user/{file.name}\n{file.read_text()}" in shown.stdout
-    assert desk.asked()[:3] == [
+    assert desk.asked()[:4] == [
+        "--user show --property=Version",
         "--user daemon-reload",
         "--user enable materia-psdonline-run.timer materia-psdonline-sweep.timer",
         "--user restart materia-psdonline-run.timer materia-psdonline-sweep.timer",
@@ -102,6 +108,34 @@ def test_remove_deletes_its_own_units_alone(desk: Desk) -> None:
     assert any("disable --now materia-psdonline-run.timer" in line for line in desk.asked())
 
 
+def test_remove_leaves_the_unit_of_a_run_under_way_until_the_machine_is_off(desk: Desk) -> None:
+    desk.run("install")
+    (desk.workshop.home / "runs").touch()
+    unit = (desk.folder / "materia-psdonline-run.service").read_text()
+
+    done = desk.run("remove", XDG_RUNTIME_DIR=str(desk.workshop.home / "off"))
+
+    assert done.returncode == 0, done.stderr
+    assert list(desk.folder.iterdir()) == []
+    (left,) = (desk.workshop.home / "off/systemd/user").iterdir()
+    assert (left.name, left.read_text()) == ("materia-psdonline-run.service", unit)
+
+
+def test_a_second_folder_does_not_take_over_the_units_of_the_first(desk: Desk) -> None:
+    desk.run("install")
+    before = {file.name: file.read_text() for file in desk.folder.iterdir()}
+    other = desk.workshop.write("second/materia.toml", SCHEDULE)
+
+    done = desk.run("install", "--config", str(other))
+
+    assert done.returncode == 2
+    first = desk.workshop.directory / "materia.toml"
+    assert f"is the schedule of {first} already; set another `name`" in done.stderr
+    assert {file.name: file.read_text() for file in desk.folder.iterdir()} == before
+    first.unlink()  # the folder was renamed
+    assert desk.run("install", "--config", str(other)).returncode == 0
+
+
 def test_what_systemctl_refuses_is_an_error_with_its_words(desk: Desk) -> None:
     (desk.workshop.home / "broken").touch()
 
@@ -109,6 +143,16 @@ def test_what_systemctl_refuses_is_an_error_with_its_words(desk: Desk) -> None:
 
     assert done.returncode == 2
     assert "systemctl enable failed: Unit is masked." in done.stderr
+
+
+def test_a_systemd_out_of_reach_is_named_with_the_way_on_and_nothing_is_written(desk: Desk) -> None:
+    (desk.workshop.home / "away").touch()
+
+    done = desk.run("install")
+
+    assert done.returncode == 2
+    assert "Failed to connect to bus: No medium found; log in as the user" in done.stderr
+    assert not desk.folder.exists()
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")

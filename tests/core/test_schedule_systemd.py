@@ -119,6 +119,56 @@ def test_a_run_that_was_missed_while_the_machine_was_off_is_made_up_once(
     assert [ping.path for ping in hook.pings] == ["/start", "/1"]
 
 
+def test_a_clock_that_was_ahead_keeps_no_run_from_starting(
+    notified: Workshop, hook: WebhookServer, boot: Boot, tmp_path: Path
+) -> None:
+    notified.write("in/2024-02.csv", "#crash\n")
+    stamps = tmp_path / "systemd/timers"
+    stamps.mkdir(parents=True)
+    (stamps / f"stamp-{RUN}.timer").touch()
+    ahead = (datetime.now(UTC) + timedelta(days=400)).timestamp()
+    os.utime(stamps / f"stamp-{RUN}.timer", (ahead, ahead))
+
+    boot("*:*:0/2")
+    wait_until(lambda: len(hook.pings) >= 2, "a run at the time that the clock shows now")
+
+    assert [ping.path for ping in hook.pings[:2]] == ["/start", "/1"]
+
+
+def test_a_run_goes_on_when_its_schedule_is_removed_and_a_stop_still_gives_it_time(
+    notified: Workshop, hook: WebhookServer, boot: Boot
+) -> None:
+    notified.write("in/2024-02.csv", "#hang\n")
+    text = notified.write(
+        "materia.toml",
+        (notified.directory / "materia.toml").read_text() + '[schedule]\nrun = "*-*-* 03:00"\n',
+    )
+    text.write_text(f'name = "coffee"\n{text.read_text()}')
+    systemd = boot("*-*-* 03:00")
+    systemd.systemctl("start", "--no-block", f"{RUN}.service")
+    wait_until(lambda: len(hook.pings) >= 1, "the start of the run")
+
+    variables = [f"{name}={value}" for name, value in notified.environment().items()]
+    command = notified.command("schedule", "remove", "--system", "--config", str(text))
+    removed = systemd.inside(
+        "/usr/bin/env", "-i", f"--chdir={notified.directory}", *variables, *command
+    )
+
+    assert removed.returncode == 0, removed.stderr
+    assert systemd.systemctl("cat", f"{RUN}.timer").returncode != 0
+    names = "ActiveState,KillMode,TimeoutStartUSec,TimeoutStopUSec"
+    shown = systemd.systemctl("show", f"{RUN}.service", f"--property={names}").stdout
+    # Without a unit it would end after 90 s, and its worker before it.
+    assert sorted(shown.split()) == [
+        "ActiveState=activating",
+        "KillMode=mixed",
+        "TimeoutStartUSec=infinity",
+        "TimeoutStopUSec=30min",
+    ]
+    systemd.systemctl("stop", f"{RUN}.service")
+    assert [ping.path for ping in hook.pings] == ["/start", "/143"]
+
+
 @pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
 def test_a_run_that_is_stopped_in_the_middle_destroys_its_machine_before_the_unit_is_dead(
     workshop: Workshop, hook: WebhookServer, boot: Boot, tmp_path: Path

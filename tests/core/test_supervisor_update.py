@@ -16,6 +16,7 @@ import pytest
 from fakes import own_systemd
 from fakes.own_supervisor import OwnSupervisor, command_line
 from fakes.s3 import KEY, SECRET, S3Server
+from fakes.webhook import WebhookServer
 from fakes.workshop import wait_until
 from materia.compute import Architecture
 from materia_runner.artifact.bucket import ArtifactBucket, object_name
@@ -41,10 +42,11 @@ class Supervised:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = S3Server()
+        self.server, self.hook = S3Server(), WebhookServer()
         self.name = self.server.new_bucket()
         address = Bucket(url=f"s3://{self.name}/m", endpoint=self.server.endpoint)
         self.bucket = ArtifactBucket(address, KEYS)
+        self.secrets = {**KEYS, "MATERIA_RUN_WEBHOOK": self.hook.address}
         self.machine = OwnSupervisor(folder / "supervisor")
         self.calls = self.machine.root() / "srv/calls"  # its services have a /tmp of their own
         self.calls.touch()
@@ -53,7 +55,7 @@ class Supervised:
             'name = "coffee"\nprovider = "hetzner"\n'
             '[schedule]\nrun = "*-*-* 03:00 UTC"\n'
             f'[artifacts]\nbucket = "{address.url}"\nendpoint = "{address.endpoint}"\n'
-            'channel = "prod"\n'
+            'channel = "prod"\n[notify]\nruns = true\n'
         )
 
     def push(self, mark: str, *, more: str = "") -> Artifact:
@@ -66,7 +68,7 @@ class Supervised:
     def enroll(self, artifact: Artifact) -> None:
         enroll(
             self.machine.target,
-            Enrolment(name="coffee", config=self.config, secrets=KEYS),
+            Enrolment(name="coffee", config=self.config, secrets=self.secrets),
             known=KnownHosts(State(self.folder / "state"), "127.0.0.1"),
             artifact=lambda _python, _machine: artifact,
             say=lambda _: None,
@@ -85,12 +87,17 @@ class Supervised:
         shown = self.machine.systemd.systemctl("show", UPDATE, "--property=Result", "--value")
         return shown.stdout.strip()
 
+    def messages(self) -> list[str]:
+        """What the webhook of runs got about updates."""
+        return [one.text for one in self.hook.pings if one.text.startswith("materia update")]
+
     def releases(self) -> set[str]:
         return {one.name for one in (self.machine.root() / "opt/materia/releases").iterdir()}
 
     def close(self) -> None:
         self.machine.close()
         self.server.close()
+        self.hook.close()
 
 
 @pytest.mark.parametrize(
@@ -181,6 +188,8 @@ def test_the_next_run_is_of_the_release_that_the_channel_names_and_of_the_one_be
 ) -> None:
     assert supervised.run() == first.sha256
     second = supervised.push("2")
+    cut_off = supervised.machine.root() / "opt/materia/releases/.0.tar.gz"
+    cut_off.touch()  # of an update in a power cut
     assert supervised.run() == second.sha256
     units = supervised.machine.systemd.systemctl("cat", RUN, UPDATE).stdout
     assert units.count(f"PYTHONPATH=/opt/materia/releases/{second.sha256}/lib\n") == 2
@@ -240,8 +249,14 @@ def test_a_release_that_cannot_be_fetched_or_run_leaves_the_one_before_in_use(
         body = b"x" * bad.size
         supervised.server.client().put_object(Bucket=supervised.name, Key=key, Body=body)
 
+    said = len(supervised.messages())
     assert supervised.run() == first.sha256
     assert supervised.update_ended() == "exit-code"
+    supervised.machine.systemd.systemctl("start", UPDATE)  # as each sweep does
+    (message,) = supervised.messages()[said:]
+    assert "and the one before stays in use" in message.splitlines()[0]
+    assert "planted" not in message
+    assert {one.path for one in supervised.hook.pings if one.text == message} == {"/1"}
     assert not [one for one in supervised.releases() if one.startswith(".")]
 
     move_back(supervised.bucket, "previous", pipeline="coffee", channel="prod")

@@ -25,6 +25,8 @@ def shown(value: object) -> object:  # noqa: PLR0911 -- one of each type
             return (
                 value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
             ).isoformat()
+        case dt.time():
+            return value.isoformat()
         case Mapping():
             return sorted([str(key), shown(one)] for key, one in value.items())
         case list() | tuple():

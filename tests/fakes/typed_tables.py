@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import duckdb
+from fakes.shown import shown
 from hypothesis import strategies as st
 from materia.kit.sql import literal
 
@@ -57,6 +61,20 @@ def table_sql(kinds: list[str], rows: list[list[str | None]]) -> str:
     )
 
 
+# As the sink stores them: a text, or a time in UTC.
+STORED = {"INTERVAL": "{}::VARCHAR", "BIT": "{}::VARCHAR", "TIMESTAMPTZ": "{} AT TIME ZONE 'UTC'"}
+
+
+def as_stored(sql: str, kinds: Sequence[str]) -> list[list[object]]:
+    """The rows of that table as the sink stores them, in the form of `shown`."""
+    columns = ", ".join(STORED.get(kind, "{}").format(f"c{at}") for at, kind in enumerate(kinds))
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE SCHEMA serving; {sql}")
+        found = connection.execute(f"SELECT {columns} FROM {TABLE}").fetchall()
+    return [[shown(value) for value in row] for row in found]
+
+
 # A type, some of its values, and a condition that one of them meets.
 FILTERS = [
     ("BOOLEAN", ("true", "false"), "c0 = true"),
@@ -77,6 +95,11 @@ FILTERS = [
     ("VARCHAR", ("abcdefghijklmno\ud7ffz",), "c0 > 'abcdefghijklmno'"),
     ("SMALLINT", ("-300",), "c0 = -300"),
     ("ENUM('low', 'high')", ("low", "high"), "c0 = 'low'"),
+    ("ENUM('low', 'high')", ("low", "high"), "c0 < 'i'"),
+    # Java orders texts by halves of these letters, unless a reader knows better.
+    ("ENUM('\U00010000', '\uffff')", ("\U00010000", "\uffff"), "c0 = '\uffff'"),
+    ("VARCHAR", ("\U00010000", "\uffff"), "c0 = '\U00010000'"),
+    ("VARCHAR", ("\U00010000", "\uffff"), "c0 > '\uffff'"),
 ]
 
 

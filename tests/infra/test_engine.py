@@ -258,6 +258,15 @@ def test_a_type_that_is_sold_out_leaves_no_server_and_another_type_completes_the
         succeeded(place.engine.up())
         assert place.servers() == {"materia-supervisor-prod": "cpx22"}
 
+        (first,) = place.client.servers.get_all()
+        for kind in ("cpx32", "cpx22"):  # and back
+            place.engine.set(serverType=kind)
+            succeeded(place.engine.up())
+            (again,) = place.client.servers.get_all()
+            assert (again.id, again.status) == (first.id, "running")
+            assert place.servers() == {"materia-supervisor-prod": kind}
+        succeeded(place.engine.differs())
+
 
 def test_another_host_key_or_login_key_makes_another_supervisor_after_the_old_one_is_gone(
     tmp_path: Path,

@@ -14,10 +14,27 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
         yield cloud
 
 
+# Promises that kill, or fail, each request one after the other.
+AT_LENGTH = ("test_a_process_killed_in", "test_a_destroy_that_fails")
+
+
+def takes_minutes(file: str, name: str) -> bool:
+    """Whether a test repeats at length what another shows of the same kind in the normal run."""
+    match file:
+        case "test_api_machines.py":  # materia-acme shows the rest of `ApiProvider`
+            shown = ("same_name", "two_names", "lost", "late", "cannot_be_read", "labels_are_tags")
+            return not any(one in name for one in shown)
+        case "test_oracle_contract.py":  # test_ovh_contract.py has them, with an SDK and tasks
+            return name.startswith((*AT_LENGTH, "test_a_create_that_fails"))
+        case "test_scaleway_contract.py":
+            return name.startswith(AT_LENGTH)
+        case _:
+            return False
+
+
 @pytest.hookimpl(tryfirst=True)  # before the markers are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to the campaigns what materia-acme shows of `ApiProvider` in the normal run."""
+    """Leave what takes minutes to the campaigns."""
     for item in items:
-        marks = ("same_name", "two_names", "lost", "late", "cannot_be_read", "labels_are_tags")
-        if item.path.name == "test_api_machines.py" and not any(one in item.name for one in marks):
+        if takes_minutes(item.path.name, item.name):
             item.add_marker(pytest.mark.campaign)

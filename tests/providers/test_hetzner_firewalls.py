@@ -46,6 +46,33 @@ def refused(call: Any, *arguments: Any, **more: Any) -> str:
     return str(raised.value.code)
 
 
+def test_a_stopped_server_gets_another_type_and_is_billed_as_that(
+    cloud: Cloud, client: Any
+) -> None:
+    web, larger = server(client), ServerType(name="cpx32")
+    assert refused(web.change_type, larger, upgrade_disk=True) == "server_not_stopped"
+
+    web.power_off().wait_until_finished()
+    assert client.servers.get_by_id(web.id).status == "off"
+    assert refused(web.change_type, ServerType(name="cax11"), upgrade_disk=True) == (
+        "invalid_server_type"
+    )
+    web.change_type(larger, upgrade_disk=False).wait_until_finished()
+    web.change_type(ServerType(name="cpx22"), upgrade_disk=False).wait_until_finished()
+    web.change_type(larger, upgrade_disk=True).wait_until_finished()
+    small = ServerType(name="cpx22")
+    assert refused(web.change_type, small, upgrade_disk=True) == "invalid_server_type"
+    web.power_on().wait_until_finished()
+
+    shown = client.servers.get_by_id(web.id)
+    assert (shown.status, shown.server_type.name) == ("running", "cpx32")
+    old, *_, new = (one for one in cloud.meter.lines if one.kind == "instance")
+    assert (old.ended_at is not None, new.ended_at) == (True, None)
+    assert new.hourly.amount > old.hourly.amount
+    web.delete()
+    assert cloud.still_billed() == []
+
+
 def test_a_firewall_applies_to_a_server_until_that_is_gone(cloud: Cloud, client: Any) -> None:
     wall = client.firewalls.create("wall", rules=[SSH], labels={"role": "web"}).firewall
     web = server(client, firewalls=[wall])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from fakes import killed
+from fakes.examples import of_each_kind
 from materia.compute import Instance, InstanceRequest, Requirements
 from materia.protocols import Provider
 from materia_hetzner.emulator.service import Hetzner
@@ -32,7 +33,8 @@ AT_MOST = 60
 
 
 @pytest.fixture(
-    params=[Hetzner, Oracle, Ovh, Scaleway], ids=["hetzner", "oracle", "ovh", "scaleway"]
+    params=of_each_kind([Hetzner, Oracle, Ovh, Scaleway], Hetzner),
+    ids=["hetzner", "oracle", "ovh", "scaleway"],
 )
 def cloud(request: pytest.FixtureRequest) -> Iterator[Service]:
     with request.param(clock=Clock(speed=1000)) as cloud:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.workshop import Workshop
 from materia_testing.emulation import Fault, Service
 from materia_testing.emulation.services import find_services, service_class
@@ -27,7 +28,7 @@ def services() -> Iterator[dict[str, Service]]:
         yield {name: stack.enter_context(service_class(name)()) for name in find_services()}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", of_each_kind(FAULTS, "works", "server error"))
 def test_nothing_is_on_the_screen_but_what_materia_says(
     workshop: Workshop, services: dict[str, Service], fault: str
 ) -> None:

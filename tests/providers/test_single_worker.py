@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.leftovers import NEEDS, new_run, opened
 from fakes.workshop import Workshop, wait_until
 from materia_providers.cloud_init import generate_key
@@ -83,7 +84,8 @@ def place(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Place]
         yield Place(cloud=cloud, workshop=workshop, secrets=cloud.secrets())
 
 
-@pytest.mark.parametrize("place", NAMES, indirect=True)
+# Each provider's contract reaches its machines.
+@pytest.mark.parametrize("place", of_each_kind(NAMES, "hetzner"), indirect=True)
 def test_a_worker_is_made_used_and_destroyed_and_nothing_is_left(place: Place) -> None:
     made = json.loads(place.run("worker", "create", "dev", "--minutes", "30", "--json"))
     user, host = place.run("worker", "ssh", "dev", "--", "echo $USER; uname -n").split()

@@ -1,6 +1,7 @@
 """Snapshot expiry and deletion of orphan files."""
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,15 @@ def test_files_of_a_dropped_table_are_deleted_after_a_day_and_those_of_its_succe
 ) -> None:
     both = f"{SOME.format(1)}; CREATE OR REPLACE TABLE serving.gone AS SELECT 1 AS i"
     run(machine("one"), "1", both, TABLE, "serving.gone")
+    gone = catalog.metadata("serving.gone")["table-uuid"]
     run(machine("one"), "2", SOME.format(2), TABLE)
-    assert len(lying(s3_server, bucket, "serving/gone")) == 3
+    files = lying(s3_server, bucket, "serving/gone")
+    assert len(files) == 3
+    folder = min(files).removeprefix(f"s3://{bucket}/").rpartition("/data/")[0]
+    successor = f"{folder}/metadata/00001-b.metadata.json"
+    for name, of in ((f"{folder}/metadata/00001-a.metadata.json", gone), (successor, "another")):
+        body = json.dumps({"table-uuid": of}).encode()
+        s3_server.client().put_object(Bucket=bucket, Key=name, Body=body)
 
     def passed(said: dict[str, Any]) -> None:
         said["summary"]["materia.publication"] = said["summary"]["materia.publication"].replace(
@@ -136,7 +144,7 @@ def test_files_of_a_dropped_table_are_deleted_after_a_day_and_those_of_its_succe
         passed(one)
     run(machine("one"), "3", SOME.format(3), TABLE)
 
-    assert lying(s3_server, bucket, "serving/gone") == set()
+    assert lying(s3_server, bucket, "serving/gone") == {f"s3://{bucket}/{successor}"}
 
 
 def test_a_table_of_another_writer_with_the_name_of_a_dropped_one_stays(

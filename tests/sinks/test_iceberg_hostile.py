@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from fakes.iceberg_catalog import IcebergCatalog, Lending
-from fakes.iceberg_runs import PATIENT, Machine, build, machines, run, settings_of
+from fakes.iceberg_runs import PATIENT, Machine, Reader, build, machines, run, settings_of
 from fakes.s3 import S3Server
 from materia.data import PublishRequest
 from materia.errors import ConfigError, MateriaError, SinkError
+from materia_iceberg.keeping import Keeping
 
 TABLE = "serving.prices"
 SOME = "CREATE OR REPLACE TABLE serving.prices AS SELECT range AS i FROM range({})"
@@ -29,8 +30,10 @@ DAYS = timedelta(days=2)
         (b" " * 64_000_001, "the answer has more than 64 MB"),
         (b"[" * 200_000, "the answer is not that of an Iceberg REST catalog"),
         (b'{"overrides": {"prefix": [' + b"9" * 5000 + b"]}}", "is not that of an Iceberg"),
+        (b'{"defaults": ["prefix"]}', "is not that of an Iceberg"),
+        (b'{"endpoints": "POST /v1/{prefix}/transactions/commit"}', "is not that of an Iceberg"),
     ],
-    ids=["endless", "deep", "a large number"],
+    ids=["endless", "deep", "a large number", "odd defaults", "odd endpoints"],
 )
 def test_an_answer_that_is_too_much_is_an_error(
     machine: Machine, catalog: IcebergCatalog, content: bytes, message: str
@@ -156,6 +159,34 @@ def test_the_files_of_a_dropped_table_are_never_raw_files_or_databases(
 
     assert len([name for name in before if "/databases/" in name]) == 2
     assert before - set(s3_server.names(bucket)) == set()
+
+
+def test_a_table_in_the_folder_of_another_table_costs_that_one_no_file(
+    s3_server: S3Server, bucket: str, catalog: IcebergCatalog, reader: Reader, tmp_path: Path
+) -> None:
+    """Also those of a snapshot that `publication.run` no longer names, but a tag does."""
+    keeping = Keeping(publications=2, together=1)
+    on = machines(settings_of(s3_server, bucket, catalog.uri), tmp_path, keeping=keeping)
+    other = "CREATE OR REPLACE TABLE serving.other AS SELECT {} AS i"
+    run(on("one"), "1", f"{SOME.format(1)}; {other.format(1)}", TABLE, "serving.other")
+    first = catalog.metadata("serving.other")["current-snapshot-id"]
+    catalog.tag("serving.other", "kept", first)
+    catalog.tables["serving", "prices"]["location"] = catalog.metadata("serving.other")["location"]
+    for name in "234":
+        s3_server.age(bucket, DAYS)
+        for table in catalog.tables.values():
+            for one in table["snapshots"]:
+                one["timestamp-ms"] -= int(DAYS.total_seconds() * 1000)
+        second = f"; {other.format(2)}" if name == "2" else ""
+        run(on("one"), name, SOME.format(name) + second, TABLE, "serving.other")
+
+    assert reader.rows("serving.other", snapshot=first) == [(1,)]
+    assert reader.rows("serving.other") == [(2,)]
+    assert reader.rows(TABLE) == [(0,), (1,), (2,), (3,)]
+    there = {f"s3://{bucket}/{name}" for name in s3_server.names(bucket)}
+    assert there >= reader.referenced("serving.other") | reader.referenced(TABLE)
+    mine = reader.referenced("serving.other") | reader.referenced(TABLE)
+    assert {one for one in there if "/other-" in one} <= mine, "old files of both are deleted"
 
 
 def test_a_key_for_another_store_without_encryption_is_not_used(

@@ -65,17 +65,24 @@ def test_a_list_of_publications_of_another_program_is_refused(
     assert catalog.metadata("publication.run") == theirs
 
 
-def test_a_table_that_was_renamed_before_its_model_was_deleted_keeps_its_files(
+def test_a_renamed_table_keeps_its_files_whether_its_model_is_deleted_or_makes_a_new_table(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, s3_server: S3Server, bucket: str
 ) -> None:
+    """Also if the catalog gives the new table the folder of the renamed one."""
     run(machine("one"), "1", f"{SOME.format(1)}; {OTHER}", TABLE, "serving.other")
-    catalog.tables["archive", "other"] = catalog.tables.pop(("serving", "other"))
+    for name in ("other", "prices"):
+        catalog.tables["archive", name] = catalog.tables.pop(("serving", name))
+    folder = catalog.metadata("archive.prices")["location"]
     for name in ("2", "3"):
         run(machine("one"), name, SOME.format(name), TABLE)
+        catalog.tables["serving", "prices"]["location"] = folder
         older(catalog, s3_server, bucket)
+    run(machine("one"), "4", SOME.format(4), TABLE)
 
     assert list(reader.published()) == [TABLE]
+    assert len(reader.rows(TABLE)) == 4
     assert reader.rows("archive.other") == [(1,)]
+    assert reader.rows("archive.prices") == [(0,)]
 
 
 def test_a_published_table_whose_folder_changed_is_neither_dropped_nor_loses_files(

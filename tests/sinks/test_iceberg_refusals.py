@@ -6,6 +6,7 @@ import pytest
 from fakes.iceberg_catalog import IcebergCatalog
 from fakes.iceberg_runs import Machine, Reader, run
 from materia.errors import SinkError
+from materia_store.publication import quoted
 
 TABLE = "serving.prices"
 SOME = "CREATE OR REPLACE TABLE serving.prices AS SELECT range AS i FROM range({})"
@@ -38,6 +39,21 @@ def test_a_value_that_iceberg_lacks_is_an_error_and_nothing_is_published(
 
     assert machine("two").fingerprint() == "0"
     assert reader.rows(TABLE) == [(0,)]
+
+
+def test_a_table_with_any_name_is_published_unless_no_address_can_have_it(
+    machine: Machine, catalog: IcebergCatalog, reader: Reader
+) -> None:
+    names = ["x" * 255, "表" * 80, "a.b", "it's", 'a"b', "select", "Ünï +"]
+    make = "CREATE TABLE serving.{} AS SELECT 1 AS i"
+    made = [make.format(quoted(name)) for name in names]
+    run(machine("one"), "1", "; ".join(made), *(f"serving.{name}" for name in names))
+    for name in ("..", "a/b", "%41", "a\nb"):
+        with pytest.raises(SinkError, match="catalogs cannot find a table of that name again"):
+            run(machine("two"), "2", make.format(quoted(name)), f"serving.{name}")
+
+    assert set(reader.published()) == {f"serving.{name}" for name in names}
+    assert {name for space, name in catalog.tables if space == "serving"} == set(names)
 
 
 @pytest.fixture

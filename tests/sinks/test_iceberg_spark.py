@@ -17,7 +17,7 @@ from fakes.s3 import S3Server
 from fakes.shown import shown
 from fakes.spark_parts import jars
 from fakes.spark_reader import SparkReader
-from fakes.typed_tables import FILTERS, TABLE, VALUES, cells, table_sql
+from fakes.typed_tables import FILTERS, TABLE, VALUES, as_stored, cells, table_sql
 from fakes.workshop import Workshop
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -85,19 +85,6 @@ def conditions(kinds: list[str], found: list[Cell]) -> list[Condition]:
     return made
 
 
-# As the sink stores them: a text, or a time in UTC.
-STORED = {"INTERVAL": "{}::VARCHAR", "BIT": "{}::VARCHAR", "TIMESTAMPTZ": "{} AT TIME ZONE 'UTC'"}
-
-
-def as_duckdb_has_them(sql: str, kinds: Sequence[str]) -> list[list[object]]:
-    columns = ", ".join(STORED.get(kind, "{}").format(f"c{at}") for at, kind in enumerate(kinds))
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE SCHEMA serving; {sql}")
-        found = connection.execute(f"SELECT {columns} FROM {TABLE}").fetchall()
-    return [[shown(value) for value in row] for row in found]
-
-
 def in_order(rows: Sequence[object]) -> list[str]:
     return sorted(map(str, rows))
 
@@ -128,7 +115,7 @@ def test_values_of_each_type_are_read_by_spark_and_filters_find_them(
             for name, (_, _, only) in tables.items()
         )
     )
-    expected = as_duckdb_has_them(sql, kinds)
+    expected = as_stored(sql, kinds)
     differing = [
         (kinds[at], [row[at] for row in found], [row[at] for row in expected])
         for at in range(len(kinds))
@@ -141,6 +128,7 @@ def test_values_of_each_type_are_read_by_spark_and_filters_find_them(
     assert spark.rows(f"SELECT count(*) FROM {lake}.serving.empty WHERE c0 IS NULL") == [["0"]]
 
 
+@pytest.mark.campaign
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(st.lists(cells, min_size=1, max_size=40))
 @example([("DOUBLE", "nan"), ("DOUBLE", "-1.5"), ("DOUBLE", "-inf")])
@@ -176,9 +164,7 @@ def test_any_rows_are_found_by_three_engines_with_the_same_conditions(  # noqa: 
         )
     )
 
-    assert in_order(spark.rows(f"SELECT * FROM {lake}.{TABLE}")) == in_order(
-        as_duckdb_has_them(sql, kinds)
-    )
+    assert in_order(spark.rows(f"SELECT * FROM {lake}.{TABLE}")) == in_order(as_stored(sql, kinds))
     assert [int(count) for _, count in sorted(counted, key=lambda row: int(row[0]))] == expected
     for one, count in zip(asked, expected, strict=True):
         assert len(readers.rows("duckdb", TABLE, only=one.sql)) == count, one
@@ -211,6 +197,7 @@ def test_the_example_of_the_page_reads_with_vended_credentials(
     assert found == [Path(jar).name for jar in jars() if "iceberg-" in Path(jar).name]
 
 
+@pytest.mark.campaign
 def test_spark_reads_each_release_from_the_published_raw_history(
     s3_server: S3Server,
     catalog: IcebergCatalog,

@@ -73,16 +73,20 @@ def test_the_hash_of_an_exported_file_is_that_of_its_table(tmp_path: Path) -> No
     assert len({content for (_, content), _ in found}) == len(kinds)
 
 
-def test_an_enum_is_written_as_its_texts_and_no_bound_is_that_of_its_numbers(
+def test_an_enum_is_written_as_its_texts_with_the_bounds_of_its_texts(
     machine: Machine, reader: Reader
 ) -> None:
-    kind = "ENUM('m', 'z', 'a', 'b', 'y')"
-    run(machine("one"), "1", table_sql([kind], [["z"], ["b"], ["m"]]), TABLE)
+    """In the order of texts, not of the enum; none if every value is NULL."""
+    long, high = "z" * 17, "\U00010000"
+    kinds = ["ENUM('m', 'z', 'b', 'y')", f"ENUM('{high}', '\uffff', '{long}', '')", "ENUM('x')"]
+    rows: list[list[str | None]] = [["z", long, None], ["b", high, None], ["m", None, None]]
+    run(machine("one"), "1", table_sql(kinds, rows), TABLE)
     (file,) = reader.files(TABLE)
 
     assert file.value_counts[1] == 3
-    assert file.lower_bounds.get(1, b"") <= b"b"
-    assert file.upper_bounds.get(1, b"z") >= b"z"
+    assert file.lower_bounds == {1: b"b", 2: b""}
+    assert file.upper_bounds == {1: b"z", 2: high.encode()}
+    assert file.null_value_counts == {1: 0, 2: 1, 3: 3}
     assert reader.rows(TABLE, "SELECT typeof(c0), c0 FROM it ORDER BY c0") == [
         ("VARCHAR", "b"),
         ("VARCHAR", "m"),

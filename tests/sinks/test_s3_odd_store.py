@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.odd_store import Habits, OddStore
 from fakes.patience import QUICK
 from fakes.s3_runs import Machine, machines
@@ -138,7 +139,7 @@ def old_database(store: OddStore) -> str:
     return name
 
 
-@pytest.mark.parametrize("status", [501, 405, 403, 503])
+@pytest.mark.parametrize("status", of_each_kind([501, 405, 403, 503], 501))
 def test_what_cannot_be_cleared_away_is_warned_of_and_fails_nothing(
     store: OddStore,
     at: Machine,

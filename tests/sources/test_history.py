@@ -149,7 +149,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_every_release_can_be_reproduced_after_any_sequence(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, list[Row]]]

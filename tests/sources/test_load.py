@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import ALL, Row, balances, csv_text, zip_rows, zip_text
 from materia.data import LoadReport, LoadRequest, RawFile
 from materia_psdonline.raw_layer.load import load
@@ -110,7 +111,10 @@ def edited(pattern: bytes, new: bytes, *, all_of_them: bool = False) -> bytes:
         (csv_text([*OCTOBER, replace(OCTOBER[0], value=1)]), "market year 2023, attribute 004"),
     ],
 )
-@pytest.mark.parametrize("comes", ["alone", "after a good month", "before a good month"])
+@pytest.mark.parametrize(
+    "comes",
+    of_each_kind(["alone", "after a good month", "before a good month"], "after a good month"),
+)
 def test_what_cannot_be_kept_exactly_is_refused_and_harms_no_other_month(
     kept: Kept, text: bytes, reason: str, comes: str
 ) -> None:
@@ -227,6 +231,7 @@ def large_text(seed: int, *, edited_every: int = 0) -> bytes:
     )
 
 
+@pytest.mark.campaign
 def test_large_releases_that_come_before_one_they_have_little_in_common_with(kept: Kept) -> None:
     texts = {
         "2025-11": large_text(2),

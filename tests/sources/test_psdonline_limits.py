@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import ALL, balances, csv_text, zip_rows, zip_text
 from fakes.psd_damage import IMPOSSIBLE, ODD
 from fakes.releases import Releases
@@ -14,6 +15,17 @@ from materia_psdonline.release_file.limits import is_sum
 
 NOVEMBER = balances("2025-11", years=range(2023, 2026))
 OCTOBER = balances("2025-10", years=range(2023, 2026))
+# Of every check one, where it is not the whole release that is read.
+SHOWN = (
+    *(
+        "a later release",
+        "a figure of 10^12",
+        "market year 9999",
+        "the world",
+        "a year with a sign",
+    ),
+    *("a code of three letters", "NUL in a name", "a low line in a value", "five decimals"),
+)
 
 
 @pytest.fixture
@@ -39,7 +51,7 @@ def test_what_no_release_can_hold_is_refused_with_its_line(releases: Releases, h
     assert words in reason
 
 
-@pytest.mark.parametrize("how", IMPOSSIBLE)
+@pytest.mark.parametrize("how", of_each_kind(IMPOSSIBLE, *SHOWN))
 def test_it_is_refused_too_where_only_what_changed_is_read(releases: Releases, how: str) -> None:
     releases.publish("2025-10", OCTOBER)
     releases.load()
@@ -138,22 +150,35 @@ def test_plain_numbers_are_read(releases: Releases, value: bytes) -> None:
     assert not releases.load().refused
 
 
-@pytest.mark.parametrize("how", ODD)
-def test_what_any_reader_takes_without_doubt_is_read(releases: Releases, how: str) -> None:
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    """The rows of November, as they are read from a file of the usual form."""
+    releases = Releases(tmp_path_factory.mktemp("plain"))
     releases.keep("2025-11", zip_rows(NOVEMBER))
     releases.load()
-    plain = newest(releases)
-    odd = Releases(releases.directory / "odd")
-    odd.directory.mkdir()
-    odd.keep("2025-11", ODD[how](csv_text(NOVEMBER)))
-    (path,) = odd.paths.values()
-
-    assert check(path, ALL)
-    assert not odd.load().refused
-    assert newest(odd) == plain
+    return newest(releases)
 
 
 @pytest.mark.parametrize("how", ODD)
+def test_what_any_reader_takes_without_doubt_is_read(
+    releases: Releases, plain: list[tuple[object, ...]], how: str
+) -> None:
+    releases.keep("2025-11", ODD[how](csv_text(NOVEMBER)))
+    (path,) = releases.paths.values()
+
+    assert check(path, ALL)
+    assert not releases.load().refused
+    assert newest(releases) == plain
+
+
+@pytest.mark.parametrize(
+    "how",
+    of_each_kind(
+        ODD,
+        *("a byte order mark", "line feeds below the header", "every third a line feed"),
+        *("two members and a folder of macOS", "blank lines at the end"),
+    ),
+)
 def test_it_is_read_too_beside_a_plain_month(releases: Releases, how: str) -> None:
     releases.publish("2025-10", OCTOBER)
     releases.keep("2025-11", ODD[how](csv_text(NOVEMBER)))

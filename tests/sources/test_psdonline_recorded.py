@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import balances, zip_rows
 from fakes.psd_damage import DAMAGES
 from fakes.psd_november import ARCHIVE, NOVEMBER, ROWS
@@ -102,7 +103,7 @@ def runs(
 
 
 @pytest.mark.parametrize("kind", ["unannounced", "understated"])
-@pytest.mark.parametrize("bad_runs", [1, 3])
+@pytest.mark.parametrize("bad_runs", of_each_kind([1, 3], 3))
 def test_a_release_that_was_cut_on_its_way_comes_whole_as_soon_as_the_way_is_good(
     usda: UsdaServer, runs: Runs, kind: str, bad_runs: int
 ) -> None:
@@ -208,7 +209,7 @@ def test_a_tag_that_cannot_be_sent_back_ends_no_later_run(
     assert second["in_use"] == 3
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("status", of_each_kind([403, 404, 410], 404))
 def test_a_release_that_is_denied_stays_in_use_and_is_asked_for_again_until_it_is_back(
     usda: UsdaServer, runs: Runs, status: int
 ) -> None:

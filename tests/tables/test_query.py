@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.workshop import Workshop
 
 
@@ -167,7 +168,7 @@ def test_what_is_no_query_is_refused_in_one_sentence(desk: Workshop, sql: str, s
         "SELECT * FROM glob('*')",
     ],
 )
-@pytest.mark.parametrize("form", ["--json", "--csv", "--quiet"])
+@pytest.mark.parametrize("form", of_each_kind(["--json", "--csv", "--quiet"], "--csv"))
 def test_no_query_reads_outside_the_database(desk: Workshop, sql: str, form: str) -> None:
     done = desk.run("query", sql, *([] if form == "--quiet" else [form]))
 

@@ -117,8 +117,10 @@ QUERY, COMMENT, NOTHING = "value::INTEGER AS value", "One row a line.", ""
 @pytest.mark.parametrize(
     ("change", "edit"),
     [
-        *((change, QUERY) for change in (macro, load_time, template, statement)),
-        *((change, NOTHING) for change in (macro, statement)),
+        *((change, QUERY) for change in (macro, load_time, template)),
+        pytest.param(statement, QUERY, marks=pytest.mark.campaign),
+        (statement, NOTHING),
+        pytest.param(macro, NOTHING, marks=pytest.mark.campaign),
         (macro, COMMENT),
     ],
 )
@@ -165,9 +167,9 @@ def in_a_campaign(statement: str) -> ParameterSet:
     [
         "UPDATE sqlmesh._snapshots SET snapshot = 'no JSON'",
         in_a_campaign("UPDATE sqlmesh._snapshots SET snapshot = '[]'"),
-        "UPDATE sqlmesh._snapshots SET snapshot = '{}'",
-        "UPDATE sqlmesh._snapshots SET name = 'a\"\"b'",
-        "DELETE FROM sqlmesh._snapshots",
+        in_a_campaign("UPDATE sqlmesh._snapshots SET snapshot = '{}'"),
+        in_a_campaign("UPDATE sqlmesh._snapshots SET name = 'a\"\"b'"),
+        in_a_campaign("DELETE FROM sqlmesh._snapshots"),
         "ALTER TABLE sqlmesh._snapshots DROP COLUMN unrestorable",
         "UPDATE sqlmesh._environments SET snapshots = '{'",
         in_a_campaign("DROP TABLE sqlmesh._environments"),
@@ -177,11 +179,11 @@ def in_a_campaign(statement: str) -> ParameterSet:
             "CREATE VIEW sqlmesh._snapshots AS FROM sqlmesh.others WHERE random() < 0.5"
         ),
         in_a_campaign("DROP TABLE sqlmesh._intervals"),
-        "UPDATE sqlmesh._intervals SET start_ts = NULL",
+        in_a_campaign("UPDATE sqlmesh._intervals SET start_ts = NULL"),
         "ALTER TABLE sqlmesh._versions ALTER schema_version TYPE TEXT USING 'x'",
         in_a_campaign("ALTER TABLE sqlmesh._versions DROP COLUMN sqlmesh_version"),
-        "UPDATE sqlmesh._versions SET sqlmesh_version = NULL",
-        "DELETE FROM sqlmesh._versions",
+        in_a_campaign("UPDATE sqlmesh._versions SET sqlmesh_version = NULL"),
+        in_a_campaign("DELETE FROM sqlmesh._versions"),
         in_a_campaign("DROP TABLE sqlmesh._versions"),
     ],
 )

@@ -158,9 +158,15 @@ class Server(_Resource):
         self, identity: str, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> dict[str, Any]:
         changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
-        if changed - {"name", "labels"}:
+        if changed - {"name", "labels", "serverType"}:
             raise NotImplementedError(f"the emulator cannot change {sorted(changed)}")
-        self.find(identity).update(name=new["name"], labels=new.get("labels", {}))
+        one = self.find(identity)
+        one.update(name=new["name"], labels=new.get("labels", {}))
+        if "serverType" in changed:  # as the provider does, whatever it is in the middle of
+            one.power_off().wait_until_finished()
+            kind = ServerType(name=new["serverType"])
+            one.change_type(kind, upgrade_disk=not new.get("keepDisk")).wait_until_finished()
+            one.power_on().wait_until_finished()
         return {}
 
     @staticmethod

@@ -103,6 +103,14 @@ def _packages(
         return _new_packages(own, dependencies, target, kept=kept, key=key, uv=uv, say=say)
 
 
+def _what(dependencies: Dependencies) -> str:
+    if "transform" in dependencies.extras:
+        return "the worker artifact"
+    if "ssh" in dependencies.extras:
+        return "the command line of a supervisor"
+    return "the worker artifact of extract alone"
+
+
 def _new_packages(
     own: tuple[Own, ...],
     dependencies: Dependencies,
@@ -113,7 +121,7 @@ def _new_packages(
     uv: Uv,
     say: Callable[[str], None],
 ) -> File:
-    say(f"building the worker artifact for {target}: once, until a package changes")
+    say(f"building {_what(dependencies)} for {target}: once, until a package changes")
     with TemporaryDirectory(dir=kept.folder, prefix=".packages-") as scratch:
         packages = resolve(own, dependencies, target, uv=uv, scratch=Path(scratch))
         for name, version in packages.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from materia_runner.cli.echo import echo
 
 if TYPE_CHECKING:
+    from materia.errors import MateriaError
     from materia.plugins import Registry
 
     from materia_runner.config.pipeline import Pipeline
@@ -67,6 +68,8 @@ def notified(
         return
     webhook = _opened(what, pipeline, environment)
     code, reason = 0, ""
+    if webhook is not None:
+        webhook.start()
     try:
         yield lines
     except BaseException as error:
@@ -77,6 +80,16 @@ def notified(
             _finish(webhook, what, pipeline, lines, code=code, reason=reason)
         if what == "run":
             _keep_status(pipeline, environment, code)
+
+
+def report_update(pipeline: Pipeline, environment: Mapping[str, str], error: MateriaError) -> bool:
+    """Report a failed update of a supervisor as its runs are reported; whether it arrived."""
+    webhook = _opened("run", pipeline, environment)
+    if webhook is None:
+        return False
+    return _finish(
+        webhook, "update", pipeline, LastLines(), code=error.exit_code, reason=str(error)
+    )
 
 
 def _opened(
@@ -91,9 +104,7 @@ def _opened(
     if not (address := environment.get(variable)):
         echo(f"warning: no notification is sent: set {variable}, which [notify] needs", err=True)
         return None
-    webhook = Webhook(address)
-    webhook.start()
-    return webhook
+    return Webhook(address)
 
 
 def _keep_status(pipeline: Pipeline, environment: Mapping[str, str], code: int) -> None:
@@ -115,7 +126,8 @@ def _keep_status(pipeline: Pipeline, environment: Mapping[str, str], code: int) 
 
 def _finish(
     webhook: Webhook, what: str, pipeline: Pipeline, lines: LastLines, *, code: int, reason: str
-) -> None:
+) -> bool:
+    """Report an end; whether it arrived."""
     import socket
 
     from materia.printable import printable
@@ -135,7 +147,9 @@ def _finish(
     )
     problem = webhook.finish(ending(code), body(outcome))
     if problem is not None:
-        echo(f"warning: cannot notify the webhook in {WEBHOOKS[what]}: {problem}", err=True)
+        variable = WEBHOOKS.get(what, WEBHOOKS["run"])
+        echo(f"warning: cannot notify the webhook in {variable}: {problem}", err=True)
+    return problem is None
 
 
 def _ended(error: BaseException) -> tuple[int, str]:

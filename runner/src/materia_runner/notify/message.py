@@ -20,6 +20,10 @@ TO_DO = {
     "wait for the next run",
     BUSY: "another run has the database or the lease; nothing to do, unless this message repeats",
 }
+NOT_UPDATED = (
+    "this supervisor cannot use the release of its channel, and the one before stays in use: mend "
+    "what is named below and push again, or go back with `materia artifact release`"
+)
 STOPPED = "stopped by a signal; the next run resumes"
 
 
@@ -28,7 +32,7 @@ class Outcome:
     """How a run or a sweep ended.
 
     Attributes:
-        what: `run` or `sweep`.
+        what: `run`, `sweep`, or `update` for a failed one of a supervisor.
         pipeline: Name of the pipeline.
         host: Name of the machine that it ran on.
         code: Its exit code.
@@ -56,9 +60,10 @@ def ending(code: int) -> str:
 
 def body(outcome: Outcome) -> str:
     """The text of a notification; redact it before it is sent."""
+    to_do = NOT_UPDATED if outcome.what == "update" else TO_DO.get(outcome.code, STOPPED)
     head = (
-        f"materia {outcome.what} of {outcome.pipeline} on {outcome.host}: "
-        f"{TO_DO.get(outcome.code, STOPPED)} (exit code {outcome.code})"
+        f"materia {outcome.what} of {outcome.pipeline} on {outcome.host}: {to_do} "
+        f"(exit code {outcome.code})"
     )
     parts = [head]
     if outcome.reason:

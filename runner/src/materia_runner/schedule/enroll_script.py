@@ -169,6 +169,8 @@ def swap_link(release: Path) -> None:
 
 def remove_old_releases(current: Path) -> None:
     """Keep the current release, the one before it, and those of units and of runs under way."""
+    for part in RELEASES.glob(".*"):  # of an update that was cut off, which held the lock
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink()
     others = [one for one in RELEASES.iterdir() if one != current and one.is_dir()]
     others.sort(key=lambda one: one.stat().st_mtime, reverse=True)
     for one in others[KEPT_RELEASES - 1 :]:

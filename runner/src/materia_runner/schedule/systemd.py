@@ -6,16 +6,22 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from materia.errors import ConfigError
 from materia.kit.files import write_whole
 
-from materia_runner.schedule.units import WHAT
+from materia_runner.schedule.units import WHAT, refuse_others
 
 SYSTEM_UNITS = Path("/etc/systemd/system")
+UNTIL_OFF = Path("/run/systemd/system")  # what is there is gone when the machine is switched off
 LIMIT_SECONDS = 60
+OUT_OF_REACH = (
+    "log in as the user of the timers, not by su or sudo; or, as root, install them for the whole "
+    "machine with --system; without systemd, `materia schedule show --cron` has lines for cron"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +82,17 @@ class Systemd:
             )
         self._command = [program, *(["--user"] if user else [])]
         self.folder = _user_units(environment) if user else SYSTEM_UNITS
+        self._until_off = _user_units_until_off(environment) if user else UNTIL_OFF
 
     def install(self, name: str, units: Mapping[str, str]) -> None:
         """Write the units, replacing all older ones of the pipeline, and start their timers.
 
         Raises:
-            ConfigError: a file cannot be written, or systemctl failed.
+            ConfigError: they would take something from another pipeline, a file cannot be written,
+                or systemctl failed.
         """
+        self._must("show", "--property=Version")  # before anything is written
+        refuse_others(units, self._services())
         self._take_away([file for file in self._installed(name) if file.name not in units])
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,14 +128,28 @@ class Systemd:
             if (file := self.folder / f"materia-{name}-{what}.{kind}").is_file()
         ]
 
+    def _services(self) -> dict[str, str]:
+        """The text of each service of a schedule, of any pipeline."""
+        found = {}
+        for file in self.folder.glob("materia-*.service"):
+            with suppress(OSError):  # it is of another user, or gone meanwhile
+                found[file.name] = file.read_text(encoding="utf-8", errors="replace")
+        return found
+
     def _take_away(self, files: Sequence[Path]) -> None:
         if timers := [file.name for file in files if file.suffix == ".timer"]:
             self._must("disable", "--now", *timers)
         try:
             for file in files:
+                if file.suffix == ".service" and self.ended(file.name).running:
+                    # Without its unit, the run would be ended when it is 90 s old.
+                    self._until_off.mkdir(parents=True, exist_ok=True)
+                    write_whole(self._until_off / file.name, file.read_text(), mode=0o644)
                 file.unlink()
         except OSError as error:
-            raise ConfigError(f"cannot delete {error.filename}: {error.strerror}") from error
+            raise ConfigError(
+                f"cannot take away {error.filename}: {error.strerror or error}"
+            ) from error
         if files:
             self._must("daemon-reload")
 
@@ -184,6 +208,8 @@ class Systemd:
             raise ConfigError(f"systemctl {arguments[0]} failed: {error}") from error
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            if "connect to bus" in said.lower():
+                said += f"; {OUT_OF_REACH}"
             raise ConfigError(f"systemctl {arguments[0]} failed: {said}")
         return done.stdout
 
@@ -191,6 +217,12 @@ class Systemd:
 def _user_units(environment: Mapping[str, str]) -> Path:
     given = environment.get("XDG_CONFIG_HOME", "")
     base = Path(given) if given.startswith("/") else Path(environment.get("HOME", "/"), ".config")
+    return base / "systemd/user"
+
+
+def _user_units_until_off(environment: Mapping[str, str]) -> Path:
+    given = environment.get("XDG_RUNTIME_DIR", "")
+    base = Path(given) if given.startswith("/") else Path(f"/run/user/{os.getuid()}")
     return base / "systemd/user"
 
 

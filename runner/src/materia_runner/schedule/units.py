@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,11 @@ UPDATE = timedelta(minutes=15)  # a run waits that long for a slow download
 BOOT_MINUTES = 2
 WHAT = ("run", "sweep", "update")
 # systemd takes some of them for its own in some places, and refuses others in a program's path.
-_UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]""")
+_UNUSABLE = re.compile(r"""[^\x20-\x7e\u00a0-\uffff]|["'\\$;]|\s$""")
+
+_DIRECTORY = re.compile(r"^WorkingDirectory=(.+)$", re.MULTILINE)
+_CONFIG = re.compile(r"^ExecStart=.* --config (.+)$", re.MULTILINE)
+_USER = re.compile(r"^User=(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,44 @@ def units(schedule: Schedule, place: Installation) -> dict[str, str]:
     if place.updated_by is not None:
         made[place.unit("update", "service")] = _update(place, place.updated_by)
     return made
+
+
+def refuse_others(ours: Mapping[str, str], there: Mapping[str, str]) -> None:
+    """Refuse units that would take something from a schedule that is there already.
+
+    Args:
+        ours: The units to install, by name.
+        there: The services that are installed, of any pipeline.
+
+    Raises:
+        ConfigError: one of the same name is of another folder that is still there, or one of
+            another user keeps its ledger in the same state folder.
+    """
+    for name, text in ours.items():
+        if (other := there.get(name)) is None or _of(other) == _of(text):
+            continue
+        directory, config = _of(other)
+        if Path(config or directory).exists():
+            raise ConfigError(
+                f"{name} is the schedule of {config or directory} already; set another `name` in "
+                "materia.toml, or end that schedule with `materia schedule remove` there"
+            )
+    mine = {_of(text) for text in ours.values()}
+    users = {user[1] for text in ours.values() if (user := _USER.search(text))}
+    for name, text in there.items():
+        user = _USER.search(text)
+        if user is not None and users and user[1] not in users and _of(text) not in mine:
+            raise ConfigError(
+                f"{name} runs as {user[1]}, who has the state folder of all schedules of the whole "
+                f"machine; install with --user {user[1]}, or without --system"
+            )
+
+
+def _of(service: str) -> tuple[str, str]:
+    """The working folder of a service, and its materia.toml, as they are on disk."""
+    found = (pattern.search(service) for pattern in (_DIRECTORY, _CONFIG))
+    folder, config = (one[1].replace("%%", "%").strip('"') if one else "" for one in found)
+    return folder, config
 
 
 def _service(place: Installation, what: str, command: tuple[str, ...]) -> str:
@@ -167,7 +210,8 @@ def _specifiers(text: str) -> str:
     """*text* with `%` as systemd takes it.
 
     Raises:
-        ConfigError: it has quotes, `$`, `;`, backslashes or control characters.
+        ConfigError: it has quotes, `$`, `;`, backslashes or control characters, or ends in a space,
+            which systemd would drop.
     """
     if _UNUSABLE.search(text):
         raise ConfigError(f"a systemd unit cannot have the path {text!r}; use another folder")

@@ -38,8 +38,21 @@ if TYPE_CHECKING:
 
 MACHINES = {"x86_64": "x86_64", "aarch64": "arm64"}
 CHUNK = 1 << 20  # bytes
+_NOTIFIED = ".notified"
 KEPT = "the release before stays in use"
 _LIB = re.compile(rf"{RELEASES}/([0-9a-f]{{64}})/lib")
+
+
+class UnusableReleaseError(ArtifactError):
+    """The release that the channel names cannot be used here; the one before stays in use.
+
+    Attributes:
+        release: Its ID.
+    """
+
+    def __init__(self, text: str, *, release: str) -> None:
+        super().__init__(text)
+        self.release = release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +96,9 @@ def update(
         say: Shows a sentence.
 
     Raises:
-        ArtifactError: the channel or its release cannot be read, or the release cannot be used
-            here; the one before stays in use.
+        UnusableReleaseError: the release cannot be fetched or used here; the one before stays in
+            use.
+        ArtifactError: the channel cannot be read, or nothing was pushed to it.
     """
     pointers = Pointers(bucket)
     where = pointers.where(pipeline, channel)
@@ -93,7 +107,22 @@ def update(
         raise ArtifactError(
             f"nothing was pushed to {where}; push with `materia artifact push --channel {channel}`"
         )
-    release = named.release
+    try:
+        return _use(bucket, named.release, where, pipeline, user=user, current=current, say=say)
+    except ArtifactError as error:
+        raise UnusableReleaseError(str(error), release=named.release.id) from error
+
+
+def _use(
+    bucket: ArtifactBucket,
+    release: Release,
+    where: str,
+    pipeline: str,
+    *,
+    user: str,
+    current: Path,
+    say: Callable[[str], None],
+) -> Updated:
     found = command_line(release)
     if found is None:
         python, machine = _here()
@@ -121,6 +150,24 @@ def update(
             f"{error.filename or RELEASES}; {KEPT}"
         ) from error
     return Updated(release=release.id, changed=True)
+
+
+def is_notified(pipeline: str, release: str) -> bool:
+    """Whether a person was notified that a release cannot be used here."""
+    return _mark(pipeline, release).exists()
+
+
+def keep_notified(pipeline: str, release: str | None) -> None:
+    """Note that a person was notified of a release, or with None that all is well again."""
+    with suppress(OSError):  # then the notification comes again
+        for mark in RELEASES.parent.glob(f".{pipeline}.*{_NOTIFIED}"):
+            mark.unlink()
+        if release is not None:
+            _mark(pipeline, release).touch()  # an empty file, which fits on a full disk, too
+
+
+def _mark(pipeline: str, release: str) -> Path:
+    return RELEASES.parent / f".{pipeline}.{release}{_NOTIFIED}"
 
 
 def command_line(release: Release) -> ReleasedArtifact | None:

@@ -2,7 +2,7 @@ MODEL (
   name serving.dim_country_group,
   kind VIEW,
   grain (group_name, commodity_code, country_code),
-  description 'Groups of countries with their rows, which can be added up for the given market years: USDA''s regions, Middle East and North Africa, the European Union at its sizes, and WASDE''s major exporters and importers. The European Union''s members and years follow from cln_psdalldata__country_member, and from nothing else.',
+  description 'Groups of countries with their rows, which can be added up for the given market years: USDA''s regions, Middle East and North Africa, the European Union at its sizes, and WASDE''s major exporters and importers by its newest lists (raw.major_trader has the older ones). The European Union''s members and years follow from cln_psdalldata__country_member, and from nothing else.',
   columns (
     group_name TEXT,
     commodity_code TEXT,
@@ -10,7 +10,7 @@ MODEL (
     first_market_year SMALLINT
   ),
   column_descriptions (
-    group_name = 'A region of dim_country; Middle East and North Africa; EU-15, EU-25, EU-27, EU-28; Major exporters; Major importers',
+    group_name = 'A region of dim_country; Middle East and North Africa; EU-15, EU-25, EU-27, EU-28; Major exporters or Major importers of a commodity; Major exporters of coarse grains, Major importers of coarse grains, for each of these',
     commodity_code = 'Commodity that the group is for; empty when it is the same for all',
     country_code = 'USDA code of a row of the group: a country, or a union',
     first_market_year = 'First market year in which the row has the extent of the group; null when it always has'
@@ -91,3 +91,16 @@ SELECT
   country_code,
   NULL::SMALLINT AS first_market_year
 FROM raw.major_trader
+WHERE
+  last_month IS NULL AND commodity_code <> 'Coarse grains'
+UNION ALL
+SELECT
+  trader.group_name || ' of coarse grains' AS group_name,
+  commodity.commodity_code,
+  trader.country_code,
+  NULL::SMALLINT AS first_market_year
+FROM raw.major_trader AS trader
+JOIN serving.dim_commodity_group AS commodity
+  ON commodity.group_name = trader.commodity_code
+WHERE
+  trader.last_month IS NULL

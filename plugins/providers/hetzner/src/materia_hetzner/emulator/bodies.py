@@ -270,5 +270,5 @@ def server_body(server: Server, cloud: HetznerProject, now: datetime) -> dict[st
         "included_traffic": server.type.prices[server.location].included_traffic,
         "ingoing_traffic": 0,
         "outgoing_traffic": 0,
-        "primary_disk_size": server.type.disk_gb,
+        "primary_disk_size": server.disk_gb,
     }

@@ -27,6 +27,7 @@ ERRORS: Mapping[str, Answer] = {
     "not_found": refusal(404, "not_found", "resource not found"),
     "conflict": refusal(409, "conflict", "conflict detected, try again"),
     "name_taken": refusal(409, "uniqueness_error", "server name is already used"),
+    "not_stopped": refusal(422, "server_not_stopped", "server must be stopped"),
     "locked": refusal(423, "locked", "server is locked"),
     "protected": refusal(403, "protected", "server deletion is protected"),
     "invalid": refusal(422, "invalid_input", "invalid input in field 'name'"),

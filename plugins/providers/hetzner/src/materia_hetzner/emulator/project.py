@@ -153,8 +153,17 @@ class HetznerProject(Service):
         return str(server.id)
 
     def _place(self, server: Server, network: Mapping[str, Any], *, foreign: bool = False) -> None:
-        price = server.type.prices[server.location]
         self.servers[server.id] = server
+        self._bill_server(server, since=server.created, foreign=foreign)
+        if not foreign:
+            server.host = self.power_on(self._booting(server))
+        if network.get("enable_ipv4", True):
+            server.ipv4 = self._add_address("ipv4", server.location, server, foreign=foreign).id
+        if network.get("enable_ipv6", True):
+            server.ipv6 = self._add_address("ipv6", server.location, server, foreign=foreign).id
+
+    def _bill_server(self, server: Server, *, since: datetime, foreign: bool = False) -> None:
+        price = server.type.prices[server.location]
         self.meter.start(
             Metered(
                 kind="instance",
@@ -163,16 +172,10 @@ class HetznerProject(Service):
                 region=server.location,
                 hourly=Money(price.hourly, self.currency),
                 monthly_cap=Money(price.monthly, self.currency),
-                started_at=server.created,
+                started_at=since,
                 foreign=foreign,
             )
         )
-        if not foreign:
-            server.host = self.power_on(self._booting(server))
-        if network.get("enable_ipv4", True):
-            server.ipv4 = self._add_address("ipv4", server.location, server, foreign=foreign).id
-        if network.get("enable_ipv6", True):
-            server.ipv6 = self._add_address("ipv6", server.location, server, foreign=foreign).id
 
     def _booting(self, server: Server) -> Booting:
         return Booting(
@@ -184,7 +187,7 @@ class HetznerProject(Service):
             login="root",
             vcpus=server.type.cores,
             memory_gib=Decimal(server.type.memory_gb),
-            disk_gib=server.type.disk_gb,
+            disk_gib=server.disk_gb,
             boot_seconds=self.boot_seconds,
         )
 

@@ -213,6 +213,42 @@ class Hetzner(Places, Firewalls, Volumes):
             status=201, body={"action": self._act("change_protection", server, self.now())}
         )
 
+    @route("POST", "/v1/servers/{id}/actions/poweroff")
+    def stop_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Cut the power; it is billed as before."""
+        server = self._find(self.servers, id)
+        if not server.off:
+            server.off = True
+            self.power_off(self._booting(server))
+        return Answer(status=201, body={"action": self._act("stop_server", server, self.now())})
+
+    @route("POST", "/v1/servers/{id}/actions/poweron")
+    def start_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Boot again; the disk is that of a new server here, as machines keep none."""
+        server = self._find(self.servers, id)
+        if server.off:
+            server.off = False
+            server.host = self.power_on(self._booting(server))
+        return Answer(status=201, body={"action": self._act("start_server", server, self.now())})
+
+    @route("POST", "/v1/servers/{id}/actions/change_type")
+    def change_type(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
+        """Another type of the same processor, with room for the disk, for a stopped server."""
+        server, kind = self._find(self.servers, id), self._type(request)
+        upgrade = request.field("upgrade_disk", bool)
+        if not server.off:
+            return self.errors["not_stopped"]
+        fits = kind.architecture == server.type.architecture and server.location in kind.prices
+        if not fits or kind.withdrawn or kind.disk_gb < server.disk_gb:
+            return refusal(422, "invalid_server_type", "server type does not fit the server")
+        if not kind.on_sale or kind.name in self.behaviour.sold_out:
+            return self.errors["sold_out"]
+        now = self.now()
+        self.meter.stop("instance", str(server.id), now)
+        server.type, server.disk_gb = kind, kind.disk_gb if upgrade else server.disk_gb
+        self._bill_server(server, since=now)
+        return Answer(status=201, body={"action": self._act("change_server_type", server, now)})
+
     @route("DELETE", "/v1/servers/{id}")
     def delete_server(self, request: Request, id: str) -> Answer:  # noqa: A002 -- the API's word
         """Delete a server with its implicit addresses; its volumes stay."""

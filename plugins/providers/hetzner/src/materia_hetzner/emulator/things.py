@@ -30,11 +30,19 @@ class Server:
     ipv6: int | None = None
     host: str | None = None
     protected: bool = False
+    off: bool = False
+    disk_gb: int = 0  # that of its type, unless it has got another type since
+
+    def __post_init__(self) -> None:
+        """A new server has the disk of its type."""
+        self.disk_gb = self.disk_gb or self.type.disk_gb
 
     def status(self, now: datetime) -> str:
         """The status that the API reports."""
         if self.gone_at is not None:
             return "deleting"
+        if self.off:
+            return "off"
         passed = now - self.created
         if not self.boots or passed < self.boot / 2:
             return "initializing"

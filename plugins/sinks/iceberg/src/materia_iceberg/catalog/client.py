@@ -139,7 +139,10 @@ class Catalog:
             doing = "read its configuration"
             params = {"warehouse": self._warehouse} if self._warehouse else {}
             found = self._ask("GET", "/config", doing=doing, params=params, prefixed=False)
-            if not isinstance(found, dict) or not isinstance(found.get("overrides", {}), dict):
+            if not isinstance(found, dict) or not all(
+                isinstance(found.get(name) or kind(), kind)
+                for name, kind in (("defaults", dict), ("overrides", dict), ("endpoints", list))
+            ):
                 raise not_iceberg(catalog=self.where, doing=doing)
             self._config = found
         return self._config

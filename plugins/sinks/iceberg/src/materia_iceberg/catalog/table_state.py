@@ -5,6 +5,8 @@ A run that finds nothing new reads only the published state, and imports no more
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 RUN, FINGERPRINT, CONTENT = "materia.run", "materia.fingerprint", "materia.content"
 PUBLICATION = "materia.publication"
 MAIN = "main"
+REFUSED = re.compile(r"[/\\%;?#\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,25 @@ class TableName:
         layer, _, table = name.partition(".")
         return cls(namespace=f"{prefix}{layer}", table=table)
 
+    @property
+    def is_addressable(self) -> bool:
+        """Whether servers and object stores accept the name as a part of an address.
+
+        Some refuse these characters even if they are encoded, so that such a table could be made,
+        but neither loaded nor dropped.
+        """
+        return self.table not in {"", ".", ".."} and not REFUSED.search(self.table)
+
     def __str__(self) -> str:
         return f"{self.namespace}.{self.table}"
+
+
+def mark_of(uuid: str) -> str:
+    """Eight letters in the names of all files of a table, by the UUID of the table.
+
+    A catalog may give two tables one folder: then each deletes only its own files there.
+    """
+    return hashlib.sha256(uuid.encode(errors="replace")).hexdigest()[:8]
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:
@@ -83,6 +103,11 @@ class TableState:
     def uuid(self) -> str:
         """UUID of this table; another table of the same name has another."""
         return str(self.metadata["table-uuid"])
+
+    @property
+    def mark(self) -> str:
+        """Eight letters in the names of all its files; see `mark_of`."""
+        return mark_of(self.uuid)
 
     @property
     def snapshots(self) -> dict[int, Mapping[str, Any]]:

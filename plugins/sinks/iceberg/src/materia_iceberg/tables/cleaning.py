@@ -2,12 +2,14 @@
 
 A snapshot stays if a tag or another branch needs it, if one of the last publications names it, or
 if it is young. The sink deletes a file if no remaining snapshot refers to it, if it is not young (a
-running publish may just have uploaded it), and if its name has the form that materia gives. It
-deletes the files of a dropped table some time after the drop.
+running publish may just have uploaded it), and if its name has the form that materia gives to files
+of this table: another table may have the same folder. It deletes the files of a dropped table some
+time after the drop.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +17,17 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from materia_iceberg.catalog.client import Catalog
-from materia_iceberg.catalog.table_state import RUN, TableState
+from materia_iceberg.catalog.table_state import RUN, TableState, mark_of
 from materia_iceberg.catalogued import Dropped
 from materia_iceberg.keeping import Keeping
 from materia_iceberg.tables.files import TableFiles, object_of
 from materia_iceberg.tables.manifests import files_in, manifests_in
 
-UNIQUE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-DATA = re.compile(rf"data/([^/]+)-{UNIQUE}\.parquet")
+UNIQUE = "MARK(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+DATA = rf"data/([^/]+)-{UNIQUE}\.parquet"
+MANIFEST = rf"metadata/(?:{UNIQUE}-m\d+|snap-\d+-\d+-{UNIQUE})\.avro"
 # What a catalog writes beside them, such as 00001-7c2e...-.metadata.json.
-METADATA = re.compile(r"metadata/[^/]+\.metadata\.json(?:\.gz)?")
-MANIFEST = re.compile(rf"metadata/(?:{UNIQUE}-m\d+|snap-\d+-\d+-{UNIQUE})\.avro")
+METADATA = re.compile(r"metadata/[^/]+\.metadata\.json")
 READERS = 8
 
 
@@ -58,9 +60,10 @@ class Cleaning:
 
         This reads manifests only if a file belongs to a run or a snapshot that the table lacks.
         """
-        old = self._old_files(state.location, files)
+        of_data, of_manifest = _forms(state.mark)
+        old = self._old_files(state.location, files, (of_data, of_manifest))
         runs = {str((one.get("summary") or {}).get(RUN)) for one in state.snapshots.values()}
-        data = (DATA.fullmatch(name) for name in old)
+        data = (of_data.fullmatch(name) for name in old)
         if all(found is None or unquote(found[1]) in {run, *runs} for found in data) and not any(
             _gone(state, name) for name in old
         ):
@@ -75,17 +78,25 @@ class Cleaning:
     def remove_dropped(self, dropped: Dropped, files: TableFiles) -> None:
         """Delete the remaining files of a dropped table, unless the drop is recent.
 
-        The catalog says where they are, so only names in the form of such files are deleted.
+        The catalog says where they are, so this deletes only files that are of this table by their
+        names, and those of the catalog that contain its UUID.
         """
-        if dropped.since < datetime.now(UTC) - self._keeping.young:
-            forms = (DATA, MANIFEST, METADATA)
-            files.delete(list(self._old_files(dropped.location, files, forms).values()))
+        if dropped.since >= datetime.now(UTC) - self._keeping.young:
+            return
+        forms = (*_forms(mark_of(dropped.uuid)), METADATA)
+        files.delete(
+            [
+                place
+                for name, place in self._old_files(dropped.location, files, forms).items()
+                if not METADATA.fullmatch(name) or _describes(files.read(place), dropped.uuid)
+            ]
+        )
 
     def _old_files(
         self,
         location: str,
         files: TableFiles,
-        forms: Sequence[re.Pattern[str]] = (DATA, MANIFEST),
+        forms: Sequence[re.Pattern[str]],
     ) -> dict[str, str]:
         """Addresses of files, by name, that have one of the *forms* and are not young."""
         limit = datetime.now(UTC) - self._keeping.young
@@ -114,6 +125,20 @@ def reachable(state: TableState, files: TableFiles) -> set[str]:
         named = pool.map(lambda place: files_in(files.read(place)), manifests)
         places = {place for some in named for place in some}
     return lists | manifests | places
+
+
+def _forms(mark: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The names of data files, with the run, and of manifests of the table with this mark."""
+    return re.compile(DATA.replace("MARK", mark)), re.compile(MANIFEST.replace("MARK", mark))
+
+
+def _describes(content: bytes, uuid: str) -> bool:
+    """Whether a metadata file of a catalog describes the table with this UUID."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("table-uuid") == uuid
 
 
 def _gone(state: TableState, name: str) -> bool:

@@ -119,6 +119,15 @@ def written(columns: Sequence[Column], table: str) -> str:
     return f"SELECT {named} FROM {table}"
 
 
+def values_of_enums(columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+    """The values of each enum, by column, in its own order."""
+    return {
+        one.name: tuple(map(str, cast("Any", one.kind.children[0][1])))
+        for one in columns
+        if one.kind.id == ENUM
+    }
+
+
 def hashable(column: Column) -> str:
     """An expression for DuckDB's hash(): nested values as text.
 

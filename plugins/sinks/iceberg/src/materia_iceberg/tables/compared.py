@@ -66,6 +66,12 @@ class InTheCatalog:
             MateriaError: neither can be done, or the table is not that of a pipeline.
         """
         table = TableName.of(name, self._prefix)
+        if not table.is_addressable:
+            raise SinkError(
+                f"{name}: cannot be published: catalogs cannot find a table of that name again; "
+                "rename the model: its name must not be . or .., nor contain / \\ % ; ? # or "
+                "control characters"
+            )
         listed = name in self._published or table.table in self._names(table.namespace)
         found = self._catalog.load(table) if listed else None
         state = found or self.made(name, columns, description)

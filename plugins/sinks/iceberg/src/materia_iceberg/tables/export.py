@@ -6,10 +6,11 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,14 @@ from materia.errors import SinkError
 from materia.kit.sql import LOCKED, literal
 from materia_store.publication import quoted
 
-from materia_iceberg.tables.columns import Column, field_ids, hashable, selected, written
+from materia_iceberg.tables.columns import (
+    Column,
+    field_ids,
+    hashable,
+    selected,
+    values_of_enums,
+    written,
+)
 from materia_iceberg.tables.statistics import Statistics, read_statistics
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 
 RAW = "raw"
 FOLDER = "publish."  # prefix of the folder for exported files
+NUMBERS = count(1)  # of exported files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +146,24 @@ class Export:
         Raises:
             SinkError: a value does not fit a type of Iceberg, or the disk is full.
         """
-        return self.write_query(name, written(columns, _sql(name)), schema)
+        query, enums = written(columns, _sql(name)), values_of_enums(columns)
+        return self.write_query(name, query, schema, enums=enums)
 
-    def write_query(self, name: str, query: str, schema: Schema) -> Exported:
-        """Export the rows of a query to a Parquet file; raises like `write`."""
+    def write_query(
+        self,
+        name: str,
+        query: str,
+        schema: Schema,
+        *,
+        enums: Mapping[str, Sequence[str]] | None = None,
+    ) -> Exported:
+        """Export the rows of a query to a Parquet file; raises like `write`.
+
+        *enums* has the values of the columns that are enums in the query.
+        """
         import duckdb
 
-        path = self._folder / f"{name}.parquet"
+        path = self._folder / f"{next(NUMBERS)}.parquet"  # a name may be too long for a file
         try:
             row = self._connection.execute(
                 f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, "
@@ -167,7 +187,12 @@ class Export:
             rows=int(row[1]),
             size=path.stat().st_size,
             statistics=read_statistics(
-                row[4], schema, rows=int(row[1]), table=name, groups=int((groups or (2,))[0])
+                row[4],
+                schema,
+                rows=int(row[1]),
+                table=name,
+                groups=int((groups or (2,))[0]),
+                enums=enums or {},
             ),
         )
 

@@ -93,7 +93,7 @@ def new_snapshot(
         MateriaError: a file cannot be written.
     """
     snapshot = secrets.randbits(62) + 1
-    unique = uuid.uuid4()
+    unique = f"{state.mark}{str(uuid.uuid4())[8:]}"
     folder = f"{state.location}/metadata"
     sequence = int(state.metadata.get("last-sequence-number") or 0) + 1
     spec = int(state.metadata["default-spec-id"])

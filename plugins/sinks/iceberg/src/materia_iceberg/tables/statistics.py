@@ -7,7 +7,7 @@ a text that this module cannot read gives no bound.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
@@ -38,9 +38,18 @@ class Statistics:
 
 
 def read_statistics(
-    returned: Returned, schema: Schema, *, rows: int, table: str, groups: int
+    returned: Returned,
+    schema: Schema,
+    *,
+    rows: int,
+    table: str,
+    groups: int,
+    enums: Mapping[str, Sequence[str]],
 ) -> Statistics:
     """The statistics of a file of *table*, for all columns that are not nested.
+
+    DuckDB reports no bounds of an enum: they are those of all values that its type has, which
+    *enums* lists by column. Not in the order of the enum, which means nothing to a text.
 
     Floating-point columns have no bounds if a value is NaN, which engines take for the largest
     number. In a file of several row *groups* they never have any: DuckDB reports NaN of the last
@@ -61,6 +70,9 @@ def read_statistics(
         if "null_count" in of_column:
             found.nulls[number] = int(of_column["null_count"])
         low, high = of_column.get("min"), of_column.get("max")
+        if enums.get(column.name) and found.nulls.get(number) != rows:
+            # Python compares texts by code point, which is the order of their bytes in UTF-8.
+            low, high = min(enums[column.name]), max(enums[column.name])
         if low is None or high is None:
             continue
         if column.kind in FLOATS and (groups > 1 or of_column.get("has_nan") != "false"):

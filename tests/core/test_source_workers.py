@@ -138,8 +138,8 @@ def test_the_plan_shows_the_price_of_one_worker_and_of_several_in_text_and_json(
     assert "machine 1 for extract (slow): 2 vCPU, 2 GiB memory" in text
     assert "instead of 2.0300 EUR if extract and transform have a machine each" in text
     assert "not chosen: extract and transform share one machine: 2.2000 EUR" in text
-    sources = [one["stages"][0]["sources"] for one in values["placements"]]
-    assert sources[:2] == [["slow"], ["wide"]]
+    fetching = values["placements"][:2]
+    assert [one["stages"][0]["sources"] for one in fetching] == [["slow"], ["wide"]]
     assert values["alternatives"][0]["sharing"] == "extract and transform have a machine each"
     assert values["alternatives"][0]["total"] == {"amount": "2.03", "currency": "EUR"}
 

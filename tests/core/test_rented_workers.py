@@ -141,6 +141,7 @@ def test_a_source_that_fails_on_its_machine_and_a_machine_that_is_sold_out_keep_
     assert rented.left() == []
 
 
+@pytest.mark.campaign
 def test_a_worker_with_a_fault_stops_the_other_and_leaves_no_machine(
     rent: Callable[[str], Rented],
 ) -> None:

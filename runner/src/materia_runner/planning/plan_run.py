@@ -65,8 +65,11 @@ def plan_now(
     available: AvailableOffers,
     *,
     excluded: AbstractSet[OfferKey] = frozenset(),
+    apart: bool = False,
 ) -> Plan:
     """The cheapest plan of *stages* for a run that starts now, without the *excluded* offers.
+
+    With *apart*, the first stage has a machine of its own.
 
     Raises:
         NoOfferError: no provider can run a stage.
@@ -77,6 +80,7 @@ def plan_now(
         start=datetime.now(UTC),
         exchange=pipeline.exchange,
         excluded=excluded,
+        apart=apart,
         owned=available.owned,
         unanswered=[*(one.reason for one in available.unanswered), *available.left_out],
     )

@@ -3,8 +3,8 @@
     uv run --all-extras --group dev python benchmarks/transform.py --other CHECKOUT [--rows R]
 
 Cases: the sample in an empty folder of a user who never ran materia, a first month there, the same
-after the sample, a new month on top of two, models unchanged, and the transform stage of that month
-alone. *CHECKOUT* is a folder with another
+after the sample, a new month on top of two, models unchanged, the same after an edit of one model,
+and the transform stage of that month alone. *CHECKOUT* is a folder with another
 version of this repository and its `.venv`. The cases of both alternate, and the least of each
 counts: another program on the machine only ever adds to it. The floor of the transform is plain
 DuckDB that runs the statements and audits of the same models.
@@ -114,6 +114,13 @@ class Version:
         """A new month on top of the others."""
         return cpu_seconds(self._after(), self.materia, "run")
 
+    def edited(self) -> float:
+        """The same month after an edit of one model, which one to three others read."""
+        after = self._after()
+        model = after / PROJECT / "models/serving/dim_country.sql"
+        model.write_text(f"{model.read_text().rstrip()}\nLIMIT 1000000\n")
+        return cpu_seconds(after, self.materia, "run")
+
     def transform(self) -> float:
         """The transform stage of that month."""
         after = self._after()
@@ -178,6 +185,7 @@ def main() -> None:
             "a first month": Version.first_month,
             "the same after the sample": Version.after_sample,
             "a month": Version.month,
+            "the same after an edit": Version.edited,
             "its transform": Version.transform,
         }
         for title, case in cases.items():

@@ -41,6 +41,9 @@ def on_neutral_ground() -> None:
     for name in [name for name in os.environ if name.startswith(OF_THE_SHELL)]:
         del os.environ[name]
     os.environ["TZ"] = "UTC"
+    # As the worker sets it before it imports SQLMesh, which some test modules do before any build:
+    # else each of them forks a pool of this large process.
+    os.environ["MAX_FORK_WORKERS"] = "1"
 
 
 on_neutral_ground()

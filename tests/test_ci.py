@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,7 @@ CODE = [
     "build:wheels",
 ]
 ELSEWHERE = [*CODE, "docs"]  # main is published instead
+WATCHES = {"sweep", "run", "check"}
 PROJECT = ("README.md", "materia.toml")
 
 
@@ -42,6 +44,10 @@ TABLE = {
     "main pushed": (event("push"), [*CODE, "pages", "deploy:r2"]),
     "main pushed with a change of the infrastructure": (
         event("push", changed=("infra/materia_infra/storage.py",)),
+        [*CODE, "pages", "deploy:r2", "deploy:infra"],
+    ),
+    "main pushed with a change of the settings of the infrastructure": (
+        event("push", changed=("infra/Pulumi.prod.yaml",)),
         [*CODE, "pages", "deploy:r2", "deploy:infra"],
     ),
     "a change of the infrastructure without a pipeline of one's own": (
@@ -103,6 +109,32 @@ def test_an_event_starts_these_jobs_and_no_others(started: Event, expected: list
     assert jobs(DOCUMENT, started) == expected
 
 
+def test_whatever_happens_only_main_deploys_and_a_task_starts_itself_alone() -> None:
+    happens = itertools.product(
+        ("push", "web", "schedule", "merge_request_event", "api", "trigger"),
+        ("main", "feature", None),
+        (None, "", "sweep", "run", "SWEEP"),
+        ((), ("infra/__main__.py", "materia.toml")),
+        (("README.md",), PROJECT),
+    )
+    for source, branch, task, changed, present in happens:
+        named = {} if task is None else {"TASK": task}
+        here = event(source, branch, changed=changed, present=present, **named)
+        started = set(jobs(DOCUMENT, here))
+        pushed = source == "push" and branch == "main" and not task
+
+        assert started.isdisjoint({"deploy:r2", "pages"}) or pushed, here
+        assert ("deploy:r2" in started) == (pushed and present == PROJECT), here
+        assert ("deploy:infra" in started) == (pushed and present == PROJECT and changed != ()), (
+            here
+        )
+        if task:
+            there_is = branch is not None and task in WATCHES  # a schedule is of a branch
+            assert started == ({task} if source == "schedule" and there_is else set()), here
+        else:
+            assert started.isdisjoint(WATCHES), here
+
+
 # gitlab-ci-local lists jobs without regard to `workflow`.
 LISTED = {
     name: row for name, row in TABLE.items() if "CI_OPEN_MERGE_REQUESTS" not in row[0].variables
@@ -155,6 +187,14 @@ def test_the_infrastructure_is_deployed_by_hand_after_a_failure() -> None:
 
     assert [rule["if"].split(" && ")[0] for rule in by_hand] == ['$CI_PIPELINE_SOURCE == "web"']
     assert by_hand[0]["allow_failure"]
+
+
+def test_a_push_that_a_newer_one_has_overtaken_deploys_nothing() -> None:
+    deployments = {name: job for name, job in DOCUMENT.items() if name.startswith("deploy:")}
+
+    # One at a time, and as deployments of their own GitLab keeps their order.
+    assert len({job["environment"] for job in deployments.values()}) == len(deployments) == 2
+    assert len({job["resource_group"] for job in deployments.values()}) == len(deployments)
 
 
 def test_every_job_is_a_target_of_make() -> None:

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
+from materia_runner.worker.sqlmesh.passed_tests import passed_before
 from materia_runner.worker.sqlmesh.recorded.find_build import fetching, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, load
@@ -41,6 +42,7 @@ def shipped_build(database: Path, builds: Path) -> ShippedBuild:
     build = found[0] if len(found) == 1 else None
     if build is None:
         raise SystemExit(f"{len(found)} builds were recorded instead of one: see docs/models.md")
+    tests = tuple(sorted(passed_before(database).hashes))
     with opened(database) as connection:
         fetchall = fetching(connection)
         return ShippedBuild(
@@ -48,6 +50,7 @@ def shipped_build(database: Path, builds: Path) -> ShippedBuild:
             definitions=hash_of_state(fetchall),
             first=first_build_of(fetchall, build),
             build=build,
+            tests=tests,
         )
 
 

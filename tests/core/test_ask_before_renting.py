@@ -117,8 +117,8 @@ def test_without_a_terminal_nothing_is_asked(stubborn: Workshop) -> None:
     assert GONE_ON in ended.stderr
 
 
-def test_a_run_on_this_machine_asks_nothing(folders: Workshop) -> None:
-    code, shown = answered(folders, "n\n", "run")
+def test_a_run_on_this_machine_asks_nothing(run_folders: Workshop) -> None:
+    code, shown = answered(run_folders, "n\n", "run")
 
     assert code == 0, shown
     assert QUESTION not in shown

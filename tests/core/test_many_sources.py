@@ -379,6 +379,7 @@ SELECT month, value FROM serving.fct_line WHERE month BETWEEN @start_date AND @e
 """
 
 
+@pytest.mark.campaign
 def test_a_run_of_one_source_does_not_publish_what_a_killed_run_loaded_of_another(
     both: Workshop,
 ) -> None:

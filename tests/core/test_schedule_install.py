@@ -17,6 +17,10 @@ ANALYZE = shutil.which("systemd-analyze")
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$@" >> "$HOME/systemctl.log"
+if [ -e "$HOME/away" ]; then
+  echo "Failed to connect to bus: No medium found" >&2
+  exit 1
+fi
 case "$*" in
   *"show materia-psdonline-run.timer"*)
     printf 'LoadState=loaded\\nNextElapseUSecRealtime=Mon 17:30\\nLastTriggerUSec=Sun 17:30\\n' ;;
@@ -69,7 +73,8 @@ def test_install_writes_what_show_shows_and_starts_the_timers(desk: Desk) -> Non
     assert len(files) == 4
     for file in files:
         assert f"# ~/.config/systemd/user/{file.name}\n{file.read_text()}" in shown.stdout
-    assert desk.asked()[:3] == [
+    assert desk.asked()[:4] == [
+        "--user show --property=Version",
         "--user daemon-reload",
         "--user enable materia-psdonline-run.timer materia-psdonline-sweep.timer",
         "--user restart materia-psdonline-run.timer materia-psdonline-sweep.timer",
@@ -138,6 +143,16 @@ def test_what_systemctl_refuses_is_an_error_with_its_words(desk: Desk) -> None:
 
     assert done.returncode == 2
     assert "systemctl enable failed: Unit is masked." in done.stderr
+
+
+def test_a_systemd_out_of_reach_is_named_with_the_way_on_and_nothing_is_written(desk: Desk) -> None:
+    (desk.workshop.home / "away").touch()
+
+    done = desk.run("install")
+
+    assert done.returncode == 2
+    assert "Failed to connect to bus: No medium found; log in as the user" in done.stderr
+    assert not desk.folder.exists()
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")

@@ -7,6 +7,9 @@ import pytest
 from fakes.esc import TOKEN, Esc, Secret
 from hypothesis import given
 from hypothesis import strategies as st
+from materia_runner.bundled import load_registry
+from materia_runner.cli.context import load_environment
+from materia_runner.config.parse import parse_config
 from materia_runner.config.secret_needs import Need, unmet
 from materia_runner.secrets.resolve import Resolved, resolve
 from materia_testing.emulation import Fault
@@ -135,6 +138,20 @@ def test_a_file_for_everybody_is_told_when_it_gave_a_secret(tmp_path: Path) -> N
     assert resolve({}, names=["B"], dotenv=dotenv, esc=None).problems == ()
     [problem] = resolve({}, names=["A"], dotenv=dotenv, esc=None).problems
     assert problem == f"{dotenv} is readable by every user on this machine; run: chmod 600 {dotenv}"
+
+
+def test_a_command_that_looks_up_secrets_twice_warns_of_their_place_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env(tmp_path, "AWS_ACCESS_KEY_ID=planted-key-id\n", 0o644)
+    registry = load_registry(bundled_only=True)
+    settings = {"artifacts": {"bucket": "s3://acme/materia"}}
+    pipeline = parse_config(settings, registry, name="materia.toml", directory=tmp_path)
+
+    for _ in range(2):
+        load_environment(registry, pipeline, using=(), bucket=True)
+
+    assert capsys.readouterr().err.count("is readable by every user") == 1
 
 
 PLACES = st.dictionaries(st.sampled_from("ABCD"), st.sampled_from(["", "1", "2"]))

@@ -10,6 +10,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.workshop import Workshop, alive, wait_until
 from materia_runner.signals import Interrupted, interrupts
 from materia_runner.ssh.agent.keep_alive import descendants
@@ -28,7 +29,7 @@ def started(folders: Workshop, where: str) -> tuple[subprocess.Popen[str], int]:
 
 
 @pytest.mark.parametrize("number", ENDINGS)
-@pytest.mark.parametrize("where", ["fetch", "load"])
+@pytest.mark.parametrize("where", of_each_kind(["fetch", "load"], "fetch"))
 def test_a_signal_in_a_stage_leaves_no_worker_and_no_folder(
     folders: Workshop, where: str, number: signal.Signals
 ) -> None:

@@ -203,7 +203,7 @@ class TestCommand:
         since = killed.machines()[0].intended_at
         assert told.stderr == (
             f"materia: run one left a machine on graveyard since {since:%Y-%m-%d %H:%M} UTC, "
-            "costing 0.0002 EUR so far; to destroy it: materia sweep\n"
+            "costing 0.0002 EUR so far; to destroy it: `materia sweep`\n"
         )
         assert swept.stderr == ""
         assert "graveyard: destroyed m (g1, volume) in north: its run is over" in swept.stdout

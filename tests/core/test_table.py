@@ -1,9 +1,9 @@
-"""Tables of text fit the terminal that shows them."""
+"""Tables and sentences fit the terminal that shows them."""
 
 from __future__ import annotations
 
 import pytest
-from materia_runner.cli.output.text import table
+from materia_runner.cli.output.text import table, wrapped
 
 HEAD = ("table", f"{'rows':>9}", "what it is")
 ROWS = [
@@ -48,3 +48,32 @@ def test_output_for_a_pipe_has_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("COLUMNS", raising=False)
 
     assert len(table(ROWS, head=HEAD).splitlines()) == 1 + len(ROWS)
+
+
+SAID = """\
+materia: run 20261124T085500-ab12cd left a machine on hetzner; to destroy it: `materia sweep`
+  reason     the server answers 503 Service Unavailable, asked 5 times; run it again later
+    https://apps.fas.usda.gov/psdonline/downloads/archives/2026/11/psd_alldata_csv.zip is absent
+  uv run python -c 'import duckdb; duckdb.connect("materia.duckdb").sql("from serving.x").show()'
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+def test_a_sentence_breaks_at_words_and_a_command_stays_whole(columns: int) -> None:
+    shown = wrapped(SAID, columns)
+
+    assert shown.split() == SAID.split()
+    assert SAID.splitlines()[-1] in shown.splitlines()
+    assert "`materia sweep`" in shown
+    for line in shown.splitlines():
+        assert len(line) <= columns or line.count(" ") == 4 or line.startswith("  uv run")
+        assert line.startswith(("materia", " "))
+
+
+def test_further_lines_stand_below_the_text_of_the_first() -> None:
+    assert wrapped("  reason     one two three four", 24) == (
+        "  reason     one two\n    three four"
+    )
+    assert wrapped("09:00:00  the stage extract begins and then it ends well", 40) == (
+        "09:00:00  the stage extract begins and\n          then it ends well"
+    )

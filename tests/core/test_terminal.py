@@ -63,7 +63,7 @@ def test_a_failure_is_shown_once_on_a_terminal(folders: Workshop) -> None:
     shown = on_a_terminal(folders, "run")
 
     assert shown.count("materia: ") == 1
-    assert shown.count("2024-01: ") == 1, shown
+    assert shown.count("2024-01:") == 1, shown
 
 
 def test_every_event_in_json_is_ascii(folders: Workshop) -> None:
@@ -96,6 +96,19 @@ def test_a_terminal_shows_that_the_worker_artifact_is_built(workshop: Workshop) 
 
     assert re.search(r"extract(?:\x1b\[0m)?  build the worker artifact  \d s", shown), shown
     assert shown.count("materia: ") == 1
+
+
+def test_a_narrow_terminal_splits_no_word(workshop: Workshop) -> None:
+    """Whichever way the words leave: standard output, or an error."""
+    workshop.write("materia.toml", 'source = ["a"]\nsink = 7\n[budget]\nrun = "many"\n')
+    for command in (("config", "check"), ("plan",), ("secrets", "list", "--all")):
+        piped = workshop.run(*command)
+        shown = on_a_terminal(workshop, *command, COLUMNS="40").replace("\x1b[K", "")
+
+        words = (piped.stdout + piped.stderr).split()
+        assert set(shown.split()) <= set(words), command
+        assert len(shown.splitlines()) > len(piped.stderr.splitlines())
+        assert all(len(line) <= 40 or len(line.split()) == 1 for line in shown.splitlines())
 
 
 def on_a_terminal(workshop: Workshop, *arguments: str, **environment: str) -> str:

@@ -7,7 +7,6 @@ true in a pipeline that no push started.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +74,13 @@ def _matches(rule: Mapping[str, Any], event: Event) -> bool:
 
 
 def _any(patterns: Sequence[str], files: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatch(file, one) for file in files for one in patterns)
+    return any(_glob(one).fullmatch(file) for file in files for one in patterns)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """`**/` is any number of folders, none as well; `*` is a part of one name."""
+    text = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+    return re.compile(text)
 
 
 def evaluate(expression: str, variables: Mapping[str, str]) -> bool:

@@ -32,7 +32,7 @@ source = Snapshots(
     url="https://shop.example/v1",
     partitions=Months("", since="2026-01"),
     each="slice",
-    form=Pages(orders),
+    form=Pages(orders, absent=(404,)),
     key=("number",),
     columns={"number": "INTEGER", "total": "DECIMAL(12, 2)"},
 )

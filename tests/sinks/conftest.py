@@ -118,21 +118,20 @@ def machine(
     return iceberg_runs.machines(settings, tmp_path)
 
 
-def takes_minutes(file: str, name: str) -> bool:
-    """Whether a test repeats at length what another shows of the same kind in the normal run."""
+def takes_minutes(file: str, of: str, name: str) -> bool:
+    """Whether a test, *of* a class or file, repeats at length what another one always shows."""
     kills = name.startswith("test_killed")
     if (
         "apache" in name.partition("[")[2]
     ):  # the real catalog answers as the fake one does: one test shows it
         return not name.startswith("test_a_rollback_gives_readers")
     match file:
-        case "test_s3_contract.py":  # test_s3_kills.py kills at each request, duckdb at each line
-            return name.startswith("test_killed_before_any_line")
-        case "test_s3_odd_contract.py" | "test_s3_contract.py":  # test_s3_kills.py has them
+        # test_s3_kills.py kills at each request, test_duckdb_contract.py at each line
+        case "test_s3_odd_contract.py" | "test_s3_contract.py":
             return kills
         case "test_iceberg_contract.py":  # test_iceberg_kills.py has one, s3 those of raw files
             long = name.startswith(("test_readers_see_one_state", "test_a_full_disk"))
-            return kills or (long and "OneTable" in name)
+            return kills or (long and "OneTable" in of)
         case "test_iceberg_attached.py" | "test_iceberg_kills.py":
             quick = "[at once]" if file == "test_iceberg_attached.py" else "[at once-the first run]"
             return quick not in name
@@ -144,7 +143,7 @@ def takes_minutes(file: str, name: str) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave what takes minutes to the campaigns."""
     for item in items:
-        if takes_minutes(item.path.name, item.name):
+        if takes_minutes(item.path.name, getattr(item.parent, "name", ""), item.name):
             item.add_marker(pytest.mark.campaign)
 
 

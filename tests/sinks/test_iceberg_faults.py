@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.iceberg_catalog import AT_ONCE, IN_ORDER, LENT, TOKEN, IcebergCatalog, Lending
 from fakes.iceberg_runs import BUCKET_KEY, PATIENT, Machine, Reader, machines, run, settings_of
 from fakes.s3 import KEY, SECRET, Fault, S3Server
@@ -133,7 +134,7 @@ def test_a_lasting_fault_is_an_error_without_the_token(
     assert machine("two").fingerprint() == "0"
 
 
-@pytest.mark.parametrize("status", [500, 409, 403])
+@pytest.mark.parametrize("status", of_each_kind([500, 409, 403], 409))
 @pytest.mark.usefixtures("kind")
 def test_a_refused_commit_changes_nothing_and_the_next_run_publishes(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, status: int
@@ -221,7 +222,9 @@ def test_vended_credentials_that_expire_before_their_first_use_are_renewed(
     assert len(reader.rows(TABLE)) == 3
 
 
-@pytest.mark.parametrize("ends", ["9" * 18, "9" * 400, "soon", "²", "-1"])
+@pytest.mark.parametrize(
+    "ends", of_each_kind(["9" * 18, "9" * 400, "soon", "²", "-1"], "9" * 400, "soon")
+)
 def test_vended_credentials_with_an_odd_time_of_expiry_are_used(
     machine: Machine, catalog: IcebergCatalog, reader: Reader, ends: str
 ) -> None:

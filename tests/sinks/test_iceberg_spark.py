@@ -128,6 +128,7 @@ def test_values_of_each_type_are_read_by_spark_and_filters_find_them(
     assert spark.rows(f"SELECT count(*) FROM {lake}.serving.empty WHERE c0 IS NULL") == [["0"]]
 
 
+@pytest.mark.campaign
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(st.lists(cells, min_size=1, max_size=40))
 @example([("DOUBLE", "nan"), ("DOUBLE", "-1.5"), ("DOUBLE", "-inf")])
@@ -196,6 +197,7 @@ def test_the_example_of_the_page_reads_with_vended_credentials(
     assert found == [Path(jar).name for jar in jars() if "iceberg-" in Path(jar).name]
 
 
+@pytest.mark.campaign
 def test_spark_reads_each_release_from_the_published_raw_history(
     s3_server: S3Server,
     catalog: IcebergCatalog,

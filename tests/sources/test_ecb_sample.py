@@ -62,7 +62,9 @@ def test_the_generated_model_has_the_rows_and_the_comments(database: Path) -> No
         )
 
     assert rows == (2 * 12 * 2 * 3,)
-    assert list(comments) == ["partition", "period", "currency", "rate_on", "rate"]
+    assert list(comments) == [
+        *("partition", "period", "currency", "rate_on", "rate", "undeclared"),
+    ]
     assert comments["currency"] == "ISO 4217 code, such as USD"
     assert comments["period"] == "First day of the period of the row's file"
 

@@ -231,6 +231,7 @@ def large_text(seed: int, *, edited_every: int = 0) -> bytes:
     )
 
 
+@pytest.mark.campaign
 def test_large_releases_that_come_before_one_they_have_little_in_common_with(kept: Kept) -> None:
     texts = {
         "2025-11": large_text(2),

@@ -205,3 +205,51 @@ def test_a_sheet_of_open_document_is_read_and_one_that_stands_for_millions_of_ce
     assert shelf.rows("SELECT code, price::VARCHAR FROM raw.prices_row") == [("0410", "1.50")]
     assert "has a sheet of 99,000,198 cells" in report.refused["2025"]
     assert "has a sheet of 198,000,006 cells" in report.refused["2026"]
+
+
+def record(kind: int, content: bytes = b"") -> bytes:
+    """A record of a binary workbook."""
+    type_ = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    return type_ + bytes([len(content)]) + content
+
+
+def wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def binary_workbook(*cells: tuple[int, int, str]) -> bytes:
+    """An .xlsb workbook of one sheet with these texts, each with its row and column."""
+    rows: dict[int, list[bytes]] = {}
+    for row, column, text in cells:
+        rows.setdefault(row, []).append(record(6, struct.pack("<II", column, 0) + wide(text)))
+    sheet = [record(0x81), record(0x94, bytes(16)), record(0x91)]
+    for row, found in rows.items():
+        sheet += [record(0, struct.pack("<I", row) + bytes(13)), *found]
+    bundle = record(0x9C, bytes(8) + wide("rId1") + wide("Prices"))
+    relations = (
+        '<Relationships><Relationship Id="rId1" Target="worksheets/sheet1.bin" '
+        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"/>'
+        "</Relationships>"
+    )
+    return zipped(
+        {
+            "xl/_rels/workbook.bin.rels": relations.encode(),
+            "xl/workbook.bin": b"".join(
+                [record(0x83), record(0x8F), bundle, record(0x90), record(0x9D), record(0x84)]
+            ),
+            "xl/worksheets/sheet1.bin": b"".join([*sheet, record(0x92), record(0x82)]),
+        }
+    )
+
+
+def test_a_binary_sheet_is_read_and_one_with_cells_far_apart_is_refused(tmp_path: Path) -> None:
+    columns = {"code": "TEXT", "price": "DECIMAL(18, 2)"}
+    shelf = Shelf(tmp_path, with_(YEARLY, form=Excel(), columns=columns), since="2024")
+    good = ((0, 0, "code"), (0, 1, "price"), (1, 0, "0410"), (1, 1, "1.50"))
+    shelf.put("2024", binary_workbook(*good))
+    shelf.put("2025", binary_workbook(*good, (1_048_575, 16_383, "far")))
+    report = shelf.load()
+
+    assert report.refused.keys() == {"2025"}, report
+    assert "has a sheet of 17,179,869,184 cells" in report.refused["2025"]
+    assert shelf.rows("SELECT code, price::VARCHAR FROM raw.prices_row") == [("0410", "1.50")]

@@ -86,6 +86,7 @@ def test_as_of_takes_a_year_a_date_or_a_month_without_a_release(
     assert as_of(shelf, "'2025'") == as_typed(year["2025-12"])
     assert as_of(shelf, "DATE '2025-03-31'") == as_typed(year["2025-03"])
     assert as_of(shelf, "'2026-02'") == as_typed(year["2025-12"])
+    assert as_of(shelf, "'2025-Q2'") == as_typed(year["2025-06"])
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_a_file_with_less_than_half_of_the_rows_before_is_remarked(tmp_path: Pat
     assert shelf.load().remarks == {"2026-02": ["holds 1 of the 9 rows that 2026-01 had before"]}
     published = tmp_path / "published.duckdb"
     shelf.database.rename(published)
-    shelf.put("2026-01", text([("item 1", "1.00")]))
+    shelf.put("2026-01", text([("item 1", "1.01")]))
     remarks = shelf.load(published=published).remarks
 
     assert remarks == {"2026-01": ["holds 1 of the 9 rows that it had before"]}

@@ -154,10 +154,16 @@ def test_an_api_that_answers_badly_is_an_error_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_api_without_the_thing_is_an_absence(api: GaugeApi, tmp_path: Path) -> None:
+def test_an_api_without_the_thing_is_an_error_unless_its_status_is_declared(
+    api: GaugeApi, tmp_path: Path
+) -> None:
     api.fault = "gone"
+    with pytest.raises(SourceError, match=r"answers 404; .* declare Pages\(..., absent=\(404,\)\)"):
+        Pipeline(api, tmp_path).run()
+    form = replace(declared.form, absent=(404,))
+    source = replace(declared, form=form)
 
-    assert Pipeline(api, tmp_path).run() == [Absent(reason="the server answers 404")]
+    assert Pipeline(api, tmp_path, source).run() == [Absent(reason="the server answers 404")]
 
 
 def test_more_records_than_the_limit_are_refused(api: GaugeApi, tmp_path: Path) -> None:
@@ -325,8 +331,9 @@ def test_pages_behind_the_last_cursor_do_not_stay_when_they_come_again(
 
 def test_a_page_that_is_not_there_behind_others_is_an_error(api: GaugeApi, tmp_path: Path) -> None:
     api.fault, api.faults_at = "gone", 2
+    source = replace(declared, form=replace(declared.form, absent=(404,)))
     with pytest.raises(SourceError, match="answers 404 after some pages, so others are missing"):
-        Pipeline(api, tmp_path).run()
+        Pipeline(api, tmp_path, source).run()
 
     assert list(tmp_path.iterdir()) == []
 

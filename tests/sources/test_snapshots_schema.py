@@ -14,6 +14,7 @@ from materia.errors import ConfigError
 from materia.hookspecs import Opening
 from materia.kit.files import sha256_of
 from materia_snapshots import Column, JsonLines
+from materia_snapshots.loading.models import project_files
 
 EVOLVES = with_(PRICES, schema="evolve")
 ASKS = with_(PRICES, schema="ask")
@@ -122,16 +123,43 @@ def test_a_new_column_comes_with_a_word_on_where_it_is_until_it_is_published(
     first, again = shelf.load(), shelf.load()
     published = shelf.load(published=Path(shutil.copy(shelf.database, tmp_path / "published")))
 
-    odd = "texts in price_text, and staging.stg_prices does not"
-    new = "it, and staging.stg_prices does not; read it from there, or declare it"
+    place = (
+        "raw.prices_row has them as texts in {0}, and staging.stg_prices in undeclared ->> '{0}'"
+    )
+    new = place.format("unit_name")
     assert first.remarks == {
         "2026-02": [
-            f"has values of price that are no DECIMAL(18, 2): raw.prices_row has them as {odd}",
-            f"has the column unit_name, which is not declared: raw.prices_row has {new}",
+            f"has values of price that are no DECIMAL(18, 2): {place.format('price_text')}",
+            f"has the column unit_name, which is not declared: until it is, {new}",
         ]
     }
     assert again.remarks == first.remarks
     assert published.remarks == {}
+
+
+@pytest.mark.parametrize("each", ["slice", "release"])
+def test_the_generated_model_has_what_is_not_declared_in_one_column(
+    each: str, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, with_(EVOLVES, each=each))
+    shelf.put("2026-01", PLAIN)
+    shelf.load()
+    _, _, model = project_files(shelf.declared).values()
+    select = model.partition(");\n\n")[2]
+    before = shelf.rows(select)
+    shelf.put("2026-02", 'item,"Unit\'s ""Name""",price\nnails,kg,1\nscrews,,cheap\n')
+    shelf.load()
+
+    assert [row[-1] for row in before] == [None]
+    assert [row[-1] for row in sorted(shelf.rows(select), key=str)[-2:]] == [
+        '{"price_text":null,"unit_s_name":"kg"}',
+        '{"price_text":"cheap","unit_s_name":null}',
+    ]
+    shelf.declared = with_(PRICES, each=each)
+    shelf.drop("2026-02")
+    shelf.load()
+    views = shelf.rows("SELECT view_name FROM duckdb_views() WHERE schema_name = 'raw'")
+    assert views == [("prices_history",)]
 
 
 def test_releases_evolve_too_and_keep_their_history(tmp_path: Path) -> None:

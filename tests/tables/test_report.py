@@ -140,7 +140,7 @@ def test_the_page_of_229_releases_and_300_runs_is_under_two_megabytes(
     full: str, tree: Element
 ) -> None:
     assert len(full.encode()) < 2_000_000
-    assert len(table_of(tree, "All runs in the ledger of this machine, newest first")) == 300
+    assert len(table_of(tree, "Runs of this pipeline in the ledger, newest first")) == 300
     assert len(table_of(tree, "Raw files by partition")) == 229
     assert "229 partitions" in tree.text
 

@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on PATH; apt-get install chromium"),
 ]
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)><svg onload=alert(3)>"
+LONG = "a_long_name_" * 20
 RUNS = "[...document.querySelectorAll('#runs table')][0]"
 CONTRASTS = """
 (() => {
@@ -75,7 +76,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     reads = dict(zip(names, (names[1:2], *([name] for name in names)), strict=False))
     answer = Answer(
-        query=ReportQuery(file="q.sql", title="Revisions", explanation="", sql=""),
+        query=ReportQuery(file="q.sql", title="Revisions", explanation=LONG, sql=""),
         columns=("commodity", "change", "forecast"),
         rows=tuple((f"{EVIL}{n}", (n * 37) % 100 - 50, [1, n, None, 3]) for n in range(40)),
     )
@@ -88,7 +89,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Report(
                 made_at=now,
                 version="0.1.0",
-                source=EVIL,
+                source=EVIL + LONG,
+                folder=LONG,
                 sink="folder",
                 runs=list_values(rows, state, ledger, now),
                 details=(show_values(row, state, ledger, now) for row in rows),
@@ -134,6 +136,21 @@ def test_all_text_is_legible(browser: Browser, written: Path, scheme: str) -> No
     browser.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
 
     assert browser.value(CONTRASTS) == []
+
+
+def test_a_print_is_dark_on_white_and_repeats_the_names_of_columns(
+    browser: Browser, written: Path
+) -> None:
+    browser.open(written, scheme="dark")
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.call("Emulation.setEmulatedMedia", media="print", features=[dark])
+
+    assert browser.value(CONTRASTS) == []
+    assert browser.value("getComputedStyle(document.querySelector('th button')).display") == "none"
+    name = "getComputedStyle(document.querySelector('th[data-sorts]'), '::before').content"
+    assert browser.value(name) == '"commodity"'
+    assert browser.value("document.querySelector('.folds').offsetHeight") == 0
+    browser.call("Emulation.setEmulatedMedia", media="", features=[])
 
 
 def test_charts_are_drawn(browser: Browser, written: Path) -> None:
@@ -201,7 +218,7 @@ def test_a_link_opens_the_run_it_leads_to(browser: Browser, written: Path) -> No
     browser.open(written)
     browser.value(f"{RUNS}.tBodies[0].rows[2].querySelector('a').click()")
 
-    opened = "[...document.querySelectorAll('#runs > details')].map((one) => one.open)"
+    opened = "[...document.querySelectorAll('#runs .folds > details')].map((one) => one.open)"
     for _ in range(100):
         if any(found := browser.value(opened)):
             break

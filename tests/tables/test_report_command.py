@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 from fakes.html_page import parsed, table_of
-from fakes.rows import NOON, run_row
+from fakes.rows import MINUTE, NOON, machine_row, run_row, write_machine
 from fakes.workshop import Workshop
 from materia_runner.ledger.state import State
 from materia_runner.tables.catalog import (
@@ -27,9 +29,20 @@ def asked(desk: Workshop) -> Workshop:
     desk.write("models/report/a_crops.sql", good)
     desk.write("models/report/b_broken.sql", "FROM serving.no_such_table")
     desk.write("models/report/c_reaching.sql", "FROM serving.spy")
+    here, host = str(desk.directory), socket.gethostname()
+    runs = [
+        ("one", here, host, "folder"),
+        ("copied", "/srv/p", "far", "folder"),
+        ("elsewhere", "/other", host, "folder"),
+        ("another", here, host, "beans"),
+    ]
     with State(desk.home / ".local/state/materia").ledger() as ledger:
-        ledger.begin_run(run_row())
-        ledger.end_run("one", "ok", at=NOON)
+        for place, (run, directory, computer, source) in enumerate(runs):
+            at = NOON + place * MINUTE
+            row = replace(run_row(run, at=at), directory=directory, host=computer, source=source)
+            ledger.begin_run(row)
+            write_machine(ledger, machine_row(f"m-{run}", run=run, at=at), lengths=(MINUTE,))
+            ledger.end_run(run, "ok", at=at + MINUTE)
     return desk
 
 
@@ -39,11 +52,11 @@ def test_the_command_writes_one_page_of_runs_tables_and_answers(asked: Workshop)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("materia-report.html: ")
-    assert done.stdout.endswith(" kB written, with 1 run, 3 tables and 3 queries\n")
+    assert done.stdout.endswith(" kB written, with 2 runs, 3 tables and 3 queries\n")
     assert json.loads(again.stdout) == {
         "file": str(asked.directory / "other.html"),
         "bytes": (asked.directory / "other.html").stat().st_size,
-        "runs": 1,
+        "runs": 2,
         "tables": 3,
         "queries": 3,
     }
@@ -56,6 +69,18 @@ def test_the_command_writes_one_page_of_runs_tables_and_answers(asked: Workshop)
     rows = table_of(tree, "Published tables and views")
     assert ["serving.large", "table", "50"] in [row[:3] for row in rows]
     assert "not counted" in [row[2] for row in rows if row[0] == "serving.spy"]
+
+
+def test_the_page_has_the_runs_of_its_own_pipeline_alone(asked: Workshop) -> None:
+    asked.run("report", "--config", "materia.toml")
+
+    tree = parsed((asked.directory / "materia-report.html").read_text(encoding="utf-8"))
+    rows = table_of(tree, "Runs of this pipeline in the ledger, newest first")
+    assert [row[4] for row in rows] == ["far", socket.gethostname()]
+    assert "Last run2026-11-24 12:01: ok" in tree.text.replace("\n", "")
+    assert "2 runs of other folders or pipelines on this computer: materia runs." in tree.text
+    [cost] = table_of(tree, "Cost by month")
+    assert cost[3] == "0.0013 EUR"  # of two machines, 3 minutes each
 
 
 def test_without_runs_and_tables_the_page_says_so(folders: Workshop) -> None:

@@ -11,7 +11,13 @@ from fakes.examples import of_each_kind
 from materia.errors import StageError
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 from materia_runner.worker.sqlmesh.fingerprint import project_files
-from materia_runner.worker.sqlmesh.passed_tests import PASSED, SKIPPED, fingerprint_of_tests
+from materia_runner.worker.sqlmesh.passed_tests import (
+    PASSED,
+    SKIPPED,
+    UNREACHED,
+    fingerprint_of_tests,
+)
+from materia_runner.worker.sqlmesh.unit_tests.reached_tests import texts_in
 
 MODEL = """MODEL (name serving.sum, kind FULL, columns (total INT));
 SELECT @plus(number, 1) AS total FROM raw.number
@@ -79,6 +85,49 @@ def test_unit_tests_run_again_when_a_file_of_the_project_changed(
 
     assert run().tests == 1
     assert run().tests == 0
+
+
+def test_after_an_edit_only_the_unit_tests_run_that_it_reaches(run: Run, project: Path) -> None:
+    more = MODEL.replace("serving.sum", "serving.more").replace("raw.number", "serving.sum")
+    more = more.replace("number, 1", "total, 1")
+    (project / "models/more.sql").write_text(more)
+    tests = TEST.replace("sum", "more").replace("raw.number", "serving.sum")
+    tests = tests.replace("{number: 1}", "{total: 1}").replace("serving.more:", "serving.sum:")
+    (project / "tests/test_sum.yaml").write_text(TEST + tests)
+    assert run().tests == 2
+
+    (project / "models/more.sql").write_text(more.replace("AS total", "AS total /* edited */"))
+    assert run().tests == 1
+    (project / "models/sum.sql").write_text(MODEL.replace("AS total", "AS total /* edited */"))
+    assert run().tests == 2
+    (project / "models/alone.sql").write_text(MODEL.replace("serving.sum", "serving.alone"))
+    report = run()
+    assert (report.tests, report.skipped) == (0, UNREACHED)
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        (TEST + TEST.replace("sum:", "two:"), [("serving.sum",), ("serving.sum",)]),
+        (TEST + "# more\n\n" + TEST.replace("sum:", "two:"), [("serving.sum",)] * 2),
+        (TEST.replace("raw.number:", "raw.number: &one"), [("serving.sum",)]),
+        (TEST + TEST, [None]),  # YAML refuses it
+        (TEST.replace("serving.sum", "'serving.sum'"), [None]),
+        (TEST.replace("1}", "{{ var('one') }}}"), [None]),
+        ("{test_sum: {model: serving.sum}}", [None]),
+        ("# nothing\n", [None]),
+        ("", []),
+    ],
+)
+def test_a_file_is_cut_only_where_each_test_is_sure_to_stand_alone(
+    tmp_path: Path, text: str, models: list[tuple[str, ...] | None]
+) -> None:
+    (tmp_path / "test_one.yaml").write_text(text)
+
+    found = texts_in(tmp_path / "test_one.yaml")
+
+    assert [one.models for one in found] == models
+    assert all(one.text in text for one in found)
 
 
 def test_a_changed_macro_that_breaks_a_unit_test_stops_the_run(run: Run, project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -216,8 +217,39 @@ def test_a_recording_that_does_not_fit_is_replaced_after_the_next_build(place: P
     assert place.is_recorded
 
 
+def test_after_an_edit_only_the_models_that_it_reaches_are_recorded_anew(
+    place: Place, tmp_path: Path
+) -> None:
+    place.edit("models/total.sql", "SUM(value)", "MAX(value)")
+    alone = Place(shutil.copytree(place.folder, tmp_path / "alone"))
+    shutil.rmtree(alone.recordings)
+    (earlier,) = place.recordings.iterdir()
+    # A mark in each recorded model, which SQLMesh would not write.
+    values = json.loads(earlier.read_text())
+    for model in values["models"]:
+        model["grain"].append("mark")
+    earlier.write_text(json.dumps(values))
+
+    place.build()
+    alone.build()
+
+    (recording,) = set(place.recordings.iterdir()) - {earlier}
+    found, whole = load(recording), load(alone.recordings / recording.name)
+    assert found is not None
+    assert whole is not None
+    marked = {one.name for one in found.models if "mark" in one.grain}
+    assert marked == {"cleaned.by_month", "raw.label"}
+    unmarked = [
+        replace(one, grain=tuple(name for name in one.grain if name != "mark"))
+        for one in found.models
+    ]
+    assert replace(found, models=tuple(unmarked)) == whole
+
+
 def test_of_many_recordings_the_latest_used_are_kept(tmp_path: Path) -> None:
-    build = RecordedBuild(models=(), tables=(), made_in={}, definitions={}, as_made={})
+    build = RecordedBuild(
+        models=(), tables=(), made_in={}, definitions={}, as_made={}, made_with=""
+    )
     paths = [tmp_path / "builds" / f"{number:02}.json" for number in range(KEPT_BUILDS + 2)]
     for path in paths[:-2]:
         save(path, build)

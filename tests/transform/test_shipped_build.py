@@ -19,6 +19,7 @@ from fakes.recorded_place import BUILT, COMMENTS, FILES, FORGOTTEN, SHOWN, Place
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformReport, TransformRequest, transform
 from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD
+from materia_runner.worker.sqlmesh.passed_tests import UNREACHED, passed_before
 from materia_runner.worker.sqlmesh.recorded.find_build import fetching, is_recorded, opened
 from materia_runner.worker.sqlmesh.recorded.first_build import first_build_of
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
@@ -54,6 +55,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, TransformRep
     (recorded,) = place.recordings.iterdir()
     build = load(recorded)
     assert build is not None
+    tests = tuple(passed_before(place.database).hashes)
     with opened(place.database) as connection:
         fetchall = fetching(connection)
         shipped = ShippedBuild(
@@ -61,6 +63,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, TransformRep
             definitions=hash_of_state(fetchall),
             first=first_build_of(fetchall, build),
             build=build,
+            tests=tests,
         )
     write(place.project / RECORDED_BUILD, shipped)
     return place, report
@@ -176,6 +179,14 @@ def test_an_edited_project_is_for_sqlmesh(place: Place, file: str, old: str, new
     place.edit(file, old, new)
 
     assert not place.is_recorded
+
+
+def test_after_an_edit_no_shipped_test_runs_that_it_does_not_reach(place: Place) -> None:
+    place.edit("models/names.sql", "JOIN", "INNER JOIN")
+
+    report = place.build(1)
+
+    assert (report.tests, report.skipped) == (0, UNREACHED)
 
 
 def test_an_edited_test_runs_and_stops_the_first_build(place: Place) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -233,7 +233,7 @@ class _Download:
             if part.size > part.length:
                 part.start_again()
             raise _TryAgainError(f"{part.size:,} of {part.length:,} bytes arrived", wait=0.0)
-        return part.arrived()
+        return replace(part.arrived(), url=str(response.url))
 
     def _without_body(self, response: httpx.Response) -> Unchanged | Absent | None:
         """The result from status and headers alone; None when the body must be read."""

@@ -23,6 +23,7 @@ class Arrived:
         etag: As the server sent it, or None.
         last_modified: As the server sent it, or None.
         framed: The server sent the length, so a premature end would have been noticed.
+        url: The address that it came from, behind all redirects; None when it is from a folder.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Arrived:
     etag: str | None
     last_modified: str | None
     framed: bool = True
+    url: str | None = None
 
 
 class TooLargeError(Exception):

@@ -69,6 +69,8 @@ class VerifiedFiles:
         agent: Name of the source for the server's log.
         limit: Most bytes that a file may have.
         patience: Retry and time limits for a server.
+        came_from: Function that checks the address of a file of a partition behind all redirects;
+            it raises UnusableFileError.
         shows_its_end: Whether `check` notices that the end of a file is missing, as it does with a
             zip. If not, a file whose length the server does not announce is an error.
 
@@ -86,9 +88,11 @@ class VerifiedFiles:
         agent: str,
         limit: int,
         patience: download.Patience | None = None,
+        came_from: Callable[[str, Partition], None] = lambda _url, _partition: None,
         shows_its_end: bool = True,
     ) -> None:
         self._check = check
+        self._came_from = came_from
         self._damaged = damaged
         self._shows_its_end = shows_its_end
         self._bring: _Bring | None = None
@@ -185,6 +189,8 @@ class VerifiedFiles:
             content = before.content
         else:
             try:
+                if arrived.url is not None:
+                    self._came_from(arrived.url, partition)
                 content = self._check(arrived.path, partition)
             except UnusableFileError as error:
                 return Refused(

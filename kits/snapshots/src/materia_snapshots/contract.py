@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from materia.kit.text import together
+from materia.kit.text import on_one_line, together
 from materia_http.verified import UnusableFileError
 
+from materia_snapshots.declaration import plain_header
 from materia_snapshots.pages import Pages
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 2_000
 # More of them make a message no clearer.
 NAMED_COLUMNS = 20
+SHOWN_HEADER = 60  # characters
 MARK = re.compile(r"\(declaration ([0-9a-f]{8})\)$")
 
 
@@ -67,27 +69,29 @@ def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]
     """
     if len(headers) > MOST_COLUMNS:
         raise UnusableFileError(f"has more than {MOST_COLUMNS:,} columns; {expected(source)}")
-    plain = [one.strip().casefold() for one in headers]
+    plain = [plain_header(one) for one in headers]
     if twice := sorted({one for one in plain if plain.count(one) > 1}):
         raise UnusableFileError(f"has the column {twice[0]} more than once")
     declared = {
-        header.casefold(): name for name, one in source.table.items() for header in one.headers
+        plain_header(header): name for name, one in source.table.items() for header in one.headers
     }
     named = [declared[one] for one in plain if one in declared]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise UnusableFileError(f"has two columns for {twice[0]}; {expected(source)}")
-    ignored = {one.casefold() for one in source.ignore}
-    new = [one.strip() for one in headers if one.strip().casefold() not in {*declared, *ignored}]
+    ignored = {plain_header(one) for one in source.ignore}
+    new = [on_one_line(one) for one in headers if plain_header(one) not in {*declared, *ignored}]
     missing = [one.headers[0] for name, one in source.table.items() if name not in named]
     keys = {source.table[name].headers[0] for name in source.key}
     if lost := [one for one in missing if one in keys]:
-        raise UnusableFileError(f"lacks the key column {lost[0]}; {expected(source)}")
+        raise UnusableFileError(
+            f"lacks the key column {lost[0]}; it has {_shown(headers)}; {expected(source)}"
+        )
     if source.schema == "refuse" and (new or missing):
         raise UnusableFileError(f"{_difference(new, missing)}; {expected(source)}")
     if source.schema == "ask":
-        accepted = {one.casefold() for one in accept}
-        new_ones = [one for one in new if one.casefold() not in accepted]
-        missing_ones = [one for one in missing if one.casefold() not in accepted]
+        accepted = {plain_header(one) for one in accept}
+        new_ones = [one for one in new if plain_header(one) not in accepted]
+        missing_ones = [one for one in missing if plain_header(one) not in accepted]
         if asked := [*new_ones, *missing_ones]:
             names = ", ".join(f'"{one}"' for one in dict.fromkeys([*accept, *asked]))
             raise UnusableFileError(
@@ -95,6 +99,12 @@ def new_columns(source: Snapshots, headers: Sequence[str], accept: Sequence[str]
                 f"same, set {_setting(source)} = [{names}] in materia.toml"
             )
     return new
+
+
+def _shown(headers: Sequence[str]) -> str:
+    """The columns of a file that may be no table at all, in a few words."""
+    text = on_one_line(",".join(headers))
+    return repr(text if len(text) <= SHOWN_HEADER else f"{text[:SHOWN_HEADER]}...")
 
 
 def _setting(source: Snapshots) -> str:

@@ -23,10 +23,13 @@ __all__ = ["Column", "Snapshots", "declare"]
 # The types of DuckDB that a file's values can be read as without a loss.
 TYPES = re.compile(r"TEXT|INTEGER|BIGINT|DOUBLE|DATE|BOOLEAN|DECIMAL\((\d{1,2}), ?(\d{1,2})\)")
 TYPE_NAMES = "TEXT, INTEGER, BIGINT, DOUBLE, DECIMAL(18, 4), DATE or BOOLEAN"
+INVISIBLE = re.compile("[\u200b\ufeff]")  # a space without width, and the mark of UTF-8
 MOST_DIGITS = 38  # of a DECIMAL
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 Each = Literal["slice", "release"]
 Rule = Literal["refuse", "ask", "evolve"]
+# The column of the generated model with everything that a schema that evolves adds.
+UNDECLARED = "undeclared"
 # Columns of the kit's own tables.
 OURS = frozenset(
     {"partition", "period", "release", "seen", "change", "first_release", "end_release"}
@@ -42,7 +45,7 @@ class Column:
             such as 0410 are TEXT.
         comment: One line for analysts, with the unit.
         header: Its name in the file, when that is another one, or its names, when they differ from
-            file to file; case does not matter.
+            file to file; case, and how wide or of which kind white space is, do not matter.
         format: Form of a date that is not 2024-01-31, as for `strptime`: `%d/%m/%Y`.
     """
 
@@ -55,6 +58,11 @@ class Column:
     def headers(self) -> tuple[str, ...]:
         """Its names in the files."""
         return (self.header,) if isinstance(self.header, str) else self.header
+
+
+def plain_header(text: str) -> str:
+    """The name of a column in a file, as names are compared: any case, any white space."""
+    return " ".join(INVISIBLE.sub("", text).split()).casefold()
 
 
 def odd_text(name: str) -> str:
@@ -81,8 +89,9 @@ class Snapshots:
         columns: Type or `Column` by name, in the order of the table.
         schema: What happens with a file whose columns or types differ: `refuse` puts it into
             quarantine; `ask` does so until the user accepts the columns in materia.toml; `evolve`
-            loads it. Then a new column is text, a missing one is empty, and a value of another
-            type is in a column `<name>_text`. A file without a key column is always refused.
+            loads it. Then a new column is text, a missing one is empty, and, with `evolve`, a value
+            of another type is in a column `<name>_text`; the generated model has these columns in
+            one, `undeclared`, as JSON. A file without a key column is always refused.
         ignore: Columns of the files that are not read.
         recheck: How many of the newest files are asked for in every run; each older one is asked
             for once in 30 days. Each file of a list is asked for in every run.
@@ -136,13 +145,20 @@ class Snapshots:
         if taken := OURS & set(self.columns):
             yield f"the columns {sorted(taken)} are materia's own; give them other names"
         yield from _wrong_form(self)
+        if self.grows and UNDECLARED in self.table:
+            yield f"the column {UNDECLARED} is that of all new columns; give it another name"
         for name, column in self.table.items():
             odd = odd_text(name) if self.schema == "evolve" and column.type != "TEXT" else ""
             if odd in self.table:
                 yield f"{odd} is the column of odd values of {name}; rename it"
-        headers = [name.casefold() for one in self.table.values() for name in one.headers]
+        headers = [plain_header(name) for one in self.table.values() for name in one.headers]
         if len(set(headers)) < len(headers):
             yield "two columns have the same header"
+
+    @property
+    def grows(self) -> bool:
+        """Whether its files may have other columns than declared."""
+        return self.schema != "refuse"
 
     def plugin(self) -> Plugin[Source]:
         """The declaration that materia reads."""
@@ -226,9 +242,10 @@ def _wrong_tuples(source: Snapshots) -> Iterator[str]:
         "secrets": source.secrets,
         "missing": getattr(source.form, "missing", ()),
         "keys": getattr(source.partitions, "keys", ()),
+        "absent": getattr(source.form, "absent", ()),
     }
     for name, value in several.items():
-        if isinstance(value, str):
+        if isinstance(value, str | int):
             yield f"{name} must be a tuple, as ({value!r},), is {value!r}"
 
 

@@ -18,7 +18,39 @@ TOKEN = re.compile(
 )
 
 
-def exact(texts: Iterator[str]) -> Iterator[str]:
+# What counts the names of an object: the texts, which may have any mark, brackets and commas.
+PARTS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\],]')
+
+
+def whole_lines(texts: Iterator[str]) -> Iterator[str]:
+    """The same text in blocks that end with a line."""
+    rest = ""
+    for text in texts:
+        lines, end, begun = text.rpartition("\n")
+        if end:
+            yield f"{rest}{lines}{end}"
+            rest = ""
+        rest += begun
+    yield f"{rest}\n"
+
+
+def has_more_names(line: str, most: int) -> bool:
+    """Whether the object of a JSON line has more than *most* names, as its commas say."""
+    depth, commas = 0, 0
+    for match in PARTS.finditer(line):
+        found = match[0]
+        if found in "{[":
+            depth += 1
+        elif found in "]}":
+            depth -= 1
+        elif found == "," and depth == 1:
+            commas += 1
+            if commas >= most:
+                return True
+    return False
+
+
+def exact(blocks: Iterator[str]) -> Iterator[str]:
     """JSON lines in which each number with a point or an exponent is a text with its digits.
 
     In an object or a list within a line, only numbers that a float does not hold are texts.
@@ -38,14 +70,8 @@ def exact(texts: Iterator[str]) -> Iterator[str]:
             return f'{before}"{plain(found)}"'
         return f"{before}{found}"
 
-    rest = ""
-    for text in texts:
-        lines, end, begun = text.rpartition("\n")
-        if end:
-            yield TOKEN.sub(written, f"{rest}{lines}{end}")
-            rest = ""
-        rest += begun
-    yield TOKEN.sub(written, f"{rest}\n")
+    for block in blocks:
+        yield TOKEN.sub(written, block)
 
 
 def plain(number: str) -> str:

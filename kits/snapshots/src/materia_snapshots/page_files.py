@@ -25,8 +25,8 @@ from materia_snapshots.exact_numbers import plain
 from materia_snapshots.pages import Api, Page, Pages
 from materia_snapshots.periods import Period, cursor_of, with_cursor
 
+MISSING = frozenset({404, 410})
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-ABSENT = frozenset({404, 410})
 LONGEST_CURSOR = 500
 
 
@@ -197,7 +197,7 @@ class PageFiles:
         with self._client.stream(
             "GET", httpx.URL(url).copy_merge_params(dict(parameters)), headers=dict(headers)
         ) as response:
-            if response.status_code in ABSENT:
+            if response.status_code in self._form.absent:
                 raise _AbsentError(f"the server answers {response.status_code}")
             response.raise_for_status()
             for chunk in response.iter_bytes():
@@ -251,7 +251,9 @@ def _check_cursor(page: Page, before: str, url: str) -> None:
 def _said(error: httpx.HTTPError) -> str:
     """What went wrong, without the parameters of the request, which may have a key."""
     if isinstance(error, httpx.HTTPStatusError):
-        return f"the server answers {error.response.status_code}"
+        status = error.response.status_code
+        hint = f"; if it has nothing then, declare Pages(..., absent=({status},))"
+        return f"the server answers {status}{hint if status in MISSING else ''}"
     return str(error) or type(error).__name__
 
 

@@ -55,6 +55,9 @@ class Pages:
         read: Generator of the pages of one partition, from `api.cursor` on. When a connection
             breaks for good after some pages, materia calls it once more with the last cursor.
             Several threads may call it at once, each for a partition.
+        absent: Statuses by which the API says that it has nothing for a partition, such as
+            `(404,)`. Without them 404 is an error, as for an address that has moved.
     """
 
     read: Callable[[Api], Iterator[Page]]
+    absent: tuple[int, ...] = ()

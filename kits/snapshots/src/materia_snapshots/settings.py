@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -13,6 +14,7 @@ from materia.errors import ConfigError
 from materia.hookspecs import Opening
 from materia.kit.mistakes import Mistakes
 
+from materia_snapshots.forms import Excel
 from materia_snapshots.pages import Pages
 from materia_snapshots.periods import Listed, Runs, Weeks
 
@@ -46,6 +48,8 @@ def read_settings(source: Snapshots, opening: Opening) -> Settings:
     """
     settings = opening.settings
     mistakes = Mistakes()
+    with mistakes.kept():
+        _check_packages(source)
     with mistakes.kept():
         base, folder = _base(source, str(settings["url"]), opening.directory)
     with mistakes.kept():
@@ -94,6 +98,20 @@ def _refuse_secrets(source: Snapshots, value: str, parts: SplitResult) -> None:
         raise ConfigError(
             f"sources.{source.name}.url must be without ? and what follows, since the path of "
             "each file comes behind it"
+        )
+
+
+def _check_packages(source: Snapshots) -> None:
+    """Report a missing reader of workbooks before anything is rented and fetched.
+
+    A machine that only fetches has neither it nor DuckDB.
+    """
+    if not isinstance(source.form, Excel) or find_spec("duckdb") is None:
+        return
+    if find_spec("python_calamine") is None:
+        raise ConfigError(
+            f"sources.{source.name} has workbooks, and python-calamine, which reads them, is not "
+            "installed: pip install 'materia-snapshots[excel]'"
         )
 
 

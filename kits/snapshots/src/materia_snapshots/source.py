@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from materia.data import (
     FetchRequest,
@@ -77,6 +78,7 @@ class SnapshotSource:
             agent=f"materia-{source.name}",
             limit=limit,
             patience=patience,
+            came_from=self._came_from,
             shows_its_end=bool(self._form.packed) or isinstance(form, Parquet | Excel),
         )
 
@@ -136,6 +138,18 @@ class SnapshotSource:
             return check(self._source, self._form, path, self._settings.accept)
         except UnusableFileError as error:
             raise UnusableFileError(marked(self._source, error)) from error
+
+    def _came_from(self, url: str, partition: Partition) -> None:
+        """Refuse the file of another partition, to which some servers redirect a missing one."""
+        partitions = self._source.partitions
+        if url == partition.url or isinstance(partitions, Runs):
+            return
+        place, own = unquote(url), unquote(partition.url.removeprefix(self._settings.base))
+        if place.endswith(own):
+            return
+        for one in partitions.periods(self._settings.since, datetime.now(UTC).date()):
+            if place.endswith(f"/{unquote(one.path)}"):
+                raise UnusableFileError(f"is the file of {one.key}: the server redirects to {url}")
 
     def load(self, request: LoadRequest, /) -> LoadReport:
         """Load the files into the tables of the source; see `loading.load`.

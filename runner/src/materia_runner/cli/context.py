@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 
 if TYPE_CHECKING:
     from materia.plugins import InstalledPlugin, Registry
@@ -118,8 +119,14 @@ def load_environment(
     found = resolve(os.environ, names=names, dotenv=pipeline.directory / ".env", esc=pipeline.esc)
     know(all_to_hide(found.values, registry))
     for problem in found.problems:
-        echo(f"warning: {problem}", err=True)
+        _warn(problem)
     return found.values
+
+
+@cache
+def _warn(problem: str) -> None:
+    """Once: a command may look up secrets several times, each for something else."""
+    echo(f"warning: {problem}", err=True)
 
 
 def open_sources(
@@ -183,8 +190,8 @@ def warn_of_failures(registry: Registry) -> None:
         )
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any) -> Whole:
     """*value* as JSON: dates and decimals as text."""
     import json
 
-    return json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f")
+    return Whole(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))

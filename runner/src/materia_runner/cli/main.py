@@ -16,7 +16,7 @@ from materia.errors import ConfigError, MateriaError
 from materia.printable import printable
 
 from materia_runner.cli import orphan_notice as notice
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import echo, wrapped_for
 from materia_runner.cli.redact_output import unsaid
 from materia_runner.cli.tree import Root
 from materia_runner.concurrency import left_alone
@@ -145,7 +145,7 @@ def _traced(error: Exception) -> str:
 def _write(text: str) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone; the exit code remains
         # Redact twice: `printable` may remove a character from the middle of a secret.
-        sys.stderr.write(unsaid(printable(unsaid(text))))
+        sys.stderr.write(wrapped_for(sys.stderr, unsaid(printable(unsaid(text)))))
         sys.stderr.flush()
 
 

@@ -53,7 +53,7 @@ def unknown(run: str) -> str:
     """Notice for a run that is missing in the ledger."""
     return (
         f"run {run} was started here, did not end well, and is not in the ledger; it may have left "
-        "a machine; to destroy it: materia sweep --all-providers"
+        "a machine; to destroy it: `materia sweep --all-providers`"
     )
 
 
@@ -71,4 +71,4 @@ def sentence(row: MachineRow, now: datetime) -> str:
         cost = bill(row, at=now).cost
         left = f"left a machine on {row.provider} since {since}"
         costing = f", costing {money_text(cost)} so far"
-    return f"run {row.run} {left}{costing}; to destroy it: materia sweep"
+    return f"run {row.run} {left}{costing}; to destroy it: `materia sweep`"

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from materia.compute import Money
 
-from materia_runner.ledger.bills import Attempt, BilledMachine, cost_so_far
+from materia_runner.ledger.bills import Attempt, BilledMachine, billed, cost_so_far
 from materia_runner.ledger.rows import CostRow, MachineRow, StageRow
 from materia_runner.pricing.cost import MICROSECOND
 
@@ -29,6 +29,17 @@ def spent(machines: Iterable[MachineRow], now: datetime) -> tuple[Money, ...]:
             amount = worst
         sums[amount.currency] = sums.get(amount.currency, Decimal(0)) + amount.amount
     return tuple(Money(sums[currency], currency) for currency in sorted(sums))
+
+
+def costs_of(
+    machines: Iterable[MachineRow], stages: Iterable[StageRow], now: datetime
+) -> tuple[CostRow, ...]:
+    """Cost of those of *machines* that were rented, with the stages that ran on them."""
+    attempts = [
+        Attempt(f"{one.run} {one.machine}", one.stage, one.started_at, one.ended_at)
+        for one in stages
+    ]
+    return cost_rows([billed(one, now) for one in machines if one.rented], attempts, now)
 
 
 def cost_rows(

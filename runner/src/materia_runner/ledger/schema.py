@@ -119,7 +119,7 @@ def translated_errors(path: Path) -> Iterator[None]:
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise LedgerError(
                 f"{path}: the ledger is damaged ({error}); move it away, and materia will start a "
-                f"new one. To find machines without it: materia sweep --all-providers"
+                f"new one. To find machines without it: `materia sweep --all-providers`"
             ) from error
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise LedgerError(

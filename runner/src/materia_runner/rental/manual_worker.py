@@ -196,7 +196,8 @@ def _refuse_unlisted(rows: Sequence[MachineRow], listed: Sequence[Instance]) -> 
         if row.rented and datetime.now(UTC) < until:
             raise ProviderError(
                 f"{row.provider}: {row.name} was requested, and the provider does not list it; it "
-                f"may still appear: destroy it again after {until:%H:%M} UTC, or run materia sweep"
+                f"may still appear: destroy it again after {until:%H:%M} UTC, or run "
+                "`materia sweep`"
             )
 
 

@@ -18,6 +18,10 @@ from materia_runner.schedule.units import WHAT, refuse_others
 SYSTEM_UNITS = Path("/etc/systemd/system")
 UNTIL_OFF = Path("/run/systemd/system")  # what is there is gone when the machine is switched off
 LIMIT_SECONDS = 60
+OUT_OF_REACH = (
+    "log in as the user of the timers, not by su or sudo; or, as root, install them for the whole "
+    "machine with --system; without systemd, `materia schedule show --cron` has lines for cron"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,7 @@ class Systemd:
             ConfigError: they would take something from another pipeline, a file cannot be written,
                 or systemctl failed.
         """
+        self._must("show", "--property=Version")  # before anything is written
         refuse_others(units, self._services())
         self._take_away([file for file in self._installed(name) if file.name not in units])
         try:
@@ -203,6 +208,8 @@ class Systemd:
             raise ConfigError(f"systemctl {arguments[0]} failed: {error}") from error
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            if "connect to bus" in said.lower():
+                said += f"; {OUT_OF_REACH}"
             raise ConfigError(f"systemctl {arguments[0]} failed: {said}")
         return done.stdout
 

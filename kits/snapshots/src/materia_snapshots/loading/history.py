@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from materia.kit.sql import literal
 
+from materia_snapshots.declaration import UNDECLARED
 from materia_snapshots.loading.tables import Tables, quoted
 
-# The newest release whose date begins at or before the asked text: '2025', '2025-06', a date.
+# The newest release whose date begins at or before the asked text: '2025', '2025-06', a date. A
+# quarter is its last month.
 _RELEASE = """
     SELECT CASE
         WHEN oldest IS NULL THEN error({none})
@@ -23,14 +25,44 @@ _RELEASE = """
             max(first_day) FILTER (
                 left(first_day::VARCHAR, length(text)) <= left(text, 10)
             ) AS newest
-        FROM (SELECT _wanted::VARCHAR AS text) AS given LEFT JOIN {file} ON TRUE
+        FROM (
+            SELECT CASE
+                WHEN regexp_full_match(_wanted::VARCHAR, '[0-9]{{4}}-Q[1-4]')
+                    THEN left(_wanted::VARCHAR, 5) || CASE right(_wanted::VARCHAR, 1)
+                        WHEN '1' THEN '03' WHEN '2' THEN '06' WHEN '3' THEN '09' ELSE '12' END
+                ELSE _wanted::VARCHAR
+            END AS text
+        ) AS given LEFT JOIN {file} ON TRUE
     ) AS known
 """
 
 
 def history_views(tables: Tables) -> Iterator[str]:
-    """Statements that create the macro and the view of a source."""
-    return _of_releases(tables) if tables.source.each == "release" else _of_slices(tables)
+    """Statements that create the macro and the views of a source."""
+    yield from _of_releases(tables) if tables.source.each == "release" else _of_slices(tables)
+    yield from _undeclared(tables)
+
+
+def _undeclared(tables: Tables) -> Iterator[str]:
+    """The rows with one column more, whatever columns the files bring: what the model reads."""
+    source = tables.source
+    view = f"raw.{source.name}_undeclared"
+    if not source.grows:
+        yield f"DROP VIEW IF EXISTS {view}"
+        return
+    names = tables.extras()
+    texts = ", ".join(f'{literal(name)}: "{name}"' for name in names)
+    some = f"coalesce({quoted(names)}) IS NOT NULL" if names else "FALSE"
+    found = f"to_json({{{texts}}})::VARCHAR" if names else "NULL::VARCHAR"
+    columns = quoted([*tables.placed, *source.table])
+    yield (
+        f"CREATE OR REPLACE VIEW {view} AS "
+        f"SELECT {columns}, CASE WHEN {some} THEN {found} END AS {UNDECLARED} FROM {tables.row}"
+    )
+    yield (
+        f"COMMENT ON VIEW {view} IS 'The rows of {tables.row}, with all columns that are not "
+        f"declared in {UNDECLARED}, as JSON.'"
+    )
 
 
 def _of_releases(tables: Tables) -> Iterator[str]:
@@ -52,7 +84,9 @@ def _of_releases(tables: Tables) -> Iterator[str]:
     asked = _RELEASE.format(
         file=tables.file,
         none=literal(f"{name}_as_of: no release is loaded"),
-        form=literal(f"{name}_as_of: give a release such as 2024, 2024-05 or 2024-05-31, not "),
+        form=literal(
+            f"{name}_as_of: give a release such as 2024, 2024-Q2, 2024-05 or 2024-05-31, not "
+        ),
         early=literal(f"{name}_as_of: the oldest release is "),
     )
     yield f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from materia.kit.sql import literal
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.contract import marked
-from materia_snapshots.declaration import odd_text
+from materia_snapshots.declaration import UNDECLARED, odd_text
 from materia_snapshots.forms import Form
 from materia_snapshots.loading.history import history_views
-from materia_snapshots.loading.releases import Releases
-from materia_snapshots.loading.rows import Incoming, read_rows
-from materia_snapshots.loading.slices import Moved, Slices
+from materia_snapshots.loading.releases import GATHERED, Releases
+from materia_snapshots.loading.rows import INCOMING, TEXTS, Incoming, read_rows
+from materia_snapshots.loading.slices import CAME, WENT, Moved, Slices
 from materia_snapshots.loading.tables import Tables, transaction
 from materia_snapshots.periods import Period, Runs
 
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
 
 # DuckDB's share of the memory; more goes to the folder for temporary files.
-MEMORY_LIMIT = "400MB"
+MEMORY_LIMIT = "400 MB"
+# `failed to allocate data of size 64.0 MiB (352.1 MiB/381.4 MiB used)`
+SIZE = r"([\d.]+) ([KMGT]iB|bytes)"
+USED = re.compile(rf"size {SIZE} \({SIZE}/{SIZE} used\)")
+UNITS = {"bytes": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10, "TiB": 2**20}
+TEMPORARY = (TEXTS, INCOMING, CAME, WENT, *GATHERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +74,10 @@ def load(source: Snapshots, form: Form, request: LoadRequest, accept: Sequence[s
         for number, raw in enumerate(todo, 1):
             try:
                 known = raw.partition in present
-                moved = _load_one(
-                    tables, layer, raw, request, form=form, accept=accept, known=known
-                )
+                with _within_memory(connection):
+                    moved = _load_one(
+                        tables, layer, raw, request, form=form, accept=accept, known=known
+                    )
             except UnusableFileError as error:
                 refused[raw.partition] = f"{raw.url}: {marked(source, error)}"
             else:
@@ -212,7 +219,8 @@ def _remarks(
     """A warning for each file with less than half of the rows that it, or the one before it, had.
 
     A period that is not over yet has fewer rows than the one before it. Another warning is for the
-    first file with a column that is not declared, when the published database has none with it.
+    first file with a column that is not declared, when the published database has none with it, and
+    one for a file of a period that is that of another one.
     """
     keys = list(files)
     seen = {name for one in published.values() for name in one.extras}
@@ -229,25 +237,55 @@ def _remarks(
             for before, name in compared
             if before is not None and 2 * here.rows < before.rows
         ]
+        if source.each == "slice" and (twin := _same_rows(files, key)) is not None:
+            found[key].append(f"has the same rows as the file of {twin}: is it of its own period?")
         found[key] += [_undeclared(source, name) for name in here.extras if name not in seen]
         seen.update(here.extras)
     return {key: said for key, said in found.items() if said}
 
 
+def _same_rows(files: Mapping[str, _File], key: str) -> str | None:
+    """The first other partition with the same file, which a server may send for a missing one."""
+    content = files[key].content
+    return next(
+        (one for one, file in files.items() if file.content == content and one != key), None
+    )
+
+
 def _undeclared(source: Snapshots, name: str) -> str:
     """Where the values of a column are that the declaration does not have."""
-    place = f"raw.{source.name}_row"
-    staging = "" if source.models else f", and staging.stg_{source.name} does not"
+    place = f"raw.{source.name}_row has them as texts in {name}"
+    if not source.models:
+        place += f", and staging.stg_{source.name} in {UNDECLARED} ->> {literal(name)}"
     for one, column in source.table.items():
         if name == odd_text(one):
-            return (
-                f"has values of {one} that are no {column.type}: {place} has them as texts in "
-                f"{name}{staging}"
-            )
-    return (
-        f"has the column {name}, which is not declared: {place} has it{staging}; read it from "
-        "there, or declare it"
-    )
+            return f"has values of {one} that are no {column.type}: {place}"
+    return f"has the column {name}, which is not declared: until it is, {place}"
+
+
+@contextmanager
+def _within_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Take a file that needs more than DuckDB's share of the memory for one of no use.
+
+    Raises:
+        UnusableFileError: the file would need more.
+        duckdb.OutOfMemoryException: the machine has less than that share.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        found = USED.search(str(error))
+        if found is None or _mib(found, 1) + _mib(found, 3) <= _mib(found, 5):
+            raise
+        for name in TEMPORARY:
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
+        raise UnusableFileError(
+            f"needs more than {MEMORY_LIMIT} of memory to be read: its lines are too long"
+        ) from error
+
+
+def _mib(found: re.Match[str], group: int) -> float:
+    return float(found[group]) * UNITS[found[group + 1]]
 
 
 @contextmanager

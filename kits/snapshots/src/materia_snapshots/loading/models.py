@@ -13,6 +13,8 @@ from materia.kit.sql import literal
 from materia.kit.text import on_one_line
 from materia.kit.user_folders import user_cache
 
+from materia_snapshots.declaration import UNDECLARED
+
 if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
 
@@ -25,6 +27,7 @@ config = project_config(Path(__file__).parent)
 FIRST = "Release since which the row is unchanged"
 PERIOD = "First day of the period of the row's file"
 PARTITION = "Partition of the row's file"
+MORE = "Columns and values of the row's file that are not declared, as a JSON object of texts"
 
 
 def generated(source: Snapshots) -> Path:
@@ -57,12 +60,17 @@ def _columns(source: Snapshots) -> dict[str, tuple[str, str]]:
     """Type and comment of each column of the model."""
     placed = {"partition": ("TEXT", PARTITION), "period": ("DATE", PERIOD)}
     own = {name: (one.type, one.comment) for name, one in source.table.items()}
-    return own if source.each == "release" else {**placed, **own}
+    more = {UNDECLARED: ("TEXT", MORE)} if source.grows else {}
+    return {**({} if source.each == "release" else placed), **own, **more}
+
+
+def _read_from(source: Snapshots) -> str:
+    return f"raw.{source.name}_{'undeclared' if source.grows else 'row'}"
 
 
 def _external(source: Snapshots) -> str:
     lines = [
-        f"- name: raw.{source.name}_row",
+        f"- name: {_read_from(source)}",
         "  description: Rows of the files in use, written by the source.",
         "  columns:",
         *(f'    "{name}": {kind}' for name, (kind, _) in _columns(source).items()),
@@ -97,6 +105,5 @@ def _staging(source: Snapshots) -> str:
     )
     selected = ",\n".join(f'  "{name}"' for name in columns)
     return (
-        "MODEL (\n" + ",\n".join(parts) + "\n);\n\n"
-        f"SELECT\n{selected}\nFROM raw.{source.name}_row\n"
+        "MODEL (\n" + ",\n".join(parts) + f"\n);\n\nSELECT\n{selected}\nFROM {_read_from(source)}\n"
     )

@@ -17,6 +17,7 @@ from materia_snapshots.periods import Period
 
 BEFORE, AFTER = "snapshots_before", "snapshots_after"
 REPLACED = "snapshots_replaced"
+GATHERED = (BEFORE, AFTER, REPLACED)
 
 
 class Releases:

@@ -17,9 +17,9 @@ from materia.kit.text import on_one_line
 from materia_http.verified import UnusableFileError
 
 from materia_snapshots.check import LONGEST_HEADER, split_head
-from materia_snapshots.contract import MOST_COLUMNS, new_columns
-from materia_snapshots.declaration import OURS, Column, odd_text
-from materia_snapshots.exact_numbers import exact
+from materia_snapshots.contract import MOST_COLUMNS, expected, new_columns
+from materia_snapshots.declaration import OURS, Column, odd_text, plain_header
+from materia_snapshots.exact_numbers import exact, has_more_names, whole_lines
 from materia_snapshots.forms import Csv, Excel, Form, JsonLines, Parquet
 from materia_snapshots.loading.tables import count, quoted
 from materia_snapshots.unpack import decoded, unpacked
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from materia_snapshots.declaration import Snapshots
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
+FIRST_YEAR = 1000
 ROWS = ".rows.csv"
 TEXTS, INCOMING = "snapshots_text", "snapshots_incoming"
 
@@ -69,11 +70,11 @@ def read_rows(
     """
     with _opened(connection, source, form, path, directory) as (relation, headers):
         new = new_columns(source, headers, accept)
-        by_header = {one.strip().casefold(): f"c{place}" for place, one in enumerate(headers)}
+        by_header = {plain_header(one): f"c{place}" for place, one in enumerate(headers)}
         extras = _names(source, new)
         texts = {
             **{name: _first(by_header, one.headers) for name, one in source.table.items()},
-            **{extra: by_header[header.casefold()] for header, extra in extras.items()},
+            **{extra: by_header[plain_header(header)] for header, extra in extras.items()},
         }
         chosen = ", ".join(f'{text or "NULL::VARCHAR"} AS "{name}"' for name, text in texts.items())
         with _reading():
@@ -92,7 +93,8 @@ def read_rows(
 
 def _first(columns: Mapping[str, str], headers: Sequence[str]) -> str | None:
     """The column of the first of *headers* that the file has."""
-    return next((columns[one.casefold()] for one in headers if one.casefold() in columns), None)
+    plain = map(plain_header, headers)
+    return next((columns[one] for one in plain if one in columns), None)
 
 
 @contextmanager
@@ -117,7 +119,11 @@ def _opened(
                     headers, lines, rest = split_head(head, form)
                     # Empty lines in place of the head, as quotes in it have no meaning.
                     file.write("\n" * lines + rest)
-                file.writelines(texts if isinstance(form, Csv) else exact(texts))
+                file.writelines(
+                    texts
+                    if isinstance(form, Csv)
+                    else exact(_few_names(source, whole_lines(texts)))
+                )
         else:
             with unpacked_to.open("wb") as file_of_bytes:
                 file_of_bytes.writelines(chunks)
@@ -154,6 +160,17 @@ def _begin(texts: Iterator[str]) -> str:
     while len(begin) < LONGEST_HEADER and (text := next(texts, None)) is not None:
         begin += text
     return begin
+
+
+def _few_names(source: Snapshots, blocks: Iterator[str]) -> Iterator[str]:
+    """The same blocks of JSON lines; DuckDB takes all memory for an object with very many names."""
+    for block in blocks:
+        for line in block.split("\n") if block.count(":") > MOST_COLUMNS else ():
+            if line.count(":") > MOST_COLUMNS and has_more_names(line, MOST_COLUMNS):
+                raise UnusableFileError(
+                    f"has a line with more than {MOST_COLUMNS:,} names; {expected(source)}"
+                )
+        yield block
 
 
 def _relation(
@@ -195,13 +212,14 @@ def _relation(
     headers = [str(row[0]) for row in described]
     if len(headers) > MOST_COLUMNS:
         return "", headers
-    _refuse_large(connection, name, headers, limit)
-    columns = ", ".join(f"{_cell(header)} AS c{place}" for place, header in enumerate(headers))
+    cells = [_cell(str(header), str(kind)) for header, kind, *_ in described]
+    _refuse_large(connection, name, cells, limit)
+    columns = ", ".join(f"{cell} AS c{place}" for place, cell in enumerate(cells))
     return f"(SELECT {columns} FROM read_parquet({name}))", headers
 
 
 def _refuse_large(
-    connection: duckdb.DuckDBPyConnection, name: str, headers: Sequence[str], limit: int
+    connection: duckdb.DuckDBPyConnection, name: str, cells: Sequence[str], limit: int
 ) -> None:
     """Refuse a Parquet file whose values are longer than *limit* as text.
 
@@ -212,18 +230,22 @@ def _refuse_large(
             SELECT DISTINCT row_group_id, row_group_num_rows AS rows FROM parquet_metadata({name})
         )
     """).fetchone()
-    size = int(rows[0]) * len(headers) if rows else 0
+    size = int(rows[0]) * len(cells) if rows else 0
     if size <= limit:
-        lengths = ", ".join(f"sum(strlen({_cell(header)}))" for header in headers)
+        lengths = ", ".join(f"sum(strlen({cell}))" for cell in cells)
         found = connection.execute(f"SELECT {lengths} FROM read_parquet({name})").fetchone()
         size += sum(int(one or 0) for one in found or ())
     if size > limit:
         raise UnusableFileError(f"has values of more than {limit:,} bytes when it is unpacked")
 
 
-def _cell(header: str) -> str:
-    """SQL for the text of a value in a Parquet file."""
-    return f"{quoted([header.replace(chr(34), chr(34) * 2)])}::VARCHAR"
+def _cell(header: str, kind: str) -> str:
+    """SQL for the text of a value in a Parquet file.
+
+    Some writers do not mark their texts as such; bytes that are no UTF-8 are an error.
+    """
+    name = quoted([header.replace(chr(34), chr(34) * 2)])
+    return f"decode({name})" if kind == "BLOB" else f"{name}::VARCHAR"
 
 
 def _csv(form: Csv, name: str, headers: Sequence[str], lines: int) -> str:
@@ -296,7 +318,9 @@ def _value(name: str, column: Column, *, comma: bool) -> str:
         return f'"{name}"'
     text = f'trim("{name}")'
     if column.format:
-        return f"try_strptime({text}, {literal(column.format)})::DATE"
+        day = f"try_strptime({text}, {literal(column.format)})::DATE"
+        # %Y also takes the two digits of another form: 26 would be a year of antiquity.
+        return f"CASE WHEN year({day}) >= {FIRST_YEAR} THEN {day} END"
     if comma and column.type not in {"DATE", "BOOLEAN"}:
         text = f"translate({text}, ',.', '.,')"  # a point then makes it no number
     kind, _, scale = column.type.rstrip(")").replace("(", ",").partition(",")
@@ -341,7 +365,7 @@ def _wanted(column: Column) -> str:
 def _check_key(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> None:
     """Refuse a row without a key, and two rows with the same one."""
     for name in key:
-        if count(connection, f'{INCOMING} WHERE "{name}" IS NULL'):
+        if count(connection, f"""{INCOMING} WHERE coalesce(trim("{name}"::VARCHAR), '') = ''"""):
             raise UnusableFileError(f"has a row whose key column {name} is empty")
     twice = connection.execute(f"""
         SELECT {quoted(key)}, count(*) FROM {INCOMING} GROUP BY ALL HAVING count(*) > 1
@@ -357,6 +381,12 @@ def _reason(error: Exception) -> str:
     """DuckDB's message about the text, without its options."""
     parts = [part.strip() for part in str(error).splitlines() if part.strip()]
     found = re.search(r"CSV Error on Line: (\d+)", parts[0]) if parts else None
+    if parts and (
+        json := re.search(r"Malformed JSON in file .*, at byte .* in line (\d+): (.*)", parts[0])
+    ):
+        # DuckDB counts the line behind the broken one.
+        problem = json[2].split(". Try ")[0].rstrip(".")
+        return f"line {int(json[1]) - 1:,} cannot be read as JSON: {problem}"
     if found is None:
         return f"cannot be read: {parts[0].rstrip('.') if parts else type(error).__name__}"
     told = list(takewhile(lambda part: not part.startswith("Possible "), parts[1:]))

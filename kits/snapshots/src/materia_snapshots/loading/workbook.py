@@ -14,6 +14,7 @@ from materia_http.verified import UnusableFileError
 
 from materia_snapshots.exact_numbers import plain
 from materia_snapshots.forms import Excel
+from materia_snapshots.loading import binary_sheet
 from materia_snapshots.unpack import BROKEN
 
 # A workbook is a zip of XML, which shrinks well: more than this is a zip bomb.
@@ -93,6 +94,9 @@ def _refuse_bomb(path: Path) -> None:
 
 def _cells(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """The number of cells of a sheet up to the last one with a value; 0 for other members."""
+    if member.filename.endswith(".bin") and "worksheets/" in member.filename:
+        with archive.open(member) as records:
+            return binary_sheet.cells(records)
     if not member.filename.endswith(".xml"):
         return 0
     if member.filename == "content.xml":

@@ -16,6 +16,7 @@ from typing import Self, TextIO
 from materia.compute import Money
 from materia.printable import on_one_line, printable
 
+from materia_runner.cli.echo import wrapped_for
 from materia_runner.cli.output.text import size
 from materia_runner.figures import elapsed_text, money_text
 from materia_runner.messages.events import (
@@ -138,7 +139,7 @@ class ProgressDisplay:
 
     def _say(self, text: str) -> None:
         # Indent further lines, so that a worker cannot imitate the runner's own messages.
-        line = printable(text).replace("\n", "\n  ")
+        line = wrapped_for(self._stream, printable(text).replace("\n", "\n  "))
         self._write(f"{CLEAR if self._draws else ''}{line}\n")
 
     def _beat(self) -> None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from materia.printable import printable
 
 GAP = "  "
+# An indented line with a command, to be copied: a shell takes a second line for another command.
+COMMAND_LINE = re.compile(r"\s+'?\S*\b(?:materia|uv|python[\d.]*|pip|cd)'? ")
+# What stands before the text of a line: a name or a time, with two spaces after it.
+BEFORE_TEXT = re.compile(r"\S+(?: \S+)?\s{2,}")
+IN_BACKTICKS = re.compile(r"`[^`\n]+`")
+TOGETHER = "\x00"  # stands for a space that is no place to break; `printable` leaves none
 
 
 def size(count: int) -> str:
@@ -39,6 +47,35 @@ def terminal_columns() -> int | None:
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return None
+
+
+def wrapped(text: str, columns: int) -> str:
+    """*text* with each line of more than *columns* characters broken at words.
+
+    Further lines stand below the text of the first. Commands stay whole: one in backticks moves to
+    the next line, and a line of its own is left as it is, as is a word that is too long.
+    """
+    return "\n".join(_broken(line, columns) for line in text.split("\n"))
+
+
+def _broken(line: str, columns: int) -> str:
+    if len(line) <= columns or COMMAND_LINE.match(line):
+        return line
+    text = line.lstrip()
+    indent = len(line) - len(text)
+    before = BEFORE_TEXT.match(text)
+    further = indent + (len(before.group()) if before else len(GAP))
+    if further > columns // 3:
+        further = min(indent + len(GAP), columns // 3)
+    lines = textwrap.wrap(
+        IN_BACKTICKS.sub(lambda found: found.group().replace(" ", TOGETHER), text),
+        columns,
+        initial_indent=" " * min(indent, columns // 3),
+        subsequent_indent=" " * further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(TOGETHER, " ")
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str], columns: int | None = None) -> str:
@@ -86,7 +123,7 @@ def _longest_word(cell: str) -> int:
 def _wrapped(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
     """The lines of one row."""
     cells = [
-        [cell] if len(cell) <= width else textwrap.wrap(cell, width)
+        [cell] if len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False)
         for cell, width in zip(row, widths, strict=True)
     ]
     for parts in itertools.zip_longest(*cells, fillvalue=""):
@@ -103,7 +140,6 @@ def _block(head: Sequence[str], row: Sequence[str], limit: int) -> str:
         for name, cell in zip(head[1:], others, strict=True)
         if cell
     ]
-    below = [
-        textwrap.fill(text, limit, initial_indent=GAP, subsequent_indent=GAP * 2) for text in named
-    ]
-    return "\n".join([textwrap.fill(title, limit), *below])
+    whole = partial(textwrap.fill, width=limit, break_long_words=False, break_on_hyphens=False)
+    below = [whole(text, initial_indent=GAP, subsequent_indent=GAP * 2) for text in named]
+    return "\n".join([whole(title), *below])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from materia_runner.worker.sqlmesh.console import QuietConsole
     from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild
+    from materia_runner.worker.sqlmesh.unit_tests.reached_tests import ReachedTests
 
 C = TypeVar("C", bound=Callable[..., Any])
 PROD = "prod"
@@ -100,7 +101,7 @@ class TransformReport:
 def transform(request: TransformRequest) -> TransformReport:
     """Test, build and audit the models of the projects.
 
-    The unit tests run when they did not pass before on the same models, with the same packages.
+    A unit test runs when it did not pass before on the same models, with the same packages.
     It is idempotent and crash-safe: after a kill, the next call rebuilds the affected and the
     unfinished models. A second call has nothing to do if nothing is affected.
 
@@ -146,12 +147,15 @@ def _replayed(request: TransformRequest) -> TransformReport | None:
 def _recorded(
     context: Context,
     request: TransformRequest,
+    plan: Plan,
+    *,
     fingerprint: str,
     made_in: Mapping[str, Path],
     as_made: Mapping[str, str],
 ) -> tuple[Path, RecordedBuild] | None:
     """The finished build for the next run, and its file; None when there is nothing to keep."""
     from materia_runner.worker.sqlmesh.passed_tests import fingerprint_of_tests
+    from materia_runner.worker.sqlmesh.recorded.earlier_builds import EarlierModels, earlier_models
     from materia_runner.worker.sqlmesh.recorded.find_build import note_ended
     from materia_runner.worker.sqlmesh.recorded.record_build import record
     from materia_runner.worker.sqlmesh.recorded.recorded_build import hash_of_state, path_of
@@ -165,7 +169,9 @@ def _recorded(
         return None
     path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
-    build = record(context, places, as_made)
+    # A build of the same models was recorded and did not fit: nothing of it is believed.
+    earlier = EarlierModels(()) if path.exists() else earlier_models(folder, request.projects)
+    build = record(context, plan, places, as_made, earlier)
     return None if build is None else (path, build)
 
 
@@ -181,17 +187,21 @@ def _transform(request: TransformRequest) -> TransformReport:
     from materia_runner.worker.sqlmesh.console import console
     from materia_runner.worker.sqlmesh.passed_tests import (
         SKIPPED,
+        UNREACHED,
         fingerprint_of_tests,
-        have_passed,
         note_passed,
+        passed_before,
     )
     from materia_runner.worker.sqlmesh.reach import all_days
     from materia_runner.worker.sqlmesh.recorded.replay_build import keep
+    from materia_runner.worker.sqlmesh.recorded.shipped_build import shipped_tests
     from materia_runner.worker.sqlmesh.state import drop_other_state, running_versions
+    from materia_runner.worker.sqlmesh.unit_tests.reached_tests import reached_tests
 
     upgraded = [drop_other_state(request.database, running_versions(), request.state)]
     fingerprint = fingerprint_of_tests(request.projects)
-    skip = have_passed(request.database, fingerprint, request.state)
+    passed = passed_before(request.database, request.state)
+    skipped = SKIPPED if passed.fingerprint == fingerprint else ""
 
     built: set[str] = set()
 
@@ -201,23 +211,34 @@ def _transform(request: TransformRequest) -> TransformReport:
 
     with console(progress) as quiet, TemporaryDirectory() as cache:
         try:
-            with open_context(request, Path(cache), upgraded, with_tests=not skip) as context:
+            with open_context(request, Path(cache), upgraded) as context:
                 check_models(context, request.projects, taken=request.taken)
                 check_starts(context, request.affected)
-                if not skip:
+                tests, hashes = 0, passed.hashes
+                if not skipped:
                     request.progress("run the unit tests", 0, 0)
-                tests = 0 if skip else _test(context)
+                    known = passed.hashes | shipped_tests(request.projects)
+                    reached = reached_tests(context, request.projects, known)
+                    tests, hashes = _test(context, reached), frozenset(reached.hashes)
+                    skipped = UNREACHED if hashes and not reached.texts else ""
                 request.progress("plan the build", 0, 0)
                 with _with_rows(context, quiet):
-                    _build(context, all_days(request.affected))
+                    plan = _build(context, all_days(request.affected))
                 # A file that was edited meanwhile may have been read before or after that.
-                if not skip and fingerprint_of_tests(request.projects) == fingerprint:
-                    note_passed(context, fingerprint, request.state)
+                if skipped != SKIPPED and fingerprint_of_tests(request.projects) == fingerprint:
+                    note_passed(context, fingerprint, sorted(hashes), request.state)
                 as_made = detach_from_catalog(context)
                 tables = finished_tables(context)
                 made_in = _made_in(context, request.projects)
                 request.progress("record the build", 0, 0)
-                recorded = _recorded(context, request, fingerprint, made_in, as_made)
+                recorded = _recorded(
+                    context,
+                    request,
+                    plan,
+                    fingerprint=fingerprint,
+                    made_in=made_in,
+                    as_made=as_made,
+                )
             if recorded is not None:
                 keep(request.database, *recorded)
         except SQLMeshError as error:
@@ -227,21 +248,19 @@ def _transform(request: TransformRequest) -> TransformReport:
         models=len(built),
         audits=quiet.audits,
         tests=tests,
-        skipped=SKIPPED if skip else "",
+        skipped=skipped,
         warnings=tuple(dict.fromkeys([*filter(None, upgraded), *quiet.warnings])),
         made_in={name: made_in[name] for name in tables},
     )
 
 
 @contextmanager
-def open_context(
-    request: TransformRequest, cache: Path, upgraded: list[str], *, with_tests: bool
-) -> Iterator[Context]:
+def open_context(request: TransformRequest, cache: Path, upgraded: list[str]) -> Iterator[Context]:
     """A context whose state has only the project's own models; *upgraded* gets a message."""
     from materia_runner.worker.sqlmesh.project_definitions import UnusableStateError, keep_own
     from materia_runner.worker.sqlmesh.state import drop_state
 
-    context = _opened(request, cache, with_tests=with_tests)
+    context = _opened(request, cache)
     try:
         try:
             keep_own(context, request.affected, request.state)
@@ -251,13 +270,13 @@ def open_context(
                 drop_state(adapter.execute, adapter.fetchall, str(error), request.state)
             )
             context.close()
-            context = _opened(request, cache, with_tests=with_tests)
+            context = _opened(request, cache)
         yield context
     finally:
         context.close()
 
 
-def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Context:
+def _opened(request: TransformRequest, cache: Path) -> Context:
     from materia_sqlmesh.config import build_config, connection
     from sqlmesh import Context
     from sqlmesh.core.config import GatewayConfig
@@ -276,7 +295,7 @@ def _opened(request: TransformRequest, cache: Path, *, with_tests: bool) -> Cont
         default_gateway=PROD,
         beside=beside,
         cache_dir=str(cache),
-        with_tests=with_tests,
+        with_tests=False,  # `_test` reads those that run
     )
     return Context(paths=[str(project)], config=config)
 
@@ -293,7 +312,10 @@ def _with_rows(context: Context, console: QuietConsole) -> Iterator[None]:
         console.failures += sentences_of(context, console.failed)
 
 
-def _test(context: Context) -> int:
+def _test(context: Context, reached: ReachedTests) -> int:
+    if not reached.texts:
+        return 0
+    context._model_test_metadata.extend(reached.read(context))  # noqa: SLF001 -- as its loaders do
     result = _unreported(context.test)()
     failed = [*result.failures, *result.errors]
     if failed:
@@ -303,9 +325,11 @@ def _test(context: Context) -> int:
     return result.testsRun
 
 
-def _build(context: Context, affected: Sequence[date]) -> None:
+def _build(context: Context, affected: Sequence[date]) -> Plan:
     """Build new models, changed models and affected releases in one plan."""
-    context.apply(plan_of(context, affected))
+    plan = plan_of(context, affected)
+    context.apply(plan)
+    return plan
 
 
 def plan_of(context: Context, affected: Sequence[date]) -> Plan:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from materia.kit.sql import literal
 
 if TYPE_CHECKING:
-    from sqlglot.expressions import Literal
     from sqlmesh import Context
 
 
@@ -35,15 +34,15 @@ def detach_from_catalog(context: Context) -> dict[str, str]:
         for table in qualified:
             table.set("catalog", None)
         statement.set(arg_key="replace", value=True)
-        name = exp.table_(view, db=schema, quoted=True)
+        name = exp.table_(view, db=schema, quoted=True).sql("duckdb")
         columns = comments.get((schema, view), {})
         made[f"{schema}.{view}"] = statement.sql("duckdb")
         adapter.execute(statement)
         if comment:
-            adapter.execute(exp.Comment(this=name, kind="VIEW", expression=_text(comment)))
+            adapter.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")
         for column, text in columns.items():
-            column_name = exp.column(column, table=view, db=schema, quoted=True)
-            adapter.execute(exp.Comment(this=column_name, kind="COLUMN", expression=_text(text)))
+            quoted = exp.to_identifier(column, quoted=True).sql("duckdb")
+            adapter.execute(f"COMMENT ON COLUMN {name}.{quoted} IS {literal(text)}")
     return made
 
 
@@ -57,9 +56,3 @@ def _column_comments(context: Context) -> dict[tuple[str, str], dict[str, str]]:
     for schema, table, column, comment in rows:
         found.setdefault((schema, table), {})[column] = comment
     return found
-
-
-def _text(text: str) -> Literal:
-    from sqlglot import exp
-
-    return exp.Literal.string(text)

@@ -18,7 +18,7 @@ from materia_runner.cli.context import (
     to_json,
     warn_of_failures,
 )
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json, Quiet
 
@@ -146,7 +146,7 @@ def build(
         echo(to_json([asdict(artifact) for artifact in built]))
         return
     for artifact in built:
-        echo(f"{artifact.path}")
+        echo(Whole(artifact.path))
         stages = " and ".join(artifact.stages)
         say(f"{stages}, Python {artifact.python} on {artifact.architecture}, {size(artifact.size)}")
 

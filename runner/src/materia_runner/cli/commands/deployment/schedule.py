@@ -18,7 +18,7 @@ from materia_runner.cli.context import (
     to_json,
     warn_of_failures,
 )
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Config, Json
 
@@ -132,7 +132,7 @@ def show(
         echo(to_json(made))
         return
     for name, text in made.items():
-        echo(text if gitlab or cron else f"# {name}\n{text}")
+        echo(Whole(text if gitlab or cron else f"# {name}\n{text}"))
 
 
 @app.command("install", cls=Command, epilog=INSTALL_EPILOG)
@@ -161,7 +161,8 @@ def install(
     echo(f"secrets: .env beside materia.toml, Pulumi ESC, or {secrets} (chmod 600)", err=True)
     if not system and not _lingers():
         echo(
-            "these timers run only while you are logged in; to change that: loginctl enable-linger",
+            "these timers run only while you are logged in; to change that: "
+            "`loginctl enable-linger`",
             err=True,
         )
 
@@ -200,7 +201,7 @@ def status(
     if update.installed and update.result not in {"", "success"}:
         echo(
             f"the release of the channel could not be used, the one before is in use: "
-            f"journalctl -u {update.service.removesuffix('.service')}"
+            f"`journalctl -u {update.service.removesuffix('.service')}`"
         )
 
 

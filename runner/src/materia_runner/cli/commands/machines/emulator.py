@@ -15,7 +15,7 @@ from materia.errors import ConfigError, MateriaError, PluginError
 
 from materia_runner.bundled import bundled
 from materia_runner.cli.context import bundled_only, load_registry
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import Command, command_app
 from materia_runner.install_hints import install_command
 from materia_runner.signals import Interrupted, interrupts
@@ -127,7 +127,7 @@ def emulator(
         script.write_text(f"{lines}\n", encoding="utf-8")
         try:
             with interrupts():
-                echo(f"# . {shlex.quote(str(script))}\n{lines}")
+                echo(Whole(f"# . {shlex.quote(str(script))}\n{lines}"))
                 threading.Event().wait()
         except Interrupted:
             echo(bill(services), err=True)

@@ -17,7 +17,7 @@ from materia_runner.cli.context import (
     to_json,
     warn_of_failures,
 )
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import Command
 from materia_runner.cli.option_types import duration, size_gib
 from materia_runner.cli.options import Config, Json, complete_provider
@@ -341,7 +341,7 @@ def _draw(
         currency = pipeline.exchange.shown
         if target == TERMINAL:
             text = f"{draw(curves, title=one.name, currency=currency)}\n{leads_text(curves)}"
-            echo(f"\n{text}")
+            echo(Whole(f"\n{text}"))
             continue
         path = Path(target)
         if number:  # one picture for each stage

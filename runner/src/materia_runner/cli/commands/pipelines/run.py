@@ -198,8 +198,10 @@ def run_stages(
             echo(summary(report, here=Path.cwd(), python=python_command(os.environ)))
         if problems := problems_of(report):
             many = "1 partition" if len(problems) == 1 else f"{len(problems)} partitions"
+            # Of several sources, each line of the list has the name of its own.
+            of = f" of {pipeline.reads}" if len(pipeline.fetched) == 1 else ""
             raise SourceError(
-                f"{many} of {pipeline.reads} could not be used; everything else was done; "
+                f"{many}{of} could not be used; everything else was done; "
                 "run again later\n"
                 f"{listing(problems)}"
             )

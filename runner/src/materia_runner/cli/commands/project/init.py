@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from materia_runner.cli.context import load_registry
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import command_app
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def init(
     registry = load_registry(context)
     chosen = None if project is None else _copy_project(registry, project, path)
     if chosen is not None and path.exists():
-        echo(f"to use it, write into {path}:\n\n[transform]\nproject = {chosen}")
+        echo(f"to use it, write into {path}:")
+        echo(Whole(f"\n[transform]\nproject = {chosen}"))
         return
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from materia_runner.cli.context import load_environment, load_pipeline, load_registry
-from materia_runner.cli.echo import echo
+from materia_runner.cli.echo import Whole, echo
 from materia_runner.cli.fast_typer import Command, command_app
 from materia_runner.cli.options import Config, Json
 
@@ -85,11 +85,11 @@ def query(
         if json or csv:
             lines = as_json(found) if json else as_csv(found)
             for some in batched(lines):
-                echo("\n".join(some))
+                echo(Whole("\n".join(some)))
             return
         wide = sys.stdout.isatty() or "COLUMNS" in os.environ
         columns = shutil.get_terminal_size().columns if wide else WIDTH
-        echo(as_text(found, width=columns, most=rows))
+        echo(Whole(as_text(found, width=columns, most=rows)))
 
 
 def sink_in_use(context: typer.Context, config: Path | None) -> tuple[str, Sink]:

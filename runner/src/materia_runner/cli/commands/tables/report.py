@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,12 +21,15 @@ from materia_runner.cli.fast_typer import command_app
 from materia_runner.cli.options import Config, Json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from materia.data import Known
     from materia.plugins import Registry
 
     from materia_runner.cli.output.report.tables import Findings
     from materia_runner.config.pipeline import Pipeline
     from materia_runner.ledger.ledger import Ledger
+    from materia_runner.ledger.rows import CostRow, RunRow
     from materia_runner.tables.catalog import Catalog
     from materia_runner.tables.report_queries import Answer
 
@@ -46,8 +49,9 @@ It shows
   costs         by month, provider and stage
 
 \b
-An existing file is replaced, whole or not at all. Runs are all in the ledger of this
-machine; the tables are those of the sink in use.
+An existing file is replaced, whole or not at all. Runs are those of this pipeline: of this
+folder, and of other computers whose runs are in the ledger. The tables are those of the
+sink in use.
 """
 DEFAULT = Path("materia-report.html")
 MOST_RUNS = 500
@@ -97,7 +101,10 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
     now = datetime.now(UTC)
     known, catalog, answers = _data(registry, pipeline)
     with _ledger() as (state, ledger):
-        rows = ledger.runs() if ledger else ()
+        everything = ledger.runs() if ledger else ()
+        published = catalog.run if catalog else ""
+        rows = [row for row in everything if _belongs(row, pipeline, published)]
+        costs = _costs(ledger, {row.run for row in rows}, now) if ledger else ()
         shown = rows[:MOST_RUNS]
         details = (show_values(row, state, ledger, now) for row in shown if ledger is not None)
         text = page(
@@ -106,10 +113,12 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
                 version=version("materia-runner"),
                 source=", ".join(pipeline.sources),
                 sink=pipeline.sink,
+                folder=pipeline.directory.absolute().name,
                 runs=list_values(shown, state, ledger, now) if ledger else (),
                 details=details,
                 older_runs=len(rows) - len(shown),
-                costs=cost_values(ledger.costs(now=now) if ledger else (), None),
+                other_runs=len(everything) - len(rows),
+                costs=cost_values(costs, None),
                 catalog=catalog,
                 findings=_findings(ledger, catalog),
                 known=known,
@@ -118,6 +127,33 @@ def _made(registry: Registry, config: Path | None) -> tuple[str, dict[str, int]]
         )
     tables = 0 if catalog is None else len(catalog.tables)
     return text, {"runs": len(rows), "tables": tables, "queries": len(answers)}
+
+
+def _costs(ledger: Ledger, runs: Collection[str], now: datetime) -> tuple[CostRow, ...]:
+    from materia_runner.ledger.costs import costs_of
+
+    machines = [one for one in ledger.machines() if one.run in runs]
+    stages = (one for run in {one.run for one in machines} for one in ledger.stages(run))
+    return costs_of(machines, stages, now)
+
+
+def _belongs(row: RunRow, pipeline: Pipeline, published: str) -> bool:
+    """Whether a run is one of this pipeline: it published its tables, or it is like its own runs.
+
+    Runs of other computers are in the ledger because they share a bucket; their folder is another.
+    """
+    import socket
+
+    if row.run == published:
+        return True
+    sources = {name.strip() for name in row.source.split(",")} - {""}
+    return (
+        row.sink in ("", pipeline.sink)
+        and (not sources or not sources.isdisjoint(pipeline.sources))
+        and (
+            row.directory == str(pipeline.directory.absolute()) or row.host != socket.gethostname()
+        )
+    )
 
 
 def _data(

@@ -9,6 +9,7 @@ from typing import Any
 from materia_runner.cli.output.report.charts import Column, Part, bar, columns
 from materia_runner.cli.output.report.markup import Cell, Head, Html, section, table, tag
 from materia_runner.cli.output.runs.table import amounts
+from materia_runner.cli.output.text import many
 from materia_runner.figures import elapsed_text
 
 Values = Mapping[str, Any]
@@ -61,8 +62,8 @@ def _chart(runs: Sequence[Values]) -> Iterator[Html]:
             key=lambda one: Decimal(one["amount"]),
         )  # fmt: skip
         label = (
-            f"Estimate beside cost of {len(rented)} runs from {first} to {last}; the highest "
-            f"column is {amounts([most])}"
+            f"Estimate beside cost of {many(len(rented), 'run')} from {first} to {last}; the "
+            f"highest column is {amounts([most])}"
         )
         yield tag(
             "figure",

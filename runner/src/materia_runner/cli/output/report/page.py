@@ -36,7 +36,9 @@ class Report:
         sink: Name of its sink.
         runs: Runs in the form of `run_values`, newest first.
         details: The same runs in the form of `show_values`; read only as far as they are shown.
-        older_runs: Number of runs that are left out.
+        folder: Name of its folder.
+        older_runs: Number of older runs of this pipeline that are left out.
+        other_runs: Number of runs in the ledger that are of other folders or pipelines.
         costs: In the form of `cost_values`.
         catalog: What the published database contains; None when nothing is published.
         findings: What the run that published it reported; None when the ledger has no such run.
@@ -51,7 +53,9 @@ class Report:
     runs: Sequence[Values]
     details: Iterator[Values]
     costs: Values
+    folder: str = ""
     older_runs: int = 0
+    other_runs: int = 0
     catalog: Catalog | None = None
     findings: Findings | None = None
     known: Mapping[str, Known] = field(default_factory=dict)
@@ -86,7 +90,7 @@ def page(report: Report) -> str:
         tag(
             "header",
             tag("h1", title),
-            tag("p", f"materia report of {moment_text(report.made_at)} UTC"),
+            tag("p", f"materia report of {moment_text(report.made_at)} UTC{_place(report)}"),
         ),
         _navigation(report),
         tag(
@@ -94,7 +98,9 @@ def page(report: Report) -> str:
             _summary(report),
             answers_section(report.answers),
             tables_section(report.catalog, report.findings, report.known),
-            runs_section(report.runs, report.details, left_out=report.older_runs),
+            runs_section(
+                report.runs, report.details, left_out=report.older_runs, others=report.other_runs
+            ),
             costs_section(report.costs, report.runs),
             id="content",
         ),
@@ -109,6 +115,10 @@ def page(report: Report) -> str:
         tag("script", Html(script)),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en').text}\n"
+
+
+def _place(report: Report) -> str:
+    return f", folder {report.folder}" if report.folder else ""
 
 
 def _own(name: str) -> str:

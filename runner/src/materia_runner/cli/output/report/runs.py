@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from materia_runner.cli.output.report.charts import Column, columns
@@ -22,23 +21,30 @@ from materia_runner.cli.output.report.markup import (
 )
 from materia_runner.cli.output.report.run import run_part
 from materia_runner.cli.output.runs.table import amounts, cost_word, ended_word, shortened, what
+from materia_runner.cli.output.text import many
 from materia_runner.figures import elapsed_text
 
 Values = Mapping[str, Any]
 IN_FULL_BYTES = 600_000  # of runs in full: the page stays small however many there are
 CHARTED = 60
+REASON = 240  # characters: an address and what its server said
 
 
-def runs_section(runs: Sequence[Values], details: Iterator[Values], *, left_out: int) -> Html:
+def runs_section(
+    runs: Sequence[Values], details: Iterator[Values], *, left_out: int, others: int = 0
+) -> Html:
     """A chart and a table of the runs, and as many of the newest in full as fit.
 
     Args:
         runs: In the form of `run_values`, newest first.
         details: The same runs in the form of `show_values`; read only as far as they are shown.
         left_out: Number of older runs that are not among *runs*.
+        others: Number of runs in the ledger that are not of this pipeline.
     """
+    elsewhere = _elsewhere(others)
     if not runs:
-        return section("runs", "Runs", tag("p", "There are no runs yet.", class_="note"))
+        words = "There are no runs yet."
+        return section("runs", "Runs", tag("p", words, class_="note"), elsewhere)
     parts: list[Html] = []
     room = IN_FULL_BYTES
     for one in details:
@@ -58,10 +64,16 @@ def runs_section(runs: Sequence[Values], details: Iterator[Values], *, left_out:
         "Runs",
         _chart(runs[:CHARTED]),
         _table(runs, in_full=len(parts)),
-        tag("h3", "In full"),
-        *notes,
-        *parts,
+        elsewhere,
+        tag("div", tag("h3", "In full"), *notes, *parts, class_="folds"),
     )
+
+
+def _elsewhere(others: int) -> Html:
+    if not others:
+        return NOTHING
+    words = f"{many(others, 'run')} of other folders or pipelines on this computer: "
+    return tag("p", words, tag("code", "materia runs"), ".", class_="note")
 
 
 def _chart(runs: Sequence[Values]) -> Html:
@@ -112,14 +124,14 @@ def _table(runs: Sequence[Values], *, in_full: int) -> Html:
         Head(name="ended"),
         Head(name="took", number=True),
         Head(name="what"),
-        Head(name="folder"),
+        Head(name="computer"),
         Head(name="where"),
         Head(name="estimate", number=True),
         Head(name="cost", number=True),
         Head(name="reason", sorts=False),
     ]
     rows = [_row(one, linked=place < in_full) for place, one in enumerate(runs)]
-    caption = "All runs in the ledger of this machine, newest first"
+    caption = "Runs of this pipeline in the ledger, newest first"
     return table(caption, heads, rows, filter_words="Filter runs")
 
 
@@ -139,11 +151,11 @@ def _row(one: Values, *, linked: bool) -> list[Cell | Child]:
         state(ended_word(values)),
         Cell(shown=_took(one), sort=-1 if one["seconds"] is None else one["seconds"], number=True),
         tag("span", what(values), class_="day"),
-        tag("span", PurePath(one["directory"]).name, title=one["directory"]),
+        tag("span", one["host"], title=one["directory"]),
         ", ".join(dict.fromkeys(where or one["providers"])),
         _money(one["estimate"], amounts(one["estimate"])),
         _money(one["cost"], cost_word(values)),
-        shortened(one["error"] or ""),
+        shortened(one["error"] or "", to=REASON),
     ]
 
 

@@ -44,7 +44,7 @@ for (const table of document.querySelectorAll("table")) {
   for (const head of table.querySelectorAll("th[data-sorts]")) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = head.textContent;
+    button.textContent = head.dataset.sorts = head.textContent;
     button.addEventListener("click", () => sortBy(table, head));
     head.replaceChildren(button);
   }

@@ -60,15 +60,19 @@ def tables_section(
         facts(
             [
                 ("Published", _moment(catalog.published_at)),
-                ("By run", _run(catalog.run)),
+                ("By run", _run(catalog.run, known=findings is not None)),
                 ("Tables and views", f"{len(catalog.tables):,}"),
             ]
         ),
         *_findings(catalog, findings),
         _overview(catalog),
         *_lineage(catalog, shown),
-        tag("h3", "Columns"),
-        *(_described(one, catalog, readers, shown) for one in catalog.tables),
+        tag(
+            "div",
+            tag("h3", "Columns"),
+            *(_described(one, catalog, readers, shown) for one in catalog.tables),
+            class_="folds",
+        ),
         *_files(known),
     )
 
@@ -77,8 +81,10 @@ def _moment(moment: datetime | None) -> str:
     return f"{moment_text(moment)} UTC" if moment else "not recorded in the database"
 
 
-def _run(run: str) -> Child:
-    return link(run, identity("run", run)) if run else "not recorded in the database"
+def _run(run: str, *, known: bool) -> Child:
+    if not run:
+        return "not recorded in the database"
+    return link(run, identity("run", run)) if known else run
 
 
 def _findings(catalog: Catalog, findings: Findings | None) -> Iterator[Html]:

@@ -96,10 +96,10 @@ def cost_word(one: Values) -> str:
     return amounts(one["cost"]) + (" so far" if one["open"] and one["cost"] else "")
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, *, to: int = 60) -> str:
     """The first line of a reason, cut to the width of a column."""
     line = (text.splitlines() or [""])[0]
-    return line if len(line) <= 60 else f"{line[:57]}..."
+    return line if len(line) <= to else f"{line[: to - 3]}..."
 
 
 def sums(amounts: Iterable[Money]) -> tuple[Money, ...]:

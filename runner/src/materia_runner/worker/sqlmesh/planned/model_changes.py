@@ -118,7 +118,7 @@ def _planned(copy: Path, projects: Sequence[Path], state: str) -> ModelChanges:
     request = TransformRequest(database=copy, projects=tuple(projects), state=state)
     with console(lambda _name, _done, _total: None), TemporaryDirectory() as cache:
         try:
-            with open_context(request, Path(cache), notices, with_tests=False) as context:
+            with open_context(request, Path(cache), notices) as context:
                 check_models(context, projects, taken=frozenset())
                 return _changes(context, plan_of(context, ()), notices)
         except SQLMeshError as error:

@@ -19,6 +19,10 @@ from sqlmesh.core.model import SeedModel, SqlModel
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotEvaluator
 
 from materia_runner.worker.sqlmesh.audit_rows import columns_of_conditions
+from materia_runner.worker.sqlmesh.recorded.earlier_builds import (
+    EarlierModels,
+    Version,
+)
 from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     BY_TIME,
     FIRST_DAY,
@@ -30,10 +34,12 @@ from materia_runner.worker.sqlmesh.recorded.recorded_build import (
     RecordedAudit,
     RecordedBuild,
     RecordedModel,
+    made_with,
 )
 
 if TYPE_CHECKING:
     from sqlmesh import Context
+    from sqlmesh.core.plan import Plan
 
 # First and last day of intervals that no project names. They are far apart: a text that depends on
 # how a day compares with one of the project differs.
@@ -71,22 +77,28 @@ class DryAdapter(DuckDBEngineAdapter):
 
 
 def record(
-    context: Context, made_in: Mapping[str, int], as_made: Mapping[str, str]
+    context: Context,
+    plan: Plan,
+    made_in: Mapping[str, int],
+    as_made: Mapping[str, str],
+    earlier: EarlierModels,
 ) -> RecordedBuild | None:
     """The build of *context*, whose tables are built; None if it cannot be recorded.
 
     Args:
         context: The context.
+        plan: The plan that built the tables.
         made_in: Place of the project of each model, by its name.
         as_made: SQL that made the views, by their names.
+        earlier: Models that were recorded before.
     """
     with suppress(Exception):  # the build is done, and the next one does without
-        return _Recorder(context).build(made_in, as_made)
+        return _Recorder(context, plan, earlier).build(made_in, as_made)
     return None
 
 
 class _Recorder:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, plan: Plan, earlier: EarlierModels) -> None:
         adapter = context.engine_adapter
         self._context = context
         self._written: list[str] = []
@@ -99,7 +111,8 @@ class _Recorder:
             known={},
         )
         self._evaluator = SnapshotEvaluator({"": dry})
-        self._snapshots = {one.name: one for one in context.snapshots.values()}
+        self._snapshots = {one.name: one for one in plan.snapshots.values()}
+        self._earlier = earlier
 
     def build(self, made_in: Mapping[str, int], as_made: Mapping[str, str]) -> RecordedBuild:
         models, names, definitions = [], [], []
@@ -118,12 +131,17 @@ class _Recorder:
             made_in={name: made_in[name] for name in sorted(names)},
             definitions=dict.fromkeys(definitions, ""),
             as_made={name: as_made[name] for name in definitions if name in as_made},
+            made_with=made_with(),
         )
 
     def _model(self, snapshot: Snapshot) -> RecordedModel:
         model = snapshot.model
         if not isinstance(model, (SeedModel, SqlModel)) or not _is_plain(snapshot):
             raise NotRecordedError(model.name)
+        above = [self._snapshots[one.name] for one in snapshot.parents]
+        parents = [_version(one) for one in above if not one.is_external]
+        if (known := self._earlier.find(_version(snapshot), parents)) is not None:
+            return known
         queries = [] if isinstance(model, SeedModel) else [model.query]
         if not all(map(_is_open, (*queries, *(one.query for one, _ in model.audits_with_args)))):
             raise NotRecordedError(model.name)
@@ -181,6 +199,10 @@ class _Recorder:
                 )
             )
         return list(self._written), audits
+
+
+def _version(snapshot: Snapshot) -> Version:
+    return snapshot.name, snapshot.identifier, str(snapshot.version)
 
 
 def _is_plain(snapshot: Snapshot) -> bool:

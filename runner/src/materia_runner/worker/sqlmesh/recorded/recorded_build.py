@@ -20,7 +20,9 @@ from materia.kit.files import write_whole
 
 from materia_runner.worker.sqlmesh.state import STATE
 
-FORMAT = 2
+FORMAT = 3
+# What a recording depends on, beside the projects and the code here.
+LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 # The first and the last day of an interval in the statements of a model that is built by time.
 FIRST_DAY, LAST_DAY = "{first day}", "{last day}"
 FULL, VIEW, BY_TIME = "FULL", "VIEW", "INCREMENTAL_BY_TIME_RANGE"
@@ -92,6 +94,7 @@ class RecordedBuild:
             before children.
         as_made: SQL that made the views among them. What DuckDB writes in its place is nested more
             deeply each time, and for some joins it is not what DuckDB reads.
+        made_with: Hash of the libraries and the code that wrote it.
     """
 
     models: tuple[RecordedModel, ...]
@@ -99,6 +102,7 @@ class RecordedBuild:
     made_in: dict[str, int]
     definitions: dict[str, str]
     as_made: dict[str, str]
+    made_with: str
 
 
 def path_of(folder: Path, fingerprint: str, definitions: str) -> Path:
@@ -141,6 +145,23 @@ def definitions_of(fetchall: FetchAll) -> dict[str, str]:
     return {f"{schema}.{name}": str(sql) for schema, name, sql in rows}
 
 
+def made_with() -> str:
+    """Hash of the libraries and the code that write a recorded build, in hex."""
+    from importlib.metadata import version
+
+    import materia_sqlmesh
+
+    code = [
+        *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
+        *Path(__file__).parent.glob("*.py"),
+    ]
+    parts = [
+        *(f"{name} {version(name)}" for name in LIBRARIES),
+        *sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def save(path: Path, build: RecordedBuild) -> None:
     """Write *build* for later runs of this user; without a writable cache, do nothing.
 
@@ -178,6 +199,7 @@ def build_from(values: dict[str, Any]) -> RecordedBuild:
         made_in={table: int(values["made_in"][table]) for table in tables},
         definitions=dict(values["definitions"]),
         as_made=dict(values["as_made"]),
+        made_with=str(values["made_with"]),
     )
 
 

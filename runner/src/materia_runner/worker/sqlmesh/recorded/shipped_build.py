@@ -20,9 +20,12 @@ from materia.kit.files import replacing
 
 from materia_runner.worker.sqlmesh.fingerprint import RECORDED_BUILD, models_fingerprint
 from materia_runner.worker.sqlmesh.recorded.first_build import FirstBuild
-from materia_runner.worker.sqlmesh.recorded.recorded_build import RecordedBuild, build_from
+from materia_runner.worker.sqlmesh.recorded.recorded_build import (
+    RecordedBuild,
+    build_from,
+    made_with,
+)
 
-LIBRARIES = ("duckdb", "sqlglot", "sqlmesh")
 SKIPPED = "unit tests skipped (the models are as shipped, and passed them when they were recorded)"
 
 
@@ -35,30 +38,19 @@ class ShippedBuild:
         definitions: Hash of the definitions in the SQLMesh state that it makes.
         first: What makes that state.
         build: The build itself.
+        tests: Hashes of the unit tests that passed on its models.
     """
 
     fingerprint: str
     definitions: str
     first: FirstBuild
     build: RecordedBuild
+    tests: tuple[str, ...]
 
 
 def shipped_fingerprint(projects: Sequence[Path]) -> str:
     """Hash what a build of *projects* depends on, on any computer and Python; in hex."""
-    from importlib.metadata import version
-
-    import materia_sqlmesh
-
-    code = [
-        *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
-        *Path(__file__).parent.glob("*.py"),
-    ]
-    parts = [
-        models_fingerprint(projects),
-        *(f"{name} {version(name)}" for name in LIBRARIES),
-        *sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256(f"{models_fingerprint(projects)} {made_with()}".encode()).hexdigest()
 
 
 def shipped_with(projects: Sequence[Path]) -> ShippedBuild | None:
@@ -68,6 +60,18 @@ def shipped_with(projects: Sequence[Path]) -> ShippedBuild | None:
         if path.is_file() and (found := read(path)) is not None:
             return found if found.fingerprint == shipped_fingerprint(projects) else None
     return None
+
+
+def shipped_tests(projects: Sequence[Path]) -> frozenset[str]:
+    """Hashes of the unit tests that passed when builds of *projects* were recorded to be shipped.
+
+    Those of models and tests that were edited since are of no use any more; the others are.
+    """
+    found = [read(project / RECORDED_BUILD) for project in projects]
+    here = made_with()
+    return frozenset(
+        one for build in found if build and build.build.made_with == here for one in build.tests
+    )
 
 
 def read(path: Path) -> ShippedBuild | None:
@@ -80,6 +84,7 @@ def read(path: Path) -> ShippedBuild | None:
             definitions=str(values["definitions"]),
             first=FirstBuild(statements=tuple(first["statements"]), starts=dict(first["starts"])),
             build=build_from(values["build"]),
+            tests=tuple(map(str, values["tests"])),
         )
     except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError):
         return None

@@ -63,7 +63,7 @@ JOIN raw.psd_archive_in_use AS chosen
 LEFT JOIN raw.psd_label AS commodity
   ON commodity.archive = row.archive
   AND commodity.kind = 'commodity'
-  AND commodity.code = LPAD(row.commodity_code::TEXT, 7, '0')
+  AND TRY_CAST(commodity.code AS INT) = row.commodity_code
 LEFT JOIN raw.psd_label AS country
   ON country.archive = row.archive
   AND country.kind = 'country'
@@ -71,8 +71,8 @@ LEFT JOIN raw.psd_label AS country
 LEFT JOIN raw.psd_label AS attribute
   ON attribute.archive = row.archive
   AND attribute.kind = 'attribute'
-  AND attribute.code = LPAD(row.attribute_id::TEXT, 3, '0')
+  AND TRY_CAST(attribute.code AS SMALLINT) = row.attribute_id
 LEFT JOIN raw.psd_label AS unit
   ON unit.archive = row.archive
   AND unit.kind = 'unit'
-  AND unit.code = LPAD(row.unit_id::TEXT, 2, '0')
+  AND TRY_CAST(unit.code AS TINYINT) = row.unit_id

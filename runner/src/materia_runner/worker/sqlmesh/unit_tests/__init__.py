@@ -1,0 +1,1 @@
+"""Unit tests of models: which of them have passed, and which an edit reaches."""

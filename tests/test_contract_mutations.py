@@ -50,6 +50,16 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "TrustsAnyAddress": ("an_etag_is_never_sent_to_another_address", {}),
     "OutageIsAbsence": ("a_place_that_cannot_be_reached_is_an_error_and_not_an_absence", {}),
     "AbsenceIsAnError": ("a_partition_that_is_not_there_is_absent", {}),
+    "AbsenceIsARemoval": ("a_partition_that_is_not_there_is_absent", {}),
+    "WritesIntoThePublished": (
+        "what_differs_from_what_is_published_is_affected_until_it_is_published",
+        {},
+    ),
+    "DropsOthers": ("a_load_changes_nothing_but_its_database_and_its_own_folder", {}),
+    "SaysItLoadedTheRefused": (
+        "a_file_of_no_use_is_refused_with_its_reason_and_harms_no_other",
+        {},
+    ),
     "KeepsACopy": ("a_fetch_writes_into_its_own_folder_alone", {}),
     "WritesBeside": ("a_fetch_writes_into_its_own_folder_alone", {}),
     "LeavesRubbish": ("a_fetched_file_is_what_is_said_of_it", {}),
@@ -142,6 +152,7 @@ SINKS: Mapping[str, str] = {
 PROVIDERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "ForgetsALabel": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
     "ForgetsTheExpiry": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
+    "CreatedWhenItIsAsked": ("an_instance_carries_its_name_run_stage_and_expiry", {}),
     "LeaksOnFailure": ("a_create_that_fails_leaves_nothing", {}),
     "LeavesItsKey": ("nothing_is_left_when_destroy_returns", {}),
     "MakesNoMark": ("an_instance_that_is_late_to_be_listed_is_adopted_too", {}),

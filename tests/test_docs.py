@@ -149,7 +149,7 @@ def test_questions_of_public_forums_have_answers_in_the_sample(sample: Path) -> 
     with duckdb.connect(str(sample), read_only=True) as connection:
         answers = [connection.sql(query).fetchall() for query in blocks(asked, "sql")]
 
-    assert len(answers) == asked.count("\n**") == 10
+    assert len(answers) == asked.count("\n**") == 13
     assert all(answers)
     days, ratio, yields, exporters, _, changed, first, *_ = answers
     assert days[0] == (2019, 62)
@@ -159,6 +159,10 @@ def test_questions_of_public_forums_have_answers_in_the_sample(sample: Path) -> 
     assert exporters[0][0] == "United States"
     assert changed[0][:4] == ("Corn", "United States", 2018, "Ending Stocks")
     assert first[0][-1] == -1.4
+    # WASDE of 2019-02-08: corn of 2018/19, 366.29 million tonnes, 5.23 less than in December.
+    assert answers[10][0] == ("United States", Decimal(366285), Decimal(-5233), -1.3)
+    assert answers[11][0] == (2019, Decimal(381780), 2)
+    assert [row[0] for row in answers[12]] == [2019]
 
 
 @pytest.mark.parametrize("words", sorted(set(re.findall(r"`materia ([a-z][a-z -]*)`", README))))

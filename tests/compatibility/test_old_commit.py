@@ -93,7 +93,7 @@ def test_what_the_old_commit_rented_and_left_behind_is_swept(
     told = workshop.run("sources", environment=cloud.secrets())
     swept = workshop.run("sweep", environment=cloud.secrets())
 
-    assert "to destroy it: materia sweep" in told.stderr
+    assert "to destroy it: `materia sweep`" in told.stderr
     assert swept.returncode == 0, swept.stderr
     assert "its run is over" in swept.stdout
     assert cloud.still_billed() == []

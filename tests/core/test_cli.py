@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -177,6 +178,24 @@ def test_a_reader_that_goes_away_is_no_error(workshop: Workshop, command: str) -
     os.close(writing)
 
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_from_the_start_is_no_error(
+    workshop: Workshop, closed: str
+) -> None:
+    command = shlex.join(workshop.command("plan"))
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{command} {closed}"],
+        cwd=workshop.directory,
+        env=workshop.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("chosen: local" in done.stdout) == (closed == "2>&-")
 
 
 @pytest.mark.parametrize("command", ["plugins", "--help"])

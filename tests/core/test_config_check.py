@@ -327,3 +327,16 @@ def test_an_error_of_several_mistakes_is_one_line_for_each(tmp_path: Path) -> No
         load_config(REGISTRY, path=None, start=tmp_path)
 
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_file_that_no_reader_can_follow_is_a_mistake(workshop: Workshop) -> None:
+    file = workshop.directory / "materia.toml"
+    file.symlink_to(file)
+    looped = workshop.run("config", "check", "--config", "materia.toml")
+    file.unlink()
+    file.write_text(f"a = {'[' * 3000}{']' * 3000}")
+    deep = workshop.run("config", "check")
+
+    assert (looped.returncode, deep.returncode) == (2, 2)
+    assert "materia.toml: cannot be read: Too many levels of symbolic links" in looped.stderr
+    assert "materia.toml: is not valid TOML: its lists are too deep" in deep.stderr

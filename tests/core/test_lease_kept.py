@@ -121,7 +121,7 @@ def test_a_run_that_left_a_machine_keeps_its_lease_until_the_machine_is_gone(
     runs: Runs, tmp_path: Path, plan: Plan
 ) -> None:
     first, context = runs.begin(RUN)
-    hold_lease(context, plan)
+    hold_lease(context, plan.placements)
     rental = rent_and_leave(first, tmp_path / "machines")
 
     release_lease(context)
@@ -129,23 +129,23 @@ def test_a_run_that_left_a_machine_keeps_its_lease_until_the_machine_is_gone(
     second, other = runs.begin(OTHER)
     second.restore()
     with pytest.raises(BusyError, match=RUN):
-        hold_lease(other, plan)
+        hold_lease(other, plan.placements)
     assert any("the lease of this run is kept until" in one for one in runs.said())
 
     rental.keeps = False
     second.sweep(rental)
     assert rental.running == {}
-    hold_lease(other, plan)  # the machine is gone: it is safe to rent
+    hold_lease(other, plan.placements)  # the machine is gone: it is safe to rent
     release_lease(other)
 
 
 def test_a_run_that_left_nothing_gives_its_lease_back(runs: Runs, plan: Plan) -> None:
     _, context = runs.begin(RUN)
-    hold_lease(context, plan)
+    hold_lease(context, plan.placements)
     release_lease(context)
     _, other = runs.begin(OTHER)
 
-    hold_lease(other, plan)
+    hold_lease(other, plan.placements)
     assert runs.said() == []
 
 
@@ -171,7 +171,7 @@ def test_a_run_that_shows_life_elsewhere_keeps_its_lease_from_one_that_began_lon
     runs: Runs, plan: Plan
 ) -> None:
     first, context = runs.begin(RUN)
-    hold_lease(context, plan)
+    hold_lease(context, plan.placements)
     first.copies.push(RUN, alive=True)
     second, other = runs.begin(OTHER)
     other.copies = second.copies
@@ -180,8 +180,8 @@ def test_a_run_that_shows_life_elsewhere_keeps_its_lease_from_one_that_began_lon
     second.state.keep_elsewhere(RUN, began)  # as after a first stage of an hour
 
     with pytest.raises(BusyError, match=RUN):
-        hold_lease(other, plan)
+        hold_lease(other, plan.placements)
 
     second.state.keep_elsewhere(RUN, began)
     first.copies.push(RUN, alive=False)
-    hold_lease(other, plan)
+    hold_lease(other, plan.placements)

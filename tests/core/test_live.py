@@ -110,6 +110,25 @@ def test_what_a_shared_machine_costs_does_not_go_back_to_its_first_stage() -> No
     assert terminal.last() == "", "nothing of the line is left in the end"
 
 
+def test_workers_side_by_side_share_the_line_and_each_message_names_its_own() -> None:
+    terminal = Terminal()
+    with ProgressDisplay(terminal, PLAIN, quiet=False) as display:
+        for stage, done in (("extract (a)", 1), ("extract (b)", 2)):
+            display.observe(stage, machine("created"))
+            display.observe(stage, Progress(phase="fetch", done=done, total=9, unit="partitions"))
+        wait_until(lambda: terminal.last().startswith("extract (a)  fetch"), "the first")
+        wait_until(lambda: terminal.last().startswith("extract (b)  fetch"), "the second")
+        display.observe("extract (a)", Log(level="warning", message="slow"))
+        display.observe("extract (a)", machine("gone", cost="0.1"))
+        display.observe("transform", Progress(phase="load", done=1, total=3, unit="partitions"))
+        wait_until(lambda: shows(terminal, "transform  load"), "the next stage")
+
+    said = terminal.getvalue()
+    assert "rented hetzner cpx32 in fsn1 (materia-1-extract) for extract (b)\n" in said
+    assert "warning: extract (a): slow\n" in said
+    assert "extract" not in terminal.last()
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_without_a_terminal_only_money_and_warnings_are_told(quiet: bool) -> None:  # noqa: FBT001 -- a parameter of the test
     stream = io.StringIO()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from fakes.workshop import Workshop
+from materia._entry_points import Project
 from materia.errors import ConfigError
 from materia.plugins import Registry
-from materia.projects import Project
 from materia_runner.bundled import load_registry
 from materia_runner.config.load import load_config
 from materia_runner.config.parse import parse_config

@@ -1,4 +1,4 @@
-"""Two sources on two rented machines, one after the other: one database, and nothing is left."""
+"""Two sources on two rented machines, side by side: one database, and nothing is left."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from fakes.rented import Rented
-from fakes.twins import BROKEN, CONFIG, MODEL, SECRETS
+from fakes.rented import Rented, events
+from fakes.twins import BROKEN, CONFIG, FAULTY, MODEL, SECRETS, SLOW
 from fakes.workshop import TESTS, Workshop
+from materia_testing.emulation.faults import Fault
 from materia_testing.emulation.ssh_machines import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=str(sandbox.why_not()))
@@ -64,7 +65,17 @@ def files(rented: Rented) -> list[str]:
 
 
 def workers_of(ledger: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(one["name"].rpartition("-extract")[2], *one["stages"]) for one in ledger["instances"]]
+    """The machines by their numbers, which are asked for at the same time."""
+    return sorted(
+        (one["name"].rpartition("-extract")[2], *one["stages"]) for one in ledger["instances"]
+    )
+
+
+def overlap(ledger: dict[str, Any]) -> bool:
+    """Whether all machines that were there were there at the same time."""
+    there = [one for one in ledger["instances"] if one["created_at"]]
+    last, first = max(one["created_at"] for one in there), min(one["gone_at"] for one in there)
+    return bool(last < first)
 
 
 def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(
@@ -85,7 +96,8 @@ def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(
     assert rented.left() == []
     ledger = rented.ledger(report["run"])
     assert workers_of(ledger) == [("", "extract (ones)"), ("-2", "extract (twos)")]
-    assert [(one["stage"], one["attempt"], one["state"]) for one in ledger["stages"]] == [
+    assert overlap(ledger)
+    assert sorted((one["stage"], one["attempt"], one["state"]) for one in ledger["stages"]) == [
         ("extract (ones)", 1, "ok"),
         ("extract (twos)", 1, "ok"),
     ]
@@ -96,16 +108,21 @@ def test_two_sources_have_a_machine_each_where_the_plan_finds_that_cheaper(
     assert "extract (twos): ok" in shown
     # The plan of the run chose the machines that the run rented, and what it would cost on one.
     chosen = [one["chosen"]["instance_type"] for one in planned["placements"]]
-    assert chosen == [one["instance_type"] for one in ledger["instances"]]
+    assert sorted(chosen[:2]) == sorted(one["instance_type"] for one in ledger["instances"])
+    # Each event says which worker it is of.
+    of_stages = {one["stage"] for one in events(done.stderr) if one["event"] == "instance"}
+    assert of_stages == {"extract (ones)", "extract (twos)"}
     assert Decimal(planned["total"]["amount"]) < Decimal(
         planned["alternatives"][0]["total"]["amount"]
     )
 
 
-def test_a_source_that_fails_on_its_machine_keeps_the_other_from_nothing(
+def test_a_source_that_fails_on_its_machine_and_a_machine_that_is_sold_out_keep_nothing_back(
     rent: Callable[[str], Rented],
 ) -> None:
     rented = rent(APART)
+    cloud = rented.clouds["hetzner"]
+    cloud.faults.next(*cloud.create_call, Fault(error="sold_out"))
 
     done = rented.run(*EXTRACT, **{**SECRETS, "ONES_TOKEN": BROKEN})
     run = rented.runs()[0]["run"]
@@ -113,40 +130,67 @@ def test_a_source_that_fails_on_its_machine_keeps_the_other_from_nothing(
 
     assert done.returncode == 1
     assert "ones: no file could be fetched" in done.stderr
-    assert "the server answers 503; fetching the other sources" in done.stderr
+    assert "trying the next offer" in done.stderr
     assert files(rented) == ["twos halibut-two"]
-    assert [(one["stage"], one["state"]) for one in ledger["stages"]] == [
+    assert sorted((one["stage"], one["state"]) for one in ledger["stages"]) == [
         ("extract (ones)", "failed"),
         ("extract (twos)", "ok"),
     ]
+    assert sorted(one["state"] for one in ledger["instances"]) == ["gone", "gone", "refused"]
     assert ledger["state"] == "failed"
     assert rented.left() == []
 
 
+@pytest.mark.campaign
+def test_a_worker_with_a_fault_stops_the_other_and_leaves_no_machine(
+    rent: Callable[[str], Rented],
+) -> None:
+    rented = rent(APART)
+
+    done = rented.run(*EXTRACT, **{**SECRETS, "ONES_TOKEN": SLOW, "TWOS_TOKEN": FAULTY})
+    ledger = rented.ledger(rented.runs()[0]["run"])
+
+    assert done.returncode == 1
+    assert "extract" in done.stderr.splitlines()[-1]
+    assert rented.left() == []
+    assert overlap(ledger)
+    assert {one["stage"]: one["state"] for one in ledger["stages"]}["extract (twos)"] == "failed"
+    others = [one for one in ledger["stages"] if one["stage"] == "extract (ones)"]
+    assert [(one["state"], one["error"]) for one in others] == [
+        ("interrupted", "ended because another worker of this run failed")
+    ]
+
+
 @pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.campaign)]
+    "how",
+    [
+        signal.SIGKILL,
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.campaign),
+    ],
 )
-def test_what_is_ended_at_the_second_machine_keeps_what_the_first_fetched(
+def test_what_is_ended_while_both_machines_run_keeps_what_was_fetched(
     rent: Callable[[str], Rented], how: signal.Signals
 ) -> None:
     rented = rent(APART)
 
-    with rented.start(*EXTRACT, **SECRETS) as process:
+    with rented.start(*EXTRACT, **{**SECRETS, "TWOS_TOKEN": SLOW}) as process:
         assert process.stderr is not None
-        created = 0
+        said: list[str] = []
         for line in process.stderr:
-            created += '"state": "created"' in line
-            if created == 2:
+            said.append(line)
+            gone = any('"gone"' in one and "(ones)" in one for one in said)
+            if gone and any("start the worker" in one and "(twos)" in one for one in said):
                 process.send_signal(how)
                 break
         process.stderr.read()
     if how is signal.SIGKILL:
+        assert rented.left() != []
         assert rented.run("sweep").returncode == 0
     left, kept = rented.left(), files(rented)
     again = rented.run(*EXTRACT, **SECRETS)
 
-    assert created == 2
-    assert process.returncode == (-how if how is signal.SIGKILL else 128 + how)
+    assert process.returncode == (-how if how is signal.SIGKILL else 128 + how), said
     assert left == []
     assert kept == ["ones halibut-one"]
     assert again.returncode == 0, again.stderr
@@ -155,6 +199,34 @@ def test_what_is_ended_at_the_second_machine_keeps_what_the_first_fetched(
         ("ones", 0, 1),
         ("twos", 1, 0),
     ]
+    assert rented.left() == []
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("moment", range(8))
+def test_what_is_ended_at_any_event_of_two_workers_leaves_nothing(
+    rent: Callable[[str], Rented], how: signal.Signals, moment: int
+) -> None:
+    rented = rent(APART)
+
+    with rented.start(*EXTRACT, **SECRETS) as process:
+        assert process.stderr is not None
+        machines = 0
+        for line in process.stderr:
+            machines += '"event": "instance"' in line
+            if machines > moment:
+                process.send_signal(how)
+                break
+        process.stderr.read()
+    if how is signal.SIGKILL:
+        rented.run("sweep")
+    left = rented.left()
+    again = rented.run(*EXTRACT, **SECRETS)
+
+    assert left == []
+    assert again.returncode == 0, again.stderr
+    assert files(rented) == ["ones halibut-one", "twos halibut-two"]
     assert rented.left() == []
 
 

@@ -192,7 +192,7 @@ def test_status_of_a_supervisor_says_that_its_update_failed(desk: Desk) -> None:
 
     assert without["update"] is None
     assert values["update"]["exit_code"] == 1
-    assert "the one before is in use: journalctl -u materia-psdonline-update" in shown.stdout
+    assert "the one before is in use: `journalctl -u materia-psdonline-update`" in shown.stdout
 
 
 def test_an_update_elsewhere_than_on_a_supervisor_is_refused(desk: Desk) -> None:

@@ -7,12 +7,13 @@ import pty
 import signal
 import subprocess
 import termios
+import threading
 from pathlib import Path
 
 import pytest
 from fakes.examples import of_each_kind
 from fakes.workshop import Workshop, alive, wait_until
-from materia_runner.signals import Interrupted, interrupts
+from materia_runner.signals import Interrupted, ThreadInterrupts, interrupts
 from materia_runner.ssh.agent.keep_alive import descendants
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -179,6 +180,48 @@ def test_ctrl_c_while_it_starts_is_no_traceback(workshop: Workshop, while_it: st
     ended = workshop.run("run")
 
     assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")
+
+
+def test_a_thread_is_interrupted_while_it_waits_and_never_while_it_cleans_up() -> None:
+    signals, waits, steps = ThreadInterrupts(), threading.Event(), list[str]()
+
+    def work() -> None:
+        try:
+            with signals.held():
+                try:
+                    with signals.released():
+                        steps.append("waits")
+                        waits.set()
+                        signals.during(threading.Event().wait)
+                finally:
+                    signals.stop(Interrupted(signal.SIGINT))  # as a second Ctrl-C
+                    signals.check()
+                    assert signals.during(lambda: True)
+                    steps.append("cleaned up")
+        except Interrupted as interrupted:
+            steps.append(str(interrupted))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    waits.wait()
+    signals.stop(Interrupted(signal.SIGTERM, "ended because another worker failed"))
+    thread.join()
+
+    assert steps == ["waits", "cleaned up", "ended because another worker failed"]
+
+
+def test_a_thread_that_is_stopped_while_it_may_not_be_ends_as_soon_as_it_may() -> None:
+    signals, steps = ThreadInterrupts(), list[str]()
+
+    def work() -> None:
+        with signals.held():
+            signals.stop(Interrupted(signal.SIGTERM))
+            signals.check()
+            steps.append("its end")
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        work()
+    assert steps == ["its end"]
 
 
 @pytest.mark.parametrize("number", ENDINGS)

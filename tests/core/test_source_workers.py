@@ -113,15 +113,17 @@ def test_a_slow_source_and_a_large_one_have_a_worker_each_where_that_is_cheaper(
 
     assert workers(found) == [
         ("extract (slow)", "small"),
-        ("extract (wide) and transform", "large"),
+        ("extract (wide)", "large"),
+        ("transform", "middle"),
     ]
-    assert found.total.amount == Decimal("0.30")  # 10 h of the small one, 1 h of the large one
+    # 10 h of the small one, and an hour each of the others.
+    assert found.total.amount == Decimal("0.33")
     assert found.why == (
-        "extract (slow) has its own, extract (wide) and transform share one machine: expected cost "
-        "0.3000 EUR, instead of 2.0300 EUR if extract and transform have a machine each; these "
-        "machines run one after the other, for 10 h 19 min in all"
+        "extract (slow), extract (wide) and transform have a machine each: expected cost "
+        "0.3300 EUR, instead of 2.0300 EUR if extract and transform have a machine each; the "
+        "sources are fetched side by side, and all stages take 10 h 10 min"
     )
-    assert [one.start for one in found.placements] == [NOON, NOON + 600 * MINUTE]
+    assert [one.start for one in found.placements] == [NOON, NOON, NOON + 600 * MINUTE]
 
 
 def test_the_plan_shows_the_price_of_one_worker_and_of_several_in_text_and_json() -> None:
@@ -135,8 +137,9 @@ def test_the_plan_shows_the_price_of_one_worker_and_of_several_in_text_and_json(
 
     assert "machine 1 for extract (slow): 2 vCPU, 2 GiB memory" in text
     assert "instead of 2.0300 EUR if extract and transform have a machine each" in text
-    assert "not chosen: extract (slow), extract (wide) and transform have a machine each" in text
-    assert [one["stages"][0]["sources"] for one in values["placements"]] == [["slow"], ["wide"]]
+    assert "not chosen: extract and transform share one machine: 2.2000 EUR" in text
+    fetching = values["placements"][:2]
+    assert [one["stages"][0]["sources"] for one in fetching] == [["slow"], ["wide"]]
     assert values["alternatives"][0]["sharing"] == "extract and transform have a machine each"
     assert values["alternatives"][0]["total"] == {"amount": "2.03", "currency": "EUR"}
 
@@ -165,8 +168,8 @@ def test_short_sources_share_the_hour_that_one_worker_pays() -> None:
 
     assert workers(found) == [("extract and transform", "middle")]
     assert found.why == (
-        "extract and transform share one machine: expected cost 0.0300 EUR, instead of 0.0400 EUR "
-        "if extract (b) has its own, extract (a) and transform share one machine"
+        "extract and transform share one machine: expected cost 0.0300 EUR, instead of 0.0500 EUR "
+        "if extract (a), extract (b) and transform have a machine each"
     )
 
 
@@ -179,7 +182,11 @@ def test_sources_for_different_processors_have_a_worker_each() -> None:
 
     found = plan(pipeline("a", "b", **needs), SMALL, MIDDLE, arm)
 
-    assert [name for name, _ in workers(found)] == ["extract (b)", "extract (a) and transform"]
+    assert [name for name, _ in workers(found)] == [
+        "extract (a)",
+        "extract (b)",
+        "transform",
+    ]
     assert found.alternatives[-1].reason.endswith("the sources need different processors")
 
 
@@ -283,11 +290,9 @@ def least(
     found: list[tuple[Decimal, bool]] = []
     for groups in partitions_of(names):
         groups.sort(key=lambda group: names.index(group[0]))
-        for shared in (None, *range(len(groups))):
-            last = [] if shared is None else [groups[shared]]
-            order = [one for number, one in enumerate(groups) if number != shared] + last
-            for machines in product(some, repeat=len(order) + (shared is None)):
-                total = price(order, machines, stated, start, is_shared=shared is not None)
+        for is_shared in (False, True) if len(groups) == 1 else (False,):
+            for machines in product(some, repeat=len(groups) + (not is_shared)):
+                total = price(groups, machines, stated, start, is_shared=is_shared)
                 if total is not None:
                     found.append((total, len(groups) == 1))
     if not found:
@@ -304,10 +309,12 @@ def price(
     *,
     is_shared: bool,
 ) -> Decimal | None:
-    begins, total, reader = start, Decimal(0), machines[-1]
+    begins, ends, total, reader = start, start, Decimal(0), machines[-1]
     for number, machine in enumerate(machines):
         own: list[Requirements] = []
         egress = Decimal(0)
+        if number == len(order):
+            begins = ends
         if number < len(order):
             asked, egress = demand(order[number], stated)
             own.append(asked)
@@ -326,7 +333,7 @@ def price(
             total += cost(machine, length, begins, egress).cost.amount
         except ValueError:
             return None
-        begins += length
+        ends = max(ends, begins + length)
     assert is_shared == (len(order) == len(machines))
     return total
 

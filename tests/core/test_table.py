@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from materia_runner.cli.output.text import table, wrapped
+from materia_runner.cli.echo import wrapped
+from materia_runner.cli.output.text import table
 
 HEAD = ("table", f"{'rows':>9}", "what it is")
 ROWS = [

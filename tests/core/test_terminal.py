@@ -9,6 +9,7 @@ import re
 import subprocess
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.workshop import Workshop
 
 # All that a terminal could take for more than a letter, but for newline and tab.
@@ -39,7 +40,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("how", ["offers", "fails"])
+@pytest.mark.parametrize("how", of_each_kind(["offers", "fails"], "offers"))
 def test_nothing_that_an_api_says_is_more_than_words(garish: Workshop, how: str) -> None:
     garish.write("materia.toml", f'[providers.garish]\nhow = "{how}"\n')
     said = ""

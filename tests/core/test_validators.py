@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from materia.data import Absent, Fetched, Known, Partition, RawFile, Refused, Unchanged
 from materia.errors import SourceError
-from materia.kit.validators import to_ask_with, to_keep, usable_date, usable_etag
+from materia.kit.validators import usable_date, usable_etag
+from materia_runner.worker.fetch import to_ask_with, to_keep
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 DATE = "Sat, 10 Jan 2026 12:00:00 GMT"

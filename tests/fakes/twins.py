@@ -1,12 +1,15 @@
 """Two sources in one module of their own, which can be packed for a worker; their months are equal.
 
 Each needs a secret, and writes what it got of it into its table: whether it is the right one. A
-twin whose secret is BROKEN cannot be fetched.
+twin whose secret is BROKEN cannot be fetched, one with SLOW takes some minutes, and one with FAULTY
+ends its worker.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -45,22 +48,26 @@ UNION ALL
 SELECT said FROM raw.twos
 """
 SECRETS = {"ONES_TOKEN": "halibut-one", "TWOS_TOKEN": "halibut-two"}
-BROKEN = "broken-server"
+BROKEN, SLOW, FAULTY = "broken-server", "slow-server", "faulty-code"
 KEY, FILE = "2024-01", "month.txt"
 
 
 class Twin:
     def __init__(self, name: str, secret: str) -> None:
         self._name = name
-        self._broken = secret == BROKEN
+        self._secret = secret
         self._content = f"{name} {secret}".encode()
 
     def partitions(self, request: PartitionsRequest, /) -> Sequence[Partition]:
         return [Partition(key=KEY, url=f"https://{self._name}.example/{KEY}", file=FILE)]
 
     def fetch(self, request: FetchRequest, /) -> FetchResult:
-        if self._broken:
+        if self._secret == BROKEN:
             raise SourceError(f"{request.partition.url}: the server answers 503")
+        if self._secret == FAULTY:
+            os._exit(3)  # as a fault in a library in C does
+        if self._secret == SLOW:
+            time.sleep(150)
         sha256 = hashlib.sha256(self._content).hexdigest()
         if request.known is not None and request.known.etag == sha256:
             return Unchanged(etag=sha256, last_modified=None)

@@ -79,6 +79,29 @@ class AffectedUnsorted(Wrong):
         return replace(report, affected=(*report.affected[::-1], *report.affected))
 
 
+class WritesIntoThePublished(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        if request.published is not None:
+            with duckdb.connect(str(request.published)) as connection:
+                connection.execute("CREATE OR REPLACE TABLE raw.compared AS SELECT 1 AS number")
+        return self.right.load(request)
+
+
+class DropsOthers(Wrong):
+    """It clears the schema first, which has tables of other sources, too."""
+
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        with duckdb.connect(str(request.database)) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS raw CASCADE")
+        return self.right.load(request)
+
+
+class SaysItLoadedTheRefused(Wrong):
+    def load(self, request: LoadRequest, /) -> LoadReport:
+        report = self.right.load(request)
+        return replace(report, loaded=tuple(sorted({*report.loaded, *report.refused})))
+
+
 class UnpacksInPlace(Wrong):
     def load(self, request: LoadRequest, /) -> LoadReport:
         for raw in request.files:

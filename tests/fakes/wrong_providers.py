@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fakes.nameless import Entry, Nameless
 from materia import Instance, InstanceRequest, Money, Offer, Provider, Requirements
 from materia.errors import MateriaError
-from materia_providers.api.machines import Mark
+from materia_providers.api.machines import Machine, Mark
 from materia_providers.cloud_init import generate_key
 from materia_providers.labels import EXPIRES, STAGE, Owner, from_tags, read_owner
 from materia_testing.emulation.contract_world import CloudWorld
@@ -46,6 +46,11 @@ class ForgetsTheExpiry(Nameless):
     def make(self, request: InstanceRequest, labels: Mapping[str, str]) -> Entry:
         later = int(labels[EXPIRES]) + 3600
         return super().make(request, {**labels, EXPIRES: str(later)})
+
+
+class CreatedWhenItIsAsked(Nameless):
+    def machine(self, entry: Entry) -> Machine:
+        return replace(super().machine(entry), created_at=datetime.now(UTC))
 
 
 class LeaksOnFailure(Nameless):

@@ -139,6 +139,14 @@ class AbsenceIsAnError(Wrong):
         return result
 
 
+class AbsenceIsARemoval(Wrong):
+    """What the server denies goes out of use."""
+
+    def fetch(self, request: FetchRequest, /) -> FetchResult:
+        result = self.right.fetch(request)
+        return replace(result, removed=True) if isinstance(result, Absent) else result
+
+
 class KeepsACopy(Wrong):
     def fetch(self, request: FetchRequest, /) -> FetchResult:
         result = self.right.fetch(request)

@@ -25,7 +25,8 @@ def takes_minutes(file: str, name: str) -> bool:
             shown = ("same_name", "two_names", "lost", "late", "cannot_be_read", "labels_are_tags")
             return not any(one in name for one in shown)
         case "test_oracle_contract.py":  # test_ovh_contract.py has them, with an SDK and tasks
-            return name.startswith((*AT_LENGTH, "test_a_create_that_fails"))
+            slow = ("test_a_create_that_fails", "test_offers_that_cannot_be_read")
+            return name.startswith((*AT_LENGTH, *slow))
         case "test_scaleway_contract.py":
             return name.startswith(AT_LENGTH)
         case _:

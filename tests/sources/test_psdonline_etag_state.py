@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from materia.data import FetchRequest, Refused, Unchanged
 from materia.errors import SourceError
-from materia.kit.validators import to_ask_with, to_keep
 from materia_duckdb.sink import DuckDBSink
 from materia_http.download import Patience
 from materia_psdonline.release_file.archive import read_text
 from materia_psdonline.settings import read_settings
 from materia_psdonline.source import PsdOnline
+from materia_runner.worker.fetch import to_ask_with, to_keep
 
 FILE = "psd_alldata_csv.zip"
 TEXTS = [csv_text(balances("2025-11", seed=seed)) for seed in range(2)]

@@ -119,10 +119,13 @@ def test_white_space_in_the_name_of_a_column_does_not_matter(header: str, tmp_pa
 
 def test_a_file_without_the_key_is_refused_with_what_it_has_on_one_line(tmp_path: Path) -> None:
     said = Shelf(tmp_path, PRICES).put("2026-01", "item;price\nnails;1\n")
+    empty = Shelf(tmp_path, BINARY).put("2026-03", b"")
     more = Shelf(tmp_path, PRICES).put("2026-02", 'item,price,"in\nstock"\nnails,1,2\n')
 
     assert isinstance(said, Refused)
     assert said.reason.startswith("lacks the key column item; it has 'item;price'; expected the")
+    assert isinstance(empty, Refused)
+    assert empty.reason.startswith("is empty (declaration")
     assert isinstance(more, Refused)
     assert more.reason.startswith("has also the column in stock; expected the columns")
 

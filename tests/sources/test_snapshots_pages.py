@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from fakes.readings import GaugeApi, gauge_api
+from fakes.readings import GaugeApi, gauge_api, readings
 from fakes.readings import source as declared
 from materia.data import (
     Absent,
@@ -160,7 +160,7 @@ def test_an_api_without_the_thing_is_an_error_unless_its_status_is_declared(
     api.fault = "gone"
     with pytest.raises(SourceError, match=r"answers 404; .* declare Pages\(..., absent=\(404,\)\)"):
         Pipeline(api, tmp_path).run()
-    form = replace(declared.form, absent=(404,))
+    form = Pages(readings, absent=(404,))
     source = replace(declared, form=form)
 
     assert Pipeline(api, tmp_path, source).run() == [Absent(reason="the server answers 404")]
@@ -331,7 +331,7 @@ def test_pages_behind_the_last_cursor_do_not_stay_when_they_come_again(
 
 def test_a_page_that_is_not_there_behind_others_is_an_error(api: GaugeApi, tmp_path: Path) -> None:
     api.fault, api.faults_at = "gone", 2
-    source = replace(declared, form=replace(declared.form, absent=(404,)))
+    source = replace(declared, form=Pages(readings, absent=(404,)))
     with pytest.raises(SourceError, match="answers 404 after some pages, so others are missing"):
         Pipeline(api, tmp_path, source).run()
 

@@ -38,6 +38,7 @@ def test_a_file_has_the_rows_and_the_codes_of_the_table(
     [
         ("serving.fct_crops", "a.csv", "did you mean 'serving.fct_crop'"),
         ("fct_crop", "a.csv", "did you mean serving.fct_crop"),
+        ("Serving.FCT_CROP", "a.csv", "did you mean serving.fct_crop"),
         ('serving.fct_crop"; DROP TABLE serving.large; --', "a.csv", "no table"),
         ("serving.fct_crop", "a.txt", "must end in .parquet, .csv or .xlsx"),
         ("serving.fct_crop", "no/a.csv", "no such folder"),

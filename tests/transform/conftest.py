@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,28 @@ def releases(tmp_path: Path) -> Releases:
     return Releases(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The two project folders with their recorded build, in the order that it was recorded in.
+
+    What is built of them takes a second where SQLMesh takes ten; test_shipped_build.py shows that
+    it is the same.
+    """
+    folder = tmp_path_factory.mktemp("shipped")
+    for name, project in (("source", SOURCE), ("workspace", PROJECT)):
+        shutil.copytree(project, folder / name, ignore=LEFT_BEHIND)
+    return folder / "source", folder / "workspace"
+
+
+@pytest.fixture
+def build_shipped(build: Build, shipped: tuple[Path, Path]) -> Build:
+    """Load what was published since the last time, and build the models as they are shipped."""
+    return partial(build, shipped)
+
+
 @pytest.fixture
 def build(releases: Releases, projects: tuple[Path, Path]) -> Build:
-    """Load what was published since the last time, and build the models."""
+    """Load what was published since the last time, and build the models with SQLMesh."""
 
     def build(
         projects: tuple[Path, ...] = projects, affected: tuple[date, ...] | None = None

@@ -76,14 +76,14 @@ def edit(projects: Projects, before: str, after: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, projects: Projects) -> Tables:
+def expected(tmp_path_factory: pytest.TempPathFactory, shipped: Projects) -> Tables:
     """What one build of the two good releases gives."""
 
     def publish(releases: Releases) -> None:
         for month in ("2025-09", "2025-11"):
             releases.publish(month, rows(month))
 
-    return served(built_once(tmp_path_factory, "expected", projects, publish)[0].ask)
+    return served(built_once(tmp_path_factory, "expected", shipped, publish)[0].ask)
 
 
 @pytest.mark.slow

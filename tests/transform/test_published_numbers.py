@@ -65,13 +65,13 @@ def percent(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
 
 
 def test_small_world_agrees_with_plain_python(
-    releases: Releases, build: Callable[[], object], ask: Ask
+    releases: Releases, build_shipped: Callable[[], object], ask: Ask
 ) -> None:
     rows = balances("2025-11", commodities=(CORN, WHEAT, SOYBEANS)) + balance(
         COFFEE, "BR", 2024, "2025-06", {"029": 40, "053": 20, "020": 3, "090": 35, "141": 20}
     )
     releases.publish("2025-11", rows)
-    build()
+    build_shipped()
     expected = by_balance(rows)
 
     names = "area_harvested beginning_stocks production imports total_supply exports domestic_use"
@@ -135,7 +135,7 @@ def test_small_world_agrees_with_plain_python(
 
 
 @pytest.fixture(scope="module")
-def two_releases(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]) -> Releases:
+def two_releases(tmp_path_factory: pytest.TempPathFactory, shipped: tuple[Path, Path]) -> Releases:
     """Two releases, the second of which comes as one file of all, as a group and as areas."""
 
     def publish(releases: Releases) -> None:
@@ -145,7 +145,7 @@ def two_releases(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path,
         releases.publish("2025-11", rows, "psd_grains_pulses_csv.zip")
         releases.publish("2025-11", rows, "psd_eu_area_prod_csv.zip")
 
-    return built_once(tmp_path_factory, "two releases", projects, publish)[0]
+    return built_once(tmp_path_factory, "two releases", shipped, publish)[0]
 
 
 def test_the_queries_of_the_documentation_run(two_releases: Releases) -> None:
@@ -169,11 +169,11 @@ def test_the_queries_of_the_documentation_run(two_releases: Releases) -> None:
 
 @pytest.mark.skipif(not ARCHIVES.exists(), reason="the real archive is not beside this checkout")
 def test_real_coffee_gives_the_use_of_usdas_circular(
-    releases: Releases, build: Callable[[], object], ask: Ask
+    releases: Releases, build_shipped: Callable[[], object], ask: Ask
 ) -> None:
     archive = ARCHIVES / "2022/12/psd_coffee_csv.zip"
     releases.keep("2022-12", archive.read_bytes(), archive.name)
-    build()
+    build_shipped()
 
     # Thousand bags: the sum over countries is 167.9 million; what left the stocks is 171.2 million.
     assert ask(
@@ -183,7 +183,7 @@ def test_real_coffee_gives_the_use_of_usdas_circular(
 
 
 def test_the_european_union_without_the_united_kingdom_is_no_change(
-    releases: Releases, build: Callable[[], TransformReport], ask: Ask
+    releases: Releases, build_shipped: Callable[[], TransformReport], ask: Ask
 ) -> None:
     """The members' table gives the year for wheat; a row of the member does for corn."""
     figures = {"004": 50, "028": 100, "057": 3, "088": 30, "125": 60}
@@ -198,7 +198,7 @@ def test_the_european_union_without_the_united_kingdom_is_no_change(
         *balance(CORN, "UK", 2020, "2025-11", {"028": 20, "125": 20}),
     ]
     releases.publish("2025-11", rows)
-    warnings = build().warnings
+    warnings = build_shipped().warnings
 
     changes = ask(
         "SELECT commodity, market_year, COLUMNS('.*_change') FROM serving.obt_commodity_metrics "
@@ -235,12 +235,12 @@ def real_grains() -> bytes:
 
 
 def test_real_grains_give_the_world_totals_of_wasde(
-    releases: Releases, build: Callable[[], TransformReport], ask: Ask, real_grains: bytes
+    releases: Releases, build_shipped: Callable[[], TransformReport], ask: Ask, real_grains: bytes
 ) -> None:
     releases.keep("2025-11", real_grains, "psd_grains_pulses_csv.zip")
     for name in ("psd_eu_area_prod_csv.zip", "psd_russiabreakdown_area_prod_csv.zip"):
         releases.keep("2025-11", (ARCHIVES / "2025/11" / name).read_bytes(), name)
-    warnings = build().warnings
+    warnings = build_shipped().warnings
 
     assert not [warning for warning in warnings if "stocks_are_carried_over" in warning]
     assert ask(

@@ -47,7 +47,7 @@ def everything(ask: Ask) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.fixture(scope="module")
-def forecast(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Path]) -> Releases:
+def forecast(tmp_path_factory: pytest.TempPathFactory, shipped: tuple[Path, Path]) -> Releases:
     """One wheat balance that is revised twice, and one that is only touched; corn is dropped."""
     corn = balance(CORN, "US", 2025, "2025-08", {"028": 40, "125": 10})
     revised = balance(CORN, "US", 2025, "2025-09", {"028": 44, "125": 10})
@@ -60,7 +60,7 @@ def forecast(tmp_path_factory: pytest.TempPathFactory, projects: tuple[Path, Pat
             wheat(45, "2025-11") + wheat(70, "2025-11", 2026) + wheat(30, "2025-09", 2024),
         )
 
-    return built_once(tmp_path_factory, "forecasts", projects, publish)[0]
+    return built_once(tmp_path_factory, "forecasts", shipped, publish)[0]
 
 
 @pytest.fixture
@@ -114,13 +114,13 @@ def test_what_was_believed_at_a_release_can_be_asked(
 
 
 def test_the_relabelling_of_coffee_is_no_revision(
-    releases: Releases, build: Build, ask: Ask
+    releases: Releases, build_shipped: Build, ask: Ask
 ) -> None:
     releases.publish("2022-12", coffee(2023, "2022-12"))
-    build()
+    build_shipped()
     before = ask("SELECT market_year FROM serving.fct_balance ORDER BY ALL")
     releases.publish("2023-06", coffee(2022, "2022-12"))
-    build()
+    build_shipped()
 
     assert before == [(2002,), (2021,), (2022,)]
     assert ask("SELECT market_year FROM serving.fct_balance ORDER BY ALL") == before
@@ -170,12 +170,12 @@ def test_month_by_month_gives_what_one_build_gives(
 
 
 def test_only_affected_releases_are_built_again(
-    forecast: Releases, releases: Releases, build: Build, ask: Ask
+    forecast: Releases, releases: Releases, build_shipped: Build, ask: Ask
 ) -> None:
     releases.take_over(forecast)
     before = physical_rows(ask)
     releases.publish("2025-12", wheat(48, "2025-12"))
-    build()
+    build_shipped()
 
     assert before
     assert set(before) < set(physical_rows(ask))

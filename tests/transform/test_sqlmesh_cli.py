@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.examples import of_each_kind
 from fakes.psd import balances
 from fakes.releases import Releases
 from materia_runner.worker.sqlmesh.build import TransformRequest, transform
@@ -33,7 +34,8 @@ def sqlmesh(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+# Each first build runs those of the workspace.
+@pytest.mark.parametrize("folder", of_each_kind(FOLDERS.values(), FOLDERS["source"]), ids=FOLDERS)
 def test_unit_tests_pass(folder: Path, tmp_path: Path) -> None:
     done = sqlmesh(folder, "test", logs=str(tmp_path))
 
@@ -93,7 +95,7 @@ def test_a_plan_finds_nothing_to_do_after_a_first_build_without_sqlmesh(
     assert releases.database.read_bytes() == published
 
 
-@pytest.mark.parametrize("command", ["info", "test"])
+@pytest.mark.parametrize("command", ["info", pytest.param("test", marks=pytest.mark.campaign)])
 def test_before_the_first_run_dev_is_empty_and_leaves_no_file(tmp_path: Path, command: str) -> None:
     done = sqlmesh(
         FOLDERS["workspace"],

@@ -25,14 +25,14 @@ SERVED = ("dim_commodity", "dim_country", "fct_balance", "agg_world_balance")
 
 
 def test_the_view_that_an_older_loader_made_gives_way_to_the_model_of_its_name(
-    releases: Releases, build: Build, ask: Ask
+    releases: Releases, build: Build, projects: Projects, ask: Ask
 ) -> None:
     releases.publish("2025-11", balances("2025-11"))
     releases.load()
     with duckdb.connect(str(releases.database)) as connection:
         connection.execute("CREATE VIEW raw.psd_current AS SELECT 'older' AS maker")
 
-    build()
+    build(projects[1:])
 
     assert ask("FROM raw.psd_value SELECT count(*)") == ask(
         "FROM raw.psd_current SELECT count(value)"
@@ -137,7 +137,7 @@ def test_a_column_that_is_not_both_declared_and_selected_is_named_with_its_model
 
 
 def test_audits_that_only_warn_are_reported_and_stop_nothing(
-    releases: Releases, build: Build
+    releases: Releases, build_shipped: Build
 ) -> None:
     figures = {"004": 50, "028": 5, "125": 5}
     rows = [
@@ -162,7 +162,7 @@ def test_audits_that_only_warn_are_reported_and_stop_nothing(
         for line in lines
     ]
     releases.keep("2025-11", zip_text(b"".join(member)))
-    warnings = build().warnings
+    warnings = build_shipped().warnings
     found = {warning.split(" found ")[0] for warning in warnings}
 
     pivoted = "cleaned.cln_psdalldata__commodity_pivoted: audit"
@@ -217,8 +217,14 @@ def test_a_changed_model_is_built_and_the_others_are_left_alone(
     )
 
 
-def test_killed_halfway_the_next_build_comes_to_the_same_result(
-    releases: Releases, build: Build, built: TransformReport, projects: Projects, ask: Ask
+@pytest.mark.campaign
+def test_killed_halfway_the_next_build_comes_to_the_same_result(  # noqa: PLR0917 -- of fixtures
+    releases: Releases,
+    build: Build,
+    build_shipped: Build,
+    built: TransformReport,
+    projects: Projects,
+    ask: Ask,
 ) -> None:
     assert built.models > 0
     releases.publish("2025-11", balances("2025-11", seed=1))
@@ -233,7 +239,7 @@ def test_killed_halfway_the_next_build_comes_to_the_same_result(
     resumed = {name: ask(f"SELECT * FROM serving.{name} ORDER BY ALL") for name in SERVED}
     revised = ask("SELECT * FROM serving.fct_revision ORDER BY ALL")
     releases.database.unlink()
-    build()
+    build_shipped()
 
     assert revised
     assert {name: ask(f"SELECT * FROM serving.{name} ORDER BY ALL") for name in SERVED} == resumed

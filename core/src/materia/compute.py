@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
+
+from materia._dataclass import dataclass
 
 __all__ = [
     "ANY_REGION",

@@ -7,8 +7,9 @@ against its form before it builds a path from it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated
+
+from materia._dataclass import dataclass
 
 LONGEST_NAME = 200  # characters; with a hash beside it, most file systems take 255 bytes
 LARGEST = 2**63 - 1  # the largest BIGINT of a database

@@ -8,12 +8,13 @@ Importing the module must stay cheap, so plugins import SDKs inside `open`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import pluggy
 
+from materia._dataclass import dataclass
 from materia.kit.once import Once, unkept
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import pluggy
 
 from materia import hookspecs
-from materia._entry_points import EntryPoint, find_entry_points
+from materia._dataclass import dataclass
+from materia._entry_points import (
+    PROJECTS,
+    EntryPoint,
+    Project,
+    find_entry_points,
+    projects_of,
+)
 from materia.errors import MissingSecretError, PluginError
 from materia.hookspecs import Opening, Plugin
 from materia.kit.once import Once, unkept
-from materia.projects import PROJECTS, Project, projects_of
 from materia.text import suggestion
 
 if TYPE_CHECKING:

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+# Raises what is to end a wait.
+Check = Callable[[], None]
 
 # SIGKILL cannot be caught: the worker's life line and the sweep of the next run handle it.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How long a thread that gets no signals waits before it looks whether it is to end.
+LOOK_SECONDS = 0.2
 
 
 class Interrupted(BaseException):
     """A signal asks the program to end; a BaseException, so `except Exception` ignores it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, reason: str = "") -> None:
+        """End because of the signal *number*, or for a *reason* of the program's own."""
         self.number = number
-        super().__init__(f"ended by {signal.Signals(number).name}")
+        super().__init__(reason or f"ended by {signal.Signals(number).name}")
 
     @property
     def exit_code(self) -> int:
@@ -30,16 +41,19 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """State of deferred signals: whether they are held back now, and the first one."""
+    """State of deferred signals: whether they are held back now, and the first one.
+
+    Python delivers signals to the main thread alone. A thread that rents has `ThreadInterrupts`.
+    """
 
     def __init__(self) -> None:
         self._held = False
-        self._waiting: int | None = None
+        self._waiting: Interrupted | None = None
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Raise Interrupted, or remember the signal while signals are held back."""
         if self._held:
-            self._waiting = self._waiting or number
+            self._waiting = self._waiting or Interrupted(number)
             return
         self._held = True  # the clean-up that follows is not interrupted by a second Ctrl-C
         raise Interrupted(number)
@@ -71,7 +85,7 @@ class Interrupts:
         """
         if self._waiting is not None:
             self._held = True
-            raise Interrupted(self._waiting)
+            raise self._waiting
         self._held = False
 
     @contextmanager
@@ -82,6 +96,69 @@ class Interrupts:
             yield
         finally:
             self._held = True
+
+    def check(self) -> None:
+        """Raise what another thread said to this one; in the main thread a signal does that."""
+
+    def during(self, call: Callable[[], T]) -> T:
+        """Call *call*, which may wait for long; an interrupt ends the wait."""
+        return call()
+
+
+class ThreadInterrupts(Interrupts):
+    """The interrupts of a thread that gets no signals: another thread calls `stop`.
+
+    What waits for long in this thread calls `check` again and again, or waits in `during`.
+    """
+
+    def stop(self, interrupted: Interrupted) -> None:
+        """Interrupt the thread, as a signal interrupts the main thread; the first one counts."""
+        self._waiting = self._waiting or interrupted
+
+    def check(self) -> None:
+        """Raise the interrupt of `stop`, unless interrupts are held back.
+
+        Raises:
+            Interrupted: `stop` was called. The clean-up that follows is not interrupted again.
+        """
+        if not self._held:
+            self.let_through()
+
+    def during(self, call: Callable[[], T]) -> T:
+        """Call *call* in a thread that is left alone when this one is interrupted.
+
+        Only for a call without lasting effects, as it may go on for a while.
+        """
+        if self._held:
+            return call()
+        from concurrent.futures import Future  # most commands wait for nothing
+
+        future: Future[T] = Future()
+
+        def answer() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 -- raised in the thread that waits
+                future.set_exception(error)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return result_of(future, self.check)
+
+
+def unchecked() -> None:
+    """Raise nothing: for the main thread, where a signal ends a wait by itself."""
+
+
+def result_of(future: Future[T], check: Check) -> T:
+    """The result of *future*, or its error, or what *check* raises meanwhile."""
+    if check is unchecked:
+        return future.result()
+    from concurrent.futures import wait
+
+    while not future.done():
+        check()
+        wait([future], LOOK_SECONDS)
+    return future.result()
 
 
 @contextmanager

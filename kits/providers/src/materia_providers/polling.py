@@ -10,10 +10,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from materia._dataclass import dataclass
 from materia.errors import MateriaError, ProviderError, ReadyTimeoutError
 from materia.text import duration_text
 

@@ -85,6 +85,8 @@ def _check_binary(form: Form, path: Path, chunks: Iterator[bytes]) -> None:
     for chunk in chunks:
         begin = begin or chunk[:512]
         end = (end + chunk)[-4:]
+    if not begin:
+        raise UnusableFileError("is empty")
     if is_page(begin):
         raise UnusableFileError(f"is an HTML page, not a file of {kind}")
     starts = (b"PAR1",) if kind == "Parquet" else WORKBOOKS

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from materia._dataclass import dataclass
 from materia.hookspecs import Opening, Plugin, Setting, hookimpl
 from materia.kit.text import FILE_NAME
 from materia.protocols import Source

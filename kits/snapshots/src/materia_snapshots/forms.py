@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from materia._dataclass import dataclass
 
 __all__ = ["Csv", "Excel", "Form", "JsonLines", "Packing", "Parquet"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, unquote
+
+from materia._dataclass import dataclass
 
 if TYPE_CHECKING:
     from materia.data import Known, RawFile

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from materia._dataclass import dataclass
 from materia.errors import SinkError
 from materia.kit.sql import literal
 

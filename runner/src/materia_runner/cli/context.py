@@ -23,9 +23,17 @@ if TYPE_CHECKING:
 
 def load_registry(context: typer.Context) -> Registry:
     """All plugins, or the bundled ones under --no-plugins."""
-    from materia_runner import bundled
+    import os
 
-    return bundled.load_registry(bundled_only=bundled_only(context))
+    from materia._entry_points import PROJECTS
+    from materia.kit.user_folders import user_cache
+    from materia.plugins import GROUP
+
+    from materia_runner import bundled
+    from materia_runner.installed import installed_entry_points
+
+    points = installed_entry_points(GROUP, PROJECTS, folder=user_cache(os.environ))
+    return bundled.load_registry(points, bundled_only=bundled_only(context))
 
 
 def bundled_only(context: typer.Context) -> bool:

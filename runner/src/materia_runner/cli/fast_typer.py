@@ -11,11 +11,11 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from materia._dataclass import dataclass
 from typer.core import TyperCommand, TyperGroup
 
 _LEFT = object()

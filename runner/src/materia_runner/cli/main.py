@@ -98,6 +98,7 @@ def main() -> None:
 
     Bugs print their traceback, with secrets redacted.
     """
+    _fill_closed_streams()
     code = 0
     try:
         app(prog_name="materia")  # also under `python -m materia_runner`
@@ -125,6 +126,17 @@ def main() -> None:
     if left_alone():
         os._exit(code)  # do not wait for a plugin's thread that still waits for its service
     sys.exit(code)
+
+
+def _fill_closed_streams() -> None:
+    """Open the null device for each standard stream that was closed from the start.
+
+    Otherwise the next file that is opened takes its descriptor: the database, perhaps.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def _say(error: MateriaError) -> None:

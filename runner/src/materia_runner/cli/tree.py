@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import typer
+from materia._dataclass import dataclass
 
 from materia_runner.cli.fast_typer import Group
 

@@ -5,11 +5,13 @@ Reading finds every mistake: each names the file, the key, the value and what wa
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from materia._dataclass import dataclass
 from materia.errors import ConfigError
 from materia.plugins import Registry
 
@@ -85,7 +87,7 @@ def read_config(
 
     replaced = content(provider_settings, _providers_in)
     document = content(path, _read)
-    directory = (above(start) or start) if path is None else path.resolve().parent
+    directory = (above(start) or start) if path is None else _folder(path)
     tables = document.get("providers", {})
     if replaced and isinstance(tables, dict):  # anything else is refused with its key
         document["providers"] = {**tables, **replaced}
@@ -98,6 +100,11 @@ def read_config(
     )
 
 
+def _folder(path: Path) -> Path:
+    """The folder of the file itself; a link that leads to itself is refused when it is read."""
+    return Path(os.path.realpath(path)).parent
+
+
 def _read(path: Path) -> dict[str, object]:
     if path.is_dir():
         raise ConfigError(f"{path}: must be a file, is a folder")
@@ -108,6 +115,8 @@ def _read(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is not valid TOML: its lists are too deep") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}{_hint(path)}") from error
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from materia._dataclass import dataclass
 from materia.compute import Architecture, Money, Requirements
 from materia.errors import ConfigError
 from materia.text import suggestion

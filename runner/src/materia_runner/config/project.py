@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from materia._entry_points import Project
 from materia.errors import ConfigError
-from materia.projects import Project
 from materia.text import suggestion, together
 
 from materia_runner.config.table import Table

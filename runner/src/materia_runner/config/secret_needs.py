@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from materia._dataclass import dataclass
 
 from materia_runner.secrets.redaction import WEBHOOKS
 

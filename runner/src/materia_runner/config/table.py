@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
+from materia._dataclass import dataclass
 from materia.errors import PluginError
 from materia.hookspecs import Setting
 from materia.plugins import Kind, Registry

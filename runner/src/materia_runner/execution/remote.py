@@ -36,6 +36,7 @@ from materia_runner.messages.events import Failed, Observe, Output, Result
 from materia_runner.messages.sink_messages import AtHome
 from materia_runner.messages.stage_request import WorkerRequest
 from materia_runner.secrets.redaction import redact
+from materia_runner.signals import Check, unchecked
 from materia_runner.ssh.command import RemoteCommand, SshTarget
 from materia_runner.ssh.session import Session
 
@@ -68,11 +69,18 @@ class Facts:
 class RemoteWorker:
     """An SSH connection to a rented machine; a context manager that closes it at the end."""
 
-    def __init__(self, target: SshTarget, *, timeout: timedelta, lease: timedelta = LEASE) -> None:
+    def __init__(
+        self,
+        target: SshTarget,
+        *,
+        timeout: timedelta,
+        lease: timedelta = LEASE,
+        check: Check = unchecked,
+    ) -> None:
         """Connect, with retries until *timeout*.
 
         When the two sides have not heard from each other for *lease*, the worker ends the stage and
-        the runner gives it up.
+        the runner gives it up. *check* is for a thread that gets no signals, see `Session`.
 
         Raises:
             HostKeyError: a server with another host key still answers at the timeout.
@@ -80,7 +88,7 @@ class RemoteWorker:
         """
         self._target = target
         self._lease = lease
-        self._session = Session(target, timeout=timeout)
+        self._session = Session(target, timeout=timeout, check=check)
         self._facts: Facts | None = None
         self._artifact: str | None = None
         self._coming: dict[str, Future[Mapping[str, Any]]] = {}
@@ -126,7 +134,7 @@ class RemoteWorker:
                 artifact.path, artifact.url, _place(artifact), sha256=artifact.sha256
             )
             if coming is None
-            else coming.result()
+            else self._session.result_of(coming)
         )
         self._refuse_other(artifact)
         self._artifact = f"{self._facts.home}/{_place(artifact)}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from materia._dataclass import dataclass
 from materia.compute import Money
 
 from materia_runner.ledger.bills import Attempt, BilledMachine, billed, cost_so_far

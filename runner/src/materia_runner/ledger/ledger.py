@@ -14,15 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from materia.compute import Money
 from materia.errors import ConfigError, MateriaError
 
-from materia_runner.ledger.bills import billed
 from materia_runner.ledger.columns import Column, column, insert, row_from
-from materia_runner.ledger.costs import cost_rows, spent, time_needed
 from materia_runner.ledger.rows import (
     CostRow,
     MachineRow,
@@ -34,15 +31,10 @@ from materia_runner.ledger.rows import (
     StageState,
 )
 from materia_runner.ledger.schema import open_file, translated_errors
-from materia_runner.ledger.settled_costs import (
-    costs_since,
-    settle,
-    worth_settling,
-)
-from materia_runner.pricing.cost import Line
 
 if TYPE_CHECKING:
     from materia_runner.ledger.run_copy import RunCopy
+    from materia_runner.pricing.cost import Line
 
 T = TypeVar("T")
 NEWEST = 5  # attempts that the expected time of a stage is computed from
@@ -66,12 +58,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -288,6 +275,10 @@ class Ledger:
 
         Old machines are summed only once: `settled_costs` caches their sums in the file.
         """
+        from materia_runner.ledger.bills import billed
+        from materia_runner.ledger.costs import cost_rows
+        from materia_runner.ledger.settled_costs import costs_since
+
         begin = str(column(since)) if since else ""
         with suppress(MateriaError):  # sums that cannot be written are computed each time
             self._settle_costs(now)
@@ -300,6 +291,8 @@ class Ledger:
         return cost_rows(machines, attempts, now, sums)
 
     def _settle_costs(self, now: datetime) -> None:
+        from materia_runner.ledger.settled_costs import settle, worth_settling
+
         with self._reading() as connection:
             if not worth_settling(connection):
                 return
@@ -312,6 +305,8 @@ class Ledger:
         A machine that is gone counts with its cost; an open one with its worst case, or with its
         cost until *now* when that is more. Empty when nothing was rented.
         """
+        from materia_runner.ledger.costs import spent
+
         pattern = f"{month:%Y-%m}"
         wanted = self._rows(
             MachineRow, "machines", "substr(intended_at, 1, 7) = ? ORDER BY number", pattern
@@ -335,6 +330,10 @@ class Ledger:
             source,
             NEWEST,
         )
+        if not done:
+            return None
+        from materia_runner.ledger.costs import time_needed
+
         runs = sorted({one.run for one in done})
         machines = {(row.run, row.name): row for run in runs for row in self.machines(run=run)}
         return time_needed(

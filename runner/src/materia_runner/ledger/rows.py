@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, get_args
 
+from materia._dataclass import dataclass
 from materia.compute import Money, Offer
 
 from materia_runner.pricing.cost import Line

@@ -14,11 +14,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from materia._dataclass import dataclass
 from materia.errors import ConfigError, MateriaError
 
 from materia_runner.folders import STATE_VARIABLE

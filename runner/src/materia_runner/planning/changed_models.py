@@ -6,10 +6,10 @@ import importlib.util
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from materia._dataclass import dataclass
 from materia.errors import MateriaError, SinkError, StageError
 
 from materia_runner.opening import open_plugin

@@ -22,7 +22,8 @@ def cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
 def all_cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
     """Every cut of the chain, and of the chains in which several workers share the first stage.
 
-    Each of these has a machine, and the last of them may be the machine of later stages, too.
+    These run side by side, each on a machine for it alone. A machine of later stages, too, would
+    wait for the other workers, and cost money meanwhile.
     """
     yield from cuts(stages)
     first, *more = stages
@@ -30,10 +31,6 @@ def all_cuts(stages: tuple[Stage, ...]) -> Iterator[Cut]:
     for way in first.ways:
         apart = tuple((worker,) for worker in way)
         yield from ((*apart, *tail) for tail in cuts(later)) if later else (apart,)
-        for number, last in enumerate(way):
-            others = (*apart[:number], *apart[number + 1 :])
-            tails = cuts((last, *later))
-            yield from ((*others, *tail) for tail in tails if len(tail[0]) > 1)
 
 
 def source_workers(cut: Cut) -> tuple[Stage, ...]:

@@ -2,19 +2,20 @@
 
 Tries every way to cut the chain of stages into consecutive placements: the cost of a placement
 depends on its start, and the start on how the stages before it are cut. The first stage may have
-ways to share its sources among several workers (`source_workers.py`): each way is one more chain,
-whose workers follow one another. `search.py` finds the machines of one cut by dynamic programming
-over places.
+ways to share its sources among several workers (`source_workers.py`): each way is one more chain.
+Its workers run side by side, and the stage after them has a machine of its own, as a machine that
+waits for other workers would cost money meanwhile. `search.py` finds the machines of one cut by
+dynamic programming over places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from materia._dataclass import dataclass
 from materia.compute import Money, Offer, Requirements
 from materia.errors import NoOfferError
 from materia.text import duration_text
@@ -25,6 +26,7 @@ from materia_runner.planning.budget import worst_case
 from materia_runner.planning.cuts import all_cuts, apart_count, different, source_workers
 from materia_runner.planning.explain import INSTEAD, Cut, machine_text, names, reason_lines, sharing
 from materia_runner.planning.search import (
+    NOTHING,
     Arrival,
     Candidate,
     Chain,
@@ -172,13 +174,15 @@ def make_plan(
     start: datetime,
     exchange: Exchange,
     excluded: AbstractSet[OfferKey] = frozenset(),
+    apart: bool = False,
     owned: AbstractSet[str] = frozenset(),
     unanswered: Sequence[str] = (),
 ) -> Plan:
     """The plan with the least expected cost, of all ways to share machines and all offers.
 
-    Of equal costs, the plan with the fewest machines wins; then the ranking of offers decides. A
-    placement starts at the expected end of the one before. To plan again in the middle of a run,
+    Of equal costs, the plan with the fewest machines wins; then the ranking of offers decides.
+    Workers that share the sources start together, and any other placement at the expected end of
+    those before it. To plan again in the middle of a run,
     pass the stages that are left.
 
     Args:
@@ -187,6 +191,7 @@ def make_plan(
         start: Time when the first machine would be created, in UTC.
         exchange: The currency to compare in, and the rates.
         excluded: Offers that were tried and could not be rented.
+        apart: Whether the first stage must have a machine of its own.
         owned: Names of providers whose machines already exist: never too small.
         unanswered: Reasons of providers without offers, a line each, for the error.
 
@@ -194,7 +199,8 @@ def make_plan(
         NoOfferError: no offer fits a stage; the message has one line for each provider.
     """
     planning = _Planning(offers, start=start, exchange=exchange, excluded=excluded, owned=owned)
-    found = {cut: planning.best(cut) for cut in all_cuts(tuple(stages))}
+    ways = (cut for cut in all_cuts(tuple(stages)) if len(cut[0]) == 1 or not apart)
+    found = {cut: planning.best(cut) for cut in ways}
     ordered = sorted(
         ((chain.amount, len(cut), cut, chain) for cut, chain in found.items() if chain),
         key=lambda one: (one[0], one[1]),
@@ -213,17 +219,18 @@ def make_plan(
         placements=placements,
         total=total,
         worst=Money(worst, exchange.shown),
-        why=_why(cut, total, others) + _in_turn(placements),
+        why=_why(cut, total, others) + _beside(placements),
         alternatives=tuple(others),
     )
 
 
-def _in_turn(placements: Sequence[Placement]) -> str:
-    """That the workers of several sources follow one another, and how long all stages take."""
+def _beside(placements: Sequence[Placement]) -> str:
+    """That the workers of several sources run side by side, and how long all stages take."""
     if len(source_workers(tuple(placement.stages for placement in placements))) < 2:
         return ""
-    length = sum((one.requirements.expected for one in placements), timedelta(0))
-    return f"; these machines run one after the other, for {duration_text(length)} in all"
+    ends = [one.start + one.requirements.expected for one in placements]
+    length = duration_text(max(ends) - placements[0].start)
+    return f"; the sources are fetched side by side, and all stages take {length}"
 
 
 def _why(cut: Cut, total: Money, others: Sequence[Alternative]) -> str:
@@ -288,17 +295,23 @@ class _Planning:
 
     def _spans_of(self, cut: Cut) -> list[_Span] | str:
         """A span for each placement, or the reason why no machine fits one of them."""
-        spans = []
-        start = self._start
-        for stages in cut:
-            span = self._span(stages, start)
+        spans: list[_Span] = []
+        for number, stages in enumerate(cut):
+            span = self._span(stages, self._begin(cut, spans, number))
             if isinstance(span, str):
                 return f"{names(stages)}: {span}"
             if not span.candidates:
                 return f"{names(stages)}: no offer fits"
-            start += span.needs.expected
             spans.append(span)
         return spans
+
+    def _begin(self, cut: Cut, spans: Sequence[_Span], number: int) -> datetime:
+        """When the placement of that number starts: workers of some sources start together."""
+        apart = apart_count(cut)
+        if number < apart:
+            return self._start
+        lengths = [span.needs.expected for span in spans[:number]]
+        return self._start + max(lengths[:apart], default=NOTHING) + sum(lengths[apart:], NOTHING)
 
     def best(self, cut: Cut) -> Chain | None:
         spans = self._spans_of(cut)
@@ -338,7 +351,6 @@ class _Planning:
         if isinstance(spans, str):
             raise TypeError(f"a chain of no machines: {spans}")
         placements: list[Placement] = []
-        start = self._start
         arrivals: tuple[Arrival, ...] = ()
         places = [pick.place for pick in chain.picks]
         apart = apart_count(cut)
@@ -362,14 +374,13 @@ class _Planning:
                 Placement(
                     stages=stages,
                     requirements=span.needs,
-                    start=start,
+                    start=self._begin(cut, spans, number),
                     deadline=deadline,
                     ranking=ranking,
                     arrivals=() if is_apart else arrivals,
                     worst=self._exchange.convert(worst.cost)[0],
                 )
             )
-            start += span.needs.expected
             arrival = arrival_from(pick, stages[-1].output_gib)
             its = () if arrival is None else (arrival,)
             arrivals = (*arrivals, *its) if is_apart else its

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from materia._dataclass import dataclass
 
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
@@ -64,8 +65,11 @@ def plan_now(
     available: AvailableOffers,
     *,
     excluded: AbstractSet[OfferKey] = frozenset(),
+    apart: bool = False,
 ) -> Plan:
     """The cheapest plan of *stages* for a run that starts now, without the *excluded* offers.
+
+    With *apart*, the first stage has a machine of its own.
 
     Raises:
         NoOfferError: no provider can run a stage.
@@ -76,6 +80,7 @@ def plan_now(
         start=datetime.now(UTC),
         exchange=pipeline.exchange,
         excluded=excluded,
+        apart=apart,
         owned=available.owned,
         unanswered=[*(one.reason for one in available.unanswered), *available.left_out],
     )

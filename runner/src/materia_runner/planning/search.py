@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import get_args
 
+from materia._dataclass import dataclass
 from materia.compute import Architecture, Money, Offer, Requirements
 from materia.errors import ConfigError
 

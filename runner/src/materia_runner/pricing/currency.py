@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from materia._dataclass import dataclass
 from materia.compute import Money
 from materia.errors import ConfigError
 

@@ -10,12 +10,13 @@ import json
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from materia._dataclass import dataclass
 from materia.compute import Billing, Extra, Offer, Requirements
 from materia.kit.files import write_whole
 

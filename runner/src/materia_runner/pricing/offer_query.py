@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from materia._dataclass import dataclass
 from materia.compute import Offer, Requirements
 from materia.errors import CredentialsError, MateriaError, MissingSecretError, ProviderError
 from materia.hookspecs import Opening

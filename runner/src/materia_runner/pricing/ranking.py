@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TypeVar
 
+from materia._dataclass import dataclass
 from materia.compute import Offer, Requirements
 from materia.errors import ConfigError
 from materia.kit.fit import misfit

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from materia._dataclass import dataclass
 from materia.compute import Money, Offer
 
 from materia_runner.config.pipeline import Budget
@@ -59,14 +60,18 @@ class CostMeter:
                 use.gone_at is None and use.offer.hourly.amount for use in self._uses.values()
             )
 
-    def total(self, at: datetime) -> Money:
+    def total(self, at: datetime, *, gone: bool = False) -> Money:
         """Cost of all machines up to *at*, in the currency that costs are shown in.
+
+        Args:
+            at: The time, in UTC.
+            gone: Only of machines that are gone, so that others can be counted at their worst case.
 
         Raises:
             ConfigError: a rate is missing.
         """
         with self._lock:
-            uses = list(self._uses.values())
+            uses = [use for use in self._uses.values() if use.gone_at or not gone]
         amounts = [self._exchange.convert(_cost(use, use.gone_at or at).cost)[0] for use in uses]
         return Money(sum((one.amount for one in amounts), Decimal(0)), self._exchange.shown)
 

@@ -110,7 +110,9 @@ def rented_instance(
         try:
             observer.created(instance)
             with interrupts.released():
-                reached = reach(provider, instance, host_key, timeout=ready_timeout)
+                reached = interrupts.during(
+                    lambda: reach(provider, instance, host_key, timeout=ready_timeout)
+                )
                 observer.ready(reached)
             yield reached
             kept = keep

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from materia.data import PartitionsRequest
 from materia.errors import MateriaError
 from materia.plugins import InstalledPlugin, Registry, take_secrets
-from materia.protocols import Sink, Source
+from materia.protocols import Provider, Sink, Source
 
 from materia_runner.config.pipeline import Pipeline, Stage
 from materia_runner.figures import moment_text
@@ -26,7 +26,7 @@ from materia_runner.rental.cost_meter import CostMeter
 from materia_runner.rental.rent import Renter
 from materia_runner.run.machine_facts import MachineFacts
 from materia_runner.run.recorder import Recorder
-from materia_runner.signals import Interrupts
+from materia_runner.signals import Interrupts, ThreadInterrupts
 
 if TYPE_CHECKING:
     from materia_runner.artifact.channel.pinned import PinnedRelease
@@ -80,6 +80,26 @@ class RunContext:
     copies: LedgerCopies | None = None
     said: set[str] = field(default_factory=set)
     _home_sink: Sink | None = None
+
+    def of_worker(self, stage: Stage, signals: ThreadInterrupts, sink: Sink | None) -> RunContext:
+        """The context of a worker of *stage* beside others, for a thread of its own.
+
+        Args:
+            stage: The stage; what the worker records and shows has its label.
+            signals: The interrupts of the thread.
+            sink: The sink of `home_sink`, shared among the workers.
+        """
+        return replace(
+            self,
+            recorder=self.recorder.of_worker(stage.name, stage.label),
+            signals=signals,
+            _home_sink=sink,
+        )
+
+    def open_provider(self, name: str) -> Provider:
+        """Open a provider for one thread: the clients of some services are not for several."""
+        provider: Provider = self._open(self.registry.provider(name))
+        return provider
 
     @property
     def renter(self) -> Renter:

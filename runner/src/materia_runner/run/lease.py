@@ -11,15 +11,17 @@ from materia.errors import ArtifactError, MateriaError
 from materia_runner.run.context import RunContext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from materia_runner.ledger.ledger import Ledger
-    from materia_runner.planning.plan import Plan
+    from materia_runner.planning.plan import Placement
 
 # To build artifacts before the first machine, and to destroy the last one.
 MARGIN = timedelta(minutes=30)
 
 
-def hold_lease(context: RunContext, plan: Plan) -> None:
-    """Take the lease before a machine is rented, until the deadlines of all machines of *plan*.
+def hold_lease(context: RunContext, placements: Sequence[Placement]) -> None:
+    """Take the lease before a machine is rented, until the deadlines of all of *placements*.
 
     It is extended before each further machine. Without a bucket there is none. When the bucket
     cannot be used, the run goes on with a warning: the machines would be rented without it, too.
@@ -38,7 +40,7 @@ def hold_lease(context: RunContext, plan: Plan) -> None:
         bucket = ArtifactBucket(pipeline.artifacts, context.environment)
         host = socket.gethostname()
         context.lease = LeaseKeeper(bucket, pipeline.name, run=context.run, host=host)
-    longest = sum((one.deadline for one in plan.placements), MARGIN)
+    longest = sum((one.deadline for one in placements), MARGIN)
 
     def is_dead(run: str) -> bool:
         ledger, state = context.recorder.ledger, context.state

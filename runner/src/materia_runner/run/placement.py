@@ -29,7 +29,7 @@ from materia_runner.run.machine_facts import MachineFacts, expected, remember
 from materia_runner.run.recorder import InstanceReports
 from materia_runner.run.report import StageReport
 from materia_runner.secrets.redaction import without_secrets
-from materia_runner.signals import Interrupted
+from materia_runner.signals import Interrupted, Interrupts
 from materia_runner.ssh.library import require_asyncssh
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ class PlacementRun:
         self._number = number
         self._begun = time.monotonic()
         self._expires_at = datetime.now(UTC) + placement.deadline
+        self._artifacts: list[Artifact] | None = None
+        self._partitions: dict[str, dict[str, frozenset[str] | None]] = {}
+
+    @property
+    def placement(self) -> Placement:
+        """The placement that is tried."""
+        return self._placement
 
     @property
     def offer(self) -> Offer:
@@ -73,8 +80,22 @@ class PlacementRun:
     def _name(self) -> str:
         return instance_name(self._running.run, label_of(self._stages), self._number)
 
+    def make_ready(self) -> None:
+        """Do before the machine is rented what would cost paid time, or needs the main thread.
+
+        Listing partitions redirects what a source prints, which is of the whole process.
+
+        Raises:
+            ArtifactError: an artifact cannot be built.
+        """
+        require_asyncssh()
+        self._artifacts = artifacts_of(self._running, self._placement)
+        self._partitions = {
+            stage.label: self._running.partitions(stage) for stage in self._placement.stages
+        }
+
     def go(self, *, owned: bool) -> None:
-        """Rent, run, destroy.
+        """Rent, run, destroy; `make_ready` comes first when that was not called.
 
         Args:
             owned: Whether the stages run on this machine, without renting.
@@ -93,15 +114,16 @@ class PlacementRun:
                 for stage in self._placement.stages:
                     self._local_stage(stage, instance)
             return
-        require_asyncssh()
-        artifacts = artifacts_of(self._running, self._placement)
+        if self._artifacts is None:
+            self.make_ready()
+        artifacts = self._artifacts or []
         # The import takes a tenth of a second, which passes while the machine boots.
         threading.Thread(target=importlib.import_module, args=("asyncssh",), daemon=True).start()
         access = new_access(self._expires_at)
         with (
             self._machine(access) as instance,
             self._running.signals.released(),
-            _worker(instance, access) as worker,
+            _worker(instance, access, self._running.signals) as worker,
         ):
             try:
                 artifacts = self._prepare(worker, artifacts)
@@ -185,7 +207,7 @@ class PlacementRun:
                     attempt=context.attempts[stage.label],
                     limit=stage.deadline,
                     observe=context.recorder.observe,
-                    partitions=context.partitions(stage),
+                    partitions=self._partitions[stage.label],
                 )
             )
 
@@ -249,7 +271,7 @@ class PlacementRun:
 
 
 @contextmanager
-def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
+def _worker(instance: Instance, access: Access, signals: Interrupts) -> Iterator[RemoteWorker]:
     from materia_runner.execution.remote import RemoteWorker
     from materia_runner.ssh.command import SshTarget
 
@@ -261,7 +283,7 @@ def _worker(instance: Instance, access: Access) -> Iterator[RemoteWorker]:
         key=access.login_key,
         host_key=access.host_key.public,
     )
-    with RemoteWorker(target, timeout=LOGIN_TIMEOUT) as worker:
+    with RemoteWorker(target, timeout=LOGIN_TIMEOUT, check=signals.check) as worker:
         yield worker
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,16 +36,26 @@ BEAT_SECONDS = 1.0
 
 
 class Recorder:
-    """The recorder of one run.
+    """The recorder of one run, or of one of the workers that it has side by side.
 
     Removes secrets and control characters from everything it records or shows.
     """
 
     def __init__(
-        self, run: str, *, state: State, ledger: Ledger, observe: Observe, hidden: tuple[str, ...]
+        self,
+        run: str,
+        *,
+        state: State,
+        ledger: Ledger,
+        observe: Observe,
+        hidden: tuple[str, ...],
+        labels: Mapping[str, str] | None = None,
     ) -> None:
+        """Record *run*; *labels* replace the names of stages in all that is recorded and shown."""
         self.run = run
         self.ledger = ledger
+        self._state = state
+        self._labels = labels or {}
         self._folder = state.run_folder(run)
         self._observe = observe
         self._hidden = hidden
@@ -54,6 +64,20 @@ class Recorder:
         self._phase = ""
         self._stage = ""
 
+    def of_worker(self, stage: str, label: str) -> Recorder:
+        """The recorder of one worker, for a thread of its own: it has a log of its own.
+
+        What it records and shows of *stage* has the name *label*.
+        """
+        return Recorder(
+            self.run,
+            state=self._state,
+            ledger=self.ledger,
+            observe=self._observe,
+            hidden=self._hidden,
+            labels={stage: label},
+        )
+
     def clean(self, text: str) -> str:
         """*text* without secrets and control characters."""
         return clean(text, self._hidden)
@@ -61,6 +85,7 @@ class Recorder:
     def say(self, stage: str, message: str, *, warning: bool = False) -> None:
         """Show and log a message of the runner, and add it to the run's timeline."""
         message = self.clean(message)
+        stage = self._labels.get(stage, stage)
         self.ledger.note(self.run, at=datetime.now(UTC), stage=stage, text=message)
         self.observe(stage, Log(level="warning" if warning else "info", message=message))
 
@@ -69,13 +94,14 @@ class Recorder:
 
         It is for *stage*, or for the stage of the last event.
         """
-        if stage := stage or self._stage:
+        if stage := self._labels.get(stage, stage) or self._stage:
             self._stage = stage
             self._observe(stage, Progress(phase=what, done=0, total=None, unit="steps"))
 
     def observe(self, stage: str, event: Event) -> None:
         """Show an event, and log its text."""
         event = without(event, self._hidden)
+        stage = self._labels.get(stage, stage)
         with self._lock:
             if self._log is not None and (text := self._words(event)):
                 self._log.write(datetime.now(UTC), text)

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING
 
-from materia.errors import (
-    BudgetError,
-    ConfigError,
-    MateriaError,
-    NoOfferError,
-    OrphanError,
-    OtherMachineError,
-    ProviderError,
-    ReadyTimeoutError,
-    SourceError,
-    WorkerLostError,
-)
+from materia.errors import BudgetError, MateriaError
 from materia.plugins import Registry
 
-from materia_runner.config.pipeline import Pipeline, Stage
+from materia_runner.config.pipeline import Pipeline
 from materia_runner.ledger.rows import RunRow
 from materia_runner.ledger.run_record import new_run, recorded_run
 from materia_runner.ledger.state import State
 from materia_runner.messages.events import Event, Observe
 from materia_runner.planning.available_offers import AvailableOffers, collect_offers, refuse_folders
 from materia_runner.planning.budget import check
-from materia_runner.planning.explain import INSTEAD
-from materia_runner.planning.plan import Placement, Plan
-from materia_runner.planning.plan_run import Planned, experience, plan_now
-from materia_runner.planning.remaining import Remaining
+from materia_runner.planning.plan import Plan
+from materia_runner.planning.plan_run import Planned
 from materia_runner.rental.cost_meter import CostMeter, month_so_far
-from materia_runner.rental.failover import Failover, FailoverNotices
 from materia_runner.run.context import RunContext
 from materia_runner.run.lease import hold_lease, release_lease
 from materia_runner.run.ledger_copy import copied_ledger, copy_ledger
-from materia_runner.run.placement import PlacementRun, artifacts_of
-from materia_runner.run.plan_record import chosen_text, save_plan, say_left_out
-from materia_runner.run.recorder import Recorder, meter_shown
+from materia_runner.run.placement import artifacts_of
+from materia_runner.run.recorder import Recorder
 from materia_runner.run.report import RunReport, StageReport
 from materia_runner.run.sweeps import notice_of_sweeps, sweep_earlier_runs
+from materia_runner.run.workers.attempts import Attempts
 from materia_runner.secrets.redaction import all_to_hide
 from materia_runner.signals import interrupts
-
-if TYPE_CHECKING:
-    pass
 
 
 def _unheard(_stage: str, _event: Event) -> None:
@@ -161,94 +142,14 @@ def _run_all(context: RunContext, approval: Approval) -> list[StageReport]:
 def _run_stages(
     context: RunContext, available: AvailableOffers, approval: Approval
 ) -> list[StageReport]:
-    pipeline, recorder = context.pipeline, context.recorder
     sweep_earlier_runs(context, available)
-    remaining = Remaining(pipeline, learnt=experience(pipeline, recorder.ledger))
-    reports: list[StageReport] = []
-    failover = Failover(offers=available.offers)
-    with FailoverNotices(partial(recorder.say, warning=True)) as notices:
-        number = 0
-        while stages := remaining.stages():
-            context.signals.let_through()
-            plan = _plan(pipeline, stages, available, failover)
-            say_left_out(context, available)
-            placement = plan.placements[0]
-            provider = placement.chosen.offer.provider
-            owned = provider in available.owned
-            if not number:
-                save_plan(context, plan, available, owned=owned)
-            if not owned:
-                if (result := context.needs_no_machine(stages[0])) is not None:
-                    recorder.say(stages[0].name, "nothing new to do; no machine is rented")
-                    reports.append(_unrented(stages[0], result))
-                    remaining.done(stages[0])
-                    continue
-                _before_renting(context, plan, available, approval)
-            notices.tried()
-            if not owned:
-                recorder.say(placement.stages[0].name, chosen_text(placement))
-            number += 1
-            attempt = PlacementRun(context, placement, available.providers[provider], number=number)
-            try:
-                with meter_shown(recorder, context.cost_meter, placement.stages[0].name):
-                    attempt.go(owned=owned)
-            except OrphanError:
-                raise
-            except (ConfigError, ProviderError, WorkerLostError) as error:
-                stage = placement.stages[min(len(attempt.reports), len(placement.stages) - 1)]
-                next_try = _next_try(failover, error, attempt, stage=stage.label)
-                notices.hold(stage.label, error, next_try)
-            except SourceError as error:
-                _go_on_without(remaining, error, attempt, placement, recorder)
-            finally:
-                reports += attempt.reports
-                for stage in placement.stages[: len(attempt.reports)]:
-                    remaining.done(stage)
-    remaining.raise_failures()
-    return reports
 
+    def before_renting(plan: Plan) -> None:
+        _before_renting(context, plan, available, approval)
 
-def _go_on_without(
-    remaining: Remaining,
-    error: SourceError,
-    attempt: PlacementRun,
-    placement: Placement,
-    recorder: Recorder,
-) -> None:
-    """Go on to fetch the other sources, after a worker that had some of them.
-
-    Raises:
-        SourceError: *error*, when one worker had all sources, or a later stage failed.
-    """
-    failed = placement.stages[len(attempt.reports) :]
-    if not failed or not remaining.failed(failed[0], error):
-        raise error
-    if remaining.stages():
-        message = f"{error}; fetching the other sources"
-        recorder.say(failed[0].name, message, warning=True)
-
-
-def _next_try(
-    failover: Failover,
-    error: ConfigError | ProviderError | WorkerLostError,
-    attempt: PlacementRun,
-    *,
-    stage: str,
-) -> str:
-    """Decide what to try after *error*, as a sentence.
-
-    Raises:
-        MateriaError: *error*, when nothing is left to try.
-    """
-    lost = attempt.reached and isinstance(error, ReadyTimeoutError)
-    if isinstance(error, WorkerLostError) or lost:
-        assert not isinstance(error, ConfigError)  # noqa: S101 -- as both lines above say
-        return failover.learn_lost(error, stage)
-    if isinstance(error, OtherMachineError):
-        return failover.learn_other(error, attempt.offer)
-    if attempt.reached:
-        raise error  # not due to the offer
-    return failover.learn(error, attempt.offer)
+    attempts = Attempts(context, available, before_renting)
+    attempts.go()
+    return attempts.reports
 
 
 def _before_renting(
@@ -270,7 +171,7 @@ def _before_renting(
     )
     context.refuse_removed()
     context.pin()
-    hold_lease(context, plan)
+    hold_lease(context, plan.placements)
     notice_of_sweeps(context)
     _make_ready(context, plan, available)
 
@@ -293,22 +194,6 @@ def _make_ready(context: RunContext, plan: Plan, available: AvailableOffers) -> 
     # A stage on this machine opens the sink itself, and would find it locked by this process.
     if len(rented) == len(plan.placements) and "transform" in names:
         context.hold_sink()
-
-
-def _unrented(stage: Stage, result: Mapping[str, object]) -> StageReport:
-    return StageReport(stage=stage.name, provider="none", seconds=0.0, result=result)
-
-
-def _plan(
-    pipeline: Pipeline, stages: Sequence[Stage], available: AvailableOffers, failover: Failover
-) -> Plan:
-    try:
-        return plan_now(pipeline, stages, available, excluded=failover.excluded)
-    except NoOfferError as error:
-        if not failover.reasons:
-            raise
-        head = f"no machine can run the stage {stages[0].name}"
-        raise NoOfferError("\n  ".join([head, *failover.lines(), INSTEAD])) from error
 
 
 def _check_budget(context: RunContext, plan: Plan) -> None:

@@ -6,9 +6,10 @@ The first place with a value that is not empty wins; later places are read only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from materia._dataclass import dataclass
 
 Origin = Literal["environment", ".env", "Pulumi ESC"]
 TOKEN = "PULUMI_ACCESS_TOKEN"  # noqa: S105 -- the name of the variable

@@ -18,12 +18,14 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from queue import Empty
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from materia.errors import StageError
 from materia.kit.files import replacing
 
+from materia_runner.signals import LOOK_SECONDS, Check, result_of, unchecked
 from materia_runner.ssh import connection as ssh_connection
 from materia_runner.ssh import program as ssh_program
 from materia_runner.ssh import records as ssh_records
@@ -64,11 +66,12 @@ def wait_until_reachable(host: str, port: int, host_key: str | None, timeout: ti
 class Session:
     """SSH session with one instance, which reconnects after a break; a context manager.
 
-    Use it from one thread at a time. Its end closes the connection but ends no command: the worker
+    Use it from one thread at a time. In a thread that gets no signals, *check* of its constructor
+    raises what is to end a wait. Its end closes the connection but ends no command: the worker
     ends a running command when its lease is over.
     """
 
-    def __init__(self, target: SshTarget, *, timeout: timedelta) -> None:
+    def __init__(self, target: SshTarget, *, timeout: timedelta, check: Check = unchecked) -> None:
         """Connect, with retries until *timeout*; a server with another host key gets nothing.
 
         Raises:
@@ -76,7 +79,8 @@ class Session:
             ReadyTimeoutError: no login succeeded within *timeout*.
         """
         self._target = target
-        self._loop = _Loop()
+        self._check = check
+        self._loop = _Loop(check)
         self._follower: Follower | None = None
         try:
             self._connection = self._loop.call(Connection.open(target, timeout))
@@ -119,7 +123,7 @@ class Session:
         try:
             future = self._loop.submit(follower.follow())
             future.add_done_callback(lambda _: follower.records.put(None))
-            while (found := follower.records.get()) is not None:
+            while (found := self._next(follower)) is not None:
                 kind, payload, offset = found
                 texts[kind].feed(payload)
                 follower.acknowledge(offset)
@@ -143,6 +147,12 @@ class Session:
             last_words=tuple(follower.last_words),
             resumed=follower.resumed,
         )
+
+    def _next(self, follower: Follower) -> tuple[bytes, bytes, int] | None:
+        while True:
+            self._check()
+            with suppress(Empty):
+                return follower.records.get(timeout=LOOK_SECONDS)
 
     def tell(self, line: str) -> None:
         """Send a line to the running command's standard input; call it from *on_line*.
@@ -218,6 +228,10 @@ class Session:
                 return await self._bring(connection, path, url, destination, sha256)
 
         return self._loop.submit(come())
+
+    def result_of(self, future: Future[T]) -> T:
+        """The result of a future of this session, or its error."""
+        return result_of(future, self._check)
 
     async def _bring(
         self, connection: Connection, path: Path, url: str | None, destination: str, sha256: str
@@ -302,7 +316,8 @@ class _Lines:
 class _Loop:
     """An event loop in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Check = unchecked) -> None:
+        self._check = check
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -318,7 +333,7 @@ class _Loop:
         """Run *coroutine* and return its result; an exception in this thread cancels it."""
         future = self.submit(coroutine)
         try:
-            return future.result()
+            return result_of(future, self._check)
         except BaseException:
             future.cancel()
             raise

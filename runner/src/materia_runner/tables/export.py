@@ -85,7 +85,12 @@ def _quoted(connection: DuckDBPyConnection, name: str) -> str:
     ).fetchall()
     tables = {f"{schema}.{table}": (schema, table) for schema, table in rows}
     if name not in tables:
-        bare = [full for full in tables if full.partition(".")[2] == name]
+        wanted = name.casefold()
+        bare = [
+            full
+            for full in tables
+            if wanted in (full.casefold(), full.partition(".")[2].casefold())
+        ]
         hint = f"; did you mean {bare[0]}?" if bare else suggestion(name, list(tables))
         raise ConfigError(f"no table {name!r} is published{hint}")
     return ".".join('"' + part.replace('"', '""') + '"' for part in tables[name])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from materia._dataclass import dataclass
 from materia.compute import Requirements
 from materia.text import duration_text
 

@@ -33,6 +33,8 @@ from materia_runner.messages.events import (
 )
 
 BEAT_SECONDS = 0.2
+# How long the line shows one of several workers.
+TURN_SECONDS = 2.0
 BAR = 10  # characters of the bar between its brackets
 # Before that, a rate says little.
 STEADY_SECONDS = 2.0
@@ -46,9 +48,20 @@ DOING: Mapping[MachineState, str] = {
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-class ProgressDisplay:
-    """Shows where a stage runs, its latest progress, elapsed time and cost.
+class _Worker:
+    """What is shown of one worker: its stage, its machine and its latest progress."""
 
+    def __init__(self) -> None:
+        self.newest: dict[str, Progress] = {}
+        self.where = ""
+        self.doing = "starting"
+        self.started = self.phase_started = time.monotonic()
+
+
+class ProgressDisplay:
+    """Shows where stages run, their latest progress, elapsed time and cost.
+
+    Workers of one stage side by side share the line: each is shown for some seconds in turn.
     Warnings stay on the screen, and so do rented machines with their cost.
     """
 
@@ -59,13 +72,8 @@ class ProgressDisplay:
         self._draws = not quiet and stream.isatty() and environment.get("TERM") != "dumb"
         self._bold = not environment.get("NO_COLOR")
         self._lock = threading.Lock()
-        self._stage = ""
-        self._newest: dict[str, Progress] = {}
-        self._where = ""
-        self._doing = ""
-        self._phase_started = time.monotonic()
+        self._workers: dict[str, _Worker] = {}  # by the labels of their stages
         self._spent: Spent | None = None
-        self._started = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -93,32 +101,48 @@ class ProgressDisplay:
                 self._write(CLEAR)
             yield
 
-    def observe(self, stage: str, event: Event) -> None:  # noqa: C901 -- one case for each event
+    def observe(self, stage: str, event: Event) -> None:
         """Process one event of a run."""
         with self._lock:
-            if stage != self._stage and not _of_a_machine(event):
-                self._stage, self._newest, self._started = stage, {}, time.monotonic()
-                self._doing = "starting"
+            worker = self._worker(stage, event)
             match event:
                 case Progress():
-                    if all(other.phase != event.phase for other in self._newest.values()):
-                        self._newest, self._phase_started = {}, time.monotonic()
-                    self._newest[event.unit] = event
+                    if all(other.phase != event.phase for other in worker.newest.values()):
+                        worker.newest, worker.phase_started = {}, time.monotonic()
+                    worker.newest[event.unit] = event
                 case Log():
+                    whose = f"{stage}: " if _is_shared(stage) else ""
                     if event.level == "warning":
-                        self._say(f"warning: {event.message}")
+                        self._say(f"warning: {whose}{event.message}")
                     elif self._draws:
-                        self._say(event.message)
+                        self._say(f"{whose}{event.message}")
                 case Result() | Failed():
-                    self._newest, self._doing = {}, "finishing"
+                    worker.newest, worker.doing = {}, "finishing"
                 case Machine():
-                    self._meet(event)
+                    self._meet(stage, worker, event)
                 case Spent():
                     self._spent = event
                 case Output():
                     pass  # the log has it
 
-    def _meet(self, machine: Machine) -> None:
+    def _worker(self, stage: str, event: Event) -> _Worker:
+        """The worker that *event* is of; its stage takes the place of another stage."""
+        name = _name(stage)
+        if stage in self._workers:
+            return self._workers[stage]
+        same = next((one for label, one in self._workers.items() if _name(label) == name), None)
+        # Of all workers, or of a machine that has moved on to another stage.
+        if _of_a_machine(event) and self._workers and not _is_shared(stage):
+            return same or next(iter(self._workers.values()))
+        where = next((one.where for one in self._workers.values()), "")
+        if same is None or not all(map(_is_shared, (stage, *self._workers))):
+            self._workers.clear()
+        worker = self._workers[stage] = _Worker()
+        if not _is_shared(stage):
+            worker.where = where
+        return worker
+
+    def _meet(self, stage: str, worker: _Worker, machine: Machine) -> None:
         """Show a rented machine in the line while it exists; report when it is rented and gone.
 
         The report does not depend on a terminal, as machines cost money.
@@ -126,13 +150,16 @@ class ProgressDisplay:
         if not Decimal(machine.hourly):
             return
         where = f"{machine.provider} {machine.instance_type} in {machine.place}"
-        self._where = where if machine.state in {"created", "ready"} else ""
+        worker.where = where if machine.state in {"created", "ready"} else ""
         if machine.state in DOING:
-            self._newest, self._doing = {}, DOING[machine.state]
+            worker.newest, worker.doing = {}, DOING[machine.state]
+        if machine.state == "gone" and len(self._workers) > 1:
+            self._workers.pop(stage, None)  # the line is for those that still run
         if self._quiet:
             return
         if machine.state == "created":
-            self._say(f"rented {where} ({machine.name})")
+            whose = f" for {stage}" if _is_shared(stage) else ""
+            self._say(f"rented {where} ({machine.name}){whose}")
         elif machine.state == "gone":
             cost = Money(Decimal(machine.cost), machine.currency)
             self._say(f"{where} is gone; it cost {money_text(cost)}")
@@ -145,27 +172,29 @@ class ProgressDisplay:
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
             with self._lock:
-                if not self._stage:
+                if not self._workers:
                     continue
+                labels = list(self._workers)
+                stage = labels[int(time.monotonic() / TURN_SECONDS) % len(labels)]
                 width = shutil.get_terminal_size().columns - 1
-                line = self._line(bar=True)
+                line = self._line(stage, bar=True)
                 if len(line) > width:
-                    line = self._line(bar=False)
+                    line = self._line(stage, bar=False)
                 line = (line if line.isprintable() else on_one_line(line))[:width]
                 if self._bold:
-                    line = line.replace(self._stage, f"{BOLD}{self._stage}{PLAIN}", 1)
+                    line = line.replace(stage, f"{BOLD}{stage}{PLAIN}", 1)
                 self._write(CLEAR + line)
 
-    def _line(self, *, bar: bool) -> str:
-        now = time.monotonic()
+    def _line(self, stage: str, *, bar: bool) -> str:
+        now, worker = time.monotonic(), self._workers[stage]
         return progress_line(
-            self._stage,
-            list(self._newest.values()),
-            now - self._started,
-            where=self._where,
+            stage,
+            list(worker.newest.values()),
+            now - worker.started,
+            where=worker.where,
             spent=self._spent,
-            phase_seconds=now - self._phase_started,
-            doing=self._doing,
+            phase_seconds=now - worker.phase_started,
+            doing=worker.doing,
             bar=bar,
         )
 
@@ -173,6 +202,16 @@ class ProgressDisplay:
         with contextlib.suppress(OSError):  # the terminal is gone; the run continues
             self._stream.write(text)
             self._stream.flush()
+
+
+def _name(label: str) -> str:
+    """The stage of a label: `extract` of `extract (ecb)`."""
+    return label.partition(" ")[0]
+
+
+def _is_shared(label: str) -> bool:
+    """Whether other workers run the same stage, for other sources."""
+    return label != _name(label)
 
 
 def _of_a_machine(event: Event) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import sys
 import textwrap
@@ -14,12 +13,6 @@ from functools import partial
 from materia.printable import printable
 
 GAP = "  "
-# An indented line with a command, to be copied: a shell takes a second line for another command.
-COMMAND_LINE = re.compile(r"\s+'?\S*\b(?:materia|uv|python[\d.]*|pip|cd)'? ")
-# What stands before the text of a line: a name or a time, with two spaces after it.
-BEFORE_TEXT = re.compile(r"\S+(?: \S+)?\s{2,}")
-IN_BACKTICKS = re.compile(r"`[^`\n]+`")
-TOGETHER = "\x00"  # stands for a space that is no place to break; `printable` leaves none
 
 
 def size(count: int) -> str:
@@ -47,35 +40,6 @@ def terminal_columns() -> int | None:
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return None
-
-
-def wrapped(text: str, columns: int) -> str:
-    """*text* with each line of more than *columns* characters broken at words.
-
-    Further lines stand below the text of the first. Commands stay whole: one in backticks moves to
-    the next line, and a line of its own is left as it is, as is a word that is too long.
-    """
-    return "\n".join(_broken(line, columns) for line in text.split("\n"))
-
-
-def _broken(line: str, columns: int) -> str:
-    if len(line) <= columns or COMMAND_LINE.match(line):
-        return line
-    text = line.lstrip()
-    indent = len(line) - len(text)
-    before = BEFORE_TEXT.match(text)
-    further = indent + (len(before.group()) if before else len(GAP))
-    if further > columns // 3:
-        further = min(indent + len(GAP), columns // 3)
-    lines = textwrap.wrap(
-        IN_BACKTICKS.sub(lambda found: found.group().replace(" ", TOGETHER), text),
-        columns,
-        initial_indent=" " * min(indent, columns // 3),
-        subsequent_indent=" " * further,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines).replace(TOGETHER, " ")
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str], columns: int | None = None) -> str:

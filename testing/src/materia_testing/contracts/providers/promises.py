@@ -138,12 +138,13 @@ class CreatePromises(ProviderScene):
     def test_an_instance_carries_its_name_run_stage_and_expiry(
         self, provider: Provider, scene: Scene
     ) -> None:
-        """It writes fewer than the four labels of `labels.owner_of`."""
+        """It writes fewer than the four labels of `labels.owner_of`, or makes up a time."""
         request = scene.request()
 
         made = provider.create_instance(request)
 
         assert made.id
+        assert made.created_at == scene.listed(request.name).created_at, "its bill begins then"
         for one in (made, scene.listed(request.name)):
             assert one.id == made.id
             assert one.provider == request.offer.provider

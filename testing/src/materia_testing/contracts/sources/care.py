@@ -167,12 +167,15 @@ class CareContract(Contract):
     def test_a_load_changes_nothing_but_its_database_and_its_own_folder(
         self, source: Source, world: World, tmp_path: Path, elsewhere: Path
     ) -> None:
-        """It unpacks beside the raw file, or in the working folder."""
+        """It unpacks beside the raw file, in the working folder, or drops tables of others."""
         store = tmp_path / "store"
         store.mkdir()
         files = [keep_edition(source, world, key, 1, store) for key in world.keys]
         before = contents(tmp_path)
-        load(source, tmp_path / "base" / "m.duckdb", files, _made(tmp_path / "base" / "scratch"))
+        scratch, database = _made(tmp_path / "base" / "scratch"), tmp_path / "base" / "m.duckdb"
+        _put_others(database)
+        load(source, database, files, scratch)
+        _check_others(database)
         apart = str(tmp_path / "base")
 
         after = {
@@ -252,6 +255,27 @@ class CareContract(Contract):
             times.append(result.raw.fetched_at)
 
         assert times[0] < times[1]
+
+
+# Tables of other sources and pipelines in the same database.
+OTHERS = ("raw.others_of_contract_row", "others_of_contract.kept")
+
+
+def _put_others(database: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(database)) as connection:
+        for table in OTHERS:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.split('.')[0]}")
+            connection.execute(f"CREATE TABLE {table} AS SELECT 1 AS number")
+
+
+def _check_others(database: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        for table in OTHERS:
+            assert connection.execute(f"FROM {table}").fetchall() == [(1,)], table
 
 
 def _made(folder: Path) -> Path:

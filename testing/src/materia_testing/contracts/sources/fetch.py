@@ -217,15 +217,21 @@ class FetchContract(TransferContract):
     def test_a_partition_that_is_not_there_is_absent(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
-        """It raises for status 404 or 410, or leaves an empty file."""
+        """It raises for status 404 or 410, leaves an empty file, or takes 404 for a removal."""
         world.publish(world.keys[0], 1)
         never = fetch(source, world, world.keys[1], tmp_path / "never")
+        first = fetch(source, world, world.keys[0], tmp_path / "first")
+        assert isinstance(first, Fetched)
         world.remove(world.keys[0])
         gone = fetch(source, world, world.keys[0], tmp_path / "gone")
+        denied = fetch(source, world, world.keys[0], tmp_path / "denied", remembered(first.raw))
 
         assert isinstance(never, Absent)
         assert isinstance(gone, Absent)
         assert list((tmp_path / "gone").iterdir()) == []
+        assert isinstance(denied, Absent)
+        if first.raw.url.startswith("http"):
+            assert not denied.removed, "a file in use stays in use, whatever a server denies"
 
     def test_a_place_that_cannot_be_reached_is_an_error_and_not_an_absence(
         self, source: Source, world: World, tmp_path: Path
@@ -333,6 +339,7 @@ class FetchContract(TransferContract):
                 bad = keep(source, world, second, tmp_path)
                 report = load(source, database, [*good, bad], tmp_path / "scratch")
                 assert set(report.refused) == {second}, f"{how}: {report}"
+                assert second not in report.loaded, f"{how}: {report}"
                 reason = report.refused[second]
             assert word.casefold() in reason.casefold(), f"{how}: {reason}"
             assert world.read(database) == before, how

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from materia.errors import MateriaError
+from materia.kit.files import sha256_of
 from materia.protocols import Source
 
 from materia_testing.contracts.contract import Contract
@@ -141,7 +142,9 @@ class LoadContract(Contract):
     def test_what_differs_from_what_is_published_is_affected_until_it_is_published(
         self, source: Source, world: World, tmp_path: Path
     ) -> None:
-        """`affected` compares with the load before, and not with `request.published`."""
+        """`affected` compares with the load before, and not with `request.published`, or it writes
+        into what is published.
+        """
         a, b, _ = world.keys
         old = [keep_edition(source, world, key, 1, tmp_path) for key in (a, b)]
         database, published = tmp_path / "materia.duckdb", tmp_path / "published.duckdb"
@@ -152,7 +155,9 @@ class LoadContract(Contract):
         def affected() -> object:
             return load(source, database, new, tmp_path / "scratch", published=published).affected
 
+        as_published = sha256_of(published)
         first, again = affected(), affected()
+        assert sha256_of(published) == as_published, "readers have this database"
         shutil.copyfile(database, published)
         assert first == again
         assert affected() == ()

@@ -157,7 +157,11 @@ def partition_of(source: Source, world: World, key: str) -> Partition:
     """The partition with that key, as the source lists it without any record."""
     asked = source.partitions(PartitionsRequest(known={}, now=world.now))
     found = {partition.key: partition for partition in asked}
-    assert key in found, f"{key} is not among the partitions {sorted(found)}"
+    assert key in found, (
+        f"at {world.now:%Y-%m-%d} the source lists {sorted(found) or 'no partition'}, and not "
+        f"{key}: give the stand-in of the tests the keys of its source, and a time at which they "
+        "are due"
+    )
     return found[key]
 
 

@@ -111,7 +111,6 @@ def show_plan(
     from materia_runner.planning.budget import check
     from materia_runner.planning.changed_models import ChangedModels, changed_models
     from materia_runner.planning.plan_run import plan_run
-    from materia_runner.rental.cost_meter import month_so_far
 
     registry = load_registry(context)
     warn_of_failures(registry)
@@ -128,7 +127,11 @@ def show_plan(
     exchange, budget = pipeline.exchange, pipeline.budget
     with file_named(pipeline), State(state_folder(os.environ)).ledger() as ledger:
         planned = plan_run(pipeline, registry, environment, ledger=ledger)
-        month = month_so_far(ledger, exchange, datetime.now(UTC)) if budget.monthly else None
+        month = None
+        if budget.monthly:
+            from materia_runner.rental.cost_meter import month_so_far
+
+            month = month_so_far(ledger, exchange, datetime.now(UTC))
         wrong, models = None, None
         with Waiting() as line:
             try:

@@ -14,7 +14,7 @@ from materia_runner.cli.fast_typer import Command, group_app
 from materia_runner.cli.options import Json
 
 if TYPE_CHECKING:
-    from materia.projects import Project
+    from materia._entry_points import Project
 
 EPILOG = """\
 \b

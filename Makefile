@@ -2,10 +2,13 @@
 UV ?= uv
 RUN = $(UV) run --group dev
 
+# docs/iceberg.md names it.
+TRINO = 476
+
 # What a machine that rents needs; the bucket and Pulumi ESC for what is pushed.
 RENTING = $(foreach name,hetzner oracle ovh scaleway ssh s3 esc,--extra $(name))
 
-.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-gitlab test-campaigns test-alone iceberg-parts \
+.PHONY: help lint format test test-cli test-coverage test-sqlmesh test-infra test-gitlab test-campaigns test-alone iceberg-parts trino \
 	build build-artifact recorded-build sqlmesh-plan push docs infra infra-preview bench bench-rented sweep run check clean
 .DEFAULT_GOAL := help
 
@@ -60,6 +63,16 @@ iceberg-parts:  ## Get what tests of Iceberg need: pyiceberg, Apache's catalog (
 	mvn --quiet --batch-mode --file tests/iceberg_readers dependency:build-classpath \
 		-Dmdep.outputFile=target/classpath.txt
 	$(UV) sync --quiet --inexact --group dev --group iceberg --group spark
+
+trino:  ## Get Trino (820 MB) for the campaign that reads tables with it; that needs Java 24 too.
+	mvn --quiet --batch-mode dependency:copy -Dartifact=io.trino:trino-server:$(TRINO):tar.gz \
+		-DoutputDirectory=tests/iceberg_readers/target
+	mkdir -p tests/iceberg_readers/target/trino
+	tar -xzf tests/iceberg_readers/target/trino-server-$(TRINO).tar.gz --strip-components=1 \
+		-C tests/iceberg_readers/target/trino
+	rm tests/iceberg_readers/target/trino-server-$(TRINO).tar.gz
+	find tests/iceberg_readers/target/trino/plugin -mindepth 1 -maxdepth 1 ! -name iceberg \
+		-exec rm -r {} +
 
 build:  ## Build a wheel and a source archive of each distribution into dist/.
 	$(UV) build --all-packages --out-dir dist

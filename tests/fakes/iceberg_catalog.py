@@ -78,12 +78,15 @@ class IcebergCatalog:
         self.namespaces: set[str] = set()
         self.tables: dict[Name, Table] = {}
         self.conflicts = 0
+        self.underway: set[object] = set()  # requests without an answer
         self.altered: Callable[[str, bytes], bytes] = lambda _, text: text  # of a hostile catalog
         self._store = store
         self._prefix = prefix
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._server = make_server("127.0.0.1", 0, self._gate, threaded=True, request_handler=Quiet)
+        self._server = make_server(
+            "127.0.0.1", 0, self._counted, threaded=True, request_handler=Quiet
+        )
         self._server.daemon_threads = True  # type: ignore[attr-defined]  # of its mixin
         self.uri = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -129,6 +132,19 @@ class IcebergCatalog:
             }
         )
         metadata["refs"]["main"]["snapshot-id"] = metadata["current-snapshot-id"] = current - 1
+
+    def wait_until_answered(self) -> None:
+        """Wait for the commits of killed runs: a slow catalog may apply one after the kill."""
+        while self.underway:
+            time.sleep(0.01)
+
+    def _counted(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        one = object()
+        self.underway.add(one)
+        try:
+            return self._gate(environ, start)
+        finally:
+            self.underway.discard(one)
 
     def _gate(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = unquote(environ["PATH_INFO"])

@@ -90,7 +90,7 @@ def published(machine: Machine, catalog: IcebergCatalog) -> IcebergCatalog:
 def test_the_duckdb_examples_run(
     s3_server: S3Server, published: IcebergCatalog, machine: Machine
 ) -> None:
-    block, as_of = blocks(PAGE, "sql")
+    block, as_of, _ = blocks(PAGE, "sql")
     reader = Readers(s3_server, published.uri)
     asked = (
         block.replace("INSTALL iceberg;", "")

@@ -80,6 +80,7 @@ class Killing:
         with self.store.failing(fault), self.catalog.failing(fault):
             running.go_on()
             ending = running.ending()
+        self.catalog.wait_until_answered()
         assert ending.error is None
         assert ending.killed == bool(fault.happened)
         return ending.killed

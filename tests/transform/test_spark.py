@@ -116,8 +116,6 @@ def apache(store: S3Server, tmp_path: Path) -> Iterator[ApacheCatalog]:
 
 
 def test_the_page_builds_the_tables_of_duckdb_and_after_a_new_release_again(clone: Clone) -> None:
-    kinds = [kind for kind, _ in BLOCKS]
-    assert kinds == ["console", "python", "console", *OF_LAKE, "sql"]
     _, bring, plan, ask, restate, _, _, as_of = [text for _, text in BLOCKS]
     clone.publish("2018-12", "2019-02")
     clone.run("python", "-c", bring)

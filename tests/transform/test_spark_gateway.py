@@ -76,5 +76,11 @@ def test_the_query_of_the_page_gives_what_as_of_gives(
     assert found == ask(f"FROM as_of('{month}') ORDER BY ALL")
 
 
+def test_the_page_has_the_blocks_that_a_campaign_runs_in_this_order() -> None:
+    kinds = re.findall(r"^```(console|python|properties|sql)$", PAGE, re.MULTILINE)
+
+    assert kinds == [*("console", "python") * 2, "console", "properties", "python", "sql"]
+
+
 def test_the_query_of_the_page_has_nothing_that_only_duckdb_knows() -> None:
     assert only_duckdb(AS_OF) == []

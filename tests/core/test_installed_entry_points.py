@@ -9,6 +9,8 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from importlib.metadata import MetadataPathFinder
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "other-1.0.dist-info/METADATA").write_text(META.format(name="other", version="1.0"))
     (tmp_path / "second").mkdir()
     monkeypatch.setattr(sys, "path", [str(site), str(tmp_path / "gone"), str(tmp_path / "second")])
+    # A package that another test imported may have put a finder of its own in the place of Python's.
+    others = [one for one in sys.meta_path if not hasattr(one, "find_distributions")]
+    monkeypatch.setattr(
+        PathFinder, "find_distributions", MetadataPathFinder.find_distributions, raising=False
+    )
+    monkeypatch.setattr(
+        sys, "meta_path", [*(one for one in others if one is not PathFinder), PathFinder]
+    )
     return site
 
 

@@ -42,7 +42,7 @@ def when_put_together(stderr: str) -> list[str]:
         if event["event"] == "instance":
             state = "none" if event["state"] in {"gone", "refused"} else "rented"
         if PUT_TOGETHER in event.get("message", ""):
-            found.append(f"{event['message'].partition(' artifact for ')[2]} {state}")
+            found.append(f"{event['message'].partition(' for ')[2]} {state}")
     return found
 
 

@@ -10,13 +10,19 @@ from materia_hetzner.provider import Hetzner
 from materia_hetzner.settings import Settings, read_settings
 
 
-def opened(cloud: Cloud, settings: Settings | None = None, *, token: str = "") -> Hetzner:
+def opened(
+    cloud: Cloud,
+    settings: Settings | None = None,
+    *,
+    token: str = "",
+    patience: timedelta = timedelta(seconds=1),
+) -> Hetzner:
     """A provider as a new process would have it."""
     return Hetzner(
         token or cloud.token,
         settings or read_settings(cloud.settings()),
         request_timeout=timedelta(seconds=1),
-        patience=timedelta(seconds=1),
+        patience=patience,
         settle=timedelta(seconds=0.2),
         first_retry=timedelta(milliseconds=1),
     )

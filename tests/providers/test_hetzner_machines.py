@@ -86,7 +86,7 @@ def test_two_processes_that_create_one_name_at_a_time_get_one_machine(cloud: Clo
 
         assert len({instance.id for instance in made}) == 1
         assert len(cloud.servers) == 1
-        opened(cloud).destroy_instance(made[0])
+        opened(cloud, patience=timedelta(seconds=30)).destroy_instance(made[0])
     assert cloud.still_billed() == []
 
 

@@ -38,7 +38,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "other-1.0.dist-info/METADATA").write_text(META.format(name="other", version="1.0"))
     (tmp_path / "second").mkdir()
     monkeypatch.setattr(sys, "path", [str(site), str(tmp_path / "gone"), str(tmp_path / "second")])
-    # A package that another test imported may have put a finder of its own in the place of Python's.
+    # A package that another test imported may have put its finder in the place of Python's.
     others = [one for one in sys.meta_path if not hasattr(one, "find_distributions")]
     monkeypatch.setattr(
         PathFinder, "find_distributions", MetadataPathFinder.find_distributions, raising=False

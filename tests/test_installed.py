@@ -148,7 +148,7 @@ def test_the_command_says_its_version_and_lists_what_is_installed(user: Stranger
 def test_a_missing_provider_is_an_extra_that_there_is(user: Stranger, name: str) -> None:
     said = user.refused(user.program("materia"), "plan", "--provider", name)
 
-    assert said.endswith(f"; to add it: uv pip install 'materia-pipelines[{name}]'\n")
+    assert said.endswith(f"; to add it: `uv pip install 'materia-pipelines[{name}]'`\n")
     assert name in declared(ROOT / "pipelines")["optional-dependencies"]
 
 
@@ -165,7 +165,7 @@ def test_without_a_provider_that_rents_the_command_to_install_one_is_named(
 ) -> None:
     said = user.refused(user.program("materia"), *words, expected=code)
 
-    install = "uv pip install 'materia-pipelines[hetzner]'"
+    install = "`uv pip install 'materia-pipelines[hetzner]'`"
     assert said == f"materia: {reason}; to install one, for example: {install}\n"
 
 
@@ -176,7 +176,7 @@ def test_with_pip_in_the_environment_it_is_pip(user: Stranger) -> None:
     plan = (user.program("materia"), "plan", "--provider", "auto")
     said = user.refused("env", f"PYTHONPATH={pip}", *plan, expected=4)
 
-    assert "for example: pip install 'materia-pipelines[hetzner]'; or use" in said
+    assert "for example: `pip install 'materia-pipelines[hetzner]'`; or use" in said
 
 
 def test_a_plugin_that_nobody_has_is_not_said_to_be_an_extra(user: Stranger) -> None:
@@ -187,7 +187,7 @@ def test_a_plugin_that_nobody_has_is_not_said_to_be_an_extra(user: Stranger) -> 
 
 def test_a_tool_of_uv_is_installed_anew_with_what_it_has(tool: Stranger) -> None:
     said = tool.refused(str(tool.folder / "bin/materia"), "plan", "--provider", "hetzner")
-    command = said.strip().partition("to add it: ")[2]
+    command = said.strip().partition("to add it: ")[2].strip("`")
     assert command == "uv tool install 'materia-pipelines[hetzner]' --with materia-acme"
 
     tool.fetching(*shlex.split(command)[1:])

@@ -68,7 +68,7 @@ def test_only_plugins_that_come_with_materia_are_left_without_those_of_others() 
 def test_what_comes_with_materia_and_is_not_installed_is_told_with_its_extra() -> None:
     registry = load_registry([])
 
-    with pytest.raises(PluginError, match=r"none; to add it: uv sync --inexact --extra hetzner$"):
+    with pytest.raises(PluginError, match=r"none; to add it: `uv sync --inexact --extra hetzner`$"):
         registry.provider("hetzner")
     with pytest.raises(PluginError) as raised:
         registry.provider("aws")

@@ -48,7 +48,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("[source.acme]", "source must be the name of a source; settings belong under [sources.<n"),
         (
             "provider = 'ovh'",
-            "provider: unknown provider 'ovh'; installed: local, other; to add it: uv",
+            "provider: unknown provider 'ovh'; installed: local, other; to add it: `uv",
         ),
         (
             "[sources.acme]\nfolder = 2006-08-01",

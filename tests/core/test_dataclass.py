@@ -126,3 +126,68 @@ def test_a_frozen_class_can_be_derived_from_it(decorator: Any) -> None:
     for name in ("first", "third"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, name, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """May hold itself."""
+
+    held: list[object]
+
+
+class More(Pair):
+    """Has attributes beside the fields."""
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_pickles_the_list_of_its_values(protocol: int) -> None:
+    made = Pair(1)
+
+    assert pickle.loads(pickle.dumps(made, protocol)) == made  # noqa: S301 -- made here
+    assert made.__reduce_ex__(protocol)[2] == [1, 2]  # as of one of the standard library
+
+
+def test_one_that_holds_itself_is_printed() -> None:
+    held: list[object] = []
+    held.append(Holder(held))
+
+    assert repr(held[0]) == "Holder(held=[...])"
+
+
+def test_a_class_with_an_equality_of_its_own_has_a_hash() -> None:
+    def declared(decorator: Any) -> type[Any]:
+        class Alike:  # noqa: PLW1641 -- the decorator adds it
+            of: int
+
+            def __eq__(self, other: object) -> bool:
+                return type(other) is type(self)
+
+        return decorator(frozen=True, slots=True)(Alike)  # type: ignore[no-any-return]
+
+    quick, usual = declared(dataclass), declared(dataclasses.dataclass)
+    assert quick(1) == quick(2)
+    assert usual(1) == usual(2)
+    assert len({quick(1), quick(1)}) == len({usual(1), usual(1)}) == 1
+
+
+def test_a_class_derived_from_it_may_change_its_own_attributes() -> None:
+    made = More(1)
+
+    for value in (1, 2):
+        made.note = value  # type: ignore[attr-defined]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.first = 2  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del made.first
+
+    assert (made.note, made.first) == (2, 1)  # type: ignore[attr-defined]
+    del made.note  # type: ignore[attr-defined]
+    assert not hasattr(made, "note")
+
+
+def test_without_slots_a_field_may_have_a_default() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        of: int = 1
+
+    assert Loose(2).of == 2

@@ -93,5 +93,5 @@ def test_a_missing_extra_is_named_and_no_file_is_blamed_for_it(folders: Workshop
     assert ended.returncode == 2
     assert ended.stderr == (
         "materia: the stage transform needs SQLMesh, which is not installed here; to add it: "
-        "uv sync --inexact\n"
+        "`uv sync --inexact`\n"
     )

@@ -266,7 +266,7 @@ def test_without_the_packages_for_charts_the_extra_is_named(rented: Workshop) ->
     ended = rented.run("providers", "price", *SMALL, *THREE, "--chart", environment=CREDENTIALS)
 
     assert ended.returncode == 2
-    assert "to install them: uv sync --inexact --extra chart\n" in ended.stderr
+    assert "to install them: `uv sync --inexact --extra chart`\n" in ended.stderr
 
 
 def test_the_list_tells_credentials_apart(rented: Workshop) -> None:

@@ -154,7 +154,7 @@ def test_nothing_is_rented_that_could_not_be_reached(
     assert done.returncode == 2, done.stderr
     assert done.stderr.endswith(
         "materia: rented machines need asyncssh, which is not installed here; to add "
-        "it: uv sync --inexact --extra ssh\n"
+        "it: `uv sync --inexact --extra ssh`\n"
     )
     assert rented.billed() == 0
     assert rented.left() == []

@@ -137,7 +137,9 @@ def test_a_file_for_everybody_is_told_when_it_gave_a_secret(tmp_path: Path) -> N
 
     assert resolve({}, names=["B"], dotenv=dotenv, esc=None).problems == ()
     [problem] = resolve({}, names=["A"], dotenv=dotenv, esc=None).problems
-    assert problem == f"{dotenv} is readable by every user on this machine; run: chmod 600 {dotenv}"
+    assert (
+        problem == f"{dotenv} is readable by every user on this machine; run: `chmod 600 {dotenv}`"
+    )
 
 
 def test_a_command_that_looks_up_secrets_twice_warns_of_their_place_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from materia_runner.cli.echo import wrapped
 from materia_runner.cli.output.text import table
+from materia_runner.install_hints import install_command
 
 HEAD = ("table", f"{'rows':>9}", "what it is")
 ROWS = [
@@ -78,3 +79,12 @@ def test_further_lines_stand_below_the_text_of_the_first() -> None:
     assert wrapped("09:00:00  the stage extract begins and then it ends well", 40) == (
         "09:00:00  the stage extract begins and\n          then it ends well"
     )
+
+
+def test_the_command_that_installs_a_package_stays_whole() -> None:
+    command = install_command("materia-nothing").strip("`")
+
+    shown = wrapped(f"x: needs it; to add it: {install_command('materia-nothing')}", 24)
+
+    assert " " in command
+    assert f"  `{command}`" in shown.splitlines()

@@ -129,6 +129,6 @@ def test_it_depends_on_neither_pyiceberg_nor_pyarrow() -> None:
 
 def test_without_its_package_the_error_has_the_command_to_install_it() -> None:
     with pytest.raises(
-        PluginError, match=r"unknown sink 'iceberg'.* uv sync --inexact --extra iceberg"
+        PluginError, match=r"unknown sink 'iceberg'.* `uv sync --inexact --extra iceberg`"
     ):
         load_registry([]).sink("iceberg")

@@ -104,5 +104,5 @@ def test_no_secret_is_left_anywhere(
 
 
 def test_without_its_package_the_command_to_get_it_is_told() -> None:
-    with pytest.raises(PluginError, match=r"unknown sink 's3'.* uv sync --inexact --extra s3"):
+    with pytest.raises(PluginError, match=r"unknown sink 's3'.* `uv sync --inexact --extra s3`"):
         load_registry([]).sink("s3")

@@ -313,6 +313,15 @@ def test_warnings_of_audits_lead_to_their_table(state: State) -> None:
     assert "3 audits ran, with 1 warning:" in tree.text
 
 
+def test_the_run_of_the_tables_is_a_link_where_the_page_shows_it(state: State) -> None:
+    findings = Findings(audits=1, warnings=())
+
+    tree = made(state, catalog("serving.fct"), findings=findings)
+
+    assert "By run" in tree.text
+    assert "#run-one" not in {one.attributes.get("href") for one in tree.all("a")}
+
+
 # The command.
 
 

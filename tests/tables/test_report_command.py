@@ -78,7 +78,7 @@ def test_the_page_has_the_runs_of_its_own_pipeline_alone(asked: Workshop) -> Non
     rows = table_of(tree, "Runs of this pipeline in the ledger, newest first")
     assert [row[4] for row in rows] == ["far", socket.gethostname()]
     assert "Last run2026-11-24 12:01: ok" in tree.text.replace("\n", "")
-    assert "2 runs of other folders or pipelines on this computer: materia runs." in tree.text
+    assert "2 runs of other folders or pipelines are in the ledger: materia runs." in tree.text
     [cost] = table_of(tree, "Cost by month")
     assert cost[3] == "0.0013 EUR"  # of two machines, 3 minutes each
 

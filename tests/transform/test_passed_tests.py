@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,16 @@ TEST = """test_sum:
       rows: [{total: 2}]
 """
 EXTERNAL = "- name: raw.number\n  columns: {number: INT}\n"
+NUMBERS = """import pandas
+from sqlmesh import model
+
+ONE = 1
+
+
+@model("serving.numbers", kind="FULL", columns={"number": "INT"})
+def execute(context, **_):
+    return pandas.DataFrame([{"number": ONE}])
+"""
 FILES = {
     "models/sum.sql": MODEL,
     "macros/plus.py": MACRO,
@@ -112,6 +123,7 @@ def test_after_an_edit_only_the_unit_tests_run_that_it_reaches(run: Run, project
         (TEST + "# more\n\n" + TEST.replace("sum:", "two:"), [("serving.sum",)] * 2),
         (TEST.replace("raw.number:", "raw.number: &one"), [("serving.sum",)]),
         (TEST + TEST, [None]),  # YAML refuses it
+        (TEST.replace("  ", " ") + " vars:\n  model: serving.other\n", [None]),
         (TEST.replace("serving.sum", "'serving.sum'"), [None]),
         (TEST.replace("1}", "{{ var('one') }}}"), [None]),
         ("{test_sum: {model: serving.sum}}", [None]),
@@ -128,6 +140,24 @@ def test_a_file_is_cut_only_where_each_test_is_sure_to_stand_alone(
 
     assert [one.models for one in found] == models
     assert all(one.text in text for one in found)
+
+
+def test_what_a_model_in_python_has_for_others_reaches_their_unit_tests(
+    run: Run, project: Path
+) -> None:
+    (project / "models/numbers.py").write_text(NUMBERS)
+    macro = MACRO.replace("{other}", "{other * ONE}")
+    macro = f"from models.numbers import ONE\n{macro}".replace(
+        "return f", "other = 1\n    return f"
+    )
+    (project / "macros/plus.py").write_text(macro)
+    assert run().tests == 1
+
+    (project / "models/numbers.py").write_text(NUMBERS.replace("ONE = 1", "ONE = 1000"))
+    sys.modules.pop("models.numbers")  # as in another process
+
+    with pytest.raises(StageError, match="1 unit test of models failed"):
+        run()
 
 
 def test_a_changed_macro_that_breaks_a_unit_test_stops_the_run(run: Run, project: Path) -> None:

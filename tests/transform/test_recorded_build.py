@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from fakes.psd import balances
 from fakes.recorded_place import (
+    AUDITS,
     BUILT,
     COMMENTS,
     FILES,
@@ -244,6 +245,37 @@ def test_after_an_edit_only_the_models_that_it_reaches_are_recorded_anew(
         for one in found.models
     ]
     assert replace(found, models=tuple(unmarked)) == whole
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "old", "new"),
+    [
+        (
+            "is_small",
+            AUDITS.replace("FALSE", "FALSE, defaults (most = 10)").replace("> 10", "> @most"),
+            "most = 10",
+            "most = 0",
+        ),
+        (
+            "not_null",
+            AUDITS.replace("is_small", "not_null"),
+            "> 10",
+            "> 0",
+        ),
+    ],
+    ids=["the defaults of an audit", "an audit with the name of a built-in one"],
+)
+def test_an_edit_that_no_version_shows_is_recorded(
+    tmp_path: Path, file: str, text: str, old: str, new: str
+) -> None:
+    place = made(tmp_path, {**FILES, f"audits/{file}.sql": text})
+    assert not place.build(1).warnings
+    place.edit(f"audits/{file}.sql", old, new)
+    place.build()
+    place.add(2)
+    assert place.is_recorded
+
+    assert [file in one for one in place.build(2).warnings] == [True]
 
 
 def test_of_many_recordings_the_latest_used_are_kept(tmp_path: Path) -> None:

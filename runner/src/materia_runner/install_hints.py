@@ -23,7 +23,7 @@ PLACES = ("git", "url", "path", "directory", "editable")  # keys of a requiremen
 def install_command(package: str) -> str:
     """The command to install *package*, as an extra of materia-pipelines where it is one.
 
-    None of these commands removes installed packages.
+    It is in backticks, so that no terminal breaks it. It removes no installed package.
 
     Args:
         package: A requirement, for example `materia-hetzner`, which is the extra `hetzner`, or
@@ -31,6 +31,10 @@ def install_command(package: str) -> str:
     """
     name, _, inner = package.partition("[")
     extra = inner.removesuffix("]") or name.removeprefix("materia-")
+    return f"`{_install_command(package, extra)}`"
+
+
+def _install_command(package: str, extra: str) -> str:
     usual = _distribution(USUAL_SET)
     has = usual is not None and extra in (usual.metadata.get_all("Provides-Extra") or ())
     prefix = Path(sys.prefix)

@@ -19,7 +19,7 @@ from pathlib import Path
 from materia._entry_points import EntryPoint, find_entry_points
 from materia.kit.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 TEXTS = ("name", "value", "distribution", "version", "group")
 # A file can change twice in one tick of the file system's clock: what is younger is not cached.
 SETTLED_SECONDS = 2.0
@@ -47,7 +47,7 @@ def installed_entry_points(
             return kept
     stamps = {path: _stamp(path) for path in _watched(sys.path)}  # before it searches
     found = find_entry_points(*groups)
-    newest = max(stamp[0] for stamp in stamps.values())
+    newest = max(max(stamp[:2]) for stamp in stamps.values())
     if (time.time() if now is None else now) - newest / 1e9 > SETTLED_SECONDS:
         points = [[getattr(point, text) for text in TEXTS] for point in found]
         with suppress(OSError):
@@ -69,7 +69,7 @@ def _can_be_watched(paths: Sequence[str]) -> bool:
     )
 
 
-GONE = [0, 0, 0]
+GONE = [0, 0, 0, 0]
 
 
 def _stamp(path: str) -> list[int]:
@@ -78,7 +78,8 @@ def _stamp(path: str) -> list[int]:
         found = os.stat(path)  # noqa: PTH116 -- some hundreds of them
     except OSError:
         return GONE
-    return [found.st_mtime_ns, found.st_size, found.st_ino]
+    # Tools set the time of a change, as they unpack a file; that of its entry they cannot set.
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
 
 
 def _watched(paths: Sequence[str]) -> Iterator[str]:

@@ -12,10 +12,7 @@ from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-__all__ = [
-    "Once",
-    "unkept",
-]
+__all__ = ["Once", "unkept"]
 
 T = TypeVar("T")
 KEPT_FOR = timedelta(minutes=1)

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-__all__ = [
-    "LOCKED",
-    "literal",
-]
+__all__ = ["LOCKED", "literal"]
 
 # An instance of DuckDB with these settings reads no file, opens no address and loads no extension,
 # whatever a view in the database says; the last setting makes the others final.

@@ -11,10 +11,7 @@ import re
 
 from materia.kit.http_dates import http_moment
 
-__all__ = [
-    "usable_date",
-    "usable_etag",
-]
+__all__ = ["usable_date", "usable_etag"]
 
 # Entity tags as RFC 9110 allows them, except bytes above 0x7F, which clients cannot send back; and
 # the unquoted words that some servers send. Neither an empty tag nor `*` names a file.

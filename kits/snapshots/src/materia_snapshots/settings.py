@@ -111,7 +111,7 @@ def _check_packages(source: Snapshots) -> None:
     if find_spec("python_calamine") is None:
         raise ConfigError(
             f"sources.{source.name} has workbooks, and python-calamine, which reads them, is not "
-            "installed: pip install 'materia-snapshots[excel]'"
+            "installed: `pip install 'materia-snapshots[excel]'`"
         )
 
 

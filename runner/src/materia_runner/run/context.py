@@ -164,7 +164,7 @@ class RunContext:
             self.recorder.say(
                 self.pipeline.stages[0].name,
                 f"this supervisor has not taken over the release {release.id}, and starts this run "
-                f"with the one before: journalctl -u materia-{name}-update says why",
+                f"with the one before: `journalctl -u materia-{name}-update` says why",
                 warning=True,
             )
 

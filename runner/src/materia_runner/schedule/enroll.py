@@ -100,7 +100,7 @@ def checked_host_key(text: str) -> str:
     if not HOST_KEY.fullmatch(" ".join(words)):
         raise ConfigError(
             "the host key must be one line like `ssh-ed25519 AAAA...`; for a supervisor of infra/: "
-            "pulumi stack output supervisorHostKey"
+            "`pulumi stack output supervisorHostKey`"
         )
     return " ".join(words)
 

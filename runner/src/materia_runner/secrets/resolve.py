@@ -85,7 +85,7 @@ class _Chain:
         self._take(file.values, ".env")
         if file.exposed and (before != self.missing or TOKEN in file.values):
             self.problems.append(
-                f"{path} is readable by every user on this machine; run: {file.exposed}"
+                f"{path} is readable by every user on this machine; run: `{file.exposed}`"
             )
         self._pulumi = {
             name: value

@@ -44,7 +44,7 @@ def written_as_csv(path: Path, form: Excel, target: Path) -> list[str]:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
         raise SourceError(
-            "to read workbooks, install python-calamine: pip install 'materia-snapshots[excel]'"
+            "to read workbooks, install python-calamine: `pip install 'materia-snapshots[excel]'`"
         ) from error
     _refuse_bomb(path)
     try:

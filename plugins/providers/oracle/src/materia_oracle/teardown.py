@@ -120,4 +120,5 @@ def _by_hand(owned: Owned) -> str:
     search = f"look in the compartment {owned.place.compartment} for the freeform tag {tag}"
     if not ways:
         return f"{search}, and delete what is there"
-    return f"delete it by hand: {'; '.join(ways)}; or {search}"
+    shown = "; ".join(f"`{one}`" for one in ways)
+    return f"delete it by hand: {shown}; or {search}"

@@ -156,4 +156,5 @@ def _by_hand(owned: Owned) -> str:
         return (
             f"{search}, under Instances, Flexible IPs and Block Storage, and delete what is there"
         )
-    return f"delete it by hand: {'; '.join(ways)}; or {search}"
+    shown = "; ".join(f"`{one}`" for one in ways)
+    return f"delete it by hand: {shown}; or {search}"

@@ -170,9 +170,18 @@ def _recorded(
     path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
     # A build of the same models was recorded and did not fit: nothing of it is believed.
-    earlier = EarlierModels(()) if path.exists() else earlier_models(folder, request.projects)
+    usable = not path.exists() and _versions_show_audits(context)
+    earlier = earlier_models(folder, request.projects) if usable else EarlierModels(())
     build = record(context, plan, places, as_made, earlier)
     return None if build is None else (path, build)
+
+
+def _versions_show_audits(context: Context) -> bool:
+    """Whether an edited audit makes new versions of its models; for SQLMesh, some edits do not."""
+    from sqlmesh.core.audit.builtin import BUILT_IN_AUDITS
+
+    audits = [one for model in context.models.values() for one in model.audit_definitions.values()]
+    return not any(one.defaults or one.name in BUILT_IN_AUDITS for one in audits)
 
 
 def _transform(request: TransformRequest) -> TransformReport:

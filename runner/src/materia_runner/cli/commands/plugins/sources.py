@@ -33,7 +33,7 @@ def sources(context: typer.Context, *, config: Config = None, json: Json = False
     for one in found:
         lines = as_text(one)
         if one["sample"]:
-            lines.append("  has a sample: materia run --sample")
+            lines.append("  has a sample: `materia run --sample`")
         texts.append("\n".join(lines))
     echo("\n\n".join(texts) if texts else "no sources are installed")
 

@@ -84,6 +84,9 @@ def page(report: Report) -> str:
         tag("link", rel="icon", href="data:,"),
         tag("style", Html(style)),
     )
+    runs = runs_section(
+        report.runs, report.details, left_out=report.older_runs, others=report.other_runs
+    )
     body = tag(
         "body",
         tag("a", "Skip to the content", href="#content", class_="skip"),
@@ -97,10 +100,8 @@ def page(report: Report) -> str:
             "main",
             _summary(report),
             answers_section(report.answers),
-            tables_section(report.catalog, report.findings, report.known),
-            runs_section(
-                report.runs, report.details, left_out=report.older_runs, others=report.other_runs
-            ),
+            tables_section(report.catalog, report.findings, report.known, runs),
+            runs,
             costs_section(report.costs, report.runs),
             id="content",
         ),

@@ -72,7 +72,7 @@ def runs_section(
 def _elsewhere(others: int) -> Html:
     if not others:
         return NOTHING
-    words = f"{many(others, 'run')} of other folders or pipelines on this computer: "
+    words = f"{many(others, 'run')} of other folders or pipelines are in the ledger: "
     return tag("p", words, tag("code", "materia runs"), ".", class_="note")
 
 

@@ -46,9 +46,12 @@ class Findings:
 
 
 def tables_section(
-    catalog: Catalog | None, findings: Findings | None, known: Mapping[str, Known]
+    catalog: Catalog | None,
+    findings: Findings | None,
+    known: Mapping[str, Known],
+    runs: Html,
 ) -> Html:
-    """All that there is to say about the published tables, and the files they come from."""
+    """All about the published tables and their files; *runs* are what the page has of runs."""
     if catalog is None:
         nothing = tag("p", "Nothing is published yet; run ", tag("code", "materia run"), ".")
         return section("tables", "Tables", nothing, *_files(known))
@@ -60,7 +63,7 @@ def tables_section(
         facts(
             [
                 ("Published", _moment(catalog.published_at)),
-                ("By run", _run(catalog.run, known=findings is not None)),
+                ("By run", _run(catalog.run, runs)),
                 ("Tables and views", f"{len(catalog.tables):,}"),
             ]
         ),
@@ -81,10 +84,11 @@ def _moment(moment: datetime | None) -> str:
     return f"{moment_text(moment)} UTC" if moment else "not recorded in the database"
 
 
-def _run(run: str, *, known: bool) -> Child:
+def _run(run: str, runs: Html) -> Child:
     if not run:
         return "not recorded in the database"
-    return link(run, identity("run", run)) if known else run
+    place = identity("run", run)
+    return link(run, place) if f'id="{place}"' in runs.text else run
 
 
 def _findings(catalog: Catalog, findings: Findings | None) -> Iterator[Html]:

@@ -27,6 +27,8 @@ FILE = re.compile(r"tests/(.*/)?test[^/]*\.ya?ml")
 NAME = re.compile(r"(\w+):[ \t]*(#.*)?")
 MODEL = re.compile(r"^  model:[ \t]*([\w.]+)[ \t]*(?:#.*)?$", re.MULTILINE)
 JINJA = re.compile(r"\{[{%#]")
+# Another depth than two, where `model` may be the name of something else.
+ODD_DEPTH = re.compile(r"^ [^ #\n]", re.MULTILINE)
 # Anchors, aliases and tags of YAML, which reach from one test to another.
 SHARED = re.compile(r"[&*!]\w")
 
@@ -107,7 +109,8 @@ def texts_in(path: Path) -> list[UnitTests]:
     names = [NAME.fullmatch(lines[start].rstrip()) for start in starts]
     models = tuple(MODEL.findall(whole))
     is_plain = None not in names and len({one[1] for one in names if one}) == len(starts)
-    if not starts or JINJA.search(whole) or not is_plain or len(models) != len(starts):
+    is_odd = any(one.search(whole) for one in (JINJA, ODD_DEPTH))
+    if not starts or is_odd or not is_plain or len(models) != len(starts):
         return [UnitTests(path=path, text=whole, models=None)] if whole.strip() else []
     if SHARED.search(whole):
         return [UnitTests(path=path, text=whole, models=models)]
@@ -130,13 +133,14 @@ def _model_files(context: Context) -> dict[str, Path]:
 
 
 def _common(projects: Sequence[Path], model_files: Collection[Path]) -> str:
-    """Hash of all files that are neither models nor tests."""
+    """Hash of all files that are neither tests nor models in SQL or YAML."""
     resolved = {one.resolve() for one in model_files}
     digest = hashlib.sha256()
     for project in projects:
         for path in project_files(project):
             inside = path.relative_to(project).as_posix()
-            if not FILE.fullmatch(inside) and path.resolve() not in resolved:
+            is_model = path.resolve() in resolved and path.suffix != ".py"  # others may import it
+            if not is_model and not FILE.fullmatch(inside):
                 digest.update(f"{inside} {_of_file(path)}\n".encode())
         digest.update(b"project\n")
     return digest.hexdigest()

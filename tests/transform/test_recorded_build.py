@@ -278,6 +278,20 @@ def test_an_edit_that_no_version_shows_is_recorded(
     assert [file in one for one in place.build(2).warnings] == [True]
 
 
+def test_an_audit_is_that_of_sqlmesh_again_once_the_project_has_none_of_its_name(
+    tmp_path: Path,
+) -> None:
+    own = AUDITS.replace("is_small", "not_null")
+    place = made(tmp_path, {**FILES, "audits/not_null.sql": own})
+    assert not place.build(1).warnings
+    (place.project / "audits/not_null.sql").unlink()
+    place.build()
+    place.add(2, value=20)
+    assert place.is_recorded
+
+    assert [one for one in place.build(2).warnings if "not_null" in one] == []
+
+
 def test_of_many_recordings_the_latest_used_are_kept(tmp_path: Path) -> None:
     build = RecordedBuild(
         models=(), tables=(), made_in={}, definitions={}, as_made={}, made_with=""

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -170,10 +170,13 @@ def _recorded(
     path = path_of(folder, fingerprint, hash_of_state(fetchall))
     places = {name: request.projects.index(one) for name, one in made_in.items()}
     # A build of the same models was recorded and did not fit: nothing of it is believed.
-    usable = not path.exists() and _versions_show_audits(context)
+    shown = _versions_show_audits(context)
+    usable = shown and not path.exists()
     earlier = earlier_models(folder, request.projects) if usable else EarlierModels(())
     build = record(context, plan, places, as_made, earlier)
-    return None if build is None else (path, build)
+    if build is None:
+        return None
+    return path, build if shown else replace(build, made_with="")
 
 
 def _versions_show_audits(context: Context) -> bool:

@@ -94,7 +94,8 @@ class RecordedBuild:
             before children.
         as_made: SQL that made the views among them. What DuckDB writes in its place is nested more
             deeply each time, and for some joins it is not what DuckDB reads.
-        made_with: Hash of the libraries and the code that wrote it.
+        made_with: Hash of the libraries and the code that wrote it; empty when no build after an
+            edit may take models from it.
     """
 
     models: tuple[RecordedModel, ...]
@@ -153,7 +154,7 @@ def made_with() -> str:
 
     code = [
         *Path(materia_sqlmesh.__file__).parent.glob("*.py"),
-        *Path(__file__).parent.glob("*.py"),
+        *Path(__file__).parent.parent.rglob("*.py"),
     ]
     parts = [
         *(f"{name} {version(name)}" for name in LIBRARIES),

@@ -161,6 +161,7 @@ class Attempts:
         later = [stage for one in rest for stage in one.stages]
         with (
             side_by_side(context) as workers,
+            context.signals.released(),
             meter_shown(context.recorder, context.cost_meter, beside[0].stages[0].name),
         ):
             ready = [workers.prepare(one, number=next(self._numbers)) for one in beside]

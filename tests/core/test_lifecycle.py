@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from fakes.rental import Rental, offer
 from materia.compute import Instance, InstanceRequest
-from materia.errors import CredentialsError, LedgerError, OrphanError, ProviderError
+from materia.errors import (
+    ConfigError,
+    CredentialsError,
+    LedgerError,
+    OrphanError,
+    ProviderError,
+)
 from materia_runner.rental.lifecycle import destroy, rented_instance
 from materia_runner.signals import Interrupts
 
@@ -138,3 +144,48 @@ def test_a_machine_whose_destroying_is_not_allowed_any_more_is_an_orphan(tmp_pat
 
     with pytest.raises(OrphanError, match=r"still costs money: rental: no; .* they are accepted"):
         destroy(rental, instance, patience=timedelta(minutes=1))
+
+
+@dataclass
+class Faulty(Rental):
+    """A rental whose provider has a fault: what it raises is no error of a provider."""
+
+    fault: Exception = field(default_factory=KeyError)
+    at: str = "destroy"
+
+    def create_instance(self, request: InstanceRequest, /) -> Instance:
+        made = super().create_instance(request)
+        if self.at == "create":
+            raise self.fault
+        return made
+
+    def destroy_instance(self, instance: Instance, /) -> None:
+        raise self.fault
+
+
+@pytest.mark.parametrize("fault", [KeyError("id"), ConfigError("no such project")])
+def test_a_fault_of_a_provider_at_the_end_is_no_end(tmp_path: Path, fault: Exception) -> None:
+    rental = Faulty(tmp_path, fault=fault)
+    instance = rental.create_instance(REQUEST)
+
+    with pytest.raises(OrphanError, match="still costs money") as raised:
+        destroy(rental, instance, patience=timedelta(seconds=0.05))
+
+    assert str(fault) in str(raised.value)
+    assert "materia sweep" in str(raised.value)
+
+
+def test_a_fault_of_a_provider_after_it_made_a_machine_is_not_taken_for_a_refusal(
+    tmp_path: Path,
+) -> None:
+    life = Written()
+
+    with (
+        pytest.raises(
+            OrphanError, match=r"materia-r-extract may exist.* KeyError: .*materia sweep"
+        ),
+        rented_instance(Faulty(tmp_path, at="create"), REQUEST, Interrupts(), life, host_key=None),
+    ):
+        pass
+
+    assert life.steps == ["requesting"]

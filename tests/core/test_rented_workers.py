@@ -243,6 +243,37 @@ def test_the_cap_of_a_run_covers_the_machines_of_all_its_sources(
     assert rented.billed() == 0
 
 
+IN_ONE_PLACE = ("[providers.hetzner]", '[providers.hetzner]\nregions = ["fsn1"]')
+
+
+@pytest.mark.parametrize(
+    ("needs", "ends"),
+    [
+        pytest.param("memory_gib = 12", 0, marks=pytest.mark.campaign, id="over the cap by then"),
+        pytest.param("memory_gib = 24", 4, id="no other offer"),
+    ],
+)
+def test_a_worker_without_another_machine_waits_for_the_others_and_stops_none(
+    rent: Callable[[str], Rented], needs: str, ends: int
+) -> None:
+    asks = APART.replace("minutes = 600", "minutes = 600\ndeadline_minutes = 600")
+    rented = rent(asks.replace("memory_gib = 24", needs))
+    file = rented.workshop.directory / "materia.toml"
+    file.write_text(file.read_text().replace(*IN_ONE_PLACE))
+    planned = json.loads(rented.run("plan", "--provider", "hetzner", "--json", **SECRETS).stdout)
+    worst = sum(Decimal(one["worst"]["amount"]) for one in planned["placements"][:2])
+    cloud = rented.clouds["hetzner"]
+    cloud.faults.next(*cloud.create_call, Fault(error="sold_out"))
+
+    done = rented.run(*EXTRACT, "--max-cost", f"{worst:f}", **SECRETS)
+
+    assert done.returncode == ends, done.stderr
+    assert "planned again when the other workers have ended" in done.stderr
+    assert len(files(rented)) == (1 if ends else 2)
+    assert Decimal(0) < rented.billed() <= worst
+    assert rented.left() == []
+
+
 @pytest.mark.campaign
 def test_two_machines_publish_the_tables_of_one_machine_and_of_this_one(
     rent: Callable[[str], Rented],

@@ -145,6 +145,22 @@ class ThreadInterrupts(Interrupts):
         return result_of(future, self.check)
 
 
+def let_go(error: BaseException) -> None:
+    """Close what the frames of *error* hold, such as the lock of a transaction.
+
+    A signal may come between any two lines, also where a `with` block begins or ends. What that
+    block holds is then held as long as its frame exists, and other threads wait for it.
+    """
+    from traceback import clear_frames
+
+    cleared: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and all(found is not one for one in cleared):
+        clear_frames(found.__traceback__)
+        cleared.append(found)
+        found = found.__context__
+
+
 def unchecked() -> None:
     """Raise nothing: for the main thread, where a signal ends a wait by itself."""
 

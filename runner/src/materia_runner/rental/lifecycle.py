@@ -106,6 +106,11 @@ def rented_instance(
             else:
                 observer.refused(str(error))
             raise
+        except Exception as error:
+            raise OrphanError(
+                f"{request.offer.provider}: {request.name} may exist, as the plugin failed while "
+                f"it was created: {_text(error)}; run `materia sweep`, or delete it by hand"
+            ) from error
         kept = False
         try:
             observer.created(instance)
@@ -187,18 +192,21 @@ def destroy(
             remaining = _listed(provider, instance)
         except OrphanError:
             raise
-        except ProviderError as error:
-            refused = isinstance(error, CredentialsError)  # a retry would not help
-            if refused or not left:
-                within = "" if refused else f" within {duration_text(patience)}"
-                when = "they are accepted" if refused else "the provider answers"
+        except Exception as error:
+            known = isinstance(error, ProviderError)  # else the plugin, or a setting, is at fault
+            refused = isinstance(error, CredentialsError)
+            final = refused or not known  # a retry would not help
+            if final or not left:
+                within = "" if final else f" within {duration_text(patience)}"
+                answers = "the provider answers again" if known else "that is mended"
+                when = "they are accepted again" if refused else answers
                 raise OrphanError(
                     f"{instance.provider}: {instance.name} in {instance.region} (id "
                     f"{instance.id or 'none'}) could not be destroyed{within} and still costs "
-                    f"money: {error}; run `materia sweep` when {when} again, or delete it by hand"
+                    f"money: {_text(error)}; run `materia sweep` when {when}, or delete it by hand"
                 ) from error
             if not said:
-                delayed(str(error))
+                delayed(_text(error))
             said = True
         else:
             if not remaining:
@@ -207,6 +215,11 @@ def destroy(
                 f"{instance.provider}: {instance.name} in {instance.region} was destroyed but is "
                 f"still listed (id {remaining[0].id or 'none'}); delete it by hand"
             )
+
+
+def _text(error: Exception) -> str:
+    """The message of *error*; of a fault in a plugin, its class, too."""
+    return str(error) if isinstance(error, MateriaError) else f"{type(error).__name__}: {error}"
 
 
 def _listed(provider: Provider, instance: Instance) -> list[Instance]:

@@ -132,7 +132,8 @@ class ProgressDisplay:
             return self._workers[stage]
         same = next((one for label, one in self._workers.items() if _name(label) == name), None)
         # Of all workers, or of a machine that has moved on to another stage.
-        if _of_a_machine(event) and self._workers and not _is_shared(stage):
+        of_all = same is not None and isinstance(event, Log)
+        if (of_all or _of_a_machine(event)) and self._workers and not _is_shared(stage):
             return same or next(iter(self._workers.values()))
         where = next((one.where for one in self._workers.values()), "")
         if same is None or not all(map(_is_shared, (stage, *self._workers))):

@@ -16,6 +16,7 @@ from functools import partial
 
 from materia.compute import Money
 from materia.errors import (
+    BudgetError,
     ConfigError,
     NoOfferError,
     OrphanError,
@@ -108,7 +109,7 @@ class Attempts:
         except NoOfferError as error:
             if not self._failover.reasons:
                 raise
-            head = f"no machine can run the stage {stages[0].name}"
+            head = f"no machine can run the stage {stages[0].label}"
             raise NoOfferError("\n  ".join([head, *self._failover.lines(), INSTEAD])) from error
 
     def _is_owned(self, placement: Placement) -> bool:
@@ -161,6 +162,7 @@ class Attempts:
         later = [stage for one in rest for stage in one.stages]
         with (
             side_by_side(context) as workers,
+            context.signals.released(),
             meter_shown(context.recorder, context.cost_meter, beside[0].stages[0].name),
         ):
             ready = [workers.prepare(one, number=next(self._numbers)) for one in beside]
@@ -173,8 +175,27 @@ class Attempts:
                 found[ended.attempt.placement.stages[0].label] += ended.attempt.reports
                 again = self._settle(ended)
                 if again is not None:
-                    self._retry(again, workers, later)
+                    self._retry_or_wait(again, workers, later)
         self.reports = [*before, *(one for some in found.values() for one in some)]
+
+    def _retry_or_wait(self, stage: Stage, workers: Workers, later: Sequence[Stage]) -> None:
+        """Attempt one worker's sources again now, or when the others have ended.
+
+        They are paid for and go on. A cap may have room for another machine when it counts what
+        they cost instead of their worst case.
+
+        Raises:
+            BudgetError: no other worker runs, and the worst case exceeds a cap.
+            NoOfferError: no other worker runs, and no offer is left.
+        """
+        try:
+            self._retry(stage, workers, later)
+        except (BudgetError, NoOfferError) as error:
+            if not workers.running:
+                raise
+            self._notices.tried()
+            message = f"{error}\n  planned again when the other workers have ended"
+            self._context.recorder.say(stage.label, message, warning=True)
 
     def _retry(self, stage: Stage, workers: Workers, later: Sequence[Stage]) -> None:
         """Attempt one worker's sources again on another machine, while the others go on.

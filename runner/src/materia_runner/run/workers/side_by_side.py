@@ -7,6 +7,7 @@ signals, and stops the other threads; it ends only when all of them have, with t
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from materia_runner.planning.plan import Placement
 from materia_runner.run.context import RunContext
 from materia_runner.run.placement import PlacementRun
 from materia_runner.run.workers.shared_sink import SharedSink
-from materia_runner.signals import Interrupted, ThreadInterrupts
+from materia_runner.signals import Interrupted, ThreadInterrupts, let_go
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ class Workers:
 
     def stop(self, error: BaseException) -> None:
         """Stop all workers because of *error*; each destroys its machine first."""
-        reason = "ended because another worker of this run failed"
-        why = error if isinstance(error, Interrupted) else Interrupted(signal.SIGTERM, reason)
+        number, reason = signal.SIGTERM, "ended because another worker of this run failed"
+        if isinstance(error, Interrupted):
+            number, reason = signal.Signals(error.number), str(error)
         for worker in self._workers:
-            worker.signals.stop(why)
+            worker.signals.stop(Interrupted(number, reason))  # each raises one of its own
 
     def join(self) -> None:
         """Wait until all threads have ended.
@@ -94,8 +96,10 @@ class Workers:
         """
         for worker in self._workers:
             worker.thread.join()
-        if self._orphans:
-            raise OrphanError("\n".join(map(str, self._orphans))) from self._orphans[0]
+        before = sys.exception()
+        if self._orphans and self._orphans != [before]:
+            cause = before if before in self._orphans else None  # else it is said, too
+            raise OrphanError("\n".join(map(str, self._orphans))) from cause
 
     def _go(self, attempt: PlacementRun) -> None:
         error: BaseException | None = None
@@ -113,7 +117,8 @@ class Workers:
 def side_by_side(context: RunContext) -> Iterator[Workers]:
     """Context manager of workers: no thread and no machine of them is left at its end.
 
-    When the block fails, or a signal comes, all workers are stopped.
+    When the block fails, all workers are stopped. Signals are held back in it, as one between its
+    end and the stop would leave the workers to themselves: release them inside.
 
     Raises:
         Interrupted: a signal came; nothing is left.
@@ -122,10 +127,10 @@ def side_by_side(context: RunContext) -> Iterator[Workers]:
     workers = Workers(context)
     with context.signals.held():
         try:
-            with context.signals.released():
-                yield workers
+            yield workers
         except BaseException as error:
             workers.stop(error)
+            let_go(error)
             raise
         finally:
             workers.join()

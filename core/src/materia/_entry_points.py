@@ -88,7 +88,8 @@ def _readable(
     seen = set()
     for distribution in distributions:
         with suppress(UnicodeDecodeError, FileNotFoundError):  # no METADATA, for some finders
-            if (name := distribution.name) not in seen:
+            fields: Any = distribution.metadata  # `name` warns where there is none
+            if (name := fields.get("Name")) not in seen:
                 seen.add(name)
                 yield from distribution.entry_points
 

@@ -240,20 +240,12 @@ def test_two_pipelines_in_one_database_leave_each_other_alone(both: Workshop) ->
     assert second["others"] == [{"pipeline": "folder", "sources": ["folder"]}]
     for config in ("folder.toml", "rates.toml"):
         assert ran(both, "--config", config)["transform"]["published"] is False
-
-
-@pytest.mark.campaign
-def test_of_two_pipelines_in_one_database_each_changes_its_own_tables(both: Workshop) -> None:
-    both.write("folder.toml", 'source = "folder"\nsink = "duckdb"\n')
-    both.write("rates.toml", 'source = "rates"\nsink = "duckdb"\n')
-    for config in ("folder.toml", "rates.toml"):
-        ran(both, "--config", config)
     both.write("in/2024-02.csv", "apples,9\n")
     said = both.run("run", "--config", "folder.toml").stdout
     assert "left as they are: the tables of rates, which the pipeline rates publishes" in said
     both.write("rates/2024-02.csv", "euro,9\n")
     ran(both, "--config", "rates.toml")
-    assert names(both) == ["serving.fct_line", "staging.stg_rate"]
+    assert names(both) == tables
     assert asked(both, "SELECT max(value), max(rate) FROM serving.fct_line, staging.stg_rate") == [
         (9, 10)
     ]
@@ -379,7 +371,6 @@ SELECT month, value FROM serving.fct_line WHERE month BETWEEN @start_date AND @e
 """
 
 
-@pytest.mark.campaign
 def test_a_run_of_one_source_does_not_publish_what_a_killed_run_loaded_of_another(
     both: Workshop,
 ) -> None:

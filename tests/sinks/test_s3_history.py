@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fakes.patience import QUICK
 from fakes.s3 import KEY, SECRET, Fault, S3Server
 from fakes.s3_runs import Machine, machines
 from fakes.workshop import Workshop
@@ -29,6 +31,14 @@ def in_force(on: Machine) -> int:
     path = on("reader").published()
     assert path is not None
     return read_duckdb(path)[0] // ROWS
+
+
+@pytest.fixture
+def patient(s3_server: S3Server, bucket: str, tmp_path: Path) -> Machine:
+    """Such machines that wait while the store answers late, as another publishes meanwhile."""
+    minute = timedelta(seconds=60)
+    patience = replace(QUICK, request=minute, overall=minute)
+    return machines(s3_server, bucket, tmp_path, patience)
 
 
 def test_publications_are_listed_newest_first_with_their_objects(bucket: str, on: Machine) -> None:
@@ -109,7 +119,8 @@ def test_a_run_that_began_before_a_rollback_publishes_nothing(on: Machine) -> No
     assert in_force(on) == 1
 
 
-def test_a_rollback_that_a_run_has_overtaken_says_so(s3_server: S3Server, on: Machine) -> None:
+def test_a_rollback_that_a_run_has_overtaken_says_so(s3_server: S3Server, patient: Machine) -> None:
+    on = patient
     publish_version(on("one"), 1)
     publish_version(on("one"), 2)
     other = Fault(
@@ -126,8 +137,9 @@ def test_a_rollback_that_a_run_has_overtaken_says_so(s3_server: S3Server, on: Ma
 
 
 def test_a_rollback_with_a_lost_answer_before_another_run_has_published(
-    s3_server: S3Server, on: Machine
+    s3_server: S3Server, patient: Machine
 ) -> None:
+    on = patient
     publish_version(on("one"), 1)
     publish_version(on("one"), 2)
     other = Fault(

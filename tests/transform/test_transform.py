@@ -217,7 +217,6 @@ def test_a_changed_model_is_built_and_the_others_are_left_alone(
     )
 
 
-@pytest.mark.campaign
 def test_killed_halfway_the_next_build_comes_to_the_same_result(  # noqa: PLR0917 -- of fixtures
     releases: Releases,
     build: Build,
